@@ -1,0 +1,10 @@
+//! What the crawl tools share: the records that travel on their pipes, the job
+//! directory that keeps them, and the words in which they speak to people.
+//!
+//! A thing may enter this library only if two tools read or write it.
+
+pub mod control;
+pub mod plan;
+pub mod record;
+pub mod text;
+pub mod tool;

@@ -1,0 +1,2 @@
+//! crawl-ckpt, see the library.
+fn main() {}

@@ -1,0 +1,154 @@
+//! The plan of a crawl: what crawl-run makes of a spider file and its options,
+//! and what crawl-frontier decides by.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that the frontier must know to run a crawl.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// Absolute start URLs.
+    pub start_urls: Vec<String>,
+    /// Which links are taken on.
+    pub scope: Scope,
+    /// How politely hosts are asked.
+    pub pace: Pace,
+    /// Retries and further attempts.
+    pub retry: Retry,
+    /// Product token and full value of the User-Agent; the token is what robots.txt is read for.
+    pub user_agent: Option<String>,
+    /// Obey robots.txt (RFC 9309).
+    pub robots: bool,
+    /// Keep cookies and send them.
+    pub cookies: bool,
+    /// Read the sitemaps of the start hosts.
+    pub sitemap: bool,
+    /// Skip sitemap entries older than this RFC 3339 time.
+    pub sitemap_since: Option<String>,
+    /// `auto`, `none`, or the name of a configured proxy.
+    pub proxy_type: String,
+    /// Names of the proxies that are configured, cheapest first; no URLs.
+    pub proxies: Vec<String>,
+    /// Take on links to private addresses.
+    pub allow_private: bool,
+    /// Keep `links` in output records.
+    pub keep_links: bool,
+    /// Keep the body in output records.
+    pub keep_body: bool,
+    /// Skip pages that did not change since the last crawl.
+    pub delta: bool,
+}
+
+/// Which URLs belong to the crawl.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scope {
+    /// Host names; each allows its subdomains too. Empty: any host.
+    pub allowed_domains: Vec<String>,
+    /// `host` or `host:port` with the exact port; for crawls that stay where they
+    /// started. Empty: no such limit. A URL must satisfy both lists.
+    pub allowed_hosts: Vec<String>,
+    /// A link takes the first rule that matches it; no rules: every link is followed.
+    pub rules: Vec<Rule>,
+    /// File name extensions that are no pages, without the dot; `None`: the usual list.
+    pub deny_extensions: Option<Vec<String>>,
+    /// Deepest link level taken on; `None`: no limit.
+    pub depth_limit: Option<u32>,
+    /// Most pages taken on a host; `None`: no limit.
+    pub max_pages_per_host: Option<u64>,
+    /// Also sort query parameters and drop empty ones and tracking parameters.
+    pub aggressive_urls: bool,
+}
+
+/// One rule of a spider: regular expressions searched in the absolute URL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rule {
+    /// Any of these must match; empty: everything does.
+    pub allow: Vec<String>,
+    /// None of these may match.
+    pub deny: Vec<String>,
+    /// Whether links on the pages that match are followed in turn.
+    pub follow: bool,
+    /// Priority of the requests that match.
+    pub priority: i64,
+}
+
+impl Default for Rule {
+    fn default() -> Rule {
+        Rule {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            follow: true,
+            priority: 0,
+        }
+    }
+}
+
+/// How politely hosts are asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pace {
+    /// Requests at once, over all hosts.
+    pub concurrency: u32,
+    /// Requests at once to one host.
+    pub per_host: u32,
+    /// Least time between the starts of two requests to one host, in milliseconds.
+    pub delay_ms: u64,
+    /// Adapt the delay of a host to its latency and errors.
+    pub autothrottle: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            concurrency: 32,
+            per_host: 8,
+            delay_ms: 0,
+            autothrottle: true,
+        }
+    }
+}
+
+/// When a request is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Further attempts after the first.
+    pub times: u32,
+    /// Longest chain of redirects.
+    pub max_redirects: u32,
+    /// How long a network that is gone is waited for, in seconds.
+    pub outage_s: u64,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            times: 2,
+            max_redirects: 10,
+            outage_s: 600,
+        }
+    }
+}
+
+impl Plan {
+    /// What must not change under a checkpoint: start URLs and scope. Its parts
+    /// are compared by name when a crawl is resumed.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            start_urls: self.start_urls.clone(),
+            scope: self.scope.clone(),
+        }
+    }
+}
+
+/// The part of a plan that a checkpoint belongs to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// Absolute start URLs.
+    pub start_urls: Vec<String>,
+    /// Which links are taken on.
+    pub scope: Scope,
+}

@@ -1,0 +1,341 @@
+//! The records on the pipes: requests, results and output records, one JSON
+//! object a line.
+//!
+//! Absent is absent: a field without a value is left out, never `null`, 0 or
+//! `""`. Unknown fields are ignored.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::text::Text;
+
+/// No line on a pipe is longer, in bytes, its newline included.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// At most so many links a page travel; `links_dropped` counts the rest.
+pub const MAX_LINKS: usize = 1_000_000;
+
+/// At most so many bytes of links a page travel.
+pub const MAX_LINK_BYTES: usize = 48 << 20;
+
+/// What the answer to a request is to be read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A page: links and items are taken from it.
+    #[default]
+    Page,
+    /// A robots.txt: its text comes back in `robots`.
+    Robots,
+    /// A sitemap or a sitemap index: its entries come back in `sitemap`.
+    Sitemap,
+}
+
+impl Kind {
+    /// True for [`Kind::Page`].
+    pub fn is_page(&self) -> bool {
+        *self == Kind::Page
+    }
+}
+
+/// One thing to fetch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Absolute http or https URL.
+    #[serde(borrow)]
+    pub url: Text<'a>,
+    /// Given by the frontier; the result carries it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// HTTP method; absent means `GET`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Text<'a>>,
+    /// Further request headers.
+    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<Text<'a>, Text<'a>>,
+    /// Request body.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Text<'a>>,
+    /// Links followed from a start URL; a start URL has 0, a redirect adds none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// Higher goes first; absent means 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
+    /// The page that it was found on.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub referer: Option<Text<'a>>,
+    /// The user's own; comes back with the result, untouched.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<&'a RawValue>,
+    /// The name of a proxy, or `direct`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Text<'a>>,
+    /// Validator: ask for the page only if its ETag is another.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<Text<'a>>,
+    /// Validator: ask for the page only if it changed since then.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<Text<'a>>,
+    /// What the answer is to be read as; absent means a page.
+    #[serde(default, skip_serializing_if = "Kind::is_page")]
+    pub kind: Kind,
+    /// The Cookie header, given by the frontier, which keeps the jar.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<Text<'a>>,
+}
+
+/// Why a request got no usable response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The line was no request; the result has `line`.
+    Invalid,
+    /// The host name did not resolve.
+    Dns,
+    /// No connection came about, or it was reset before an answer.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// A time limit passed.
+    Timeout,
+    /// The answer was not HTTP.
+    Protocol,
+    /// The answer is over a size cap.
+    TooLarge,
+    /// Too many redirects, or a redirect to nowhere.
+    Redirect,
+    /// The proxy refused or failed.
+    Proxy,
+    /// robots.txt disallows it.
+    Robots,
+    /// Not allowed by our own limits (a private address, a cap).
+    Refused,
+    /// The user's parser failed on the page.
+    Parse,
+    /// A local failure.
+    Io,
+}
+
+impl ErrorKind {
+    /// True when nothing at all answered, so that the network may be gone.
+    pub fn is_unanswered(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Dns
+                | ErrorKind::Connect
+                | ErrorKind::Tls
+                | ErrorKind::Timeout
+                | ErrorKind::Proxy
+        )
+    }
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Dns => "dns",
+            ErrorKind::Connect => "connect",
+            ErrorKind::Tls => "tls",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Protocol => "protocol",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Redirect => "redirect",
+            ErrorKind::Proxy => "proxy",
+            ErrorKind::Robots => "robots",
+            ErrorKind::Refused => "refused",
+            ErrorKind::Parse => "parse",
+            ErrorKind::Io => "io",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a request got no usable response, in a word and in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchError<'a> {
+    /// The class of the failure.
+    pub kind: ErrorKind,
+    /// One line for people; credentials are masked.
+    #[serde(borrow)]
+    pub message: Text<'a>,
+}
+
+/// One entry of a sitemap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitemapEntry<'a> {
+    /// Absolute URL of a page, or of a further sitemap when `kind` is `sitemap`.
+    #[serde(borrow)]
+    pub url: Text<'a>,
+    /// As written there (a W3C date).
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub lastmod: Option<Text<'a>>,
+    /// `sitemap` for an entry of a sitemap index; absent means a page.
+    #[serde(default, skip_serializing_if = "Kind::is_page")]
+    pub kind: Kind,
+}
+
+/// What became of one request. The same type, with `id`, `links`, the body and
+/// the frontier's own fields taken out, is the output record.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FetchResult<'a> {
+    /// As in the request; of an `invalid` line, the line's beginning.
+    #[serde(borrow)]
+    pub url: Text<'a>,
+    /// As in the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// As in the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// As in the request.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<&'a RawValue>,
+    /// HTTP status; absent when no response came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Present when no usable response came.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub error: Option<FetchError<'a>>,
+    /// Input line number, from 1, of an `invalid` line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// How often it was asked for, when over 1 (output records).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Absolute target of a redirect that was not followed.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Text<'a>>,
+    /// Where followed redirects ended.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub final_url: Option<Text<'a>>,
+    /// Why the page counts as a block although its status is 200.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Text<'a>>,
+    /// The response's Content-Type, as sent.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<Text<'a>>,
+    /// Bytes of the decoded body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// From the first byte sent to the last byte read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
+    /// RFC 3339, UTC.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Text<'a>>,
+    /// `blake3:` and 64 hex digits, of the decoded body.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Text<'a>>,
+    /// The response's ETag.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<Text<'a>>,
+    /// The response's Last-Modified.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<Text<'a>>,
+    /// The response's Retry-After, in seconds from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+    /// The proxy that it went through, or `direct`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Text<'a>>,
+    /// Title of an HTML page, white space folded.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text<'a>>,
+    /// What the spider's `extract` found.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub item: Option<&'a RawValue>,
+    /// The value that a user's parser wants kept in the checkpoint.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'a RawValue>,
+    /// The Set-Cookie headers, for the frontier's jar alone.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub set_cookie: Vec<Text<'a>>,
+    /// Text of a robots.txt, for the frontier alone.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub robots: Option<Text<'a>>,
+    /// Entries of a sitemap, for the frontier alone.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub sitemap: Vec<SitemapEntry<'a>>,
+    /// Absolute URLs in document order, each once, no fragment.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Text<'a>>,
+    /// How many links did not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links_dropped: Option<u64>,
+    /// The body, decoded to UTF-8, of a text.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Text<'a>>,
+    /// The body of anything else.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Text<'a>>,
+}
+
+/// Reads one request line: a JSON object, or a bare `http://` or `https://` URL.
+///
+/// # Errors
+/// Says in a few words why the line is no request. The URL itself is not checked.
+pub fn parse_request(line: &str) -> Result<Request<'_>, String> {
+    let line = line.trim_matches([' ', '\t', '\r', '\n']);
+    if line.starts_with('{') {
+        serde_json::from_str(line).map_err(|e| e.to_string())
+    } else if line.is_empty() {
+        Err("the line is empty".into())
+    } else if has_http_scheme(line) {
+        Ok(Request {
+            url: line.into(),
+            ..Request::default()
+        })
+    } else {
+        Err("neither a JSON object nor an http(s) URL".into())
+    }
+}
+
+fn has_http_scheme(line: &str) -> bool {
+    let starts = |prefix: &str| {
+        line.get(..prefix.len())
+            .is_some_and(|p| p.eq_ignore_ascii_case(prefix))
+    };
+    starts("http://") || starts("https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_url_is_a_request() {
+        let request = parse_request("https://a.example/\r\n").unwrap();
+        assert_eq!(&*request.url, "https://a.example/");
+        assert_eq!(
+            serde_json::to_string(&request).unwrap(),
+            r#"{"url":"https://a.example/"}"#
+        );
+    }
+
+    #[test]
+    fn links_borrow_from_their_line_unless_escaped() {
+        let line =
+            r#"{"url":"http://a/","links":["http://a/1","http://a/\u0032"],"meta":{"k":[1]}}"#;
+        let result: FetchResult = serde_json::from_str(line).unwrap();
+        assert!(matches!(result.links[0].0, std::borrow::Cow::Borrowed(_)));
+        assert_eq!(&*result.links[1], "http://a/2");
+        assert_eq!(result.meta.unwrap().get(), r#"{"k":[1]}"#);
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_nonsense_is_told() {
+        assert!(parse_request(r#"{"url":"http://a/","what":[{}]}"#).is_ok());
+        assert!(parse_request("nonsense").is_err());
+        assert!(parse_request("").is_err());
+        assert!(parse_request(r#"{"url":5}"#).is_err());
+    }
+}

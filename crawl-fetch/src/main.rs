@@ -1,0 +1,2 @@
+//! crawl-fetch, see the library.
+fn main() {}

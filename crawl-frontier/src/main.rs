@@ -1,0 +1,2 @@
+//! crawl-frontier, see the library.
+fn main() {}

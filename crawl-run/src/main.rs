@@ -1,0 +1,2 @@
+//! crawl-run, see the library.
+fn main() {}

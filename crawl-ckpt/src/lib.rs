@@ -3,7 +3,15 @@
 //!
 //! A thing may enter this library only if two tools read or write it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod control;
+pub mod durable;
+pub mod hex;
+pub mod image;
+pub mod job;
+pub mod journal;
+pub mod lock;
 pub mod plan;
 pub mod record;
 pub mod text;

@@ -1,0 +1,143 @@
+//! A file that grows at its end and can be cut back: the output, and whatever
+//! else a commit vouches for by its length.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Disk, DiskFile, parent};
+
+/// A file that is only ever appended to or cut back. After a failed write, sync
+/// or cut it refuses all further work: what the disk holds is unknown then, and a
+/// later success would hide it.
+#[derive(Debug)]
+pub struct Append {
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    len: u64,
+    refuses: bool,
+}
+
+impl Append {
+    /// Creates a new file, its mode by the umask. Its name is durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk; an existing file is one.
+    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
+        let file = disk.create_shared(path)?;
+        disk.sync_dir(parent(path))?;
+        Ok(Append::over(file, path, 0))
+    }
+
+    /// Opens an existing file to go on at its end.
+    ///
+    /// # Errors
+    /// Those of the disk; a missing file is one.
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
+        let file = disk.open(path)?;
+        let len = file.len()?;
+        Ok(Append::over(file, path, len))
+    }
+
+    fn over(file: Box<dyn DiskFile>, path: &Path, len: u64) -> Append {
+        Append {
+            file,
+            path: path.to_owned(),
+            len,
+            refuses: false,
+        }
+    }
+
+    /// Writes at the end. Durable after [`Append::sync`].
+    ///
+    /// # Errors
+    /// Those of the disk, and every call after a failed one.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.guarded(|append| {
+            append.file.write_at(bytes, append.len)?;
+            append.len += bytes.len() as u64;
+            Ok(())
+        })
+    }
+
+    /// Makes all that was appended durable.
+    ///
+    /// # Errors
+    /// Those of the disk, and every call after a failed one.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.guarded(|append| append.file.sync())
+    }
+
+    /// Cuts the file back, durably when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk, every call after a failed one, and a file that is
+    /// shorter than `len`: what a commit vouched for is gone.
+    pub fn cut_to(&mut self, len: u64) -> io::Result<()> {
+        self.guarded(|append| {
+            if append.len < len {
+                let message = format!("{} bytes are there, {len} were committed", append.len);
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+            }
+            if append.len > len {
+                append.file.set_len(len)?;
+                append.len = len;
+            }
+            append.file.sync()
+        })
+    }
+
+    /// The length in bytes, unsynced ones included.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True when the file holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn guarded(&mut self, work: impl FnOnce(&mut Append) -> io::Result<()>) -> io::Result<()> {
+        if self.refuses {
+            return Err(io::Error::other("refused after an earlier failure"));
+        }
+        let result = work(self);
+        self.refuses = result.is_err();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::RealDisk;
+
+    #[test]
+    fn appends_and_cuts_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut out = Append::create(&RealDisk, &path).unwrap();
+        out.append(b"one\n").unwrap();
+        out.append(b"two\n").unwrap();
+        out.sync().unwrap();
+        drop(out);
+        let mut out = Append::open(&RealDisk, &path).unwrap();
+        out.cut_to(4).unwrap();
+        out.append(b"2\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\n2\n");
+        assert_eq!(out.len(), 6);
+    }
+
+    #[test]
+    fn a_file_shorter_than_committed_is_an_error_and_nothing_works_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut out = Append::create(&RealDisk, &dir.path().join("out")).unwrap();
+        assert!(out.cut_to(1).is_err());
+        assert!(out.append(b"x").is_err());
+        assert!(out.sync().is_err());
+    }
+}

@@ -1,0 +1,374 @@
+//! The image: what a replay of the journal up to a mark comes to, written aside
+//! for a quick start. What is in it is the frontier's affair; this is its frame.
+//!
+//! It is never the only copy: a missing, old or bad image costs a replay.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
+use crate::job::Job;
+use crate::journal::Mark;
+use crate::lock::JobLock;
+
+const MAGIC: [u8; 8] = *b"CRAWLIMG";
+const FORMAT: u32 = 1;
+const HEADER: usize = 80;
+const SUM: usize = 32;
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Writes an image: a stream into a temporary file that [`ImageWriter::finish`] puts in place. Owns
+/// all it needs, so that it can work on a thread of its own. Dropped unfinished, it leaves
+/// a temporary file that the next run sweeps away.
+#[derive(Debug)]
+pub struct ImageWriter {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    at: u64,
+    block: Vec<u8>,
+    hasher: blake3::Hasher,
+}
+
+/// An image that is being read. Nothing that was read of it counts before
+/// [`Image::finish`] found its checksum right.
+#[derive(Debug)]
+pub struct Image {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    mark: Mark,
+    body_format: u32,
+    /// Of the part that is not in the block yet.
+    at: u64,
+    body_end: u64,
+    block: Vec<u8>,
+    taken: usize,
+    hasher: blake3::Hasher,
+}
+
+/// Why an image is of no use. The journal is replayed then, and people are told.
+#[derive(Debug)]
+pub struct ImageError {
+    path: PathBuf,
+    why: String,
+}
+
+impl ImageWriter {
+    /// Begins an image that stands for `mark`, an end of the journal in force that is durable.
+    /// `body_format` is the version of what the frontier writes into it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn create(
+        job: &Job,
+        lock: &JobLock,
+        mark: &Mark,
+        body_format: u32,
+    ) -> io::Result<ImageWriter> {
+        debug_assert!(lock.guards(job.place()));
+        let path = job.image_path();
+        let temporary = beside(&path, ".tmp");
+        remove_if_there(&**job.disk(), &temporary)?;
+        let file = job.disk().create(&temporary)?;
+        let mut writer = ImageWriter {
+            disk: job.disk().clone(),
+            path,
+            file,
+            at: 0,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            hasher: blake3::Hasher::new(),
+        };
+        writer.write_all(&header(job, mark, body_format))?;
+        Ok(writer)
+    }
+
+    /// Puts the image in place, durably when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file
+            .write_at(self.hasher.finalize().as_bytes(), self.at)?;
+        self.file.sync()?;
+        self.disk.rename(&beside(&self.path, ".tmp"), &self.path)?;
+        self.disk.sync_dir(parent(&self.path))
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.at + self.block.len() as u64
+    }
+}
+
+impl Write for ImageWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.block.len() == BLOCK_BYTES {
+            self.flush()?;
+        }
+        let fits = bytes.len().min(BLOCK_BYTES - self.block.len());
+        self.block.extend_from_slice(&bytes[..fits]);
+        Ok(fits)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hasher.update(&self.block);
+        self.file.write_at(&self.block, self.at)?;
+        self.at += self.block.len() as u64;
+        self.block.clear();
+        Ok(())
+    }
+}
+
+impl Image {
+    /// Opens the image of a job; `None` when there is none, or only one from before the
+    /// last compaction.
+    ///
+    /// # Errors
+    /// It is of no use: damaged, or of a version not known here.
+    pub fn open(job: &Job) -> Result<Option<Image>, ImageError> {
+        let path = job.image_path();
+        let bad = |why: &dyn fmt::Display| ImageError {
+            path: path.clone(),
+            why: why.to_string(),
+        };
+        let file = match job.disk().open_read(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(bad(&e)),
+        };
+        let len = file.len().map_err(|e| bad(&e))?;
+        let mut bytes = [0; HEADER];
+        let got = read_full(&*file, &mut bytes, 0).map_err(|e| bad(&e))?;
+        if got < HEADER || len < (HEADER + SUM) as u64 {
+            return Err(bad(&"it is cut short"));
+        }
+        let Some((mark, body_format)) = decode_header(&bytes, job).map_err(|why| bad(&why))? else {
+            return Ok(None);
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&bytes);
+        Ok(Some(Image {
+            path,
+            file,
+            mark,
+            body_format,
+            at: HEADER as u64,
+            body_end: len - SUM as u64,
+            block: Vec::new(),
+            taken: 0,
+            hasher,
+        }))
+    }
+
+    /// The end of the journal that it stands for.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Version of the body, as given to [`ImageWriter::create`].
+    pub fn body_format(&self) -> u32 {
+        self.body_format
+    }
+
+    /// Length of the body in bytes.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_end - HEADER as u64
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks the whole image's checksum; what was not read of the body is read for that.
+    ///
+    /// # Errors
+    /// The image is damaged: all that was read of it must be thrown away.
+    pub fn finish(mut self) -> Result<(), ImageError> {
+        let result = self.check();
+        result.map_err(|why| ImageError {
+            path: self.path,
+            why,
+        })
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        while self.at < self.body_end {
+            self.fill().map_err(|e| e.to_string())?;
+        }
+        let mut sum = [0; SUM];
+        let got = read_full(&*self.file, &mut sum, self.at).map_err(|e| e.to_string())?;
+        match got == SUM && self.hasher.finalize() == sum {
+            true => Ok(()),
+            false => Err("the checksum is wrong".to_owned()),
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let len = (self.body_end - self.at).min(BLOCK_BYTES as u64) as usize;
+        self.block.resize(len, 0);
+        self.taken = 0;
+        let got = read_full(&*self.file, &mut self.block, self.at)?;
+        if got < len {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it is cut short",
+            ));
+        }
+        self.hasher.update(&self.block);
+        self.at += len as u64;
+        Ok(())
+    }
+}
+
+impl Read for Image {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.block.len() && self.at < self.body_end {
+            self.fill()?;
+        }
+        let ready = &self.block[self.taken..];
+        let len = ready.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&ready[..len]);
+        self.taken += len;
+        Ok(len)
+    }
+}
+
+fn header(job: &Job, mark: &Mark, body_format: u32) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[12..16].copy_from_slice(&body_format.to_le_bytes());
+    bytes[16..24].copy_from_slice(&job.manifest().generation.to_le_bytes());
+    bytes[24..32].copy_from_slice(&mark.bytes.to_le_bytes());
+    bytes[32..40].copy_from_slice(&mark.seq.to_le_bytes());
+    bytes[40..48].copy_from_slice(&mark.next_id.to_le_bytes());
+    bytes[48..64].copy_from_slice(&mark.sum);
+    bytes[64..].copy_from_slice(&job.manifest().key);
+    bytes
+}
+
+fn decode_header(bytes: &[u8; HEADER], job: &Job) -> Result<Option<(Mark, u32)>, String> {
+    let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| bytes[at + i]));
+    let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+    let mut sum = [0; 16];
+    sum.copy_from_slice(&bytes[48..64]);
+    if bytes[..8] != MAGIC {
+        return Err("it is no image".to_owned());
+    }
+    if u32_at(8) != FORMAT {
+        return Err(format!("its format {} is not known", u32_at(8)));
+    }
+    match u64_at(16).cmp(&job.manifest().generation) {
+        Ordering::Less => return Ok(None),
+        Ordering::Equal => {}
+        Ordering::Greater => return Err(format!("it belongs to journal-{}", u64_at(16))),
+    }
+    if bytes[64..] != job.manifest().key {
+        return Err("it belongs to another job".to_owned());
+    }
+    let mark = Mark {
+        bytes: u64_at(24),
+        seq: u64_at(32),
+        next_id: u64_at(40),
+        sum,
+    };
+    Ok(Some((mark, u32_at(12))))
+}
+
+impl ImageError {
+    /// For what the frontier finds wrong with the body.
+    pub fn new(path: &Path, why: impl Into<String>) -> ImageError {
+        ImageError {
+            path: path.to_owned(),
+            why: why.into(),
+        }
+    }
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for ImageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::testing::Place;
+
+    fn write(place: &Place, job: &Job, body: &[u8]) -> Mark {
+        let mark = Mark {
+            bytes: 64,
+            seq: 0,
+            next_id: 3,
+            sum: [7; 16],
+        };
+        let mut writer = ImageWriter::create(job, &place.lock, &mark, 5).unwrap();
+        writer.write_all(body).unwrap();
+        writer.finish().unwrap();
+        mark
+    }
+
+    fn read(job: &Job) -> Result<Option<Vec<u8>>, ImageError> {
+        let Some(mut image) = Image::open(job)? else {
+            return Ok(None);
+        };
+        let mut body = Vec::new();
+        image
+            .read_to_end(&mut body)
+            .map_err(|e| ImageError::new(image.path(), e.to_string()))?;
+        image.finish().map(|()| Some(body))
+    }
+
+    #[test]
+    fn an_image_survives_the_round_trip() {
+        let place = Place::new();
+        let job = place.create();
+        assert_eq!(read(&job).unwrap(), None);
+        for len in [0, 1, BLOCK_BYTES - HEADER, BLOCK_BYTES, 3 * BLOCK_BYTES + 7] {
+            let body: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            let mark = write(&place, &job, &body);
+            assert_eq!(read(&job).unwrap().unwrap(), body);
+            let image = Image::open(&job).unwrap().unwrap();
+            assert_eq!((*image.mark(), image.body_format()), (mark, 5));
+            assert_eq!(image.body_bytes(), len as u64);
+            image.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn no_flipped_byte_and_no_cut_of_an_image_goes_unnoticed() {
+        let place = Place::new();
+        let job = place.create();
+        write(&place, &job, b"the body");
+        let good = std::fs::read(job.image_path()).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            std::fs::write(job.image_path(), &bad).unwrap();
+            assert!(!matches!(read(&job), Ok(Some(_))), "byte {at}");
+            std::fs::write(job.image_path(), &good[..at]).unwrap();
+            assert!(!matches!(read(&job), Ok(Some(_))), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn an_image_from_before_a_compaction_is_none() {
+        let place = Place::new();
+        let mut job = place.create();
+        write(&place, &job, b"old");
+        let mut next = job.begin_generation(&place.lock, 0).unwrap();
+        let old = std::fs::read(job.image_path()).unwrap();
+        job.switch_generation(&place.lock, &mut next).unwrap();
+        assert!(!job.image_path().exists());
+        std::fs::write(job.image_path(), old).unwrap();
+        assert_eq!(read(&job).unwrap(), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! The manifest, `job.json`: what a job is, and which journal is its truth.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::JobError;
+use crate::journal::Mark;
+use crate::plan::Plan;
+
+/// The format of job directories that this library writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// What a job is. Replaced as a whole, never edited in place. Unknown fields are
+/// ignored: what an old tool must not miss raises `format`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the whole directory's format.
+    pub format: u32,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// Name and version of the tool that made the job.
+    pub tool: String,
+    /// The journal in force is `journal-<generation>`; starts at 1, grows by one a compaction.
+    pub generation: u64,
+    /// 16 random bytes: keys the hash of the seen set, which an attacker must not
+    /// foresee, and ties the journal to this job.
+    #[serde(with = "crate::hex")]
+    pub key: [u8; 16],
+    /// What is crawled; absent for a job made by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// The `--proxy-type` of the crawl; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proxy_type: String,
+    /// Where the output goes; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputPlace>,
+    /// Present after a clean pause: where the journal ends. Absent while a run writes
+    /// and after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Seal>,
+}
+
+/// The end of a journal that was closed in good order.
+pub type Seal = Mark;
+
+/// Where the output of a crawl goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OutputPlace {
+    /// A file; a relative path is relative to the data directory, so that this can be moved.
+    pub path: PathBuf,
+    /// True for a stream (`-o -`), which cannot be cut back; `path` is `-` then.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+impl OutputPlace {
+    /// The place of a file: relative when it is under the data directory, else absolute.
+    pub fn file(path: &Path, data_dir: &Path) -> OutputPlace {
+        let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (path, data_dir) = (full(path), full(data_dir));
+        let path = match path.strip_prefix(&data_dir) {
+            Ok(inside) => inside.to_owned(),
+            Err(_) => path,
+        };
+        OutputPlace {
+            path,
+            stream: false,
+        }
+    }
+
+    /// Standard output.
+    pub fn stream() -> OutputPlace {
+        OutputPlace {
+            path: "-".into(),
+            stream: true,
+        }
+    }
+
+    /// The file; `None` for a stream.
+    pub fn resolve(&self, data_dir: &Path) -> Option<PathBuf> {
+        (!self.stream).then(|| data_dir.join(&self.path))
+    }
+}
+
+impl Manifest {
+    /// The manifest of a new job: generation 1, a fresh random key, the time now.
+    ///
+    /// # Errors
+    /// The system has no random bytes to give.
+    pub fn new(tool: &str) -> std::io::Result<Manifest> {
+        let mut key = [0; 16];
+        let got = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        if got != key.len() {
+            return Err(std::io::Error::other("too few random bytes"));
+        }
+        Ok(Manifest {
+            format: FORMAT,
+            created_at: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+            tool: tool.to_owned(),
+            generation: 1,
+            key,
+            plan: None,
+            proxy_type: String::new(),
+            output: None,
+            sealed: None,
+        })
+    }
+
+    /// The file's content: one line of JSON, and a line with its checksum.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec(self)?;
+        let sum = blake3::hash(&bytes).to_hex();
+        bytes.extend_from_slice(format!("\nblake3:{sum}\n").as_bytes());
+        Ok(bytes)
+    }
+
+    /// Checks and reads the file's content.
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Manifest, JobError> {
+        let damaged = |offset: usize, why: &str| JobError::damaged(path, offset as u64, why);
+        let end = memchr::memchr(b'\n', bytes)
+            .ok_or_else(|| damaged(bytes.len(), "the file is cut short"))?;
+        let (json, sum) = (&bytes[..end], &bytes[end + 1..]);
+        if sum != format!("blake3:{}\n", blake3::hash(json).to_hex()).as_bytes() {
+            return Err(damaged(0, "the checksum is wrong"));
+        }
+        // The checksum is right, so this is what some tool wrote: what cannot be read is
+        // not damage but a version that is not known here.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u64,
+        }
+        let unknown = |why: String| JobError::Unknown {
+            path: path.into(),
+            why,
+        };
+        let version: Version = serde_json::from_slice(json).map_err(|e| unknown(e.to_string()))?;
+        if version.format != u64::from(FORMAT) {
+            return Err(unknown(format!(
+                "format {}, this tool knows {FORMAT}",
+                version.format
+            )));
+        }
+        serde_json::from_slice(json).map_err(|e| unknown(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(bytes: &[u8]) -> Result<Manifest, JobError> {
+        Manifest::from_bytes(bytes, Path::new("job.json"))
+    }
+
+    fn with_sum(json: &str) -> Vec<u8> {
+        let sum = blake3::hash(json.as_bytes()).to_hex();
+        format!("{json}\nblake3:{sum}\n").into_bytes()
+    }
+
+    #[test]
+    fn a_manifest_survives_the_round_trip_and_no_flipped_byte_does() {
+        let mut manifest = Manifest::new("test 1").unwrap();
+        manifest.plan = Some(Plan::default());
+        manifest.proxy_type = "auto".into();
+        manifest.output = Some(OutputPlace::stream());
+        let bytes = manifest.to_bytes().unwrap();
+        assert_eq!(parse(&bytes).unwrap(), manifest);
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            assert!(parse(&bad).is_err(), "byte {at}");
+            assert!(parse(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_unknown_fields_are_not() {
+        let manifest = Manifest::new("test 1").unwrap();
+        let json = serde_json::to_string(&manifest).unwrap();
+        let newer = json.replace("\"format\":1", "\"format\":2");
+        let error = parse(&with_sum(&newer)).unwrap_err();
+        assert!(matches!(&error, JobError::Unknown { .. }), "{error}");
+        assert!(error.to_string().contains("format 2"), "{error}");
+        let wider = json.replacen('{', "{\"later\":[1],", 1);
+        assert_eq!(parse(&with_sum(&wider)).unwrap(), manifest);
+    }
+
+    #[test]
+    fn output_under_the_data_directory_moves_with_it() {
+        let place = OutputPlace::file(Path::new("/d/p/s/crawls/x.jsonl"), Path::new("/d"));
+        assert_eq!(place.path, Path::new("p/s/crawls/x.jsonl"));
+        assert_eq!(
+            place.resolve(Path::new("/e")).unwrap(),
+            Path::new("/e/p/s/crawls/x.jsonl")
+        );
+        let place = OutputPlace::file(Path::new("/other/x"), Path::new("/d"));
+        assert_eq!(
+            place.resolve(Path::new("/e")).unwrap(),
+            Path::new("/other/x")
+        );
+        assert_eq!(OutputPlace::stream().resolve(Path::new("/e")), None);
+    }
+}

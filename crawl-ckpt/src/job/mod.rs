@@ -1,0 +1,292 @@
+//! A job directory: where it lies, what it is, and how it comes and goes.
+//!
+//! A [`JobPlace`] is only a path; a [`Job`] is a directory whose manifest was
+//! checked. Every function that changes one takes the [`JobLock`].
+
+mod error;
+mod manifest;
+mod name;
+mod place;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use error::JobError;
+pub use manifest::{FORMAT, Manifest, OutputPlace, Seal};
+pub use name::{Name, NameError};
+pub use place::JobPlace;
+
+use crate::durable::{Disk, parent, remove_if_there, replace};
+use crate::journal::{self, Mark, Writer};
+use crate::lock::JobLock;
+
+const MANIFEST: &str = "job.json";
+const IMAGE: &str = "image";
+const JOURNAL: &str = "journal-";
+
+/// A job directory whose manifest was read and is sound.
+#[derive(Debug, Clone)]
+pub struct Job {
+    disk: Arc<dyn Disk>,
+    place: JobPlace,
+    manifest: Manifest,
+}
+
+impl Job {
+    /// Creates a job with an empty journal. It is built beside and renamed, so that it is there
+    /// as a whole or not at all. Durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk; a job that is there already.
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        place: &JobPlace,
+        lock: &JobLock,
+        manifest: Manifest,
+    ) -> Result<Job, JobError> {
+        debug_assert!(lock.guards(place));
+        clear_leftovers(&*disk, place, lock)?;
+        if disk
+            .exists(&place.dir)
+            .map_err(JobError::io("look at", &place.dir))?
+        {
+            return Err(JobError::Exists {
+                path: place.dir.clone(),
+            });
+        }
+        let building = place.building();
+        let folder = parent(&place.dir);
+        disk.create_dir_all(folder)
+            .map_err(JobError::io("create", folder))?;
+        disk.create_dir(&building)
+            .map_err(JobError::io("create", &building))?;
+        let journal = building.join(journal_name(manifest.generation));
+        journal::create(&*disk, &journal, manifest.generation, 0, manifest.key)?;
+        let job = Job {
+            disk,
+            place: place.clone(),
+            manifest,
+        };
+        // Syncs the directory as well, and with it the journal's name.
+        job.write_manifest(building.join(MANIFEST))?;
+        let disk = &job.disk;
+        disk.rename(&building, &place.dir)
+            .map_err(JobError::io("create", &place.dir))?;
+        disk.sync_dir(folder)
+            .map_err(JobError::io("sync", folder))?;
+        Ok(job)
+    }
+
+    /// Opens a job, for reading as well as for writing; `None` when there is no directory.
+    ///
+    /// # Errors
+    /// Those of the disk; a manifest that is missing, damaged, or of a version not known here.
+    pub fn open(disk: Arc<dyn Disk>, place: &JobPlace) -> Result<Option<Job>, JobError> {
+        let path = place.dir.join(MANIFEST);
+        let bytes = match disk.read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                // Asked in this order, a directory that is removed meanwhile is no damage.
+                return match disk
+                    .exists(&place.dir)
+                    .map_err(JobError::io("look at", &place.dir))?
+                {
+                    true => Err(JobError::damaged(&path, 0, "the file is missing")),
+                    false => Ok(None),
+                };
+            }
+            Err(e) => return Err(JobError::io("read", &path)(e)),
+        };
+        let manifest = Manifest::from_bytes(&bytes, &path)?;
+        Ok(Some(Job {
+            disk,
+            place: place.clone(),
+            manifest,
+        }))
+    }
+
+    /// What the job is.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where the job lies.
+    pub fn place(&self) -> &JobPlace {
+        &self.place
+    }
+
+    /// The disk that it lies on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The journal in force.
+    pub fn journal_path(&self) -> PathBuf {
+        self.place.dir.join(journal_name(self.manifest.generation))
+    }
+
+    /// The image, which need not be there.
+    pub fn image_path(&self) -> PathBuf {
+        self.place.dir.join(IMAGE)
+    }
+
+    /// Changes the manifest. Durable when this returns; after an error the old one is in force
+    /// or the new one.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn update(
+        &mut self,
+        lock: &JobLock,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Result<(), JobError> {
+        debug_assert!(lock.guards(&self.place));
+        let old = self.manifest.clone();
+        change(&mut self.manifest);
+        if self.manifest == old {
+            return Ok(());
+        }
+        let result = self.write_manifest(self.place.dir.join(MANIFEST));
+        if result.is_err() {
+            self.manifest = old;
+        }
+        result
+    }
+
+    /// Notes where the journal ends, so that any later damage is certain to be found. `end`
+    /// must be durable. For a clean pause, after the last batch.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), JobError> {
+        self.update(lock, |manifest| manifest.sealed = Some(*end))
+    }
+
+    /// Takes the seal off, before anything is appended.
+    pub(crate) fn unseal(&mut self, lock: &JobLock) -> Result<(), JobError> {
+        self.update(lock, |manifest| manifest.sealed = None)
+    }
+
+    /// Begins the journal of the next generation, to be filled with what still lives and then
+    /// put in force with [`Job::switch_generation`]. Until then it counts for nothing. Its first request
+    /// gets the id `first_id`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, JobError> {
+        debug_assert!(lock.guards(&self.place));
+        let generation = self.manifest.generation + 1;
+        let path = self.place.dir.join(journal_name(generation));
+        remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
+        Ok(journal::create(
+            &*self.disk,
+            &path,
+            generation,
+            first_id,
+            self.manifest.key,
+        )?)
+    }
+
+    /// Puts the journal of the next generation in force: it is synced, the manifest names it, the
+    /// old journal and its image are removed.
+    ///
+    /// # Errors
+    /// Those of the disk. The old journal is in force then or the new one; stop working.
+    pub fn switch_generation(&mut self, lock: &JobLock, next: &mut Writer) -> Result<(), JobError> {
+        next.sync()?;
+        next.sync_name(&*self.disk)?;
+        self.update(lock, |manifest| {
+            manifest.generation += 1;
+            manifest.sealed = None;
+        })?;
+        let image = self.image_path();
+        remove_if_there(&*self.disk, &image).map_err(JobError::io("remove", &image))?;
+        self.sweep(lock)
+    }
+
+    /// Removes what an interrupted run left in the directory: temporary files, journals that
+    /// are not in force.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn sweep(&self, lock: &JobLock) -> Result<(), JobError> {
+        debug_assert!(lock.guards(&self.place));
+        let dir = &self.place.dir;
+        let in_force = journal_name(self.manifest.generation);
+        for name in self.disk.list(dir).map_err(JobError::io("list", dir))? {
+            let Some(name) = name.to_str() else { continue };
+            let is_old_journal = name.starts_with(JOURNAL) && name != in_force;
+            if is_old_journal || name.ends_with(".tmp") {
+                let path = dir.join(name);
+                remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the job. It is gone as a whole at one moment: the directory is renamed aside, and
+    /// its files are removed after that.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn remove(self, lock: &JobLock) -> Result<(), JobError> {
+        remove(&*self.disk, &self.place, lock)
+    }
+
+    fn write_manifest(&self, path: PathBuf) -> Result<(), JobError> {
+        let bytes = self
+            .manifest
+            .to_bytes()
+            .map_err(|e| JobError::io("write", &path)(e.into()))?;
+        replace(&*self.disk, &path, &bytes).map_err(JobError::io("write", &path))
+    }
+}
+
+/// Removes a job directory whatever its state, a damaged one too, and what is left over of
+/// earlier ones. None there is fine.
+///
+/// # Errors
+/// Those of the disk.
+pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
+    clear_leftovers(disk, place, lock)?;
+    if disk
+        .exists(&place.dir)
+        .map_err(JobError::io("look at", &place.dir))?
+    {
+        let removing = place.removing();
+        disk.rename(&place.dir, &removing)
+            .map_err(JobError::io("remove", &place.dir))?;
+        let folder = parent(&place.dir);
+        disk.sync_dir(folder)
+            .map_err(JobError::io("sync", folder))?;
+        disk.remove_dir_all(&removing)
+            .map_err(JobError::io("remove", &removing))?;
+    }
+    Ok(())
+}
+
+/// Removes directories that an interrupted creation or removal left beside the job.
+///
+/// # Errors
+/// Those of the disk.
+pub fn clear_leftovers(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
+    debug_assert!(lock.guards(place));
+    for path in [place.building(), place.removing()] {
+        match disk.remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(JobError::io("remove", &path)(e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn journal_name(generation: u64) -> String {
+    format!("{JOURNAL}{generation}")
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Reading single requests back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entry::{Bad, Cursor};
+use super::write::read_header;
+use super::{JournalError, Stored};
+use crate::durable::{DiskFile, read_full};
+use crate::job::{Job, JobError};
+
+/// Most requests fit: URL, referer and a little.
+const GUESS_BYTES: usize = 512;
+
+/// Fetches requests back by their place in the journal. Cheap to clone, independent of the
+/// writer, usable from many threads.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    file: Arc<dyn DiskFile>,
+    path: Arc<Path>,
+}
+
+impl Reader {
+    /// Opens the journal of a job. A [`super::Writer`] gives a reader of its own.
+    ///
+    /// # Errors
+    /// Those of the disk, and a journal whose header is not the job's.
+    pub fn open(job: &Job) -> Result<Reader, JobError> {
+        let path = job.journal_path();
+        let file = job
+            .disk()
+            .open_read(&path)
+            .map_err(JournalError::opening(&path))?;
+        read_header(&*file, &path, job)?;
+        Ok(Reader::over(file.into(), &path))
+    }
+
+    pub(super) fn over(file: Arc<dyn DiskFile>, path: &Path) -> Reader {
+        Reader {
+            file,
+            path: path.into(),
+        }
+    }
+
+    /// The request at a place in the journal. One read in nearly all cases; the request's own
+    /// checksum is checked. The buffer's old content is of no interest.
+    ///
+    /// # Errors
+    /// Those of the disk; damage when there is no sound request.
+    pub fn request_at<'b>(
+        &self,
+        at: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Stored<'b>, JournalError> {
+        let mut want = GUESS_BYTES;
+        loop {
+            if buffer.len() < want {
+                buffer.resize(want, 0);
+            }
+            let got = read_full(&*self.file, &mut buffer[..want], at)
+                .map_err(JournalError::io("read", &self.path))?;
+            let why = match Cursor::new(&buffer[..got]).request(true) {
+                Ok(_) => break want = got,
+                Err(Bad::Short(need)) if got == want => {
+                    // A damaged length must not make us ask for memory that no request needs.
+                    let len = self
+                        .file
+                        .len()
+                        .map_err(JournalError::io("read", &self.path))?;
+                    if need as u64 <= len.saturating_sub(at) {
+                        want = need + GUESS_BYTES;
+                        continue;
+                    }
+                    "a request is cut short"
+                }
+                Err(Bad::Short(_)) => "a request is cut short",
+                Err(Bad::Wrong(why)) => why,
+            };
+            return Err(JournalError::damaged(&self.path, at, why));
+        }
+        // Parsed once more because the borrow of a loop cannot leave it.
+        Cursor::new(&buffer[..want])
+            .request(false)
+            .map_err(|_| JournalError::damaged(&self.path, at, "a request changed"))
+    }
+
+    /// Where the journal lies.
+    pub fn path(&self) -> PathBuf {
+        self.path.to_path_buf()
+    }
+}

@@ -1,0 +1,87 @@
+//! Telling a journal again, from its start or from a later end.
+
+use super::entry::{Bad, Cursor};
+use super::scan::{Scan, Sound};
+use super::write::read_header;
+use super::{Commit, Entry, JournalError, Mark};
+use crate::job::Job;
+
+/// What a replay came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// The end of the last sound batch: where a writer goes on.
+    pub mark: Mark,
+    /// The last commit; `None` when no batch was told.
+    pub commit: Option<Commit>,
+    /// Bytes behind it that are no sound batch: the torn tail of a run that was killed.
+    pub torn_bytes: u64,
+    /// Batches told.
+    pub batches: u64,
+}
+
+/// Tells every entry of a job's journal in the order in which they were written, from the
+/// start or from a mark that an image stands for. An entry is told only after the checksum of its
+/// whole batch was found right. `each` may refuse an entry that makes no sense, in
+/// words, which is damage at that place.
+///
+/// # Errors
+/// Those of the disk; damage, a torn tail is none.
+pub fn replay(
+    job: &Job,
+    from: Option<&Mark>,
+    mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<Replayed, JournalError> {
+    let path = job.journal_path();
+    let file = job
+        .disk()
+        .open_read(&path)
+        .map_err(JournalError::opening(&path))?;
+    let start = read_header(&*file, &path, job)?;
+    let from = from.copied().unwrap_or(start);
+    let mut scan = Scan::new(&*file, &path, start.sum, from, job.manifest().sealed)?;
+    let mut next_id = from.next_id;
+    let mut commit = None;
+    while let Some(batch) = scan.next(next_id)? {
+        commit = Some(
+            tell(&batch, &mut next_id, &mut each)
+                .map_err(|(at, why)| JournalError::damaged(&path, at, why))?,
+        );
+    }
+    Ok(Replayed {
+        mark: scan.end(),
+        commit,
+        torn_bytes: scan.torn_bytes(),
+        batches: scan.end().seq - from.seq,
+    })
+}
+
+/// Tells the entries of one batch; returns its commit.
+pub(super) fn tell(
+    batch: &Sound<'_>,
+    next_id: &mut u64,
+    each: &mut impl FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<Commit, (u64, String)> {
+    let mut cursor = Cursor::new(batch.payload);
+    let mut entries = 0;
+    loop {
+        let at = batch.payload_at + cursor.at() as u64;
+        let entry = cursor
+            .entry(batch.payload_at, next_id)
+            .map_err(|bad| match bad {
+                Bad::Short(_) => (at, "an entry is cut short".to_owned()),
+                Bad::Wrong(why) => (at, why.to_owned()),
+            })?;
+        entries += 1;
+        let commit = match &entry {
+            Entry::Commit(commit) => Some(commit.clone()),
+            _ => None,
+        };
+        each(entry).map_err(|why| (at, why))?;
+        if let Some(commit) = commit {
+            return match cursor.is_at_end() && entries == batch.entries {
+                true => Ok(commit),
+                false => Err((at, "a commit does not end its batch".to_owned())),
+            };
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Writing batches to the journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
+use super::{ClosedBatch, JournalError, Mark, Reader};
+use crate::durable::{Disk, DiskFile, parent, read_full};
+use crate::job::{Job, JobError};
+use crate::lock::JobLock;
+
+/// The one writer of a journal. After a failed write or sync it refuses all further work.
+#[derive(Debug)]
+pub struct Writer {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    salt: [u8; 16],
+    end: Mark,
+    unsynced: u32,
+    refuses: bool,
+}
+
+/// Creates a journal without a batch, durable but for its name.
+pub(crate) fn create(
+    disk: &dyn Disk,
+    path: &Path,
+    generation: u64,
+    first_id: u64,
+    key: [u8; 16],
+) -> Result<Writer, JournalError> {
+    let header = FileHeader {
+        generation,
+        first_id,
+        key,
+    };
+    let (bytes, start) = header.encode();
+    let file = disk
+        .create(path)
+        .map_err(JournalError::io("create", path))?;
+    file.write_at(&bytes, 0)
+        .map_err(JournalError::io("write", path))?;
+    file.sync().map_err(JournalError::io("sync", path))?;
+    Ok(Writer::over(file.into(), path, start, start))
+}
+
+impl Writer {
+    /// Opens the journal of a job to go on at `end`, as a replay gave it. The seal is taken off
+    /// first, a torn tail is cut off, and both are durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk; a journal shorter than `end`, or one whose header is not the job's.
+    pub fn open(job: &mut Job, lock: &JobLock, end: &Mark) -> Result<Writer, JobError> {
+        job.unseal(lock)?;
+        job.sweep(lock)?;
+        let path = job.journal_path();
+        let file = job
+            .disk()
+            .open(&path)
+            .map_err(JournalError::opening(&path))?;
+        let start = read_header(&*file, &path, job)?;
+        let len = file.len().map_err(JournalError::io("read", &path))?;
+        if len < end.bytes {
+            let why = format!("the journal ends here and should have {} bytes", end.bytes);
+            return Err(JournalError::damaged(&path, len, why).into());
+        }
+        if len > end.bytes {
+            file.set_len(end.bytes)
+                .map_err(JournalError::io("cut", &path))?;
+            file.sync().map_err(JournalError::io("sync", &path))?;
+        }
+        Ok(Writer::over(file.into(), &path, start, *end))
+    }
+
+    fn over(file: Arc<dyn DiskFile>, path: &Path, start: Mark, end: Mark) -> Writer {
+        Writer {
+            file,
+            path: path.to_owned(),
+            salt: start.sum,
+            end,
+            unsynced: 0,
+            refuses: false,
+        }
+    }
+
+    /// Writes a batch and syncs it. It is durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk, every call after a failed one, and a batch that is not the next one.
+    pub fn append(&mut self, batch: &mut ClosedBatch) -> Result<Mark, JournalError> {
+        self.append_unsynced(batch)?;
+        self.sync()?;
+        Ok(self.end)
+    }
+
+    /// Writes a batch that a later [`Writer::sync`] makes durable. For bulk loads, where several
+    /// batches share one sync. The mark stands for something only after that sync.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_unsynced(&mut self, batch: &mut ClosedBatch) -> Result<Mark, JournalError> {
+        self.check_next(batch)?;
+        let end = batch.finish(&self.end, self.unsynced, &self.salt);
+        self.refuses = true;
+        self.file
+            .write_at(batch.as_bytes(), batch.start())
+            .map_err(JournalError::io("write", &self.path))?;
+        self.refuses = false;
+        self.end = end;
+        self.unsynced += 1;
+        Ok(end)
+    }
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// Those of the disk, and every call after a failed one.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.check_usable()?;
+        if self.unsynced > 0 {
+            self.refuses = true;
+            self.file
+                .sync()
+                .map_err(JournalError::io("sync", &self.path))?;
+            self.refuses = false;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// The end of the journal, unsynced batches included.
+    pub fn end(&self) -> Mark {
+        self.end
+    }
+
+    /// Reads single requests back, on any thread.
+    pub fn reader(&self) -> Reader {
+        Reader::over(self.file.clone(), &self.path)
+    }
+
+    /// Makes the file's name durable.
+    pub(crate) fn sync_name(&self, disk: &dyn Disk) -> Result<(), JournalError> {
+        let dir = parent(&self.path);
+        disk.sync_dir(dir).map_err(JournalError::io("sync", dir))
+    }
+
+    fn check_usable(&self) -> Result<(), JournalError> {
+        match self.refuses {
+            true => Err(JournalError::Refused {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_next(&self, batch: &ClosedBatch) -> Result<(), JournalError> {
+        self.check_usable()?;
+        let misfit = |why: String| JournalError::Misfit {
+            path: self.path.clone(),
+            why,
+        };
+        let is_next = batch.start() == self.end.bytes
+            && batch.seq() == self.end.seq + 1
+            && batch.first_id() == self.end.next_id;
+        if !is_next {
+            return Err(misfit(format!(
+                "batch {} does not follow {}",
+                batch.seq(),
+                self.end.seq
+            )));
+        }
+        if batch.as_bytes().len() > MAX_BATCH_BYTES {
+            return Err(misfit(format!(
+                "a batch of {} bytes is too large",
+                batch.as_bytes().len()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the file header and holds it against the manifest.
+pub(super) fn read_header(
+    file: &dyn DiskFile,
+    path: &Path,
+    job: &Job,
+) -> Result<Mark, JournalError> {
+    let mut bytes = [0; HEADER];
+    let len = read_full(file, &mut bytes, 0).map_err(JournalError::io("read", path))?;
+    let (header, start) = FileHeader::decode(&bytes[..len], path)?;
+    let manifest = job.manifest();
+    if header.key != manifest.key {
+        return Err(JournalError::damaged(
+            path,
+            32,
+            "this is the journal of another job",
+        ));
+    }
+    if header.generation != manifest.generation {
+        return Err(JournalError::damaged(
+            path,
+            16,
+            "this is another generation's journal",
+        ));
+    }
+    Ok(start)
+}

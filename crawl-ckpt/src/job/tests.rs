@@ -62,7 +62,7 @@ fn an_update_is_there_after_reopening() {
     let place = Place::new();
     let mut job = place.create();
     job.update(&place.lock, |manifest| {
-        manifest.proxy_type = "residential".into()
+        manifest.proxy_type = "residential".into();
     })
     .unwrap();
     assert_eq!(place.open().manifest().proxy_type, "residential");
@@ -73,7 +73,7 @@ fn a_missing_manifest_or_journal_is_damage() {
     let place = Place::new();
     let job = place.create();
     std::fs::remove_file(job.journal_path()).unwrap();
-    let error = crate::journal::replay(&job, None, |_| Ok(())).unwrap_err();
+    let error = journal::replay(&job, None, |_| Ok(())).unwrap_err();
     assert_eq!(Failure::from(error).exit, Exit::Damaged);
     std::fs::remove_file(job.place().dir.join("job.json")).unwrap();
     let error = Job::open(Arc::new(RealDisk), &place.place).unwrap_err();
@@ -93,6 +93,6 @@ fn a_generation_counts_only_once_it_is_switched_to() {
     let job = place.open();
     assert_eq!(job.manifest().generation, 2);
     assert!(!job.place().dir.join("journal-1").exists());
-    let replayed = crate::journal::replay(&job, None, |_| Ok(())).unwrap();
+    let replayed = journal::replay(&job, None, |_| Ok(())).unwrap();
     assert_eq!(replayed.mark.next_id, 41);
 }

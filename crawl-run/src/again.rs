@@ -1,0 +1,135 @@
+//! The command that was typed, to be shown again with a change: what resumes a
+//! crawl, or approves what it waits for.
+
+use std::ffi::OsString;
+
+/// The words of a command line, its program first.
+#[derive(Debug, Clone)]
+pub struct Again {
+    words: Vec<String>,
+}
+
+/// Options that throw the checkpoint away: no hint repeats them.
+const THROW_AWAY: [&str; 2] = ["--fresh", "--reset-deltafetch"];
+
+impl Again {
+    /// Keeps the words of this process, without the options that would throw the checkpoint away.
+    pub fn new(words: impl IntoIterator<Item = OsString>) -> Again {
+        let words = words
+            .into_iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .filter(|word| !THROW_AWAY.contains(&word.as_str()))
+            .collect();
+        Again { words }
+    }
+
+    /// The same command with an option set to a value, in place of any value that it has.
+    pub fn with(&self, option: &str, value: &str) -> Again {
+        let mut again = self.without(option);
+        again.insert([option, value]);
+        again
+    }
+
+    /// The same command with a flag.
+    pub fn with_flag(&self, flag: &str) -> Again {
+        let mut again = self.clone();
+        again.words.retain(|word| word != flag);
+        again.insert([flag]);
+        again
+    }
+
+    /// The same command without an option and its value.
+    pub fn without(&self, option: &str) -> Again {
+        let joined = format!("{option}=");
+        let mut words = Vec::with_capacity(self.words.len());
+        let mut skip = false;
+        for word in &self.words {
+            if std::mem::take(&mut skip) || word.starts_with(&joined) {
+                continue;
+            }
+            if word == option {
+                skip = true;
+                continue;
+            }
+            words.push(word.clone());
+        }
+        Again { words }
+    }
+
+    /// Puts words right behind the program, where no `--` can be before them.
+    fn insert<const N: usize>(&mut self, words: [&str; N]) {
+        let at = self.words.len().min(1);
+        self.words.splice(at..at, words.map(str::to_owned));
+    }
+}
+
+impl std::fmt::Display for Again {
+    /// The command, quoted for a shell.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, word) in self.words.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&quoted(word))?;
+        }
+        Ok(())
+    }
+}
+
+/// One word as a POSIX shell reads it back; control characters in the `$'…'` form.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if !word.chars().any(char::is_control) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let mut utf8 = [0; 4];
+                for byte in c.encode_utf8(&mut utf8).bytes() {
+                    out.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(words: &[&str]) -> Again {
+        Again::new(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        let again = again(&["crawl-run", "https://x.example/?a=1&b=2", "--fresh", "it's", "", "a\nb"]);
+        assert_eq!(
+            again.to_string(),
+            r"crawl-run 'https://x.example/?a=1&b=2' 'it'\''s' '' $'a\012b'"
+        );
+    }
+
+    #[test]
+    fn an_option_is_replaced_in_both_of_its_forms() {
+        for words in [
+            &["run", "--proxy-type", "auto", "s.json"][..],
+            &["run", "s.json", "--proxy-type=auto"],
+            &["run", "s.json"],
+        ] {
+            assert_eq!(
+                again(words).with("--proxy-type", "residential").to_string(),
+                "run --proxy-type residential s.json"
+            );
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What to do with a checkpoint that is there: go on with it, clear it, remove it since
+//! its crawl is complete, or refuse.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crawl_ckpt::control::{Counts, Progress};
+use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::job::{self, Job, Manifest};
+use crawl_ckpt::journal::{Commit, last_commit};
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::record::ErrorKind as RecordError;
+use crawl_ckpt::tool::{Exit, Failure};
+
+use crate::again::Again;
+use crate::change;
+use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
+use crate::human::span;
+use crate::place::{Place, set_aside};
+use crate::progress::View;
+
+/// After this time a resume warns that cookies may have expired.
+const OLD: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a production run begins with.
+#[derive(Debug)]
+pub enum Decision {
+    /// Nothing is there, or not any more.
+    New,
+    /// A checkpoint to go on with.
+    Resume(Box<Resume>),
+    /// The crawl was complete already, and its checkpoint is gone now.
+    WasComplete(Box<Progress>),
+}
+
+/// A checkpoint to go on with.
+#[derive(Debug)]
+pub struct Resume {
+    /// What the job is.
+    pub manifest: Manifest,
+    /// The figures at its last commit.
+    pub counts: Counts,
+    /// Time since then; `None` before the first commit.
+    pub age: Option<Duration>,
+    /// The plan differs from the checkpoint's, and that is meant.
+    pub adopt_plan: bool,
+    /// What was blocked or failed is to be tried once more.
+    pub retry_blocked: bool,
+}
+
+/// Looks at the checkpoint and does what the options say. What it clears or removes is
+/// gone for good when it returns.
+///
+/// # Errors
+/// [`Exit::Usage`] when the spider changed, [`Exit::Damaged`] when the checkpoint is; the
+/// checkpoint is untouched then.
+pub fn settle(
+    place: &Place,
+    lock: &JobLock,
+    plan: &Plan,
+    args: &CheckpointArgs,
+    again: &Again,
+    view: &View,
+) -> Result<Decision, Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    if args.fresh || args.reset_deltafetch {
+        if clear(&disk, place, lock, view)? {
+            view.say("checkpoint thrown away");
+        }
+        if args.reset_deltafetch {
+            forget_delta(&place.delta_dir())?;
+            view.say("what was known from earlier crawls is forgotten");
+        }
+        return Ok(Decision::New);
+    }
+    job::clear_leftovers(&*disk, &place.job, lock)?;
+    let Some(job) = Job::open(Arc::clone(&disk), &place.job)? else {
+        return Ok(Decision::New);
+    };
+    let commit = last_commit(&job)?;
+    if let Some(commit) = commit.as_ref().filter(|commit| is_complete(&commit.progress)) {
+        let progress = Box::new(commit.progress.clone());
+        job.remove(lock)?;
+        return Ok(Decision::WasComplete(progress));
+    }
+    let retry_blocked = match proxy_change(job.manifest(), plan) {
+        None => false,
+        Some(change) => {
+            view.say(format_args!("proxy type changed: {change}"));
+            match args.on_proxy_change {
+                OnProxyChange::Clear => {
+                    clear(&disk, place, lock, view)?;
+                    view.say("checkpoint cleared: every URL is retried");
+                    return Ok(Decision::New);
+                }
+                OnProxyChange::RetryBlocked => true,
+                OnProxyChange::Keep => false,
+            }
+        }
+    };
+    let old = job.manifest().plan.as_ref();
+    let changed = old.map(|old| change::describe(&old.identity(), &plan.identity()));
+    if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
+        match args.on_spider_change {
+            OnSpiderChange::Resume => view.say(format_args!("spider changed: {changed}")),
+            OnSpiderChange::Refuse => return Err(refusal(&changed, again)),
+        }
+    }
+    let commit = commit.unwrap_or_default();
+    let resume = Resume {
+        manifest: job.manifest().clone(),
+        counts: commit.progress.counts,
+        age: age(&commit),
+        // Pace and manners may change at any time; what must not was asked about above.
+        adopt_plan: old != Some(plan),
+        retry_blocked: retry_blocked || is_unanswered(&commit.progress),
+    };
+    if let Some(age) = resume.age.filter(|age| *age > OLD) {
+        view.warn(format_args!(
+            "the checkpoint is {} old; cookies may have expired",
+            span(age)
+        ));
+    }
+    Ok(Decision::Resume(Box::new(resume)))
+}
+
+fn refusal(changed: &str, again: &Again) -> Failure {
+    let message = format!("spider changed since the checkpoint: {changed}");
+    Failure::with(Exit::Usage, message).hint(format_args!(
+        "{}   (goes on with what is pending), or {}   (begins anew)",
+        again.with("--on-spider-change", "resume"),
+        again.with_flag("--fresh")
+    ))
+}
+
+/// `old -> new`, when the crawl's proxy type is another now. A job that was made by hand
+/// has none yet.
+fn proxy_change(manifest: &Manifest, plan: &Plan) -> Option<String> {
+    let (old, new) = (&manifest.proxy_type, &plan.proxy_type);
+    (!old.is_empty() && old != new).then(|| format!("{old} -> {new}"))
+}
+
+/// Removes the checkpoint, whatever its state, and sets its unfinished output aside. False
+/// when there is none. The output goes first: when this is cut short, the same command
+/// finds the checkpoint still there and clears it once more.
+fn clear(
+    disk: &Arc<dyn Disk>,
+    place: &Place,
+    lock: &JobLock,
+    view: &View,
+) -> Result<bool, Failure> {
+    // A damaged manifest names no output; throwing it away must work all the same.
+    let job = Job::open(Arc::clone(disk), &place.job);
+    let output = match &job {
+        Ok(Some(job)) => job.manifest().output.clone(),
+        _ => None,
+    };
+    if let Some(file) = output.and_then(|output| output.resolve(&place.data_dir))
+        && let Some(aside) = set_aside(&file)?
+    {
+        view.say(format_args!(
+            "unfinished output renamed to {}",
+            aside.display()
+        ));
+    }
+    let was_there = !matches!(job, Ok(None));
+    job::remove(&**disk, &place.job, lock)?;
+    Ok(was_there)
+}
+
+fn forget_delta(dir: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Failure::new(format_args!(
+            "cannot remove {}: {e}",
+            dir.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// True when only the removal is missing: a run that ended with success was stopped just
+/// before it.
+fn is_complete(progress: &Progress) -> bool {
+    let counts = &progress.counts;
+    let left = counts.pending + counts.in_flight + counts.parked;
+    counts.seen > 0 && left == 0 && !is_unanswered(progress)
+}
+
+/// True when every URL failed for want of any answer: such a crawl is over, but not
+/// complete, and the next run tries it all once more.
+fn is_unanswered(progress: &Progress) -> bool {
+    let counts = &progress.counts;
+    let unanswered = |kind: &String| {
+        serde_json::from_value::<RecordError>(kind.as_str().into())
+            .is_ok_and(RecordError::is_unanswered)
+    };
+    counts.seen > 0
+        && counts.failed == counts.seen
+        && progress.by_error.keys().all(unanswered)
+        && progress.by_status.is_empty()
+}
+
+/// Time since a commit; a clock that was set back makes it 0.
+fn age(commit: &Commit) -> Option<Duration> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let at = Duration::from_millis(commit.at_ms);
+    (commit.at_ms > 0).then(|| now.saturating_sub(at))
+}

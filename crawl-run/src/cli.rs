@@ -1,0 +1,266 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+use crawl_ckpt::tool::parse_duration;
+
+use crate::spider::MOST_AT_ONCE;
+
+/// Crawls a site: a new crawl, or the rest of one that was paused.
+///
+/// Without --limit a crawl has a checkpoint. Ctrl+C pauses it and the same
+/// command goes on; a complete crawl removes its checkpoint.
+///
+/// Exit codes: 0 complete; 1 failed; 2 usage, or the spider changed; 3 hosts
+/// wait for a costlier proxy to be approved; 4 stopped at --max-time or
+/// --max-pages; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
+/// 129 paused by SIGINT, SIGTERM, SIGHUP.
+#[derive(Debug, Parser)]
+#[command(name = "crawl-run", version, max_term_width = 100)]
+pub struct Cli {
+    /// The crawl.
+    #[command(flatten)]
+    pub crawl: CrawlArgs,
+}
+
+/// What to crawl, and how.
+#[derive(Debug, Clone, Args)]
+pub struct CrawlArgs {
+    /// A spider file (.json), or a start URL
+    ///
+    /// A start URL means a spider that is named after the host (and the port when it
+    /// is not the default) and stays on that host.
+    #[arg(value_name = "SPIDER")]
+    pub spider: String,
+
+    /// Where the crawl lies.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// How far the crawl goes.
+    #[command(flatten)]
+    pub bounds: BoundArgs,
+
+    /// What becomes of an earlier checkpoint.
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+
+    /// Pace and manners.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+
+    /// What is asked of crawl-fetch.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// How much is said.
+    #[command(flatten)]
+    pub voice: VoiceArgs,
+}
+
+/// Where things lie.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Places")]
+pub struct PlaceArgs {
+    /// The project that the spider belongs to [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+
+    /// Where checkpoints and output lie [default: $CRAWL_DATA_DIR, else ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Write records to FILE instead of the dated file; - is stdout
+    ///
+    /// The dated file is DATA_DIR/<project>/<spider>/crawls/crawl_YYYY-MM-DD.jsonl. An
+    /// existing FILE is refused unless it is that of the crawl being resumed. What went to
+    /// stdout cannot be cut back: after a crash the last batch may be printed again.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Keep the links of each page in its record
+    #[arg(long)]
+    pub keep_links: bool,
+
+    /// Keep the body of each page in its record
+    #[arg(long)]
+    pub keep_body: bool,
+}
+
+/// How far a crawl goes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Bounds")]
+pub struct BoundArgs {
+    /// Test crawl: end after N records; no checkpoint, records to stdout
+    ///
+    /// Takes no lock and reads none of production's state, so it may run beside a
+    /// production crawl of the same spider. Exits 0 at the limit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          conflicts_with_all = ["fresh", "reset_deltafetch"])]
+    pub limit: Option<u64>,
+
+    /// Stop this run in good order after DUR (90s, 20m, 8h); exit 4
+    ///
+    /// What is pending stays for the next run. Counts this run, not the whole crawl.
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub max_time: Option<Duration>,
+
+    /// Stop this run in good order after N records; exit 4
+    ///
+    /// What is pending stays for the next run. Counts this run, not the whole crawl.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pages: Option<u64>,
+
+    /// Take on at most N URLs a host
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pages_per_host: Option<u64>,
+
+    /// Treat URLs that differ in parameter order or tracking parameters as one
+    #[arg(long)]
+    pub aggressive: bool,
+
+    /// Wait so long for a network that is gone, then exit 1 [default: 10m]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub outage: Option<Duration>,
+
+    /// A pause waits so long for pages under way
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    pub grace: Duration,
+}
+
+/// What becomes of a checkpoint that is there.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Checkpoint")]
+pub struct CheckpointArgs {
+    /// Throw the checkpoint away first
+    ///
+    /// The unfinished output is renamed to `….partial`.
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// What to do when start URLs, domains or rules changed since the checkpoint
+    ///
+    /// `refuse` (exit 2) names what changed; `resume` goes on with the new spider:
+    /// what is done stays done, new start URLs are added.
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub on_spider_change: OnSpiderChange,
+
+    /// What to do when --proxy-type changed since the checkpoint
+    ///
+    /// `clear` begins anew, every URL is retried; `retry-blocked` keeps what is done and
+    /// retries what was blocked or failed; `keep` retries nothing.
+    #[arg(long, value_name = "WHAT", default_value = "clear")]
+    pub on_proxy_change: OnProxyChange,
+
+    /// Skip pages that did not change since the last crawl
+    ///
+    /// As the setting DELTAFETCH_ENABLED. A test crawl ignores it.
+    #[arg(long)]
+    pub delta: bool,
+
+    /// Forget what --delta knows, and the checkpoint with it
+    #[arg(long)]
+    pub reset_deltafetch: bool,
+}
+
+/// `--on-spider-change`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnSpiderChange {
+    /// Exit 2 and name what changed.
+    Refuse,
+    /// Go on with the new spider.
+    Resume,
+}
+
+/// `--on-proxy-change`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnProxyChange {
+    /// Begin anew: every URL is retried.
+    Clear,
+    /// Retry what was blocked or failed.
+    RetryBlocked,
+    /// Retry nothing.
+    Keep,
+}
+
+/// Pace and manners, over the spider's settings.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace and manners")]
+pub struct PaceArgs {
+    /// Requests at once, over all hosts [default: 32]
+    #[arg(short, long, value_name = "N", value_parser = at_once())]
+    pub concurrency: Option<u32>,
+
+    /// Requests at once to one host [default: 8]
+    #[arg(long, value_name = "N", value_parser = at_once())]
+    pub per_host: Option<u32>,
+
+    /// Least time between two requests to a host [default: 0]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub delay: Option<Duration>,
+
+    /// auto, none, or the name of a proxy [default: auto]
+    ///
+    /// Proxies are the environment's <NAME>_PROXY_URL (DATACENTER_PROXY_URL,
+    /// RESIDENTIAL_PROXY_URL, …). `auto` goes direct first and uses `datacenter` for hosts
+    /// that block; a costlier one is used only when it is named here.
+    #[arg(long, value_name = "T")]
+    pub proxy_type: Option<String>,
+
+    /// Take on private addresses, and names that resolve to one
+    ///
+    /// On by itself when a start URL is private or localhost.
+    #[arg(long)]
+    pub allow_private: bool,
+}
+
+/// Handed on to crawl-fetch.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Requests")]
+pub struct FetchArgs {
+    /// The User-Agent to send
+    #[arg(short = 'A', long, value_name = "UA")]
+    pub user_agent: Option<String>,
+
+    /// A further header to send ('Name: value'); may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+
+    /// Trust the certificates in FILE (PEM) as well
+    #[arg(long, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+
+    /// Do not verify TLS certificates
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Messages")]
+pub struct VoiceArgs {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Tell more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+fn at_once() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(MOST_AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,268 @@
+//! Runs the children to the end of this run: restarts them when the fetcher dies,
+//! passes signals on, and tells how it all ended.
+
+use std::collections::VecDeque;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
+use crawl_ckpt::tool::Failure;
+
+use crate::plan::millis;
+use crate::progress::View;
+use crate::signals;
+use crate::stage::{Cast, Event, Role, Troupe};
+use crate::human::{counted, span};
+
+/// The fetcher may die so often in the time before it is given up.
+const RESTARTS: usize = 3;
+const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// After the second signal a frontier that does not end is killed: its commits take
+/// milliseconds, and a kill loses nothing either.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+
+/// A fetcher whose frontier is gone has nobody to give results to and keeps nothing.
+const FETCH_ALONE: Duration = Duration::from_secs(5);
+
+/// News that are still in the socket when both children are gone arrive within this.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How often the view is refreshed when nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// What the frontier said, if it came to that.
+    pub reason: Option<EndReason>,
+    /// The last figures that it gave.
+    pub progress: Progress,
+    /// How the frontier ended.
+    pub frontier: ExitStatus,
+    /// How the fetcher ended.
+    pub fetch: ExitStatus,
+    /// The first signal that crawl-run got.
+    pub signal: Option<i32>,
+    /// The frontier was killed after a second signal.
+    pub killed: bool,
+    /// Records of this run, over all its performances.
+    pub records_run: u64,
+    /// How long the run took.
+    pub elapsed: Duration,
+}
+
+/// What runs the children.
+#[derive(Debug)]
+pub struct Conductor<'a> {
+    /// What they are started with.
+    pub cast: &'a Cast,
+    /// What they are told; limits count the whole run.
+    pub begin: Begin,
+    /// A job that outlives its processes can go on after a restart.
+    pub restarts: bool,
+    /// Where events arrive, signals among them.
+    pub events: (&'a Sender<Event>, &'a Receiver<Event>),
+    /// What is shown.
+    pub view: &'a mut View,
+}
+
+/// What one performance came to.
+#[derive(Debug, Default)]
+struct Act {
+    reason: Option<EndReason>,
+    progress: Option<Progress>,
+    frontier: Option<ExitStatus>,
+    fetch: Option<ExitStatus>,
+    silent: bool,
+    killed: bool,
+}
+
+impl Conductor<'_> {
+    /// Runs until the frontier ends for a reason that a restart would not mend.
+    ///
+    /// # Errors
+    /// A child cannot be started or waited for.
+    pub fn run(&mut self) -> Result<Ending, Failure> {
+        let begun = Instant::now();
+        let mut deaths = VecDeque::new();
+        let mut signals = Vec::new();
+        let mut progress = Progress::default();
+        let mut records_run = 0;
+        for number in 0.. {
+            let begin = self.begin_after(number, begun.elapsed(), records_run);
+            let act = self.perform(number, begin, &mut signals)?;
+            if let Some(latest) = act.progress {
+                records_run += latest.records_run;
+                progress = latest;
+            }
+            let (Some(frontier), Some(fetch)) = (act.frontier, act.fetch) else {
+                return Err(Failure::new("a child ended without a status"));
+            };
+            let fetcher_died = act.reason == Some(EndReason::FetcherGone);
+            let can_go_on = self.restarts && signals.is_empty() && fetch.code() != Some(2);
+            if fetcher_died && can_go_on && may_restart(&mut deaths, Instant::now()) {
+                let how = status_words(fetch);
+                self.view
+                    .warn(format_args!("crawl-fetch {how}; starting it again"));
+                continue;
+            }
+            return Ok(Ending {
+                reason: act.reason,
+                progress,
+                frontier,
+                fetch,
+                signal: signals.first().copied(),
+                killed: act.killed,
+                records_run,
+                elapsed: begun.elapsed(),
+            });
+        }
+        Err(Failure::new("too many restarts"))
+    }
+
+    /// The first order of a performance: what is left of this run's limits, and nothing that
+    /// is to happen once only.
+    fn begin_after(&self, number: u32, elapsed: Duration, records: u64) -> Begin {
+        let mut begin = self.begin.clone();
+        begin.max_records = begin.max_records.map(|n| n.saturating_sub(records).max(1));
+        begin.max_time_ms = begin.max_time_ms.map(|n| n.saturating_sub(millis(elapsed)).max(1));
+        begin.retry_blocked &= number == 0;
+        begin
+    }
+
+    fn perform(&mut self, number: u32, begin: Begin, signals: &mut Vec<i32>) -> Result<Act, Failure> {
+        let grace_ms = begin.grace_ms;
+        let order = Order::Begin(Box::new(begin));
+        let mut troupe = Troupe::start(self.cast, order, number, self.events.0)?;
+        let mut act = Act::default();
+        // When to stop waiting for the frontier, the fetcher, the socket.
+        let (mut frontier_due, mut fetch_due, mut silence_due) = (None, None, None);
+        loop {
+            let now = Instant::now();
+            if passed(frontier_due, now) && act.frontier.is_none() {
+                act.killed = true;
+                troupe.kill(Role::Frontier);
+            }
+            if passed(fetch_due, now) && act.fetch.is_none() {
+                troupe.kill(Role::Fetch);
+            }
+            if act.frontier.is_some() && act.fetch.is_some() {
+                let due = silence_due.get_or_insert(now + LAST_WORDS);
+                if act.silent || now >= *due {
+                    return Ok(act);
+                }
+            }
+            self.view.tick(now);
+            let event = match self.events.1.recv_timeout(TICK) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new("nothing more can be heard of the children"));
+                }
+            };
+            match event {
+                Event::Signal(signal) => {
+                    signals.push(signal);
+                    match signals.len() {
+                        1 => {
+                            self.say_pausing(signal);
+                            troupe.order(Order::Pause { grace_ms });
+                        }
+                        2 => {
+                            troupe.order(Order::Pause { grace_ms: 0 });
+                            frontier_due = Some(Instant::now() + LAST_COMMIT);
+                        }
+                        _ => frontier_due = Some(Instant::now()),
+                    }
+                }
+                Event::News(n, news) if n == number => self.hear(news, &mut act),
+                Event::Silence(n) if n == number => act.silent = true,
+                Event::Ended(n, role) if n == number => {
+                    let status = troupe.status(role);
+                    let status = status
+                        .map_err(|e| Failure::new(format_args!("cannot wait for a child: {e}")))?;
+                    match role {
+                        Role::Frontier => {
+                            act.frontier = Some(status);
+                            fetch_due = Some(Instant::now() + FETCH_ALONE);
+                        }
+                        Role::Fetch => act.fetch = Some(status),
+                    }
+                }
+                Event::News(..) | Event::Silence(_) | Event::Ended(..) => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News, act: &mut Act) {
+        let now = Instant::now();
+        match news {
+            News::Started(started) => {
+                if started.cookies_expired > 0 {
+                    let cookies = counted(started.cookies_expired, "cookie");
+                    self.view.warn(format_args!("{cookies} expired since the last run"));
+                }
+                if started.requeued > 0 {
+                    let pages = counted(started.requeued, "page");
+                    self.view.tell(format_args!("{pages} under way are asked for again"));
+                }
+            }
+            News::Progress(progress) => {
+                self.view.update(&progress, now);
+                act.progress = Some(*progress);
+            }
+            News::Warning(text) => self.view.warn(text),
+            News::Ended { reason, progress } => {
+                act.reason = Some(reason);
+                act.progress = Some(*progress);
+            }
+        }
+    }
+
+    fn say_pausing(&self, signal: i32) {
+        let grace = Duration::from_millis(self.begin.grace_ms);
+        self.view.say(format_args!(
+            "{}: pausing; waiting at most {} for pages under way (once more: at once)",
+            signals::name(signal),
+            span(grace)
+        ));
+    }
+}
+
+fn passed(due: Option<Instant>, now: Instant) -> bool {
+    due.is_some_and(|due| now >= due)
+}
+
+/// Counts a death; false when there were too many lately.
+fn may_restart(deaths: &mut VecDeque<Instant>, now: Instant) -> bool {
+    deaths.retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
+    deaths.push_back(now);
+    deaths.len() <= RESTARTS
+}
+
+/// How a child ended, after its name.
+pub fn status_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (_, Some(signal)) => format!("was killed by signal {signal}"),
+        _ => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_deaths_a_minute_are_forgiven_and_a_fourth_is_not() {
+        let start = Instant::now();
+        let mut deaths = VecDeque::new();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!([0, 10, 20].into_iter().all(|s| may_restart(&mut deaths, at(s))));
+        assert!(!may_restart(&mut deaths, at(30)));
+        assert!(may_restart(&mut deaths, at(85)));
+    }
+}

@@ -1,0 +1,225 @@
+//! What the end of a run means: the exit code, and whether the checkpoint goes.
+//!
+//! Only one ending is "complete": a frontier that says so, exits 0, and whose figures
+//! add up. Everything else keeps the checkpoint.
+
+use crawl_ckpt::control::{EndReason, Progress};
+use crawl_ckpt::tool::Exit;
+
+use crate::conduct::{Ending, status_words};
+
+/// What a run was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The whole crawl, checkpoint on.
+    Production,
+    /// So many records and no checkpoint.
+    Test {
+        /// `--limit`.
+        limit: u64,
+    },
+}
+
+/// What the end of a run means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is pending; or a test crawl has its records.
+    Complete,
+    /// Paused by a signal.
+    Paused(i32),
+    /// Stopped at `--max-time` or `--max-pages`.
+    Stopped,
+    /// Hosts wait for a human's decision.
+    Parked,
+    /// Ended without success.
+    Failed {
+        /// The exit code.
+        exit: Exit,
+        /// What happened, for people; empty when the reader of stdout went away.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Outcome::Complete => Exit::Complete,
+            Outcome::Paused(signal) => Exit::from_signal(*signal),
+            Outcome::Stopped => Exit::Stopped,
+            Outcome::Parked => Exit::Decide,
+            Outcome::Failed { exit, .. } => *exit,
+        }
+    }
+}
+
+/// Judges an ending.
+pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
+    let failed = |exit, why: String| Outcome::Failed { exit, why };
+    let frontier = ending.frontier;
+    let odd = || {
+        let how = status_words(frontier);
+        failed(Exit::Failed, format!("crawl-frontier {how}"))
+    };
+    // Killed by us after the second signal, or left by its fetcher in the middle of a
+    // pause: what was committed is as good as at any other pause.
+    let left = ending.reason == Some(EndReason::FetcherGone);
+    if let Some(signal) = ending.signal
+        && (left || (ending.killed && frontier.code().is_none()))
+    {
+        return Outcome::Paused(signal);
+    }
+    let Some(exit) = frontier.code().and_then(Exit::from_code) else {
+        return odd();
+    };
+    match (exit, &ending.reason) {
+        (Exit::Complete, Some(EndReason::Complete)) => match flaw(&ending.progress) {
+            None => Outcome::Complete,
+            Some(flaw) => failed(
+                Exit::Failed,
+                format!("crawl-frontier says complete, but {flaw}"),
+            ),
+        },
+        (Exit::Stopped, Some(EndReason::Limit)) => match purpose {
+            Purpose::Test { limit } if ending.records_run >= limit => Outcome::Complete,
+            _ => Outcome::Stopped,
+        },
+        (Exit::Decide, Some(EndReason::Parked)) => Outcome::Parked,
+        (Exit::Interrupted | Exit::Terminated | Exit::Hangup, Some(EndReason::Paused)) => {
+            Outcome::Paused(ending.signal.unwrap_or(exit as i32 - 128))
+        }
+        (Exit::PipeClosed, _) => failed(exit, String::new()),
+        (Exit::Damaged, _) => failed(exit, "the checkpoint is damaged".into()),
+        (Exit::Held, _) => failed(exit, "another run holds this spider's job".into()),
+        (Exit::Failed, Some(EndReason::FetcherGone)) => {
+            let how = status_words(ending.fetch);
+            failed(Exit::Failed, format!("the crawl cannot go on: crawl-fetch {how}"))
+        }
+        (Exit::Failed, Some(EndReason::NetworkGone)) => failed(
+            Exit::Failed,
+            "the network is gone: no request got an answer, and the wait for it is over".into(),
+        ),
+        (Exit::Failed, Some(EndReason::NoAnswer)) => {
+            failed(Exit::Failed, "no start URL ever answered".into())
+        }
+        _ => odd(),
+    }
+}
+
+/// Why figures that are said to be those of a complete crawl are not.
+fn flaw(progress: &Progress) -> Option<String> {
+    let counts = &progress.counts;
+    let left = counts.pending + counts.in_flight + counts.parked;
+    let finished = counts.done + counts.failed;
+    let unchanged = progress.delta.map_or(0, |delta| delta.unchanged);
+    if left > 0 {
+        Some(format!("{left} URLs are left"))
+    } else if !counts.balances() {
+        Some(format!(
+            "of {} URLs taken on {finished} are finished",
+            counts.seen
+        ))
+    } else if progress.records + unchanged != finished {
+        Some(format!(
+            "{} records stand for {finished} finished URLs",
+            progress.records
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crawl_ckpt::control::{Counts, Delta};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+    use std::time::Duration;
+
+    fn ending(frontier: i32, reason: Option<EndReason>) -> Ending {
+        Ending {
+            reason,
+            progress: Progress {
+                counts: Counts {
+                    seen: 5,
+                    done: 3,
+                    failed: 2,
+                    ..Counts::default()
+                },
+                records: 5,
+                ..Progress::default()
+            },
+            frontier: ExitStatus::from_raw(frontier),
+            fetch: ExitStatus::from_raw(0),
+            signal: None,
+            killed: false,
+            records_run: 5,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn code(code: i32) -> i32 {
+        code << 8
+    }
+
+    fn exit_of(ending: &Ending) -> Exit {
+        judge(ending, Purpose::Production).exit()
+    }
+
+    #[test]
+    fn complete_needs_the_word_the_code_and_figures_that_add_up() {
+        let complete = || ending(code(0), Some(EndReason::Complete));
+        assert_eq!(judge(&complete(), Purpose::Production), Outcome::Complete);
+        assert_eq!(exit_of(&ending(code(0), None)), Exit::Failed);
+        assert_eq!(exit_of(&ending(9, Some(EndReason::Complete))), Exit::Failed);
+        assert_eq!(exit_of(&ending(code(0), Some(EndReason::Paused))), Exit::Failed);
+        for spoil in [
+            (|p| p.counts.pending = 1) as fn(&mut Progress),
+            |p| p.counts.parked = 1,
+            |p| p.counts.seen = 6,
+            |p| p.records = 4,
+            |p| p.records = 6,
+        ] {
+            let mut ending = complete();
+            spoil(&mut ending.progress);
+            assert_eq!(exit_of(&ending), Exit::Failed, "{:?}", ending.progress);
+        }
+    }
+
+    #[test]
+    fn unchanged_pages_make_no_record() {
+        let mut ending = ending(code(0), Some(EndReason::Complete));
+        ending.progress.records = 1;
+        ending.progress.delta = Some(Delta {
+            unchanged: 4,
+            ..Delta::default()
+        });
+        assert_eq!(exit_of(&ending), Exit::Complete);
+    }
+
+    #[test]
+    fn a_pause_has_the_number_of_the_signal_that_crawl_run_got() {
+        let mut ending = ending(code(130), Some(EndReason::Paused));
+        assert_eq!(exit_of(&ending), Exit::Interrupted);
+        ending.signal = Some(15);
+        assert_eq!(exit_of(&ending), Exit::Terminated);
+    }
+
+    #[test]
+    fn a_frontier_that_was_killed_after_the_second_signal_is_a_pause() {
+        let mut ending = ending(9, None);
+        ending.signal = Some(2);
+        assert_eq!(exit_of(&ending), Exit::Failed);
+        ending.killed = true;
+        assert_eq!(exit_of(&ending), Exit::Interrupted);
+    }
+
+    #[test]
+    fn a_test_crawl_is_over_at_its_limit_but_not_before() {
+        let ending = ending(code(4), Some(EndReason::Limit));
+        assert_eq!(judge(&ending, Purpose::Test { limit: 5 }), Outcome::Complete);
+        assert_eq!(judge(&ending, Purpose::Test { limit: 6 }), Outcome::Stopped);
+        assert_eq!(judge(&ending, Purpose::Production), Outcome::Stopped);
+    }
+}

@@ -1,0 +1,239 @@
+//! Where a spider's crawl lies: its checkpoint, its output, what it remembers between crawls.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crawl_ckpt::job::{JobPlace, Name, OutputPlace};
+use crawl_ckpt::tool::{Exit, Failure};
+use jiff::civil::Date;
+
+use crate::cli::PlaceArgs;
+
+/// The directory of one spider in a project.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// All projects lie in it.
+    pub data_dir: PathBuf,
+    /// The job directory and its lock.
+    pub job: JobPlace,
+    project: Name,
+    spider: Name,
+}
+
+/// Where the records of a crawl go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// A file, which crawl-frontier makes.
+    File(PathBuf),
+}
+
+impl Place {
+    /// The place of a spider, by options and environment. Nothing is created.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a project that is no name.
+    pub fn new(args: &PlaceArgs, spider: &Name) -> Result<Place, Failure> {
+        let project = match &args.project {
+            Some(project) => Name::parse(project).map_err(|e| {
+                Failure::with(Exit::Usage, format_args!("cannot use --project: {e}"))
+            })?,
+            None => Name::parse("default").map_err(Failure::new)?,
+        };
+        let data_dir = data_dir(args);
+        Ok(Place {
+            job: JobPlace::of_spider(&data_dir, &project, spider),
+            data_dir,
+            project,
+            spider: spider.clone(),
+        })
+    }
+
+    /// `project/spider`, as crawl-ckpt takes it.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.project, self.spider)
+    }
+
+    /// What an incremental crawl remembers.
+    pub fn delta_dir(&self) -> PathBuf {
+        self.spider_dir().join("delta")
+    }
+
+    /// The output of a crawl that begins: `-o`, else the first dated name that is free.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an `-o` file that is there already.
+    pub fn new_output(&self, chosen: Option<&Path>, today: Date) -> Result<Output, Failure> {
+        match chosen {
+            Some(path) if path == Path::new("-") => Ok(Output::Stdout),
+            Some(path) if is_there(path) => Err(Failure::with(
+                Exit::Usage,
+                format_args!("cannot write to {}: it exists", path.display()),
+            )
+            .hint("choose another -o FILE, or move that one away")),
+            Some(path) => Ok(Output::File(path.to_owned())),
+            None => Ok(Output::File(self.dated_output(today))),
+        }
+    }
+
+    /// The output that a crawl goes on with: the one that it began.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an `-o` that is another one; `began` is what the checkpoint says.
+    pub fn resumed_output(
+        &self,
+        chosen: Option<&Path>,
+        began: &OutputPlace,
+    ) -> Result<Output, Failure> {
+        let stdout = Path::new("-");
+        let same = match chosen {
+            Some(path) if began.stream => path == stdout,
+            // Records that went to stdout are not to be followed by a file of the rest.
+            None => !began.stream,
+            Some(path) => path != stdout && OutputPlace::file(path, &self.data_dir) == *began,
+        };
+        match began.resolve(&self.data_dir) {
+            None if same => Ok(Output::Stdout),
+            Some(file) if same => Ok(Output::File(file)),
+            file => {
+                let file = file.unwrap_or_else(|| stdout.to_owned());
+                Err(Failure::with(
+                    Exit::Usage,
+                    format_args!(
+                        "the crawl being resumed writes to {}, and goes on there",
+                        match began.stream {
+                            true => "stdout (-o -)".into(),
+                            false => file.display().to_string(),
+                        }
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn spider_dir(&self) -> PathBuf {
+        self.data_dir.join(&self.project).join(&self.spider)
+    }
+
+    fn dated_output(&self, today: Date) -> PathBuf {
+        let base = self.spider_dir().join("crawls").join(format!("crawl_{today}"));
+        first_free(|n| match n {
+            1 => with_suffix(&base, ".jsonl"),
+            n => with_suffix(&base, &format!("-{n}.jsonl")),
+        })
+    }
+}
+
+/// Where all projects lie: `--data-dir`, else `$CRAWL_DATA_DIR`, else `./data`.
+pub fn data_dir(args: &PlaceArgs) -> PathBuf {
+    let variable = || std::env::var_os("CRAWL_DATA_DIR").filter(|value| !value.is_empty());
+    match &args.data_dir {
+        Some(dir) => dir.clone(),
+        None => variable().map_or_else(|| "data".into(), PathBuf::from),
+    }
+}
+
+/// Renames an unfinished output to `….partial`, so that nobody takes it for a whole one.
+/// Returns the new name; `None` when there is no file.
+///
+/// # Errors
+/// The file system refuses.
+pub fn set_aside(output: &Path) -> Result<Option<PathBuf>, Failure> {
+    if !is_there(output) {
+        return Ok(None);
+    }
+    let aside = first_free(|n| match n {
+        1 => with_suffix(output, ".partial"),
+        n => with_suffix(output, &format!(".partial-{n}")),
+    });
+    std::fs::rename(output, &aside)
+        .map_err(|e| Failure::new(format_args!("cannot rename {}: {e}", output.display())))?;
+    Ok(Some(aside))
+}
+
+fn first_free(name: impl Fn(u32) -> PathBuf) -> PathBuf {
+    let mut n = 1;
+    while is_there(&name(n)) {
+        n += 1;
+    }
+    name(n)
+}
+
+/// True when the name is taken, be it by a link to nowhere.
+fn is_there(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    crawl_ckpt::durable::beside(path, suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const TODAY: Date = Date::constant(2026, 11, 22);
+
+    fn place(dir: &Path) -> Place {
+        let args = PlaceArgs {
+            project: None,
+            data_dir: Some(dir.to_owned()),
+            output: None,
+            keep_links: false,
+            keep_body: false,
+        };
+        Place::new(&args, &Name::parse("s").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_taken_name_gets_a_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let crawls = dir.path().join("default/s/crawls");
+        fs::create_dir_all(&crawls).unwrap();
+        for name in ["crawl_2026-11-22.jsonl", "crawl_2026-11-22-2.jsonl"] {
+            let path = crawls.join(name);
+            assert_eq!(place.new_output(None, TODAY).unwrap(), Output::File(path.clone()));
+            fs::write(path, "").unwrap();
+        }
+        let third = crawls.join("crawl_2026-11-22-3.jsonl");
+        assert_eq!(place.new_output(None, TODAY).unwrap(), Output::File(third));
+    }
+
+    #[test]
+    fn an_existing_file_is_refused_unless_it_is_the_resumed_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let file = dir.path().join("out.jsonl");
+        fs::write(&file, "").unwrap();
+        let refused = place.new_output(Some(&file), TODAY).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+
+        let began = OutputPlace::file(&file, dir.path());
+        for same in [None, Some(&*file), Some(&*dir.path().join("./out.jsonl"))] {
+            let output = place.resumed_output(same, &began).unwrap();
+            assert_eq!(output, Output::File(file.clone()));
+        }
+        for other in ["-", "other.jsonl"] {
+            assert!(place.resumed_output(Some(Path::new(other)), &began).is_err());
+        }
+        let stream = OutputPlace::stream();
+        let stdout = place.resumed_output(Some(Path::new("-")), &stream);
+        assert_eq!(stdout.unwrap(), Output::Stdout);
+        assert!(place.resumed_output(None, &stream).is_err());
+    }
+
+    #[test]
+    fn an_unfinished_output_is_set_aside_and_never_over_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("out.jsonl");
+        assert_eq!(set_aside(&file).unwrap(), None);
+        for name in ["out.jsonl.partial", "out.jsonl.partial-2"] {
+            fs::write(&file, name).unwrap();
+            assert_eq!(set_aside(&file).unwrap(), Some(dir.path().join(name)));
+            assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), name);
+        }
+    }
+}

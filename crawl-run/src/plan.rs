@@ -1,0 +1,117 @@
+//! From a spider and the options to what the others are told: the frontier's
+//! plan, and crawl-fetch's command line.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
+
+use crate::cli::CrawlArgs;
+use crawl_ckpt::address::is_private_host;
+use crate::proxies::{Proxies, ProxyType};
+use crate::spider::Spider;
+
+/// Sent when nobody chose another; robots.txt is read for its first word.
+const USER_AGENT: &str = concat!("crawl-run/", env!("CARGO_PKG_VERSION"));
+
+/// What the frontier is to crawl. Options win over the spider's settings.
+pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyType) -> Plan {
+    let settings = &spider.settings;
+    let pace = Pace::default();
+    let retry = Retry::default();
+    let delay = args.pace.delay.or(settings.delay);
+    let is_test = args.bounds.limit.is_some();
+    Plan {
+        start_urls: spider.start_urls.iter().map(|url| url.to_string()).collect(),
+        scope: Scope {
+            max_pages_per_host: args.bounds.max_pages_per_host,
+            aggressive_urls: args.bounds.aggressive,
+            ..spider.scope.clone()
+        },
+        pace: Pace {
+            concurrency: args
+                .pace
+                .concurrency
+                .or(settings.concurrency)
+                .unwrap_or(pace.concurrency),
+            per_host: args
+                .pace
+                .per_host
+                .or(settings.per_host)
+                .unwrap_or(pace.per_host),
+            delay_ms: delay.map_or(pace.delay_ms, millis),
+            autothrottle: settings.autothrottle.unwrap_or(pace.autothrottle),
+        },
+        retry: Retry {
+            times: settings.retry_times.unwrap_or(retry.times),
+            max_redirects: settings.max_redirects.unwrap_or(retry.max_redirects),
+            outage_s: args
+                .bounds
+                .outage
+                .map_or(retry.outage_s, |outage| outage.as_secs()),
+        },
+        user_agent: Some(user_agent(spider, args)),
+        robots: settings.robots.unwrap_or(true),
+        cookies: settings.cookies.unwrap_or(true),
+        sitemap: settings.sitemap.unwrap_or(false),
+        sitemap_since: settings.sitemap_since.map(|time| time.to_string()),
+        proxy_type: proxy.as_str().to_owned(),
+        proxies: proxies.names().to_vec(),
+        allow_private: args.pace.allow_private || starts_private(spider),
+        keep_links: args.place.keep_links,
+        keep_body: args.place.keep_body,
+        // A test crawl reads and writes none of production's state.
+        delta: !is_test && (args.checkpoint.delta || settings.delta.unwrap_or(false)),
+    }
+}
+
+/// The options of crawl-fetch. It follows no redirect: their targets go through the
+/// frontier as links do.
+pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    let mut option = |name: &str, value: OsString| words.extend([name.into(), value]);
+    option("--max-redirects", "0".into());
+    option("--concurrency", plan.pace.concurrency.to_string().into());
+    option("--per-host", plan.pace.per_host.to_string().into());
+    option("--user-agent", user_agent(spider, args).into());
+    if let Some(timeout) = spider.settings.timeout {
+        option("--timeout", format!("{}ms", millis(timeout)).into());
+    }
+    if let Some(size) = spider.settings.max_size {
+        option("--max-size", size.to_string().into());
+    }
+    for header in &args.fetch.headers {
+        option("--header", header.into());
+    }
+    if let Some(file) = &args.fetch.ca_cert {
+        option("--ca-cert", file.into());
+    }
+    let flags = [
+        ("--insecure", args.fetch.insecure),
+        ("--allow-private", plan.allow_private),
+        ("--body", plan.keep_body),
+    ];
+    words.extend(flags.iter().filter(|(_, on)| *on).map(|(flag, _)| flag.into()));
+    words
+}
+
+fn user_agent(spider: &Spider, args: &CrawlArgs) -> String {
+    let chosen = args.fetch.user_agent.as_ref();
+    chosen
+        .or(spider.settings.user_agent.as_ref())
+        .map_or_else(|| USER_AGENT.to_owned(), String::clone)
+}
+
+/// Whole milliseconds; a span that is not zero stays so.
+pub fn millis(time: Duration) -> u64 {
+    match u64::try_from(time.as_millis()).unwrap_or(u64::MAX) {
+        0 if !time.is_zero() => 1,
+        millis => millis,
+    }
+}
+
+/// A crawl that begins in a private place may stay there.
+fn starts_private(spider: &Spider) -> bool {
+    let host = |url: &url::Url| url.host_str().is_some_and(is_private_host);
+    spider.start_urls.iter().any(host)
+}

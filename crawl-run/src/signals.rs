@@ -1,0 +1,62 @@
+//! The signals that pause a crawl.
+
+use std::io;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Signals that pause: the children leave them to crawl-run.
+pub const PAUSING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
+
+/// Calls `on_signal` for each pausing signal that arrives from now on. One that was
+/// ignored when this program started (`nohup`) stays ignored.
+///
+/// # Errors
+/// The system refuses a handler or the thread.
+pub fn watch(on_signal: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    let heeded: Vec<i32> = PAUSING
+        .into_iter()
+        .filter(|signal| !is_ignored(*signal))
+        .collect();
+    let mut signals = Signals::new(heeded)?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || signals.forever().for_each(on_signal))?;
+    Ok(())
+}
+
+/// The word for a signal.
+pub fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGHUP => "SIGHUP",
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        _ => "a signal",
+    }
+}
+
+#[allow(unsafe_code)]
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: with a null new action sigaction only writes the current one into `old`,
+    // which is read only when the call succeeded.
+    unsafe {
+        let mut old = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+        libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) == 0
+            && old.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Ignores the pausing signals in this process. Async-signal-safe: meant for a child
+/// between fork and exec, which the program it becomes then inherits.
+#[allow(unsafe_code)]
+pub fn ignore() -> io::Result<()> {
+    for signal in PAUSING {
+        // SAFETY: SIG_IGN is a valid disposition and no handler of ours is replaced
+        // that anything still relies on.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The spider: what is to be crawled, read from a file of ScrapAI's form or
+//! made from a start URL.
+
+mod node;
+mod rules;
+mod settings;
+
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use crawl_ckpt::job::Name;
+use crawl_ckpt::plan::Scope;
+use crawl_ckpt::tool::{Exit, Failure};
+use jiff::Timestamp;
+use serde_json::Value;
+use url::{Host, Url};
+
+pub use node::Complaint;
+use node::{Fields, Node};
+pub use settings::{MOST_AT_ONCE, Settings};
+
+/// What to crawl.
+#[derive(Debug, Clone)]
+pub struct Spider {
+    /// Also the name of its directory.
+    pub name: Name,
+    /// Absolute http(s) URLs, at least one.
+    pub start_urls: Vec<Url>,
+    /// Which links are taken on.
+    pub scope: Scope,
+    /// Pace and manners.
+    pub settings: Settings,
+    /// JSON paths of keys that have no effect.
+    pub ignored: Vec<String>,
+}
+
+impl Spider {
+    /// Reads what stands on the command line: a start URL, or the path of a spider file.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], with the JSON path of what is wrong in a file.
+    pub fn load(argument: &str, now: Timestamp) -> Result<Spider, Failure> {
+        if argument.contains("://") {
+            return Spider::from_url(argument);
+        }
+        let wrong = |why: &dyn Display| {
+            Failure::with(
+                Exit::Usage,
+                format_args!("cannot use spider {argument}: {why}"),
+            )
+        };
+        let text = fs::read_to_string(Path::new(argument)).map_err(|error| {
+            let failure = wrong(&error);
+            match Url::parse(&format!("https://{argument}/")) {
+                Ok(url) if error.kind() == std::io::ErrorKind::NotFound && is_like_host(&url) => {
+                    failure.hint(format_args!("a start URL has a scheme: {url}"))
+                }
+                _ => failure,
+            }
+        })?;
+        Spider::from_json(&text, now).map_err(|why| wrong(&why))
+    }
+
+    /// A spider that stays on the host (and port) of its one start URL and is named after it.
+    fn from_url(text: &str) -> Result<Spider, Failure> {
+        let wrong = |why: &dyn Display| {
+            Failure::with(
+                Exit::Usage,
+                format_args!("cannot use start URL {text}: {why}"),
+            )
+        };
+        let url = http_url(text).map_err(|why| wrong(&why))?;
+        let name = Name::from_url(url.as_str()).map_err(|why| wrong(&why))?;
+        let scope = Scope {
+            allowed_hosts: vec![host_and_port(&url)],
+            ..Scope::default()
+        };
+        Ok(Spider {
+            name,
+            start_urls: vec![url],
+            scope,
+            settings: Settings::default(),
+            ignored: Vec::new(),
+        })
+    }
+
+    /// Reads the text of a spider file.
+    fn from_json(text: &str, now: Timestamp) -> Result<Spider, String> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        Spider::from_node(&Node::root(&value), now).map_err(|e| e.to_string())
+    }
+
+    fn from_node(root: &Node<'_>, now: Timestamp) -> Result<Spider, Complaint> {
+        let mut fields = root.object()?;
+        let mut ignored = Vec::new();
+        let name = name(&mut fields)?;
+        let start_urls = start_urls(&mut fields)?;
+        let scope = scope(&mut fields, &start_urls, &mut ignored)?;
+        let settings = match fields.get("settings") {
+            Some(node) => settings::settings(&node, now, &mut ignored)?,
+            None => Settings::default(),
+        };
+        // Says where the spider came from; nothing is made of it.
+        fields.get("source_url");
+        ignored.extend(fields.unknown());
+        Ok(Spider {
+            name,
+            start_urls,
+            scope: Scope {
+                depth_limit: settings.depth_limit,
+                ..scope
+            },
+            settings,
+            ignored,
+        })
+    }
+}
+
+fn name(fields: &mut Fields<'_>) -> Result<Name, Complaint> {
+    let what = "a name of letters, digits, '.', '_' and '-', such as my-shop";
+    let node = fields.need("name", what)?;
+    Name::parse(node.string(what)?).map_err(|_| node.expected(what))
+}
+
+fn start_urls(fields: &mut Fields<'_>) -> Result<Vec<Url>, Complaint> {
+    let what = "absolute http(s) URLs";
+    let node = fields.need("start_urls", "a list of absolute http(s) URLs")?;
+    let urls: Vec<Url> = node
+        .one_or_list(what)?
+        .iter()
+        .map(|item| {
+            let what = "an absolute http(s) URL";
+            http_url(item.string(what)?).map_err(|_| item.expected(what))
+        })
+        .collect::<Result<_, _>>()?;
+    if urls.is_empty() {
+        return Err(node.expected("a list of absolute http(s) URLs"));
+    }
+    Ok(urls)
+}
+
+fn scope(
+    fields: &mut Fields<'_>,
+    start_urls: &[Url],
+    ignored: &mut Vec<String>,
+) -> Result<Scope, Complaint> {
+    let mut scope = Scope::default();
+    if let Some(node) = fields.get("allowed_domains") {
+        for item in node.one_or_list("host names")? {
+            scope.allowed_domains.push(domain(&item)?);
+        }
+    }
+    // Nobody who names no domain means the whole web.
+    if scope.allowed_domains.is_empty() {
+        for url in start_urls {
+            let host = host_and_port(url);
+            if !scope.allowed_hosts.contains(&host) {
+                scope.allowed_hosts.push(host);
+            }
+        }
+    }
+    if let Some(node) = fields.get("sections") {
+        scope.rules.extend(rules::sections(&node, ignored)?);
+    }
+    if let Some(node) = fields.get("rules") {
+        scope.rules.extend(rules::rules(&node, ignored)?);
+    }
+    if let Some(node) = fields.get("deny_extensions") {
+        let mut extensions = Vec::new();
+        for item in node.one_or_list("file name extensions")? {
+            let text = item.string("a file name extension such as pdf")?;
+            extensions.push(text.trim_start_matches('.').to_ascii_lowercase());
+        }
+        scope.deny_extensions = Some(extensions);
+    }
+    Ok(scope)
+}
+
+/// A host name in the form that URLs have it in.
+fn domain(node: &Node<'_>) -> Result<String, Complaint> {
+    let what = "a host name such as example.com, without scheme, port or path";
+    let text = node.string(what)?;
+    let text = text.strip_prefix("*.").unwrap_or(text);
+    match Host::parse(text) {
+        Ok(host) => Ok(host.to_string()),
+        Err(_) => Err(node.expected(what)),
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|e| e.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("expected http or https, found {}", url.scheme()));
+    }
+    Ok(url)
+}
+
+/// `host`, or `host:port` when the port is not the scheme's own.
+fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Whether somebody may have left the scheme out.
+fn is_like_host(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    (host.contains('.') || host == "localhost") && !host.ends_with(".json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Result<Spider, String> {
+        Spider::from_json(&value.to_string(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_spider_file_reads_whole() {
+        let spider = read(json!({
+            "name": "shop",
+            "source_url": "https://shop.example/",
+            "start_urls": ["https://shop.example", "https://shop.example/new"],
+            "allowed_domains": ["Shop.Example"],
+            "rules": [{"allow": "/p/", "callback": "parse"}],
+            "deny_extensions": [".PDF"],
+            "settings": {"DEPTH_LIMIT": 2, "EXTRACTOR_ORDER": []},
+        }))
+        .unwrap();
+        assert_eq!(spider.start_urls[0].as_str(), "https://shop.example/");
+        assert_eq!(spider.scope.allowed_domains, ["shop.example"]);
+        assert!(spider.scope.allowed_hosts.is_empty());
+        assert_eq!(spider.scope.rules[0].allow, ["/p/"]);
+        assert_eq!(spider.scope.deny_extensions, Some(vec!["pdf".to_owned()]));
+        assert_eq!(spider.scope.depth_limit, Some(2));
+        assert_eq!(
+            spider.ignored,
+            ["$.rules[0].callback", "$.settings.EXTRACTOR_ORDER"]
+        );
+    }
+
+    #[test]
+    fn without_domains_a_spider_stays_on_the_hosts_of_its_start_urls() {
+        let spider = read(json!({
+            "name": "two",
+            "start_urls": ["http://a.example:8080/", "https://b.example/x", "https://b.example/"],
+        }))
+        .unwrap();
+        assert_eq!(spider.scope.allowed_hosts, ["a.example:8080", "b.example"]);
+    }
+
+    #[test]
+    fn a_start_url_makes_a_spider_that_stays_on_its_host() {
+        let spider = Spider::load("HTTP://Docs.example:8080/a", Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(spider.name.to_string(), "docs.example-8080");
+        assert_eq!(spider.scope.allowed_hosts, ["docs.example:8080"]);
+        assert_eq!(spider.start_urls[0].as_str(), "http://docs.example:8080/a");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let urls = json!(["https://a.example/"]);
+        for (bad, path) in [
+            (json!([]), "$"),
+            (json!({"start_urls": urls}), "$.name"),
+            (json!({"name": "../../etc", "start_urls": urls}), "$.name"),
+            (json!({"name": "", "start_urls": urls}), "$.name"),
+            (json!({"name": "x"}), "$.start_urls"),
+            (json!({"name": "x", "start_urls": []}), "$.start_urls"),
+            (json!({"name": "x", "start_urls": ["/a"]}), "$.start_urls[0]"),
+            (
+                json!({"name": "x", "start_urls": ["ftp://a/"]}),
+                "$.start_urls[0]",
+            ),
+            (
+                json!({"name": "x", "start_urls": urls, "allowed_domains": ["https://a.example"]}),
+                "$.allowed_domains[0]",
+            ),
+            (
+                json!({"name": "x", "start_urls": urls, "rules": {"allow": []}}),
+                "$.rules",
+            ),
+            (
+                json!({"name": "x", "start_urls": urls, "settings": {"RETRY_TIMES": -1}}),
+                "$.settings.RETRY_TIMES",
+            ),
+        ] {
+            let error = read(bad).unwrap_err();
+            assert!(error.starts_with(&format!("{path}: ")), "{path}: {error}");
+            assert!(error.contains("expected "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_scheme_gets_a_hint() {
+        let failure = Spider::load("no-such.example", Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.hint.unwrap().contains("https://no-such.example/"));
+        let failure = Spider::load("no-such.json", Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(failure.hint, None);
+    }
+}

@@ -1,0 +1,222 @@
+//! A JSON value that knows its path, so that every complaint names the place
+//! and what was expected there.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+/// What is wrong at one place of a spider file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// JSON path, such as `$.rules[0].allow[1]`.
+    pub path: String,
+    /// What was expected, and what was found.
+    pub what: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.what)
+    }
+}
+
+impl std::error::Error for Complaint {}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub struct Node<'a> {
+    value: &'a Value,
+    path: String,
+}
+
+impl<'a> Node<'a> {
+    /// The top of a document.
+    pub fn root(value: &'a Value) -> Node<'a> {
+        Node {
+            value,
+            path: "$".into(),
+        }
+    }
+
+    /// A complaint about this place.
+    pub fn complaint(&self, what: impl fmt::Display) -> Complaint {
+        Complaint {
+            path: self.path.clone(),
+            what: what.to_string(),
+        }
+    }
+
+    /// A complaint that names what was expected and shows what was found.
+    pub fn expected(&self, what: impl fmt::Display) -> Complaint {
+        self.complaint(format_args!("expected {what}, found {}", self.found()))
+    }
+
+    fn found(&self) -> String {
+        const LONGEST: usize = 60;
+        match self.value {
+            Value::Null => "null".into(),
+            Value::Array(items) if items.is_empty() => "an empty list".into(),
+            Value::Array(_) => "a list".into(),
+            Value::Object(_) => "an object".into(),
+            scalar => {
+                let text = scalar.to_string();
+                match text.char_indices().nth(LONGEST) {
+                    Some((cut, _)) => format!("{}…", &text[..cut]),
+                    None => text,
+                }
+            }
+        }
+    }
+
+    /// The keys of an object.
+    pub fn object(&self) -> Result<Fields<'a>, Complaint> {
+        match self.value {
+            Value::Object(map) => Ok(Fields {
+                map,
+                path: self.path.clone(),
+                known: Vec::new(),
+            }),
+            _ => Err(self.expected("an object")),
+        }
+    }
+
+    /// The items of a list of `what`.
+    pub fn list(&self, what: &str) -> Result<Vec<Node<'a>>, Complaint> {
+        let Value::Array(items) = self.value else {
+            return Err(self.expected(format_args!("a list of {what}")));
+        };
+        let at = |(i, value)| Node {
+            value,
+            path: format!("{}[{i}]", self.path),
+        };
+        Ok(items.iter().enumerate().map(at).collect())
+    }
+
+    /// One or several of `what`: a value by itself stands for a list of one.
+    pub fn one_or_list(&self, what: &str) -> Result<Vec<Node<'a>>, Complaint> {
+        match self.value {
+            Value::Array(_) => self.list(what),
+            _ => Ok(vec![self.clone()]),
+        }
+    }
+
+    /// A string that is `what`.
+    pub fn string(&self, what: &str) -> Result<&'a str, Complaint> {
+        self.value.as_str().ok_or_else(|| self.expected(what))
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self) -> Result<bool, Complaint> {
+        self.value
+            .as_bool()
+            .ok_or_else(|| self.expected("true or false"))
+    }
+
+    /// A whole number within bounds, described by `what`.
+    pub fn integer(&self, within: RangeInclusive<i64>, what: &str) -> Result<i64, Complaint> {
+        self.value
+            .as_i64()
+            .or_else(|| self.value.as_f64().and_then(whole))
+            .filter(|n| within.contains(n))
+            .ok_or_else(|| self.expected(what))
+    }
+
+    /// A number of 0 or more that is `what`.
+    pub fn amount(&self, what: &str) -> Result<f64, Complaint> {
+        self.value
+            .as_f64()
+            .filter(|n| n.is_finite() && *n >= 0.0)
+            .ok_or_else(|| self.expected(what))
+    }
+}
+
+/// 16.0 is written by some programs for 16.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
+}
+
+/// The keys of an object; the ones that nobody asked for are known at the end.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    path: String,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of a key; `null` counts as absent.
+    pub fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
+        self.known.push(key);
+        let value = self.map.get(key).filter(|value| !value.is_null())?;
+        Some(Node {
+            value,
+            path: child(&self.path, key),
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub fn need(&mut self, key: &'static str, what: &str) -> Result<Node<'a>, Complaint> {
+        let path = child(&self.path, key);
+        self.get(key).ok_or_else(|| Complaint {
+            path,
+            what: format!("missing; expected {what}"),
+        })
+    }
+
+    /// The paths of the keys that were not asked for.
+    pub fn unknown(&self) -> impl Iterator<Item = String> + '_ {
+        self.map
+            .keys()
+            .filter(|key| !self.known.contains(&key.as_str()))
+            .map(|key| child(&self.path, key))
+    }
+}
+
+fn child(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain {
+        format!("{path}.{key}")
+    } else {
+        format!("{path}[{}]", Value::from(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_complaint_names_the_place_what_was_expected_and_what_was_found() {
+        let value = json!({"rules": [{"allow": ["a", 7]}]});
+        let rules = Node::root(&value).object().unwrap().get("rules").unwrap();
+        let rule = rules.list("rules").unwrap().remove(0);
+        let allow = rule.object().unwrap().get("allow").unwrap();
+        let second = allow.one_or_list("patterns").unwrap().remove(1);
+        assert_eq!(
+            second.string("a pattern").unwrap_err().to_string(),
+            "$.rules[0].allow[1]: expected a pattern, found 7"
+        );
+    }
+
+    #[test]
+    fn keys_that_nobody_asked_for_are_listed_with_their_paths() {
+        let value = json!({"name": "x", "odd key": 1, "callback": "f"});
+        let mut fields = Node::root(&value).object().unwrap();
+        fields.get("name");
+        let mut unknown: Vec<String> = fields.unknown().collect();
+        unknown.sort();
+        assert_eq!(unknown, ["$.callback", "$[\"odd key\"]"]);
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
+        let value = json!(16.0);
+        assert_eq!(Node::root(&value).integer(1..=99, "n"), Ok(16));
+        for bad in [json!(16.5), json!(0), json!(100), json!("16"), json!(1e300)] {
+            assert!(Node::root(&bad).integer(1..=99, "n").is_err(), "{bad}");
+        }
+    }
+}

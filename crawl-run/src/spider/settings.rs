@@ -1,0 +1,234 @@
+//! The settings of a spider, in Scrapy's words and units.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::node::{Complaint, Node};
+
+/// What the file says; absent means the tools' own default.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// `DOWNLOAD_DELAY`: least time between two requests to a host. Default 0.
+    pub delay: Option<Duration>,
+    /// `CONCURRENT_REQUESTS`. Default 32.
+    pub concurrency: Option<u32>,
+    /// `CONCURRENT_REQUESTS_PER_DOMAIN`. Default 8.
+    pub per_host: Option<u32>,
+    /// `AUTOTHROTTLE_ENABLED`. Default on.
+    pub autothrottle: Option<bool>,
+    /// `ROBOTSTXT_OBEY`. Default on.
+    pub robots: Option<bool>,
+    /// `USER_AGENT`. Default: the tool's name and version.
+    pub user_agent: Option<String>,
+    /// `DEPTH_LIMIT`; 0 is no limit, the default.
+    pub depth_limit: Option<u32>,
+    /// `USE_SITEMAP`. Default off.
+    pub sitemap: Option<bool>,
+    /// `SITEMAP_SINCE`, as a time.
+    pub sitemap_since: Option<Timestamp>,
+    /// `DELTAFETCH_ENABLED`. Default off.
+    pub delta: Option<bool>,
+    /// `PROXY_TYPE`. Default `auto`.
+    pub proxy_type: Option<String>,
+    /// `COOKIES_ENABLED`. Default on.
+    pub cookies: Option<bool>,
+    /// `RETRY_TIMES`: attempts after the first. Default 2.
+    pub retry_times: Option<u32>,
+    /// `DOWNLOAD_TIMEOUT`, for all of one request. Default 30 s.
+    pub timeout: Option<Duration>,
+    /// `DOWNLOAD_MAXSIZE` in bytes of the decoded body. Default 32 MiB; 0 is 1 GiB.
+    pub max_size: Option<u64>,
+    /// `REDIRECT_MAX_TIMES`. Default 10.
+    pub max_redirects: Option<u32>,
+}
+
+/// Bounds that the options on the command line share.
+pub const MOST_AT_ONCE: u32 = 100_000;
+
+/// A page of more is no page; 0 asks for it.
+const LARGEST: u64 = 1 << 30;
+
+/// Reads `settings`. `now` is what `SITEMAP_SINCE` counts back from.
+pub fn settings(
+    node: &Node<'_>,
+    now: Timestamp,
+    ignored: &mut Vec<String>,
+) -> Result<Settings, Complaint> {
+    let mut fields = node.object()?;
+    let mut flag = |key| fields.get(key).map(|node| node.boolean()).transpose();
+    let mut settings = Settings {
+        autothrottle: flag("AUTOTHROTTLE_ENABLED")?,
+        robots: flag("ROBOTSTXT_OBEY")?,
+        sitemap: flag("USE_SITEMAP")?,
+        delta: flag("DELTAFETCH_ENABLED")?,
+        cookies: flag("COOKIES_ENABLED")?,
+        ..Settings::default()
+    };
+
+    let mut count = |key, least: u32, most: u32| {
+        let what = format!("a whole number from {least} to {most}");
+        fields
+            .get(key)
+            .map(|node| node.integer(least.into()..=most.into(), &what))
+            .transpose()
+            .map(|number| number.and_then(|n| u32::try_from(n).ok()))
+    };
+    settings.concurrency = count("CONCURRENT_REQUESTS", 1, MOST_AT_ONCE)?;
+    settings.per_host = count("CONCURRENT_REQUESTS_PER_DOMAIN", 1, MOST_AT_ONCE)?;
+    settings.depth_limit = count("DEPTH_LIMIT", 0, u32::MAX)?.filter(|limit| *limit > 0);
+    settings.retry_times = count("RETRY_TIMES", 0, 1000)?;
+    settings.max_redirects = count("REDIRECT_MAX_TIMES", 0, 1000)?;
+
+    if let Some(node) = fields.get("DOWNLOAD_DELAY") {
+        settings.delay = Some(seconds(&node, false)?);
+    }
+    if let Some(node) = fields.get("DOWNLOAD_TIMEOUT") {
+        settings.timeout = Some(seconds(&node, true)?);
+    }
+    if let Some(node) = fields.get("DOWNLOAD_MAXSIZE") {
+        let size = node.integer(0..=i64::MAX, "a number of bytes")?;
+        settings.max_size = Some(match u64::try_from(size) {
+            Ok(0) | Err(_) => LARGEST,
+            Ok(size) => size,
+        });
+    }
+    if let Some(node) = fields.get("USER_AGENT") {
+        settings.user_agent = Some(user_agent(&node)?);
+    }
+    if let Some(node) = fields.get("PROXY_TYPE") {
+        let name = node.string("auto, none, or the name of a proxy")?;
+        settings.proxy_type = Some(name.to_ascii_lowercase());
+    }
+    if let Some(node) = fields.get("SITEMAP_SINCE") {
+        let what = "2y, 6m, 3w, 30d, or a date such as 2026-01-31";
+        let text = node.string(what)?;
+        settings.sitemap_since = Some(since(text, now).ok_or_else(|| node.expected(what))?);
+    }
+    ignored.extend(fields.unknown());
+    Ok(settings)
+}
+
+fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
+    const DAY: f64 = 86_400.0;
+    let what = if over_zero {
+        "a number of seconds over 0 and up to 86400"
+    } else {
+        "a number of seconds from 0 to 86400"
+    };
+    let number = node.amount(what)?;
+    if number > DAY || (over_zero && number == 0.0) {
+        return Err(node.expected(what));
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+fn user_agent(node: &Node<'_>) -> Result<String, Complaint> {
+    let what = "a User-Agent of printable ASCII";
+    let text = node.string(what)?;
+    if text.is_empty() || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Err(node.expected(what));
+    }
+    Ok(text.to_owned())
+}
+
+/// A span back from `now`, in years of 365 and months of 30 days, or a date.
+fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    let unit_days = match text.chars().last()? {
+        'y' => 365,
+        'm' => 30,
+        'w' => 7,
+        'd' => 1,
+        _ => {
+            return text.parse::<Timestamp>().ok().or_else(|| {
+                let date: Date = text.parse().ok()?;
+                Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+            });
+        }
+    };
+    let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
+    let hours = number.checked_mul(unit_days)?.checked_mul(24)?;
+    let span = SignedDuration::try_from_hours(hours).filter(|span| !span.is_negative())?;
+    now.checked_sub(span).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(value: Value) -> Result<Settings, String> {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        settings(&Node::root(&value), now, &mut Vec::new()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_key_reads_in_its_unit() {
+        let got = read(json!({
+            "DOWNLOAD_DELAY": 0.25, "CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 4,
+            "AUTOTHROTTLE_ENABLED": false, "ROBOTSTXT_OBEY": false, "USER_AGENT": "me/1",
+            "DEPTH_LIMIT": 3, "USE_SITEMAP": true, "SITEMAP_SINCE": "30d", "DELTAFETCH_ENABLED": true,
+            "PROXY_TYPE": "Residential", "COOKIES_ENABLED": false, "RETRY_TIMES": 5,
+            "DOWNLOAD_TIMEOUT": 90, "DOWNLOAD_MAXSIZE": 1000, "REDIRECT_MAX_TIMES": 20
+        }));
+        let want = Settings {
+            delay: Some(Duration::from_millis(250)),
+            concurrency: Some(16),
+            per_host: Some(4),
+            autothrottle: Some(false),
+            robots: Some(false),
+            user_agent: Some("me/1".into()),
+            depth_limit: Some(3),
+            sitemap: Some(true),
+            sitemap_since: Some("2026-10-23T12:00:00Z".parse().unwrap()),
+            delta: Some(true),
+            proxy_type: Some("residential".into()),
+            cookies: Some(false),
+            retry_times: Some(5),
+            timeout: Some(Duration::from_secs(90)),
+            max_size: Some(1000),
+            max_redirects: Some(20),
+        };
+        assert_eq!(got, Ok(want));
+    }
+
+    #[test]
+    fn zero_means_no_limit_where_scrapy_says_so() {
+        let got = read(json!({"DEPTH_LIMIT": 0, "DOWNLOAD_MAXSIZE": 0})).unwrap();
+        assert_eq!((got.depth_limit, got.max_size), (None, Some(LARGEST)));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_with_their_path() {
+        for (bad, path) in [
+            (json!({"DOWNLOAD_DELAY": -1}), "$.DOWNLOAD_DELAY"),
+            (json!({"DOWNLOAD_DELAY": "1"}), "$.DOWNLOAD_DELAY"),
+            (json!({"CONCURRENT_REQUESTS": 0}), "$.CONCURRENT_REQUESTS"),
+            (json!({"DOWNLOAD_TIMEOUT": 0}), "$.DOWNLOAD_TIMEOUT"),
+            (json!({"USER_AGENT": "a\nb"}), "$.USER_AGENT"),
+            (json!({"SITEMAP_SINCE": "soon"}), "$.SITEMAP_SINCE"),
+            (json!({"SITEMAP_SINCE": "-3d"}), "$.SITEMAP_SINCE"),
+            (json!({"SITEMAP_SINCE": "99999999999y"}), "$.SITEMAP_SINCE"),
+            (json!({"ROBOTSTXT_OBEY": 1}), "$.ROBOTSTXT_OBEY"),
+        ] {
+            let error = read(bad).unwrap_err();
+            assert!(error.starts_with(&format!("{path}: expected ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn sitemap_since_takes_dates_and_spans() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        for (text, want) in [
+            ("2y", "2024-11-22T12:00:00Z"),
+            ("6m", "2026-05-26T12:00:00Z"),
+            ("2026-01-31", "2026-01-31T00:00:00Z"),
+            ("2026-01-31T10:00:00+02:00", "2026-01-31T08:00:00Z"),
+        ] {
+            assert_eq!(since(text, now), Some(want.parse().unwrap()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One performance of the loop: crawl-frontier and crawl-fetch, joined by two pipes,
+//! and the socket over which the frontier is spoken to.
+//!
+//! ```text
+//! frontier stdout --requests--> stdin fetch
+//! frontier stdin  <--results--- stdout fetch
+//! frontier 3      <--orders, news--> crawl-run
+//! ```
+//!
+//! crawl-run keeps no end of the pipes, so the death of one child is the end of file of
+//! the other, and crawl-run's own death is the end of the socket.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use command_fds::{CommandFdExt, FdMapping};
+use crawl_ckpt::control::{News, Order};
+use crawl_ckpt::tool::Failure;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use crate::signals;
+use crate::tools::Tools;
+
+/// What the children are started with; the same for each performance of a run.
+#[derive(Debug)]
+pub struct Cast {
+    /// The programs.
+    pub tools: Tools,
+    /// Arguments of crawl-frontier, without those that name descriptors.
+    pub frontier_args: Vec<OsString>,
+    /// Arguments of crawl-fetch.
+    pub fetch_args: Vec<OsString>,
+    /// Variables that crawl-fetch must not see.
+    pub hidden: Vec<OsString>,
+    /// The job's lock, which the frontier holds too; none for a test crawl.
+    pub lock: Option<OwnedFd>,
+    /// Where the frontier streams its records, when that is not a file of its own.
+    pub stream: Option<OwnedFd>,
+}
+
+/// One of the children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// crawl-frontier.
+    Frontier,
+    /// crawl-fetch.
+    Fetch,
+}
+
+/// What happens while the children run.
+#[derive(Debug)]
+pub enum Event {
+    /// crawl-run got a pausing signal.
+    Signal(i32),
+    /// The frontier of that performance said something.
+    News(u32, News),
+    /// The frontier of that performance will say nothing more.
+    Silence(u32),
+    /// A child of that performance ended and can be waited for without delay.
+    Ended(u32, Role),
+}
+
+/// Descriptor numbers in the frontier.
+const CONTROL_FD: i32 = 3;
+const LOCK_FD: i32 = 4;
+const STREAM_FD: i32 = 5;
+
+/// The children of one performance.
+#[derive(Debug)]
+pub struct Troupe {
+    frontier: Child,
+    fetch: Child,
+    orders: Sender<Order>,
+}
+
+impl Troupe {
+    /// Starts both children and gives the first order. What happens arrives in `events`,
+    /// marked with `number`.
+    ///
+    /// # Errors
+    /// A program cannot be started, or the system has no more descriptors or threads; no
+    /// child is left then.
+    pub fn start(
+        cast: &Cast,
+        begin: Order,
+        number: u32,
+        events: &Sender<Event>,
+    ) -> Result<Troupe, Failure> {
+        let setup = |e: io::Error| Failure::new(format_args!("cannot start the crawl: {e}"));
+        let (requests_out, requests_in) = io::pipe().map_err(setup)?;
+        let (results_out, results_in) = io::pipe().map_err(setup)?;
+        let (ours, theirs) = UnixStream::pair().map_err(setup)?;
+
+        let mut fetch = Command::new(&cast.tools.fetch);
+        fetch.args(&cast.fetch_args);
+        for variable in &cast.hidden {
+            fetch.env_remove(variable);
+        }
+        let mut fetch = spawn(fetch, &cast.tools.fetch, requests_out.into(), results_in.into())?;
+
+        let rest = (|| {
+            let mut frontier = Command::new(&cast.tools.frontier);
+            frontier.args(&cast.frontier_args);
+            let mut given = vec![("--control", CONTROL_FD, OwnedFd::from(theirs))];
+            if let Some(lock) = &cast.lock {
+                given.push(("--lock-fd", LOCK_FD, duplicate(lock.as_fd()).map_err(setup)?));
+            }
+            if let Some(stream) = &cast.stream {
+                let stream = duplicate(stream.as_fd()).map_err(setup)?;
+                given.push(("--output-fd", STREAM_FD, stream));
+            }
+            hand_over(&mut frontier, given).map_err(setup)?;
+            let program = &cast.tools.frontier;
+            let frontier = spawn(frontier, program, results_out.into(), requests_in.into())?;
+            let orders = speak(ours, number, events.clone()).map_err(setup)?;
+            Ok((frontier, orders))
+        })();
+        // Without a frontier the pipes are closed by now, and the fetcher ends by itself.
+        let (frontier, orders) = match rest {
+            Ok(rest) => rest,
+            Err(failure) => {
+                let _ = fetch.kill();
+                let _ = fetch.wait();
+                return Err(failure);
+            }
+        };
+        let _ = orders.send(begin);
+        let troupe = Troupe {
+            frontier,
+            fetch,
+            orders,
+        };
+        for (role, child) in [(Role::Frontier, &troupe.frontier), (Role::Fetch, &troupe.fetch)] {
+            report_end(child, number, role, events.clone()).map_err(setup)?;
+        }
+        Ok(troupe)
+    }
+
+    /// Gives an order; a frontier that is gone hears none.
+    pub fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// How a child ended. Called after its [`Event::Ended`], so that it does not block.
+    ///
+    /// # Errors
+    /// The system cannot tell.
+    pub fn status(&mut self, role: Role) -> io::Result<ExitStatus> {
+        self.child(role).wait()
+    }
+
+    /// Kills a child, if it still runs.
+    pub fn kill(&mut self, role: Role) {
+        // It may have ended just now: fine as well.
+        let _ = self.child(role).kill();
+    }
+
+    fn child(&mut self, role: Role) -> &mut Child {
+        match role {
+            Role::Frontier => &mut self.frontier,
+            Role::Fetch => &mut self.fetch,
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn spawn(
+    mut command: Command,
+    program: &Path,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+) -> Result<Child, Failure> {
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout));
+    // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
+    unsafe { command.pre_exec(signals::ignore) };
+    command
+        .spawn()
+        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))
+}
+
+/// Gives the child each descriptor under its number, and the option that says so.
+fn hand_over(command: &mut Command, given: Vec<(&str, i32, OwnedFd)>) -> io::Result<()> {
+    let mut mappings = Vec::with_capacity(given.len());
+    for (option, child_fd, parent_fd) in given {
+        command.arg(option).arg(child_fd.to_string());
+        mappings.push(FdMapping { parent_fd, child_fd });
+    }
+    command.fd_mappings(mappings).map_err(io::Error::other)?;
+    Ok(())
+}
+
+fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    fd.try_clone_to_owned()
+}
+
+/// Starts the two threads that speak with the frontier: writing must not block whoever
+/// watches for signals, since the first order may be longer than the socket's buffer.
+fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<Sender<Order>> {
+    let (orders, inbox): (Sender<Order>, Receiver<Order>) = mpsc::channel();
+    let mut writer = socket.try_clone()?;
+    thread::Builder::new().name("orders".into()).spawn(move || {
+        for order in inbox {
+            let line = serde_json::to_vec(&order);
+            let Ok(mut line) = line else { continue };
+            line.push(b'\n');
+            // A frontier that is gone shows by its exit.
+            if writer.write_all(&line).is_err() {
+                break;
+            }
+        }
+    })?;
+    thread::Builder::new().name("news".into()).spawn(move || {
+        let mut reader = BufReader::new(socket);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match reader.read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+            // News that a later frontier may add is none that an exit code depends on.
+            let Ok(news) = serde_json::from_slice(&line) else { continue };
+            if events.send(Event::News(number, news)).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::Silence(number));
+    })?;
+    Ok(orders)
+}
+
+/// Starts a thread that says when a child has ended, and leaves it to be waited for.
+fn report_end(child: &Child, number: u32, role: Role, events: Sender<Event>) -> io::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("a child without a process id"))?;
+    thread::Builder::new().name("waiting".into()).spawn(move || {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(pid), look) == Err(rustix::io::Errno::INTR) {}
+        let _ = events.send(Event::Ended(number, role));
+    })?;
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! What is said at the end of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crawl_ckpt::control::Progress;
+
+use crate::again::Again;
+use crate::human::{bytes, count, counted, span};
+use crate::outcome::Outcome;
+use crate::place::Output;
+use crate::proxies::Proxies;
+use crate::signals;
+
+/// Hosts, or reasons, that are listed one by one.
+const LISTED: usize = 10;
+
+/// What the lines are made of.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// The last figures.
+    pub progress: &'a Progress,
+    /// Records of this run.
+    pub records_run: u64,
+    /// Time of this run.
+    pub elapsed: Duration,
+    /// Where the records are.
+    pub output: &'a Output,
+    /// False for a test crawl.
+    pub has_checkpoint: bool,
+    /// The command that was typed.
+    pub again: &'a Again,
+    /// Tell also what was left out, and why.
+    pub verbose: bool,
+}
+
+impl Summary<'_> {
+    /// The lines, first to last.
+    pub fn lines(&self) -> Vec<String> {
+        let progress = self.progress;
+        let mut lines = vec![self.headline()];
+        let mut row = |name: &str, text: String| {
+            if !text.is_empty() {
+                lines.push(format!("  {name:<11}{text}"));
+            }
+        };
+        row("status", tally(&progress.by_status));
+        row("errors", tally(&progress.by_error));
+        if let Some(delta) = progress.delta {
+            row(
+                "delta",
+                format!(
+                    "new {}, changed {}, unchanged {}, gone {}",
+                    count(delta.new),
+                    count(delta.changed),
+                    count(delta.unchanged),
+                    count(delta.gone)
+                ),
+            );
+        }
+        if progress.proxies.keys().any(|name| name != "direct") {
+            for (name, used) in &progress.proxies {
+                row(
+                    "proxy",
+                    format!(
+                        "{name}: {} of {} succeeded, {}",
+                        count(used.successes),
+                        counted(used.attempts, "attempt"),
+                        bytes(used.bytes)
+                    ),
+                );
+            }
+        }
+        if progress.retries > 0 {
+            row("retries", count(progress.retries));
+        }
+        if self.verbose {
+            row("left out", tally(&progress.dropped));
+        }
+        row("output", self.output());
+        row("checkpoint", self.checkpoint());
+        if matches!(self.outcome, Outcome::Paused(_) | Outcome::Stopped) && self.has_checkpoint {
+            lines.push(format!("resume with: {}", self.again));
+        }
+        lines
+    }
+
+    fn headline(&self) -> String {
+        let how = match self.outcome {
+            Outcome::Complete if self.has_checkpoint => "complete".to_owned(),
+            Outcome::Complete => "test crawl done".to_owned(),
+            Outcome::Paused(signal) => format!("paused by {}", signals::name(*signal)),
+            Outcome::Stopped => "stopped at the limit of this run".to_owned(),
+            Outcome::Parked => "waiting for a decision".to_owned(),
+            Outcome::Failed { .. } => "failed".to_owned(),
+        };
+        let records = counted(self.progress.records, "record");
+        let mut line = format!("{how} after {}: {records}", span(self.elapsed));
+        if self.records_run != self.progress.records {
+            line.push_str(&format!(" ({} in this run)", count(self.records_run)));
+        }
+        line.push_str(&format!(", {}", bytes(self.progress.bytes)));
+        line
+    }
+
+    fn output(&self) -> String {
+        match self.output {
+            Output::Stdout => "stdout".into(),
+            Output::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn checkpoint(&self) -> String {
+        let counts = &self.progress.counts;
+        let left = counts.pending + counts.in_flight;
+        match (self.has_checkpoint, self.outcome) {
+            (false, _) => "none (test crawl)".into(),
+            (true, Outcome::Complete) => "removed".into(),
+            (true, _) => {
+                let mut text = format!("kept, {} pending", counted(left, "URL"));
+                if counts.parked > 0 {
+                    text.push_str(&format!(", {} parked", count(counts.parked)));
+                }
+                text
+            }
+        }
+    }
+}
+
+/// For exit 3: which hosts wait, what they did, and the commands that approve the cheapest
+/// proxy that is costlier than the one that they blocked.
+pub fn parked(progress: &Progress, proxies: &Proxies, in_use: &str, again: &Again) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} wait for a decision on {}:",
+        counted(progress.counts.parked, "URL"),
+        counted(progress.parked.len() as u64, "host")
+    )];
+    let mut hosts: Vec<_> = progress.parked.iter().collect();
+    hosts.sort_by_key(|(_, host)| std::cmp::Reverse(host.urls));
+    for (name, host) in hosts.iter().take(LISTED) {
+        lines.push(format!(
+            "  {name}: {} wait; {}",
+            counted(host.urls, "URL"),
+            host.why
+        ));
+    }
+    if hosts.len() > LISTED {
+        let more = hosts.len() - LISTED;
+        lines.push(format!("  and {}", counted(more as u64, "more host")));
+    }
+    // `auto` has tried `datacenter`.
+    let tried = if in_use == "auto" { "datacenter" } else { in_use };
+    if let Some(next) = proxies.costlier_than(tried).first() {
+        let approve = again
+            .without("--on-proxy-change")
+            .with("--proxy-type", next);
+        lines.push(format!("to approve the proxy '{next}' for what waits or failed:"));
+        let cheaper = approve.with("--on-proxy-change", "retry-blocked");
+        lines.push(format!("  {cheaper}"));
+        lines.push(format!("to crawl everything again through '{next}':"));
+        lines.push(format!("  {approve}"));
+    }
+    lines
+}
+
+/// `2xx 2,200, 4xx 10`: the names with their counts, the largest first.
+fn tally(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
+    counts.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    let words: Vec<String> = counts
+        .into_iter()
+        .map(|(name, n)| format!("{name} {}", count(*n)))
+        .collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crawl_ckpt::control::{Counts, Parked};
+    use std::ffi::OsString;
+
+    fn again() -> Again {
+        Again::new(["crawl-run", "shop.json"].map(OsString::from))
+    }
+
+    fn progress() -> Progress {
+        Progress {
+            counts: Counts {
+                seen: 1015,
+                pending: 5,
+                done: 1008,
+                failed: 2,
+                ..Counts::default()
+            },
+            records: 1010,
+            bytes: 3 << 20,
+            by_status: [("2xx".into(), 1000), ("4xx".into(), 8)].into(),
+            by_error: [("dns".into(), 2)].into(),
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_command_that_resumes() {
+        let summary = Summary {
+            outcome: &Outcome::Paused(2),
+            progress: &progress(),
+            records_run: 10,
+            elapsed: Duration::from_secs(75),
+            output: &Output::File("data/x.jsonl".into()),
+            has_checkpoint: true,
+            again: &again(),
+            verbose: false,
+        };
+        assert_eq!(
+            summary.lines(),
+            [
+                "paused by SIGINT after 1m 15s: 1,010 records (10 in this run), 3.0 MiB",
+                "  status     2xx 1,000, 4xx 8",
+                "  errors     dns 2",
+                "  output     data/x.jsonl",
+                "  checkpoint kept, 5 URLs pending",
+                "resume with: crawl-run shop.json",
+            ]
+        );
+    }
+
+    #[test]
+    fn parked_hosts_come_with_the_commands_that_approve_a_costlier_proxy() {
+        let mut progress = progress();
+        progress.counts.parked = 7;
+        progress.parked = [(
+            "a.example".to_owned(),
+            Parked {
+                urls: 7,
+                why: "5 blocks through datacenter".into(),
+            },
+        )]
+        .into();
+        let proxies = Proxies::from_env(
+            [
+                ("DATACENTER_PROXY_URL", "http://d.example"),
+                ("RESIDENTIAL_PROXY_URL", "http://r.example"),
+            ]
+            .map(|(k, v)| (k.into(), v.into()))
+            .into_iter(),
+        )
+        .unwrap();
+        let lines = parked(&progress, &proxies, "auto", &again());
+        assert_eq!(
+            lines[1..],
+            [
+                "  a.example: 7 URLs wait; 5 blocks through datacenter",
+                "to approve the proxy 'residential' for what waits or failed:",
+                "  crawl-run --on-proxy-change retry-blocked --proxy-type residential shop.json",
+                "to crawl everything again through 'residential':",
+                "  crawl-run --proxy-type residential shop.json",
+            ]
+        );
+    }
+}

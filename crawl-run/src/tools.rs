@@ -1,0 +1,82 @@
+//! Where the programs are that crawl-run starts.
+
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crawl_ckpt::tool::Failure;
+
+/// The programs of one crawl.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// crawl-frontier, or what `$CRAWL_FRONTIER` puts in its place.
+    pub frontier: PathBuf,
+    /// crawl-fetch, or what `$CRAWL_FETCH` puts in its place.
+    pub fetch: PathBuf,
+}
+
+impl Tools {
+    /// Finds both.
+    ///
+    /// # Errors
+    /// Names the one that is missing and where it was looked for.
+    pub fn find() -> Result<Tools, Failure> {
+        Ok(Tools {
+            frontier: find("crawl-frontier", "CRAWL_FRONTIER")?,
+            fetch: find("crawl-fetch", "CRAWL_FETCH")?,
+        })
+    }
+}
+
+/// The variable's program, else the one beside this program, else the one on PATH.
+fn find(name: &str, variable: &str) -> Result<PathBuf, Failure> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if let Some(chosen) = env::var_os(variable).filter(|value| !value.is_empty()) {
+        return resolve(Path::new(&chosen), &path).ok_or_else(|| {
+            Failure::new(format_args!(
+                "cannot find {name}: ${variable} is {}, which is no program",
+                Path::new(&chosen).display()
+            ))
+        });
+    }
+    let beside = env::current_exe().ok().map(|own| own.with_file_name(name));
+    beside
+        .filter(|program| is_program(program))
+        .or_else(|| resolve(Path::new(name), &path))
+        .ok_or_else(|| {
+            Failure::new(format_args!(
+                "cannot find {name}: it is neither beside crawl-run nor on PATH"
+            ))
+            .hint(format_args!("export {variable}=/path/to/{name}"))
+        })
+}
+
+/// A bare name is looked for on PATH, as a shell does.
+fn resolve(program: &Path, path: &OsStr) -> Option<PathBuf> {
+    if program.components().count() > 1 || program.has_root() {
+        return is_program(program).then(|| program.to_owned());
+    }
+    env::split_paths(path)
+        .map(|dir| dir.join(program))
+        .find(|candidate| is_program(candidate))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_looked_for_on_the_path_and_a_path_is_not() {
+        let path = OsStr::new("/nowhere:/bin:/usr/bin");
+        assert!(resolve(Path::new("sh"), path).is_some());
+        assert!(resolve(Path::new("/bin/sh"), OsStr::new("")).is_some());
+        assert!(resolve(Path::new("./sh"), path).is_none());
+        assert!(resolve(Path::new("no-such-program"), path).is_none());
+    }
+}

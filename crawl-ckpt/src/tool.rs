@@ -120,6 +120,34 @@ impl Failure {
     }
 }
 
+/// Reads the command line. `--help` and `--version` print and end with exit code 0, a command
+/// line that makes no sense with [`Exit::Usage`].
+///
+/// # Errors
+/// What [`finish`] ends the program with.
+pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
+    Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            return match error.print() {
+                Ok(()) => Failure::with(Exit::Complete, ""),
+                Err(error) => Failure::from_stdout(error),
+            };
+        }
+        usage(&error.render().to_string(), Cli::command().get_name())
+    })
+}
+
+/// One line and a hint out of clap's page: what is wrong stands in its first paragraph.
+fn usage(page: &str, tool: &str) -> Failure {
+    let lines = page
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    Failure::with(Exit::Usage, text).hint(format_args!("{tool} --help"))
+}
+
 /// Ends `main`: prints the failure, if any, and gives the exit code.
 pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
     match result {
@@ -205,6 +233,17 @@ mod tests {
         ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_and_a_hint() {
+        let page =
+            "error: the following required arguments were not provided:\n  <URL>\n\nUsage: x";
+        let failure = usage(page, "x");
+        assert_eq!(failure.exit, Exit::Usage);
+        let want = "the following required arguments were not provided: <URL>";
+        assert_eq!(failure.message, want);
+        assert_eq!(failure.hint.as_deref(), Some("x --help"));
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! Which addresses are private, and how a URL is shown without its password.
+//!
+//! A crawl that began on the public web must not be led to loopback, link-local
+//! or private addresses: by a link (crawl-frontier looks), by a redirect or by a
+//! DNS answer (crawl-fetch looks).
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// True when a URL's host, as the URL writes it (`[::1]` with its brackets), is
+/// `localhost`, a name below it, or a literal private address.
+pub fn is_private_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    is_localhost(host) || bare.parse().is_ok_and(is_private)
+}
+
+/// True for `localhost` and the names below it (RFC 6761).
+pub fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let Some(start) = host.len().checked_sub("localhost".len()) else {
+        return false;
+    };
+    let (below, last) = host.as_bytes().split_at(start);
+    last.eq_ignore_ascii_case(b"localhost") && (below.is_empty() || below.ends_with(b"."))
+}
+
+/// True for an address that is not on the public internet: loopback, private,
+/// link-local, shared, reserved, multicast, and IPv6 forms that hold such an
+/// IPv4 address.
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_private_v4(ip),
+        IpAddr::V6(ip) => is_private_v6(ip),
+    }
+}
+
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || a == 0
+        || a >= 224 // multicast, reserved, broadcast
+        || (a == 100 && b & 0xc0 == 64) // shared with the provider, RFC 6598
+        || (a == 192 && b == 0 && c == 0) // protocol assignments, RFC 6890
+        || (a == 198 && b & 0xfe == 18) // benchmarks, RFC 2544
+}
+
+fn is_private_v6(ip: Ipv6Addr) -> bool {
+    let parts = ip.segments();
+    let v4 = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        is_private_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match parts {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
+        // Mapped, translated, compatible and NAT64 forms of an IPv4 address.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0, 0, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, _, _, _, _, _] => v4(high, low),
+        [0x64, 0xff9b, 1, ..] => true, // local NAT64, RFC 8215
+        [0x2001, 0xdb8, ..] => true,   // documentation
+        [first, ..] if first >= 0xfe80 => true, // link-local, site-local, multicast
+        [first, ..] => first & 0xfe00 == 0xfc00, // unique local
+    }
+}
+
+/// The text with the user name and password of every URL in it replaced by `***`.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed("");
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        let authority = after.find(['/', '?', '#', ' ', '"', '\'', '\\', '<', '>']);
+        let authority = &after[..authority.unwrap_or(after.len())];
+        out += before;
+        if let Some(at) = authority.rfind('@') {
+            out += "***";
+            rest = &after[at..];
+        } else {
+            rest = after;
+        }
+    }
+    out += rest;
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_places_are_known_in_every_spelling() {
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "100.127.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[fc00::1]",
+            "[fdff::1]",
+            "[fe80::1]",
+            "[ff02::1]",
+            "[::ffff:10.0.0.1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "[2002:7f00:1::]",
+            "[2001:db8::1]",
+        ] {
+            assert!(is_private_host(host), "{host}");
+        }
+        for host in [
+            "localhost.example",
+            "notlocalhost",
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "198.20.0.1",
+            "[2606:4700::1111]",
+            "[::ffff:8.8.8.8]",
+            "[64:ff9b::808:808]",
+            "",
+        ] {
+            assert!(!is_private_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn passwords_do_not_show() {
+        assert_eq!(masked("no URL here: a@b"), "no URL here: a@b");
+        assert_eq!(masked("http://a.example/u@v"), "http://a.example/u@v");
+        assert_eq!(
+            masked("proxy http://me:pa@ss@p:1/x and https://u@h failed"),
+            "proxy http://***@p:1/x and https://***@h failed"
+        );
+    }
+}

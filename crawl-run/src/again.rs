@@ -112,7 +112,14 @@ mod tests {
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {
-        let again = again(&["crawl-run", "https://x.example/?a=1&b=2", "--fresh", "it's", "", "a\nb"]);
+        let again = again(&[
+            "crawl-run",
+            "https://x.example/?a=1&b=2",
+            "--fresh",
+            "it's",
+            "",
+            "a\nb",
+        ]);
         assert_eq!(
             again.to_string(),
             r"crawl-run 'https://x.example/?a=1&b=2' 'it'\''s' '' $'a\012b'"

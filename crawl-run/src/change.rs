@@ -22,7 +22,12 @@ pub fn describe(old: &Identity, new: &Identity) -> String {
 }
 
 fn scopes(old: &Scope, new: &Scope, changes: &mut Vec<String>) {
-    lists("domain", &old.allowed_domains, &new.allowed_domains, changes);
+    lists(
+        "domain",
+        &old.allowed_domains,
+        &new.allowed_domains,
+        changes,
+    );
     lists("host", &old.allowed_hosts, &new.allowed_hosts, changes);
     for number in 1..=old.rules.len().max(new.rules.len()) {
         match (old.rules.get(number - 1), new.rules.get(number - 1)) {
@@ -56,7 +61,10 @@ fn scopes(old: &Scope, new: &Scope, changes: &mut Vec<String>) {
 }
 
 fn rules(number: usize, old: &Rule, new: &Rule, changes: &mut Vec<String>) {
-    for (what, old, new) in [("allow", &old.allow, &new.allow), ("deny", &old.deny, &new.deny)] {
+    for (what, old, new) in [
+        ("allow", &old.allow, &new.allow),
+        ("deny", &old.deny, &new.deny),
+    ] {
         if old != new {
             let (old, new) = (patterns(old), patterns(new));
             changes.push(format!("rule {number}: {what} {old} -> {new}"));
@@ -64,7 +72,12 @@ fn rules(number: usize, old: &Rule, new: &Rule, changes: &mut Vec<String>) {
     }
     let rule = format!("rule {number}:");
     values(&format!("{rule} follow"), &old.follow, &new.follow, changes);
-    values(&format!("{rule} priority"), &old.priority, &new.priority, changes);
+    values(
+        &format!("{rule} priority"),
+        &old.priority,
+        &new.priority,
+        changes,
+    );
 }
 
 fn summary(rule: &Rule) -> String {
@@ -151,10 +164,7 @@ mod tests {
                 |i| i.scope.rules[0].follow = false,
                 "rule 1: follow true -> false",
             ),
-            (
-                |i| i.scope.rules[0].priority = 3,
-                "rule 1: priority 0 -> 3",
-            ),
+            (|i| i.scope.rules[0].priority = 3, "rule 1: priority 0 -> 3"),
             (
                 |i| i.scope.rules.push(Rule::default()),
                 "rule 2 added: allow everything",
@@ -164,10 +174,7 @@ mod tests {
                 |i| i.scope.deny_extensions = Some(vec!["pdf".into()]),
                 "deny_extensions: the usual list -> `pdf`",
             ),
-            (
-                |i| i.scope.depth_limit = Some(3),
-                "depth limit none -> 3",
-            ),
+            (|i| i.scope.depth_limit = Some(3), "depth limit none -> 3"),
             (
                 |i| i.scope.max_pages_per_host = Some(9),
                 "pages a host none -> 9",
@@ -184,7 +191,10 @@ mod tests {
 
     #[test]
     fn many_changes_are_counted() {
-        let new = identity(|i| i.start_urls.extend((0..20).map(|n| format!("https://{n}/"))));
+        let new = identity(|i| {
+            let more = (0..20).map(|n| format!("https://{n}/"));
+            i.start_urls.extend(more);
+        });
         assert!(describe(&identity(|_| {}), &new).ends_with("; and 12 more"));
     }
 }

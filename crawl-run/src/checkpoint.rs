@@ -82,7 +82,10 @@ pub fn settle(
         return Ok(Decision::New);
     };
     let commit = last_commit(&job)?;
-    if let Some(commit) = commit.as_ref().filter(|commit| is_complete(&commit.progress)) {
+    if let Some(commit) = commit
+        .as_ref()
+        .filter(|commit| is_complete(&commit.progress))
+    {
         let progress = Box::new(commit.progress.clone());
         job.remove(lock)?;
         return Ok(Decision::WasComplete(progress));

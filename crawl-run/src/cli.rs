@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 use crawl_ckpt::tool::parse_duration;
 
-use crate::spider::MOST_AT_ONCE;
+use crate::spider::{MOST_AT_ONCE, is_user_agent};
 
 /// Crawls a site: a new crawl, or the rest of one that was paused.
 ///
@@ -221,11 +221,11 @@ pub struct PaceArgs {
 #[command(next_help_heading = "Requests")]
 pub struct FetchArgs {
     /// The User-Agent to send
-    #[arg(short = 'A', long, value_name = "UA")]
+    #[arg(short = 'A', long, value_name = "UA", value_parser = user_agent)]
     pub user_agent: Option<String>,
 
     /// A further header to send ('Name: value'); may be repeated
-    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
     pub headers: Vec<String>,
 
     /// Trust the certificates in FILE (PEM) as well
@@ -250,6 +250,26 @@ pub struct VoiceArgs {
     pub verbose: bool,
 }
 
+/// What crawl-fetch would refuse is refused before anything begins.
+fn header(text: &str) -> Result<String, String> {
+    let name = text
+        .split_once(':')
+        .map(|(name, _)| name)
+        .unwrap_or_default();
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) || text.chars().any(char::is_control) {
+        return Err("expected 'Name: value'".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn user_agent(text: &str) -> Result<String, String> {
+    match is_user_agent(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected printable ASCII".into()),
+    }
+}
+
 fn at_once() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=i64::from(MOST_AT_ONCE))
 }
@@ -262,5 +282,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn headers_that_no_server_could_read_are_refused() {
+        assert!(header("Accept-Language: de").is_ok());
+        assert!(header("X-Empty:").is_ok());
+        for bad in ["", "no colon", ": x", "a b: c", "A: b\r\nC: d"] {
+            assert!(header(bad).is_err(), "{bad}");
+        }
     }
 }

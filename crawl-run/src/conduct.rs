@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
 use crawl_ckpt::tool::Failure;
 
+use crate::human::{counted, span};
 use crate::plan::millis;
 use crate::progress::View;
 use crate::signals;
 use crate::stage::{Cast, Event, Role, Troupe};
-use crate::human::{counted, span};
 
 /// The fetcher may die so often in the time before it is given up.
 const RESTARTS: usize = 3;
@@ -127,12 +127,19 @@ impl Conductor<'_> {
     fn begin_after(&self, number: u32, elapsed: Duration, records: u64) -> Begin {
         let mut begin = self.begin.clone();
         begin.max_records = begin.max_records.map(|n| n.saturating_sub(records).max(1));
-        begin.max_time_ms = begin.max_time_ms.map(|n| n.saturating_sub(millis(elapsed)).max(1));
+        begin.max_time_ms = begin
+            .max_time_ms
+            .map(|n| n.saturating_sub(millis(elapsed)).max(1));
         begin.retry_blocked &= number == 0;
         begin
     }
 
-    fn perform(&mut self, number: u32, begin: Begin, signals: &mut Vec<i32>) -> Result<Act, Failure> {
+    fn perform(
+        &mut self,
+        number: u32,
+        begin: Begin,
+        signals: &mut Vec<i32>,
+    ) -> Result<Act, Failure> {
         let grace_ms = begin.grace_ms;
         let order = Order::Begin(Box::new(begin));
         let mut troupe = Troupe::start(self.cast, order, number, self.events.0)?;
@@ -202,11 +209,13 @@ impl Conductor<'_> {
             News::Started(started) => {
                 if started.cookies_expired > 0 {
                     let cookies = counted(started.cookies_expired, "cookie");
-                    self.view.warn(format_args!("{cookies} expired since the last run"));
+                    self.view
+                        .warn(format_args!("{cookies} expired since the last run"));
                 }
                 if started.requeued > 0 {
                     let pages = counted(started.requeued, "page");
-                    self.view.tell(format_args!("{pages} under way are asked for again"));
+                    self.view
+                        .tell(format_args!("{pages} under way are asked for again"));
                 }
             }
             News::Progress(progress) => {
@@ -261,7 +270,11 @@ mod tests {
         let start = Instant::now();
         let mut deaths = VecDeque::new();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert!([0, 10, 20].into_iter().all(|s| may_restart(&mut deaths, at(s))));
+        assert!(
+            [0, 10, 20]
+                .into_iter()
+                .all(|s| may_restart(&mut deaths, at(s)))
+        );
         assert!(!may_restart(&mut deaths, at(30)));
         assert!(may_restart(&mut deaths, at(85)));
     }

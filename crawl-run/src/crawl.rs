@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -139,7 +138,8 @@ impl Crawl<'_> {
             }
             Decision::New => {
                 let output = self.place.new_output(chosen, Zoned::now().date())?;
-                self.view.say(format_args!("new crawl of {}", self.subject()));
+                self.view
+                    .say(format_args!("new crawl of {}", self.subject()));
                 (self.begin(), output)
             }
             Decision::Resume(resume) => {
@@ -191,7 +191,10 @@ impl Crawl<'_> {
     fn resumed_output(&self, chosen: Option<&Path>, resume: &Resume) -> Result<Output, Failure> {
         match &resume.manifest.output {
             Some(began) => self.place.resumed_output(chosen, began).map_err(|failure| {
-                failure.hint(format_args!("to begin anew: {}", self.again.with_flag("--fresh")))
+                failure.hint(format_args!(
+                    "to begin anew: {}",
+                    self.again.with_flag("--fresh")
+                ))
             }),
             // A job that was filled by hand has no output yet.
             None => self.place.new_output(chosen, Zoned::now().date()),
@@ -269,7 +272,12 @@ impl Crawl<'_> {
         })
     }
 
-    fn conduct(&mut self, cast: &Cast, begin: Begin, events: Events<'_>) -> Result<Ending, Failure> {
+    fn conduct(
+        &mut self,
+        cast: &Cast,
+        begin: Begin,
+        events: Events<'_>,
+    ) -> Result<Ending, Failure> {
         let ending = Conductor {
             cast,
             begin,

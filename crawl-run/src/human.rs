@@ -63,7 +63,12 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        for (number, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
+        for (number, want) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
             assert_eq!(count(number), want);
         }
         assert_eq!(counted(1, "URL"), "1 URL");

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use crawl_ckpt::tool;
 use crawl_run::{cli::Cli, crawl};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    tool::finish("crawl-run", crawl::run(&cli.crawl, std::env::args_os()))
+    let result = tool::parse::<Cli>().and_then(|cli| crawl::run(&cli.crawl, std::env::args_os()));
+    tool::finish("crawl-run", result)
 }

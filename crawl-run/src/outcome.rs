@@ -93,7 +93,10 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         (Exit::Held, _) => failed(exit, "another run holds this spider's job".into()),
         (Exit::Failed, Some(EndReason::FetcherGone)) => {
             let how = status_words(ending.fetch);
-            failed(Exit::Failed, format!("the crawl cannot go on: crawl-fetch {how}"))
+            failed(
+                Exit::Failed,
+                format!("the crawl cannot go on: crawl-fetch {how}"),
+            )
         }
         (Exit::Failed, Some(EndReason::NetworkGone)) => failed(
             Exit::Failed,
@@ -173,7 +176,10 @@ mod tests {
         assert_eq!(judge(&complete(), Purpose::Production), Outcome::Complete);
         assert_eq!(exit_of(&ending(code(0), None)), Exit::Failed);
         assert_eq!(exit_of(&ending(9, Some(EndReason::Complete))), Exit::Failed);
-        assert_eq!(exit_of(&ending(code(0), Some(EndReason::Paused))), Exit::Failed);
+        assert_eq!(
+            exit_of(&ending(code(0), Some(EndReason::Paused))),
+            Exit::Failed
+        );
         for spoil in [
             (|p| p.counts.pending = 1) as fn(&mut Progress),
             |p| p.counts.parked = 1,
@@ -218,7 +224,10 @@ mod tests {
     #[test]
     fn a_test_crawl_is_over_at_its_limit_but_not_before() {
         let ending = ending(code(4), Some(EndReason::Limit));
-        assert_eq!(judge(&ending, Purpose::Test { limit: 5 }), Outcome::Complete);
+        assert_eq!(
+            judge(&ending, Purpose::Test { limit: 5 }),
+            Outcome::Complete
+        );
         assert_eq!(judge(&ending, Purpose::Test { limit: 6 }), Outcome::Stopped);
         assert_eq!(judge(&ending, Purpose::Production), Outcome::Stopped);
     }

@@ -117,7 +117,10 @@ impl Place {
     }
 
     fn dated_output(&self, today: Date) -> PathBuf {
-        let base = self.spider_dir().join("crawls").join(format!("crawl_{today}"));
+        let base = self
+            .spider_dir()
+            .join("crawls")
+            .join(format!("crawl_{today}"));
         first_free(|n| match n {
             1 => with_suffix(&base, ".jsonl"),
             n => with_suffix(&base, &format!("-{n}.jsonl")),
@@ -195,7 +198,10 @@ mod tests {
         fs::create_dir_all(&crawls).unwrap();
         for name in ["crawl_2026-11-22.jsonl", "crawl_2026-11-22-2.jsonl"] {
             let path = crawls.join(name);
-            assert_eq!(place.new_output(None, TODAY).unwrap(), Output::File(path.clone()));
+            assert_eq!(
+                place.new_output(None, TODAY).unwrap(),
+                Output::File(path.clone())
+            );
             fs::write(path, "").unwrap();
         }
         let third = crawls.join("crawl_2026-11-22-3.jsonl");
@@ -217,7 +223,11 @@ mod tests {
             assert_eq!(output, Output::File(file.clone()));
         }
         for other in ["-", "other.jsonl"] {
-            assert!(place.resumed_output(Some(Path::new(other)), &began).is_err());
+            assert!(
+                place
+                    .resumed_output(Some(Path::new(other)), &began)
+                    .is_err()
+            );
         }
         let stream = OutputPlace::stream();
         let stdout = place.resumed_output(Some(Path::new("-")), &stream);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
 
 use crate::cli::CrawlArgs;
-use crawl_ckpt::address::is_private_host;
 use crate::proxies::{Proxies, ProxyType};
 use crate::spider::Spider;
+use crawl_ckpt::address::is_private_host;
 
 /// Sent when nobody chose another; robots.txt is read for its first word.
 const USER_AGENT: &str = concat!("crawl-run/", env!("CARGO_PKG_VERSION"));
@@ -22,7 +22,11 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
     let delay = args.pace.delay.or(settings.delay);
     let is_test = args.bounds.limit.is_some();
     Plan {
-        start_urls: spider.start_urls.iter().map(|url| url.to_string()).collect(),
+        start_urls: spider
+            .start_urls
+            .iter()
+            .map(|url| url.to_string())
+            .collect(),
         scope: Scope {
             max_pages_per_host: args.bounds.max_pages_per_host,
             aggressive_urls: args.bounds.aggressive,
@@ -91,7 +95,12 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
         ("--allow-private", plan.allow_private),
         ("--body", plan.keep_body),
     ];
-    words.extend(flags.iter().filter(|(_, on)| *on).map(|(flag, _)| flag.into()));
+    words.extend(
+        flags
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(flag, _)| flag.into()),
+    );
     words
 }
 

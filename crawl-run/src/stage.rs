@@ -23,6 +23,7 @@ use std::thread;
 use command_fds::{CommandFdExt, FdMapping};
 use crawl_ckpt::control::{News, Order};
 use crawl_ckpt::tool::Failure;
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::signals;
@@ -103,14 +104,23 @@ impl Troupe {
         for variable in &cast.hidden {
             fetch.env_remove(variable);
         }
-        let mut fetch = spawn(fetch, &cast.tools.fetch, requests_out.into(), results_in.into())?;
+        let mut fetch = spawn(
+            fetch,
+            &cast.tools.fetch,
+            requests_out.into(),
+            results_in.into(),
+        )?;
 
         let rest = (|| {
             let mut frontier = Command::new(&cast.tools.frontier);
             frontier.args(&cast.frontier_args);
             let mut given = vec![("--control", CONTROL_FD, OwnedFd::from(theirs))];
             if let Some(lock) = &cast.lock {
-                given.push(("--lock-fd", LOCK_FD, duplicate(lock.as_fd()).map_err(setup)?));
+                given.push((
+                    "--lock-fd",
+                    LOCK_FD,
+                    duplicate(lock.as_fd()).map_err(setup)?,
+                ));
             }
             if let Some(stream) = &cast.stream {
                 let stream = duplicate(stream.as_fd()).map_err(setup)?;
@@ -137,7 +147,10 @@ impl Troupe {
             fetch,
             orders,
         };
-        for (role, child) in [(Role::Frontier, &troupe.frontier), (Role::Fetch, &troupe.fetch)] {
+        for (role, child) in [
+            (Role::Frontier, &troupe.frontier),
+            (Role::Fetch, &troupe.fetch),
+        ] {
             report_end(child, number, role, events.clone()).map_err(setup)?;
         }
         Ok(troupe)
@@ -177,7 +190,9 @@ fn spawn(
     stdin: OwnedFd,
     stdout: OwnedFd,
 ) -> Result<Child, Failure> {
-    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout));
+    command
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::from(stdout));
     // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
     unsafe { command.pre_exec(signals::ignore) };
     command
@@ -190,7 +205,10 @@ fn hand_over(command: &mut Command, given: Vec<(&str, i32, OwnedFd)>) -> io::Res
     let mut mappings = Vec::with_capacity(given.len());
     for (option, child_fd, parent_fd) in given {
         command.arg(option).arg(child_fd.to_string());
-        mappings.push(FdMapping { parent_fd, child_fd });
+        mappings.push(FdMapping {
+            parent_fd,
+            child_fd,
+        });
     }
     command.fd_mappings(mappings).map_err(io::Error::other)?;
     Ok(())
@@ -205,17 +223,19 @@ fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<Sender<Order>> {
     let (orders, inbox): (Sender<Order>, Receiver<Order>) = mpsc::channel();
     let mut writer = socket.try_clone()?;
-    thread::Builder::new().name("orders".into()).spawn(move || {
-        for order in inbox {
-            let line = serde_json::to_vec(&order);
-            let Ok(mut line) = line else { continue };
-            line.push(b'\n');
-            // A frontier that is gone shows by its exit.
-            if writer.write_all(&line).is_err() {
-                break;
+    thread::Builder::new()
+        .name("orders".into())
+        .spawn(move || {
+            for order in inbox {
+                let line = serde_json::to_vec(&order);
+                let Ok(mut line) = line else { continue };
+                line.push(b'\n');
+                // A frontier that is gone shows by its exit.
+                if writer.write_all(&line).is_err() {
+                    break;
+                }
             }
-        }
-    })?;
+        })?;
     thread::Builder::new().name("news".into()).spawn(move || {
         let mut reader = BufReader::new(socket);
         let mut line = Vec::new();
@@ -226,7 +246,9 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
                 Ok(_) => {}
             }
             // News that a later frontier may add is none that an exit code depends on.
-            let Ok(news) = serde_json::from_slice(&line) else { continue };
+            let Ok(news) = serde_json::from_slice(&line) else {
+                continue;
+            };
             if events.send(Event::News(number, news)).is_err() {
                 return;
             }
@@ -240,10 +262,12 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
 fn report_end(child: &Child, number: u32, role: Role, events: Sender<Event>) -> io::Result<()> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("a child without a process id"))?;
-    thread::Builder::new().name("waiting".into()).spawn(move || {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::Pid(pid), look) == Err(rustix::io::Errno::INTR) {}
-        let _ = events.send(Event::Ended(number, role));
-    })?;
+    thread::Builder::new()
+        .name("waiting".into())
+        .spawn(move || {
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while matches!(waitid(WaitId::Pid(pid), look), Err(Errno::INTR)) {}
+            let _ = events.send(Event::Ended(number, role));
+        })?;
     Ok(())
 }

@@ -151,12 +151,18 @@ pub fn parked(progress: &Progress, proxies: &Proxies, in_use: &str, again: &Agai
         lines.push(format!("  and {}", counted(more as u64, "more host")));
     }
     // `auto` has tried `datacenter`.
-    let tried = if in_use == "auto" { "datacenter" } else { in_use };
+    let tried = if in_use == "auto" {
+        "datacenter"
+    } else {
+        in_use
+    };
     if let Some(next) = proxies.costlier_than(tried).first() {
         let approve = again
             .without("--on-proxy-change")
             .with("--proxy-type", next);
-        lines.push(format!("to approve the proxy '{next}' for what waits or failed:"));
+        lines.push(format!(
+            "to approve the proxy '{next}' for what waits or failed:"
+        ));
         let cheaper = approve.with("--on-proxy-change", "retry-blocked");
         lines.push(format!("  {cheaper}"));
         lines.push(format!("to crawl everything again through '{next}':"));

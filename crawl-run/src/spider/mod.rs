@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 pub use node::Complaint;
 use node::{Fields, Node};
-pub use settings::{MOST_AT_ONCE, Settings};
+pub use settings::{MOST_AT_ONCE, Settings, is_user_agent};
 
 /// What to crawl.
 #[derive(Debug, Clone)]
@@ -273,7 +273,10 @@ mod tests {
             (json!({"name": "", "start_urls": urls}), "$.name"),
             (json!({"name": "x"}), "$.start_urls"),
             (json!({"name": "x", "start_urls": []}), "$.start_urls"),
-            (json!({"name": "x", "start_urls": ["/a"]}), "$.start_urls[0]"),
+            (
+                json!({"name": "x", "start_urls": ["/a"]}),
+                "$.start_urls[0]",
+            ),
             (
                 json!({"name": "x", "start_urls": ["ftp://a/"]}),
                 "$.start_urls[0]",

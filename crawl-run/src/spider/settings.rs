@@ -128,10 +128,15 @@ fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
 fn user_agent(node: &Node<'_>) -> Result<String, Complaint> {
     let what = "a User-Agent of printable ASCII";
     let text = node.string(what)?;
-    if text.is_empty() || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+    if !is_user_agent(text) {
         return Err(node.expected(what));
     }
     Ok(text.to_owned())
+}
+
+/// What may be sent as a User-Agent.
+pub fn is_user_agent(text: &str) -> bool {
+    !text.trim().is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
 /// A span back from `now`, in years of 365 and months of 30 days, or a date.

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, parent};
+use super::{Disk, DiskFile, Trust, parent};
 
 /// A file that is only ever appended to or cut back. After a failed write, sync
 /// or cut it refuses all further work: what the disk holds is unknown then, and a
@@ -14,7 +14,7 @@ pub struct Append {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     len: u64,
-    refuses: bool,
+    trust: Trust,
 }
 
 impl Append {
@@ -43,7 +43,7 @@ impl Append {
             file,
             path: path.to_owned(),
             len,
-            refuses: false,
+            trust: Trust::default(),
         }
     }
 
@@ -102,12 +102,11 @@ impl Append {
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut Append) -> io::Result<()>) -> io::Result<()> {
-        if self.refuses {
-            return Err(io::Error::other("refused after an earlier failure"));
+        if self.trust.is_lost() {
+            return Err(Trust::refusal());
         }
         let result = work(self);
-        self.refuses = result.is_err();
-        result
+        self.trust.after(result)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod append;
 mod real;
+mod trust;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use append::Append;
 pub use real::RealDisk;
+pub use trust::Trust;
 
 /// A file system, or something that behaves like one.
 pub trait Disk: Send + Sync + Debug {

@@ -16,7 +16,7 @@ pub use manifest::{FORMAT, Manifest, OutputPlace, Seal};
 pub use name::{Name, NameError};
 pub use place::JobPlace;
 
-use crate::durable::{Disk, parent, remove_if_there, replace};
+use crate::durable::{Disk, Trust, parent, remove_if_there, replace};
 use crate::journal::{self, Mark, Writer};
 use crate::lock::JobLock;
 
@@ -30,6 +30,7 @@ pub struct Job {
     disk: Arc<dyn Disk>,
     place: JobPlace,
     manifest: Manifest,
+    trust: Trust,
 }
 
 impl Job {
@@ -66,6 +67,7 @@ impl Job {
             disk,
             place: place.clone(),
             manifest,
+            trust: Trust::default(),
         };
         // Syncs the directory as well, and with it the journal's name.
         job.write_manifest(building.join(MANIFEST))?;
@@ -102,6 +104,7 @@ impl Job {
             disk,
             place: place.clone(),
             manifest,
+            trust: Trust::default(),
         }))
     }
 
@@ -130,8 +133,8 @@ impl Job {
         self.place.dir.join(IMAGE)
     }
 
-    /// Changes the manifest. Durable when this returns; after an error the old one is in force
-    /// or the new one.
+    /// Changes the manifest. Durable when this returns. After an error the old one is in force
+    /// or the new one, nobody knows which: the job and its writer refuse all further work.
     ///
     /// # Errors
     /// Those of the disk.
@@ -146,8 +149,13 @@ impl Job {
         if self.manifest == old {
             return Ok(());
         }
-        let result = self.write_manifest(self.place.dir.join(MANIFEST));
+        let path = self.place.dir.join(MANIFEST);
+        if self.trust.is_lost() {
+            return Err(JobError::io("write", &path)(Trust::refusal()));
+        }
+        let result = self.write_manifest(path);
         if result.is_err() {
+            self.trust.lose();
             self.manifest = old;
         }
         result
@@ -162,9 +170,19 @@ impl Job {
         self.update(lock, |manifest| manifest.sealed = Some(*end))
     }
 
-    /// Takes the seal off, before anything is appended.
-    pub(crate) fn unseal(&mut self, lock: &JobLock) -> Result<(), JobError> {
-        self.update(lock, |manifest| manifest.sealed = None)
+    /// Makes the job ready for a writer: what an earlier run changed and could not sync any more is
+    /// made durable, the seal is taken off, left-over files are removed. In this order: a journal may be
+    /// removed only when it is certain that the manifest names another.
+    pub(crate) fn settle(&mut self, lock: &JobLock) -> Result<(), JobError> {
+        for dir in [&*self.place.dir, parent(&self.place.dir)] {
+            self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
+        }
+        self.update(lock, |manifest| manifest.sealed = None)?;
+        self.sweep(lock)
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Begins the journal of the next generation, to be filled with what still lives and then
@@ -191,10 +209,12 @@ impl Job {
     /// old journal and its image are removed.
     ///
     /// # Errors
-    /// Those of the disk. The old journal is in force then or the new one; stop working.
+    /// Those of the disk. The old journal is in force then or the new one; the job and the
+    /// writers of both refuse all further work, unless the old one is in force for certain.
     pub fn switch_generation(&mut self, lock: &JobLock, next: &mut Writer) -> Result<(), JobError> {
         next.sync()?;
         next.sync_name(&*self.disk)?;
+        next.share(&self.trust);
         self.update(lock, |manifest| {
             manifest.generation += 1;
             manifest.sealed = None;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
 use super::{ClosedBatch, JournalError, Mark, Reader};
-use crate::durable::{Disk, DiskFile, parent, read_full};
+use crate::durable::{Disk, DiskFile, Trust, parent, read_full};
 use crate::job::{Job, JobError};
 use crate::lock::JobLock;
 
-/// The one writer of a journal. After a failed write or sync it refuses all further work.
+/// The one writer of a journal. After a failed write or sync, or a failed change of its job,
+/// it refuses all further work, and so does the job.
 #[derive(Debug)]
 pub struct Writer {
     file: Arc<dyn DiskFile>,
@@ -17,7 +18,7 @@ pub struct Writer {
     salt: [u8; 16],
     end: Mark,
     unsynced: u32,
-    refuses: bool,
+    trust: Trust,
 }
 
 /// Creates a journal without a batch, durable but for its name.
@@ -40,45 +41,58 @@ pub(crate) fn create(
     file.write_at(&bytes, 0)
         .map_err(JournalError::io("write", path))?;
     file.sync().map_err(JournalError::io("sync", path))?;
-    Ok(Writer::over(file.into(), path, start, start))
+    // Its failures are the job's only once it is in force.
+    Ok(Writer::over(
+        file.into(),
+        path,
+        start,
+        start,
+        Trust::default(),
+    ))
 }
 
 impl Writer {
     /// Opens the journal of a job to go on at `end`, as a replay gave it. The seal is taken off
-    /// first, a torn tail is cut off, and both are durable when this returns.
+    /// first and a torn tail is cut off. When this returns, all that the replay told is durable,
+    /// also what a run that was killed had written and not synced yet.
     ///
     /// # Errors
     /// Those of the disk; a journal shorter than `end`, or one whose header is not the job's.
     pub fn open(job: &mut Job, lock: &JobLock, end: &Mark) -> Result<Writer, JobError> {
-        job.unseal(lock)?;
-        job.sweep(lock)?;
+        job.settle(lock)?;
         let path = job.journal_path();
+        let io = |doing| JournalError::io(doing, &path);
         let file = job
             .disk()
             .open(&path)
             .map_err(JournalError::opening(&path))?;
         let start = read_header(&*file, &path, job)?;
-        let len = file.len().map_err(JournalError::io("read", &path))?;
+        let len = file.len().map_err(io("read"))?;
         if len < end.bytes {
             let why = format!("the journal ends here and should have {} bytes", end.bytes);
             return Err(JournalError::damaged(&path, len, why).into());
         }
         if len > end.bytes {
-            file.set_len(end.bytes)
-                .map_err(JournalError::io("cut", &path))?;
-            file.sync().map_err(JournalError::io("sync", &path))?;
+            file.set_len(end.bytes).map_err(io("cut"))?;
         }
-        Ok(Writer::over(file.into(), &path, start, *end))
+        file.sync().map_err(io("sync"))?;
+        Ok(Writer::over(
+            file.into(),
+            &path,
+            start,
+            *end,
+            job.trust().clone(),
+        ))
     }
 
-    fn over(file: Arc<dyn DiskFile>, path: &Path, start: Mark, end: Mark) -> Writer {
+    fn over(file: Arc<dyn DiskFile>, path: &Path, start: Mark, end: Mark, trust: Trust) -> Writer {
         Writer {
             file,
             path: path.to_owned(),
             salt: start.sum,
             end,
             unsynced: 0,
-            refuses: false,
+            trust,
         }
     }
 
@@ -100,11 +114,10 @@ impl Writer {
     pub fn append_unsynced(&mut self, batch: &mut ClosedBatch) -> Result<Mark, JournalError> {
         self.check_next(batch)?;
         let end = batch.finish(&self.end, self.unsynced, &self.salt);
-        self.refuses = true;
-        self.file
-            .write_at(batch.as_bytes(), batch.start())
+        let written = self.file.write_at(batch.as_bytes(), batch.start());
+        self.trust
+            .after(written)
             .map_err(JournalError::io("write", &self.path))?;
-        self.refuses = false;
         self.end = end;
         self.unsynced += 1;
         Ok(end)
@@ -117,11 +130,10 @@ impl Writer {
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.check_usable()?;
         if self.unsynced > 0 {
-            self.refuses = true;
-            self.file
-                .sync()
+            let synced = self.file.sync();
+            self.trust
+                .after(synced)
                 .map_err(JournalError::io("sync", &self.path))?;
-            self.refuses = false;
             self.unsynced = 0;
         }
         Ok(())
@@ -143,8 +155,13 @@ impl Writer {
         disk.sync_dir(dir).map_err(JournalError::io("sync", dir))
     }
 
+    /// From now on a failure here is one of the job as well, and the other way round.
+    pub(crate) fn share(&mut self, trust: &Trust) {
+        self.trust = trust.clone();
+    }
+
     fn check_usable(&self) -> Result<(), JournalError> {
-        match self.refuses {
+        match self.trust.is_lost() {
             true => Err(JournalError::Refused {
                 path: self.path.clone(),
             }),

@@ -9,6 +9,7 @@ pub mod address;
 pub mod control;
 pub mod durable;
 pub mod hex;
+pub mod human;
 pub mod image;
 pub mod job;
 pub mod journal;

@@ -187,6 +187,32 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// One word as a POSIX shell reads it back; control characters in the `$'…'` form.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if !word.chars().any(char::is_control) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let mut utf8 = [0; 4];
+                for byte in c.encode_utf8(&mut utf8).bytes() {
+                    out.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
 /// Reads a duration as on the command line: `90s`, `20m`, `8h`, `7d`, `500ms`, or a bare
 /// number of seconds; fractions are allowed.
 ///
@@ -244,6 +270,19 @@ mod tests {
         let want = "the following required arguments were not provided: <URL>";
         assert_eq!(failure.message, want);
         assert_eq!(failure.hint.as_deref(), Some("x --help"));
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        for (word, want) in [
+            ("https://x.example/?a=1", "'https://x.example/?a=1'"),
+            ("data/p_s", "data/p_s"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+            ("a\nb", r"$'a\012b'"),
+        ] {
+            assert_eq!(quoted(word), want);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use crawl_ckpt::tool::quoted;
+
 /// The words of a command line, its program first.
 #[derive(Debug, Clone)]
 pub struct Again {
@@ -74,32 +76,6 @@ impl std::fmt::Display for Again {
         }
         Ok(())
     }
-}
-
-/// One word as a POSIX shell reads it back; control characters in the `$'…'` form.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if !word.chars().any(char::is_control) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut out = String::from("$'");
-    for c in word.chars() {
-        match c {
-            '\'' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let mut utf8 = [0; 4];
-                for byte in c.encode_utf8(&mut utf8).bytes() {
-                    out.push_str(&format!("\\{byte:03o}"));
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
 }
 
 #[cfg(test)]

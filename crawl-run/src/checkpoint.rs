@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Counts, Progress};
 use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::human::span;
 use crawl_ckpt::job::{self, Job, Manifest};
 use crawl_ckpt::journal::{Commit, last_commit};
 use crawl_ckpt::lock::JobLock;
@@ -19,7 +20,6 @@ use crawl_ckpt::tool::{Exit, Failure};
 use crate::again::Again;
 use crate::change;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
-use crate::human::span;
 use crate::place::{Place, set_aside};
 use crate::progress::View;
 

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
+use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::Failure;
 
-use crate::human::{counted, span};
 use crate::plan::millis;
 use crate::progress::View;
 use crate::signals;

@@ -12,7 +12,6 @@ pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;
-pub mod human;
 pub mod outcome;
 pub mod place;
 pub mod plan;

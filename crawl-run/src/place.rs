@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::job::{JobPlace, Name, OutputPlace};
+use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
 use crawl_ckpt::tool::{Exit, Failure};
 use jiff::civil::Date;
 
@@ -41,7 +41,7 @@ impl Place {
             })?,
             None => Name::parse("default").map_err(Failure::new)?,
         };
-        let data_dir = data_dir(args);
+        let data_dir = data_dir(args.data_dir.as_deref());
         Ok(Place {
             job: JobPlace::of_spider(&data_dir, &project, spider),
             data_dir,
@@ -125,15 +125,6 @@ impl Place {
             1 => with_suffix(&base, ".jsonl"),
             n => with_suffix(&base, &format!("-{n}.jsonl")),
         })
-    }
-}
-
-/// Where all projects lie: `--data-dir`, else `$CRAWL_DATA_DIR`, else `./data`.
-pub fn data_dir(args: &PlaceArgs) -> PathBuf {
-    let variable = || std::env::var_os("CRAWL_DATA_DIR").filter(|value| !value.is_empty());
-    match &args.data_dir {
-        Some(dir) => dir.clone(),
-        None => variable().map_or_else(|| "data".into(), PathBuf::from),
     }
 }
 

@@ -7,11 +7,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::human::{count, counted, span};
 use crawl_ckpt::tool::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::VoiceArgs;
-use crate::human::{count, counted, span};
 
 /// A log gets one line in this time.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::again::Again;
-use crate::human::{bytes, count, counted, span};
 use crate::outcome::Outcome;
 use crate::place::Output;
 use crate::proxies::Proxies;

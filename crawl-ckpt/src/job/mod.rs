@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use error::JobError;
 pub use manifest::{FORMAT, Manifest, OutputPlace, Seal};
 pub use name::{Name, NameError};
-pub use place::JobPlace;
+pub use place::{JobPlace, data_dir};
 
 use crate::durable::{Disk, Trust, parent, remove_if_there, replace};
 use crate::journal::{self, Mark, Writer};

@@ -5,6 +5,15 @@ use std::path::{Path, PathBuf};
 use super::Name;
 use crate::durable::{beside, parent};
 
+/// Where all projects lie: the `--data-dir` given, else `$CRAWL_DATA_DIR`, else `./data`.
+pub fn data_dir(given: Option<&Path>) -> PathBuf {
+    let variable = || std::env::var_os("CRAWL_DATA_DIR").filter(|value| !value.is_empty());
+    match given {
+        Some(dir) => dir.to_owned(),
+        None => variable().map_or_else(|| "data".into(), PathBuf::from),
+    }
+}
+
 /// A job directory, which need not exist, and the lock file beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobPlace {

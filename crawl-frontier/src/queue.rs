@@ -1,0 +1,451 @@
+//! Which URL next, and when: the pending requests of every host, first come
+//! first served within a priority, and the hosts in turn.
+//!
+//! Pure code: the clock is an argument, in milliseconds. A pending request is
+//! 12 bytes, the offset of its record in the journal and a link to the next.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+
+/// A host's place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u32);
+
+/// A request's offset in the journal, which is its name and its id.
+pub type At = u64;
+
+const NONE: u32 = u32::MAX;
+
+/// One pending request: the halves of its offset, and the next of its lane.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    at: [u32; 2],
+    next: u32,
+}
+
+/// Requests of one priority, in order.
+#[derive(Debug, Clone, Copy)]
+struct Lane {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY_LANE: Lane = Lane {
+    head: NONE,
+    tail: NONE,
+};
+
+/// What keeps a host from being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gate {
+    /// Nothing.
+    #[default]
+    Open,
+    /// Its rules must be known first.
+    Shut,
+    /// A human must decide.
+    Parked,
+}
+
+/// A host with its pending requests.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// `scheme://host[:port]`.
+    pub origin: Box<str>,
+    /// Requests that wait in its lanes.
+    pub pending: u32,
+    /// Requests that were sent and not answered.
+    pub in_flight: u32,
+    /// At most so many in flight.
+    pub window: u32,
+    /// Not asked before this time.
+    pub due_ms: u64,
+    /// Least time between two requests.
+    pub delay_ms: u64,
+    /// Requests ever taken on.
+    pub taken: u64,
+    /// Whether it may be asked at all.
+    pub gate: Gate,
+    /// Priority 0, which nearly all requests have.
+    plain: Lane,
+    /// Other priorities, the highest first.
+    lanes: Option<Box<BTreeMap<Reverse<i64>, Lane>>>,
+    /// In the ring, or in the timers: there is just one entry a host.
+    listed: bool,
+}
+
+impl Host {
+    fn can_go(&self) -> bool {
+        self.pending > 0 && self.in_flight < self.window && self.gate == Gate::Open
+    }
+}
+
+/// A request that is to be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Whom to ask.
+    pub host: HostId,
+    /// For what.
+    pub at: At,
+}
+
+/// All pending requests.
+#[derive(Debug, Default)]
+pub struct Queue {
+    hosts: Vec<Host>,
+    by_origin: HashMap<Box<str>, u32>,
+    nodes: Vec<Node>,
+    /// Head of the list of unused nodes.
+    free: u32,
+    /// Hosts that can be asked now, in turn.
+    ring: VecDeque<u32>,
+    /// Hosts that can be asked later.
+    timers: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Requests to be tried again later.
+    deferred: BinaryHeap<Reverse<(u64, u32, At)>>,
+    pending: u64,
+    window: u32,
+    /// The time of the last `next`.
+    now_ms: u64,
+}
+
+impl Queue {
+    /// An empty queue; `window` is how many requests a host may have in flight.
+    pub fn new(window: u32) -> Queue {
+        Queue {
+            free: NONE,
+            window,
+            ..Queue::default()
+        }
+    }
+
+    /// Requests that wait, deferred ones included.
+    pub fn pending(&self) -> u64 {
+        self.pending + self.deferred.len() as u64
+    }
+
+    /// The hosts, in the order in which they were met.
+    pub fn hosts(&self) -> impl Iterator<Item = (HostId, &Host)> {
+        (0..).map(HostId).zip(&self.hosts)
+    }
+
+    /// A host.
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id.0 as usize]
+    }
+
+    /// The host with this origin, if it was met.
+    pub fn find_host(&self, origin: &str) -> Option<HostId> {
+        self.by_origin.get(origin).copied().map(HostId)
+    }
+
+    /// The host with this origin; new ones begin with `gate`.
+    pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
+        if let Some(&id) = self.by_origin.get(origin) {
+            return HostId(id);
+        }
+        let id = self.hosts.len() as u32;
+        self.by_origin.insert(origin.into(), id);
+        self.hosts.push(Host {
+            origin: origin.into(),
+            pending: 0,
+            in_flight: 0,
+            window: self.window,
+            due_ms: 0,
+            delay_ms: 0,
+            taken: 0,
+            gate,
+            plain: EMPTY_LANE,
+            lanes: None,
+            listed: false,
+        });
+        HostId(id)
+    }
+
+    /// Changes a host, and lets it go on if the change allows that.
+    pub fn change(&mut self, id: HostId, change: impl FnOnce(&mut Host)) {
+        change(&mut self.hosts[id.0 as usize]);
+        self.list(id.0);
+    }
+
+    /// Adds a request behind those of its priority.
+    pub fn push(&mut self, id: HostId, at: At, priority: i64) {
+        let node = self.node(at);
+        let host = &mut self.hosts[id.0 as usize];
+        let lane = lane(host, priority);
+        match lane.tail {
+            NONE => lane.head = node,
+            tail => self.nodes[tail as usize].next = node,
+        }
+        lane.tail = node;
+        self.count_in(id.0);
+    }
+
+    /// Keeps a request back until `due_ms`; it then goes before all others of its host.
+    pub fn defer(&mut self, id: HostId, at: At, due_ms: u64) {
+        self.deferred.push(Reverse((due_ms, id.0, at)));
+    }
+
+    /// The next request to send, or `None` when nothing can go now.
+    pub fn next(&mut self, now_ms: u64) -> Option<Due> {
+        self.now_ms = now_ms;
+        self.wake(now_ms);
+        loop {
+            let id = self.ring.pop_front()?;
+            let host = &mut self.hosts[id as usize];
+            host.listed = false;
+            if !host.can_go() {
+                continue;
+            }
+            if host.due_ms > now_ms {
+                self.list(id);
+                continue;
+            }
+            let at = self.pop(id);
+            let host = &mut self.hosts[id as usize];
+            host.in_flight += 1;
+            host.due_ms = now_ms + host.delay_ms;
+            self.list(id);
+            return Some(Due {
+                host: HostId(id),
+                at,
+            });
+        }
+    }
+
+    /// A request of the host was answered, or will not be.
+    pub fn answered(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0 as usize];
+        host.in_flight = host.in_flight.saturating_sub(1);
+        self.list(id.0);
+    }
+
+    /// When something that waits for the clock can go, in milliseconds.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
+        let deferred = self.deferred.peek().map(|Reverse((due, _, _))| *due);
+        timer.into_iter().chain(deferred).min()
+    }
+
+    /// The pending requests of one host in order, deferred ones last.
+    pub fn requests_of(&self, id: HostId) -> Vec<At> {
+        let host = self.host(id);
+        let high = host.lanes.iter().flat_map(|l| l.range(..Reverse(0)));
+        let low = host.lanes.iter().flat_map(|l| l.range(Reverse(0)..));
+        let lanes = high.map(|(_, lane)| lane).chain([&host.plain]);
+        let mut list = Vec::with_capacity(host.pending as usize);
+        for lane in lanes.chain(low.map(|(_, lane)| lane)) {
+            let mut node = lane.head;
+            while node != NONE {
+                let Node { at, next } = self.nodes[node as usize];
+                list.push(join(at));
+                node = next;
+            }
+        }
+        let later = self
+            .deferred
+            .iter()
+            .filter(|Reverse((_, host, _))| *host == id.0);
+        list.extend(later.map(|Reverse((_, _, at))| *at));
+        list
+    }
+
+    /// The deferred requests: due time, host, request.
+    pub fn deferred(&self) -> impl Iterator<Item = (u64, HostId, At)> {
+        self.deferred
+            .iter()
+            .map(|Reverse((due, host, at))| (*due, HostId(*host), *at))
+    }
+
+    fn wake(&mut self, now_ms: u64) {
+        while let Some(&Reverse((due, id, at))) = self.deferred.peek()
+            && due <= now_ms
+        {
+            self.deferred.pop();
+            self.push(HostId(id), at, i64::MAX);
+        }
+        while let Some(&Reverse((due, id))) = self.timers.peek()
+            && due <= now_ms
+        {
+            self.timers.pop();
+            self.ring.push_back(id);
+        }
+    }
+
+    /// Lists a host that can go in the ring, or in the timers when it must wait.
+    fn list(&mut self, id: u32) {
+        let host = &mut self.hosts[id as usize];
+        if host.listed || !host.can_go() {
+            return;
+        }
+        host.listed = true;
+        if host.due_ms <= self.now_ms {
+            self.ring.push_back(id);
+        } else {
+            self.timers.push(Reverse((host.due_ms, id)));
+        }
+    }
+
+    fn pop(&mut self, id: u32) -> At {
+        let host = &mut self.hosts[id as usize];
+        host.pending -= 1;
+        self.pending -= 1;
+        let take = |lane: &mut Lane, nodes: &[Node]| {
+            let node = lane.head;
+            lane.head = nodes[node as usize].next;
+            if lane.head == NONE {
+                lane.tail = NONE;
+            }
+            node
+        };
+        let plain_first = |priority: i64, plain: &Lane| priority <= 0 && plain.head != NONE;
+        let node = match host.lanes.as_mut().and_then(|lanes| lanes.first_entry()) {
+            Some(mut first) if !plain_first(first.key().0, &host.plain) => {
+                let node = take(first.get_mut(), &self.nodes);
+                if first.get().head == NONE {
+                    first.remove();
+                }
+                node
+            }
+            _ => take(&mut host.plain, &self.nodes),
+        };
+        let Node { at, .. } = self.nodes[node as usize];
+        self.nodes[node as usize].next = self.free;
+        self.free = node;
+        join(at)
+    }
+
+    fn node(&mut self, at: At) -> u32 {
+        let node = Node {
+            at: [at as u32, (at >> 32) as u32],
+            next: NONE,
+        };
+        if self.free == NONE {
+            self.nodes.push(node);
+            return (self.nodes.len() - 1) as u32;
+        }
+        let at = self.free;
+        self.free = self.nodes[at as usize].next;
+        self.nodes[at as usize] = node;
+        at
+    }
+
+    fn count_in(&mut self, id: u32) {
+        self.hosts[id as usize].pending += 1;
+        self.pending += 1;
+        self.list(id);
+    }
+}
+
+fn join([low, high]: [u32; 2]) -> At {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn lane(host: &mut Host, priority: i64) -> &mut Lane {
+    if priority == 0 {
+        return &mut host.plain;
+    }
+    let lanes = host.lanes.get_or_insert_default();
+    lanes.entry(Reverse(priority)).or_insert(EMPTY_LANE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(queue: &mut Queue, now_ms: u64) -> Vec<At> {
+        std::iter::from_fn(|| queue.next(now_ms))
+            .map(|due| due.at)
+            .collect()
+    }
+
+    #[test]
+    fn hosts_take_turns_and_each_is_first_come_first_served() {
+        let mut queue = Queue::new(9);
+        let (a, b) = (
+            queue.host_of("http://a", Gate::Open),
+            queue.host_of("http://b", Gate::Open),
+        );
+        for at in [10, 11, 12] {
+            queue.push(a, at, 0);
+        }
+        queue.push(b, 20, 0);
+        assert_eq!(queue.host_of("http://a", Gate::Open), a);
+        assert_eq!(queue.requests_of(a), [10, 11, 12]);
+        assert_eq!(drain(&mut queue, 0), [10, 20, 11, 12]);
+        assert_eq!(queue.pending(), 0);
+    }
+
+    #[test]
+    fn a_higher_priority_goes_first() {
+        let mut queue = Queue::new(9);
+        let a = queue.host_of("http://a", Gate::Open);
+        for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
+            queue.push(a, at, priority);
+        }
+        assert_eq!(queue.requests_of(a), [3, 4, 1, 5, 2]);
+        assert_eq!(drain(&mut queue, 0), [3, 4, 1, 5, 2]);
+    }
+
+    #[test]
+    fn a_host_has_no_more_in_flight_than_its_window() {
+        let mut queue = Queue::new(2);
+        let a = queue.host_of("http://a", Gate::Open);
+        (0..5).for_each(|at| queue.push(a, at, 0));
+        assert_eq!(drain(&mut queue, 0), [0, 1]);
+        queue.answered(a);
+        assert_eq!(drain(&mut queue, 0), [2]);
+    }
+
+    #[test]
+    fn a_delay_holds_one_host_and_no_other() {
+        let mut queue = Queue::new(9);
+        let (a, b) = (
+            queue.host_of("http://a", Gate::Open),
+            queue.host_of("http://b", Gate::Open),
+        );
+        queue.change(a, |host| host.delay_ms = 100);
+        (0..3).for_each(|at| queue.push(a, at, 0));
+        (10..13).for_each(|at| queue.push(b, at, 0));
+        assert_eq!(drain(&mut queue, 1000), [0, 10, 11, 12]);
+        assert_eq!(queue.next_due_ms(), Some(1100));
+        assert!(drain(&mut queue, 1099).is_empty());
+        assert_eq!(drain(&mut queue, 1100), [1]);
+    }
+
+    #[test]
+    fn a_deferred_request_comes_back_in_time_and_first() {
+        let mut queue = Queue::new(9);
+        let a = queue.host_of("http://a", Gate::Open);
+        queue.push(a, 1, 3);
+        queue.defer(a, 9, 500);
+        assert_eq!(queue.pending(), 2);
+        assert_eq!(queue.requests_of(a), [1, 9]);
+        assert_eq!(queue.next_due_ms(), Some(500));
+        queue.push(a, 2, 3);
+        assert_eq!(drain(&mut queue, 500), [9, 1, 2]);
+    }
+
+    #[test]
+    fn a_shut_host_waits_until_its_gate_opens() {
+        let mut queue = Queue::new(9);
+        let a = queue.host_of("http://a", Gate::Shut);
+        queue.push(a, 1, 0);
+        assert!(drain(&mut queue, 5).is_empty());
+        queue.change(a, |host| host.gate = Gate::Open);
+        assert_eq!(drain(&mut queue, 5), [1]);
+    }
+
+    #[test]
+    fn freed_nodes_are_used_again() {
+        let mut queue = Queue::new(u32::MAX);
+        let a = queue.host_of("http://a", Gate::Open);
+        for at in 0..1000 {
+            queue.push(a, at << 33, 0);
+            queue.push(a, at << 33 | 1, 0);
+            assert!(queue.next(0).is_some());
+        }
+        assert!(queue.nodes.len() <= 1001);
+        assert_eq!(drain(&mut queue, 0).len(), 1000);
+    }
+}

@@ -1,0 +1,438 @@
+//! Which links belong to the crawl.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use crawl_ckpt::plan;
+use regex::{Regex, RegexSet};
+use url::Url;
+
+use crate::url::{Form, authority};
+
+/// Longer URLs are traps, or no browser would follow them.
+const MAX_URL_BYTES: usize = 2083;
+/// Deeper paths are traps.
+const MAX_SEGMENTS: usize = 40;
+/// A segment that stands in a path more often than this is a trap (`/a/b/a/b/a/b/a/b`).
+const MAX_SAME_SEGMENT: usize = 3;
+
+/// Files that are no pages: Scrapy's list.
+const NO_PAGES: &[&str] = &[
+    // archives
+    "7z", "7zip", "bz2", "rar", "tar", "gz", "xz", "zip", // images
+    "mng", "pct", "bmp", "gif", "jpg", "jpeg", "png", "pst", "psp", "tif", "tiff", "ai", "drw",
+    "dxf", "eps", "ps", "svg", "cdr", "ico", "webp", // audio
+    "mp3", "wma", "ogg", "wav", "ra", "aac", "mid", "au", "aiff", // video
+    "3gp", "asf", "asx", "avi", "mov", "mp4", "mpg", "qt", "rm", "swf", "wmv", "m4a", "m4v", "flv",
+    "webm", // office documents
+    "xls", "xlsm", "xlsx", "xltm", "xltx", "potm", "potx", "ppt", "pptm", "pptx", "pps", "doc",
+    "docb", "docm", "docx", "dotm", "dotx", "odt", "ods", "odg", "odp", // other
+    "css", "pdf", "exe", "bin", "rss", "dmg", "iso", "apk", "jar", "sh", "rb", "js", "hta", "bat",
+    "cpl", "msi", "msp", "py",
+];
+
+/// Why a link is not taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// The host is not of the crawl.
+    Domain,
+    /// No rule allows it, or one denies it.
+    Rule,
+    /// The file name says that it is no page.
+    Extension,
+    /// Too many links away from the start.
+    Depth,
+    /// The URL is too long, too deep, or repeats itself.
+    Trap,
+    /// A private address, met from a public start.
+    Private,
+    /// The host has had its share of pages.
+    HostPages,
+}
+
+impl Refusal {
+    /// The word in summaries.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Domain => "domain",
+            Refusal::Rule => "rule",
+            Refusal::Extension => "extension",
+            Refusal::Depth => "depth",
+            Refusal::Trap => "trap",
+            Refusal::Private => "private",
+            Refusal::HostPages => "host_pages",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a link that belongs to the crawl is taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// Its priority.
+    pub priority: i64,
+    /// Whether its own links are followed.
+    pub follow: bool,
+}
+
+/// What start URLs, and links without rules, get.
+pub const PLAIN: Admission = Admission {
+    priority: 0,
+    follow: true,
+};
+
+/// A scope that was checked and compiled.
+#[derive(Debug)]
+pub struct Scope {
+    domains: Vec<String>,
+    hosts: Vec<String>,
+    rules: Vec<Rule>,
+    extensions: HashSet<String>,
+    depth_limit: Option<u32>,
+    max_pages_per_host: Option<u64>,
+    allow_private: bool,
+    /// The form of URLs by which they are told apart.
+    pub form: Form,
+}
+
+#[derive(Debug)]
+struct Rule {
+    allow: RegexSet,
+    deny: RegexSet,
+    admission: Admission,
+}
+
+impl Scope {
+    /// Compiles a scope.
+    ///
+    /// # Errors
+    /// Names the rule whose regular expression is bad.
+    pub fn compile(scope: &plan::Scope, allow_private: bool) -> Result<Scope, String> {
+        let lower = |list: &[String]| list.iter().map(|s| s.to_ascii_lowercase()).collect();
+        let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
+            let set = |name, list: &[String]| {
+                RegexSet::new(list).map_err(|e| {
+                    match list.iter().find(|re| Regex::new(re).is_err()) {
+                        Some(bad) => {
+                            format!("rule {number}: {name} '{bad}' is no regular expression")
+                        }
+                        None => format!("rule {number}: {name}: {e}"),
+                    }
+                })
+            };
+            Ok(Rule {
+                allow: set("allow", &rule.allow)?,
+                deny: set("deny", &rule.deny)?,
+                admission: Admission {
+                    priority: rule.priority,
+                    follow: rule.follow,
+                },
+            })
+        });
+        Ok(Scope {
+            domains: lower(&scope.allowed_domains),
+            hosts: lower(&scope.allowed_hosts),
+            rules: rules.collect::<Result<_, String>>()?,
+            extensions: match &scope.deny_extensions {
+                Some(list) => list
+                    .iter()
+                    .map(|e| e.trim_start_matches('.').to_ascii_lowercase())
+                    .collect(),
+                None => NO_PAGES.iter().map(|e| (*e).to_owned()).collect(),
+            },
+            depth_limit: scope.depth_limit,
+            max_pages_per_host: scope.max_pages_per_host,
+            allow_private,
+            form: if scope.aggressive_urls {
+                Form::Aggressive
+            } else {
+                Form::Standard
+            },
+        })
+    }
+
+    /// Decides on a link by its canonical URL and depth.
+    ///
+    /// # Errors
+    /// Why it is not taken on.
+    pub fn admit(&self, url: &str, depth: u32) -> Result<Admission, Refusal> {
+        if self.depth_limit.is_some_and(|limit| depth > limit) {
+            return Err(Refusal::Depth);
+        }
+        self.check_host(url)?;
+        if url.len() > MAX_URL_BYTES {
+            return Err(Refusal::Trap);
+        }
+        let path = path_of(url);
+        if is_trap(path) {
+            return Err(Refusal::Trap);
+        }
+        if self.is_no_page(path) {
+            return Err(Refusal::Extension);
+        }
+        if self.rules.is_empty() {
+            return Ok(PLAIN);
+        }
+        let matches = |rule: &&Rule| {
+            (rule.allow.is_empty() || rule.allow.is_match(url)) && !rule.deny.is_match(url)
+        };
+        self.rules
+            .iter()
+            .find(matches)
+            .map(|rule| rule.admission)
+            .ok_or(Refusal::Rule)
+    }
+
+    /// Decides on a host by a URL on it.
+    ///
+    /// # Errors
+    /// Why nothing of this host is taken on.
+    pub fn check_host(&self, url: &str) -> Result<(), Refusal> {
+        let authority = authority(url);
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host == authority) {
+            return Err(Refusal::Domain);
+        }
+        let host = host_name(authority);
+        if !self.domains.is_empty() && !self.domains.iter().any(|domain| is_within(host, domain)) {
+            return Err(Refusal::Domain);
+        }
+        if !self.allow_private && is_private(host) {
+            return Err(Refusal::Private);
+        }
+        Ok(())
+    }
+
+    /// Whether a host that has had `taken` pages may have one more.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn check_host_pages(&self, taken: u64) -> Result<(), Refusal> {
+        match self.max_pages_per_host {
+            Some(most) if taken >= most => Err(Refusal::HostPages),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the crawl follow its start URL to the host that it redirects to.
+    pub fn add_host(&mut self, url: &str) {
+        if !self.hosts.is_empty() {
+            self.hosts.push(authority(url).to_owned());
+        }
+    }
+
+    fn is_no_page(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let Some((_, extension)) = name.rsplit_once('.') else {
+            return false;
+        };
+        self.extensions.contains(&*extension.to_ascii_lowercase())
+    }
+}
+
+/// The host's name in an authority, without the port.
+fn host_name(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+fn is_within(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// True for `localhost` and for addresses that are not of the public Internet.
+pub fn is_private(host: &str) -> bool {
+    if host == "localhost" || host.ends_with(".localhost") {
+        return true;
+    }
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    match literal.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_broadcast()
+                || ip.is_multicast()
+                || a == 0
+                || (a == 100 && b & 0xc0 == 64)
+        }
+        Ok(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_private(&ip.to_string()),
+            None => {
+                ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_multicast()
+                    || ip.is_unique_local()
+                    || ip.is_unicast_link_local()
+            }
+        },
+        Err(_) => false,
+    }
+}
+
+/// True when a URL's host is private.
+pub fn is_private_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_private))
+}
+
+fn path_of(url: &str) -> &str {
+    let origin = crate::url::origin(url).len();
+    let rest = &url[origin..];
+    rest.split('?').next().unwrap_or(rest)
+}
+
+fn is_trap(path: &str) -> bool {
+    // Nearly every path is too short to be one.
+    let slashes = path.bytes().filter(|&c| c == b'/').count();
+    if slashes <= MAX_SAME_SEGMENT {
+        return false;
+    }
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    let again = |segment| segments.iter().filter(|s| *s == segment).count() > MAX_SAME_SEGMENT;
+    segments.len() > MAX_SEGMENTS || segments.iter().any(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(change: impl FnOnce(&mut plan::Scope)) -> Scope {
+        let mut plan = plan::Scope::default();
+        change(&mut plan);
+        Scope::compile(&plan, false).unwrap()
+    }
+
+    #[test]
+    fn a_domain_allows_itself_and_what_is_below() {
+        let scope = scope(|s| s.allowed_domains = vec!["Example.com".into()]);
+        assert!(scope.admit("http://example.com/", 0).is_ok());
+        assert!(scope.admit("https://www.example.com:8443/x", 0).is_ok());
+        assert_eq!(
+            scope.admit("http://badexample.com/", 0),
+            Err(Refusal::Domain)
+        );
+        assert_eq!(
+            scope.admit("http://example.com.evil/", 0),
+            Err(Refusal::Domain)
+        );
+        assert_eq!(
+            scope.admit("http://evil/?example.com", 0),
+            Err(Refusal::Domain)
+        );
+    }
+
+    #[test]
+    fn a_host_is_that_host_and_port_only() {
+        let scope = scope(|s| s.allowed_hosts = vec!["a.example:81".into()]);
+        assert!(scope.admit("http://a.example:81/x", 0).is_ok());
+        assert_eq!(scope.admit("http://a.example/x", 0), Err(Refusal::Domain));
+        assert_eq!(
+            scope.admit("http://b.a.example:81/x", 0),
+            Err(Refusal::Domain)
+        );
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rule = |allow: &str, deny: &str, follow, priority| plan::Rule {
+            allow: vec![allow.into()],
+            deny: if deny.is_empty() {
+                vec![]
+            } else {
+                vec![deny.into()]
+            },
+            follow,
+            priority,
+        };
+        let scope = scope(|s| {
+            s.rules = vec![
+                rule("/item/", "draft", false, 5),
+                rule("/list", "", true, 0),
+            ]
+        });
+        assert_eq!(
+            scope.admit("http://a/item/1", 0),
+            Ok(Admission {
+                priority: 5,
+                follow: false
+            })
+        );
+        assert_eq!(scope.admit("http://a/list/item/draft", 0), Ok(PLAIN));
+        assert_eq!(scope.admit("http://a/item/draft", 0), Err(Refusal::Rule));
+        assert_eq!(scope.admit("http://a/other", 0), Err(Refusal::Rule));
+    }
+
+    #[test]
+    fn files_that_are_no_pages_are_left_out_unless_wanted() {
+        let usual = scope(|_| ());
+        assert_eq!(usual.admit("http://a/x.PDF?y", 0), Err(Refusal::Extension));
+        assert!(usual.admit("http://a/x.html", 0).is_ok());
+        assert!(usual.admit("http://a.zip/pdf", 0).is_ok());
+        let all = scope(|s| s.deny_extensions = Some(vec![".html".into()]));
+        assert!(all.admit("http://a/x.pdf", 0).is_ok());
+        assert_eq!(all.admit("http://a/x.html", 0), Err(Refusal::Extension));
+    }
+
+    #[test]
+    fn traps_end() {
+        let scope = scope(|s| s.depth_limit = Some(3));
+        assert_eq!(scope.admit("http://a/a/a/a/a/", 0), Err(Refusal::Trap));
+        assert!(scope.admit("http://a/a/a/a/b/", 0).is_ok());
+        assert_eq!(
+            scope.admit(&format!("http://a/{}", "x".repeat(3000)), 0),
+            Err(Refusal::Trap)
+        );
+        let deep: String = (0..60).map(|n| format!("/{n}")).collect();
+        assert_eq!(
+            scope.admit(&format!("http://a{deep}"), 0),
+            Err(Refusal::Trap)
+        );
+        assert_eq!(scope.admit("http://a/", 4), Err(Refusal::Depth));
+    }
+
+    #[test]
+    fn private_places_are_not_met_from_outside() {
+        let public = scope(|_| ());
+        for host in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "169.254.169.254",
+            "[::1]",
+            "localhost",
+            "100.64.0.1",
+            "[::ffff:10.0.0.1]",
+            "0.0.0.0",
+        ] {
+            assert_eq!(
+                public.admit(&format!("http://{host}:8/"), 0),
+                Err(Refusal::Private),
+                "{host}"
+            );
+        }
+        assert!(public.admit("http://8.8.8.8/", 0).is_ok());
+        let inside = Scope::compile(&plan::Scope::default(), true).unwrap();
+        assert!(inside.admit("http://127.0.0.1:8/", 0).is_ok());
+    }
+
+    #[test]
+    fn a_bad_rule_is_named() {
+        let plan = plan::Scope {
+            rules: vec![plan::Rule {
+                allow: vec!["ok".into(), "(".into()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let error = Scope::compile(&plan, false).unwrap_err();
+        assert_eq!(error, "rule 0: allow '(' is no regular expression");
+    }
+}

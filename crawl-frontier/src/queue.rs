@@ -2,7 +2,8 @@
 //! first served within a priority, and the hosts in turn.
 //!
 //! Pure code: the clock is an argument, in milliseconds. A pending request is
-//! 12 bytes, the offset of its record in the journal and a link to the next.
+//! 16 bytes: its id, the offset of its record in the journal, and a link to the
+//! next.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -11,16 +12,45 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub u32);
 
-/// A request's offset in the journal, which is its name and its id.
-pub type At = u64;
+/// A pending request: its id, and where in the journal its record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    /// Its id; at most 2^48.
+    pub id: u64,
+    /// Its offset in the journal; at most 2^48.
+    pub at: u64,
+}
 
 const NONE: u32 = u32::MAX;
 
-/// One pending request: the halves of its offset, and the next of its lane.
+/// One pending request, packed, and the next of its lane.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    at: [u32; 2],
+    id_low: u32,
+    at_low: u32,
+    id_high: u16,
+    at_high: u16,
     next: u32,
+}
+
+impl Node {
+    fn new(ticket: Ticket) -> Node {
+        debug_assert!(ticket.id >> 48 == 0 && ticket.at >> 48 == 0);
+        Node {
+            id_low: ticket.id as u32,
+            at_low: ticket.at as u32,
+            id_high: (ticket.id >> 32) as u16,
+            at_high: (ticket.at >> 32) as u16,
+            next: NONE,
+        }
+    }
+
+    fn ticket(self) -> Ticket {
+        Ticket {
+            id: u64::from(self.id_high) << 32 | u64::from(self.id_low),
+            at: u64::from(self.at_high) << 32 | u64::from(self.at_low),
+        }
+    }
 }
 
 /// Requests of one priority, in order.
@@ -86,7 +116,7 @@ pub struct Due {
     /// Whom to ask.
     pub host: HostId,
     /// For what.
-    pub at: At,
+    pub ticket: Ticket,
 }
 
 /// All pending requests.
@@ -102,7 +132,7 @@ pub struct Queue {
     /// Hosts that can be asked later.
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     /// Requests to be tried again later.
-    deferred: BinaryHeap<Reverse<(u64, u32, At)>>,
+    deferred: BinaryHeap<Reverse<(u64, u32, Ticket)>>,
     pending: u64,
     window: u32,
     /// The time of the last `next`.
@@ -169,8 +199,8 @@ impl Queue {
     }
 
     /// Adds a request behind those of its priority.
-    pub fn push(&mut self, id: HostId, at: At, priority: i64) {
-        let node = self.node(at);
+    pub fn push(&mut self, id: HostId, ticket: Ticket, priority: i64) {
+        let node = self.node(ticket);
         let host = &mut self.hosts[id.0 as usize];
         let lane = lane(host, priority);
         match lane.tail {
@@ -182,8 +212,8 @@ impl Queue {
     }
 
     /// Keeps a request back until `due_ms`; it then goes before all others of its host.
-    pub fn defer(&mut self, id: HostId, at: At, due_ms: u64) {
-        self.deferred.push(Reverse((due_ms, id.0, at)));
+    pub fn defer(&mut self, id: HostId, ticket: Ticket, due_ms: u64) {
+        self.deferred.push(Reverse((due_ms, id.0, ticket)));
     }
 
     /// The next request to send, or `None` when nothing can go now.
@@ -201,14 +231,14 @@ impl Queue {
                 self.list(id);
                 continue;
             }
-            let at = self.pop(id);
+            let ticket = self.pop(id);
             let host = &mut self.hosts[id as usize];
             host.in_flight += 1;
             host.due_ms = now_ms + host.delay_ms;
             self.list(id);
             return Some(Due {
                 host: HostId(id),
-                at,
+                ticket,
             });
         }
     }
@@ -228,7 +258,7 @@ impl Queue {
     }
 
     /// The pending requests of one host in order, deferred ones last.
-    pub fn requests_of(&self, id: HostId) -> Vec<At> {
+    pub fn requests_of(&self, id: HostId) -> Vec<Ticket> {
         let host = self.host(id);
         let high = host.lanes.iter().flat_map(|l| l.range(..Reverse(0)));
         let low = host.lanes.iter().flat_map(|l| l.range(Reverse(0)..));
@@ -237,32 +267,31 @@ impl Queue {
         for lane in lanes.chain(low.map(|(_, lane)| lane)) {
             let mut node = lane.head;
             while node != NONE {
-                let Node { at, next } = self.nodes[node as usize];
-                list.push(join(at));
-                node = next;
+                list.push(self.nodes[node as usize].ticket());
+                node = self.nodes[node as usize].next;
             }
         }
         let later = self
             .deferred
             .iter()
             .filter(|Reverse((_, host, _))| *host == id.0);
-        list.extend(later.map(|Reverse((_, _, at))| *at));
+        list.extend(later.map(|Reverse((_, _, ticket))| *ticket));
         list
     }
 
     /// The deferred requests: due time, host, request.
-    pub fn deferred(&self) -> impl Iterator<Item = (u64, HostId, At)> {
+    pub fn deferred(&self) -> impl Iterator<Item = (u64, HostId, Ticket)> {
         self.deferred
             .iter()
-            .map(|Reverse((due, host, at))| (*due, HostId(*host), *at))
+            .map(|Reverse((due, host, ticket))| (*due, HostId(*host), *ticket))
     }
 
     fn wake(&mut self, now_ms: u64) {
-        while let Some(&Reverse((due, id, at))) = self.deferred.peek()
+        while let Some(&Reverse((due, id, ticket))) = self.deferred.peek()
             && due <= now_ms
         {
             self.deferred.pop();
-            self.push(HostId(id), at, i64::MAX);
+            self.push(HostId(id), ticket, i64::MAX);
         }
         while let Some(&Reverse((due, id))) = self.timers.peek()
             && due <= now_ms
@@ -286,7 +315,7 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self, id: u32) -> At {
+    fn pop(&mut self, id: u32) -> Ticket {
         let host = &mut self.hosts[id as usize];
         host.pending -= 1;
         self.pending -= 1;
@@ -309,17 +338,14 @@ impl Queue {
             }
             _ => take(&mut host.plain, &self.nodes),
         };
-        let Node { at, .. } = self.nodes[node as usize];
+        let ticket = self.nodes[node as usize].ticket();
         self.nodes[node as usize].next = self.free;
         self.free = node;
-        join(at)
+        ticket
     }
 
-    fn node(&mut self, at: At) -> u32 {
-        let node = Node {
-            at: [at as u32, (at >> 32) as u32],
-            next: NONE,
-        };
+    fn node(&mut self, ticket: Ticket) -> u32 {
+        let node = Node::new(ticket);
         if self.free == NONE {
             self.nodes.push(node);
             return (self.nodes.len() - 1) as u32;
@@ -337,10 +363,6 @@ impl Queue {
     }
 }
 
-fn join([low, high]: [u32; 2]) -> At {
-    u64::from(high) << 32 | u64::from(low)
-}
-
 fn lane(host: &mut Host, priority: i64) -> &mut Lane {
     if priority == 0 {
         return &mut host.plain;
@@ -353,9 +375,20 @@ fn lane(host: &mut Host, priority: i64) -> &mut Lane {
 mod tests {
     use super::*;
 
-    fn drain(queue: &mut Queue, now_ms: u64) -> Vec<At> {
+    fn ticket(n: u64) -> Ticket {
+        Ticket {
+            id: n,
+            at: n * 1000,
+        }
+    }
+
+    fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
+        tickets.into_iter().map(|ticket| ticket.id).collect()
+    }
+
+    fn drain(queue: &mut Queue, now_ms: u64) -> Vec<u64> {
         std::iter::from_fn(|| queue.next(now_ms))
-            .map(|due| due.at)
+            .map(|due| due.ticket.id)
             .collect()
     }
 
@@ -367,11 +400,11 @@ mod tests {
             queue.host_of("http://b", Gate::Open),
         );
         for at in [10, 11, 12] {
-            queue.push(a, at, 0);
+            queue.push(a, ticket(at), 0);
         }
-        queue.push(b, 20, 0);
+        queue.push(b, ticket(20), 0);
         assert_eq!(queue.host_of("http://a", Gate::Open), a);
-        assert_eq!(queue.requests_of(a), [10, 11, 12]);
+        assert_eq!(ids(queue.requests_of(a)), [10, 11, 12]);
         assert_eq!(drain(&mut queue, 0), [10, 20, 11, 12]);
         assert_eq!(queue.pending(), 0);
     }
@@ -381,9 +414,9 @@ mod tests {
         let mut queue = Queue::new(9);
         let a = queue.host_of("http://a", Gate::Open);
         for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
-            queue.push(a, at, priority);
+            queue.push(a, ticket(at), priority);
         }
-        assert_eq!(queue.requests_of(a), [3, 4, 1, 5, 2]);
+        assert_eq!(ids(queue.requests_of(a)), [3, 4, 1, 5, 2]);
         assert_eq!(drain(&mut queue, 0), [3, 4, 1, 5, 2]);
     }
 
@@ -391,7 +424,7 @@ mod tests {
     fn a_host_has_no_more_in_flight_than_its_window() {
         let mut queue = Queue::new(2);
         let a = queue.host_of("http://a", Gate::Open);
-        (0..5).for_each(|at| queue.push(a, at, 0));
+        (0..5).for_each(|at| queue.push(a, ticket(at), 0));
         assert_eq!(drain(&mut queue, 0), [0, 1]);
         queue.answered(a);
         assert_eq!(drain(&mut queue, 0), [2]);
@@ -405,8 +438,8 @@ mod tests {
             queue.host_of("http://b", Gate::Open),
         );
         queue.change(a, |host| host.delay_ms = 100);
-        (0..3).for_each(|at| queue.push(a, at, 0));
-        (10..13).for_each(|at| queue.push(b, at, 0));
+        (0..3).for_each(|at| queue.push(a, ticket(at), 0));
+        (10..13).for_each(|at| queue.push(b, ticket(at), 0));
         assert_eq!(drain(&mut queue, 1000), [0, 10, 11, 12]);
         assert_eq!(queue.next_due_ms(), Some(1100));
         assert!(drain(&mut queue, 1099).is_empty());
@@ -417,12 +450,12 @@ mod tests {
     fn a_deferred_request_comes_back_in_time_and_first() {
         let mut queue = Queue::new(9);
         let a = queue.host_of("http://a", Gate::Open);
-        queue.push(a, 1, 3);
-        queue.defer(a, 9, 500);
+        queue.push(a, ticket(1), 3);
+        queue.defer(a, ticket(9), 500);
         assert_eq!(queue.pending(), 2);
-        assert_eq!(queue.requests_of(a), [1, 9]);
+        assert_eq!(ids(queue.requests_of(a)), [1, 9]);
         assert_eq!(queue.next_due_ms(), Some(500));
-        queue.push(a, 2, 3);
+        queue.push(a, ticket(2), 3);
         assert_eq!(drain(&mut queue, 500), [9, 1, 2]);
     }
 
@@ -430,7 +463,7 @@ mod tests {
     fn a_shut_host_waits_until_its_gate_opens() {
         let mut queue = Queue::new(9);
         let a = queue.host_of("http://a", Gate::Shut);
-        queue.push(a, 1, 0);
+        queue.push(a, ticket(1), 0);
         assert!(drain(&mut queue, 5).is_empty());
         queue.change(a, |host| host.gate = Gate::Open);
         assert_eq!(drain(&mut queue, 5), [1]);
@@ -441,8 +474,15 @@ mod tests {
         let mut queue = Queue::new(u32::MAX);
         let a = queue.host_of("http://a", Gate::Open);
         for at in 0..1000 {
-            queue.push(a, at << 33, 0);
-            queue.push(a, at << 33 | 1, 0);
+            queue.push(
+                a,
+                Ticket {
+                    id: at << 30,
+                    at: at << 33,
+                },
+                0,
+            );
+            queue.push(a, ticket(at), 0);
             assert!(queue.next(0).is_some());
         }
         assert!(queue.nodes.len() <= 1001);

@@ -1,0 +1,129 @@
+//! How fast one host is asked: the adaptive throttle.
+//!
+//! A host that answers quickly and cleanly is never slowed down. Trouble
+//! (429, 5xx, timeouts, resets) doubles its delay, clean answers shrink it
+//! again, and a latency that grows far beyond the host's own best is answered
+//! with a delay of its own.
+
+use crawl_ckpt::plan;
+
+use crate::queue::Host;
+
+const FIRST_DELAY_MS: u64 = 500;
+const MAX_DELAY_MS: u64 = 60_000;
+/// Shorter delays are none.
+const LEAST_DELAY_MS: u64 = 50;
+/// Latency is no sign of load below this many times the host's best, and below half a second.
+const LATENCY_GROWTH: u64 = 4;
+const LATENCY_FLOOR_MS: u64 = 500;
+/// A host that answers faster than this is sent so many times its limit ahead,
+/// which hides the way through the pipes; the fetcher keeps to the limit.
+const QUICK_MS: u64 = 50;
+const AHEAD: u32 = 4;
+/// Clean answers in a row before requests are sent ahead.
+const TRUST: u32 = 16;
+
+/// What is known of one host's speed.
+#[derive(Debug, Clone, Default)]
+pub struct Pace {
+    best_ms: Option<u64>,
+    /// Moving average, an eighth for the newest.
+    average_ms: u64,
+    trouble_delay_ms: u64,
+    clean: u32,
+}
+
+/// How an answer came, as far as the throttle cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// An answer that shows no overload.
+    Clean {
+        /// How long it took.
+        elapsed_ms: u64,
+    },
+    /// A sign of overload.
+    Trouble,
+}
+
+impl Pace {
+    /// Learns from an answer and sets the host's delay and window.
+    ///
+    /// `floor_ms` is the least delay: the user's, or robots.txt's.
+    pub fn learn(&mut self, manner: Manner, limits: &plan::Pace, floor_ms: u64, host: &mut Host) {
+        match manner {
+            Manner::Clean { elapsed_ms } => {
+                self.clean = self.clean.saturating_add(1);
+                self.best_ms = Some(self.best_ms.map_or(elapsed_ms, |best| best.min(elapsed_ms)));
+                self.average_ms = match self.clean {
+                    1 => elapsed_ms,
+                    _ => (self.average_ms * 7 + elapsed_ms) / 8,
+                };
+                self.trouble_delay_ms = self.trouble_delay_ms * 4 / 5;
+                if self.trouble_delay_ms < LEAST_DELAY_MS {
+                    self.trouble_delay_ms = 0;
+                }
+            }
+            Manner::Trouble => {
+                self.clean = 0;
+                self.trouble_delay_ms =
+                    (self.trouble_delay_ms * 2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS);
+            }
+        }
+        let adaptive = if limits.autothrottle { self.delay_ms(limits.per_host) } else { 0 };
+        host.delay_ms = adaptive.max(floor_ms);
+        let quick = self.clean >= TRUST && self.average_ms < QUICK_MS && host.delay_ms == 0;
+        host.window = if quick { limits.per_host.saturating_mul(AHEAD) } else { limits.per_host };
+    }
+
+    fn delay_ms(&self, per_host: u32) -> u64 {
+        let usual = self.best_ms.unwrap_or(0) * LATENCY_GROWTH + LATENCY_FLOOR_MS;
+        let strained = self.average_ms.saturating_sub(usual) / u64::from(per_host.max(1));
+        self.trouble_delay_ms.max(strained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Gate, Queue};
+
+    fn after(answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
+        let mut queue = Queue::new(8);
+        let id = queue.host_of("http://a", Gate::Open);
+        let (mut pace, limits) = (Pace::default(), plan::Pace::default());
+        for manner in answers {
+            queue.change(id, |host| pace.learn(manner, &limits, 0, host));
+        }
+        (queue.host(id).delay_ms, queue.host(id).window)
+    }
+
+    fn clean(elapsed_ms: u64, times: usize) -> Vec<Manner> {
+        vec![Manner::Clean { elapsed_ms }; times]
+    }
+
+    #[test]
+    fn a_quick_clean_host_is_never_slowed_down() {
+        assert_eq!(after(clean(3, 100)), (0, 32));
+    }
+
+    #[test]
+    fn a_host_that_is_always_slow_is_not_held_to_be_overloaded() {
+        assert_eq!(after(clean(2000, 100)), (0, 8));
+    }
+
+    #[test]
+    fn trouble_doubles_the_delay_and_clean_answers_end_it() {
+        assert_eq!(after([Manner::Trouble; 3]).0, 2000);
+        assert_eq!(after([Manner::Trouble; 30]).0, MAX_DELAY_MS);
+        let mut answers = vec![Manner::Trouble; 3];
+        answers.extend(clean(3, 40));
+        assert_eq!(after(answers).0, 0);
+    }
+
+    #[test]
+    fn a_latency_far_beyond_the_best_is_answered_with_a_delay() {
+        let mut answers = clean(20, 20);
+        answers.extend(clean(8000, 50));
+        assert!(after(answers).0 > 500);
+    }
+}

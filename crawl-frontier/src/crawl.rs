@@ -14,11 +14,12 @@ use crate::extra::Extra;
 use crate::log::Log;
 use crate::outage::{Advice, Outage};
 use crate::pace::Pace;
-use crate::queue::{At, Due, Gate, HostId, Queue};
+use crate::queue::{Due, Gate, HostId, Queue, Ticket};
+use crate::restore::Memory;
 use crate::robots::{ROBOTS_ID, Robots, Ruling};
 use crate::scope::{Admission, PLAIN, Refusal, Scope};
 use crate::seen::Seen;
-use crate::tally;
+use crate::tally::{self, Class};
 use crate::url::{Marker, canonicalize, origin};
 
 /// A crawl under way.
@@ -30,12 +31,12 @@ pub struct Crawl {
     seen: Seen,
     queue: Queue,
     /// The journal and the output.
-    pub log: Log,
-    flights: HashMap<At, Flight>,
+    pub(crate) log: Log,
+    flights: HashMap<u64, Flight>,
     /// Of `flights`, those within their host's limit: what concurrency counts.
     busy: u32,
     /// How often a request was tried that will be tried again.
-    tries: HashMap<At, u32>,
+    tries: HashMap<u64, u32>,
     robots: Robots,
     paces: HashMap<HostId, Pace>,
     outage: Outage<Held>,
@@ -50,6 +51,7 @@ pub struct Crawl {
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     host: HostId,
+    at: u64,
     depth: u32,
     redirects: u32,
     follow: bool,
@@ -59,9 +61,28 @@ struct Flight {
 /// A request that nobody answered, with the record that it would get.
 #[derive(Debug)]
 struct Held {
-    at: At,
+    ticket: Ticket,
     host: HostId,
-    record: String,
+    record: Record,
+}
+
+/// An output record, and what it counts as.
+#[derive(Debug)]
+struct Record {
+    line: String,
+    class: Option<Class>,
+    failed: bool,
+}
+
+impl Record {
+    fn of(result: &FetchResult<'_>, failed: bool) -> Record {
+        Record {
+            // Strings, numbers and raw JSON that was parsed before: this cannot fail.
+            line: serde_json::to_string(result).unwrap_or_default(),
+            class: Class::of(result),
+            failed,
+        }
+    }
 }
 
 /// The links of one page, canonical, one behind the other.
@@ -138,6 +159,30 @@ impl Crawl {
         })
     }
 
+    /// Goes on from what a journal told.
+    pub(crate) fn restore(&mut self, memory: Memory) {
+        self.seen = memory.seen;
+        self.queue = memory.queue;
+        self.tries = memory.tries;
+        self.progress = memory.progress;
+        let delay_ms = self.plan.pace.delay_ms;
+        let hosts: Vec<(HostId, String)> =
+            self.queue.hosts().map(|(id, host)| (id, host.origin.to_string())).collect();
+        for (id, origin) in hosts {
+            let saved = memory.values.get(&format!("robots:{origin}"));
+            let known = saved.is_some_and(|saved| self.robots.restore(id, saved));
+            let shut = self.plan.robots && !known;
+            if shut {
+                self.robots.want(id);
+            }
+            let delay_ms = delay_ms.max(self.robots.delay_ms(id));
+            self.queue.change(id, |host| {
+                host.delay_ms = delay_ms;
+                host.gate = if shut { Gate::Shut } else { Gate::Open };
+            });
+        }
+    }
+
     /// Ends this run after so many output records.
     pub fn limit_records(&mut self, most: Option<u64>) {
         self.max_records = most;
@@ -150,6 +195,18 @@ impl Crawl {
         progress.counts.pending = self.queue.pending() + self.outage.held() as u64;
         progress.hosts = self.queue.hosts().count() as u64;
         progress
+    }
+
+    /// Commits what waits, if it is time.
+    ///
+    /// # Errors
+    /// The failure of an earlier commit.
+    pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
+        if self.log.wants_commit(now_ms)? {
+            let progress = self.progress();
+            self.log.commit(now_ms, progress)?;
+        }
+        Ok(())
     }
 
     /// How many requests are under way, robots.txt included.
@@ -202,18 +259,18 @@ impl Crawl {
     }
 
     fn put_in(&mut self, url: &str, host: HostId, admission: Admission, origin: Origin<'_>) {
-        let at = self.log.request(&Stored {
+        let ticket = self.log.request(&Stored {
             url,
             depth: origin.depth,
             priority: admission.priority,
             nofollow: !admission.follow,
             redirects: origin.redirects,
-            referer: origin.page.map(|page| crawl_ckpt::journal::Referer::new(url, page)),
+            referer: origin.page.map(|page| crawl_ckpt::journal::Referer::of(url, page)),
             extra: None,
         });
         self.progress.counts.seen += 1;
         self.queue.change(host, |host| host.taken += 1);
-        self.queue.push(host, at, admission.priority);
+        self.queue.push(host, ticket, admission.priority);
     }
 
     fn host_of(&mut self, canonical: &str) -> HostId {
@@ -300,25 +357,25 @@ impl Crawl {
     /// Sends a request, or finishes it when robots.txt disallows it.
     fn send(&mut self, due: Due, out: &mut Vec<u8>) -> Result<bool, Failure> {
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        let stored = self.log.read(due.at, &mut buffer)?;
+        let stored = self.log.read(due.ticket, &mut buffer)?;
         let ruling = self.robots.ruling(due.host, stored.url);
         if let Some(error) = ruling.error() {
-            let record = serde_json::to_string(&FetchResult {
+            let result = FetchResult {
                 url: stored.url.into(),
                 depth: Some(stored.depth),
                 error: Some(error),
                 ..FetchResult::default()
-            });
-            let record = record.map_err(Failure::new)?;
+            };
+            let record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
             self.read_buffer = buffer;
             self.queue.answered(due.host);
-            self.finish(due.at, &record, matches!(ruling, Ruling::Unreachable(_)));
+            self.finish(due.ticket.id, &record);
             return Ok(false);
         }
         let referer = stored.referer.map(|referer| referer.to_text(stored.url));
         let mut request = Request {
             url: stored.url.into(),
-            id: Some(due.at),
+            id: Some(due.ticket.id),
             depth: Some(stored.depth),
             priority: (stored.priority != 0).then_some(stored.priority),
             referer: referer.map(Into::into),
@@ -333,8 +390,9 @@ impl Crawl {
         let busy = self.queue.host(due.host).in_flight <= self.plan.pace.per_host;
         self.busy += u32::from(busy);
         let (depth, redirects) = (stored.depth, stored.redirects);
-        let flight = Flight { host: due.host, depth, redirects, follow, busy };
-        self.flights.insert(due.at, flight);
+        let (host, at) = (due.host, due.ticket.at);
+        let flight = Flight { host, at, depth, redirects, follow, busy };
+        self.flights.insert(due.ticket.id, flight);
         self.read_buffer = buffer;
         Ok(true)
     }
@@ -352,6 +410,7 @@ impl Crawl {
             return Ok(());
         }
         let flight = self.flights.remove(&id).ok_or("no request with its id is under way")?;
+        let ticket = Ticket { id, at: flight.at };
         self.busy -= u32::from(flight.busy);
         self.learn_pace(&flight, &result);
         self.queue.answered(flight.host);
@@ -361,8 +420,8 @@ impl Crawl {
         match answer::fate(&result, attempt, &self.plan.retry, id) {
             Fate::Finished { failed } => {
                 self.follow(&mut result, &flight);
-                let record = self.record(&mut result, attempt);
-                self.finish(id, &record, failed);
+                let record = self.record(&mut result, attempt, failed);
+                self.finish(id, &record);
             }
             Fate::Again { after_ms, host_waits } => {
                 let due_ms = now_ms + after_ms;
@@ -372,11 +431,11 @@ impl Crawl {
                 self.progress.retries += 1;
                 self.tries.insert(id, attempt);
                 self.log.defer(id, attempt, due_ms);
-                self.queue.defer(flight.host, id, due_ms);
+                self.queue.defer(flight.host, ticket, due_ms);
             }
             Fate::Unanswered => {
-                let record = self.record(&mut result, attempt);
-                self.outage.hold(Held { at: id, host: flight.host, record });
+                let record = self.record(&mut result, attempt, true);
+                self.outage.hold(Held { ticket, host: flight.host, record });
             }
         }
         Ok(())
@@ -399,7 +458,7 @@ impl Crawl {
             _ => {
                 let origin = self.queue.host(host).origin.clone();
                 for held in self.outage.answered(&origin) {
-                    self.finish(held.at, &held.record, true);
+                    self.finish(held.ticket.id, &held.record);
                 }
                 for host in self.robots.give_up() {
                     self.queue.change(host, |host| host.gate = Gate::Open);
@@ -513,7 +572,7 @@ impl Crawl {
     }
 
     /// The output record of a result.
-    fn record(&mut self, result: &mut FetchResult<'_>, attempts: u32) -> String {
+    fn record(&self, result: &mut FetchResult<'_>, attempts: u32, failed: bool) -> Record {
         result.id = None;
         result.attempts = (attempts > 1).then_some(attempts);
         result.set_cookie.clear();
@@ -525,26 +584,28 @@ impl Crawl {
         if !self.plan.keep_body {
             (result.body, result.body_base64) = (None, None);
         }
-        match serde_json::to_string(result) {
-            Ok(record) => {
-                tally::record(&mut self.progress, result);
-                record
-            }
-            Err(error) => unreachable!("a record of strings and numbers is JSON: {error}"),
-        }
+        Record::of(result, failed)
     }
 
     /// Writes the record of a URL and remembers that it is finished, in one commit.
-    fn finish(&mut self, at: At, record: &str, failed: bool) {
-        let out = self.log.output();
-        out.extend_from_slice(record.as_bytes());
-        out.push(b'\n');
-        self.log.done(at, failed);
+    fn finish(&mut self, id: u64, record: &Record) {
+        self.log.finish(id, record.failed, &record.line);
+        if let Some(class) = record.class {
+            class.count(&mut self.progress);
+        }
         self.progress.records += 1;
         self.progress.records_run += 1;
-        match failed {
+        match record.failed {
             true => self.progress.counts.failed += 1,
             false => self.progress.counts.done += 1,
+        }
+    }
+
+    /// Makes what nobody answered pending again, at no cost: this run cannot tell.
+    pub fn release_held(&mut self, now_ms: u64) {
+        for held in self.outage.release() {
+            self.log.defer(held.ticket.id, 0, now_ms);
+            self.queue.defer(held.host, held.ticket, now_ms);
         }
     }
 }

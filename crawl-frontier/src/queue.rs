@@ -119,6 +119,17 @@ pub struct Due {
     pub ticket: Ticket,
 }
 
+/// What becomes of a request in a [`Queue::sweep`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// It stays in its place.
+    Keep,
+    /// It is not pending any more.
+    Drop,
+    /// It is kept back until this time.
+    Defer(u64),
+}
+
 /// All pending requests.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -279,6 +290,31 @@ impl Queue {
         list
     }
 
+    /// Goes through all requests that wait in lanes.
+    pub fn sweep(&mut self, mut decide: impl FnMut(Ticket) -> Sweep) {
+        for id in 0..self.hosts.len() as u32 {
+            let host = &mut self.hosts[id as usize];
+            let waited = std::mem::take(&mut host.pending);
+            self.pending -= u64::from(waited);
+            let plain = std::mem::replace(&mut host.plain, EMPTY_LANE);
+            let lanes = host.lanes.take().map(|lanes| *lanes).unwrap_or_default();
+            let lanes = lanes.into_iter().map(|(Reverse(priority), lane)| (priority, lane));
+            for (priority, lane) in lanes.chain([(0, plain)]) {
+                let mut node = lane.head;
+                while node != NONE {
+                    let Node { next, .. } = self.nodes[node as usize];
+                    let ticket = self.release(node);
+                    match decide(ticket) {
+                        Sweep::Keep => self.push(HostId(id), ticket, priority),
+                        Sweep::Drop => {}
+                        Sweep::Defer(due_ms) => self.defer(HostId(id), ticket, due_ms),
+                    }
+                    node = next;
+                }
+            }
+        }
+    }
+
     /// The deferred requests: due time, host, request.
     pub fn deferred(&self) -> impl Iterator<Item = (u64, HostId, Ticket)> {
         self.deferred
@@ -338,6 +374,10 @@ impl Queue {
             }
             _ => take(&mut host.plain, &self.nodes),
         };
+        self.release(node)
+    }
+
+    fn release(&mut self, node: u32) -> Ticket {
         let ticket = self.nodes[node as usize].ticket();
         self.nodes[node as usize].next = self.free;
         self.free = node;

@@ -1,0 +1,340 @@
+//! The journal and the output as the frontier writes them: facts and records
+//! are collected in memory and committed together, on a thread of their own.
+//!
+//! One commit is: output written and synced, then the batch that vouches for
+//! its length written and synced. The crawl goes on meanwhile.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::durable::Append;
+use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
+use crawl_ckpt::tool::Failure;
+
+use crate::queue::Ticket;
+
+/// A commit at most so often …
+pub const COMMIT_MS: u64 = 200;
+/// … unless so much waits.
+const COMMIT_BYTES: usize = 8 << 20;
+/// The crawl stops and waits for the disk when so much waits.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// Where output records go.
+#[derive(Debug)]
+pub enum Output {
+    /// A file that is cut back to its committed length after a crash.
+    File(Append),
+    /// A stream, which cannot be cut back.
+    Stream(std::fs::File),
+    /// Nowhere.
+    None,
+}
+
+/// Facts and records on their way to the disk.
+#[derive(Debug)]
+pub struct Log {
+    batch: Batch,
+    records: Vec<u8>,
+    output_bytes: u64,
+    /// `None` for a test crawl: all requests then stay in `batch`.
+    reader: Option<Reader>,
+    /// Handed over and perhaps not written yet.
+    waiting: VecDeque<Arc<ClosedBatch>>,
+    committer: Committer,
+    last_ms: u64,
+}
+
+#[derive(Debug)]
+struct Committer {
+    work: Option<Sender<Work>>,
+    done: Receiver<Result<Option<Mark>, Failure>>,
+    thread: Option<JoinHandle<()>>,
+    under_way: usize,
+    mark: Option<Mark>,
+    has_output: bool,
+}
+
+#[derive(Debug)]
+struct Work {
+    records: Vec<u8>,
+    batch: Option<Arc<ClosedBatch>>,
+}
+
+impl Log {
+    /// A log that goes on at the end of a job's journal and output.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn on_disk(writer: Writer, output: Output) -> Result<Log, Failure> {
+        let (end, reader) = (writer.end(), writer.reader());
+        Log::over(&end, Some(reader), Some(writer), output)
+    }
+
+    /// A log of a test crawl, without a journal.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn in_memory(output: Output) -> Result<Log, Failure> {
+        let end = Mark { bytes: 0, seq: 0, next_id: 0, sum: [0; 16] };
+        Log::over(&end, None, None, output)
+    }
+
+    fn over(
+        end: &Mark,
+        reader: Option<Reader>,
+        writer: Option<Writer>,
+        output: Output,
+    ) -> Result<Log, Failure> {
+        let output_bytes = match &output {
+            Output::File(file) => file.len(),
+            Output::Stream(_) | Output::None => 0,
+        };
+        let mark = writer.is_some().then_some(*end);
+        Ok(Log {
+            batch: Batch::new(end),
+            records: Vec::new(),
+            output_bytes,
+            reader,
+            waiting: VecDeque::new(),
+            committer: Committer::start(writer, output, mark)?,
+            last_ms: 0,
+        })
+    }
+
+    /// Takes a request on.
+    pub fn request(&mut self, request: &Stored<'_>) -> Ticket {
+        let (id, at) = self.batch.request(request);
+        Ticket { id, at }
+    }
+
+    /// Finishes a request; its output record is `record`, without the newline.
+    pub fn finish(&mut self, id: u64, failed: bool, record: &str) {
+        if self.keeps_output() {
+            self.records.extend_from_slice(record.as_bytes());
+            self.records.push(b'\n');
+        }
+        if self.reader.is_some() {
+            self.batch.done(id, failed);
+        }
+    }
+
+    /// A request is pending again, and not to be sent before `due_ms`.
+    pub fn defer(&mut self, id: u64, attempts: u32, due_ms: u64) {
+        if self.reader.is_some() {
+            self.batch.defer(id, attempts, due_ms);
+        }
+    }
+
+    /// Keeps a value beside the queue.
+    pub fn set(&mut self, key: &str, value: &[u8]) {
+        if self.reader.is_some() {
+            self.batch.set(key, value);
+        }
+    }
+
+    /// Reads a request back.
+    ///
+    /// # Errors
+    /// Those of the disk, and damage.
+    pub fn read<'b>(&'b self, ticket: Ticket, buffer: &'b mut Vec<u8>) -> Result<Stored<'b>, Failure> {
+        if let Some(stored) = self.batch.request_at(ticket.at) {
+            return Ok(stored);
+        }
+        let waiting = self.waiting.iter().find(|batch| batch.end() > ticket.at);
+        if let Some(stored) = waiting.and_then(|batch| batch.request_at(ticket.at)) {
+            return Ok(stored);
+        }
+        match &self.reader {
+            Some(reader) => Ok(reader.request_at(ticket.at, buffer)?),
+            None => Err(Failure::new(format_args!("request {} is not there", ticket.id))),
+        }
+    }
+
+    /// True when it is time for [`Log::commit`]. Waits for the disk when too much waits.
+    ///
+    /// # Errors
+    /// The failure of an earlier commit: nothing may go on after it.
+    pub fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
+        self.take_reports()?;
+        let waits = self.batch.bytes() + self.records.len();
+        if waits >= WAITING_BYTES && self.committer.under_way > 0 {
+            self.wait_for_one()?;
+        }
+        let due = now_ms >= self.last_ms + COMMIT_MS || waits >= COMMIT_BYTES;
+        Ok(due && self.committer.under_way == 0 && !self.is_clean())
+    }
+
+    /// Hands over what waits; the crawl goes on while it is written.
+    ///
+    /// # Errors
+    /// The failure of an earlier commit.
+    pub fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.hand_over(now_ms, progress)
+    }
+
+    /// Commits all that waits; it is durable when this returns. Gives the journal's end.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<Option<Mark>, Failure> {
+        self.hand_over(now_ms, progress)?;
+        while self.committer.under_way > 0 {
+            self.wait_for_one()?;
+        }
+        Ok(self.committer.mark)
+    }
+
+    /// When the next commit is due, if anything waits for it.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        (!self.is_clean()).then_some(self.last_ms + COMMIT_MS)
+    }
+
+    fn is_clean(&self) -> bool {
+        self.records.is_empty() && (self.reader.is_none() || self.batch.is_empty())
+    }
+
+    fn keeps_output(&self) -> bool {
+        self.committer.has_output
+    }
+
+    fn hand_over(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.last_ms = now_ms;
+        let records = std::mem::take(&mut self.records);
+        self.output_bytes += records.len() as u64;
+        let batch = self.reader.is_some().then(|| {
+            let commit = Commit {
+                at_ms: now_ms,
+                progress,
+                files: [("output".to_owned(), self.output_bytes)].into(),
+            };
+            let next = Batch::new(&Mark { bytes: 0, seq: 0, next_id: 0, sum: [0; 16] });
+            let closed = std::mem::replace(&mut self.batch, next).close(&commit);
+            self.batch = Batch::after(&closed, Vec::new());
+            let closed = Arc::new(closed);
+            self.waiting.push_back(closed.clone());
+            closed
+        });
+        self.committer.send(Work { records, batch })
+    }
+
+    fn take_reports(&mut self) -> Result<(), Failure> {
+        while let Ok(report) = self.committer.done.try_recv() {
+            self.took(report)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_one(&mut self) -> Result<(), Failure> {
+        let report = self.committer.done.recv();
+        self.took(report.unwrap_or_else(|_| Err(Committer::gone())))
+    }
+
+    fn took(&mut self, report: Result<Option<Mark>, Failure>) -> Result<(), Failure> {
+        self.committer.under_way -= 1;
+        if let Some(mark) = report? {
+            self.committer.mark = Some(mark);
+            while self.waiting.front().is_some_and(|batch| batch.end() <= mark.bytes) {
+                self.waiting.pop_front();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Committer {
+    fn start(
+        mut writer: Option<Writer>,
+        mut output: Output,
+        mark: Option<Mark>,
+    ) -> Result<Committer, Failure> {
+        let has_output = !matches!(output, Output::None);
+        let (work, jobs) = channel::<Work>();
+        let (reports, done) = channel();
+        let run = move || {
+            for work in jobs {
+                let report = write(&work, writer.as_mut(), &mut output);
+                let failed = report.is_err();
+                // Nobody listens any more only when the crawl ended with an error of its own.
+                if reports.send(report).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(run)
+            .map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
+        Ok(Committer {
+            work: Some(work),
+            done,
+            thread: Some(thread),
+            under_way: 0,
+            mark,
+            has_output,
+        })
+    }
+
+    fn send(&mut self, work: Work) -> Result<(), Failure> {
+        let sent = self.work.as_ref().map(|sender| sender.send(work));
+        match sent {
+            Some(Ok(())) => {
+                self.under_way += 1;
+                Ok(())
+            }
+            // The thread ends early only with a failure, which it reported.
+            _ => match self.done.try_recv() {
+                Ok(Err(failure)) => Err(failure),
+                _ => Err(Committer::gone()),
+            },
+        }
+    }
+
+    fn gone() -> Failure {
+        Failure::new("the thread that commits is gone")
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.work = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told by the panic itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One commit. The output is durable before the batch that vouches for it.
+fn write(
+    work: &Work,
+    writer: Option<&mut Writer>,
+    output: &mut Output,
+) -> Result<Option<Mark>, Failure> {
+    if !work.records.is_empty() {
+        match output {
+            Output::File(file) => file
+                .append(&work.records)
+                .and_then(|()| file.sync())
+                .map_err(|e| cannot_write(file.path().display(), &e))?,
+            Output::Stream(stream) => stream.write_all(&work.records).map_err(|e| match e.kind() {
+                std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
+                _ => cannot_write("the output", &e),
+            })?,
+            Output::None => {}
+        }
+    }
+    match (writer, &work.batch) {
+        (Some(writer), Some(batch)) => Ok(Some(writer.append(batch)?)),
+        _ => Ok(None),
+    }
+}
+
+fn cannot_write(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {
+    Failure::new(format_args!("cannot write {what}: {error}"))
+        .hint("make room, then give the same command again: nothing is lost")
+}

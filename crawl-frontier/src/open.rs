@@ -1,0 +1,243 @@
+//! Opening a crawl: a new job, one that goes on, or none at all.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crawl_ckpt::control::{Begin, Started};
+use crawl_ckpt::durable::{Append, Disk, RealDisk};
+use crawl_ckpt::job::{Job, JobPlace, Manifest, OutputPlace};
+use crawl_ckpt::journal::{Mark, Writer};
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::{Exit, Failure};
+
+use crate::crawl::Crawl;
+use crate::log::{Log, Output};
+use crate::restore::restore;
+
+/// Where a crawl keeps its state and its records.
+#[derive(Debug)]
+pub struct Places {
+    /// The job; `None` for a test crawl.
+    pub job: Option<JobPlace>,
+    /// A lock that was handed over.
+    pub lock: Option<OwnedFd>,
+    /// What a relative output path is relative to.
+    pub data_dir: PathBuf,
+    /// Where output records go.
+    pub output: OutputTo,
+}
+
+/// Where output records are to go.
+#[derive(Debug)]
+pub enum OutputTo {
+    /// A file.
+    File(PathBuf),
+    /// An open stream.
+    Stream(OwnedFd),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A job that is held and written.
+#[derive(Debug)]
+pub struct HeldJob {
+    job: Job,
+    lock: JobLock,
+}
+
+impl HeldJob {
+    /// Seals the journal at its end, after the last commit.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn seal(&mut self, end: &Mark) -> Result<(), Failure> {
+        Ok(self.job.seal(&self.lock, end)?)
+    }
+}
+
+/// A crawl that is ready to go on.
+#[derive(Debug)]
+pub struct Opened {
+    /// The crawl.
+    pub crawl: Crawl,
+    /// Its job; `None` for a test crawl.
+    pub job: Option<HeldJob>,
+    /// What to tell.
+    pub started: Started,
+}
+
+/// Opens the crawl.
+///
+/// # Errors
+/// A job that another run holds (75), that is damaged (65), or that belongs to another
+/// plan (2); those of the disk.
+pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
+    match &places.job {
+        Some(place) => open_job(&place.clone(), places, begin, now_ms),
+        None => open_test(places, begin),
+    }
+}
+
+fn open_test(places: Places, begin: &Begin) -> Result<Opened, Failure> {
+    let output = match places.output {
+        OutputTo::File(path) => Output::File(new_output(&RealDisk, &path)?),
+        OutputTo::Stream(fd) => Output::Stream(fd.into()),
+        OutputTo::Nowhere => Output::None,
+    };
+    let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, Log::in_memory(output)?)?;
+    crawl.start()?;
+    let started = Started::default();
+    Ok(Opened { crawl, job: None, started })
+}
+
+fn open_job(
+    place: &JobPlace,
+    places: Places,
+    begin: &Begin,
+    now_ms: u64,
+) -> Result<Opened, Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let lock = match places.lock {
+        Some(fd) => JobLock::inherit(place, fd)?,
+        None => JobLock::acquire(place)?,
+    };
+    match Job::open(disk.clone(), place)? {
+        Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
+        None => {
+            let mut manifest = Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION")))
+                .map_err(Failure::new)?;
+            let output = match places.output {
+                OutputTo::File(path) => {
+                    manifest.output = Some(OutputPlace::file(&path, &places.data_dir));
+                    Output::File(new_output(&*disk, &path)?)
+                }
+                OutputTo::Stream(fd) => {
+                    manifest.output = Some(OutputPlace::stream());
+                    Output::Stream(fd.into())
+                }
+                OutputTo::Nowhere => Output::None,
+            };
+            manifest.proxy_type = begin.plan.proxy_type.clone();
+            manifest.plan = Some(begin.plan.clone());
+            let key = manifest.key;
+            let mut job = Job::create(disk, place, &lock, manifest)?;
+            let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
+            let writer = Writer::open(&mut job, &lock, &end)?;
+            let mut crawl = Crawl::new(begin.plan.clone(), key, Log::on_disk(writer, output)?)?;
+            crawl.start()?;
+            let started = Started::default();
+            Ok(Opened { crawl, job: Some(HeldJob { job, lock }), started })
+        }
+    }
+}
+
+fn resume(
+    mut job: Job,
+    lock: JobLock,
+    output: OutputTo,
+    data_dir: &Path,
+    begin: &Begin,
+    now_ms: u64,
+) -> Result<Opened, Failure> {
+    let plan = plan_of_resume(&job, begin)?;
+    let restored = restore(&job, &plan, now_ms)?;
+    let committed = restored.output_bytes;
+    let output = resume_output(&job, output, data_dir, committed)?;
+    job.update(&lock, |manifest| {
+        manifest.plan = Some(plan.clone());
+        manifest.proxy_type.clone_from(&plan.proxy_type);
+    })?;
+    let writer = Writer::open(&mut job, &lock, &restored.end)?;
+    let started = restored.started.clone();
+    let mut crawl = restored.into_crawl(Log::on_disk(writer, output)?)?;
+    crawl.start()?;
+    Ok(Opened { crawl, job: Some(HeldJob { job, lock }), started })
+}
+
+/// The plan to go on with: the new one, unless it is another crawl's.
+fn plan_of_resume(job: &Job, begin: &Begin) -> Result<Plan, Failure> {
+    let Some(old) = &job.manifest().plan else { return Ok(begin.plan.clone()) };
+    let is_bare = begin.plan.start_urls.is_empty();
+    if is_bare && !begin.adopt_plan {
+        return Ok(old.clone());
+    }
+    if old.identity() != begin.plan.identity() && !begin.adopt_plan {
+        let dir = job.place().dir.display();
+        return Err(Failure::with(
+            Exit::Usage,
+            format_args!("{dir}: the job is of other start URLs or another scope"),
+        )
+        .hint("leave out --start to go on as it began, or name another --job"));
+    }
+    Ok(begin.plan.clone())
+}
+
+/// The output of a resumed job is the one that it began with, cut back to what was committed.
+fn resume_output(
+    job: &Job,
+    wanted: OutputTo,
+    data_dir: &Path,
+    committed: u64,
+) -> Result<Output, Failure> {
+    let place = job.manifest().output.clone();
+    let other = |began: &dyn std::fmt::Display| {
+        Failure::with(Exit::Usage, format_args!("the crawl began with the output {began}"))
+            .hint("leave out the output option to go on with it")
+    };
+    match (place, wanted) {
+        (None, OutputTo::Nowhere) => Ok(Output::None),
+        (None, _) => Err(other(&"to nowhere")),
+        (Some(place), wanted) => match (place.resolve(data_dir), wanted) {
+            (None, OutputTo::Stream(fd)) => Ok(Output::Stream(fd.into())),
+            (None, _) => Err(other(&"to a stream")),
+            (Some(path), OutputTo::File(wanted)) if !is_same(&path, &wanted) => {
+                Err(other(&path.display()))
+            }
+            (Some(path), OutputTo::File(_) | OutputTo::Nowhere) => cut_output(&path, committed),
+            (Some(path), OutputTo::Stream(_)) => Err(other(&path.display())),
+        },
+    }
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    let full = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    full(a) == full(b)
+}
+
+fn cut_output(path: &Path, committed: u64) -> Result<Output, Failure> {
+    let fail = |e: std::io::Error| {
+        let exit = match e.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => Exit::Damaged,
+            _ => Exit::Failed,
+        };
+        Failure::with(exit, format_args!("output {}: {e}", path.display()))
+            .hint("put the file back, or begin anew without the checkpoint (--fresh)")
+    };
+    if committed == 0 && !path.exists() {
+        return Ok(Output::File(new_output(&RealDisk, path)?));
+    }
+    let mut file = Append::open(&RealDisk, path).map_err(fail)?;
+    file.cut_to(committed).map_err(fail)?;
+    Ok(Output::File(file))
+}
+
+/// Creates the output file; one that is there already is nobody's to write into.
+fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
+    let folder = crawl_ckpt::durable::parent(path);
+    disk.create_dir_all(folder)
+        .map_err(|e| Failure::new(format_args!("cannot create {}: {e}", folder.display())))?;
+    Append::create(disk, path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::with(
+            Exit::Usage,
+            format_args!("output {}: the file exists already", path.display()),
+        )
+        .hint("name another file, or move this one away"),
+        _ => Failure::new(format_args!("cannot create {}: {e}", path.display())),
+    })
+}
+
+fn random_key() -> Result<[u8; 16], Failure> {
+    Manifest::new("").map(|manifest| manifest.key).map_err(Failure::new)
+}

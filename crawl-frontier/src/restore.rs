@@ -1,0 +1,187 @@
+//! A crawl as its journal tells it.
+
+use std::collections::HashMap;
+
+use crawl_ckpt::control::{Progress, Started};
+use crawl_ckpt::job::Job;
+use crawl_ckpt::journal::{Entry, JournalError, Mark, Stored, replay};
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::Failure;
+
+use crate::crawl::Crawl;
+use crate::extra::Extra;
+use crate::log::Log;
+use crate::queue::{Gate, Queue, Sweep, Ticket};
+use crate::seen::Seen;
+use crate::url::{Marker, origin};
+
+/// What a journal came to.
+#[derive(Debug)]
+pub struct Restored {
+    /// Where a writer goes on.
+    pub end: Mark,
+    /// The committed length of the output.
+    pub output_bytes: u64,
+    /// What to tell.
+    pub started: Started,
+    memory: Memory,
+    plan: Plan,
+    key: [u8; 16],
+}
+
+/// The state that is in memory while a crawl runs.
+#[derive(Debug)]
+pub struct Memory {
+    /// Every URL taken on.
+    pub seen: Seen,
+    /// What is pending.
+    pub queue: Queue,
+    /// How often a request was tried that will be tried again.
+    pub tries: HashMap<u64, u32>,
+    /// Values kept beside the queue.
+    pub values: HashMap<String, Vec<u8>>,
+    /// The figures.
+    pub progress: Progress,
+}
+
+/// The ids of finished requests.
+#[derive(Debug, Default)]
+struct Finished {
+    bits: Vec<u64>,
+    count: u64,
+}
+
+impl Finished {
+    fn insert(&mut self, id: u64) -> bool {
+        let (word, bit) = ((id / 64) as usize, 1 << (id % 64));
+        if word >= self.bits.len() {
+            self.bits.resize((word + 1).next_power_of_two(), 0);
+        }
+        let new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        self.count += u64::from(new);
+        new
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        let word = self.bits.get((id / 64) as usize);
+        word.is_some_and(|word| word & 1 << (id % 64) != 0)
+    }
+}
+
+/// Reads a job's journal.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure> {
+    let key = job.manifest().key;
+    let marker = Marker::new(key);
+    let mut memory = Memory {
+        seen: Seen::new(),
+        queue: Queue::new(plan.pace.per_host),
+        tries: HashMap::new(),
+        values: HashMap::new(),
+        progress: Progress::default(),
+    };
+    let mut finished = Finished::default();
+    let mut deferred = HashMap::new();
+    let replayed = replay(job, None, |entry| {
+        match entry {
+            Entry::Request { id, at, request } => {
+                memory.take_on(&marker, Ticket { id, at }, &request)?;
+            }
+            Entry::Seen { fingerprint } => {
+                memory.seen.insert(u128::from_be_bytes(fingerprint));
+            }
+            Entry::Done { id, .. } => {
+                if !finished.insert(id) {
+                    return Err(format!("request {id} is finished twice"));
+                }
+            }
+            Entry::Defer { id, attempts, due_ms } => {
+                deferred.insert(id, (attempts, due_ms));
+            }
+            Entry::Set { key, value } => {
+                memory.values.insert(key.to_owned(), value.to_owned());
+            }
+            Entry::Unset { key } => {
+                memory.values.remove(key);
+            }
+            Entry::Commit(_) => {}
+        }
+        Ok(())
+    })?;
+    memory.queue.sweep(|ticket| match deferred.get(&ticket.id) {
+        _ if finished.contains(ticket.id) => Sweep::Drop,
+        Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
+        _ => Sweep::Keep,
+    });
+    deferred.retain(|id, (attempts, _)| *attempts > 0 && !finished.contains(*id));
+    memory.tries = deferred.into_iter().map(|(id, (attempts, _))| (id, attempts)).collect();
+
+    let commit = replayed.commit.unwrap_or_default();
+    let counts = commit.progress.counts;
+    let lost = counts.pending + counts.in_flight + counts.parked;
+    if counts.seen != memory.seen.len() as u64 || memory.queue.pending() != lost {
+        let why = format!(
+            "the last commit counts {} URLs with {lost} to do, the entries {} with {}",
+            counts.seen,
+            memory.seen.len(),
+            memory.queue.pending(),
+        );
+        let path = job.journal_path();
+        return Err(JournalError::damaged(&path, replayed.mark.bytes, why).into());
+    }
+    memory.progress = commit.progress;
+    memory.progress.records_run = 0;
+    Ok(Restored {
+        end: replayed.mark,
+        output_bytes: commit.files.get("output").copied().unwrap_or(0),
+        started: Started {
+            resumed: true,
+            counts,
+            age_s: now_ms.saturating_sub(commit.at_ms) / 1000,
+            cookies_expired: 0,
+            requeued: counts.in_flight,
+        },
+        memory,
+        plan: plan.clone(),
+        key,
+    })
+}
+
+impl Memory {
+    fn take_on(&mut self, marker: &Marker, ticket: Ticket, stored: &Stored<'_>) -> Result<(), String> {
+        let mark = match stored.extra {
+            None => marker.get(stored.url),
+            Some(extra) => {
+                let extra = Extra::parse(extra).map_err(|failure| failure.message)?;
+                marker.request(extra.method(), stored.url, extra.body())
+            }
+        };
+        if !self.seen.insert(mark) {
+            return Err(format!("{} was taken on twice", stored.url));
+        }
+        let host = self.queue.host_of(origin(stored.url), Gate::Open);
+        self.queue.change(host, |host| host.taken += 1);
+        self.queue.push(host, ticket, stored.priority);
+        Ok(())
+    }
+}
+
+impl Restored {
+    /// The pending requests and all else, without a crawl around them.
+    pub fn into_memory(self) -> Memory {
+        self.memory
+    }
+
+    /// The crawl, which writes to `log` from now on.
+    ///
+    /// # Errors
+    /// When the plan's scope does not compile.
+    pub fn into_crawl(self, log: Log) -> Result<Crawl, Failure> {
+        let mut crawl = Crawl::new(self.plan, self.key, log)?;
+        crawl.restore(self.memory);
+        Ok(crawl)
+    }
+}

@@ -1,0 +1,274 @@
+//! robots.txt (RFC 9309): asked for once a host before any of its pages, kept
+//! in the checkpoint, decided by here.
+//!
+//! A missing file (4xx) allows everything. While a host's file cannot be had
+//! (5xx, no answer) its pages wait; when it cannot be had for good they end
+//! with an error, since nobody allowed them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
+use serde::{Deserialize, Serialize};
+
+use crate::queue::HostId;
+
+/// Requests for robots.txt have ids from here on, which no page's request reaches.
+pub const ROBOTS_ID: u64 = 1 << 52;
+/// The id of a probe of the network.
+const PROBE_ID: u64 = ROBOTS_ID + (1 << 40);
+/// A longer Crawl-delay is taken for this.
+const MAX_DELAY_MS: u64 = 60_000;
+const FIRST_BACKOFF_MS: u64 = 1000;
+
+/// The rules of all hosts.
+#[derive(Debug)]
+pub struct Robots {
+    token: String,
+    files: HashMap<HostId, File>,
+    wanted: VecDeque<HostId>,
+    later: BinaryHeap<Reverse<(u64, HostId)>>,
+    /// Hosts whose file nobody answered for, however often.
+    held: Vec<HostId>,
+    under_way: usize,
+    probing: bool,
+}
+
+#[derive(Debug)]
+enum File {
+    Wanted { attempts: u32 },
+    Known(Rules),
+    Unreachable(Unreachable),
+}
+
+/// What a robots.txt says to us; what the checkpoint keeps of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rules {
+    text: String,
+    delay_ms: u64,
+}
+
+/// Why a robots.txt cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// What robots.txt says of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// It may be fetched.
+    Allowed,
+    /// It may not, by this line.
+    Disallowed(String),
+    /// Nobody can say.
+    Unreachable(Unreachable),
+}
+
+impl Ruling {
+    /// The error of a record that this ruling makes.
+    pub fn error(&self) -> Option<FetchError<'_>> {
+        match self {
+            Ruling::Allowed => None,
+            Ruling::Disallowed(line) => Some(FetchError {
+                kind: ErrorKind::Robots,
+                message: format!("disallowed by robots.txt: {line}").into(),
+            }),
+            Ruling::Unreachable(why) => Some(FetchError {
+                kind: why.kind,
+                message: format!("no robots.txt: {}", why.message).into(),
+            }),
+        }
+    }
+}
+
+impl Robots {
+    /// No rules yet.
+    pub fn new(plan: &Plan) -> Robots {
+        let agent = plan.user_agent.as_deref().unwrap_or(env!("CARGO_PKG_NAME"));
+        let token = agent.split(['/', ' ']).next().unwrap_or_default().to_owned();
+        Robots {
+            token,
+            files: HashMap::new(),
+            wanted: VecDeque::new(),
+            later: BinaryHeap::new(),
+            held: Vec::new(),
+            under_way: 0,
+            probing: false,
+        }
+    }
+
+    /// A host was met whose rules must be known.
+    pub fn want(&mut self, host: HostId) {
+        if self.files.contains_key(&host) {
+            return;
+        }
+        self.files.insert(host, File::Wanted { attempts: 0 });
+        self.wanted.push_back(host);
+    }
+
+    /// Requests for robots.txt, probes included, that are under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way + usize::from(self.probing)
+    }
+
+    /// Hosts whose file nobody answered for.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// When the next retry is due.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.later.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// A host whose file is to be asked for now.
+    pub fn next_wanted(&mut self, now_ms: u64) -> Option<HostId> {
+        while let Some(&Reverse((due, host))) = self.later.peek()
+            && due <= now_ms
+        {
+            self.later.pop();
+            self.wanted.push_back(host);
+        }
+        self.wanted.pop_front()
+    }
+
+    /// Writes the request for a host's file.
+    pub fn send(&mut self, host: HostId, origin: &str, out: &mut Vec<u8>) {
+        self.under_way += 1;
+        write_request(origin, ROBOTS_ID + u64::from(host.0), out);
+    }
+
+    /// Writes a request that only shows whether anybody answers.
+    pub fn send_probe(&mut self, origin: &str, out: &mut Vec<u8>) {
+        self.probing = true;
+        write_request(origin, PROBE_ID, out);
+    }
+
+    /// The probe came back.
+    pub fn probe_answered(&mut self) {
+        self.probing = false;
+    }
+
+    /// The host that a request id belongs to; `None` for a probe.
+    pub fn host_of(&self, id: u64) -> Option<HostId> {
+        (id < PROBE_ID).then(|| HostId((id - ROBOTS_ID) as u32))
+    }
+
+    /// Takes the answer for a host. Returns the host's least delay in milliseconds when
+    /// its pages may be asked for from now on.
+    pub fn answer(
+        &mut self,
+        host: HostId,
+        result: &FetchResult<'_>,
+        retries: u32,
+        now_ms: u64,
+    ) -> Option<u64> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let attempts = match self.files.get(&host) {
+            Some(File::Wanted { attempts }) => attempts + 1,
+            _ => return None,
+        };
+        let why = match (&result.error, result.status) {
+            (Some(error), _) => Unreachable {
+                kind: error.kind,
+                message: error.message.to_string(),
+            },
+            (None, Some(status @ (429 | 500..=599))) => Unreachable {
+                kind: ErrorKind::Robots,
+                message: format!("status {status}"),
+            },
+            (None, Some(200..=299)) => {
+                let rules = Rules::read(result.robots.as_deref().unwrap_or(""), &self.token);
+                let delay_ms = rules.delay_ms;
+                self.files.insert(host, File::Known(rules));
+                return Some(delay_ms);
+            }
+            // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
+            (None, _) => {
+                self.files.insert(host, File::Known(Rules::none()));
+                return Some(0);
+            }
+        };
+        if attempts <= retries {
+            let wait_ms = (FIRST_BACKOFF_MS << (attempts - 1).min(6))
+                .max(result.retry_after_s.unwrap_or(0).min(120) * 1000);
+            self.files.insert(host, File::Wanted { attempts });
+            self.later.push(Reverse((now_ms + wait_ms, host)));
+            return None;
+        }
+        let silent = why.kind.is_unanswered();
+        self.files.insert(host, File::Unreachable(why));
+        if silent {
+            self.held.push(host);
+            return None;
+        }
+        Some(0)
+    }
+
+    /// Somebody else was answered, so the held hosts are really unreachable.
+    pub fn give_up(&mut self) -> Vec<HostId> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// What the host's file says of a URL.
+    pub fn ruling(&self, host: HostId, url: &str) -> Ruling {
+        match self.files.get(&host) {
+            Some(File::Known(rules)) => rules.ruling(url),
+            Some(File::Unreachable(why)) => Ruling::Unreachable(why.clone()),
+            Some(File::Wanted { .. }) | None => Ruling::Allowed,
+        }
+    }
+
+    /// The host's least delay in milliseconds.
+    pub fn delay_ms(&self, host: HostId) -> u64 {
+        match self.files.get(&host) {
+            Some(File::Known(rules)) => rules.delay_ms,
+            _ => 0,
+        }
+    }
+
+    /// What the checkpoint keeps of a host's file; `None` when there is nothing to keep.
+    pub fn saved(&self, host: HostId) -> Option<Vec<u8>> {
+        match self.files.get(&host) {
+            Some(File::Known(rules)) => serde_json::to_vec(rules).ok(),
+            _ => None,
+        }
+    }
+
+    /// Takes a host's file from the checkpoint; true when it could be read.
+    pub fn restore(&mut self, host: HostId, saved: &[u8]) -> bool {
+        let Ok(rules) = serde_json::from_slice(saved) else { return false };
+        self.wanted.retain(|wanted| *wanted != host);
+        self.files.insert(host, File::Known(rules));
+        true
+    }
+}
+
+fn write_request(origin: &str, id: u64, out: &mut Vec<u8>) {
+    let request = Request {
+        url: format!("{origin}/robots.txt").into(),
+        id: Some(id),
+        kind: Kind::Robots,
+        ..Request::default()
+    };
+    // Strings and numbers into memory: neither JSON nor the write can fail.
+    let _ = serde_json::to_writer(&mut *out, &request);
+    out.push(b'\n');
+}
+
+impl Rules {
+    fn none() -> Rules {
+        Rules { text: String::new(), delay_ms: 0 }
+    }
+
+    fn read(text: &str, _token: &str) -> Rules {
+        Rules { text: text.to_owned(), delay_ms: 0.min(MAX_DELAY_MS) }
+    }
+
+    fn ruling(&self, _url: &str) -> Ruling {
+        Ruling::Allowed
+    }
+}

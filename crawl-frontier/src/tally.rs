@@ -1,0 +1,42 @@
+//! The figures by status class, error kind and reason.
+
+use std::collections::BTreeMap;
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::record::{ErrorKind, FetchResult};
+
+/// What a record counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// By the first digit of its status.
+    Status(u16),
+    /// By the kind of its error.
+    Error(ErrorKind),
+}
+
+impl Class {
+    /// An error outweighs a status; a result with neither is of no class.
+    pub fn of(result: &FetchResult<'_>) -> Option<Class> {
+        match (&result.error, result.status) {
+            (Some(error), _) => Some(Class::Error(error.kind)),
+            (None, Some(status)) => Some(Class::Status(status / 100)),
+            (None, None) => None,
+        }
+    }
+
+    /// Counts one record of this class.
+    pub fn count(self, progress: &mut Progress) {
+        match self {
+            Class::Status(digit) => add(&mut progress.by_status, &format!("{digit}xx")),
+            Class::Error(kind) => add(&mut progress.by_error, kind.as_str()),
+        }
+    }
+}
+
+/// Adds one under a name.
+pub fn add(tally: &mut BTreeMap<String, u64>, name: &str) {
+    match tally.get_mut(name) {
+        Some(count) => *count += 1,
+        None => drop(tally.insert(name.to_owned(), 1)),
+    }
+}

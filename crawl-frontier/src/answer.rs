@@ -49,7 +49,10 @@ pub fn fate(result: &FetchResult<'_>, attempt: u32, retry: &plan::Retry, salt: u
                 after_ms: (wait_s * 1000).max(backoff_ms(attempt, salt)),
                 host_waits: true,
             },
-            None => Fate::Again { after_ms: backoff_ms(attempt, salt), host_waits: false },
+            None => Fate::Again {
+                after_ms: backoff_ms(attempt, salt),
+                host_waits: false,
+            },
         };
     }
     match error {
@@ -79,7 +82,9 @@ pub fn manner(result: &FetchResult<'_>) -> Manner {
     if trouble {
         Manner::Trouble
     } else {
-        Manner::Clean { elapsed_ms: result.elapsed_ms.unwrap_or(0) }
+        Manner::Clean {
+            elapsed_ms: result.elapsed_ms.unwrap_or(0),
+        }
     }
 }
 
@@ -88,20 +93,40 @@ mod tests {
     use super::*;
 
     fn of(line: &str, attempt: u32) -> Fate {
-        fate(&serde_json::from_str(line).unwrap(), attempt, &plan::Retry::default(), 7)
+        fate(
+            &serde_json::from_str(line).unwrap(),
+            attempt,
+            &plan::Retry::default(),
+            7,
+        )
     }
 
     #[test]
     fn pages_and_missing_pages_are_finished() {
-        assert_eq!(of(r#"{"url":"u","status":200}"#, 1), Fate::Finished { failed: false });
-        assert_eq!(of(r#"{"url":"u","status":404}"#, 1), Fate::Finished { failed: false });
-        assert_eq!(of(r#"{"url":"u","status":403}"#, 1), Fate::Finished { failed: true });
+        assert_eq!(
+            of(r#"{"url":"u","status":200}"#, 1),
+            Fate::Finished { failed: false }
+        );
+        assert_eq!(
+            of(r#"{"url":"u","status":404}"#, 1),
+            Fate::Finished { failed: false }
+        );
+        assert_eq!(
+            of(r#"{"url":"u","status":403}"#, 1),
+            Fate::Finished { failed: true }
+        );
     }
 
     #[test]
     fn overload_is_tried_again_as_long_as_the_server_asks() {
         let wait = r#"{"url":"u","status":429,"retry_after_s":20}"#;
-        assert_eq!(of(wait, 1), Fate::Again { after_ms: 20_000, host_waits: true });
+        assert_eq!(
+            of(wait, 1),
+            Fate::Again {
+                after_ms: 20_000,
+                host_waits: true
+            }
+        );
         assert_eq!(of(wait, 3), Fate::Finished { failed: true });
         let long = r#"{"url":"u","status":503,"retry_after_s":121}"#;
         assert_eq!(of(long, 1), Fate::Finished { failed: true });

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::journal::Stored;
+use crawl_ckpt::journal::{Referer, Stored};
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Request};
+use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use crate::answer::{self, Fate};
@@ -166,8 +167,11 @@ impl Crawl {
         self.tries = memory.tries;
         self.progress = memory.progress;
         let delay_ms = self.plan.pace.delay_ms;
-        let hosts: Vec<(HostId, String)> =
-            self.queue.hosts().map(|(id, host)| (id, host.origin.to_string())).collect();
+        let hosts: Vec<(HostId, String)> = self
+            .queue
+            .hosts()
+            .map(|(id, host)| (id, host.origin.to_string()))
+            .collect();
         for (id, origin) in hosts {
             let saved = memory.values.get(&format!("robots:{origin}"));
             let known = saved.is_some_and(|saved| self.robots.restore(id, saved));
@@ -193,7 +197,7 @@ impl Crawl {
         let mut progress = self.progress.clone();
         progress.counts.in_flight = self.flights.len() as u64;
         progress.counts.pending = self.queue.pending() + self.outage.held() as u64;
-        progress.hosts = self.queue.hosts().count() as u64;
+        progress.hosts = self.queue.hosts().len() as u64;
         progress
     }
 
@@ -223,7 +227,12 @@ impl Crawl {
             let mut canonical = String::new();
             canonicalize(&url, self.scope.form, &mut canonical)
                 .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
-            let origin = Origin { page: None, depth: 0, redirects: 0, is_start: true };
+            let origin = Origin {
+                page: None,
+                depth: 0,
+                redirects: 0,
+                is_start: true,
+            };
             self.take_on(&canonical, origin);
         }
         Ok(())
@@ -265,7 +274,7 @@ impl Crawl {
             priority: admission.priority,
             nofollow: !admission.follow,
             redirects: origin.redirects,
-            referer: origin.page.map(|page| crawl_ckpt::journal::Referer::of(url, page)),
+            referer: origin.page.map(|page| Referer::of(url, page)),
             extra: None,
         });
         self.progress.counts.seen += 1;
@@ -278,7 +287,11 @@ impl Crawl {
         if let Some(id) = self.queue.find_host(origin) {
             return id;
         }
-        let gate = if self.plan.robots { Gate::Shut } else { Gate::Open };
+        let gate = if self.plan.robots {
+            Gate::Shut
+        } else {
+            Gate::Open
+        };
         let id = self.queue.host_of(origin, gate);
         let delay_ms = self.plan.pace.delay_ms;
         self.queue.change(id, |host| host.delay_ms = delay_ms);
@@ -303,7 +316,11 @@ impl Crawl {
             }
             match self.outage.advice(now_ms, self.plan.retry.outage_s * 1000) {
                 Advice::Proceed => {}
-                Advice::Wait { until_ms } => return Ok(Step::Wait { until_ms: Some(until_ms) }),
+                Advice::Wait { until_ms } => {
+                    return Ok(Step::Wait {
+                        until_ms: Some(until_ms),
+                    });
+                }
                 Advice::GiveUp => return Ok(Step::Done(Done::NetworkGone)),
                 Advice::Probe => {
                     let witness = self.outage.witness().unwrap_or_default().to_owned();
@@ -331,11 +348,16 @@ impl Crawl {
 
     fn limit_reached(&self) -> bool {
         let under_way = self.flights.len() as u64;
-        self.max_records.is_some_and(|most| self.progress.records_run + under_way >= most)
+        self.max_records
+            .is_some_and(|most| self.progress.records_run + under_way >= most)
     }
 
     fn waiting_or(&self, done: Done) -> Step {
-        if self.under_way() > 0 { Step::Wait { until_ms: None } } else { Step::Done(done) }
+        if self.under_way() > 0 {
+            Step::Wait { until_ms: None }
+        } else {
+            Step::Done(done)
+        }
     }
 
     fn nothing_to_send(&mut self, now_ms: u64) -> Step {
@@ -349,9 +371,15 @@ impl Crawl {
                 return Step::Done(Done::NoAnswer);
             }
             self.outage.idle(now_ms);
-            return Step::Wait { until_ms: Some(now_ms) };
+            return Step::Wait {
+                until_ms: Some(now_ms),
+            };
         }
-        Step::Done(if self.queue.pending() > 0 { Done::Parked } else { Done::Complete })
+        Step::Done(if self.queue.pending() > 0 {
+            Done::Parked
+        } else {
+            Done::Complete
+        })
     }
 
     /// Sends a request, or finishes it when robots.txt disallows it.
@@ -372,18 +400,8 @@ impl Crawl {
             self.finish(due.ticket.id, &record);
             return Ok(false);
         }
-        let referer = stored.referer.map(|referer| referer.to_text(stored.url));
-        let mut request = Request {
-            url: stored.url.into(),
-            id: Some(due.ticket.id),
-            depth: Some(stored.depth),
-            priority: (stored.priority != 0).then_some(stored.priority),
-            referer: referer.map(Into::into),
-            ..Request::default()
-        };
-        if let Some(extra) = stored.extra {
-            Extra::parse(extra)?.fill(&mut request);
-        }
+        let mut request = request_of(&stored)?;
+        request.id = Some(due.ticket.id);
         let follow = !stored.nofollow && request.kind.is_page();
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');
@@ -391,7 +409,14 @@ impl Crawl {
         self.busy += u32::from(busy);
         let (depth, redirects) = (stored.depth, stored.redirects);
         let (host, at) = (due.host, due.ticket.at);
-        let flight = Flight { host, at, depth, redirects, follow, busy };
+        let flight = Flight {
+            host,
+            at,
+            depth,
+            redirects,
+            follow,
+            busy,
+        };
         self.flights.insert(due.ticket.id, flight);
         self.read_buffer = buffer;
         Ok(true)
@@ -409,7 +434,10 @@ impl Crawl {
             self.answer_robots(id, &result, now_ms);
             return Ok(());
         }
-        let flight = self.flights.remove(&id).ok_or("no request with its id is under way")?;
+        let flight = self
+            .flights
+            .remove(&id)
+            .ok_or("no request with its id is under way")?;
         let ticket = Ticket { id, at: flight.at };
         self.busy -= u32::from(flight.busy);
         self.learn_pace(&flight, &result);
@@ -423,10 +451,14 @@ impl Crawl {
                 let record = self.record(&mut result, attempt, failed);
                 self.finish(id, &record);
             }
-            Fate::Again { after_ms, host_waits } => {
+            Fate::Again {
+                after_ms,
+                host_waits,
+            } => {
                 let due_ms = now_ms + after_ms;
                 if host_waits {
-                    self.queue.change(flight.host, |host| host.due_ms = host.due_ms.max(due_ms));
+                    self.queue
+                        .change(flight.host, |host| host.due_ms = host.due_ms.max(due_ms));
                 }
                 self.progress.retries += 1;
                 self.tries.insert(id, attempt);
@@ -435,7 +467,11 @@ impl Crawl {
             }
             Fate::Unanswered => {
                 let record = self.record(&mut result, attempt, true);
-                self.outage.hold(Held { ticket, host: flight.host, record });
+                self.outage.hold(Held {
+                    ticket,
+                    host: flight.host,
+                    record,
+                });
             }
         }
         Ok(())
@@ -443,18 +479,30 @@ impl Crawl {
 
     fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>) {
         let manner = answer::manner(result);
-        let floor_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(flight.host));
+        let floor_ms = self
+            .plan
+            .pace
+            .delay_ms
+            .max(self.robots.delay_ms(flight.host));
         let pace = self.paces.entry(flight.host).or_default();
         let limits = &self.plan.pace;
-        self.queue.change(flight.host, |host| pace.learn(manner, limits, floor_ms, host));
+        self.queue.change(flight.host, |host| {
+            pace.learn(manner, limits, floor_ms, host)
+        });
     }
 
     /// Notes whether the network answers at all.
     fn hear(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
         match &result.error {
             Some(error) if error.kind.is_unanswered() => self.outage.unanswered(now_ms),
-            Some(FetchError { kind: ErrorKind::Invalid | ErrorKind::Io, .. }) => {}
-            Some(FetchError { kind: ErrorKind::Refused, .. }) => {}
+            Some(FetchError {
+                kind: ErrorKind::Invalid | ErrorKind::Io,
+                ..
+            }) => {}
+            Some(FetchError {
+                kind: ErrorKind::Refused,
+                ..
+            }) => {}
             _ => {
                 let origin = self.queue.host(host).origin.clone();
                 for held in self.outage.answered(&origin) {
@@ -488,8 +536,17 @@ impl Crawl {
 
     fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {
         self.robots.probe_answered();
-        match self.outage.witness().and_then(|witness| self.queue.find_host(witness)) {
-            Some(host) if !result.error.as_ref().is_some_and(|e| e.kind.is_unanswered()) => {
+        match self
+            .outage
+            .witness()
+            .and_then(|witness| self.queue.find_host(witness))
+        {
+            Some(host)
+                if !result
+                    .error
+                    .as_ref()
+                    .is_some_and(|e| e.kind.is_unanswered()) =>
+            {
                 self.hear(host, result, now_ms);
             }
             _ => self.outage.probe_failed(now_ms),
@@ -502,7 +559,10 @@ impl Crawl {
             let target = location.to_string();
             if let Err(message) = self.follow_redirect(&result.url, &target, flight) {
                 let kind = ErrorKind::Redirect;
-                result.error = Some(FetchError { kind, message: message.into() });
+                result.error = Some(FetchError {
+                    kind,
+                    message: message.into(),
+                });
             }
             return;
         }
@@ -524,11 +584,15 @@ impl Crawl {
 
     fn progress_links_dropped(&mut self, result: &FetchResult<'_>) {
         if let Some(dropped) = result.links_dropped {
-            *self.progress.dropped.entry("too_many_links".into()).or_default() += dropped;
+            *self
+                .progress
+                .dropped
+                .entry("too_many_links".into())
+                .or_default() += dropped;
         }
     }
 
-    fn take_on_links(&mut self, urls: &[crawl_ckpt::text::Text<'_>], origin: Origin<'_>) {
+    fn take_on_links(&mut self, urls: &[Text<'_>], origin: Origin<'_>) {
         let mut links = std::mem::take(&mut self.links);
         links.text.clear();
         links.found.clear();
@@ -560,14 +624,25 @@ impl Crawl {
         }
         let redirects = flight.redirects + 1;
         if redirects > self.plan.retry.max_redirects {
-            return Err(format!("more than {} redirects", self.plan.retry.max_redirects));
+            return Err(format!(
+                "more than {} redirects",
+                self.plan.retry.max_redirects
+            ));
         }
         let is_start = flight.depth == 0;
         if is_start {
             self.scope.add_host(&target);
         }
         let depth = flight.depth;
-        self.take_on(&target, Origin { page: Some(from), depth, redirects, is_start });
+        self.take_on(
+            &target,
+            Origin {
+                page: Some(from),
+                depth,
+                redirects,
+                is_start,
+            },
+        );
         Ok(())
     }
 
@@ -608,4 +683,23 @@ impl Crawl {
             self.queue.defer(held.host, held.ticket, now_ms);
         }
     }
+}
+
+/// A stored request as it goes out, without an id.
+///
+/// # Errors
+/// When the journal's JSON in it is none.
+pub(crate) fn request_of<'a>(stored: &Stored<'a>) -> Result<Request<'a>, Failure> {
+    let referer = stored.referer.map(|referer| referer.to_text(stored.url));
+    let mut request = Request {
+        url: stored.url.into(),
+        depth: Some(stored.depth),
+        priority: (stored.priority != 0).then_some(stored.priority),
+        referer: referer.map(Text),
+        ..Request::default()
+    };
+    if let Some(extra) = stored.extra {
+        Extra::parse(extra)?.fill(&mut request);
+    }
+    Ok(request)
 }

@@ -1,7 +1,25 @@
 //! crawl-frontier: which URL next, and when; what was seen; the one writer of a
 //! job directory.
+//!
+//! [`serve`](serve::serve) is the loop around a [`Crawl`](crawl::Crawl), which
+//! decides by its [`Scope`](scope::Scope), remembers in [`Seen`](seen::Seen) and
+//! [`Queue`](queue::Queue), and writes through its [`Log`](log::Log).
 
+mod add;
+mod answer;
+pub mod cli;
+pub mod crawl;
+mod extra;
+mod inspect;
+pub mod log;
+pub mod open;
+mod outage;
+mod pace;
 pub mod queue;
+mod restore;
+mod robots;
 pub mod scope;
 pub mod seen;
+pub mod serve;
+mod tally;
 pub mod url;

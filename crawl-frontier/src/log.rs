@@ -80,7 +80,12 @@ impl Log {
     /// # Errors
     /// When no thread can be started.
     pub fn in_memory(output: Output) -> Result<Log, Failure> {
-        let end = Mark { bytes: 0, seq: 0, next_id: 0, sum: [0; 16] };
+        let end = Mark {
+            bytes: 0,
+            seq: 0,
+            next_id: 0,
+            sum: [0; 16],
+        };
         Log::over(&end, None, None, output)
     }
 
@@ -141,7 +146,11 @@ impl Log {
     ///
     /// # Errors
     /// Those of the disk, and damage.
-    pub fn read<'b>(&'b self, ticket: Ticket, buffer: &'b mut Vec<u8>) -> Result<Stored<'b>, Failure> {
+    pub fn read<'b>(
+        &'b self,
+        ticket: Ticket,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Stored<'b>, Failure> {
         if let Some(stored) = self.batch.request_at(ticket.at) {
             return Ok(stored);
         }
@@ -151,7 +160,10 @@ impl Log {
         }
         match &self.reader {
             Some(reader) => Ok(reader.request_at(ticket.at, buffer)?),
-            None => Err(Failure::new(format_args!("request {} is not there", ticket.id))),
+            None => Err(Failure::new(format_args!(
+                "request {} is not there",
+                ticket.id
+            ))),
         }
     }
 
@@ -212,7 +224,12 @@ impl Log {
                 progress,
                 files: [("output".to_owned(), self.output_bytes)].into(),
             };
-            let next = Batch::new(&Mark { bytes: 0, seq: 0, next_id: 0, sum: [0; 16] });
+            let next = Batch::new(&Mark {
+                bytes: 0,
+                seq: 0,
+                next_id: 0,
+                sum: [0; 16],
+            });
             let closed = std::mem::replace(&mut self.batch, next).close(&commit);
             self.batch = Batch::after(&closed, Vec::new());
             let closed = Arc::new(closed);
@@ -238,7 +255,11 @@ impl Log {
         self.committer.under_way -= 1;
         if let Some(mark) = report? {
             self.committer.mark = Some(mark);
-            while self.waiting.front().is_some_and(|batch| batch.end() <= mark.bytes) {
+            while self
+                .waiting
+                .front()
+                .is_some_and(|batch| batch.end() <= mark.bytes)
+            {
                 self.waiting.pop_front();
             }
         }
@@ -321,10 +342,14 @@ fn write(
                 .append(&work.records)
                 .and_then(|()| file.sync())
                 .map_err(|e| cannot_write(file.path().display(), &e))?,
-            Output::Stream(stream) => stream.write_all(&work.records).map_err(|e| match e.kind() {
-                std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
-                _ => cannot_write("the output", &e),
-            })?,
+            Output::Stream(stream) => {
+                stream
+                    .write_all(&work.records)
+                    .map_err(|e| match e.kind() {
+                        std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
+                        _ => cannot_write("the output", &e),
+                    })?
+            }
             Output::None => {}
         }
     }

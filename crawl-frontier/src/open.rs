@@ -89,7 +89,11 @@ fn open_test(places: Places, begin: &Begin) -> Result<Opened, Failure> {
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, Log::in_memory(output)?)?;
     crawl.start()?;
     let started = Started::default();
-    Ok(Opened { crawl, job: None, started })
+    Ok(Opened {
+        crawl,
+        job: None,
+        started,
+    })
 }
 
 fn open_job(
@@ -128,7 +132,11 @@ fn open_job(
             let mut crawl = Crawl::new(begin.plan.clone(), key, Log::on_disk(writer, output)?)?;
             crawl.start()?;
             let started = Started::default();
-            Ok(Opened { crawl, job: Some(HeldJob { job, lock }), started })
+            Ok(Opened {
+                crawl,
+                job: Some(HeldJob { job, lock }),
+                started,
+            })
         }
     }
 }
@@ -143,7 +151,7 @@ fn resume(
 ) -> Result<Opened, Failure> {
     let plan = plan_of_resume(&job, begin)?;
     let restored = restore(&job, &plan, now_ms)?;
-    let committed = restored.output_bytes;
+    let committed = restored.output_bytes();
     let output = resume_output(&job, output, data_dir, committed)?;
     job.update(&lock, |manifest| {
         manifest.plan = Some(plan.clone());
@@ -153,12 +161,18 @@ fn resume(
     let started = restored.started.clone();
     let mut crawl = restored.into_crawl(Log::on_disk(writer, output)?)?;
     crawl.start()?;
-    Ok(Opened { crawl, job: Some(HeldJob { job, lock }), started })
+    Ok(Opened {
+        crawl,
+        job: Some(HeldJob { job, lock }),
+        started,
+    })
 }
 
 /// The plan to go on with: the new one, unless it is another crawl's.
 fn plan_of_resume(job: &Job, begin: &Begin) -> Result<Plan, Failure> {
-    let Some(old) = &job.manifest().plan else { return Ok(begin.plan.clone()) };
+    let Some(old) = &job.manifest().plan else {
+        return Ok(begin.plan.clone());
+    };
     let is_bare = begin.plan.start_urls.is_empty();
     if is_bare && !begin.adopt_plan {
         return Ok(old.clone());
@@ -183,8 +197,11 @@ fn resume_output(
 ) -> Result<Output, Failure> {
     let place = job.manifest().output.clone();
     let other = |began: &dyn std::fmt::Display| {
-        Failure::with(Exit::Usage, format_args!("the crawl began with the output {began}"))
-            .hint("leave out the output option to go on with it")
+        Failure::with(
+            Exit::Usage,
+            format_args!("the crawl began with the output {began}"),
+        )
+        .hint("leave out the output option to go on with it")
     };
     match (place, wanted) {
         (None, OutputTo::Nowhere) => Ok(Output::None),
@@ -202,7 +219,11 @@ fn resume_output(
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
-    let full = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    let full = |path: &Path| {
+        path.canonicalize()
+            .or_else(|_| std::path::absolute(path))
+            .ok()
+    };
     full(a) == full(b)
 }
 
@@ -239,5 +260,7 @@ fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
 }
 
 fn random_key() -> Result<[u8; 16], Failure> {
-    Manifest::new("").map(|manifest| manifest.key).map_err(Failure::new)
+    Manifest::new("")
+        .map(|manifest| manifest.key)
+        .map_err(Failure::new)
 }

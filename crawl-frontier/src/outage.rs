@@ -42,7 +42,12 @@ pub enum Advice {
 
 impl<H> Default for Outage<H> {
     fn default() -> Outage<H> {
-        Outage { held: Vec::new(), in_a_row: 0, witness: None, silent: None }
+        Outage {
+            held: Vec::new(),
+            in_a_row: 0,
+            witness: None,
+            silent: None,
+        }
     }
 }
 
@@ -100,13 +105,21 @@ impl<H> Outage<H> {
 
     /// What to do now; `patience_ms` is how long a silence is waited for.
     pub fn advice(&self, now_ms: u64, patience_ms: u64) -> Advice {
-        let Some(silence) = self.silent else { return Advice::Proceed };
+        let Some(silence) = self.silent else {
+            return Advice::Proceed;
+        };
         let end_ms = silence.since_ms + patience_ms;
         if now_ms >= end_ms {
             Advice::GiveUp
         } else if silence.probing || now_ms < silence.next_probe_ms {
-            let next = if silence.probing { end_ms } else { silence.next_probe_ms };
-            Advice::Wait { until_ms: next.min(end_ms) }
+            let next = if silence.probing {
+                end_ms
+            } else {
+                silence.next_probe_ms
+            };
+            Advice::Wait {
+                until_ms: next.min(end_ms),
+            }
         } else {
             Advice::Probe
         }

@@ -69,10 +69,18 @@ impl Pace {
                     (self.trouble_delay_ms * 2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS);
             }
         }
-        let adaptive = if limits.autothrottle { self.delay_ms(limits.per_host) } else { 0 };
+        let adaptive = if limits.autothrottle {
+            self.delay_ms(limits.per_host)
+        } else {
+            0
+        };
         host.delay_ms = adaptive.max(floor_ms);
         let quick = self.clean >= TRUST && self.average_ms < QUICK_MS && host.delay_ms == 0;
-        host.window = if quick { limits.per_host.saturating_mul(AHEAD) } else { limits.per_host };
+        host.window = if quick {
+            limits.per_host.saturating_mul(AHEAD)
+        } else {
+            limits.per_host
+        };
     }
 
     fn delay_ms(&self, per_host: u32) -> u64 {

@@ -166,8 +166,11 @@ impl Queue {
     }
 
     /// The hosts, in the order in which they were met.
-    pub fn hosts(&self) -> impl Iterator<Item = (HostId, &Host)> {
-        (0..).map(HostId).zip(&self.hosts)
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (HostId, &Host)> {
+        self.hosts
+            .iter()
+            .enumerate()
+            .map(|(n, host)| (HostId(n as u32), host))
     }
 
     /// A host.
@@ -298,7 +301,9 @@ impl Queue {
             self.pending -= u64::from(waited);
             let plain = std::mem::replace(&mut host.plain, EMPTY_LANE);
             let lanes = host.lanes.take().map(|lanes| *lanes).unwrap_or_default();
-            let lanes = lanes.into_iter().map(|(Reverse(priority), lane)| (priority, lane));
+            let lanes = lanes
+                .into_iter()
+                .map(|(Reverse(priority), lane)| (priority, lane));
             for (priority, lane) in lanes.chain([(0, plain)]) {
                 let mut node = lane.head;
                 while node != NONE {

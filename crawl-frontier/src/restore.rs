@@ -1,6 +1,6 @@
 //! A crawl as its journal tells it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
@@ -20,8 +20,6 @@ use crate::url::{Marker, origin};
 pub struct Restored {
     /// Where a writer goes on.
     pub end: Mark,
-    /// The committed length of the output.
-    pub output_bytes: u64,
     /// What to tell.
     pub started: Started,
     memory: Memory,
@@ -42,6 +40,8 @@ pub struct Memory {
     pub values: HashMap<String, Vec<u8>>,
     /// The figures.
     pub progress: Progress,
+    /// Committed lengths of the files that the journal vouches for.
+    pub files: BTreeMap<String, u64>,
 }
 
 /// The ids of finished requests.
@@ -82,6 +82,7 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         tries: HashMap::new(),
         values: HashMap::new(),
         progress: Progress::default(),
+        files: BTreeMap::new(),
     };
     let mut finished = Finished::default();
     let mut deferred = HashMap::new();
@@ -98,7 +99,11 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
                     return Err(format!("request {id} is finished twice"));
                 }
             }
-            Entry::Defer { id, attempts, due_ms } => {
+            Entry::Defer {
+                id,
+                attempts,
+                due_ms,
+            } => {
                 deferred.insert(id, (attempts, due_ms));
             }
             Entry::Set { key, value } => {
@@ -117,7 +122,10 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         _ => Sweep::Keep,
     });
     deferred.retain(|id, (attempts, _)| *attempts > 0 && !finished.contains(*id));
-    memory.tries = deferred.into_iter().map(|(id, (attempts, _))| (id, attempts)).collect();
+    memory.tries = deferred
+        .into_iter()
+        .map(|(id, (attempts, _))| (id, attempts))
+        .collect();
 
     let commit = replayed.commit.unwrap_or_default();
     let counts = commit.progress.counts;
@@ -132,11 +140,11 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         let path = job.journal_path();
         return Err(JournalError::damaged(&path, replayed.mark.bytes, why).into());
     }
+    memory.files = commit.files;
     memory.progress = commit.progress;
     memory.progress.records_run = 0;
     Ok(Restored {
         end: replayed.mark,
-        output_bytes: commit.files.get("output").copied().unwrap_or(0),
         started: Started {
             resumed: true,
             counts,
@@ -151,7 +159,12 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
 }
 
 impl Memory {
-    fn take_on(&mut self, marker: &Marker, ticket: Ticket, stored: &Stored<'_>) -> Result<(), String> {
+    fn take_on(
+        &mut self,
+        marker: &Marker,
+        ticket: Ticket,
+        stored: &Stored<'_>,
+    ) -> Result<(), String> {
         let mark = match stored.extra {
             None => marker.get(stored.url),
             Some(extra) => {
@@ -170,6 +183,11 @@ impl Memory {
 }
 
 impl Restored {
+    /// The committed length of the output.
+    pub fn output_bytes(&self) -> u64 {
+        self.memory.files.get("output").copied().unwrap_or(0)
+    }
+
     /// The pending requests and all else, without a crawl around them.
     pub fn into_memory(self) -> Memory {
         self.memory

@@ -88,7 +88,11 @@ impl Robots {
     /// No rules yet.
     pub fn new(plan: &Plan) -> Robots {
         let agent = plan.user_agent.as_deref().unwrap_or(env!("CARGO_PKG_NAME"));
-        let token = agent.split(['/', ' ']).next().unwrap_or_default().to_owned();
+        let token = agent
+            .split(['/', ' '])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         Robots {
             token,
             files: HashMap::new(),
@@ -240,7 +244,9 @@ impl Robots {
 
     /// Takes a host's file from the checkpoint; true when it could be read.
     pub fn restore(&mut self, host: HostId, saved: &[u8]) -> bool {
-        let Ok(rules) = serde_json::from_slice(saved) else { return false };
+        let Ok(rules) = serde_json::from_slice(saved) else {
+            return false;
+        };
         self.wanted.retain(|wanted| *wanted != host);
         self.files.insert(host, File::Known(rules));
         true
@@ -261,11 +267,17 @@ fn write_request(origin: &str, id: u64, out: &mut Vec<u8>) {
 
 impl Rules {
     fn none() -> Rules {
-        Rules { text: String::new(), delay_ms: 0 }
+        Rules {
+            text: String::new(),
+            delay_ms: 0,
+        }
     }
 
     fn read(text: &str, _token: &str) -> Rules {
-        Rules { text: text.to_owned(), delay_ms: 0.min(MAX_DELAY_MS) }
+        Rules {
+            text: text.to_owned(),
+            delay_ms: 0.min(MAX_DELAY_MS),
+        }
     }
 
     fn ruling(&self, _url: &str) -> Ruling {

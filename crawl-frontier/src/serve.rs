@@ -57,8 +57,13 @@ struct Clock {
 
 impl Clock {
     fn new() -> Clock {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { start: Instant::now(), start_ms: since.as_millis() as u64 }
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Clock {
+            start: Instant::now(),
+            start_ms: since.as_millis() as u64,
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -96,15 +101,30 @@ pub fn serve(
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms())?;
     news.tell(&News::Started(opened.started.clone()));
-    spawn("results", { let events = events.clone(); move || read_results(results, &events) })?;
+    spawn("results", {
+        let events = events.clone();
+        move || read_results(results, &events)
+    })?;
     let (lines, outbox) = channel();
     spawn("requests", move || write_requests(requests, &outbox))?;
-    Server { opened, begin, news, clock, inbox, lines: Some(lines), stop: None, test }.run()
+    Server {
+        opened,
+        begin,
+        news,
+        clock,
+        inbox,
+        lines: Some(lines),
+        stop: None,
+        test,
+    }
+    .run()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let thread = thread::Builder::new().name(name.into()).spawn(work);
-    thread.map(drop).map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))
+    thread
+        .map(drop)
+        .map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.
@@ -121,7 +141,13 @@ fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, News
                     }
                 }
             })?;
-            Ok((*begin, Newspaper { socket: None, last_ms: 0 }))
+            Ok((
+                *begin,
+                Newspaper {
+                    socket: None,
+                    last_ms: 0,
+                },
+            ))
         }
         Conductor::Socket(socket) => {
             let fail = |e| Failure::new(format_args!("control socket: {e}"));
@@ -130,12 +156,22 @@ fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, News
             orders.read_line(&mut line).map_err(fail)?;
             let begin = match serde_json::from_str(&line) {
                 Ok(Order::Begin(begin)) => *begin,
-                Ok(_) => return Err(Failure::new("control socket: the first order must be begin")),
+                Ok(_) => {
+                    return Err(Failure::new(
+                        "control socket: the first order must be begin",
+                    ));
+                }
                 Err(e) => return Err(Failure::new(format_args!("control socket: {e}"))),
             };
             let events = events.clone();
             spawn("orders", move || read_orders(orders, &events))?;
-            Ok((begin, Newspaper { socket: Some(socket), last_ms: 0 }))
+            Ok((
+                begin,
+                Newspaper {
+                    socket: Some(socket),
+                    last_ms: 0,
+                },
+            ))
         }
     }
 }
@@ -168,9 +204,14 @@ fn read_results(mut results: impl Read, events: &SyncSender<Event>) {
             Err(e) => break Some(e.to_string()),
         };
         buffer.truncate(kept + got);
-        let Some(end) = buffer[kept..].iter().rposition(|&c| c == b'\n') else { continue };
+        let Some(end) = buffer[kept..].iter().rposition(|&c| c == b'\n') else {
+            continue;
+        };
         let rest = buffer.split_off(kept + end + 1);
-        if events.send(Event::Results(std::mem::replace(&mut buffer, rest))).is_err() {
+        if events
+            .send(Event::Results(std::mem::replace(&mut buffer, rest)))
+            .is_err()
+        {
             return;
         }
     };
@@ -236,7 +277,10 @@ enum End {
 impl Server {
     fn run(mut self) -> Result<Exit, Failure> {
         self.opened.crawl.limit_records(self.begin.max_records);
-        let deadline_ms = self.begin.max_time_ms.map(|most| self.clock.now_ms() + most);
+        let deadline_ms = self
+            .begin
+            .max_time_ms
+            .map(|most| self.clock.now_ms() + most);
         let end = loop {
             let now_ms = self.clock.now_ms();
             if deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms) && self.stop.is_none() {
@@ -347,7 +391,11 @@ impl Server {
 
     fn stop(&mut self, exit: Exit, reason: Reason, grace_ms: u64) {
         let until_ms = self.clock.now_ms() + grace_ms;
-        let stop = Stop { exit, reason, until_ms };
+        let stop = Stop {
+            exit,
+            reason,
+            until_ms,
+        };
         let before = self.stop.get_or_insert(stop);
         before.until_ms = before.until_ms.min(until_ms);
     }
@@ -372,10 +420,15 @@ impl Server {
         }
         if !progress.counts.balances() {
             let counts = progress.counts;
-            return Err(Failure::new(format_args!("the figures do not balance: {counts:?}")));
+            return Err(Failure::new(format_args!(
+                "the figures do not balance: {counts:?}"
+            )));
         }
         let (reason, result) = self.judge(end, &progress);
-        self.news.tell(&News::Ended { reason, progress: Box::new(progress) });
+        self.news.tell(&News::Ended {
+            reason,
+            progress: Box::new(progress),
+        });
         result
     }
 
@@ -385,7 +438,11 @@ impl Server {
             End::Crawl(Done::Complete) => (EndReason::Complete, Ok(Exit::Complete)),
             End::Crawl(Done::Parked) => (EndReason::Parked, Ok(Exit::Decide)),
             End::Crawl(Done::Limit) => {
-                let exit = if self.test { Exit::Complete } else { Exit::Stopped };
+                let exit = if self.test {
+                    Exit::Complete
+                } else {
+                    Exit::Stopped
+                };
                 (EndReason::Limit, Ok(exit))
             }
             End::Stopped(exit, Reason::Limit) => (EndReason::Limit, Ok(exit)),

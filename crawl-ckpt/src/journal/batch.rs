@@ -176,8 +176,14 @@ impl ClosedBatch {
         self.first_id
     }
 
-    /// Fills in the header; returns the end of the journal that this batch makes.
-    pub(super) fn finish(&mut self, prev: &Mark, unsynced: u32, salt: &[u8; 16]) -> Mark {
+    /// The header, and the end of the journal that this batch makes. The batch itself stays as
+    /// it is, so that requests in it can be read on another thread meanwhile.
+    pub(super) fn header(
+        &self,
+        prev: &Mark,
+        unsynced: u32,
+        salt: &[u8; 16],
+    ) -> ([u8; HEADER], Mark) {
         let mut header = BatchHeader {
             unsynced,
             seq: self.seq,
@@ -187,19 +193,22 @@ impl ClosedBatch {
             prev: prev.sum,
             sum: [0; 16],
         };
-        self.bytes[..HEADER].copy_from_slice(&header.encode());
-        header.sum = batch_sum(salt, &self.bytes);
-        self.bytes[..HEADER].copy_from_slice(&header.encode());
-        Mark {
+        header.sum = batch_sum(salt, &header.encode(), self.payload());
+        let end = Mark {
             bytes: self.end(),
             seq: self.seq,
             next_id: self.next_id,
             sum: header.sum,
-        }
+        };
+        (header.encode(), end)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes[HEADER..]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
     }
 }
 

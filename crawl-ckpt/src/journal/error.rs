@@ -67,7 +67,8 @@ impl JournalError {
         }
     }
 
-    pub(super) fn damaged(path: &Path, offset: u64, why: impl Into<String>) -> JournalError {
+    /// Damage at a place, in words.
+    pub fn damaged(path: &Path, offset: u64, why: impl Into<String>) -> JournalError {
         JournalError::Damaged {
             path: path.to_owned(),
             offset,

@@ -145,11 +145,11 @@ impl BatchHeader {
 /// The checksum of a batch: `bytes` is its header and payload, the last 16 bytes of
 /// the header left out. `salt` is the checksum of the file header, which nobody who feeds the
 /// crawler can know: a page cannot carry something that looks like a batch of this journal.
-pub(super) fn batch_sum(salt: &[u8; 16], bytes: &[u8]) -> [u8; 16] {
+pub(super) fn batch_sum(salt: &[u8; 16], header: &[u8], payload: &[u8]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(salt);
-    hasher.update(&bytes[..48]);
-    hasher.update(&bytes[HEADER..]);
+    hasher.update(&header[..48]);
+    hasher.update(payload);
     first_half(hasher.finalize())
 }
 

@@ -128,7 +128,10 @@ impl<'f> Scan<'f> {
             return Ok(Err("a batch does not belong to the one before"));
         }
         let salt = self.salt;
-        if batch_sum(&salt, self.bytes_at(end.bytes, header.total() as usize)?) != header.sum {
+        let (head, payload) = self
+            .bytes_at(end.bytes, header.total() as usize)?
+            .split_at(HEADER);
+        if batch_sum(&salt, head, payload) != header.sum {
             return Ok(Err("the checksum of a batch is wrong"));
         }
         Ok(Ok(header))
@@ -227,6 +230,7 @@ pub(super) fn sound_batch_at(
     }
     let mut batch = vec![0; header.total() as usize];
     let got = read_full(file, &mut batch, at).map_err(io())?;
-    let is_sound = got == batch.len() && batch_sum(salt, &batch) == header.sum;
+    let is_sound =
+        got == batch.len() && batch_sum(salt, &batch[..HEADER], &batch[HEADER..]) == header.sum;
     Ok(is_sound.then_some(header))
 }

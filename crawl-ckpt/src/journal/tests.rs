@@ -41,7 +41,7 @@ fn fill(writer: &mut Writer, batches: std::ops::Range<u64>) -> Vec<Mark> {
                 batch.request(&plain(&format!("http://host-{n}.example/{i}")));
             }
             batch.done(n, n % 2 == 0);
-            writer.append(&mut batch.close(&commit(n))).unwrap()
+            writer.append(&batch.close(&commit(n))).unwrap()
         })
         .collect()
 }
@@ -118,16 +118,16 @@ fn every_kind_of_entry_survives_the_round_trip() {
     for (request, (_, at)) in requests.iter().zip(&places) {
         assert_eq!(batch.request_at(*at).as_ref(), Some(request));
     }
-    let mut closed = batch.close(&commit(7));
+    let closed = batch.close(&commit(7));
     let mut second = Batch::after(&closed, Vec::new());
     let (id, at) = second.request(&plain("http://b/"));
     assert_eq!(id, 3);
     assert_eq!(closed.request_at(at), None);
     assert_eq!(second.request_at(places[0].1), None);
     assert_eq!(closed.request_at(places[1].1), Some(rich));
-    let middle = writer.append(&mut closed).unwrap();
-    let mut second = second.close(&commit(8));
-    let end = writer.append(&mut second).unwrap();
+    let middle = writer.append(&closed).unwrap();
+    let second = second.close(&commit(8));
+    let end = writer.append(&second).unwrap();
 
     let tail = [
         format!(
@@ -275,9 +275,7 @@ fn a_hole_in_batches_that_shared_a_sync_is_a_torn_tail() {
     for n in 1..5 {
         let mut batch = Batch::new(&writer.end());
         batch.set("k", &[n as u8; 100]);
-        writer
-            .append_unsynced(&mut batch.close(&commit(n)))
-            .unwrap();
+        writer.append_unsynced(&batch.close(&commit(n))).unwrap();
     }
     // Power is cut: the second of four unsynced batches never reached the disk.
     let good = fs::read(job.journal_path()).unwrap();
@@ -368,11 +366,9 @@ fn batches_out_of_order_are_refused_and_harm_nothing() {
     let mut writer = writer(&place, &mut job);
     let start = writer.end();
     let end = fill(&mut writer, 0..1)[0];
-    let error = writer.append(&mut Batch::new(&start).close(&commit(1)));
+    let error = writer.append(&Batch::new(&start).close(&commit(1)));
     assert!(matches!(error, Err(JournalError::Misfit { .. })));
-    writer
-        .append(&mut Batch::new(&end).close(&commit(1)))
-        .unwrap();
+    writer.append(&Batch::new(&end).close(&commit(1))).unwrap();
     assert_eq!(told(&job, None).unwrap().1.batches, 2);
 }
 
@@ -385,7 +381,7 @@ fn the_last_commit_is_found_behind_a_large_batch_and_a_long_tail() {
     let mut batch = Batch::new(&writer.end());
     // Full of what looks like the beginning of a batch.
     batch.set("k", &b"\xc1BAT".repeat(300_000));
-    writer.append(&mut batch.close(&commit(1))).unwrap();
+    writer.append(&batch.close(&commit(1))).unwrap();
     let mut bytes = fs::read(job.journal_path()).unwrap();
     bytes.extend(b"\xc1BAT".repeat(100_000));
     fs::write(job.journal_path(), &bytes).unwrap();

@@ -100,7 +100,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of the disk, every call after a failed one, and a batch that is not the next one.
-    pub fn append(&mut self, batch: &mut ClosedBatch) -> Result<Mark, JournalError> {
+    pub fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, JournalError> {
         self.append_unsynced(batch)?;
         self.sync()?;
         Ok(self.end)
@@ -111,10 +111,12 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::append`].
-    pub fn append_unsynced(&mut self, batch: &mut ClosedBatch) -> Result<Mark, JournalError> {
+    pub fn append_unsynced(&mut self, batch: &ClosedBatch) -> Result<Mark, JournalError> {
         self.check_next(batch)?;
-        let end = batch.finish(&self.end, self.unsynced, &self.salt);
-        let written = self.file.write_at(batch.as_bytes(), batch.start());
+        let (header, end) = batch.header(&self.end, self.unsynced, &self.salt);
+        let payload_at = batch.start() + HEADER as u64;
+        let written = (self.file.write_at(&header, batch.start()))
+            .and_then(|()| self.file.write_at(batch.payload(), payload_at));
         self.trust
             .after(written)
             .map_err(JournalError::io("write", &self.path))?;
@@ -185,10 +187,10 @@ impl Writer {
                 self.end.seq
             )));
         }
-        if batch.as_bytes().len() > MAX_BATCH_BYTES {
+        if batch.len() > MAX_BATCH_BYTES {
             return Err(misfit(format!(
                 "a batch of {} bytes is too large",
-                batch.as_bytes().len()
+                batch.len()
             )));
         }
         Ok(())

@@ -1,0 +1,338 @@
+//! Bulk loading: requests in, those not seen before kept.
+//!
+//! Three stages on their own threads: lines are read, brought into canonical
+//! form and marked; the marks are held against the set and new requests are
+//! encoded; batches are checksummed and written, several to a sync.
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Referer, Stored, Writer};
+use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
+use crawl_ckpt::tool::Failure;
+
+use crate::extra::Extra;
+use crate::queue::{Gate, Ticket};
+use crate::restore::Memory;
+use crate::url::{Form, Marker, canonicalize, origin};
+
+const READ_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 4 << 20;
+/// Pieces of input, and batches, that wait for the next stage.
+const AHEAD: usize = 4;
+/// Batches to a sync: 128 MiB.
+const SYNC_EVERY: usize = 32;
+/// So many invalid lines are told one by one.
+const EXAMPLES: usize = 5;
+
+/// What became of the lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Taken on.
+    pub added: u64,
+    /// Seen before.
+    pub duplicate: u64,
+    /// No requests.
+    pub invalid: u64,
+    /// The first few of these: line number, from 1, and reason.
+    pub examples: Vec<(u64, String)>,
+}
+
+/// Lines that were read, canonical and marked.
+#[derive(Debug, Default)]
+struct Piece {
+    text: String,
+    requests: Vec<Prepared>,
+    invalid: u64,
+    examples: Vec<(u64, String)>,
+    error: Option<std::io::Error>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    end: usize,
+    mark: u128,
+    rare: Option<Box<Rare>>,
+}
+
+/// What a request has beyond its URL.
+#[derive(Debug)]
+struct Rare {
+    depth: u32,
+    priority: i64,
+    referer: Option<String>,
+    extra: Option<String>,
+    line: String,
+}
+
+/// Adds requests to a job; they are durable when this returns. New ones go to
+/// `print_new` before they are committed, so that none is missed after a crash.
+///
+/// # Errors
+/// Those of input, output and disk.
+pub fn add(
+    memory: &mut Memory,
+    marker: Marker,
+    form: Form,
+    writer: Writer,
+    input: impl Read + Send,
+    print_new: Option<&mut dyn Write>,
+    at_ms: u64,
+) -> Result<(Added, Mark), Failure> {
+    thread::scope(|scope| {
+        let (pieces, prepared) = sync_channel(AHEAD);
+        let (batches, closed) = sync_channel(AHEAD);
+        scope.spawn(move || prepare(input, marker, form, &pieces));
+        let batch = Batch::new(&writer.end());
+        let commits = scope.spawn(move || commit(writer, &closed));
+        let added = Added::default();
+        let mut loader = Loader {
+            memory,
+            batch,
+            at_ms,
+            added,
+        };
+        let loaded = loader.load(&prepared, &batches, print_new);
+        // The other threads end when their neighbours are gone.
+        drop((prepared, batches));
+        let end = commits.join();
+        let end = end.unwrap_or_else(|_| Err(Failure::new("the writing thread is gone")));
+        match (loaded, end) {
+            (Ok(()), Ok(mark)) => Ok((loader.added, mark)),
+            // A writer that is gone is the cause of a loader that cannot go on.
+            (_, Err(failure)) | (Err(failure), Ok(_)) => Err(failure),
+        }
+    })
+}
+
+/// First stage: lines to marks.
+fn prepare(mut input: impl Read, marker: Marker, form: Form, pieces: &SyncSender<Piece>) {
+    let mut buffer = Vec::new();
+    let mut number = 0;
+    let mut canonical = String::new();
+    loop {
+        let kept = buffer.len();
+        buffer.resize(kept + READ_BYTES, 0);
+        let got = input.read(&mut buffer[kept..]);
+        buffer.truncate(kept + got.as_ref().copied().unwrap_or(0));
+        let mut piece = Piece::default();
+        let at_end = match got {
+            Ok(got) => got == 0,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => false,
+            Err(e) => {
+                piece.error = Some(e);
+                true
+            }
+        };
+        let whole = match buffer[kept..].iter().rposition(|&c| c == b'\n') {
+            Some(end) => kept + end + 1,
+            None if at_end => buffer.len(),
+            None if buffer.len() <= MAX_LINE_BYTES => continue,
+            None => {
+                piece.error = Some(std::io::Error::other("a line is over 64 MiB long"));
+                0
+            }
+        };
+        for line in buffer[..whole].split_inclusive(|&c| c == b'\n') {
+            number += 1;
+            piece.take(line, number, marker, form, &mut canonical);
+        }
+        buffer.drain(..whole);
+        let failed = piece.error.is_some();
+        if pieces.send(piece).is_err() || at_end || failed {
+            return;
+        }
+    }
+}
+
+impl Piece {
+    fn take(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        marker: Marker,
+        form: Form,
+        canonical: &mut String,
+    ) {
+        match prepare_line(line, marker, form, canonical) {
+            Ok(Some((mark, rare))) => {
+                self.text.push_str(canonical);
+                let end = self.text.len();
+                self.requests.push(Prepared { end, mark, rare });
+            }
+            Ok(None) => {}
+            Err(why) => {
+                self.invalid += 1;
+                if self.examples.len() < EXAMPLES {
+                    self.examples.push((number, why));
+                }
+            }
+        }
+    }
+}
+
+type Marked = (u128, Option<Box<Rare>>);
+
+/// The mark of a line, and what is rare about it; `None` for an empty line.
+fn prepare_line(
+    line: &[u8],
+    marker: Marker,
+    form: Form,
+    canonical: &mut String,
+) -> Result<Option<Marked>, String> {
+    let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    let line = line.trim_matches([' ', '\t', '\r', '\n']);
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if !line.starts_with('{') {
+        canonicalize(line, form, canonical).map_err(|e| e.to_string())?;
+        return Ok(Some((marker.get(canonical), None)));
+    }
+    let request: Request<'_> = parse_request(line)?;
+    canonicalize(&request.url, form, canonical).map_err(|e| e.to_string())?;
+    let method = request.method.as_deref().unwrap_or("GET");
+    let mark = marker.request(method, canonical, request.body.as_deref().unwrap_or(""));
+    let rare = Rare {
+        depth: request.depth.unwrap_or(0),
+        priority: request.priority.unwrap_or(0),
+        extra: Extra::of(&request),
+        referer: request.referer.map(|referer| referer.into_string()),
+        line: line.to_owned(),
+    };
+    Ok(Some((mark, Some(Box::new(rare)))))
+}
+
+/// Second stage: marks to new requests.
+struct Loader<'a> {
+    memory: &'a mut Memory,
+    batch: Batch,
+    at_ms: u64,
+    added: Added,
+}
+
+impl Loader<'_> {
+    fn load(
+        &mut self,
+        pieces: &Receiver<Piece>,
+        batches: &SyncSender<ClosedBatch>,
+        mut print_new: Option<&mut dyn Write>,
+    ) -> Result<(), Failure> {
+        for piece in pieces {
+            if let Some(error) = piece.error {
+                return Err(Failure::new(format_args!(
+                    "cannot read the requests: {error}"
+                )));
+            }
+            self.added.invalid += piece.invalid;
+            let room = EXAMPLES - self.added.examples.len();
+            self.added
+                .examples
+                .extend(piece.examples.iter().take(room).cloned());
+            self.load_piece(&piece, &mut print_new)?;
+            if self.batch.bytes() >= BATCH_BYTES {
+                self.close(batches, &mut print_new)?;
+            }
+        }
+        if !self.batch.is_empty() {
+            self.close(batches, &mut print_new)?;
+        }
+        Ok(())
+    }
+
+    fn load_piece(
+        &mut self,
+        piece: &Piece,
+        print_new: &mut Option<&mut dyn Write>,
+    ) -> Result<(), Failure> {
+        let mut start = 0;
+        for group in piece.requests.chunks(64) {
+            // All cache misses of a group at once: see `Seen::touch`.
+            for request in group {
+                self.memory.seen.touch(request.mark);
+            }
+            for request in group {
+                let url = &piece.text[start..request.end];
+                start = request.end;
+                if self.take_on(url, request)
+                    && let Some(out) = print_new
+                {
+                    let line = request.rare.as_ref().map_or(url, |rare| &rare.line);
+                    writeln!(out, "{line}").map_err(Failure::from_stdout)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_on(&mut self, url: &str, request: &Prepared) -> bool {
+        if !self.memory.seen.insert(request.mark) {
+            self.added.duplicate += 1;
+            return false;
+        }
+        self.added.added += 1;
+        let mut stored = Stored {
+            url,
+            ..Stored::default()
+        };
+        if let Some(rare) = &request.rare {
+            stored.depth = rare.depth;
+            stored.priority = rare.priority;
+            stored.referer = rare
+                .referer
+                .as_deref()
+                .map(|referer| Referer::of(url, referer));
+            stored.extra = rare.extra.as_deref();
+        }
+        let (id, at) = self.batch.request(&stored);
+        let host = self.memory.queue.host_of(origin(url), Gate::Open);
+        self.memory
+            .queue
+            .push(host, Ticket { id, at }, stored.priority);
+        true
+    }
+
+    fn close(
+        &mut self,
+        batches: &SyncSender<ClosedBatch>,
+        print_new: &mut Option<&mut dyn Write>,
+    ) -> Result<(), Failure> {
+        if let Some(out) = print_new {
+            out.flush().map_err(Failure::from_stdout)?;
+        }
+        let progress = &mut self.memory.progress;
+        progress.counts.seen = self.memory.seen.len() as u64;
+        progress.counts.pending = self.memory.queue.pending();
+        progress.counts.in_flight = 0;
+        progress.hosts = self.memory.queue.hosts().len() as u64;
+        let commit = Commit {
+            at_ms: self.at_ms,
+            progress: progress.clone(),
+            files: self.memory.files.clone(),
+        };
+        let nothing = Batch::new(&Mark {
+            bytes: 0,
+            seq: 0,
+            next_id: 0,
+            sum: [0; 16],
+        });
+        let closed = std::mem::replace(&mut self.batch, nothing).close(&commit);
+        self.batch = Batch::after(&closed, Vec::with_capacity(BATCH_BYTES + READ_BYTES));
+        batches
+            .send(closed)
+            .map_err(|_| Failure::new("the writing thread is gone"))
+    }
+}
+
+/// Third stage: batches to the disk.
+fn commit(mut writer: Writer, batches: &Receiver<ClosedBatch>) -> Result<Mark, Failure> {
+    for (number, batch) in batches.iter().enumerate() {
+        writer.append_unsynced(&batch)?;
+        if (number + 1) % SYNC_EVERY == 0 {
+            writer.sync()?;
+        }
+    }
+    writer.sync()?;
+    Ok(writer.end())
+}

@@ -1,0 +1,348 @@
+//! The command line.
+
+use std::fs::File;
+use std::io::{BufWriter, Write, stdin, stdout};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use crawl_ckpt::control::Begin;
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::job::{Job, JobPlace, Manifest};
+use crawl_ckpt::journal::Writer;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
+use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
+
+use crate::add;
+use crate::inspect;
+use crate::open::{OutputTo, Places};
+use crate::restore::restore;
+use crate::scope::is_private_url;
+use crate::serve::{Conductor, serve};
+use crate::url::{Form, Marker, authority, canonicalize};
+
+const TOOL: &str = "crawl-frontier";
+
+/// The queue, the memory of what was seen, and the output of a crawl.
+///
+/// Requests go out on stdout and results come in on stdin, one JSON object a line; the job
+/// directory keeps what is pending and what was seen. It is the only writer of a job directory.
+#[derive(Debug, Parser)]
+#[command(name = TOOL, version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print errors only.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a crawl: requests out, results in, until nothing is pending.
+    ///
+    /// Exit 0: complete. 1: failed. 3: hosts are parked. 4: stopped at --max-pages or --max-time.
+    /// 65: the job is damaged. 75: another run holds it. 130, 143, 129: paused by a signal.
+    Serve(Box<ServeArgs>),
+    /// Add requests from stdin to a job; those not seen before are kept.
+    ///
+    /// Prints `added N, duplicate N, invalid N` on stderr. All is durable when it exits 0.
+    Add {
+        /// The job directory; made when it is missing.
+        #[arg(long, value_name = "DIR")]
+        job: PathBuf,
+        /// Print the new requests on stdout.
+        #[arg(long)]
+        print_new: bool,
+    },
+    /// Print the pending requests of a job in the order in which they would be sent.
+    Export {
+        /// The job directory.
+        #[arg(long, value_name = "DIR")]
+        job: PathBuf,
+    },
+    /// Read URLs and print those that a job has seen.
+    Seen {
+        /// The job directory.
+        #[arg(long, value_name = "DIR")]
+        job: PathBuf,
+        /// Print those that it has not seen.
+        #[arg(short = 'v', long)]
+        invert: bool,
+    },
+    /// Print the figures of a job: pending, in_flight, done, failed, seen, hosts, bytes.
+    Stat {
+        /// The job directory.
+        #[arg(long, value_name = "DIR")]
+        job: PathBuf,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read URLs and print `canonical-URL TAB fingerprint` for each.
+    ///
+    /// An invalid URL is named on stderr, and the exit code is 1 at the end.
+    Canon {
+        /// Also sort query parameters and drop empty ones and tracking parameters.
+        #[arg(long)]
+        aggressive: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    /// The job directory; made when it is missing.
+    #[arg(long, value_name = "DIR", required_unless_present = "control")]
+    job: Option<PathBuf>,
+    /// A URL to start from; may be given again.
+    #[arg(long, value_name = "URL")]
+    start: Vec<String>,
+    /// Write output records to this file; without it none are written.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Requests under way at once.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: u32,
+    /// Requests under way at once to one host.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    per_host: u32,
+    /// Least time between two requests to one host.
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    delay: Duration,
+    /// Follow only links that this regular expression matches; may be given again.
+    #[arg(long, value_name = "REGEX")]
+    allow: Vec<String>,
+    /// Follow no links that this regular expression matches; may be given again.
+    #[arg(long, value_name = "REGEX")]
+    deny: Vec<String>,
+    /// Follow links to this domain and those below it; may be given again.
+    ///
+    /// Without it the crawl stays on the hosts of its start URLs.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Vec<String>,
+    /// Follow links so deep; a start URL has depth 0.
+    #[arg(long, value_name = "N")]
+    depth: Option<u32>,
+    /// Obey robots.txt (RFC 9309): it is asked for as a request of kind `robots`.
+    #[arg(long)]
+    robots: bool,
+    /// Product token for robots.txt, up to the first `/` or blank.
+    #[arg(short = 'A', long, value_name = "UA")]
+    user_agent: Option<String>,
+    /// Take on links to private addresses, too.
+    #[arg(long)]
+    allow_private: bool,
+    /// Further attempts after a failure that may pass.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    retries: u32,
+    /// Keep the links in output records.
+    #[arg(long)]
+    keep_links: bool,
+    /// Keep the body in output records.
+    #[arg(long)]
+    keep_body: bool,
+    /// End after so many output records.
+    #[arg(long, value_name = "N")]
+    max_pages: Option<u64>,
+    /// End after this time.
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    max_time: Option<Duration>,
+    /// How long a pause waits for pages under way.
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
+    grace: Duration,
+    /// How long to wait for a network that is gone.
+    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse_duration)]
+    outage: Duration,
+    /// What a relative output path is relative to.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    data_dir: PathBuf,
+    /// A socket on which crawl-run says what to crawl.
+    #[arg(long, value_name = "FD", hide = true)]
+    control: Option<RawFd>,
+    /// A descriptor that holds the job's lock.
+    #[arg(long, value_name = "FD", hide = true)]
+    lock_fd: Option<RawFd>,
+    /// A stream for output records, in place of a file.
+    #[arg(long, value_name = "FD", hide = true, conflicts_with = "output")]
+    output_fd: Option<RawFd>,
+}
+
+/// Runs the tool.
+///
+/// # Errors
+/// What to print, and the exit code.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());
+    match args.command {
+        Command::Serve(serve) => {
+            drop(out);
+            run_serve(*serve)
+        }
+        Command::Add { job, print_new } => {
+            let added = run_add(&JobPlace::at(&job), print_new.then_some(&mut out))?;
+            if !args.quiet {
+                for (line, why) in &added.examples {
+                    say(TOOL, format_args!("line {line} is left out: {why}"));
+                }
+                let add::Added {
+                    added,
+                    duplicate,
+                    invalid,
+                    ..
+                } = added;
+                say(
+                    TOOL,
+                    format_args!("added {added}, duplicate {duplicate}, invalid {invalid}"),
+                );
+            }
+            Ok(Exit::Complete)
+        }
+        Command::Export { job } => inspect::export(&JobPlace::at(&job), &mut out),
+        Command::Seen { job, invert } => {
+            inspect::seen(&JobPlace::at(&job), invert, stdin().lock(), &mut out)
+        }
+        Command::Stat { job, json } => inspect::stat(&JobPlace::at(&job), json, &mut out),
+        Command::Canon { aggressive } => {
+            let form = if aggressive {
+                Form::Aggressive
+            } else {
+                Form::Standard
+            };
+            inspect::canon(form, stdin().lock(), &mut out)
+        }
+    }
+}
+
+fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::Added, Failure> {
+    let lock = JobLock::acquire(place)?;
+    let disk = Arc::new(RealDisk);
+    let mut job = match Job::open(disk.clone(), place)? {
+        Some(job) => job,
+        None => {
+            let manifest = Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION")))
+                .map_err(Failure::new)?;
+            Job::create(disk, place, &lock, manifest)?
+        }
+    };
+    let plan = job.manifest().plan.clone();
+    let form = inspect::form_of(plan.as_ref());
+    let marker = Marker::new(job.manifest().key);
+    let restored = restore(&job, &plan.unwrap_or_default(), now_ms())?;
+    let writer = Writer::open(&mut job, &lock, &restored.end)?;
+    let mut memory = restored.into_memory();
+    let print_new = print_new.map(|out| out as &mut dyn Write);
+    let (added, end) = add::add(
+        &mut memory,
+        marker,
+        form,
+        writer,
+        stdin(),
+        print_new,
+        now_ms(),
+    )?;
+    job.seal(&lock, &end)?;
+    Ok(added)
+}
+
+fn run_serve(args: ServeArgs) -> Result<Exit, Failure> {
+    let conductor = match args.control {
+        Some(fd) => Conductor::Socket(UnixStream::from(adopt(fd, "--control")?)),
+        None => Conductor::Nobody(Box::new(begin_of(&args)?)),
+    };
+    let output = match (&args.output, args.output_fd) {
+        (_, Some(fd)) => OutputTo::Stream(adopt(fd, "--output-fd")?),
+        (Some(path), None) if path == Path::new("-") => {
+            return Err(Failure::with(
+                Exit::Usage,
+                "--output -: stdout has the requests; name a file",
+            ));
+        }
+        (Some(path), None) => OutputTo::File(path.clone()),
+        (None, None) => OutputTo::Nowhere,
+    };
+    let places = Places {
+        job: args.job.as_deref().map(JobPlace::at),
+        lock: args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
+        data_dir: args.data_dir.clone(),
+        output,
+    };
+    let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
+    let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
+    let requests = own(rustix::io::dup(rustix::stdio::stdout()).map_err(Into::into))?;
+    serve(places, conductor, results, requests)
+}
+
+/// Takes over a descriptor that the parent process meant for this one.
+#[allow(unsafe_code)]
+fn adopt(fd: RawFd, option: &str) -> Result<OwnedFd, Failure> {
+    if fd <= 2 || !Path::new("/dev/fd").join(fd.to_string()).exists() {
+        let message = format!("{option} {fd}: no such descriptor was handed over");
+        return Err(Failure::with(Exit::Usage, message));
+    }
+    // SAFETY: the descriptor is open, was handed over for this option alone, and is
+    // adopted once, before any other file is opened.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
+    let mut start_urls = Vec::new();
+    for url in &args.start {
+        let mut canonical = String::new();
+        canonicalize(url, Form::Standard, &mut canonical)
+            .map_err(|e| Failure::with(Exit::Usage, format_args!("--start '{url}': {e}")))?;
+        start_urls.push(canonical);
+    }
+    let has_rule = !args.allow.is_empty() || !args.deny.is_empty();
+    let rule = Rule {
+        allow: args.allow.clone(),
+        deny: args.deny.clone(),
+        ..Rule::default()
+    };
+    let stays = args.domain.is_empty();
+    let hosts = start_urls.iter().map(|url| authority(url).to_owned());
+    let plan = Plan {
+        scope: Scope {
+            allowed_domains: args.domain.clone(),
+            allowed_hosts: if stays { hosts.collect() } else { Vec::new() },
+            rules: if has_rule { vec![rule] } else { Vec::new() },
+            depth_limit: args.depth,
+            ..Scope::default()
+        },
+        pace: Pace {
+            concurrency: args.in_flight,
+            per_host: args.per_host,
+            delay_ms: args.delay.as_millis() as u64,
+            ..Pace::default()
+        },
+        retry: Retry {
+            times: args.retries,
+            outage_s: args.outage.as_secs(),
+            ..Retry::default()
+        },
+        user_agent: args.user_agent.clone(),
+        robots: args.robots,
+        allow_private: args.allow_private || start_urls.iter().any(|url| is_private_url(url)),
+        keep_links: args.keep_links,
+        keep_body: args.keep_body,
+        start_urls,
+        ..Plan::default()
+    };
+    Ok(Begin {
+        plan,
+        max_records: args.max_pages,
+        max_time_ms: args.max_time.map(|time| time.as_millis() as u64),
+        grace_ms: args.grace.as_millis() as u64,
+        ..Begin::default()
+    })
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
+}

@@ -1,0 +1,159 @@
+//! Looking at a job from outside: what is pending, what was seen, how much of it.
+//! Takes no lock and changes nothing.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::journal::{Reader, last_commit};
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::{Exit, Failure, say};
+use serde_json::json;
+
+use crate::crawl::request_of;
+use crate::restore::{Memory, restore};
+use crate::url::{Form, Marker, canonicalize, fingerprint};
+
+fn open(place: &JobPlace) -> Result<Job, Failure> {
+    Job::open(Arc::new(RealDisk), place)?
+        .ok_or_else(|| Failure::new(format_args!("{}: there is no job", place.dir.display())))
+}
+
+fn read(job: &Job) -> Result<Memory, Failure> {
+    let mut plan = job.manifest().plan.clone().unwrap_or_default();
+    // Read as a plain list: neither delays nor limits hold anything back.
+    plan.pace.per_host = u32::MAX;
+    plan.pace.delay_ms = 0;
+    Ok(restore(job, &plan, u64::MAX)?.into_memory())
+}
+
+/// Writes the pending requests in the order in which they would be sent.
+///
+/// # Errors
+/// Those of the disk and of `out`.
+pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
+    let job = open(place)?;
+    let mut memory = read(&job)?;
+    let reader = Reader::open(&job)?;
+    let mut buffer = Vec::new();
+    while let Some(due) = memory.queue.next(u64::MAX) {
+        let stored = reader.request_at(due.ticket.at, &mut buffer)?;
+        serde_json::to_writer(&mut *out, &request_of(&stored)?)
+            .map_err(|e| Failure::from_stdout(e.into()))?;
+        out.write_all(b"\n").map_err(Failure::from_stdout)?;
+    }
+    out.flush().map_err(Failure::from_stdout)?;
+    Ok(Exit::Complete)
+}
+
+/// Reads URLs and writes those that were seen before, or with `unseen` the others.
+///
+/// # Errors
+/// Those of the disk, of `input` and of `out`.
+pub fn seen(
+    place: &JobPlace,
+    unseen: bool,
+    input: impl BufRead,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let job = open(place)?;
+    let form = form_of(job.manifest().plan.as_ref());
+    let marker = Marker::new(job.manifest().key);
+    let memory = read(&job)?;
+    let mut exit = Exit::Complete;
+    let mut canonical = String::new();
+    for line in input.lines() {
+        let line = line.map_err(|e| Failure::new(format_args!("cannot read the URLs: {e}")))?;
+        let url = line.trim();
+        if url.is_empty() {
+            continue;
+        }
+        match canonicalize(url, form, &mut canonical) {
+            Ok(()) if memory.seen.contains(marker.get(&canonical)) != unseen => {
+                writeln!(out, "{url}").map_err(Failure::from_stdout)?;
+            }
+            Ok(()) => {}
+            Err(why) => {
+                say("crawl-frontier", format_args!("{url}: {why}"));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    out.flush().map_err(Failure::from_stdout)?;
+    Ok(exit)
+}
+
+/// The form of URLs that a plan asks for.
+pub fn form_of(plan: Option<&Plan>) -> Form {
+    match plan {
+        Some(plan) if plan.scope.aggressive_urls => Form::Aggressive,
+        _ => Form::Standard,
+    }
+}
+
+/// Writes the figures of a job's last commit.
+///
+/// # Errors
+/// Those of the disk and of `out`.
+pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exit, Failure> {
+    let job = open(place)?;
+    let commit = last_commit(&job)?.unwrap_or_default();
+    let counts = commit.progress.counts;
+    let bytes = job
+        .disk()
+        .open_read(&job.journal_path())
+        .and_then(|file| file.len());
+    let bytes = bytes.map_err(|e| Failure::new(format_args!("cannot read the journal: {e}")))?;
+    let rows = [
+        ("pending", counts.pending + counts.parked),
+        ("in_flight", counts.in_flight),
+        ("done", counts.done),
+        ("failed", counts.failed),
+        ("seen", counts.seen),
+        ("hosts", commit.progress.hosts),
+        ("bytes", bytes),
+    ];
+    let result = match as_json {
+        true => {
+            let object: serde_json::Map<_, _> = rows
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), json!(value)))
+                .collect();
+            writeln!(out, "{}", serde_json::Value::Object(object))
+        }
+        false => rows
+            .iter()
+            .try_for_each(|(name, value)| writeln!(out, "{name:<10} {value}")),
+    };
+    result
+        .and_then(|()| out.flush())
+        .map_err(Failure::from_stdout)?;
+    Ok(Exit::Complete)
+}
+
+/// Reads URLs and writes `canonical-URL TAB fingerprint`.
+///
+/// # Errors
+/// Those of `input` and `out`.
+pub fn canon(form: Form, input: impl BufRead, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut exit = Exit::Complete;
+    let mut canonical = String::new();
+    for line in input.lines() {
+        let line = line.map_err(|e| Failure::new(format_args!("cannot read the URLs: {e}")))?;
+        let url = line.trim();
+        if url.is_empty() {
+            continue;
+        }
+        match canonicalize(url, form, &mut canonical) {
+            Ok(()) => writeln!(out, "{canonical}\t{}", fingerprint("GET", &canonical, ""))
+                .map_err(Failure::from_stdout)?,
+            Err(why) => {
+                say("crawl-frontier", format_args!("{url}: {why}"));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    out.flush().map_err(Failure::from_stdout)?;
+    Ok(exit)
+}

@@ -1,7 +1,9 @@
 //! As much HTTP/1.1 as a test site needs: reading a request, writing an answer.
 
+use std::fs;
 use std::io::{self, BufRead, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A request as it came.
@@ -127,6 +129,33 @@ impl Answer {
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
         let bytes = bytes.into();
         Answer::by_hand(move |mut stream| stream.write_all(&bytes))
+    }
+
+    /// The file that a path names below a folder, or 404.
+    pub fn file(root: &Path, path: &str) -> Answer {
+        let path = path.split('?').next().unwrap_or_default();
+        if path.split('/').any(|part| part == "..") {
+            return Answer::status(404);
+        }
+        let mut found = root.join(path.trim_start_matches('/'));
+        if found.is_dir() {
+            if !path.ends_with('/') {
+                return Answer::redirect(&format!("{path}/")).with_status(301);
+            }
+            found.push("index.html");
+        }
+        let content_type = match found.extension().and_then(|e| e.to_str()) {
+            Some("html") => "text/html",
+            Some("css") => "text/css",
+            Some("js") => "text/javascript",
+            Some("svg") => "image/svg+xml",
+            Some("txt" | "md") => "text/plain",
+            _ => "application/octet-stream",
+        };
+        match fs::read(found) {
+            Ok(body) => Answer::typed(content_type, body),
+            Err(_) => Answer::status(404),
+        }
     }
 
     /// Another status.

@@ -23,7 +23,7 @@ mod tree;
 pub use folder::Folder;
 pub use http::{Answer, Asked};
 pub use random::Random;
-pub use running::{Running, Signal};
+pub use running::{Running, Signal, send_signal};
 pub use site::Site;
 pub use tool::{Done, Tool};
 pub use tree::Tree;

@@ -201,6 +201,11 @@ impl Running {
         since.elapsed()
     }
 
+    /// Waits at most so long for its end; true when it ended.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        self.wait_until(time, |known| known.status.is_some())
+    }
+
     /// Waits until `met`, at most for `deadline`; true when it was met.
     fn wait_until(&self, deadline: Duration, met: impl Fn(&Known) -> bool) -> bool {
         let known = self.known.0.lock().unwrap();

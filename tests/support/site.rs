@@ -1,7 +1,6 @@
 //! A web site on loopback that does as the test says and notes what was asked.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::BufReader;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -90,7 +89,7 @@ impl Site {
     /// Serves the files of a folder where no handler is set.
     pub fn serve_folder(&self, root: impl AsRef<Path>) {
         let root = root.as_ref().to_path_buf();
-        self.otherwise(move |asked| file(&root, &asked.path));
+        self.otherwise(move |asked| Answer::file(&root, &asked.path));
     }
 
     /// The absolute URL of a path.
@@ -290,32 +289,5 @@ impl Shared {
             Some(handler) => handler(asked),
             None => Answer::status(404),
         }
-    }
-}
-
-/// The file that a path names below a folder, or 404.
-fn file(root: &Path, path: &str) -> Answer {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let mut found = root.join(path.trim_start_matches('/'));
-    if path.split('/').any(|part| part == "..") {
-        return Answer::status(404);
-    }
-    if found.is_dir() {
-        if !path.ends_with('/') {
-            return Answer::redirect(&format!("{path}/")).with_status(301);
-        }
-        found.push("index.html");
-    }
-    let content_type = match found.extension().and_then(|e| e.to_str()) {
-        Some("html") => "text/html",
-        Some("css") => "text/css",
-        Some("js") => "text/javascript",
-        Some("svg") => "image/svg+xml",
-        Some("txt" | "md") => "text/plain",
-        _ => "application/octet-stream",
-    };
-    match fs::read(found) {
-        Ok(body) => Answer::typed(content_type, body),
-        Err(_) => Answer::status(404),
     }
 }

@@ -99,6 +99,7 @@ pub struct Done {
     pub stderr: Vec<u8>,
 }
 
+#[allow(clippy::wrong_self_convention)] // assertions hand the value on
 impl Done {
     /// The exit code; 128 + N for a death by signal N, as a shell says it.
     pub fn exit(&self) -> i32 {
@@ -197,7 +198,7 @@ impl fmt::Display for Done {
         writeln!(f, "$ {}\n{}", self.command, self.status)?;
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             writeln!(f, "--- {name}, {} bytes", bytes.len())?;
-            f.write_str(&shortened(&String::from_utf8_lossy(bytes)))?;
+            f.write_str(&shortened(bytes))?;
         }
         write!(f, "---")
     }
@@ -209,20 +210,19 @@ impl fmt::Debug for Done {
     }
 }
 
-/// The first and last part of a text that is too long to read.
-fn shortened(text: &str) -> String {
+/// The first and last part of an output that is too long to read.
+fn shortened(bytes: &[u8]) -> String {
     const KEEP: usize = 4000;
-    let mut short = text.to_owned();
-    if text.len() > 2 * KEEP + 100 {
-        let head = text.floor_char_boundary(KEEP);
-        let tail = text.ceil_char_boundary(text.len() - KEEP);
-        short = format!(
+    let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+    let mut short = match bytes.len() {
+        long if long > 2 * KEEP + 100 => format!(
             "{}\n[... {} bytes ...]\n{}",
-            &text[..head],
-            tail - head,
-            &text[tail..]
-        );
-    }
+            text(&bytes[..KEEP]),
+            long - 2 * KEEP,
+            text(&bytes[long - KEEP..])
+        ),
+        _ => text(bytes),
+    };
     if !short.is_empty() && !short.ends_with('\n') {
         short.push_str("\n(no newline at the end)\n");
     }

@@ -1,0 +1,341 @@
+//! Kills crawls at random moments in every way there is, and judges by the site's
+//! own log. See `scripts/torture`.
+//!
+//! One round is one kill. A crawl is run, killed, run again, killed again … until
+//! it is complete; then it is judged and the next one starts anew. A run outlives
+//! a kill of one of its children and a stop, and is killed again then.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "judge.rs"]
+mod judge;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use judge::{Kill, Verdict};
+use serde_json::json;
+use support::{Answer, Folder, Random, Running, Signal, Site, Tool, Tree, send_signal};
+
+/// Requests at once.
+const CONCURRENCY: u64 = 16;
+
+/// A way to end or disturb a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// SIGKILL to all of its processes.
+    All,
+    /// SIGKILL to crawl-run alone.
+    Run,
+    /// SIGKILL to crawl-frontier alone.
+    Frontier,
+    /// SIGKILL to crawl-fetch alone.
+    Fetch,
+    /// SIGSTOP to all, for 3 s, then SIGCONT.
+    Stop,
+    /// SIGINT to all, as Ctrl+C does.
+    Int,
+    /// The same twice.
+    IntTwice,
+    /// SIGTERM to all.
+    Term,
+}
+
+const WAYS: [Way; 8] = [
+    Way::All,
+    Way::Run,
+    Way::Frontier,
+    Way::Fetch,
+    Way::Stop,
+    Way::Int,
+    Way::IntTwice,
+    Way::Term,
+];
+
+/// What is said at the end.
+#[derive(Default)]
+struct Total {
+    kills: BTreeMap<String, u64>,
+    crawls: u64,
+    pages: u64,
+    verdict: Verdict,
+    wrong: u64,
+    worst_resume: Duration,
+    worst_orphan: Duration,
+}
+
+fn main() {
+    let (mut rounds, mut pages, mut latency) = (200, 2200, 15);
+    let mut seed = Random::any_seed();
+    let mut args = std::env::args().skip(1);
+    while let Some(name) = args.next() {
+        let value = args.next().and_then(|text| text.parse().ok());
+        match (name.as_str(), value) {
+            ("--rounds", Some(n)) => rounds = n,
+            ("--pages", Some(n)) => pages = n,
+            ("--latency", Some(n)) => latency = n,
+            ("--seed", Some(n)) => seed = n,
+            _ => panic!("--rounds N, --pages N, --latency MS, --seed N; not {name}"),
+        }
+    }
+    say(&format!("seed {seed}"));
+    let mut random = Random(seed);
+    let tree = Tree {
+        pages: pages as usize,
+        links_per_page: 8,
+    };
+    let site = Site::new();
+    site.otherwise(move |asked| {
+        // Each page has its own latency, so that results come out of order.
+        let more = asked.path.len() as u64 * 7919 % (latency + 1);
+        match tree.answer(&asked.path) {
+            Some(answer) => answer.after(Duration::from_millis(latency + more)),
+            None => Answer::status(404),
+        }
+    });
+
+    let mut total = Total::default();
+    let mut round = 0;
+    while round < rounds {
+        let mut crawl = Crawl::new(&site, tree, &mut random);
+        while !crawl.is_complete() {
+            round += crawl.run(rounds - round, &mut total);
+        }
+        crawl.judge(&mut total);
+    }
+    report(seed, rounds, &total);
+    let broken = total.wrong + total.verdict.lost + total.verdict.doubled + total.verdict.needless;
+    std::process::exit(i32::from(broken > 0));
+}
+
+/// One crawl, over all its runs.
+struct Crawl<'a> {
+    site: &'a Site,
+    tree: Tree,
+    random: &'a mut Random,
+    folder: Folder,
+    kills: Vec<Kill>,
+    complete: bool,
+    /// A failure that was said; the folder is kept then.
+    wrong: u64,
+}
+
+impl<'a> Crawl<'a> {
+    fn new(site: &'a Site, tree: Tree, random: &'a mut Random) -> Crawl<'a> {
+        let folder = Folder::new();
+        let spider = json!({
+            "name": "torture",
+            "start_urls": [site.url("/")],
+            "allowed_domains": ["127.0.0.1"],
+            "settings": {
+                "CONCURRENT_REQUESTS": CONCURRENCY,
+                "CONCURRENT_REQUESTS_PER_DOMAIN": CONCURRENCY,
+                "AUTOTHROTTLE_ENABLED": false,
+            },
+        });
+        folder.write("torture.json", spider.to_string());
+        site.clear_log();
+        Crawl {
+            site,
+            tree,
+            random,
+            folder,
+            kills: Vec::new(),
+            complete: false,
+            wrong: 0,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// One run with at most so many kills; gives how many there were.
+    fn run(&mut self, rounds: u64, total: &mut Total) -> u64 {
+        let started = Instant::now();
+        let asked_before = self.site.count();
+        let resumes = self.has_checkpoint();
+        let run = Tool::new("crawl-run")
+            .args(["torture.json", "-v"])
+            .dir(&self.folder)
+            .start();
+        let mut killed = 0;
+        let mut children_killed = 0;
+        let mut last = None;
+        while killed < rounds && !self.ends_before_the_moment(&run) {
+            let way = *self.random.pick(&WAYS);
+            // Over three restarts a minute end a run, which is right but no test.
+            let of_child = matches!(way, Way::Frontier | Way::Fetch);
+            if of_child && children_killed == 3 {
+                continue;
+            }
+            children_killed += u32::from(of_child);
+            let mut kill = Kill::new(way);
+            deliver(way, &run, self.random);
+            kill.delivered();
+            self.kills.push(kill);
+            *total.kills.entry(format!("{way:?}")).or_default() += 1;
+            killed += 1;
+            if !matches!(way, Way::Frontier | Way::Fetch | Way::Stop) {
+                last = Some(way);
+                break;
+            }
+        }
+        self.end(run, last, total);
+        if resumes && let Some(first) = self.site.log().get(asked_before) {
+            let resume = first.at.duration_since(started);
+            total.worst_resume = total.worst_resume.max(resume);
+        }
+        killed
+    }
+
+    /// Waits for the next moment to kill: any, one while a run starts, or one while the
+    /// last pages are done and the checkpoint is removed. True when the run ended before.
+    fn ends_before_the_moment(&mut self, run: &Running) -> bool {
+        let within = match self.random.below(10) {
+            0 | 1 => 60,
+            2 => {
+                while self.site.tally().len() < self.tree.pages {
+                    if run.ends_within(Duration::from_millis(2)) {
+                        return true;
+                    }
+                }
+                100
+            }
+            _ => 1500,
+        };
+        run.ends_within(Duration::from_millis(self.random.below(within)))
+    }
+
+    /// Reaps a run and checks its exit code, that nothing is left behind, and that the
+    /// checkpoint is there or gone as it should be.
+    fn end(&mut self, mut run: Running, last: Option<Way>, total: &mut Total) {
+        let left = run.wait_all_gone(Duration::from_secs(60));
+        total.worst_orphan = total.worst_orphan.max(left);
+        let done = run.wait();
+        let right: &[i32] = match last {
+            None | Some(Way::Frontier | Way::Fetch | Way::Stop) => &[0],
+            Some(Way::All | Way::Run) => &[0, 137],
+            Some(Way::Int | Way::IntTwice) => &[0, 130],
+            Some(Way::Term) => &[0, 143],
+        };
+        let exit = done.exit();
+        let kept = self.has_checkpoint();
+        let mut wrong = Vec::new();
+        if !right.contains(&exit) {
+            wrong.push(format!("exit {exit}, not one of {right:?}"));
+        }
+        if left > Duration::from_secs(5) {
+            wrong.push(format!("a process was left behind for {left:?}"));
+        }
+        if exit == 0 && kept {
+            wrong.push("exit 0, and the checkpoint is still there".into());
+        }
+        if exit != 0 && exit != 137 && !kept {
+            wrong.push("not complete, and the checkpoint is gone".into());
+        }
+        for why in &wrong {
+            say(&format!("{why} (last kill: {last:?})\n{done}"));
+        }
+        self.wrong += wrong.len() as u64;
+        // Killed after the checkpoint was removed, it was complete all the same.
+        let records = judge::records(&self.folder);
+        self.complete = exit == 0 || (!kept && !records.is_empty());
+        if self.wrong > 20 {
+            say("giving up on this crawl");
+            self.complete = true;
+        }
+    }
+
+    fn has_checkpoint(&self) -> bool {
+        self.folder.join("data/default/torture/checkpoint").is_dir()
+    }
+
+    fn judge(self, total: &mut Total) {
+        let urls = self.tree.paths();
+        let urls: Vec<String> = urls.iter().map(|path| self.site.url(path)).collect();
+        let verdict = judge::verdict(&self.folder, &urls, &self.site.log(), &self.kills);
+        total.crawls += 1;
+        total.pages += urls.len() as u64;
+        let ways: Vec<_> = self.kills.iter().map(|kill| kill.way).collect();
+        say(&format!(
+            "crawl {}: {} pages, kills {ways:?}, {verdict}",
+            total.crawls,
+            urls.len()
+        ));
+        total.wrong += self.wrong;
+        if self.wrong > 0 || !verdict.is_right() {
+            // Kept: the files, and what the site was asked.
+            let log: Vec<_> = self.site.paths();
+            self.folder.write("site.log", log.join("\n"));
+            say(&format!("kept: {}", self.folder.display()));
+            std::mem::forget(self.folder);
+        }
+        total.verdict.add(&verdict);
+    }
+}
+
+/// Does it, now.
+fn deliver(way: Way, run: &Running, random: &mut Random) {
+    match way {
+        Way::All => run.signal_group(Signal::Kill),
+        Way::Run => run.signal(Signal::Kill),
+        Way::Frontier => kill_child(run, "crawl-frontier"),
+        Way::Fetch => kill_child(run, "crawl-fetch"),
+        Way::Stop => {
+            run.signal_group(Signal::Stop);
+            run.ends_within(Duration::from_secs(3));
+            run.signal_group(Signal::Cont);
+        }
+        Way::Int => run.signal_group(Signal::Int),
+        Way::IntTwice => {
+            run.signal_group(Signal::Int);
+            run.ends_within(Duration::from_millis(random.below(30)));
+            run.signal_group(Signal::Int);
+        }
+        Way::Term => run.signal_group(Signal::Term),
+    }
+}
+
+/// Kills the run's child of that name, if it is there at this moment.
+fn kill_child(run: &Running, name: &str) {
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        // `PID (NAME) STATE PPID ...`
+        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
+            continue;
+        };
+        let parent = stat[close + 1..].split_ascii_whitespace().nth(1);
+        if &stat[open + 1..close] == name && parent == Some(run.pid().to_string().as_str()) {
+            send_signal(Signal::Kill, stat[..open].trim().parse().unwrap());
+        }
+    }
+}
+
+fn report(seed: u64, rounds: u64, total: &Total) {
+    let line = json!({
+        "seed": seed,
+        "rounds": rounds,
+        "kills": total.kills,
+        "crawls": total.crawls,
+        "pages": total.pages,
+        "lost": total.verdict.lost,
+        "doubled": total.verdict.doubled,
+        "refetched": total.verdict.refetched,
+        "worst_refetched_per_kill": total.verdict.worst_refetched,
+        "refetched_needlessly": total.verdict.needless,
+        "wrong_ends": total.wrong,
+        "worst_resume_ms": total.worst_resume.as_millis() as u64,
+        "worst_orphan_ms": total.worst_orphan.as_millis() as u64,
+    });
+    println!("{line}");
+}
+
+/// Says a line on stderr.
+fn say(text: &str) {
+    eprintln!("torture: {text}");
+}

@@ -301,6 +301,7 @@ impl Loader<'_> {
         if let Some(out) = print_new {
             out.flush().map_err(Failure::from_stdout)?;
         }
+        self.memory.at_ms = self.at_ms;
         let progress = &mut self.memory.progress;
         progress.counts.seen = self.memory.seen.len() as u64;
         progress.counts.pending = self.memory.queue.pending();

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand};
 use crawl_ckpt::control::Begin;
 use crawl_ckpt::durable::RealDisk;
-use crawl_ckpt::job::{Job, JobPlace, Manifest};
+use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
@@ -19,7 +19,7 @@ use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 
 use crate::add;
 use crate::inspect;
-use crate::open::{OutputTo, Places};
+use crate::open::{HeldJob, OutputTo, Places, new_manifest};
 use crate::restore::restore;
 use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
@@ -222,17 +222,17 @@ fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::
     let disk = Arc::new(RealDisk);
     let mut job = match Job::open(disk.clone(), place)? {
         Some(job) => job,
-        None => {
-            let manifest = Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION")))
-                .map_err(Failure::new)?;
-            Job::create(disk, place, &lock, manifest)?
-        }
+        None => Job::create(disk, place, &lock, new_manifest()?)?,
     };
     let plan = job.manifest().plan.clone();
     let form = inspect::form_of(plan.as_ref());
     let marker = Marker::new(job.manifest().key);
     let restored = restore(&job, &plan.unwrap_or_default(), now_ms())?;
-    let writer = Writer::open(&mut job, &lock, &restored.end)?;
+    for note in &restored.notes {
+        say(TOOL, note);
+    }
+    let (end, image) = (restored.end, restored.image);
+    let writer = Writer::open(&mut job, &lock, &end)?;
     let mut memory = restored.into_memory();
     let print_new = print_new.map(|out| out as &mut dyn Write);
     let (added, end) = add::add(
@@ -244,7 +244,8 @@ fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::
         print_new,
         now_ms(),
     )?;
-    job.seal(&lock, &end)?;
+    let mut held = HeldJob::new(job, lock, image.as_ref());
+    held.close(&end, || memory.view(), &mut |note| say(TOOL, note))?;
     Ok(added)
 }
 

@@ -1,7 +1,7 @@
 //! One crawl: what is taken on, sent, answered and written. Everything here
 //! happens in memory and in the [`Log`]; the clock is an argument.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::journal::{Referer, Stored};
@@ -20,6 +20,7 @@ use crate::restore::Memory;
 use crate::robots::{ROBOTS_ID, Robots, Ruling};
 use crate::scope::{Admission, PLAIN, Refusal, Scope};
 use crate::seen::Seen;
+use crate::snapshot;
 use crate::tally::{self, Class};
 use crate::url::{Marker, canonicalize, origin};
 
@@ -164,7 +165,11 @@ impl Crawl {
     pub(crate) fn restore(&mut self, memory: Memory) {
         self.seen = memory.seen;
         self.queue = memory.queue;
-        self.tries = memory.tries;
+        self.tries = memory
+            .tries
+            .into_iter()
+            .map(|(id, (attempts, _))| (id, attempts))
+            .collect();
         self.progress = memory.progress;
         let delay_ms = self.plan.pace.delay_ms;
         let hosts: Vec<(HostId, String)> = self
@@ -185,6 +190,43 @@ impl Crawl {
                 host.gate = if shut { Gate::Shut } else { Gate::Open };
             });
         }
+    }
+
+    /// All that an image keeps. Call it after the last commit.
+    pub(crate) fn view(&self, at_ms: u64) -> snapshot::View<'_> {
+        let flights = self.flights.iter();
+        let flights = flights.map(|(&id, flight)| (flight.host, Ticket { id, at: flight.at }));
+        let later = self
+            .queue
+            .deferred()
+            .map(|(_, host, ticket)| (host, ticket));
+        let mut tries: BTreeMap<u64, (u32, u64)> = self
+            .tries
+            .iter()
+            .map(|(&id, &attempts)| (id, (attempts, 0)))
+            .collect();
+        for (due_ms, _, ticket) in self.queue.deferred() {
+            tries.entry(ticket.id).or_default().1 = due_ms;
+        }
+        snapshot::View {
+            seen: &self.seen,
+            queue: &self.queue,
+            others: flights.chain(later).collect(),
+            tries,
+            values: self.values(),
+            progress: self.progress(),
+            at_ms,
+            files: self.log.files(),
+        }
+    }
+
+    /// The values that are kept beside the queue, by key.
+    fn values(&self) -> BTreeMap<String, String> {
+        let robots = self.queue.hosts().filter_map(|(id, host)| {
+            let saved = self.robots.saved(id)?;
+            Some((format!("robots:{}", host.origin), saved))
+        });
+        robots.collect()
     }
 
     /// Ends this run after so many output records.
@@ -529,7 +571,7 @@ impl Crawl {
             });
             let origin = self.queue.host(host).origin.clone();
             if let Some(state) = self.robots.saved(host) {
-                self.log.set(&format!("robots:{origin}"), &state);
+                self.log.set(&format!("robots:{origin}"), state.as_bytes());
             }
         }
     }

@@ -21,5 +21,6 @@ mod robots;
 pub mod scope;
 pub mod seen;
 pub mod serve;
+mod snapshot;
 mod tally;
 pub mod url;

@@ -4,7 +4,7 @@
 //! One commit is: output written and synced, then the batch that vouches for
 //! its length written and synced. The crawl goes on meanwhile.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -201,6 +201,14 @@ impl Log {
         Ok(self.committer.mark)
     }
 
+    /// Lengths of the files that the next commit vouches for.
+    pub fn files(&self) -> BTreeMap<String, u64> {
+        match self.keeps_output() {
+            true => [("output".to_owned(), self.output_bytes)].into(),
+            false => BTreeMap::new(),
+        }
+    }
+
     /// When the next commit is due, if anything waits for it.
     pub fn next_due_ms(&self) -> Option<u64> {
         (!self.is_clean()).then_some(self.last_ms + COMMIT_MS)
@@ -222,7 +230,7 @@ impl Log {
             let commit = Commit {
                 at_ms: now_ms,
                 progress,
-                files: [("output".to_owned(), self.output_bytes)].into(),
+                files: self.files(),
             };
             let next = Batch::new(&Mark {
                 bytes: 0,

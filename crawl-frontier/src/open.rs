@@ -15,6 +15,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 use crate::crawl::Crawl;
 use crate::log::{Log, Output};
 use crate::restore::restore;
+use crate::snapshot::{self, View};
 
 /// Where a crawl keeps its state and its records.
 #[derive(Debug)]
@@ -45,14 +46,38 @@ pub enum OutputTo {
 pub struct HeldJob {
     job: Job,
     lock: JobLock,
+    /// How far the image in the job reaches.
+    imaged_bytes: u64,
 }
 
 impl HeldJob {
-    /// Seals the journal at its end, after the last commit.
+    /// A job that was restored, or made.
+    pub fn new(job: Job, lock: JobLock, image: Option<&Mark>) -> HeldJob {
+        HeldJob {
+            job,
+            lock,
+            imaged_bytes: image.map_or(0, |mark| mark.bytes),
+        }
+    }
+
+    /// Closes the job in good order at its durable end: writes an image when that would spare a
+    /// long replay, and seals the journal.
     ///
     /// # Errors
-    /// Those of the disk.
-    pub fn seal(&mut self, end: &Mark) -> Result<(), Failure> {
+    /// Those of the disk; an image that cannot be written is only worth a note.
+    pub fn close<'v>(
+        &mut self,
+        end: &Mark,
+        view: impl FnOnce() -> View<'v>,
+        note: &mut dyn FnMut(String),
+    ) -> Result<(), Failure> {
+        if end.bytes.saturating_sub(self.imaged_bytes) >= snapshot::WORTH_BYTES
+            && let Err(error) = snapshot::save(&self.job, &self.lock, end, &view())
+        {
+            note(format!(
+                "no image was written, the next start takes longer: {error}"
+            ));
+        }
         Ok(self.job.seal(&self.lock, end)?)
     }
 }
@@ -66,6 +91,8 @@ pub struct Opened {
     pub job: Option<HeldJob>,
     /// What to tell.
     pub started: Started,
+    /// What people should read.
+    pub notes: Vec<String>,
 }
 
 /// Opens the crawl.
@@ -93,6 +120,7 @@ fn open_test(places: Places, begin: &Begin) -> Result<Opened, Failure> {
         crawl,
         job: None,
         started,
+        notes: Vec::new(),
     })
 }
 
@@ -110,8 +138,7 @@ fn open_job(
     match Job::open(disk.clone(), place)? {
         Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
         None => {
-            let mut manifest = Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION")))
-                .map_err(Failure::new)?;
+            let mut manifest = new_manifest()?;
             let output = match places.output {
                 OutputTo::File(path) => {
                     manifest.output = Some(OutputPlace::file(&path, &places.data_dir));
@@ -134,8 +161,9 @@ fn open_job(
             let started = Started::default();
             Ok(Opened {
                 crawl,
-                job: Some(HeldJob { job, lock }),
+                job: Some(HeldJob::new(job, lock, None)),
                 started,
+                notes: Vec::new(),
             })
         }
     }
@@ -158,13 +186,18 @@ fn resume(
         manifest.proxy_type.clone_from(&plan.proxy_type);
     })?;
     let writer = Writer::open(&mut job, &lock, &restored.end)?;
-    let started = restored.started.clone();
+    let (started, image, notes) = (
+        restored.started.clone(),
+        restored.image,
+        restored.notes.clone(),
+    );
     let mut crawl = restored.into_crawl(Log::on_disk(writer, output)?)?;
     crawl.start()?;
     Ok(Opened {
         crawl,
-        job: Some(HeldJob { job, lock }),
+        job: Some(HeldJob::new(job, lock, image.as_ref())),
         started,
+        notes,
     })
 }
 
@@ -259,8 +292,14 @@ fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
     })
 }
 
+/// The manifest of a new job.
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub fn new_manifest() -> Result<Manifest, Failure> {
+    Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION"))).map_err(Failure::new)
+}
+
 fn random_key() -> Result<[u8; 16], Failure> {
-    Manifest::new("")
-        .map(|manifest| manifest.key)
-        .map_err(Failure::new)
+    new_manifest().map(|manifest| manifest.key)
 }

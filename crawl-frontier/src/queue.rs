@@ -271,26 +271,28 @@ impl Queue {
         timer.into_iter().chain(deferred).min()
     }
 
-    /// The pending requests of one host in order, deferred ones last.
-    pub fn requests_of(&self, id: HostId) -> Vec<Ticket> {
+    /// The requests of one host that wait in lanes, the highest priority first.
+    pub fn lanes_of(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
         let host = self.host(id);
-        let high = host.lanes.iter().flat_map(|l| l.range(..Reverse(0)));
-        let low = host.lanes.iter().flat_map(|l| l.range(Reverse(0)..));
-        let lanes = high.map(|(_, lane)| lane).chain([&host.plain]);
-        let mut list = Vec::with_capacity(host.pending as usize);
-        for lane in lanes.chain(low.map(|(_, lane)| lane)) {
-            let mut node = lane.head;
-            while node != NONE {
-                list.push(self.nodes[node as usize].ticket());
-                node = self.nodes[node as usize].next;
-            }
+        let plain = (host.plain.head != NONE).then_some((0, &host.plain));
+        let others = host.lanes.iter().flat_map(|lanes| lanes.iter());
+        let others = others.map(|(Reverse(priority), lane)| (*priority, lane));
+        let mut lanes: Vec<_> = others.chain(plain).collect();
+        lanes.sort_by_key(|(priority, _)| Reverse(*priority));
+        lanes
+            .into_iter()
+            .map(|(priority, lane)| (priority, self.tickets(lane)))
+            .collect()
+    }
+
+    fn tickets(&self, lane: &Lane) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        let mut node = lane.head;
+        while node != NONE {
+            tickets.push(self.nodes[node as usize].ticket());
+            node = self.nodes[node as usize].next;
         }
-        let later = self
-            .deferred
-            .iter()
-            .filter(|Reverse((_, host, _))| *host == id.0);
-        list.extend(later.map(|Reverse((_, _, ticket))| *ticket));
-        list
+        tickets
     }
 
     /// Goes through all requests that wait in lanes.
@@ -449,7 +451,6 @@ mod tests {
         }
         queue.push(b, ticket(20), 0);
         assert_eq!(queue.host_of("http://a", Gate::Open), a);
-        assert_eq!(ids(queue.requests_of(a)), [10, 11, 12]);
         assert_eq!(drain(&mut queue, 0), [10, 20, 11, 12]);
         assert_eq!(queue.pending(), 0);
     }
@@ -461,7 +462,11 @@ mod tests {
         for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
             queue.push(a, ticket(at), priority);
         }
-        assert_eq!(ids(queue.requests_of(a)), [3, 4, 1, 5, 2]);
+        let lanes = queue
+            .lanes_of(a)
+            .into_iter()
+            .flat_map(|(_, tickets)| tickets);
+        assert_eq!(ids(lanes.collect()), [3, 4, 1, 5, 2]);
         assert_eq!(drain(&mut queue, 0), [3, 4, 1, 5, 2]);
     }
 
@@ -498,7 +503,6 @@ mod tests {
         queue.push(a, ticket(1), 3);
         queue.defer(a, ticket(9), 500);
         assert_eq!(queue.pending(), 2);
-        assert_eq!(ids(queue.requests_of(a)), [1, 9]);
         assert_eq!(queue.next_due_ms(), Some(500));
         queue.push(a, ticket(2), 3);
         assert_eq!(drain(&mut queue, 500), [9, 1, 2]);

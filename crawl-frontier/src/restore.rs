@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Entry, JournalError, Mark, Stored, replay};
+use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, Stored, replay};
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::Failure;
 
@@ -13,6 +13,7 @@ use crate::extra::Extra;
 use crate::log::Log;
 use crate::queue::{Gate, Queue, Sweep, Ticket};
 use crate::seen::Seen;
+use crate::snapshot::{self, View};
 use crate::url::{Marker, origin};
 
 /// What a journal came to.
@@ -20,8 +21,12 @@ use crate::url::{Marker, origin};
 pub struct Restored {
     /// Where a writer goes on.
     pub end: Mark,
+    /// How much of the journal an image spared; `None`: all was replayed.
+    pub image: Option<Mark>,
     /// What to tell.
     pub started: Started,
+    /// What people should read.
+    pub notes: Vec<String>,
     memory: Memory,
     plan: Plan,
     key: [u8; 16],
@@ -34,12 +39,14 @@ pub struct Memory {
     pub seen: Seen,
     /// What is pending.
     pub queue: Queue,
-    /// How often a request was tried that will be tried again.
-    pub tries: HashMap<u64, u32>,
+    /// Attempts and due time of requests that will be tried again, by id.
+    pub tries: HashMap<u64, (u32, u64)>,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
     /// The figures.
     pub progress: Progress,
+    /// When the figures were committed.
+    pub at_ms: u64,
     /// Committed lengths of the files that the journal vouches for.
     pub files: BTreeMap<String, u64>,
 }
@@ -76,17 +83,18 @@ impl Finished {
 pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure> {
     let key = job.manifest().key;
     let marker = Marker::new(key);
-    let mut memory = Memory {
-        seen: Seen::new(),
-        queue: Queue::new(plan.pace.per_host),
-        tries: HashMap::new(),
-        values: HashMap::new(),
-        progress: Progress::default(),
-        files: BTreeMap::new(),
+    let window = plan.pace.per_host;
+    let mut notes = Vec::new();
+    let (mut memory, from) = match snapshot::load(job, window) {
+        Ok(Some((memory, mark))) => (memory, Some(mark)),
+        Ok(None) => (Memory::new(window), None),
+        Err(why) => {
+            notes.push(format!("{why}; the journal is read instead"));
+            (Memory::new(window), None)
+        }
     };
     let mut finished = Finished::default();
-    let mut deferred = HashMap::new();
-    let replayed = replay(job, None, |entry| {
+    let replayed = replay(job, from.as_ref(), |entry| {
         match entry {
             Entry::Request { id, at, request } => {
                 memory.take_on(&marker, Ticket { id, at }, &request)?;
@@ -104,7 +112,7 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
                 attempts,
                 due_ms,
             } => {
-                deferred.insert(id, (attempts, due_ms));
+                memory.tries.insert(id, (attempts, due_ms));
             }
             Entry::Set { key, value } => {
                 memory.values.insert(key.to_owned(), value.to_owned());
@@ -116,18 +124,21 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         }
         Ok(())
     })?;
-    memory.queue.sweep(|ticket| match deferred.get(&ticket.id) {
-        _ if finished.contains(ticket.id) => Sweep::Drop,
-        Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
-        _ => Sweep::Keep,
-    });
-    deferred.retain(|id, (attempts, _)| *attempts > 0 && !finished.contains(*id));
-    memory.tries = deferred
-        .into_iter()
-        .map(|(id, (attempts, _))| (id, attempts))
-        .collect();
+    memory.tries.retain(|id, _| !finished.contains(*id));
+    memory
+        .queue
+        .sweep(|ticket| match memory.tries.get(&ticket.id) {
+            _ if finished.contains(ticket.id) => Sweep::Drop,
+            Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
+            _ => Sweep::Keep,
+        });
+    memory.tries.retain(|_, (attempts, _)| *attempts > 0);
 
-    let commit = replayed.commit.unwrap_or_default();
+    let commit = replayed.commit.unwrap_or_else(|| Commit {
+        at_ms: memory.at_ms,
+        progress: memory.progress.clone(),
+        files: memory.files.clone(),
+    });
     let counts = commit.progress.counts;
     let lost = counts.pending + counts.in_flight + counts.parked;
     if counts.seen != memory.seen.len() as u64 || memory.queue.pending() != lost {
@@ -141,10 +152,13 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         return Err(JournalError::damaged(&path, replayed.mark.bytes, why).into());
     }
     memory.files = commit.files;
+    memory.at_ms = commit.at_ms;
     memory.progress = commit.progress;
     memory.progress.records_run = 0;
     Ok(Restored {
         end: replayed.mark,
+        image: from,
+        notes,
         started: Started {
             resumed: true,
             counts,
@@ -159,6 +173,36 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
 }
 
 impl Memory {
+    fn new(window: u32) -> Memory {
+        Memory {
+            seen: Seen::new(),
+            queue: Queue::new(window),
+            tries: HashMap::new(),
+            values: HashMap::new(),
+            progress: Progress::default(),
+            at_ms: 0,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// All that an image keeps.
+    pub fn view(&self) -> View<'_> {
+        let text = |(key, value): (&String, &Vec<u8>)| {
+            (key.clone(), String::from_utf8_lossy(value).into_owned())
+        };
+        let later = self.queue.deferred();
+        View {
+            seen: &self.seen,
+            queue: &self.queue,
+            others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
+            tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
+            values: self.values.iter().map(text).collect(),
+            progress: self.progress.clone(),
+            at_ms: self.at_ms,
+            files: self.files.clone(),
+        }
+    }
+
     fn take_on(
         &mut self,
         marker: &Marker,

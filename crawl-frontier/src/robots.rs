@@ -235,9 +235,9 @@ impl Robots {
     }
 
     /// What the checkpoint keeps of a host's file; `None` when there is nothing to keep.
-    pub fn saved(&self, host: HostId) -> Option<Vec<u8>> {
+    pub fn saved(&self, host: HostId) -> Option<String> {
         match self.files.get(&host) {
-            Some(File::Known(rules)) => serde_json::to_vec(rules).ok(),
+            Some(File::Known(rules)) => serde_json::to_string(rules).ok(),
             _ => None,
         }
     }

@@ -8,7 +8,8 @@
 /// Shards grow one after another, so that the peak of memory while growing is
 /// a fraction of the whole and no insert waits for more than a millisecond.
 const SHARD_BITS: u32 = 6;
-const SHARDS: usize = 1 << SHARD_BITS;
+/// A set consists of so many parts, by the first bits of the mark.
+pub const SHARDS: usize = 1 << SHARD_BITS;
 /// Slots behind the last home slot, for the cluster that overflows there.
 const SPILL: usize = 64;
 /// Grow at a load of 4/5: longer clusters, or more memory, cost more.
@@ -77,28 +78,20 @@ impl Seen {
         shard.homes > 0 && shard.slots[shard.home(mark)] == mark
     }
 
-    /// All marks in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = u128> + '_ {
-        let slots = self.shards.iter().flat_map(|shard| &shard.slots);
-        slots.copied().filter(|&mark| mark != EMPTY)
+    /// The marks of every shard, in ascending order.
+    pub fn shards(&self) -> impl Iterator<Item = impl Iterator<Item = u128> + Clone + '_> {
+        self.shards.iter().map(Shard::marks)
     }
 
-    /// A set from marks in ascending order, without duplicates.
-    ///
-    /// # Errors
-    /// `None` when they are not in order.
-    pub fn from_sorted(marks: &[u128]) -> Option<Seen> {
-        if !marks.is_sorted_by(|a, b| a < b) || marks.first() == Some(&EMPTY) {
-            return None;
+    /// Fills an empty shard with its marks in ascending order; false when they are not that.
+    #[must_use]
+    pub fn fill_shard(&mut self, number: usize, marks: &[u128]) -> bool {
+        let own = |mark: &u128| *mark != EMPTY && shard_of(*mark) == number;
+        let fits = marks.is_sorted_by(|a, b| a < b) && marks.iter().all(own);
+        if fits {
+            self.shards[number].rebuild(marks.iter().copied(), marks.len());
         }
-        let mut seen = Seen::new();
-        let mut rest = marks;
-        for (number, shard) in seen.shards.iter_mut().enumerate() {
-            let (own, others) = rest.split_at(rest.partition_point(|&m| shard_of(m) <= number));
-            shard.rebuild(own.iter().copied(), own.len());
-            rest = others;
-        }
-        Some(seen)
+        fits
     }
 }
 
@@ -111,6 +104,10 @@ fn shard_of(mark: u128) -> usize {
 }
 
 impl Shard {
+    fn marks(&self) -> impl Iterator<Item = u128> + Clone + '_ {
+        self.slots.iter().copied().filter(|&mark| mark != EMPTY)
+    }
+
     fn home(&self, mark: u128) -> usize {
         let fraction = (mark << SHARD_BITS >> 64) as u64;
         (u128::from(fraction) * self.homes as u128 >> 64) as usize
@@ -193,7 +190,10 @@ mod tests {
             assert!(seen.contains(mark));
         }
         assert_eq!(seen.len(), model.len());
-        assert!(seen.iter().eq(model.iter().copied()), "in order");
+        assert!(
+            seen.shards().flatten().eq(model.iter().copied()),
+            "in order"
+        );
         assert!(marks(2).take(10_000).all(|mark| !seen.contains(mark)));
     }
 
@@ -212,14 +212,17 @@ mod tests {
     #[test]
     fn it_is_read_back_from_its_own_order_only() {
         let mut seen = Seen::new();
-        marks(3)
-            .take(20_000)
-            .for_each(|mark| drop(seen.insert(mark)));
-        let list: Vec<u128> = seen.iter().collect();
-        let mut again = Seen::from_sorted(&list).unwrap();
-        assert!(again.iter().eq(seen.iter()));
-        assert!(list.iter().all(|&mark| !again.insert(mark)));
-        assert!(Seen::from_sorted(&[2, 1]).is_none());
-        assert!(Seen::from_sorted(&[2, 2]).is_none());
+        for mark in marks(3).take(20_000) {
+            seen.insert(mark);
+        }
+        let mut again = Seen::new();
+        for (number, shard) in seen.shards().enumerate() {
+            assert!(again.fill_shard(number, &shard.collect::<Vec<_>>()));
+        }
+        assert!(again.shards().flatten().eq(seen.shards().flatten()));
+        assert!(seen.shards().flatten().all(|mark| !again.insert(mark)));
+        for bad in [vec![2, 1], vec![2, 2], vec![0], vec![u128::MAX]] {
+            assert!(!Seen::new().fill_shard(0, &bad), "{bad:?}");
+        }
     }
 }

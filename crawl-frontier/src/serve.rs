@@ -101,6 +101,9 @@ pub fn serve(
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms())?;
     news.tell(&News::Started(opened.started.clone()));
+    for note in &opened.notes {
+        news.warn(note.clone());
+    }
     spawn("results", {
         let events = events.clone();
         move || read_results(results, &events)
@@ -415,8 +418,11 @@ impl Server {
         self.opened.crawl.release_held(now_ms);
         let progress = self.opened.crawl.progress();
         let mark = self.opened.crawl.log.commit_now(now_ms, progress.clone())?;
-        if let (Some(job), Some(mark)) = (&mut self.opened.job, &mark) {
-            job.seal(mark)?;
+        let Opened { crawl, job, .. } = &mut self.opened;
+        if let (Some(job), Some(mark)) = (job, &mark) {
+            job.close(mark, || crawl.view(now_ms), &mut |note| {
+                self.news.warn(note)
+            })?;
         }
         if !progress.counts.balances() {
             let counts = progress.counts;

@@ -1,0 +1,243 @@
+//! The image of a crawl's memory, for a resume in the blink of an eye: the set
+//! of marks, the pending requests of every host, and what little else there is.
+//!
+//! It stands for one end of the journal; what came later is replayed on top.
+//! Without it everything is replayed, so nothing is lost with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufWriter, Read, Write};
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::image::{Image, ImageError, ImageWriter};
+use crawl_ckpt::job::Job;
+use crawl_ckpt::journal::Mark;
+use crawl_ckpt::lock::JobLock;
+use serde::{Deserialize, Serialize};
+
+use crate::queue::{Gate, HostId, Queue, Ticket};
+use crate::restore::Memory;
+use crate::seen::{SHARDS, Seen};
+
+/// Version of the body's layout.
+const BODY_FORMAT: u32 = 1;
+/// An image saves so many bytes of replay before it is worth writing.
+pub const WORTH_BYTES: u64 = 16 << 20;
+
+/// All that is small, as JSON at the head of the body.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Head {
+    progress: Progress,
+    at_ms: u64,
+    files: BTreeMap<String, u64>,
+    values: BTreeMap<String, String>,
+    /// Attempts and due time of requests that will be tried again, by id.
+    tries: BTreeMap<u64, (u32, u64)>,
+    hosts: u32,
+}
+
+/// What an image is made from, borrowed from a crawl.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Every URL taken on.
+    pub seen: &'a Seen,
+    /// What is pending.
+    pub queue: &'a Queue,
+    /// Requests in no lane, in flight or kept back: pending for whoever resumes.
+    pub others: Vec<(HostId, Ticket)>,
+    /// Attempts and due time of requests that will be tried again, by id.
+    pub tries: BTreeMap<u64, (u32, u64)>,
+    /// Values kept beside the queue.
+    pub values: BTreeMap<String, String>,
+    /// The figures.
+    pub progress: Progress,
+    /// When they were committed.
+    pub at_ms: u64,
+    /// Committed lengths of files.
+    pub files: BTreeMap<String, u64>,
+}
+
+/// Writes the image that stands for `mark`, the durable end of the journal.
+///
+/// # Errors
+/// Those of the disk; the job is as sound without an image.
+pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Result<()> {
+    let mut out =
+        BufWriter::with_capacity(1 << 20, ImageWriter::create(job, lock, mark, BODY_FORMAT)?);
+    let head = serde_json::to_vec(&Head {
+        progress: view.progress.clone(),
+        at_ms: view.at_ms,
+        files: view.files.clone(),
+        values: view.values.clone(),
+        tries: view.tries.clone(),
+        hosts: view.queue.hosts().len() as u32,
+    })?;
+    put_bytes(&mut out, &head)?;
+    let mut others: HashMap<HostId, Vec<Ticket>> = HashMap::new();
+    for &(host, ticket) in &view.others {
+        others.entry(host).or_default().push(ticket);
+    }
+    for (id, host) in view.queue.hosts() {
+        put_bytes(&mut out, host.origin.as_bytes())?;
+        put(&mut out, host.taken)?;
+        // They were sent before, so they go first.
+        put_lane(&mut out, i64::MAX, &others.remove(&id).unwrap_or_default())?;
+        let lanes = view.queue.lanes_of(id);
+        put(&mut out, lanes.len() as u64)?;
+        for (priority, tickets) in lanes {
+            put_lane(&mut out, priority, &tickets)?;
+        }
+    }
+    for shard in view.seen.shards() {
+        put(&mut out, shard.clone().count() as u64)?;
+        for mark in shard {
+            out.write_all(&mark.to_le_bytes())?;
+        }
+    }
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .finish()
+}
+
+fn put(out: &mut impl Write, value: u64) -> io::Result<()> {
+    out.write_all(&value.to_le_bytes())
+}
+
+fn put_bytes(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    put(out, bytes.len() as u64)?;
+    out.write_all(bytes)
+}
+
+fn put_lane(out: &mut impl Write, priority: i64, tickets: &[Ticket]) -> io::Result<()> {
+    put(out, priority as u64)?;
+    put(out, tickets.len() as u64)?;
+    tickets
+        .iter()
+        .try_for_each(|ticket| put_ticket(out, *ticket))
+}
+
+/// Six bytes for each half.
+fn put_ticket(out: &mut impl Write, ticket: Ticket) -> io::Result<()> {
+    let mut bytes = [0; 12];
+    bytes[..6].copy_from_slice(&ticket.id.to_le_bytes()[..6]);
+    bytes[6..].copy_from_slice(&ticket.at.to_le_bytes()[..6]);
+    out.write_all(&bytes)
+}
+
+/// Reads the image of a job, and the end of the journal that it stands for.
+/// `None` when there is none.
+///
+/// # Errors
+/// Why it is of no use; the journal must be replayed from its start then.
+pub fn load(job: &Job, window: u32) -> Result<Option<(Memory, Mark)>, ImageError> {
+    let Some(mut image) = Image::open(job)? else {
+        return Ok(None);
+    };
+    let (path, mark) = (image.path().to_owned(), *image.mark());
+    if image.body_format() != BODY_FORMAT {
+        return Err(ImageError::new(&path, "its body is of another version"));
+    }
+    let memory = read(&mut image, window).map_err(|e| ImageError::new(&path, e.to_string()))?;
+    image.finish()?;
+    Ok(Some((memory, mark)))
+}
+
+fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
+    let body_bytes = image.body_bytes();
+    let mut body = Body {
+        image,
+        limit: body_bytes,
+    };
+    let head: Head = serde_json::from_slice(&body.bytes()?)?;
+    let mut queue = Queue::new(window);
+    for _ in 0..head.hosts {
+        let origin = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
+        let host = queue.host_of(&origin, Gate::Open);
+        let taken = body.number()?;
+        queue.change(host, |host| host.taken = taken);
+        body.lane(&mut queue, host)?;
+        for _ in 0..body.number()? {
+            body.lane(&mut queue, host)?;
+        }
+    }
+    let mut seen = Seen::new();
+    let mut marks = Vec::new();
+    for number in 0..SHARDS {
+        let bytes = body.sized_bytes(16)?;
+        marks.clear();
+        marks.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| u128::from_le_bytes(*bytes)),
+        );
+        if !seen.fill_shard(number, &marks) {
+            return Err(io::Error::other("its marks are not in order"));
+        }
+    }
+    let values = head
+        .values
+        .into_iter()
+        .map(|(key, value)| (key, value.into_bytes()));
+    Ok(Memory {
+        seen,
+        queue,
+        tries: head.tries.into_iter().collect(),
+        values: values.collect(),
+        progress: head.progress,
+        at_ms: head.at_ms,
+        files: head.files,
+    })
+}
+
+/// The body of an image, read piece by piece; no piece is longer than the whole.
+struct Body<'a> {
+    image: &'a mut Image,
+    limit: u64,
+}
+
+impl Body<'_> {
+    fn number(&mut self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.image.read_exact(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn bytes(&mut self) -> io::Result<Vec<u8>> {
+        self.sized_bytes(1)
+    }
+
+    /// A count of things of `size` bytes, and these.
+    fn sized_bytes(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        let count = self.number()?;
+        match count.checked_mul(size) {
+            Some(len) if len <= self.limit => {
+                let mut bytes = vec![0; len as usize];
+                self.image.read_exact(&mut bytes)?;
+                Ok(bytes)
+            }
+            _ => Err(io::Error::other("a length in it is wrong")),
+        }
+    }
+
+    fn lane(&mut self, queue: &mut Queue, host: HostId) -> io::Result<()> {
+        let priority = self.number()? as i64;
+        for bytes in self.sized_bytes(12)?.as_chunks().0 {
+            queue.push(host, ticket(bytes), priority);
+        }
+        Ok(())
+    }
+}
+
+fn ticket(bytes: &[u8; 12]) -> Ticket {
+    let half = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte))
+    };
+    Ticket {
+        id: half(&bytes[..6]),
+        at: half(&bytes[6..]),
+    }
+}

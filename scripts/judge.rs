@@ -14,7 +14,10 @@ use super::support::Asked;
 /// page that was asked for earlier before a kill must not be asked for again.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// A kill: its way, and from when to when it was delivered.
+/// What a process that was just killed sent may be read by the site only after this time.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
+/// A kill: its way, and from when to when it had an effect.
 #[derive(Debug, Clone, Copy)]
 pub struct Kill {
     pub way: Way,
@@ -33,8 +36,8 @@ impl Kill {
         }
     }
 
-    /// It was delivered by now.
-    pub fn delivered(&mut self) {
+    /// Its effects last until now: it was delivered, or all that it ended is gone.
+    pub fn lasts_until_now(&mut self) {
         self.to = Instant::now();
     }
 
@@ -57,6 +60,8 @@ pub struct Verdict {
     pub worst_refetched: u64,
     /// Those that no kill explains.
     pub needless: u64,
+    /// What is to be said of each of those.
+    pub notes: Vec<String>,
 }
 
 impl Verdict {
@@ -125,11 +130,30 @@ pub fn verdict(folder: &Path, urls: &[String], log: &[Asked], kills: &[Kill]) ->
         verdict.refetched += 1;
         match cause(kills, before, asked.at) {
             Some(kill) => by_kill[kill] += 1,
-            None => verdict.needless += 1,
+            None => {
+                verdict.needless += 1;
+                verdict
+                    .notes
+                    .push(note(kills, &asked.path, before, asked.at));
+            }
         }
     }
     verdict.worst_refetched = by_kill.into_iter().max().unwrap_or(0);
     verdict
+}
+
+/// Where a needless request lies between the kills.
+fn note(kills: &[Kill], path: &str, before: Instant, again: Instant) -> String {
+    let kills = kills
+        .iter()
+        .filter(|kill| kill.to > before && kill.from < again);
+    let kills = kills.map(|kill| format!("{:?} after {:?}", kill.way, kill.from - before));
+    let kills: Vec<_> = kills.collect();
+    format!(
+        "{path} again after {:?}; kills: {}",
+        again - before,
+        kills.join(", ")
+    )
 }
 
 /// The kill that explains why a page that was asked for at `before` was asked for again
@@ -143,7 +167,7 @@ fn cause(kills: &[Kill], before: Instant, again: Instant) -> Option<usize> {
             .sum();
         !kill.waits()
             && kill.way != Way::Stop
-            && before < kill.to
+            && before < kill.to + ON_THE_WAY
             && again > kill.from
             && kill.from.saturating_duration_since(before) < COMMITTED_WITHIN + stopped
     })

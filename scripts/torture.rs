@@ -3,7 +3,7 @@
 //!
 //! One round is one kill. A crawl is run, killed, run again, killed again … until
 //! it is complete; then it is judged and the next one starts anew. A run outlives
-//! a kill of one of its children and a stop, and is killed again then.
+//! a kill of its fetcher and a stop, and is killed once more then.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "judge.rs"]
@@ -162,23 +162,22 @@ impl<'a> Crawl<'a> {
             .dir(&self.folder)
             .start();
         let mut killed = 0;
-        let mut children_killed = 0;
+        let mut fetchers = 0;
         let mut last = None;
         while killed < rounds && !self.ends_before_the_moment(&run) {
             let way = *self.random.pick(&WAYS);
-            // Over three restarts a minute end a run, which is right but no test.
-            let of_child = matches!(way, Way::Frontier | Way::Fetch);
-            if of_child && children_killed == 3 {
+            // A fourth restart in a minute ends a run, which is right but no test.
+            if way == Way::Fetch && fetchers == 3 {
                 continue;
             }
-            children_killed += u32::from(of_child);
+            fetchers += u32::from(way == Way::Fetch);
             let mut kill = Kill::new(way);
             deliver(way, &run, self.random);
-            kill.delivered();
+            kill.lasts_until_now();
             self.kills.push(kill);
             *total.kills.entry(format!("{way:?}")).or_default() += 1;
             killed += 1;
-            if !matches!(way, Way::Frontier | Way::Fetch | Way::Stop) {
+            if !matches!(way, Way::Fetch | Way::Stop) {
                 last = Some(way);
                 break;
             }
@@ -214,9 +213,13 @@ impl<'a> Crawl<'a> {
     fn end(&mut self, mut run: Running, last: Option<Way>, total: &mut Total) {
         let left = run.wait_all_gone(Duration::from_secs(60));
         total.worst_orphan = total.worst_orphan.max(left);
+        if let (Some(_), Some(kill)) = (last, self.kills.last_mut()) {
+            kill.lasts_until_now();
+        }
         let done = run.wait();
         let right: &[i32] = match last {
-            None | Some(Way::Frontier | Way::Fetch | Way::Stop) => &[0],
+            None | Some(Way::Fetch | Way::Stop) => &[0],
+            Some(Way::Frontier) => &[0, 1],
             Some(Way::All | Way::Run) => &[0, 137],
             Some(Way::Int | Way::IntTwice) => &[0, 130],
             Some(Way::Term) => &[0, 143],
@@ -265,6 +268,9 @@ impl<'a> Crawl<'a> {
             total.crawls,
             urls.len()
         ));
+        for note in &verdict.notes {
+            say(&format!("fetched again needlessly: {note}"));
+        }
         total.wrong += self.wrong;
         if self.wrong > 0 || !verdict.is_right() {
             // Kept: the files, and what the site was asked.

@@ -288,6 +288,11 @@ impl ImageError {
             why: why.into(),
         }
     }
+
+    /// What is wrong, without the path.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl fmt::Display for ImageError {

@@ -6,6 +6,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
+pub mod catalog;
+pub mod cli;
+mod command;
 pub mod control;
 pub mod durable;
 pub mod hex;
@@ -14,7 +17,10 @@ pub mod image;
 pub mod job;
 pub mod journal;
 pub mod lock;
+pub mod look;
 pub mod plan;
 pub mod record;
+mod table;
 pub mod text;
 pub mod tool;
+pub mod verify;

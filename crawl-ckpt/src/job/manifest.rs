@@ -33,6 +33,9 @@ pub struct Manifest {
     /// The `--proxy-type` of the crawl; empty when there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub proxy_type: String,
+    /// The command that resumes the crawl, quoted for a shell; absent when it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// Where the output goes; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputPlace>,
@@ -105,6 +108,7 @@ impl Manifest {
             key,
             plan: None,
             proxy_type: String::new(),
+            command: None,
             output: None,
             sealed: None,
         })

@@ -20,7 +20,8 @@ use crate::durable::{Disk, Trust, parent, remove_if_there, replace};
 use crate::journal::{self, Mark, Writer};
 use crate::lock::JobLock;
 
-const MANIFEST: &str = "job.json";
+/// File name of the manifest.
+pub(crate) const MANIFEST: &str = "job.json";
 const IMAGE: &str = "image";
 const JOURNAL: &str = "journal-";
 

@@ -17,7 +17,7 @@ const FIRST_LOOK_BYTES: u64 = 256 << 10;
 /// running writer; says nothing about the rest of the journal. `None` when there is no batch yet.
 ///
 /// # Errors
-/// Those of the disk; a journal whose header is not the job's.
+/// Those of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
 pub fn last_commit(job: &Job) -> Result<Option<Commit>, JournalError> {
     let path = job.journal_path();
     let io = || JournalError::io("read", &path);
@@ -27,6 +27,12 @@ pub fn last_commit(job: &Job) -> Result<Option<Commit>, JournalError> {
         .map_err(JournalError::opening(&path))?;
     let salt = read_header(&*file, &path, job)?.sum;
     let len = file.len().map_err(io())?;
+    let seal = job.manifest().sealed;
+    let unsealed =
+        || JournalError::damaged(&path, len, "the journal does not end where it was sealed");
+    if seal.is_some_and(|seal| seal.bytes != len) {
+        return Err(unsealed());
+    }
     let (mut end, mut look) = (len, FIRST_LOOK_BYTES);
     while end > HEADER as u64 {
         let at = end.saturating_sub(look).max(HEADER as u64);
@@ -36,6 +42,9 @@ pub fn last_commit(job: &Job) -> Result<Option<Commit>, JournalError> {
         while let Some(candidate) = candidates.pop() {
             let start = at + candidate as u64;
             if let Some(header) = sound_batch_at(&*file, &path, &salt, start, len)? {
+                if seal.is_some_and(|seal| seal.sum != header.sum) {
+                    return Err(unsealed());
+                }
                 let mut payload = vec![0; header.payload_len as usize];
                 let payload_at = start + HEADER as u64;
                 let got = read_full(&*file, &mut payload, payload_at).map_err(io())?;
@@ -51,7 +60,10 @@ pub fn last_commit(job: &Job) -> Result<Option<Commit>, JournalError> {
         end = at + BATCH_MAGIC.len() as u64 - 1;
         look *= 4;
     }
-    Ok(None)
+    match seal {
+        Some(seal) if seal.seq > 0 => Err(unsealed()),
+        _ => Ok(None),
+    }
 }
 
 fn commit_in(payload: &[u8]) -> Option<Commit> {

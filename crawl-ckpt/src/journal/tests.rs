@@ -236,8 +236,12 @@ fn nothing_that_happens_to_a_sealed_journal_goes_unnoticed() {
         bad[at] ^= 1;
         fs::write(job.journal_path(), &bad).unwrap();
         assert!(told(&job, None).is_err(), "byte {at}");
+        if at < 64 || at as u64 >= marks[1].bytes {
+            assert!(last_commit(&job).is_err(), "byte {at}");
+        }
         fs::write(job.journal_path(), &good[..at]).unwrap();
         assert!(told(&job, None).is_err(), "cut at {at}");
+        assert!(last_commit(&job).is_err(), "cut at {at}");
         assert!(told(&job, Some(&marks[2])).is_err(), "cut at {at}");
     }
     let mut longer = good.clone();

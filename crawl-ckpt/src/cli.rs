@@ -1,0 +1,257 @@
+//! The command line of crawl-ckpt.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::catalog::{Catalog, Found};
+use crate::command;
+use crate::job::{Name, data_dir};
+use crate::tool::{Exit, Failure, parse_duration, say};
+
+/// The name that goes before every message.
+pub const TOOL: &str = "crawl-ckpt";
+
+/// Looks at crawl checkpoints, checks them and cleans them up.
+///
+/// A checkpoint is what a production crawl keeps of itself, so that the same crawl-run command goes on
+/// after a pause or a crash. It is removed by itself when the crawl is complete; a test crawl (--limit)
+/// makes none. Nothing here blocks or disturbs a crawl that is running.
+///
+/// Exit codes: 0 fine; 1 failed; 2 usage; 65 a checkpoint is damaged; 75 a run holds it.
+#[derive(Debug, Parser)]
+#[command(name = TOOL, version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Where projects lie [default: $CRAWL_DATA_DIR, else ./data]
+    ///
+    /// The same directory that crawl-run was given.
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// Tell more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List checkpoints, one a row
+    ///
+    /// The state is `paused`, `running` or `corrupt`. Pending is all that is not finished, in flight and
+    /// parked URLs too; seen is all that was taken on. The age is the time since the last commit. Prints
+    /// nothing when there is none.
+    Ls {
+        /// Only this project's
+        #[arg(value_name = "PROJECT", value_parser = Name::parse)]
+        project: Option<Name>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show all that is known of one, with the command that resumes it
+    Show {
+        #[command(flatten)]
+        which: One,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show how many bytes its parts take, and what to do about a large one
+    ///
+    /// Without a name: all checkpoints, one a row.
+    Size {
+        #[command(flatten)]
+        which: AnyOne,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Read every record and check every checksum
+    ///
+    /// Also checks that the counts are what the records come to, and that the output is at least as
+    /// long as the last commit vouches for, with as many lines. Without a name: all checkpoints. Exit
+    /// 65 when one is damaged; the file and the byte are named, and nothing is changed.
+    Verify {
+        #[command(flatten)]
+        which: AnyOne,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Remove checkpoints
+    ///
+    /// Asks first when stdin is a terminal. The crawl starts anew after that; its output so far
+    /// stays where it is. One that is running is refused with exit code 75.
+    Rm {
+        #[command(flatten)]
+        which: Doomed,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Form {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct One {
+    /// PROJECT/SPIDER, or SPIDER for the project `default`
+    #[arg(value_name = "P/S")]
+    name: Option<String>,
+    /// A job directory, wherever it lies
+    #[arg(long, value_name = "DIR")]
+    job: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct AnyOne {
+    /// PROJECT/SPIDER, or SPIDER for the project `default` [default: all]
+    #[arg(value_name = "P/S")]
+    name: Option<String>,
+    /// A job directory, wherever it lies
+    #[arg(long, value_name = "DIR")]
+    job: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Doomed {
+    /// PROJECT/SPIDER, or SPIDER for the project `default`
+    #[arg(value_name = "P/S")]
+    names: Vec<String>,
+    /// A job directory, wherever it lies
+    #[arg(long, value_name = "DIR")]
+    job: Option<PathBuf>,
+    /// Those whose last commit is so long ago, such as 7d; running ones are passed over
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    older_than: Option<Duration>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+/// What a command works with.
+pub(crate) struct Context<'a> {
+    pub catalog: Catalog,
+    pub out: &'a mut dyn Write,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Context<'_> {
+    /// Says something that is no error.
+    pub fn say(&self, message: impl std::fmt::Display) {
+        if !self.quiet {
+            say(TOOL, message);
+        }
+    }
+
+    /// Says something that only who asked for it wants to know.
+    pub fn tell(&self, message: impl std::fmt::Display) {
+        if self.verbose {
+            say(TOOL, message);
+        }
+    }
+
+    /// Prints text for people.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(Failure::from_stdout)
+    }
+
+    /// Prints one object for programs.
+    pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        self.print(&format!("{value}\n"))
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What the tool ends with.
+pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let catalog = Catalog::new(data_dir(cli.data_dir.as_deref()));
+    let mut context = Context {
+        catalog,
+        out,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    let exit = match cli.command {
+        Command::Ls { project, form } => command::ls::run(&mut context, project.as_ref(), form),
+        Command::Show { which, form } => {
+            let job = one(&context.catalog, which.name, which.job)?;
+            let job = job.ok_or_else(|| Failure::with(Exit::Usage, "no checkpoint was named"))?;
+            command::show::run(&mut context, job, form)
+        }
+        Command::Size { which, form } => {
+            let job = one(&context.catalog, which.name, which.job)?;
+            command::size::run(&mut context, job, form)
+        }
+        Command::Verify { which, form } => {
+            let job = one(&context.catalog, which.name, which.job)?;
+            command::verify::run(&mut context, job, form)
+        }
+        Command::Rm { which, yes } => {
+            let which = doomed(&context.catalog, which)?;
+            command::rm::run(&mut context, which, yes)
+        }
+    }?;
+    context.out.flush().map_err(Failure::from_stdout)?;
+    Ok(exit)
+}
+
+fn one(
+    catalog: &Catalog,
+    name: Option<String>,
+    job: Option<PathBuf>,
+) -> Result<Option<Found>, Failure> {
+    match (name, job) {
+        (Some(name), _) => catalog.named(&name).map(Some),
+        (None, Some(dir)) => Catalog::at(&dir).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn doomed(catalog: &Catalog, which: Doomed) -> Result<command::rm::Which, Failure> {
+    use command::rm::Which;
+    if let Some(age) = which.older_than {
+        return Ok(Which::OlderThan(age));
+    }
+    if which.all {
+        return Ok(Which::All);
+    }
+    let mut jobs = Vec::new();
+    for name in which.names {
+        jobs.push(catalog.named(&name)?);
+    }
+    if let Some(dir) = which.job {
+        jobs.push(Catalog::at(&dir)?);
+    }
+    Ok(Which::Named(jobs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

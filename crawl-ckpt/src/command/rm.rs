@@ -1,0 +1,106 @@
+//! `crawl-ckpt rm`: removes checkpoints.
+
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::time::Duration;
+
+use crate::catalog::Found;
+use crate::cli::{Context, TOOL};
+use crate::durable::RealDisk;
+use crate::human::{bytes, counted};
+use crate::job;
+use crate::lock::JobLock;
+use crate::look::{Look, bytes_in};
+use crate::tool::{Exit, Failure, printable, say};
+
+/// Which checkpoints are to go.
+pub enum Which {
+    Named(Vec<Found>),
+    OlderThan(Duration),
+    All,
+}
+
+pub fn run(context: &mut Context<'_>, which: Which, yes: bool) -> Result<Exit, Failure> {
+    let least_age = match which {
+        Which::OlderThan(age) => age,
+        _ => Duration::ZERO,
+    };
+    let jobs = match which {
+        Which::Named(jobs) => jobs,
+        Which::OlderThan(age) => old_ones(context, age)?,
+        Which::All => context.catalog.all_with_leftovers(None)?,
+    };
+    if jobs.is_empty() {
+        context.say("there is nothing to remove");
+        return Ok(Exit::Complete);
+    }
+    if !yes && stdin().is_terminal() && !is_agreed(&jobs)? {
+        return Err(Failure::new("nothing was removed"));
+    }
+    let mut exit = Exit::Complete;
+    for job in jobs {
+        match remove(context, &job, least_age) {
+            Ok(()) => {}
+            // The others are removed all the same; the exit code tells of this one.
+            Err(failure) => {
+                say(TOOL, format_args!("{job}: {}", failure.message));
+                exit = match (exit, failure.exit) {
+                    (Exit::Held, _) => Exit::Held,
+                    (_, failed) => failed,
+                };
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(), Failure> {
+    let lock = JobLock::acquire(&job.place)?;
+    let look = Look::at(&job.place);
+    // It may have been run since it was found; nobody can now.
+    if least_age > Duration::ZERO && look.as_ref().is_some_and(|look| look.age < least_age) {
+        return Ok(());
+    }
+    let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
+    job::remove(&RealDisk, &job.place, &lock)?;
+    context.say(format_args!("removed {job}, {}", bytes(size)));
+    let output = look
+        .and_then(|look| look.manifest)
+        .and_then(|manifest| manifest.output);
+    let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
+    if let Some(output) = output.filter(|output| output.exists()) {
+        context.say(format_args!(
+            "{job}: its unfinished output stays: {}",
+            output.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Those that nobody has touched for so long, and what is left of removals that were cut short.
+fn old_ones(context: &Context<'_>, age: Duration) -> Result<Vec<Found>, Failure> {
+    let mut jobs = context.catalog.all_with_leftovers(None)?;
+    jobs.retain(|job| match Look::at(&job.place) {
+        Some(look) => look.age >= age && look.holder.is_none(),
+        None => true,
+    });
+    Ok(jobs)
+}
+
+fn is_agreed(jobs: &[Found]) -> Result<bool, Failure> {
+    let size: u64 = jobs.iter().map(|job| bytes_in(&job.place.dir)).sum();
+    let what = match jobs {
+        [job] => format!("the checkpoint of {job}"),
+        jobs => counted(jobs.len() as u64, "checkpoint"),
+    };
+    let question = printable(&format!("{TOOL}: remove {what} ({})? [y/N] ", bytes(size)));
+    let mut stderr = stderr();
+    let _ = stderr.write_all(question.as_bytes());
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = stdin().lock().read_line(&mut answer);
+    read.map_err(|e| Failure::new(format_args!("cannot read the answer: {e}")))?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

@@ -1,0 +1,216 @@
+//! `crawl-ckpt show`: all that is known of one checkpoint.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::json_of;
+use crate::catalog::Found;
+use crate::cli::{Context, Form};
+use crate::human::{bytes, count, counted, span};
+use crate::job::{Manifest, Name};
+use crate::look::{Look, State};
+use crate::table::facts;
+use crate::tool::{Exit, Failure, quoted};
+
+pub fn run(context: &mut Context<'_>, job: Found, form: Form) -> Result<Exit, Failure> {
+    let Some(look) = Look::at(&job.place) else {
+        return Err(Failure::new(format_args!(
+            "{job} has no checkpoint any more"
+        )));
+    };
+    match form.json {
+        true => context.print_json(&as_json(context, &job, &look))?,
+        false => context.print(&as_text(context, &job, &look))?,
+    }
+    match &look.trouble {
+        Some(trouble) => Err(Failure::with(Exit::Damaged, trouble).hint(repair_command(&job))),
+        None => Ok(Exit::Complete),
+    }
+}
+
+fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
+    let mut fields = json_of(job, look);
+    if let Some(manifest) = &look.manifest {
+        fields.insert("created_at".into(), json!(manifest.created_at));
+        fields.insert("tool".into(), json!(manifest.tool));
+        fields.insert("generation".into(), json!(manifest.generation));
+        fields.insert("sealed".into(), json!(manifest.sealed.is_some()));
+        if let Some(plan) = &manifest.plan {
+            fields.insert("plan".into(), json!(plan));
+        }
+        if let Some(output) = &manifest.output {
+            let path = output.resolve(context.catalog.data_dir());
+            let shown = path.map_or("-".into(), |path| path.to_string_lossy().into_owned());
+            fields.insert("output".into(), json!(shown));
+        }
+    }
+    if let Some(commit) = &look.commit {
+        fields.insert("committed_at".into(), json!(time(commit.at_ms)));
+        fields.insert("progress".into(), json!(commit.progress));
+        fields.insert("files".into(), json!(commit.files));
+    }
+    if let Some(holder) = &look.holder {
+        fields.insert("holder".into(), json!(holder));
+    }
+    fields.insert("resume".into(), json!(resume_command(context, job, look)));
+    Value::Object(fields)
+}
+
+fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
+    let mut lines: Vec<(&str, String)> = vec![("checkpoint", job.to_string())];
+    lines.push(("state", state_in_words(look)));
+    lines.push(("path", job.place.dir.display().to_string()));
+    lines.push(("size", bytes(look.bytes)));
+    if let Some(manifest) = &look.manifest {
+        lines.push((
+            "begun",
+            format!("{} by {}", manifest.created_at, manifest.tool),
+        ));
+    }
+    if let Some(commit) = &look.commit {
+        lines.push((
+            "last commit",
+            format!("{} ({} ago)", time(commit.at_ms), span(look.age)),
+        ));
+    }
+    if let Some(counts) = look.counts() {
+        lines.push(("seen", counted(counts.seen, "URL")));
+        for (name, number) in [
+            ("pending", counts.pending),
+            ("in flight", counts.in_flight),
+            ("parked", counts.parked),
+            ("done", counts.done),
+            ("failed", counts.failed),
+        ] {
+            if number > 0 || !matches!(name, "in flight" | "parked") {
+                lines.push((name, count(number)));
+            }
+        }
+    }
+    if let Some(commit) = &look.commit {
+        let progress = &commit.progress;
+        let fetched = format!(
+            "{} in {}",
+            bytes(progress.bytes),
+            counted(progress.records, "record")
+        );
+        lines.push((
+            "fetched",
+            format!("{fetched} from {}", counted(progress.hosts, "host")),
+        ));
+        for (name, tally) in [
+            ("by status", &progress.by_status),
+            ("by error", &progress.by_error),
+            ("not taken on", &progress.dropped),
+        ] {
+            if !tally.is_empty() {
+                lines.push((name, tallied(tally)));
+            }
+        }
+        for (host, parked) in &progress.parked {
+            lines.push((
+                "waits",
+                format!("{host}: {}, {}", counted(parked.urls, "URL"), parked.why),
+            ));
+        }
+    }
+    if let Some(manifest) = &look.manifest {
+        lines.extend(of_manifest(context, manifest));
+    }
+    if let Some(proxy_type) = look.proxy_type() {
+        lines.push(("proxy type", proxy_type.to_owned()));
+    }
+    if look.state != State::Corrupt {
+        lines.push(("resume with", resume_command(context, job, look)));
+    }
+    facts(&lines)
+}
+
+fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(plan) = &manifest.plan {
+        for url in plan.start_urls.iter().take(10) {
+            lines.push(("start URL", crate::address::masked(url).into_owned()));
+        }
+        if plan.start_urls.len() > 10 {
+            lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
+        }
+    }
+    if let Some(output) = &manifest.output {
+        let path = output.resolve(context.catalog.data_dir());
+        lines.push((
+            "output",
+            path.map_or("stdout".into(), |path| path.display().to_string()),
+        ));
+    }
+    lines
+}
+
+fn state_in_words(look: &Look) -> String {
+    match (look.state, &look.holder) {
+        (State::Running, Some(holder)) => format!("running: {holder}"),
+        (State::Paused, _) if look.manifest.as_ref().is_some_and(|m| m.sealed.is_none()) => {
+            "paused: not in good order, the last run was killed".to_owned()
+        }
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// The command that goes on with the crawl: the one that was typed, if it is known.
+fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
+    let manifest = look.manifest.as_ref();
+    if let Some(command) = manifest.and_then(|manifest| manifest.command.as_ref()) {
+        return command.clone();
+    }
+    let Some((project, spider)) = &job.names else {
+        return format!(
+            "crawl-frontier serve --job {}",
+            quoted(&job.place.dir.to_string_lossy())
+        );
+    };
+    let mut words = vec!["crawl-run".to_owned()];
+    if project.as_str() != "default" {
+        words.extend(["--project".to_owned(), project.to_string()]);
+    }
+    let data_dir = context.catalog.data_dir();
+    if data_dir != std::path::Path::new("data") {
+        words.extend(["--data-dir".to_owned(), quoted(&data_dir.to_string_lossy())]);
+    }
+    let proxy_type = look.proxy_type().filter(|proxy_type| *proxy_type != "auto");
+    if let Some(proxy_type) = proxy_type {
+        words.extend(["--proxy-type".to_owned(), quoted(proxy_type)]);
+    }
+    let start_urls = manifest
+        .and_then(|m| m.plan.as_ref())
+        .map_or(&[][..], |plan| &plan.start_urls);
+    words.push(match start_urls {
+        [url] if Name::from_url(url).as_ref() == Ok(spider) => quoted(url),
+        _ => format!("{spider}.json"),
+    });
+    words.join(" ")
+}
+
+/// The command that looks for what can be saved.
+pub(super) fn repair_command(job: &Found) -> String {
+    match &job.names {
+        Some(_) => format!("crawl-ckpt verify {job}"),
+        None => format!(
+            "crawl-ckpt verify --job {}",
+            quoted(&job.place.dir.to_string_lossy())
+        ),
+    }
+}
+
+fn tallied(tally: &BTreeMap<String, u64>) -> String {
+    let parts = tally
+        .iter()
+        .map(|(name, number)| format!("{name} {}", count(*number)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn time(at_ms: u64) -> String {
+    let ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,321 @@
+//! Checks a whole job: every record and every checksum, and that they agree.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::control::Counts;
+use crate::durable::RealDisk;
+use crate::image::Image;
+use crate::job::{Job, JobError, JobPlace};
+use crate::journal::{Commit, Entry, JournalError, Mark, Replayed, replay};
+use crate::look::steadily;
+use crate::tool::Exit;
+
+/// What a check of a whole job came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Batches read.
+    pub batches: u64,
+    /// Entries read, commits included.
+    pub entries: u64,
+    /// Bytes of the journal that were checked.
+    pub bytes: u64,
+    /// Bytes of a torn tail, which the next run cuts off.
+    pub torn_bytes: u64,
+    /// True when an image was read and is sound.
+    pub has_image: bool,
+    /// What is wrong; empty for a sound job.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug)]
+pub struct Problem {
+    /// In which file.
+    pub path: PathBuf,
+    /// Where, in bytes from its start, when that is known.
+    pub offset: Option<u64>,
+    /// What.
+    pub why: String,
+    /// [`Exit::Damaged`], or [`Exit::Failed`] when it could not be looked at.
+    pub exit: Exit,
+}
+
+/// Checks a job; `None` when there is none, or not any more. Changes nothing, holds no lock, and may
+/// be done beside a crawl that is running. `data_dir` is where a relative output path begins.
+pub fn verify(place: &JobPlace, data_dir: &Path) -> Option<Report> {
+    // A run may compact, seal or remove what is being read: only what is found twice is a problem.
+    let found = steadily(place, || match attempt(place, data_dir) {
+        Ok(Some(report)) if !report.problems.is_empty() => Err(report),
+        Ok(report) => Ok(report),
+        Err(error) => Err(Report {
+            problems: vec![Problem::of(&error)],
+            ..Report::default()
+        }),
+    });
+    match found {
+        Ok(report) => report,
+        Err(report) => Some(report),
+    }
+}
+
+fn attempt(place: &JobPlace, data_dir: &Path) -> Result<Option<Report>, JobError> {
+    let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
+        return Ok(None);
+    };
+    let mut report = Report::default();
+    let (replayed, tally) = read_journal(&job, &mut report)?;
+    check_counts(&job, &replayed, &tally)?;
+    report.has_image = check_image(&job, &replayed.mark, &mut report.problems);
+    check_output(
+        &job,
+        replayed.commit.as_ref(),
+        data_dir,
+        &mut report.problems,
+    );
+    Ok(Some(report))
+}
+
+impl fmt::Display for Report {
+    /// The problems, one a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problems
+            .iter()
+            .try_for_each(|problem| writeln!(f, "{problem}"))
+    }
+}
+
+/// What the entries of a journal come to.
+#[derive(Default)]
+struct Tally {
+    /// By id, from the first one: whether a request is finished.
+    finished: Vec<bool>,
+    first_id: Option<u64>,
+    seen: u64,
+    done: u64,
+}
+
+impl Tally {
+    fn add(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+        match entry {
+            Entry::Request { id, .. } => {
+                self.first_id.get_or_insert(*id);
+                self.finished.push(false);
+                self.seen += 1;
+            }
+            Entry::Seen { .. } => {
+                self.seen += 1;
+                self.done += 1;
+            }
+            Entry::Done { id, .. } => {
+                if std::mem::replace(self.finished_mut(*id)?, true) {
+                    return Err(format!("request {id} is finished twice"));
+                }
+                self.done += 1;
+            }
+            // One that is pending again, though it was finished, is to be tried once more.
+            Entry::Defer { id, .. } => {
+                if std::mem::replace(self.finished_mut(*id)?, false) {
+                    self.done -= 1;
+                }
+            }
+            Entry::Set { .. } | Entry::Unset { .. } | Entry::Commit(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finished_mut(&mut self, id: u64) -> Result<&mut bool, String> {
+        let index = self.first_id.and_then(|first| id.checked_sub(first));
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        index
+            .and_then(|index| self.finished.get_mut(index))
+            .ok_or_else(|| format!("there is no request {id}"))
+    }
+}
+
+fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), JournalError> {
+    let mut tally = Tally::default();
+    let replayed = replay(job, None, |entry| {
+        report.entries += 1;
+        tally.add(&entry)
+    })?;
+    report.batches = replayed.batches;
+    report.bytes = replayed.mark.bytes;
+    report.torn_bytes = replayed.torn_bytes;
+    Ok((replayed, tally))
+}
+
+/// Every URL taken on is in exactly one state, and the entries come to the same.
+fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), JournalError> {
+    let counts = match &replayed.commit {
+        Some(commit) => commit.progress.counts,
+        None => Counts::default(),
+    };
+    let finished = counts.done + counts.failed;
+    let why = if !counts.balances() {
+        format!("the last commit's counts do not add up: {counts:?}")
+    } else if (counts.seen, finished) != (tally.seen, tally.done) {
+        format!(
+            "the last commit counts {} URLs, {finished} of them finished; the entries come to {} and {}",
+            counts.seen, tally.seen, tally.done
+        )
+    } else {
+        return Ok(());
+    };
+    Err(JournalError::Damaged {
+        path: job.journal_path(),
+        offset: replayed.mark.bytes,
+        why,
+    })
+}
+
+/// True when there is an image and it is sound.
+fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
+    let path = job.image_path();
+    let mut problem = |why: String| {
+        problems.push(Problem {
+            path: path.clone(),
+            offset: None,
+            why,
+            exit: Exit::Damaged,
+        });
+        false
+    };
+    let image = match Image::open(job) {
+        Ok(None) => return false,
+        Ok(Some(image)) => image,
+        Err(error) => return problem(error.why().to_owned()),
+    };
+    let mark = *image.mark();
+    if let Err(error) = image.finish() {
+        return problem(error.why().to_owned());
+    }
+    // A running crawl writes on; the image may be newer than what was read of the journal.
+    let is_newer = mark.bytes > end.bytes && job.manifest().sealed.is_none();
+    if is_newer || (mark != *end && replay(job, Some(&mark), |_| Ok(())).is_ok()) || mark == *end {
+        return true;
+    }
+    problem("it stands for an end that the journal does not have".to_owned())
+}
+
+/// The output is as long as the commit vouches for, and has a line a record up to there.
+fn check_output(job: &Job, commit: Option<&Commit>, data_dir: &Path, problems: &mut Vec<Problem>) {
+    let output = job.manifest().output.as_ref();
+    let path = output.and_then(|output| output.resolve(data_dir));
+    let (Some(path), Some(commit)) = (path, commit) else {
+        return;
+    };
+    let Some(&committed) = commit.files.get("output") else {
+        return;
+    };
+    let mut problem = |offset, why, exit| {
+        problems.push(Problem {
+            path: path.clone(),
+            offset,
+            why,
+            exit,
+        });
+    };
+    match count_lines(&path, committed) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && committed == 0 => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            problem(
+                Some(0),
+                format!("the output is missing, {committed} bytes were committed"),
+                Exit::Damaged,
+            );
+        }
+        Err(e) => problem(None, e.to_string(), Exit::Failed),
+        Ok((len, _)) if len < committed => {
+            problem(
+                Some(len),
+                format!("the output ends here, {committed} bytes were committed"),
+                Exit::Damaged,
+            );
+        }
+        Ok((_, lines)) if lines != commit.progress.records => {
+            let records = commit.progress.records;
+            let why =
+                format!("{lines} lines lie before this byte, {records} records were committed");
+            problem(Some(committed), why, Exit::Damaged);
+        }
+        Ok(_) => {}
+    }
+}
+
+/// Length and newlines of a file, of its first `limit` bytes.
+fn count_lines(path: &Path, limit: u64) -> io::Result<(u64, u64)> {
+    let mut file = File::open(path)?.take(limit);
+    let mut block = vec![0; 1 << 20];
+    let (mut len, mut lines) = (0, 0);
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok((len, lines)),
+            Ok(n) => {
+                len += n as u64;
+                lines += memchr::memchr_iter(b'\n', &block[..n]).count() as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+impl Problem {
+    fn of(error: &JobError) -> Problem {
+        let (path, offset) = match error {
+            JobError::Damaged { path, offset, .. }
+            | JobError::Journal(JournalError::Damaged { path, offset, .. }) => {
+                (path, Some(*offset))
+            }
+            JobError::Io { path, .. }
+            | JobError::Unknown { path, .. }
+            | JobError::Exists { path }
+            | JobError::Journal(
+                JournalError::Io { path, .. }
+                | JournalError::Newer { path, .. }
+                | JournalError::Refused { path }
+                | JournalError::Misfit { path, .. },
+            ) => (path, None),
+        };
+        let why = match error {
+            JobError::Damaged { why, .. }
+            | JobError::Unknown { why, .. }
+            | JobError::Journal(JournalError::Damaged { why, .. }) => why.clone(),
+            JobError::Io { source, .. } | JobError::Journal(JournalError::Io { source, .. }) => {
+                source.to_string()
+            }
+            other => other.to_string(),
+        };
+        let could_not_look = matches!(
+            error,
+            JobError::Io { .. } | JobError::Journal(JournalError::Io { .. })
+        );
+        Problem {
+            path: path.clone(),
+            offset,
+            why,
+            exit: if could_not_look {
+                Exit::Failed
+            } else {
+                Exit::Damaged
+            },
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match (self.exit, self.offset) {
+            (Exit::Damaged, Some(offset)) => {
+                write!(f, "{path}: damaged at byte {offset}: {}", self.why)
+            }
+            (Exit::Damaged, None) => write!(f, "{path}: damaged: {}", self.why),
+            _ => write!(f, "cannot read {path}: {}", self.why),
+        }
+    }
+}

@@ -11,6 +11,8 @@ pub mod cli;
 mod command;
 pub mod control;
 pub mod durable;
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
 pub mod hex;
 pub mod human;
 pub mod image;

@@ -179,6 +179,7 @@ impl Job {
             self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
         }
         self.update(lock, |manifest| manifest.sealed = None)?;
+        clear_leftovers(&*self.disk, &self.place, lock)?;
         self.sweep(lock)
     }
 

@@ -420,6 +420,24 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_format_md_is_what_is_written() {
+        let request = Stored {
+            url: "https://a.example/b",
+            depth: 2,
+            referer: Some(Referer::of("https://a.example/b", "https://a.example/c")),
+            ..Stored::default()
+        };
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let example = format!("\n{}\n", hex.join(" "));
+        assert!(
+            include_str!("../../FORMAT.md").contains(&example),
+            "{example}"
+        );
+    }
+
+    #[test]
     fn a_referer_is_given_back_whatever_it_shares() {
         for (url, referer) in [
             ("http://a/x/y", "http://a/x/z"),

@@ -1,1 +1,224 @@
-//! crawl-fetch.
+//! crawl-fetch: a filter. Requests in, results out, nothing kept.
+//!
+//! Every line on stdin gives exactly one line on stdout, in whatever order the
+//! servers answer. The library is the tool without its command line.
+
+pub mod agent;
+pub mod body;
+pub mod charset;
+pub mod cli;
+pub mod failure;
+pub mod fetch;
+pub mod input;
+pub mod links;
+pub mod names;
+pub mod output;
+pub mod page;
+pub mod pool;
+pub mod proxy;
+pub mod queue;
+mod signals;
+pub mod tcp;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crawl_ckpt::tool::{Exit, Failure, say};
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Resource, Rlimit};
+
+use crate::fetch::{Fetcher, Job, invalid};
+use crate::input::{Line, Lines};
+use crate::output::Output;
+use crate::pool::{Event, Pool};
+
+/// The tool's name, in messages.
+pub const TOOL: &str = "crawl-fetch";
+
+/// So many requests are handed to the workers at once.
+const JOBS_AT_ONCE: usize = 256;
+
+/// Everything that the command line says.
+pub struct Options {
+    /// Fetches.
+    pub fetcher: Fetcher,
+    /// Requests at once.
+    pub concurrency: usize,
+    /// Requests at once to one host.
+    pub per_host: usize,
+    /// Least time between the starts of two requests to one host.
+    pub delay: Duration,
+}
+
+/// Fetches what comes on stdin until it ends, a signal comes, or nobody reads.
+///
+/// # Errors
+/// When stdin or stdout fail.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    raise_file_limit();
+    let (events, happened) = mpsc::channel();
+    watch_signals(&events).map_err(Failure::new)?;
+    let input = own(rustix::stdio::stdin())?;
+    let output = own(rustix::stdio::stdout())?;
+    watch_reader(&output, &events).map_err(Failure::new)?;
+    let pool = Pool::new(
+        options.fetcher,
+        Output::new(Patient(output)),
+        events.clone(),
+        options.concurrency,
+        options.per_host,
+        options.delay,
+    );
+    let reader = Arc::clone(&pool);
+    let reading = thread::Builder::new().name("read".into());
+    let reading = reading.spawn(move || {
+        if let Err(error) = read(input, &reader) {
+            let _ = events.send(Event::InputFailed(error));
+        }
+        reader.close();
+    });
+    reading.map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
+    let mut paused = None;
+    let mut failed = None;
+    // What still runs when this returns ends with the process.
+    for event in happened {
+        match event {
+            Event::Drained => break,
+            Event::ReaderGone => return Err(Failure::pipe_closed()),
+            Event::OutputBroken => {
+                let error = pool.output().take_error();
+                let error = error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+                return Err(Failure::from_stdout(error));
+            }
+            Event::InputFailed(error) => {
+                failed = Some(Failure::new(format_args!("cannot read stdin: {error}")));
+                pool.stop();
+            }
+            Event::Signal(signal) if paused.is_some() => return Ok(Exit::from_signal(signal)),
+            Event::Signal(signal) => {
+                paused = Some(Exit::from_signal(signal));
+                pool.stop();
+            }
+        }
+    }
+    match (failed, paused) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(exit)) => Ok(exit),
+        (None, None) if pool.invalid() > 0 => {
+            let count = pool.invalid();
+            let lines = if count == 1 { "line was" } else { "lines were" };
+            Err(Failure::new(format_args!("{count} {lines} no request")))
+        }
+        (None, None) => Ok(Exit::Complete),
+    }
+}
+
+/// Reads requests until stdin ends or no more are wanted.
+fn read<W: Write + Send + 'static>(input: impl Read, pool: &Arc<Pool<W>>) -> io::Result<()> {
+    let mut lines = Lines::new(input);
+    let mut jobs = Vec::new();
+    let mut number = 0;
+    loop {
+        number += 1;
+        match lines.next_line()? {
+            None => {
+                pool.add(&mut jobs);
+                return Ok(());
+            }
+            Some(Line::Whole(line)) => match Job::new(line, number) {
+                Ok(job) => jobs.push(job),
+                Err(result) => pool.add_invalid(&result),
+            },
+            Some(Line::TooLong(begin)) => {
+                let why = "the line is over 64 MiB";
+                pool.add_invalid(&invalid(begin, number, None, why));
+            }
+        }
+        if (jobs.len() >= JOBS_AT_ONCE || !lines.has_next()) && !pool.add(&mut jobs) {
+            return Ok(());
+        }
+    }
+}
+
+fn watch_signals(events: &Sender<Event>) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new(signals::handled())?;
+    let events = events.clone();
+    let watch = move || {
+        for signal in signals.forever() {
+            let _ = events.send(Event::Signal(signal));
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(watch)?;
+    Ok(())
+}
+
+/// Notices that stdout has no reader any more even while nothing is written.
+fn watch_reader(output: &File, events: &Sender<Event>) -> io::Result<()> {
+    let output = output.try_clone()?;
+    let events = events.clone();
+    let watch = move || loop {
+        let mut fds = [PollFd::new(&output, PollFlags::empty())];
+        match rustix::event::poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => {
+                let _ = events.send(Event::ReaderGone);
+                return;
+            }
+            _ => return,
+        }
+    };
+    thread::Builder::new().name("watch".into()).spawn(watch)?;
+    Ok(())
+}
+
+/// A descriptor of our own for a standard stream, which threads can hold.
+fn own(stream: impl AsFd) -> Result<File, Failure> {
+    let fd: io::Result<OwnedFd> = stream.as_fd().try_clone_to_owned();
+    let fd = fd.map_err(|e| Failure::new(format_args!("cannot use a standard stream: {e}")))?;
+    Ok(File::from(fd))
+}
+
+/// Thousands of connections need more than the usual 1024 descriptors.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where that is refused, connections fail one by one and say why.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
+/// Writes to a descriptor that may have been made non-blocking by another process.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    rustix::event::poll(&mut fds, None)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says on stderr that connections are not secure.
+pub fn warn_insecure() {
+    say(
+        TOOL,
+        "WARNING: --insecure: certificates are not checked; anyone on the way can read and change everything",
+    );
+}

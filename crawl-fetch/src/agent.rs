@@ -1,0 +1,263 @@
+//! All of the ureq set-up: every timeout and cap stands here.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crawl_ckpt::record::ErrorKind;
+use foldhash::fast::RandomState;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, ConnectionDetails, Connector, RustlsConnector, SocksConnector, Transport,
+};
+use ureq::{Agent, Error, Proxy};
+use url::Url;
+
+use crate::failure::{Failure, Staged};
+use crate::names::{Names, RouteNames};
+use crate::proxy::Way;
+use crate::tcp::{self, Tcp};
+
+/// Headers of an answer beyond this are an error; ureq also takes 128 at most.
+pub const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Buffers of a TLS connection; plain TCP has its own, see [`crate::tcp`].
+const TLS_BUFFER_BYTES: usize = 16 << 10;
+
+/// A kept-alive connection is not used after this time: many servers close at 5 s
+/// to 75 s, and one that is found closed costs a second try.
+const MAX_IDLE: Duration = Duration::from_secs(15);
+
+/// Hosts are spread over so many agents a route. ureq's pool looks at all of its
+/// connections for each request, so with thousands of them one pool would be the
+/// whole cost of a crawl.
+const SHARDS: usize = 64;
+
+/// What agents are made with.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// The User-Agent header.
+    pub user_agent: String,
+    /// For resolving, connecting and handshakes.
+    pub connect_timeout: Duration,
+    /// For all of one request, its body included.
+    pub timeout: Duration,
+    /// Names may lead to private addresses.
+    pub allow_private: bool,
+    /// Certificates are not checked.
+    pub insecure: bool,
+    /// The only certificates that are trusted, instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// Requests at once, over all hosts.
+    pub concurrency: usize,
+    /// Requests at once to one host.
+    pub per_host: usize,
+}
+
+/// Agents by route, made when they are first needed.
+pub struct Agents {
+    options: AgentOptions,
+    names: Arc<Names>,
+    routes: Mutex<HashMap<(Way, bool), Arc<Route>>>,
+    roots: OnceLock<Result<RootCerts, Failure>>,
+}
+
+/// One way to servers, with or without TLS.
+pub struct Route {
+    shards: Vec<Agent>,
+    hasher: RandomState,
+}
+
+impl Route {
+    /// The agent that keeps this host's connections.
+    pub fn agent(&self, url: &Url) -> &Agent {
+        let host = self.hasher.hash_one((url.host_str(), url.port()));
+        &self.shards[host as usize % SHARDS]
+    }
+}
+
+impl Agents {
+    /// No agent is made yet.
+    pub fn new(options: AgentOptions) -> Agents {
+        Agents {
+            options,
+            names: Arc::default(),
+            routes: Mutex::default(),
+            roots: OnceLock::new(),
+        }
+    }
+
+    /// The route to a URL.
+    ///
+    /// # Errors
+    /// When the proxy's URL is none, or no certificates can be read.
+    pub fn route(&self, way: &Way, url: &Url) -> Result<Arc<Route>, Failure> {
+        let secure = url.scheme() == "https" || needs_tls(way);
+        let key = (way.clone(), secure);
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(&key) {
+            return Ok(Arc::clone(route));
+        }
+        let route = Arc::new(self.new_route(way, secure)?);
+        routes.insert(key, Arc::clone(&route));
+        Ok(route)
+    }
+
+    /// Looks whether a way can be used at all.
+    ///
+    /// # Errors
+    /// When the proxy's URL is none, or no certificates can be read.
+    pub fn check(&self, way: &Way) -> Result<(), Failure> {
+        self.new_route(way, needs_tls(way)).map(drop)
+    }
+
+    fn new_route(&self, way: &Way, secure: bool) -> Result<Route, Failure> {
+        let options = &self.options;
+        let proxy = match way {
+            Way::Direct => None,
+            Way::Through(url) => Some(Proxy::new(url).map_err(|_| {
+                let why = "the proxy's URL is no http, https or socks5 URL";
+                Failure::new(ErrorKind::Proxy, why)
+            })?),
+        };
+        let mut tls = TlsConfig::builder().disable_verification(options.insecure);
+        if secure && !options.insecure {
+            let roots = self.roots.get_or_init(|| roots(options.ca_cert.as_deref()));
+            tls = tls.root_certs(roots.clone()?);
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(proxy.clone())
+            .tls_config(tls.build())
+            .user_agent(&options.user_agent)
+            .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+            .accept_encoding("gzip, deflate, br")
+            .timeout_global(Some(options.timeout))
+            .timeout_resolve(Some(options.connect_timeout))
+            .timeout_connect(Some(options.connect_timeout))
+            .max_response_header_size(MAX_HEADER_BYTES)
+            .input_buffer_size(TLS_BUFFER_BYTES)
+            .output_buffer_size(tcp::OUTPUT_BYTES)
+            .max_idle_age(MAX_IDLE)
+            .max_idle_connections(options.per_host + options.concurrency.div_ceil(SHARDS))
+            .max_idle_connections_per_host(options.per_host)
+            .build();
+        let dialer = Dialer::new();
+        let proxy_host = proxy.as_ref().map(|proxy| proxy.host().to_owned());
+        let agent = || {
+            let names = RouteNames {
+                names: Arc::clone(&self.names),
+                allow_private: options.allow_private,
+                proxy_host: proxy_host.clone(),
+            };
+            Agent::with_parts(config.clone(), dialer.clone(), names)
+        };
+        Ok(Route {
+            shards: std::iter::repeat_with(agent).take(SHARDS).collect(),
+            hasher: RandomState::default(),
+        })
+    }
+}
+
+fn needs_tls(way: &Way) -> bool {
+    matches!(way, Way::Through(url) if url.starts_with("https:"))
+}
+
+/// The certificates to trust: those of a file, or the system's, which
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
+fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
+    let failure = |why: fmt::Arguments<'_>| Failure::new(ErrorKind::Tls, why);
+    let certificates = match file {
+        Some(path) => {
+            let pem = std::fs::read(path)
+                .map_err(|e| failure(format_args!("cannot read {}: {e}", path.display())))?;
+            let items = parse_pem(&pem).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            });
+            items.collect::<Vec<_>>()
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            let owned = found
+                .certs
+                .iter()
+                .map(|der| Certificate::from_der(der).to_owned());
+            owned.collect()
+        }
+    };
+    if certificates.is_empty() {
+        return Err(failure(format_args!("no certificates to trust were found")));
+    }
+    Ok(RootCerts::from(certificates))
+}
+
+/// Makes connections: through SOCKS, through CONNECT, or straight, then TLS.
+#[derive(Debug, Clone)]
+struct Dialer(Arc<dyn Connector<(), Out = Box<dyn Transport>>>);
+
+impl Dialer {
+    fn new() -> Dialer {
+        let chain =
+            ().chain(Stage(ErrorKind::Proxy, SocksConnector::default()))
+                .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
+                .chain(Stage(ErrorKind::Connect, Tcp))
+                .chain(Stage(ErrorKind::Tls, RustlsConnector::default()))
+                .chain(Boxed);
+        Dialer(Arc::new(chain))
+    }
+}
+
+impl Connector<()> for Dialer {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        tcp::note_dialed();
+        let transport = self.0.connect(details, chained)?;
+        tcp::note_dialed();
+        Ok(transport)
+    }
+}
+
+/// A connector whose failures are of one kind.
+#[derive(Debug)]
+struct Stage<C>(ErrorKind, C);
+
+impl<In: Transport, C: Connector<In>> Connector<In> for Stage<C> {
+    type Out = C::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let result = self.1.connect(details, chained);
+        result.map_err(|error| Staged::wrap(self.0, error))
+    }
+}
+
+/// The end of the chain: one type for every transport.
+#[derive(Debug)]
+struct Boxed;
+
+impl<In: Transport> Connector<In> for Boxed {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        Ok(chained.map(|transport| Box::new(transport) as Self::Out))
+    }
+}

@@ -1,0 +1,242 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use crawl_ckpt::tool::{Exit, Failure, parse_duration};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::agent::{AgentOptions, Agents};
+use crate::fetch::{FetchOptions, Fetcher};
+use crate::proxy::{Proxies, Way};
+use crate::{Options, links, warn_insecure};
+
+/// Fetches what it reads: requests in, results out, one JSON object a line.
+///
+/// Each line on stdin is a request, a JSON object or just a URL, and gives exactly
+/// one line on stdout, in the order in which servers answer. Nothing is kept.
+///
+/// Exit status: 0 when every line was a request, whatever the servers said; 1 when
+/// some were not; 130, 143, 129 after SIGINT, SIGTERM, SIGHUP, of which the first
+/// lets requests under way finish and the second does not.
+#[derive(Debug, Parser)]
+#[command(name = "crawl-fetch", version, max_term_width = 100)]
+pub struct Cli {
+    /// Requests at once, over all hosts
+    ///
+    /// Requests at once, over all hosts. Each needs a thread and a connection,
+    /// some 50 KiB. Default 32.
+    #[arg(short, long, value_name = "N", default_value_t = 32, value_parser = count)]
+    concurrency: usize,
+
+    /// Requests at once to one host
+    ///
+    /// Requests at once to one host, where scheme, name and port make a host.
+    /// Default 8.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
+    per_host: usize,
+
+    /// Least time between two requests to a host
+    ///
+    /// Least time between the starts of two requests to one host, such as 500ms or
+    /// 2s; a bare number is in seconds. Default 0.
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    delay: Duration,
+
+    /// Give up a connection after this time
+    ///
+    /// Longest time for a connection, with name, proxy and TLS handshake, of which
+    /// the name may take as long again. Default 10s.
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
+    connect_timeout: Duration,
+
+    /// Give up a request after this time
+    ///
+    /// Longest time for all of one request: connection, answer, body and followed
+    /// redirects. Default 30s.
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+
+    /// Largest body, decoded
+    ///
+    /// A body with more bytes than this, decoded, is the error `too_large`. Takes
+    /// K, M and G, powers of 1024; at most 1G. Default 32M.
+    #[arg(long, value_name = "BYTES", default_value = "32M", value_parser = size)]
+    max_size: usize,
+
+    /// Longest chain of redirects to follow
+    ///
+    /// Longest chain of redirects that is followed; a longer one is the error
+    /// `redirect`. 0 follows none and reports the target as `location`. Default 10.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    max_redirects: u32,
+
+    /// The User-Agent header
+    ///
+    /// The User-Agent header. robots.txt is read for its first word, up to a `/`.
+    /// Default: this tool's name and version.
+    #[arg(short = 'A', long, value_name = "UA", default_value = concat!("crawl-fetch/", env!("CARGO_PKG_VERSION")))]
+    user_agent: String,
+
+    /// Add a header to every request
+    ///
+    /// Adds a header to every request; a request's own header of that name goes
+    /// over it. May be given several times.
+    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Leave links out of results
+    ///
+    /// Leaves links out of results. Pages are still read for their title.
+    #[arg(long)]
+    no_links: bool,
+
+    /// Proxy for requests that name none
+    ///
+    /// An http, https or socks5 URL, for requests that name no proxy; over
+    /// HTTP_PROXY, HTTPS_PROXY and ALL_PROXY. NO_PROXY holds for it as well. An http
+    /// proxy is always asked to CONNECT. Other users can see the command line, so
+    /// credentials are better given by the environment.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+
+    /// Trust these certificates alone
+    ///
+    /// A PEM file with the certificates to trust, instead of the system's or those
+    /// of SSL_CERT_FILE.
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+
+    /// Check no certificates
+    ///
+    /// Takes any certificate. For tests alone: anyone on the way can then read and
+    /// change everything.
+    #[arg(long)]
+    insecure: bool,
+
+    /// Let names and redirects lead to private addresses
+    ///
+    /// Without this, a name that resolves to a loopback, private or link-local
+    /// address, or a redirect to one, is the error `refused`. A request that names
+    /// such an address itself is always sent.
+    #[arg(long)]
+    allow_private: bool,
+
+    /// Print nothing but errors on stderr
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Cli {
+    /// What the command line asks for.
+    ///
+    /// # Errors
+    /// When a file cannot be read or a proxy's URL is none.
+    pub fn options(self) -> Result<Options, Failure> {
+        if self.insecure && !self.quiet {
+            warn_insecure();
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        if HeaderValue::from_str(&self.user_agent).is_err() {
+            let why = "--user-agent holds control characters";
+            return Err(Failure::with(Exit::Usage, why));
+        }
+        let proxies = Proxies::from_env(self.proxy.as_deref());
+        let agents = Agents::new(AgentOptions {
+            user_agent: self.user_agent,
+            connect_timeout: self.connect_timeout,
+            timeout: self.timeout,
+            allow_private: self.allow_private,
+            insecure: self.insecure,
+            ca_cert: self.ca_cert,
+            concurrency: self.concurrency,
+            per_host: self.per_host,
+        });
+        let given = [&proxies.http, &proxies.https];
+        for proxy in given.into_iter().flatten() {
+            agents.check(&Way::Through(proxy.clone())).map_err(|e| {
+                let message = format!("the proxy cannot be used: {}", e.message);
+                Failure::with(Exit::Usage, message)
+            })?;
+        }
+        let fetcher = Fetcher {
+            options: FetchOptions {
+                headers,
+                max_size: self.max_size,
+                max_redirects: self.max_redirects,
+                timeout: self.timeout,
+                allow_private: self.allow_private,
+                links: !self.no_links,
+            },
+            agents,
+            proxies,
+        };
+        Ok(Options {
+            fetcher,
+            concurrency: self.concurrency,
+            per_host: self.per_host,
+            delay: self.delay,
+        })
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=100_000) => Ok(n),
+        _ => Err("give a number from 1 to 100000".into()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("give a time over 0".into()),
+        duration => Ok(duration),
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    const MAX: usize = 1 << 30;
+    // Decoding to UTF-8 can make a page three times as long.
+    const _: () = assert!(MAX * 3 < links::MAX_PAGE_BYTES);
+    let (number, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let bytes = number.parse::<usize>().ok();
+    let bytes = bytes.and_then(|number| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes <= MAX => Ok(bytes),
+        _ => Err(format!(
+            "'{text}' is no size up to 1G (such as 500K or 32M)"
+        )),
+    }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("give 'Name: value'")?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|e| e.to_string())?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|e| e.to_string())?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        assert_eq!(size("32M"), Ok(32 << 20));
+        assert_eq!(size("1G"), Ok(1 << 30));
+        for bad in ["", "M", "2G", "-1", "1.5M", "99999999999999999999G"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Makes of a page's markup its title and its links: decoded, resolved against
+//! the page's base URL, each once.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+
+use crawl_ckpt::record::{MAX_LINK_BYTES, MAX_LINKS};
+use crawl_ckpt::text::Text;
+use encoding_rs::{Encoding, UTF_8};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use memchr::memchr;
+use url::Url;
+
+use crate::links::{Found, Link, scan};
+
+/// Longest title kept, in characters.
+const MAX_TITLE_CHARS: usize = 1_000;
+
+/// A hash table is given back to the system above so many entries.
+const KEEP_ENTRIES: usize = 16 << 10;
+
+/// Reads pages one after the other, with the same memory.
+#[derive(Default)]
+pub struct PageReader {
+    found: Found,
+    /// Raw links of the page seen so far, as indices into `found`.
+    raw: HashTable<u32>,
+    /// Resolved links of the page seen so far, as indices into `ends`.
+    resolved: HashTable<u32>,
+    text: String,
+    ends: Vec<usize>,
+    hasher: RandomState,
+}
+
+/// What a page says.
+#[derive(Debug, Default)]
+pub struct Page<'p> {
+    /// Its title, white space folded.
+    pub title: Option<String>,
+    /// Absolute http(s) URLs without fragments, in document order, each once.
+    pub links: Vec<Text<'p>>,
+    /// How many links did not fit.
+    pub dropped: u64,
+}
+
+impl PageReader {
+    /// Reads a page that came from `url`.
+    pub fn read(
+        &mut self,
+        html: &[u8],
+        encoding: &'static Encoding,
+        url: &Url,
+        with_links: bool,
+    ) -> Page<'_> {
+        // The scanner reads ASCII markup, so what is no superset of it is made UTF-8.
+        let html = if encoding == UTF_8 {
+            Cow::Borrowed(html)
+        } else {
+            match encoding.decode(html).0 {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }
+        };
+        scan(&html, &mut self.found);
+        let title = self.found.title.map(|title| folded(title.of(&html)));
+        let dropped = if with_links {
+            self.resolve(&html, encoding, url)
+        } else {
+            self.ends.clear();
+            0
+        };
+        Page {
+            title: title.filter(|title| !title.is_empty()),
+            links: self.links(),
+            dropped,
+        }
+    }
+
+    /// Fills `text` and `ends`; returns how many links did not fit.
+    fn resolve(&mut self, html: &[u8], encoding: &'static Encoding, url: &Url) -> u64 {
+        let PageReader {
+            found,
+            raw,
+            resolved,
+            text,
+            ends,
+            hasher,
+        } = self;
+        text.clear();
+        ends.clear();
+        empty(raw);
+        empty(resolved);
+        let written_in = encoding.output_encoding();
+        let encode = query_encoder(written_in);
+        let encode: url::EncodingOverride<'_> = (written_in != UTF_8).then_some(&encode);
+        let base = found.base.and_then(|base| {
+            let href = decoded(base.of(html));
+            let base = Url::options().base_url(Some(url)).parse(&href).ok()?;
+            (!matches!(base.scheme(), "data" | "javascript")).then_some(base)
+        });
+        let base = base.as_ref().unwrap_or(url);
+        let options = Url::options()
+            .base_url(Some(base))
+            .encoding_override(encode);
+        let mut dropped = 0;
+        for (index, link) in found.links.iter().enumerate() {
+            // Most links of a page stand there more than once; this costs a
+            // tenth of resolving them.
+            let bytes = written(link, html);
+            let hash = hasher.hash_one(bytes);
+            let same = |other: &u32| written(&found.links[*other as usize], html) == bytes;
+            let entry = raw.entry(hash, same, |other| {
+                hasher.hash_one(written(&found.links[*other as usize], html))
+            });
+            match entry {
+                hashbrown::hash_table::Entry::Occupied(_) => continue,
+                hashbrown::hash_table::Entry::Vacant(entry) => entry.insert(index as u32),
+            };
+            let href = match link {
+                Link::Href(_) => decoded(bytes),
+                Link::Refresh(_) => match refresh_target(&decoded(bytes)) {
+                    Some(target) => Cow::Owned(target),
+                    None => continue,
+                },
+            };
+            let href = &href[..memchr(b'#', href.as_bytes()).unwrap_or(href.len())];
+            let Ok(target) = options.parse(href) else {
+                continue;
+            };
+            if !matches!(target.scheme(), "http" | "https") {
+                continue;
+            }
+            let target = target.as_str();
+            let hash = hasher.hash_one(target.as_bytes());
+            let at = |other: u32| {
+                let start = other
+                    .checked_sub(1)
+                    .map_or(0, |before| ends[before as usize]);
+                &text.as_bytes()[start..ends[other as usize]]
+            };
+            if resolved
+                .find(hash, |other| at(*other) == target.as_bytes())
+                .is_some()
+            {
+                continue;
+            }
+            if ends.len() >= MAX_LINKS || text.len() + target.len() > MAX_LINK_BYTES {
+                dropped += 1;
+                continue;
+            }
+            resolved.insert_unique(hash, ends.len() as u32, |other| hasher.hash_one(at(*other)));
+            text.push_str(target);
+            ends.push(text.len());
+        }
+        dropped
+    }
+
+    fn links(&self) -> Vec<Text<'_>> {
+        let mut start = 0;
+        let link = |end: &usize| {
+            let link = &self.text[start..*end];
+            start = *end;
+            Text::from(link)
+        };
+        self.ends.iter().map(link).collect()
+    }
+}
+
+/// A query is encoded as the page is (URL standard, "encoding override").
+fn query_encoder(encoding: &'static Encoding) -> impl Fn(&str) -> Cow<'_, [u8]> {
+    |query| encoding.encode(query).0
+}
+
+/// Empties a table without keeping the memory of a giant page.
+fn empty(table: &mut HashTable<u32>) {
+    if table.capacity() > KEEP_ENTRIES {
+        *table = HashTable::new();
+    } else {
+        table.clear();
+    }
+}
+
+/// A link as it is written in the page, up to its fragment where that is certain.
+fn written<'h>(link: &Link, html: &'h [u8]) -> &'h [u8] {
+    match link {
+        Link::Href(span) => {
+            let href = span.of(html);
+            match memchr(b'#', href) {
+                // A `#` behind a `&` may be a part of a character reference.
+                Some(end) if memchr(b'&', &href[..end]).is_none() => &href[..end],
+                _ => href,
+            }
+        }
+        Link::Refresh(span) => span.of(html),
+    }
+}
+
+/// An attribute's value as text.
+fn decoded(value: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(value);
+    let text = if memchr(0, value).is_some() {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        text
+    };
+    if memchr(b'&', value).is_none() {
+        return text;
+    }
+    match text {
+        Cow::Borrowed(text) => htmlize::unescape_attribute(text),
+        Cow::Owned(text) => Cow::Owned(htmlize::unescape_attribute(&text).into_owned()),
+    }
+}
+
+/// The URL in a `meta` refresh ("shared declarative refresh steps").
+fn refresh_target(content: &str) -> Option<String> {
+    let space = |c: char| c.is_ascii_whitespace();
+    let rest = content.trim_start_matches(space);
+    let after_time = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    if after_time.len() == rest.len() && !rest.starts_with('.') {
+        return None;
+    }
+    let rest = after_time.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if !rest.starts_with(|c: char| c == ';' || c == ',' || space(c)) {
+        return None;
+    }
+    let rest = rest.trim_start_matches(space);
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest);
+    let rest = rest.trim_start_matches(space);
+    let named = rest
+        .get(..3)
+        .filter(|word| word.eq_ignore_ascii_case("url"));
+    let value = named.and_then(|_| rest[3..].trim_start_matches(space).strip_prefix('='));
+    let value = value.unwrap_or(rest).trim_start_matches(space);
+    let target = match value.chars().next()? {
+        quote @ ('"' | '\'') => value[1..].split(quote).next()?,
+        _ => value,
+    };
+    Some(target.to_owned())
+}
+
+/// A title as people see it.
+fn folded(title: &[u8]) -> String {
+    // Character references and white space shrink it, so more is looked at.
+    let title = &title[..title.len().min(16 * MAX_TITLE_CHARS)];
+    let title = String::from_utf8_lossy(title);
+    let title = htmlize::unescape(&*title);
+    let mut folded = String::new();
+    for word in title.split_ascii_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(word);
+    }
+    if let Some((end, _)) = folded.char_indices().nth(MAX_TITLE_CHARS) {
+        folded.truncate(end);
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(html: &str) -> (Option<String>, Vec<String>) {
+        read_as(html.as_bytes(), UTF_8)
+    }
+
+    fn read_as(html: &[u8], encoding: &'static Encoding) -> (Option<String>, Vec<String>) {
+        let mut reader = PageReader::default();
+        let url = Url::parse("http://h.example/d/p?q").unwrap();
+        let page = reader.read(html, encoding, &url, true);
+        let links = page.links.into_iter().map(Text::into_string).collect();
+        (page.title, links)
+    }
+
+    #[test]
+    fn links_are_resolved_and_stand_there_once() {
+        let (_, links) = read(
+            "<a href=x#1><a href='x#2'><a href=./x><a href=//o.example><a href='?a=1&amp;b=2'>\
+             <a href=#top><a href='mailto:x'><a href='javascript:x'><a href='http://['>\
+             <a href='&#x68;ttp://u.example/&#35;f'><a href=' \n/a\tb '>",
+        );
+        assert_eq!(
+            links,
+            [
+                "http://h.example/d/x",
+                "http://o.example/",
+                "http://h.example/d/p?a=1&b=2",
+                "http://h.example/d/p?q",
+                "http://u.example/",
+                "http://h.example/ab",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_base_counts_for_links_before_it_too() {
+        let (_, links) = read("<a href=x><base href='/b/'><base href=no><a href=y>");
+        assert_eq!(links, ["http://h.example/b/x", "http://h.example/b/y"]);
+        let (_, links) = read("<base href='data:x'><a href=y>");
+        assert_eq!(links, ["http://h.example/d/y"]);
+    }
+
+    #[test]
+    fn a_query_is_encoded_as_the_page_is() {
+        let (_, links) = read_as(b"<a href='\xe4?\xe4'>", WINDOWS_1252);
+        assert_eq!(links, ["http://h.example/d/%C3%A4?%E4"]);
+        let (_, links) = read_as(b"<a href='\xc3\xa4?\xc3\xa4'>", UTF_8);
+        assert_eq!(links, ["http://h.example/d/%C3%A4?%C3%A4"]);
+    }
+
+    #[test]
+    fn a_refresh_names_its_target_in_many_ways() {
+        for (content, target) in [
+            ("0; url=x", Some("x")),
+            ("5;URL = 'a b' c", Some("a b")),
+            ("1.5, \"x\"", Some("x")),
+            ("0 x", Some("x")),
+            ("0;url", Some("url")),
+            ("5", None),
+            ("0;", None),
+            ("x; url=y", None),
+            (".5;url=y", Some("y")),
+        ] {
+            assert_eq!(refresh_target(content).as_deref(), target, "{content}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_folded_and_capped() {
+        let (title, _) = read("<title>\n A &amp;\t B </title>");
+        assert_eq!(title.unwrap(), "A & B");
+        assert_eq!(read("<title> </title>").0, None);
+        let long = format!("<title>{}", "ä".repeat(5000));
+        assert_eq!(read(&long).0.unwrap().chars().count(), MAX_TITLE_CHARS);
+    }
+
+    const WINDOWS_1252: &Encoding = encoding_rs::WINDOWS_1252;
+}

@@ -1,0 +1,257 @@
+//! Worker threads: as many as there is work for, up to the limit.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::fetch::{Fetcher, Job, Scratch, internal_error};
+use crate::output::Output;
+use crate::queue::{Next, Queue};
+
+/// So many requests are read ahead.
+const MAX_WAITING: usize = 100_000;
+
+/// So many bytes of request lines are read ahead.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// Stack of a worker. A request with TLS and a full header needs less than half.
+const STACK_BYTES: usize = 256 << 10;
+
+/// What the main thread is told.
+#[derive(Debug)]
+pub enum Event {
+    /// Every request that was taken on has its result.
+    Drained,
+    /// Stdin failed.
+    InputFailed(std::io::Error),
+    /// Stdout cannot be written any more.
+    OutputBroken,
+    /// The reader of stdout went away.
+    ReaderGone,
+    /// A signal came.
+    Signal(i32),
+}
+
+/// What workers share.
+pub struct Pool<W> {
+    fetcher: Fetcher,
+    output: Output<W>,
+    events: Sender<Event>,
+    concurrency: usize,
+    state: Mutex<State>,
+    /// Work came, or the end.
+    work: Condvar,
+    /// There is room for more requests.
+    room: Condvar,
+}
+
+struct State {
+    queue: Queue,
+    workers: usize,
+    idle: usize,
+    /// An idle worker watches the clock for all.
+    watched: bool,
+    /// No more requests come.
+    closed: bool,
+    /// Lines that were no requests.
+    invalid: u64,
+}
+
+impl<W: Write + Send + 'static> Pool<W> {
+    /// No thread runs yet.
+    pub fn new(
+        fetcher: Fetcher,
+        output: Output<W>,
+        events: Sender<Event>,
+        concurrency: usize,
+        per_host: usize,
+        delay: Duration,
+    ) -> Arc<Pool<W>> {
+        Arc::new(Pool {
+            fetcher,
+            output,
+            events,
+            concurrency,
+            state: Mutex::new(State {
+                queue: Queue::new(per_host, delay),
+                workers: 0,
+                idle: 0,
+                watched: false,
+                closed: false,
+                invalid: 0,
+            }),
+            work: Condvar::new(),
+            room: Condvar::new(),
+        })
+    }
+
+    /// The output, for errors.
+    pub fn output(&self) -> &Output<W> {
+        &self.output
+    }
+
+    /// How many lines were no requests.
+    pub fn invalid(&self) -> u64 {
+        self.lock().invalid
+    }
+
+    /// Takes requests on; waits while too many wait already. Returns false when
+    /// no more are wanted.
+    pub fn add(self: &Arc<Self>, jobs: &mut Vec<Job>) -> bool {
+        let mut state = self.lock();
+        for job in jobs.drain(..) {
+            while !state.closed && is_full(&state.queue) {
+                self.wake(&mut state);
+                state = self
+                    .room
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            if state.closed {
+                return false;
+            }
+            state.queue.add(job);
+        }
+        self.wake(&mut state);
+        true
+    }
+
+    /// Writes the result of a line that was no request.
+    pub fn add_invalid(&self, result: &[u8]) {
+        self.lock().invalid += 1;
+        self.put(result);
+    }
+
+    /// No more requests come.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.tell_if_drained(&state);
+    }
+
+    /// No more requests are sent; those under way are finished.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.queue.clear();
+        state.closed = true;
+        self.room.notify_all();
+        self.tell_if_drained(&state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, lines: &[u8]) {
+        if !self.output.parsing().put(lines) {
+            let _ = self.events.send(Event::OutputBroken);
+        }
+    }
+
+    fn tell_if_drained(&self, state: &State) {
+        if state.closed && state.queue.waiting().0 == 0 && state.queue.under_way() == 0 {
+            // Nobody listens any more when the process is about to end anyway.
+            let _ = self.events.send(Event::Drained);
+        }
+    }
+
+    /// Gets one more worker going when there is work for it. Each worker that
+    /// takes a request does the same, so that as many run as there is work for.
+    fn wake(self: &Arc<Self>, state: &mut State) {
+        let ready = state.queue.is_ready();
+        let untimed = state.queue.waiting().0 > 0 && !state.watched && state.idle == state.workers;
+        if !ready && !untimed {
+            return;
+        }
+        if state.idle > 0 {
+            self.work.notify_one();
+        } else if state.workers < self.concurrency {
+            let pool = Arc::clone(self);
+            let thread = thread::Builder::new().name("fetch".into());
+            let spawned = thread.stack_size(STACK_BYTES).spawn(move || pool.work());
+            match spawned {
+                Ok(_) => state.workers += 1,
+                // With fewer threads it only takes longer.
+                Err(_) if state.workers > 0 => {}
+                Err(error) => {
+                    let _ = self.events.send(Event::InputFailed(error));
+                }
+            }
+        }
+    }
+
+    /// The life of a worker.
+    fn work(self: Arc<Self>) {
+        let mut scratch = Scratch::default();
+        let mut lines = Vec::new();
+        loop {
+            let (job, host) = self.next();
+            lines.clear();
+            let fetched = catch_unwind(AssertUnwindSafe(|| {
+                let parsing = || self.output.parsing();
+                self.fetcher.fetch(&job, &mut scratch, &mut lines, parsing)
+            }));
+            let (valid, written) = match fetched {
+                Ok((valid, parsing)) => (valid, parsing.put(&lines)),
+                Err(_) => {
+                    scratch = Scratch::default();
+                    lines.clear();
+                    internal_error(&job, &mut lines);
+                    (true, self.output.parsing().put(&lines))
+                }
+            };
+            if lines.capacity() > 1 << 20 {
+                lines = Vec::new();
+            }
+            if !written {
+                let _ = self.events.send(Event::OutputBroken);
+            }
+            let mut state = self.lock();
+            state.queue.done(&host);
+            state.invalid += u64::from(!valid);
+            self.tell_if_drained(&state);
+        }
+    }
+
+    /// The next request; waits until there is one.
+    fn next(self: &Arc<Self>) -> (Box<Job>, Arc<str>) {
+        let mut state = self.lock();
+        loop {
+            let due = match state.queue.take(Instant::now()) {
+                Next::Job(job, host) => {
+                    if !is_full(&state.queue) {
+                        self.room.notify_one();
+                    }
+                    self.wake(&mut state);
+                    return (job, host);
+                }
+                Next::At(due) if !state.watched => Some(due),
+                _ => None,
+            };
+            state.idle += 1;
+            state = match due {
+                None => self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(due) => {
+                    state.watched = true;
+                    let left = due.saturating_duration_since(Instant::now());
+                    let woken = self.work.wait_timeout(state, left);
+                    let (mut state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+                    state.watched = false;
+                    state
+                }
+            };
+            state.idle -= 1;
+        }
+    }
+}
+
+fn is_full(queue: &Queue) -> bool {
+    let (jobs, bytes) = queue.waiting();
+    jobs >= MAX_WAITING || bytes >= MAX_WAITING_BYTES
+}

@@ -1,0 +1,325 @@
+//! TCP connections for ureq: small lazy buffers that grow while a page pours in,
+//! few system calls a request, and a note of what happened on this thread's
+//! connection, by which a stale kept-alive connection is told from a dead server.
+//!
+//! ureq's own transport takes two system calls more to look at an idle
+//! connection and one more for each read, and holds headers only as large as its
+//! fixed input buffer.
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
+};
+use ureq::{Error, Timeout};
+
+use crate::failure::Reset;
+
+/// What a connection reads into at first. Thousands of connections wait at once.
+const FIRST_INPUT_BYTES: usize = 8 << 10;
+
+/// What it grows to, twofold, each time a read fills it. Headers of
+/// [`crate::agent::MAX_HEADER_BYTES`] fit with room to spare.
+const MAX_INPUT_BYTES: usize = 128 << 10;
+
+/// A request line or header line must fit into this.
+pub const OUTPUT_BYTES: usize = 8 << 10;
+
+/// Shortest time that an address gets when a name has several.
+const MIN_ADDRESS_TIME: Duration = Duration::from_millis(250);
+
+/// What happened on this thread's connections since [`note_start`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Note {
+    /// A connection was begun; without this a kept-alive one was used.
+    pub dialed: bool,
+    /// Bytes received over the connection, after any proxy and TLS handshake.
+    pub received: u64,
+}
+
+thread_local! {
+    static NOTE: Cell<Note> = const { Cell::new(Note { dialed: false, received: 0 }) };
+}
+
+/// Begins a new note on this thread.
+pub fn note_start() {
+    NOTE.set(Note::default());
+}
+
+/// The note of this thread.
+pub fn note() -> Note {
+    NOTE.get()
+}
+
+/// Notes that a connection is begun, or that it is there: what was received in
+/// handshakes does not count.
+pub fn note_dialed() {
+    NOTE.set(Note {
+        dialed: true,
+        received: 0,
+    });
+}
+
+/// Makes TCP connections.
+#[derive(Debug)]
+pub struct Tcp;
+
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, Socket>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(socks) = chained {
+            return Ok(Some(Either::A(socks)));
+        }
+        let stream = connect_any(&details.addrs, details.timeout)?;
+        stream.set_nodelay(true)?;
+        Ok(Some(Either::B(Socket::new(stream))))
+    }
+}
+
+/// Tries the addresses in turn. Each but the last gets half of the time left, so
+/// that one that swallows packets does not use it all up.
+fn connect_any(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, Error> {
+    let deadline = timeout.not_zero().map(|left| Instant::now() + *left);
+    let mut last = Error::HostNotFound;
+    for (index, address) in addresses.iter().enumerate() {
+        let result = match deadline {
+            None => TcpStream::connect(address),
+            Some(deadline) => {
+                let mut left = deadline.saturating_duration_since(Instant::now());
+                if index + 1 < addresses.len() {
+                    left = (left / 2).max(MIN_ADDRESS_TIME);
+                }
+                if left.is_zero() {
+                    return Err(Error::Timeout(timeout.reason));
+                }
+                TcpStream::connect_timeout(address, left)
+            }
+        };
+        last = match result {
+            Ok(stream) => return Ok(stream),
+            Err(e) if timed_out(&e) => Error::Timeout(Timeout::Connect),
+            Err(e) => Error::Io(e),
+        };
+    }
+    Err(last)
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    buffers: Window,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl Socket {
+    fn new(stream: TcpStream) -> Socket {
+        Socket {
+            stream,
+            buffers: Window::default(),
+            read_timeout: None,
+            write_timeout: None,
+        }
+    }
+}
+
+/// Sets a socket's timeout to the time left, unless the one that is set is
+/// hardly longer. Time left shrinks all the time, and a system call each time
+/// would double the number of calls a page.
+fn refresh(
+    set: &mut Option<Duration>,
+    left: Option<Duration>,
+    apply: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    let fits = match (*set, left) {
+        (Some(set), Some(left)) => set >= left && set <= left + left / 64,
+        (set, left) => set == left,
+    };
+    if !fits {
+        apply(left)?;
+        *set = left;
+    }
+    Ok(())
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let stream = &mut self.stream;
+        refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
+            stream.set_write_timeout(left)
+        })?;
+        match stream.write_all(&self.buffers.output[..amount]) {
+            Ok(()) => Ok(()),
+            Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
+            Err(e) => Err(broken(e)),
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let stream = &mut self.stream;
+        refresh(&mut self.read_timeout, time_left(timeout)?, |left| {
+            stream.set_read_timeout(left)
+        })?;
+        let room = self.buffers.room();
+        let amount = loop {
+            match stream.read(room) {
+                Ok(amount) => break amount,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if timed_out(&e) => return Err(Error::Timeout(timeout.reason)),
+                Err(e) => return Err(broken(e)),
+            }
+        };
+        self.buffers.input_appended(amount);
+        let mut note = NOTE.get();
+        note.received += amount as u64;
+        NOTE.set(note);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        // Nothing may be there to read: neither the end nor bytes nobody asked for.
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);
+        peeked.err() == Some(rustix::io::Errno::AGAIN)
+    }
+}
+
+fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    if timeout.after.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(timeout.not_zero().map(|left| *left))
+}
+
+/// ureq takes a reset in a body that ends with the connection for its end; under
+/// another type it stays an error.
+fn broken(error: io::Error) -> Error {
+    Error::Other(Box::new(Reset(error)))
+}
+
+/// Bytes that came and were not used yet, and those to send.
+#[derive(Debug, Default)]
+struct Window {
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+    /// The last look at the input used some of it, so another look may too.
+    progress: bool,
+}
+
+impl Window {
+    /// Free room behind the input, made by moving or growing if need be.
+    fn room(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
+            let size = (2 * self.end).max(FIRST_INPUT_BYTES);
+            self.input.resize(size, 0);
+        }
+        &mut self.input[self.end..]
+    }
+}
+
+impl Buffers for Window {
+    fn output(&mut self) -> &mut [u8] {
+        self.output.resize(OUTPUT_BYTES, 0);
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.room()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.end += amount;
+        if self.start == 0 && self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
+            // More was there than fitted, so the next read shall take more at once.
+            self.input.resize(2 * self.end, 0);
+        }
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.start += amount;
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output.resize(OUTPUT_BYTES, 0);
+        self.room();
+        (&mut self.input[self.end..], &mut self.output)
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.start < self.end && self.progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_grows_moves_and_ends() {
+        let mut window = Window::default();
+        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
+        window.input_appended(FIRST_INPUT_BYTES);
+        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
+        window.input_consume(FIRST_INPUT_BYTES - 1);
+        assert!(window.can_use_input());
+        window.input_appended(FIRST_INPUT_BYTES);
+        assert_eq!(window.input().len(), FIRST_INPUT_BYTES + 1);
+        window.input_consume(0);
+        assert!(!window.can_use_input());
+        while !window.room().is_empty() {
+            let room = window.room().len();
+            window.input_appended(room);
+        }
+        assert_eq!(window.input().len(), MAX_INPUT_BYTES);
+    }
+
+    #[test]
+    fn a_timeout_is_set_again_only_when_it_must_be() {
+        let mut set = None;
+        let mut calls = 0;
+        for (left, count) in [(6400, 1), (6350, 1), (6200, 2), (6400, 3), (10, 4)] {
+            let left = Some(Duration::from_millis(left));
+            let apply = |_| {
+                calls += 1;
+                Ok(())
+            };
+            refresh(&mut set, left, apply).unwrap();
+            assert_eq!(calls, count, "{left:?}");
+        }
+    }
+}

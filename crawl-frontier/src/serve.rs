@@ -341,19 +341,22 @@ impl Server {
         let wait = wake_ms.map_or(Duration::from_secs(3600), |wake_ms| {
             Duration::from_millis(wake_ms.saturating_sub(now_ms))
         });
-        let mut event = match self.inbox.recv_timeout(wait) {
-            Ok(event) => event,
+        let mut next = match self.inbox.recv_timeout(wait) {
+            Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => return Ok(None),
             Err(RecvTimeoutError::Disconnected) => return Ok(Some(End::FetcherGone)),
         };
-        // As many as the inbox holds, so that requests go out between.
-        for _ in 0..EVENTS {
+        let mut taken = 0;
+        while let Some(event) = next {
             if let Some(end) = self.take(event) {
                 return Ok(Some(end));
             }
-            event = match self.inbox.try_recv() {
-                Ok(event) => event,
-                Err(_) => break,
+            taken += 1;
+            // No more than the inbox holds, so that requests go out between.
+            next = if taken < EVENTS {
+                self.inbox.try_recv().ok()
+            } else {
+                None
             };
         }
         Ok(None)

@@ -231,3 +231,477 @@ mod stand_in {
         assert_eq!(crawl("residential"), [false, true, true]);
     }
 }
+
+/// Crawls with the real tools against a site on loopback.
+mod crawl {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    use serde_json::{Value, json};
+    use support::{Answer, Running, Site};
+
+    const PAGES: usize = 60;
+
+    /// A site whose pages take a moment, so that a crawl can be met in the middle.
+    fn slow_site() -> Site {
+        let site = Site::tree(PAGES, 5);
+        site.latency(Duration::from_millis(60));
+        site
+    }
+
+    /// A spider file for the site, with more keys.
+    fn spider(folder: &Folder, site: &Site, more: Value) {
+        let mut spider = json!({
+            "name": "shop",
+            "start_urls": [site.url("/")],
+            "settings": {"ROBOTSTXT_OBEY": false, "CONCURRENT_REQUESTS_PER_DOMAIN": 4},
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            spider[key] = value.clone();
+        }
+        folder.write("shop.json", spider.to_string());
+    }
+
+    fn shop(folder: &Folder) -> Tool {
+        crawl_run(folder).arg("shop.json")
+    }
+
+    fn checkpoint(folder: &Folder) -> PathBuf {
+        folder.join("data/default/shop/checkpoint")
+    }
+
+    /// The output files of the spider, in order.
+    fn outputs(folder: &Folder) -> Vec<PathBuf> {
+        let crawls = folder.join("data/default/shop/crawls");
+        let files = folder.files().into_iter().map(|file| folder.join(file));
+        files.filter(|file| file.starts_with(&crawls)).collect()
+    }
+
+    /// The URLs of the records in a file; each must be there once.
+    #[track_caller]
+    fn urls(file: &Path) -> BTreeSet<String> {
+        let text = std::fs::read_to_string(file).expect("the output");
+        let mut urls = BTreeSet::new();
+        for line in text.lines() {
+            let record: Value = serde_json::from_str(line).expect("a record");
+            let url = record["url"].as_str().expect("its URL").to_owned();
+            assert!(urls.insert(url.clone()), "{url} is there twice");
+        }
+        urls
+    }
+
+    /// The only output has a record of every page of the tree, and the checkpoint is gone.
+    #[track_caller]
+    fn is_whole(folder: &Folder) {
+        let [output] = &outputs(folder)[..] else {
+            panic!("not one output: {:?}", outputs(folder));
+        };
+        assert_eq!(urls(output).len(), PAGES);
+        assert!(!checkpoint(folder).exists());
+    }
+
+    /// The process ids of the children of that name.
+    fn children(parent: u32, name: &str) -> Vec<u32> {
+        let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let pids = list.unwrap_or_default();
+        let pids = pids.split_whitespace().filter_map(|pid| pid.parse().ok());
+        pids.filter(|pid| name_of(*pid).is_some_and(|comm| comm == name))
+            .collect()
+    }
+
+    /// Name of a process; `None` once it is gone, or only waits for its parent to look.
+    fn name_of(pid: u32) -> Option<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.split_once('(')?;
+        let (name, state) = rest.rsplit_once(") ")?;
+        (!state.starts_with('Z')).then(|| name.to_owned())
+    }
+
+    fn kill(pid: u32) {
+        Tool::program("kill")
+            .args(["-KILL", &pid.to_string()])
+            .run()
+            .code(0);
+    }
+
+    /// Kills the child of that name in the middle of a crawl.
+    #[track_caller]
+    fn kill_child(run: &Running, name: &str) {
+        let [pid] = children(run.pid(), name)[..] else {
+            panic!("not one {name}");
+        };
+        kill(pid);
+    }
+
+    #[test]
+    fn a_crawl_ends_with_one_record_a_page_and_no_checkpoint() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({"callbacks": {}}));
+        let done = shop(&folder).run().code(0);
+        is_whole(&folder);
+        done.says("new crawl of default/shop")
+            .says("not supported and ignored: $.callbacks")
+            .says("complete after ")
+            .says("checkpoint removed")
+            .prints_just("");
+        // The next crawl has a file of its own.
+        shop(&folder).arg("-q").run().code(0).is_quiet();
+        assert_eq!(outputs(&folder).len(), 2);
+    }
+
+    #[test]
+    fn a_start_url_alone_is_a_spider_named_after_its_host() {
+        let (folder, site) = (Folder::new(), Site::tree(5, 5));
+        crawl_run(&folder).arg(site.url("/")).run().code(0);
+        let name = format!("127.0.0.1-{}", site.port());
+        let crawls = folder.join("data/default").join(name).join("crawls");
+        assert_eq!(std::fs::read_dir(crawls).expect("crawls").count(), 1);
+    }
+
+    #[test]
+    fn a_test_crawl_prints_its_records_and_leaves_nothing_behind() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        let test = || shop(&folder).args(["--limit", "10"]);
+        test().run().code(0).prints_lines(10).says("test crawl");
+        assert_eq!(folder.files(), [Path::new("shop.json")]);
+        let file = folder.join("test.jsonl");
+        test().arg("-o").arg(&file).run().code(0).prints_just("");
+        assert_eq!(urls(&file).len(), 10);
+        test().arg("-o").arg(&file).run().code(2).says("it exists");
+    }
+
+    #[test]
+    fn a_test_crawl_whose_reader_goes_away_ends_quietly() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let done = Tool::program("sh")
+            .dir(&folder)
+            .args([
+                "-c",
+                "{ crawl-run --limit 50 shop.json; echo $? >&2; } | head -1",
+            ])
+            .run();
+        done.code(0).prints_lines(1).says("141").never_says("hint");
+    }
+
+    #[test]
+    fn a_second_run_is_refused_at_once_and_a_test_crawl_is_not() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let first = shop(&folder).start();
+        site.wait_for(5);
+        let begun = Instant::now();
+        let pid = format!("pid {} ", first.pid());
+        shop(&folder).run().code(75).says(&pid).says("since ");
+        shop(&folder).arg("--fresh").run().code(75);
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        shop(&folder)
+            .args(["--limit", "2"])
+            .run()
+            .code(0)
+            .prints_lines(2);
+        first.wait().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn each_signal_pauses_and_the_same_command_goes_on() {
+        for (signal, code) in [(Signal::Int, 130), (Signal::Term, 143), (Signal::Hup, 129)] {
+            let (folder, site) = (Folder::new(), slow_site());
+            spider(&folder, &site, json!({}));
+            let run = shop(&folder).start();
+            site.wait_for(20);
+            run.signal_group(signal);
+            let done = run.wait().code(code).says("checkpoint kept");
+            let words = done.words();
+            assert!(words.contains("/crawl-run shop.json\n"), "{done}");
+
+            let recorded = urls(&outputs(&folder)[0]);
+            assert!(!recorded.is_empty() && recorded.len() < PAGES);
+            site.clear_log();
+            shop(&folder).run().code(0).says("resuming default/shop: ");
+            is_whole(&folder);
+            let again: Vec<String> = site.paths().iter().map(|path| site.url(path)).collect();
+            assert!(again.iter().all(|url| !recorded.contains(url)), "{again:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_waits_for_pages_under_way_and_a_second_signal_does_not() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        site.on("/", |_| Answer::html("<a href=/slow>slow</a>"));
+        site.on("/slow", |_| {
+            let mut answer = Answer::html("slow");
+            answer.delay = Duration::from_secs(3);
+            answer
+        });
+        let run = shop(&folder).start();
+        site.wait_for_path("/slow");
+        run.signal(Signal::Int);
+        // The page under way was the last one, so the pause finds the crawl complete.
+        run.wait().code(0);
+        assert_eq!(urls(&outputs(&folder)[0]).len(), 2);
+
+        site.clear_log();
+        let run = shop(&folder).args(["--grace", "1h"]).start();
+        site.wait_for_path("/slow");
+        run.signal_group(Signal::Int);
+        run.wait_says("SIGINT: pausing");
+        let begun = Instant::now();
+        run.signal_group(Signal::Int);
+        run.wait().code(130);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        shop(&folder).run().code(0);
+        assert_eq!(urls(&outputs(&folder)[1]).len(), 2);
+        assert_eq!(site.hits("/"), 1);
+    }
+
+    #[test]
+    fn limits_stop_a_run_in_good_order() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let run = || shop(&folder).args(["--max-pages", "20"]);
+        run().run().code(4).says("stopped at the limit of this run");
+        assert_eq!(urls(&outputs(&folder)[0]).len(), 20);
+        run().run().code(4);
+        assert_eq!(urls(&outputs(&folder)[0]).len(), 40);
+        shop(&folder).args(["--max-time", "200ms"]).run().code(4);
+        run().run().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn a_fetcher_that_is_killed_is_started_again() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let run = shop(&folder).start();
+        site.wait_for(20);
+        kill_child(&run, "crawl-fetch");
+        run.wait()
+            .code(0)
+            .says("crawl-fetch was killed by signal 9; starting it again");
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn a_test_crawl_whose_fetcher_is_killed_says_so() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let run = shop(&folder).args(["--limit", "50"]).start();
+        site.wait_for(10);
+        kill_child(&run, "crawl-fetch");
+        run.wait()
+            .code(1)
+            .says("crawl-fetch was killed by signal 9");
+    }
+
+    #[test]
+    fn a_frontier_that_is_killed_is_never_taken_for_done() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let run = shop(&folder).start();
+        site.wait_for(30);
+        kill_child(&run, "crawl-frontier");
+        run.wait()
+            .code(1)
+            .says("crawl-frontier was killed by signal 9")
+            .says("shop.json");
+        shop(&folder).run().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn nothing_outlives_a_crawl_run_that_is_killed() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let run = shop(&folder).start();
+        site.wait_for(30);
+        let left = [
+            children(run.pid(), "crawl-frontier"),
+            children(run.pid(), "crawl-fetch"),
+        ]
+        .concat();
+        assert_eq!(left.len(), 2);
+        run.signal(Signal::Kill);
+        let begun = Instant::now();
+        while left.iter().any(|pid| name_of(*pid).is_some()) {
+            assert!(begun.elapsed() < Duration::from_secs(5), "left: {left:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(run);
+        shop(&folder).run().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn a_complete_job_that_was_not_removed_is_removed_by_the_next_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        let text = "#!/bin/sh\ncrawl-frontier \"$@\"\nkill -KILL $PPID\n";
+        let script = folder.write("frontier", text);
+        std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("chmod");
+        let killed = shop(&folder).env("CRAWL_FRONTIER", &script).run();
+        assert_eq!(killed.signal(), Some(9));
+        assert!(checkpoint(&folder).exists());
+        site.clear_log();
+        shop(&folder)
+            .run()
+            .code(0)
+            .says("the last run was complete");
+        is_whole(&folder);
+        assert_eq!(site.count(), 0);
+    }
+
+    /// A crawl that was stopped in the middle.
+    fn stopped(folder: &Folder, site: &Site) {
+        spider(folder, site, json!({}));
+        shop(folder).args(["--max-pages", "20"]).run().code(4);
+        site.clear_log();
+    }
+
+    #[test]
+    fn another_proxy_type_clears_the_checkpoint_and_says_so() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        stopped(&folder, &site);
+        let done = shop(&folder).args(["--proxy-type", "none"]).run().code(0);
+        let words = done.words();
+        let lines: Vec<&str> = words.lines().collect();
+        assert!(
+            lines.contains(&"proxy type changed: auto -> none"),
+            "{done}"
+        );
+        let cleared = "checkpoint cleared: every URL is retried";
+        assert!(lines.contains(&cleared), "{done}");
+        let [whole, partial] = &outputs(&folder)[..] else {
+            panic!("{:?}", outputs(&folder));
+        };
+        assert_eq!(urls(whole).len(), PAGES);
+        assert_eq!(urls(partial).len(), 20);
+        assert!(partial.to_string_lossy().ends_with(".jsonl.partial"));
+    }
+
+    #[test]
+    fn another_proxy_type_may_keep_what_is_done() {
+        for how in ["keep", "retry-blocked"] {
+            let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+            stopped(&folder, &site);
+            let words = ["--proxy-type", "none", "--on-proxy-change", how];
+            shop(&folder)
+                .args(words)
+                .args(["--max-pages", "1"])
+                .run()
+                .code(4)
+                .says("proxy type changed: auto -> none")
+                .never_says("cleared");
+            // The new type is the checkpoint's from then on.
+            let done = shop(&folder).args(["--proxy-type", "none"]).run().code(0);
+            done.never_says("proxy type changed");
+            is_whole(&folder);
+            assert_eq!(site.count(), PAGES - 20);
+        }
+    }
+
+    #[test]
+    fn a_changed_spider_is_refused_until_somebody_decides() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        stopped(&folder, &site);
+        spider(&folder, &site, json!({"rules": [{"allow": "/"}]}));
+        shop(&folder)
+            .run()
+            .code(2)
+            .says("spider changed since the checkpoint: rule 1 added: allow `/`")
+            .says("--on-spider-change resume shop.json")
+            .says("--fresh shop.json");
+        assert_eq!(site.count(), 0);
+        shop(&folder)
+            .args(["--on-spider-change", "resume"])
+            .run()
+            .code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn settings_may_change_under_a_checkpoint() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        stopped(&folder, &site);
+        let settings = json!({"ROBOTSTXT_OBEY": false, "CONCURRENT_REQUESTS": 3, "RETRY_TIMES": 0});
+        spider(&folder, &site, json!({"settings": settings}));
+        shop(&folder).run().code(0).says("resuming");
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn fresh_begins_anew_and_sets_the_unfinished_output_aside() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        for _ in 0..2 {
+            stopped(&folder, &site);
+            shop(&folder).arg("--fresh").run().code(0);
+        }
+        let names: Vec<PathBuf> = outputs(&folder);
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_refused_untouched_and_can_be_thrown_away() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        stopped(&folder, &site);
+        let manifest = "data/default/shop/checkpoint/job.json";
+        let broken = folder.read(manifest).replace("127.0.0.1", "127.0.0.2");
+        folder.write(manifest, &broken);
+        shop(&folder).run().code(65).says("job.json");
+        assert_eq!(folder.read(manifest), broken);
+        shop(&folder).arg("--fresh").run().code(0);
+        assert!(!checkpoint(&folder).exists());
+    }
+
+    #[test]
+    fn an_output_of_ones_own_is_resumed_and_no_other() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        let run = |output: &str| shop(&folder).args(["-o", output]);
+        run("own.jsonl").args(["--max-pages", "20"]).run().code(4);
+        for other in ["other.jsonl", "-"] {
+            run(other).run().code(2).says("own.jsonl");
+        }
+        assert_eq!(urls(&folder.join("own.jsonl")).len(), 20);
+        shop(&folder).args(["--max-pages", "20"]).run().code(4);
+        run("./own.jsonl").run().code(0);
+        assert_eq!(urls(&folder.join("own.jsonl")).len(), PAGES);
+        run("own.jsonl").run().code(2).says("it exists");
+        assert!(outputs(&folder).is_empty());
+    }
+
+    #[test]
+    fn a_production_crawl_may_stream_its_records() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        let run = || shop(&folder).args(["-o", "-"]);
+        run()
+            .args(["--max-pages", "20"])
+            .run()
+            .code(4)
+            .prints_lines(20);
+        shop(&folder).run().code(2).says("stdout");
+        run().run().code(0).prints_lines(PAGES - 20);
+        assert!(!checkpoint(&folder).exists());
+    }
+
+    #[test]
+    fn a_site_that_never_answers_is_no_complete_crawl() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        spider(&folder, &site, json!({}));
+        site.stop();
+        shop(&folder)
+            .run()
+            .code(1)
+            .says("no start URL ever answered");
+        site.start();
+        shop(&folder).run().code(0).says("resuming");
+        is_whole(&folder);
+    }
+}

@@ -14,12 +14,12 @@ use crawl_ckpt::job::{self, Job, Manifest};
 use crawl_ckpt::journal::{Commit, last_commit};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
-use crawl_ckpt::record::ErrorKind as RecordError;
 use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::again::Again;
 use crate::change;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
+use crate::outcome::flaw;
 use crate::place::{Place, set_aside};
 use crate::progress::View;
 
@@ -120,7 +120,7 @@ pub fn settle(
         age: age(&commit),
         // Pace and manners may change at any time; what must not was asked about above.
         adopt_plan: old != Some(plan),
-        retry_blocked: retry_blocked || is_unanswered(&commit.progress),
+        retry_blocked,
     };
     if let Some(age) = resume.age.filter(|age| *age > OLD) {
         view.warn(format_args!(
@@ -188,23 +188,7 @@ fn forget_delta(dir: &Path) -> Result<(), Failure> {
 /// True when only the removal is missing: a run that ended with success was stopped just
 /// before it.
 fn is_complete(progress: &Progress) -> bool {
-    let counts = &progress.counts;
-    let left = counts.pending + counts.in_flight + counts.parked;
-    counts.seen > 0 && left == 0 && !is_unanswered(progress)
-}
-
-/// True when every URL failed for want of any answer: such a crawl is over, but not
-/// complete, and the next run tries it all once more.
-fn is_unanswered(progress: &Progress) -> bool {
-    let counts = &progress.counts;
-    let unanswered = |kind: &String| {
-        serde_json::from_value::<RecordError>(kind.as_str().into())
-            .is_ok_and(RecordError::is_unanswered)
-    };
-    counts.seen > 0
-        && counts.failed == counts.seen
-        && progress.by_error.keys().all(unanswered)
-        && progress.by_status.is_empty()
+    progress.counts.seen > 0 && flaw(progress).is_none()
 }
 
 /// Time since a commit; a clock that was set back makes it 0.

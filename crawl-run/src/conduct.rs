@@ -185,6 +185,7 @@ impl Conductor<'_> {
                     }
                 }
                 Event::News(n, news) if n == number => self.hear(news, &mut act),
+                Event::Said(line) => self.view.error(line),
                 Event::Silence(n) if n == number => act.silent = true,
                 Event::Ended(n, role) if n == number => {
                     let status = troupe.status(role);

@@ -169,7 +169,7 @@ impl Crawl<'_> {
             let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
             for line in summary::parked(&ending.progress, proxies, in_use, &self.again) {
                 // A decision is asked for: not even -q hides it.
-                crawl_ckpt::tool::say("crawl-run", line);
+                self.view.error(line);
             }
         }
         self.finish(outcome)
@@ -269,6 +269,7 @@ impl Crawl<'_> {
                 Output::Stdout => Some(copy(io::stdout().as_fd())?),
                 Output::File(_) => None,
             },
+            relays: self.view.draws(),
         })
     }
 

@@ -80,7 +80,8 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
                 format!("crawl-frontier says complete, but {flaw}"),
             ),
         },
-        (Exit::Stopped, Some(EndReason::Limit)) => match purpose {
+        // Without a job the frontier calls its limit a success itself.
+        (Exit::Stopped | Exit::Complete, Some(EndReason::Limit)) => match purpose {
             Purpose::Test { limit } if ending.records_run >= limit => Outcome::Complete,
             _ => Outcome::Stopped,
         },
@@ -110,7 +111,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
 }
 
 /// Why figures that are said to be those of a complete crawl are not.
-fn flaw(progress: &Progress) -> Option<String> {
+pub fn flaw(progress: &Progress) -> Option<String> {
     let counts = &progress.counts;
     let left = counts.pending + counts.in_flight + counts.parked;
     let finished = counts.done + counts.failed;

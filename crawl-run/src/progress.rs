@@ -61,6 +61,16 @@ impl View {
         self.say(format_args!("crawl-run: warning: {line}"));
     }
 
+    /// Says something even with `-q`.
+    pub fn error(&self, line: impl Display) {
+        self.print(&line.to_string());
+    }
+
+    /// True when a progress line is drawn, which other output would disturb.
+    pub fn draws(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// Takes in new figures and shows them.
     pub fn update(&mut self, progress: &Progress, now: Instant) {
         self.meter.update(progress, now);

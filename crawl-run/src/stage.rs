@@ -44,6 +44,9 @@ pub struct Cast {
     pub lock: Option<OwnedFd>,
     /// Where the frontier streams its records, when that is not a file of its own.
     pub stream: Option<OwnedFd>,
+    /// What the children say on stderr arrives as events, since a progress line is drawn
+    /// there.
+    pub relays: bool,
 }
 
 /// One of the children.
@@ -62,6 +65,8 @@ pub enum Event {
     Signal(i32),
     /// The frontier of that performance said something.
     News(u32, News),
+    /// A child said a line on stderr.
+    Said(String),
     /// The frontier of that performance will say nothing more.
     Silence(u32),
     /// A child of that performance ended and can be waited for without delay.
@@ -104,12 +109,9 @@ impl Troupe {
         for variable in &cast.hidden {
             fetch.env_remove(variable);
         }
-        let mut fetch = spawn(
-            fetch,
-            &cast.tools.fetch,
-            requests_out.into(),
-            results_in.into(),
-        )?;
+        let pipes = (requests_out.into(), results_in.into());
+        let relay = cast.relays.then_some(events);
+        let mut fetch = spawn(fetch, &cast.tools.fetch, pipes, relay)?;
 
         let rest = (|| {
             let mut frontier = Command::new(&cast.tools.frontier);
@@ -128,7 +130,8 @@ impl Troupe {
             }
             hand_over(&mut frontier, given).map_err(setup)?;
             let program = &cast.tools.frontier;
-            let frontier = spawn(frontier, program, results_out.into(), requests_in.into())?;
+            let pipes = (results_out.into(), requests_in.into());
+            let frontier = spawn(frontier, program, pipes, relay)?;
             let orders = speak(ours, number, events.clone()).map_err(setup)?;
             Ok((frontier, orders))
         })();
@@ -187,17 +190,30 @@ impl Troupe {
 fn spawn(
     mut command: Command,
     program: &Path,
-    stdin: OwnedFd,
-    stdout: OwnedFd,
+    (stdin, stdout): (OwnedFd, OwnedFd),
+    relay: Option<&Sender<Event>>,
 ) -> Result<Child, Failure> {
     command
         .stdin(Stdio::from(stdin))
         .stdout(Stdio::from(stdout));
+    if relay.is_some() {
+        command.stderr(Stdio::piped());
+    }
     // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
     unsafe { command.pre_exec(signals::ignore) };
-    command
+    let mut child = command
         .spawn()
-        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))
+        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))?;
+    if let (Some(events), Some(stderr)) = (relay, child.stderr.take()) {
+        let events = events.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                let _ = events.send(Event::Said(line));
+            }
+        });
+    }
+    Ok(child)
 }
 
 /// Gives the child each descriptor under its number, and the option that says so.

@@ -21,7 +21,7 @@ use crate::change;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
 use crate::outcome::flaw;
 use crate::place::{Place, set_aside};
-use crate::progress::View;
+use crate::view::View;
 
 /// After this time a resume warns that cookies may have expired.
 const OLD: Duration = Duration::from_secs(7 * 86_400);
@@ -33,8 +33,17 @@ pub enum Decision {
     New,
     /// A checkpoint to go on with.
     Resume(Box<Resume>),
-    /// The crawl was complete already, and its checkpoint is gone now.
-    WasComplete(Box<Progress>),
+    /// The crawl is complete, only its checkpoint was not removed yet.
+    Complete(Box<Complete>),
+}
+
+/// A crawl that ended with success in an earlier run.
+#[derive(Debug)]
+pub struct Complete {
+    /// What the job is.
+    pub manifest: Manifest,
+    /// Its last figures.
+    pub progress: Progress,
 }
 
 /// A checkpoint to go on with.
@@ -52,8 +61,8 @@ pub struct Resume {
     pub retry_blocked: bool,
 }
 
-/// Looks at the checkpoint and does what the options say. What it clears or removes is
-/// gone for good when it returns.
+/// Looks at the checkpoint and does what the options say. What it clears is gone for good
+/// when it returns.
 ///
 /// # Errors
 /// [`Exit::Usage`] when the spider changed, [`Exit::Damaged`] when the checkpoint is; the
@@ -86,15 +95,16 @@ pub fn settle(
         .as_ref()
         .filter(|commit| is_complete(&commit.progress))
     {
-        let progress = Box::new(commit.progress.clone());
-        job.remove(lock)?;
-        return Ok(Decision::WasComplete(progress));
+        return Ok(Decision::Complete(Box::new(Complete {
+            manifest: job.manifest().clone(),
+            progress: commit.progress.clone(),
+        })));
     }
     let retry_blocked = match proxy_change(job.manifest(), plan) {
         None => false,
         Some(change) => {
             view.say(format_args!("proxy type changed: {change}"));
-            match args.on_proxy_change {
+            match args.change.on_proxy_change {
                 OnProxyChange::Clear => {
                     clear(&disk, place, lock, view)?;
                     view.say("checkpoint cleared: every URL is retried");
@@ -108,7 +118,7 @@ pub fn settle(
     let old = job.manifest().plan.as_ref();
     let changed = old.map(|old| change::describe(&old.identity(), &plan.identity()));
     if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
-        match args.on_spider_change {
+        match args.change.on_spider_change {
             OnSpiderChange::Resume => view.say(format_args!("spider changed: {changed}")),
             OnSpiderChange::Refuse => return Err(refusal(&changed, again)),
         }

@@ -39,9 +39,17 @@ pub struct CrawlArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
 
+    /// Where its records go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// When this run ends.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
     /// How far the crawl goes.
     #[command(flatten)]
-    pub bounds: BoundArgs,
+    pub reach: ReachArgs,
 
     /// What becomes of an earlier checkpoint.
     #[command(flatten)]
@@ -61,7 +69,7 @@ pub struct CrawlArgs {
 }
 
 /// Where things lie.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Places")]
 pub struct PlaceArgs {
     /// The project that the spider belongs to [default: default]
@@ -71,7 +79,12 @@ pub struct PlaceArgs {
     /// Where checkpoints and output lie [default: $CRAWL_DATA_DIR, else ./data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
 
+/// Where records go, and what is in them.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
     /// Write records to FILE instead of the dated file; - is stdout
     ///
     /// The dated file is DATA_DIR/<project>/<spider>/crawls/crawl_YYYY-MM-DD.jsonl. An
@@ -89,15 +102,15 @@ pub struct PlaceArgs {
     pub keep_body: bool,
 }
 
-/// How far a crawl goes.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Bounds")]
-pub struct BoundArgs {
+/// When a run ends before its crawl does.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits of this run")]
+pub struct LimitArgs {
     /// Test crawl: end after N records; no checkpoint, records to stdout
     ///
     /// Takes no lock and reads none of production's state, so it may run beside a
     /// production crawl of the same spider. Exits 0 at the limit.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+    #[arg(long, value_name = "N", value_parser = at_least_one(),
           conflicts_with_all = ["fresh", "reset_deltafetch"])]
     pub limit: Option<u64>,
 
@@ -110,11 +123,16 @@ pub struct BoundArgs {
     /// Stop this run in good order after N records; exit 4
     ///
     /// What is pending stays for the next run. Counts this run, not the whole crawl.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub max_pages: Option<u64>,
+}
 
+/// How far a crawl goes, and how long it waits.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reach and patience")]
+pub struct ReachArgs {
     /// Take on at most N URLs a host
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub max_pages_per_host: Option<u64>,
 
     /// Treat URLs that differ in parameter order or tracking parameters as one
@@ -140,6 +158,19 @@ pub struct CheckpointArgs {
     #[arg(long)]
     pub fresh: bool,
 
+    /// Forget what --delta knows, and the checkpoint with it
+    #[arg(long)]
+    pub reset_deltafetch: bool,
+
+    /// What to do when something changed.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// What to do when something changed since the checkpoint, or since the last crawl.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Checkpoint")]
+pub struct ChangeArgs {
     /// What to do when start URLs, domains or rules changed since the checkpoint
     ///
     /// `refuse` (exit 2) names what changed; `resume` goes on with the new spider:
@@ -159,10 +190,6 @@ pub struct CheckpointArgs {
     /// As the setting DELTAFETCH_ENABLED. A test crawl ignores it.
     #[arg(long)]
     pub delta: bool,
-
-    /// Forget what --delta knows, and the checkpoint with it
-    #[arg(long)]
-    pub reset_deltafetch: bool,
 }
 
 /// `--on-spider-change`.
@@ -268,6 +295,10 @@ fn user_agent(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("expected printable ASCII".into()),
     }
+}
+
+fn at_least_one() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..)
 }
 
 fn at_once() -> clap::builder::RangedI64ValueParser<u32> {

@@ -11,9 +11,10 @@ use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::Failure;
 
 use crate::plan::millis;
-use crate::progress::View;
+
 use crate::signals;
 use crate::stage::{Cast, Event, Role, Troupe};
+use crate::view::View;
 
 /// The fetcher may die so often in the time before it is given up.
 const RESTARTS: usize = 3;

@@ -1,14 +1,14 @@
-//! One crawl from the command line to the exit code.
+//! One crawl, from its options to how it ended.
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::mpsc;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::control::Begin;
+use crawl_ckpt::control::{Begin, Progress};
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::{count, counted, span};
 use crawl_ckpt::job;
@@ -18,22 +18,29 @@ use crawl_ckpt::tool::{Exit, Failure};
 use jiff::{Timestamp, Zoned};
 
 use crate::again::Again;
-use crate::checkpoint::{self, Decision, Resume};
+use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{fetch_args, millis, plan};
-use crate::progress::View;
 use crate::proxies::Proxies;
-use crate::signals;
 use crate::spider::Spider;
 use crate::stage::{Cast, Event};
 use crate::summary::{self, Summary};
 use crate::tools::Tools;
+use crate::view::View;
+
+/// Both ends of the channel on which a crawl hears of signals and of its children.
+pub type Events<'a> = (&'a Sender<Event>, &'a Receiver<Event>);
+
+/// What is to be done when a crawl is complete and its checkpoint not removed yet: whoever
+/// keeps a list of crawls notes it then, so that a crash loses neither.
+pub type Completed<'a> = &'a mut dyn FnMut(&Progress) -> Result<(), Failure>;
 
 /// A crawl that is ready to begin.
-struct Crawl<'a> {
+#[derive(Debug)]
+pub struct Crawl<'a> {
     args: &'a CrawlArgs,
     place: Place,
     plan: Plan,
@@ -42,109 +49,105 @@ struct Crawl<'a> {
     tools: Tools,
     fetch_args: Vec<OsString>,
     hidden: Vec<OsString>,
-    view: View,
 }
 
-/// Runs one crawl.
-///
-/// # Errors
-/// Everything that ends a run without a crawl, or a crawl without success.
-pub fn run(args: &CrawlArgs, words: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
-    let (sender, events) = mpsc::channel();
-    let signals = sender.clone();
-    signals::watch(move |signal| {
-        // Whoever listened has ended; so has this process, nearly.
-        let _ = signals.send(Event::Signal(signal));
-    })
-    .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
-
-    let spider = Spider::load(&args.spider, Timestamp::now())?;
-    let proxies = Proxies::from_env(std::env::vars_os())?;
-    let proxy_type = proxy_type(args, &spider);
-    let proxy = proxies.resolve(&proxy_type)?;
-    let plan = plan(&spider, args, &proxies, &proxy);
-    let mut crawl = Crawl {
-        place: Place::new(&args.place, &spider.name)?,
-        tools: Tools::find()?,
-        fetch_args: fetch_args(&spider, args, &plan),
-        hidden: proxies.hidden(&proxy),
-        again: Again::new(words),
-        view: View::new(args.voice, Instant::now()),
-        args,
-        plan,
-        proxies,
-    };
-    crawl.warn_of(&spider);
-    match args.bounds.limit {
-        Some(limit) => crawl.test(limit, (&sender, &events)),
-        None => crawl.production((&sender, &events)),
-    }
+/// How a run of a crawl ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What that means.
+    pub outcome: Outcome,
+    /// The last figures of the whole crawl.
+    pub progress: Progress,
+    /// Records of this run.
+    pub records_run: u64,
+    /// Time of this run.
+    pub elapsed: Duration,
+    /// Where the records are.
+    pub output: Output,
 }
 
-/// `--proxy-type`, else the spider's `PROXY_TYPE`, else `auto`.
-fn proxy_type(args: &CrawlArgs, spider: &Spider) -> String {
-    let chosen = args.pace.proxy_type.as_ref();
-    chosen
-        .or(spider.settings.proxy_type.as_ref())
-        .map_or_else(|| "auto".to_owned(), |name| name.to_ascii_lowercase())
-}
-
-type Events<'a> = (&'a mpsc::Sender<Event>, &'a mpsc::Receiver<Event>);
-
-impl Crawl<'_> {
-    fn warn_of(&self, spider: &Spider) {
+impl<'a> Crawl<'a> {
+    /// Reads the spider and plans its crawl. Touches nothing in the data directory. `again` is the
+    /// command that resumes it.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for what the spider file, the options or the environment have wrong; a
+    /// tool that is not installed.
+    pub fn prepare(args: &'a CrawlArgs, again: Again, view: &View) -> Result<Crawl<'a>, Failure> {
+        let spider = Spider::load(&args.spider, Timestamp::now())?;
+        let proxies = Proxies::from_env(std::env::vars_os())?;
+        let proxy = proxies.resolve(&proxy_type(args, &spider))?;
+        let plan = plan(&spider, args, &proxies, &proxy);
         if !spider.ignored.is_empty() {
-            self.view.warn(format_args!(
+            view.warn(format_args!(
                 "not supported and ignored: {}",
                 spider.ignored.join(", ")
             ));
         }
-        if self.args.fetch.insecure {
-            self.view.warn("--insecure: certificates are not verified");
+        if args.fetch.insecure {
+            view.warn("--insecure: certificates are not verified");
         }
+        Ok(Crawl {
+            place: Place::new(&args.place, &spider.name)?,
+            tools: Tools::find()?,
+            fetch_args: fetch_args(&spider, args, &plan),
+            hidden: proxies.hidden(&proxy),
+            args,
+            plan,
+            proxies,
+            again,
+        })
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// A test crawl: everything in memory, nothing of production's is read or written.
-    fn test(&mut self, limit: u64, events: Events<'_>) -> Result<Exit, Failure> {
-        let output = match &self.args.place.output {
+    ///
+    /// # Errors
+    /// What ends it before it begins.
+    pub fn test(&self, limit: u64, events: Events<'_>, view: &mut View) -> Result<Ended, Failure> {
+        let output = match &self.args.output.output {
             Some(path) => self.place.new_output(Some(path), Zoned::now().date())?,
             None => Output::Stdout,
         };
-        self.view.say(format_args!(
+        view.say(format_args!(
             "test crawl of {}: at most {}, no checkpoint",
             self.subject(),
             counted(limit, "record")
         ));
         let mut begin = self.begin();
         begin.max_records = Some(begin.max_records.map_or(limit, |n| n.min(limit)));
-        let cast = self.cast(None, &output)?;
-        let ending = self.conduct(&cast, begin, events)?;
+        let cast = self.cast(None, &output, view)?;
+        let ending = conduct(&cast, begin, events, view)?;
         let outcome = judge(&ending, Purpose::Test { limit });
-        self.report(&outcome, &ending, &output);
-        self.finish(outcome)
+        Ok(self.ended(outcome, ending, output, view))
     }
 
-    /// A production crawl: new, or resumed from its checkpoint.
-    fn production(&mut self, events: Events<'_>) -> Result<Exit, Failure> {
+    /// A production crawl: new, or resumed from its checkpoint, which is gone when the crawl is
+    /// complete and kept in every other case.
+    ///
+    /// # Errors
+    /// What ends it before it begins: [`Exit::Held`] when another run has it, [`Exit::Usage`]
+    /// when the spider changed, [`Exit::Damaged`].
+    pub fn production(
+        &self,
+        completed: Completed<'_>,
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
         let lock = JobLock::acquire(&self.place.job)?;
-        let chosen = self.args.place.output.as_deref();
-        let (begin, output) = match self.settle(&lock)? {
-            Decision::WasComplete(progress) => {
-                self.view.say(format_args!(
-                    "the last run was complete ({}), only its checkpoint was left: removed",
-                    counted(progress.records, "record")
-                ));
-                return Ok(Exit::Complete);
-            }
+        let (begin, output) = match self.settle(&lock, view)? {
             Decision::New => {
-                let output = self.place.new_output(chosen, Zoned::now().date())?;
-                self.view
-                    .say(format_args!("new crawl of {}", self.subject()));
+                let output = self.new_output()?;
+                view.say(format_args!("new crawl of {}", self.subject()));
                 (self.begin(), output)
             }
             Decision::Resume(resume) => {
-                let output = self.resumed_output(chosen, &resume)?;
-                self.view.say(self.resume_line(&resume));
+                let output = self.resumed_output(&resume)?;
+                view.say(self.resume_line(&resume));
                 let begin = Begin {
                     adopt_plan: resume.adopt_plan,
                     retry_blocked: resume.retry_blocked,
@@ -152,53 +155,47 @@ impl Crawl<'_> {
                 };
                 (begin, output)
             }
+            Decision::Complete(complete) => {
+                completed(&complete.progress)?;
+                job::remove(&RealDisk, &self.place.job, &lock)?;
+                return Ok(self.was_complete(*complete, view));
+            }
         };
-        let cast = self.cast(Some(&lock), &output)?;
-        let ending = self.conduct(&cast, begin, events)?;
+        let cast = self.cast(Some(&lock), &output, view)?;
+        let ending = conduct(&cast, begin, events, view)?;
         let mut outcome = judge(&ending, Purpose::Production);
-        if outcome == Outcome::Complete
-            && let Err(error) = job::remove(&RealDisk, &self.place.job, &lock)
-        {
-            outcome = Outcome::Failed {
-                exit: Exit::Failed,
-                why: format!("the crawl is complete, but its checkpoint stays: {error}"),
-            };
-        }
-        self.report(&outcome, &ending, &output);
-        if outcome == Outcome::Parked {
-            let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
-            for line in summary::parked(&ending.progress, proxies, in_use, &self.again) {
-                // A decision is asked for: not even -q hides it.
-                self.view.error(line);
+        if outcome == Outcome::Complete {
+            completed(&ending.progress)?;
+            if let Err(error) = job::remove(&RealDisk, &self.place.job, &lock) {
+                outcome = Outcome::Failed {
+                    exit: Exit::Failed,
+                    why: format!("the crawl is complete, but its checkpoint stays: {error}"),
+                };
             }
         }
-        self.finish(outcome)
+        Ok(self.ended(outcome, ending, output, view))
     }
 
-    /// Decides about a checkpoint that is there. What would make the run fail at once is
-    /// looked at before anything is cleared.
-    fn settle(&self, lock: &JobLock) -> Result<Decision, Failure> {
-        checkpoint::settle(
-            &self.place,
-            lock,
-            &self.plan,
-            &self.args.checkpoint,
-            &self.again,
-            &self.view,
-        )
+    fn settle(&self, lock: &JobLock, view: &View) -> Result<Decision, Failure> {
+        let args = &self.args.checkpoint;
+        checkpoint::settle(&self.place, lock, &self.plan, args, &self.again, view)
     }
 
-    fn resumed_output(&self, chosen: Option<&Path>, resume: &Resume) -> Result<Output, Failure> {
-        match &resume.manifest.output {
-            Some(began) => self.place.resumed_output(chosen, began).map_err(|failure| {
-                failure.hint(format_args!(
-                    "to begin anew: {}",
-                    self.again.with_flag("--fresh")
-                ))
-            }),
-            // A job that was filled by hand has no output yet.
-            None => self.place.new_output(chosen, Zoned::now().date()),
-        }
+    fn new_output(&self) -> Result<Output, Failure> {
+        let chosen = self.args.output.output.as_deref();
+        self.place.new_output(chosen, Zoned::now().date())
+    }
+
+    fn resumed_output(&self, resume: &Resume) -> Result<Output, Failure> {
+        // A job that was filled by hand has no output yet.
+        let Some(began) = &resume.manifest.output else {
+            return self.new_output();
+        };
+        let chosen = self.args.output.output.as_deref();
+        self.place.resumed_output(chosen, began).map_err(|failure| {
+            let fresh = self.again.with_flag("--fresh");
+            failure.hint(format_args!("to begin anew: {fresh}"))
+        })
     }
 
     fn resume_line(&self, resume: &Resume) -> String {
@@ -218,33 +215,47 @@ impl Crawl<'_> {
         line
     }
 
+    fn was_complete(&self, complete: Complete, view: &View) -> Ended {
+        let Complete { manifest, progress } = complete;
+        view.say(format_args!(
+            "the last run of {} was complete ({}); its checkpoint was left, and is removed now",
+            self.place.title(),
+            counted(progress.records, "record")
+        ));
+        let began = manifest.output.unwrap_or_default();
+        let output = began.resolve(&self.place.data_dir);
+        Ended {
+            outcome: Outcome::Complete,
+            progress,
+            records_run: 0,
+            elapsed: Duration::ZERO,
+            output: output.map_or(Output::Stdout, Output::File),
+        }
+    }
+
     /// What is crawled, in a few words.
     fn subject(&self) -> String {
-        let urls = &self.plan.start_urls;
-        match &urls[..] {
-            [url] => format!("{} from {}", self.place.title(), masked(url)),
-            urls => format!(
-                "{} from {}",
-                self.place.title(),
-                counted(urls.len() as u64, "start URL")
-            ),
+        let title = self.place.title();
+        match &self.plan.start_urls[..] {
+            [url] => format!("{title} from {}", masked(url)),
+            urls => format!("{title} from {}", counted(urls.len() as u64, "start URL")),
         }
     }
 
     fn begin(&self) -> Begin {
-        let bounds = &self.args.bounds;
+        let limits = &self.args.limits;
         Begin {
             plan: self.plan.clone(),
-            max_records: bounds.max_pages,
-            max_time_ms: bounds.max_time.map(millis),
-            grace_ms: millis(bounds.grace),
+            max_records: limits.max_pages,
+            max_time_ms: limits.max_time.map(millis),
+            grace_ms: millis(self.args.reach.grace),
             retry_blocked: false,
             adopt_plan: false,
         }
     }
 
-    fn cast(&self, lock: Option<&JobLock>, output: &Output) -> Result<Cast, Failure> {
-        let copy = |fd: std::os::fd::BorrowedFd<'_>| {
+    fn cast(&self, lock: Option<&JobLock>, output: &Output, view: &View) -> Result<Cast, Failure> {
+        let copy = |fd: BorrowedFd<'_>| {
             fd.try_clone_to_owned()
                 .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
         };
@@ -269,61 +280,67 @@ impl Crawl<'_> {
                 Output::Stdout => Some(copy(io::stdout().as_fd())?),
                 Output::File(_) => None,
             },
-            relays: self.view.draws(),
+            relays: view.draws(),
         })
     }
 
-    fn conduct(
-        &mut self,
-        cast: &Cast,
-        begin: Begin,
-        events: Events<'_>,
-    ) -> Result<Ending, Failure> {
-        let ending = Conductor {
-            cast,
-            begin,
-            restarts: cast.lock.is_some(),
-            events,
-            view: &mut self.view,
-        }
-        .run();
-        self.view.end();
-        ending
-    }
-
-    fn report(&self, outcome: &Outcome, ending: &Ending, output: &Output) {
-        // The reader of stdout went away: a quiet end.
-        if outcome.exit() == Exit::PipeClosed {
-            return;
-        }
-        let lines = Summary {
+    /// Says how it ended.
+    fn ended(&self, outcome: Outcome, ending: Ending, output: Output, view: &View) -> Ended {
+        let ended = Ended {
             outcome,
-            progress: &ending.progress,
+            progress: ending.progress,
             records_run: ending.records_run,
             elapsed: ending.elapsed,
             output,
-            has_checkpoint: self.args.bounds.limit.is_none(),
+        };
+        // The reader of stdout went away: a quiet end.
+        if ended.outcome.exit() == Exit::PipeClosed {
+            return ended;
+        }
+        let summary = Summary {
+            ended: &ended,
+            has_checkpoint: self.args.limits.limit.is_none(),
             again: &self.again,
             verbose: self.args.voice.verbose,
+        };
+        if view.is_among() {
+            view.say(summary.headline());
+        } else {
+            summary.lines().iter().for_each(|line| view.say(line));
         }
-        .lines();
-        for line in lines {
-            self.view.say(line);
-        }
-    }
-
-    fn finish(&self, outcome: Outcome) -> Result<Exit, Failure> {
-        match outcome {
-            Outcome::Failed { exit, why } => {
-                let failure = Failure::with(exit, why);
-                // The same command goes on where a checkpoint is, once the cause is mended.
-                let resumes = exit == Exit::Failed && self.args.bounds.limit.is_none();
-                Err(match resumes {
-                    true => failure.hint(format_args!("to go on: {}", self.again)),
-                    false => failure,
-                })
+        if ended.outcome == Outcome::Parked {
+            let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
+            for line in summary::parked(&ended.progress, proxies, in_use, &self.again) {
+                // A decision is asked for: not even -q hides it.
+                view.error(line);
             }
-            outcome => Ok(outcome.exit()),
         }
+        ended
     }
+}
+
+/// `--proxy-type`, else the spider's `PROXY_TYPE`, else `auto`.
+fn proxy_type(args: &CrawlArgs, spider: &Spider) -> String {
+    let chosen = args.pace.proxy_type.as_ref();
+    chosen
+        .or(spider.settings.proxy_type.as_ref())
+        .map_or_else(|| "auto".to_owned(), |name| name.to_ascii_lowercase())
+}
+
+fn conduct(
+    cast: &Cast,
+    begin: Begin,
+    events: Events<'_>,
+    view: &mut View,
+) -> Result<Ending, Failure> {
+    let ending = Conductor {
+        cast,
+        begin,
+        restarts: cast.lock.is_some(),
+        events,
+        view,
+    }
+    .run();
+    view.end();
+    ending
 }

@@ -12,13 +12,62 @@ pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;
+pub mod meter;
 pub mod outcome;
 pub mod place;
 pub mod plan;
-pub mod progress;
 pub mod proxies;
 pub mod signals;
 pub mod spider;
 pub mod stage;
 pub mod summary;
 pub mod tools;
+pub mod view;
+
+use std::ffi::OsString;
+use std::sync::mpsc;
+
+use crawl_ckpt::tool::{Exit, Failure};
+
+use again::Again;
+use cli::{Cli, CrawlArgs};
+use crawl::{Crawl, Ended};
+use outcome::Outcome;
+use stage::Event;
+use view::View;
+
+/// Runs the tool. `words` is the command line, for the commands that it prints.
+///
+/// # Errors
+/// What to print, and the exit code.
+pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
+    let (sender, events) = mpsc::channel();
+    let signals = sender.clone();
+    signals::watch(move |signal| {
+        // Whoever listened has ended; so has this process, nearly.
+        let _ = signals.send(Event::Signal(signal));
+    })
+    .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
+
+    let (args, again) = (&cli.crawl, Again::new(words));
+    let mut view = View::new(args.voice);
+    let crawl = Crawl::prepare(args, again.clone(), &view)?;
+    let events = (&sender, &events);
+    let ended = match args.limits.limit {
+        Some(limit) => crawl.test(limit, events, &mut view)?,
+        None => crawl.production(&mut |_| Ok(()), events, &mut view)?,
+    };
+    exit(ended, args, &again)
+}
+
+fn exit(ended: Ended, args: &CrawlArgs, again: &Again) -> Result<Exit, Failure> {
+    let Outcome::Failed { exit, why } = ended.outcome else {
+        return Ok(ended.outcome.exit());
+    };
+    let failure = Failure::with(exit, why);
+    // Where a checkpoint is, the same command goes on once the cause is mended.
+    Err(match exit == Exit::Failed && args.limits.limit.is_none() {
+        true => failure.hint(format_args!("to go on: {again}")),
+        false => failure,
+    })
+}

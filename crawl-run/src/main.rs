@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use crawl_ckpt::tool;
-use crawl_run::{cli::Cli, crawl};
+use crawl_run::{cli::Cli, run};
 
 fn main() -> ExitCode {
-    let result = tool::parse::<Cli>().and_then(|cli| crawl::run(&cli.crawl, std::env::args_os()));
+    let result = tool::parse::<Cli>().and_then(|cli| run(cli, std::env::args_os()));
     tool::finish("crawl-run", result)
 }

@@ -174,9 +174,6 @@ mod tests {
         let args = PlaceArgs {
             project: None,
             data_dir: Some(dir.to_owned()),
-            output: None,
-            keep_links: false,
-            keep_body: false,
         };
         Place::new(&args, &Name::parse("s").unwrap()).unwrap()
     }

@@ -20,7 +20,7 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
     let pace = Pace::default();
     let retry = Retry::default();
     let delay = args.pace.delay.or(settings.delay);
-    let is_test = args.bounds.limit.is_some();
+    let is_test = args.limits.limit.is_some();
     Plan {
         start_urls: spider
             .start_urls
@@ -28,8 +28,8 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
             .map(|url| url.to_string())
             .collect(),
         scope: Scope {
-            max_pages_per_host: args.bounds.max_pages_per_host,
-            aggressive_urls: args.bounds.aggressive,
+            max_pages_per_host: args.reach.max_pages_per_host,
+            aggressive_urls: args.reach.aggressive,
             ..spider.scope.clone()
         },
         pace: Pace {
@@ -50,7 +50,7 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
             times: settings.retry_times.unwrap_or(retry.times),
             max_redirects: settings.max_redirects.unwrap_or(retry.max_redirects),
             outage_s: args
-                .bounds
+                .reach
                 .outage
                 .map_or(retry.outage_s, |outage| outage.as_secs()),
         },
@@ -62,10 +62,10 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         proxy_type: proxy.as_str().to_owned(),
         proxies: proxies.names().to_vec(),
         allow_private: args.pace.allow_private || starts_private(spider),
-        keep_links: args.place.keep_links,
-        keep_body: args.place.keep_body,
+        keep_links: args.output.keep_links,
+        keep_body: args.output.keep_body,
         // A test crawl reads and writes none of production's state.
-        delta: !is_test && (args.checkpoint.delta || settings.delta.unwrap_or(false)),
+        delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
     }
 }
 

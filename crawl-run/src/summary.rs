@@ -1,12 +1,12 @@
 //! What is said at the end of a run.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::again::Again;
+use crate::crawl::Ended;
 use crate::outcome::Outcome;
 use crate::place::Output;
 use crate::proxies::Proxies;
@@ -19,15 +19,7 @@ const LISTED: usize = 10;
 #[derive(Debug)]
 pub struct Summary<'a> {
     /// How it ended.
-    pub outcome: &'a Outcome,
-    /// The last figures.
-    pub progress: &'a Progress,
-    /// Records of this run.
-    pub records_run: u64,
-    /// Time of this run.
-    pub elapsed: Duration,
-    /// Where the records are.
-    pub output: &'a Output,
+    pub ended: &'a Ended,
     /// False for a test crawl.
     pub has_checkpoint: bool,
     /// The command that was typed.
@@ -39,7 +31,7 @@ pub struct Summary<'a> {
 impl Summary<'_> {
     /// The lines, first to last.
     pub fn lines(&self) -> Vec<String> {
-        let progress = self.progress;
+        let progress = &self.ended.progress;
         let mut lines = vec![self.headline()];
         let mut row = |name: &str, text: String| {
             if !text.is_empty() {
@@ -81,14 +73,17 @@ impl Summary<'_> {
         }
         row("output", self.output());
         row("checkpoint", self.checkpoint());
-        if matches!(self.outcome, Outcome::Paused(_) | Outcome::Stopped) && self.has_checkpoint {
+        if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
+            && self.has_checkpoint
+        {
             lines.push(format!("resume with: {}", self.again));
         }
         lines
     }
 
-    fn headline(&self) -> String {
-        let how = match self.outcome {
+    /// The first of them: how it ended, and what there is.
+    pub fn headline(&self) -> String {
+        let how = match &self.ended.outcome {
             Outcome::Complete if self.has_checkpoint => "complete".to_owned(),
             Outcome::Complete => "test crawl done".to_owned(),
             Outcome::Paused(signal) => format!("paused by {}", signals::name(*signal)),
@@ -96,26 +91,26 @@ impl Summary<'_> {
             Outcome::Parked => "waiting for a decision".to_owned(),
             Outcome::Failed { .. } => "failed".to_owned(),
         };
-        let records = counted(self.progress.records, "record");
-        let mut line = format!("{how} after {}: {records}", span(self.elapsed));
-        if self.records_run != self.progress.records {
-            line.push_str(&format!(" ({} in this run)", count(self.records_run)));
+        let records = counted(self.ended.progress.records, "record");
+        let mut line = format!("{how} after {}: {records}", span(self.ended.elapsed));
+        if self.ended.records_run != self.ended.progress.records {
+            line.push_str(&format!(" ({} in this run)", count(self.ended.records_run)));
         }
-        line.push_str(&format!(", {}", bytes(self.progress.bytes)));
+        line.push_str(&format!(", {}", bytes(self.ended.progress.bytes)));
         line
     }
 
     fn output(&self) -> String {
-        match self.output {
+        match &self.ended.output {
             Output::Stdout => "stdout".into(),
             Output::File(path) => path.display().to_string(),
         }
     }
 
     fn checkpoint(&self) -> String {
-        let counts = &self.progress.counts;
+        let counts = &self.ended.progress.counts;
         let left = counts.pending + counts.in_flight;
-        match (self.has_checkpoint, self.outcome) {
+        match (self.has_checkpoint, &self.ended.outcome) {
             (false, _) => "none (test crawl)".into(),
             (true, Outcome::Complete) => "removed".into(),
             (true, _) => {
@@ -187,6 +182,7 @@ mod tests {
     use super::*;
     use crawl_ckpt::control::{Counts, Parked};
     use std::ffi::OsString;
+    use std::time::Duration;
 
     fn again() -> Again {
         Again::new(["crawl-run", "shop.json"].map(OsString::from))
@@ -212,11 +208,13 @@ mod tests {
     #[test]
     fn a_pause_ends_with_the_command_that_resumes() {
         let summary = Summary {
-            outcome: &Outcome::Paused(2),
-            progress: &progress(),
-            records_run: 10,
-            elapsed: Duration::from_secs(75),
-            output: &Output::File("data/x.jsonl".into()),
+            ended: &Ended {
+                outcome: Outcome::Paused(2),
+                progress: progress(),
+                records_run: 10,
+                elapsed: Duration::from_secs(75),
+                output: Output::File("data/x.jsonl".into()),
+            },
             has_checkpoint: true,
             again: &again(),
             verbose: false,

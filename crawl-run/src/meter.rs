@@ -1,124 +1,17 @@
-//! What is seen while a crawl runs: a line that is drawn over on a terminal, a line
-//! every 30 s in a log.
+//! Figures and how fast they move, as one line. The clock is an argument.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::human::{count, counted, span};
-use crawl_ckpt::tool::printable;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::cli::VoiceArgs;
-
-/// A log gets one line in this time.
-const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 /// The rate is that of the last so long.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
-/// Everything that crawl-run says while it works. A stderr that is closed ends no crawl.
+/// Figures and how fast they move.
 #[derive(Debug)]
-pub struct View {
-    voice: VoiceArgs,
-    bar: Option<ProgressBar>,
-    meter: Meter,
-    last_line: Instant,
-}
-
-impl View {
-    /// A view on stderr. The progress line comes with the first figures, and only on a
-    /// terminal without `NO_COLOR`.
-    pub fn new(voice: VoiceArgs, now: Instant) -> View {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let draws = !voice.quiet && !plain && io::stderr().is_terminal();
-        View {
-            voice,
-            bar: draws.then(bar),
-            meter: Meter::new(now),
-            last_line: now,
-        }
-    }
-
-    /// Says something unless `-q`.
-    pub fn say(&self, line: impl Display) {
-        if !self.voice.quiet {
-            self.print(&line.to_string());
-        }
-    }
-
-    /// Says something with `-v`.
-    pub fn tell(&self, line: impl Display) {
-        if self.voice.verbose {
-            self.print(&line.to_string());
-        }
-    }
-
-    /// Warns unless `-q`.
-    pub fn warn(&self, line: impl Display) {
-        self.say(format_args!("crawl-run: warning: {line}"));
-    }
-
-    /// Says something even with `-q`.
-    pub fn error(&self, line: impl Display) {
-        self.print(&line.to_string());
-    }
-
-    /// True when a progress line is drawn, which other output would disturb.
-    pub fn draws(&self) -> bool {
-        self.bar.is_some()
-    }
-
-    /// Takes in new figures and shows them.
-    pub fn update(&mut self, progress: &Progress, now: Instant) {
-        self.meter.update(progress, now);
-        if let Some(bar) = &self.bar {
-            bar.set_message(self.meter.line(now));
-        }
-    }
-
-    /// Shows what is due by time alone.
-    pub fn tick(&mut self, now: Instant) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(self.meter.line(now));
-            bar.tick();
-        } else if now.duration_since(self.last_line) >= BETWEEN_LINES {
-            self.last_line = now;
-            self.say(self.meter.line(now));
-        }
-    }
-
-    /// Takes the progress line away.
-    pub fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn print(&self, line: &str) {
-        let line = format!("{}\n", printable(line));
-        let write = || {
-            let _ = io::stderr().write_all(line.as_bytes());
-        };
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
-    }
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar
-}
-
-/// Figures and how fast they move. The clock is an argument.
-#[derive(Debug)]
-struct Meter {
+pub struct Meter {
     begun: Instant,
     latest: Progress,
     /// Pages finished at a time, oldest first, over the rate's window.
@@ -126,7 +19,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(now: Instant) -> Meter {
+    /// A meter that begins now.
+    pub fn new(now: Instant) -> Meter {
         Meter {
             begun: now,
             latest: Progress::default(),
@@ -134,7 +28,8 @@ impl Meter {
         }
     }
 
-    fn update(&mut self, progress: &Progress, now: Instant) {
+    /// Takes in new figures.
+    pub fn update(&mut self, progress: &Progress, now: Instant) {
         self.latest = progress.clone();
         let finished = progress.counts.done + progress.counts.failed;
         self.samples.push_back((now, finished));
@@ -156,7 +51,8 @@ impl Meter {
         (seconds >= 0.5).then(|| last.saturating_sub(*first) as f64 / seconds)
     }
 
-    fn line(&self, now: Instant) -> String {
+    /// Pages done, pending, a second, errors, hosts, time, and a rough time left.
+    pub fn line(&self, now: Instant) -> String {
         let counts = &self.latest.counts;
         let waiting = counts.pending + counts.in_flight;
         let mut line = format!("{} done, {} pending", count(counts.done), count(waiting));

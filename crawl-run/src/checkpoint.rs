@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crawl_ckpt::control::{Counts, Progress};
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::human::span;
-use crawl_ckpt::job::{self, Job, Manifest};
+use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
 use crawl_ckpt::journal::{Commit, last_commit};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
@@ -199,6 +199,21 @@ fn forget_delta(dir: &Path) -> Result<(), Failure> {
 /// before it.
 fn is_complete(progress: &Progress) -> bool {
     progress.counts.seen > 0 && flaw(progress).is_none()
+}
+
+/// Removes a checkpoint whose crawl is complete; any other stays.
+///
+/// # Errors
+/// Another run holds it; it cannot be read or removed.
+pub fn remove_if_complete(place: &JobPlace) -> Result<(), Failure> {
+    let lock = JobLock::acquire(place)?;
+    let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
+        return Ok(());
+    };
+    if last_commit(&job)?.is_some_and(|commit| is_complete(&commit.progress)) {
+        job.remove(&lock)?;
+    }
+    Ok(())
 }
 
 /// Time since a commit; a clock that was set back makes it 0.

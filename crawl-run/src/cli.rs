@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use crawl_ckpt::tool::parse_duration;
 
 use crate::spider::{MOST_AT_ONCE, is_user_agent};
@@ -19,22 +19,103 @@ use crate::spider::{MOST_AT_ONCE, is_user_agent};
 /// 129 paused by SIGINT, SIGTERM, SIGHUP.
 #[derive(Debug, Parser)]
 #[command(name = "crawl-run", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
-    /// The crawl.
-    #[command(flatten)]
-    pub crawl: CrawlArgs,
-}
+    /// Something else than one crawl.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 
-/// What to crawl, and how.
-#[derive(Debug, Clone, Args)]
-pub struct CrawlArgs {
     /// A spider file (.json), or a start URL
     ///
     /// A start URL means a spider that is named after the host (and the port when it
     /// is not the default) and stays on that host.
-    #[arg(value_name = "SPIDER")]
-    pub spider: String,
+    #[arg(value_name = "SPIDER", required = true)]
+    pub spider: Option<String>,
 
+    /// How it is crawled.
+    #[command(flatten)]
+    pub crawl: CrawlArgs,
+}
+
+/// Something else than one crawl.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Crawl the sites of a list, each with a checkpoint of its own
+    ///
+    /// The same command again goes on: what is finished is skipped, what was paused resumes,
+    /// what failed is retried. A batch with nothing left to do is over, and the same command
+    /// then begins a new one.
+    ///
+    /// Exit codes: 0 all complete; 1 some failed for good; 3 hosts wait for a costlier proxy
+    /// to be approved; 4 stopped at --max-time; 75 another run holds the batch, or a crawl of
+    /// it; 130, 143, 129 paused.
+    Batch(Box<BatchArgs>),
+}
+
+/// A list of crawls.
+#[derive(Debug, Clone, Args)]
+pub struct BatchArgs {
+    /// Start URLs and spider files: CSV, JSON or JSON lines
+    ///
+    /// CSV has a header with `url` or `spider`, and may have `priority` and `project`. JSON is an
+    /// array, JSON lines one item a line, of the same fields or of plain strings. A spider
+    /// file's path is relative to the list. Higher priority goes first.
+    #[arg(value_name = "LIST")]
+    pub list: PathBuf,
+
+    /// Crawls at once
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = at_once())]
+    pub jobs: u32,
+
+    /// How often a crawl that failed is tried again
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub retries: u32,
+
+    /// Pause everything after DUR; exit 4
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub max_time: Option<Duration>,
+
+    /// Begin the batch anew; checkpoints of its crawls stay
+    #[arg(long)]
+    pub restart: bool,
+
+    /// Say how far the batch is, and do nothing
+    #[arg(long, conflicts_with = "restart")]
+    pub status: bool,
+
+    /// A JSON line a site on stdout, at its end or with --status
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where the batch lies.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// How far each crawl goes.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+
+    /// What to do when something changed.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+
+    /// Pace and manners.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+
+    /// What is asked of crawl-fetch.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// How much is said.
+    #[command(flatten)]
+    pub voice: VoiceArgs,
+}
+
+/// How a spider is crawled.
+#[derive(Debug, Clone, Args)]
+pub struct CrawlArgs {
     /// Where the crawl lies.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -313,6 +394,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_batch_is_told_from_a_spider() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let cli = parse("crawl-run --limit 3 x.json").unwrap();
+        assert_eq!(cli.spider.as_deref(), Some("x.json"));
+        assert_eq!(cli.crawl.limits.limit, Some(3));
+        let cli = parse("crawl-run batch sites.csv --jobs 2").unwrap();
+        assert!(matches!(cli.command, Some(Command::Batch(batch)) if batch.jobs == 2));
+        for bad in [
+            "crawl-run",
+            "crawl-run --fresh",
+            "crawl-run batch",
+            "crawl-run --fresh batch x",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -73,8 +73,13 @@ impl<'a> Crawl<'a> {
     /// # Errors
     /// [`Exit::Usage`] for what the spider file, the options or the environment have wrong; a
     /// tool that is not installed.
-    pub fn prepare(args: &'a CrawlArgs, again: Again, view: &View) -> Result<Crawl<'a>, Failure> {
-        let spider = Spider::load(&args.spider, Timestamp::now())?;
+    pub fn prepare(
+        spider: &str,
+        args: &'a CrawlArgs,
+        again: Again,
+        view: &View,
+    ) -> Result<Crawl<'a>, Failure> {
+        let spider = Spider::load(spider, Timestamp::now())?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
         let plan = plan(&spider, args, &proxies, &proxy);

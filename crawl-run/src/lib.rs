@@ -7,6 +7,7 @@
 //! [`checkpoint`] for what becomes of one that is there, [`outcome`] for the exit codes.
 
 pub mod again;
+pub mod batch;
 pub mod change;
 pub mod checkpoint;
 pub mod cli;
@@ -30,7 +31,7 @@ use std::sync::mpsc;
 use crawl_ckpt::tool::{Exit, Failure};
 
 use again::Again;
-use cli::{Cli, CrawlArgs};
+use cli::{Cli, Command, CrawlArgs};
 use crawl::{Crawl, Ended};
 use outcome::Outcome;
 use stage::Event;
@@ -40,7 +41,10 @@ use view::View;
 ///
 /// # Errors
 /// What to print, and the exit code.
-pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
+pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
+    if let Some(Command::Batch(args)) = &cli.command {
+        return batch::run(args, &words.next().unwrap_or_else(|| "crawl-run".into()));
+    }
     let (sender, events) = mpsc::channel();
     let signals = sender.clone();
     signals::watch(move |signal| {
@@ -51,7 +55,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
 
     let (args, again) = (&cli.crawl, Again::new(words));
     let mut view = View::new(args.voice);
-    let crawl = Crawl::prepare(args, again.clone(), &view)?;
+    let crawl = Crawl::prepare(&cli.spider.unwrap_or_default(), args, again.clone(), &view)?;
     let events = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, events, &mut view)?,

@@ -44,6 +44,15 @@ impl View {
         View::on(voice, Some(title), lines)
     }
 
+    /// A view that only says things, beside any progress lines.
+    pub fn plain(voice: VoiceArgs, lines: Option<MultiProgress>) -> View {
+        let mut view = View::on(voice, None, lines);
+        if let Some(screen) = &mut view.screen {
+            screen.lines.remove(&screen.line);
+        }
+        view
+    }
+
     fn on(voice: VoiceArgs, title: Option<String>, lines: Option<MultiProgress>) -> View {
         let now = Instant::now();
         View {

@@ -1,0 +1,293 @@
+//! The crawls of a batch, so many at once: which entry is next, how it is run, and what
+//! became of it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::tool::{Exit, Failure};
+use indicatif::MultiProgress;
+
+use super::bell::Bell;
+use super::list::Entry;
+use super::report;
+use super::state::{Record, Stage, Store};
+use crate::again::Again;
+use crate::cli::{BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, OutputArgs, PlaceArgs};
+use crate::crawl::{Crawl, Ended};
+use crate::outcome::Outcome;
+use crate::view::View;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Crew<'a> {
+    /// The options of the batch.
+    pub args: &'a BatchArgs,
+    /// The entries, in the order of the list; the store has a record for each.
+    pub entries: &'a [Entry],
+    /// What became of them.
+    pub store: &'a Store,
+    /// Carries signals.
+    pub bell: &'a Bell,
+    /// The program, as it was called.
+    pub program: &'a OsString,
+    /// Where all projects lie.
+    pub data_dir: &'a Path,
+    /// The screen, if there is one.
+    pub lines: Option<&'a MultiProgress>,
+    /// When the batch is to stop.
+    pub deadline: Option<Instant>,
+}
+
+/// What is left to do.
+#[derive(Debug)]
+struct Queue {
+    /// Entries to begin, the next one last.
+    waiting: Vec<usize>,
+    running: usize,
+    /// Which entry crawls which job: a spider cannot be in a batch twice.
+    claimed: HashMap<PathBuf, usize>,
+    /// The first failure of the batch itself: the disk that keeps its state.
+    broken: Option<Failure>,
+}
+
+impl Crew<'_> {
+    /// Runs every entry that is left to do, until nothing is or the batch is stopped. `change` is
+    /// called whenever an entry has begun or ended.
+    ///
+    /// # Errors
+    /// The state cannot be kept any more.
+    pub fn work(&self, change: &(dyn Fn(usize) + Sync)) -> Result<(), Failure> {
+        let queue = Mutex::new(Queue {
+            waiting: self.order(),
+            running: 0,
+            claimed: HashMap::new(),
+            broken: None,
+        });
+        let freed = Condvar::new();
+        let workers = self.args.jobs.min(self.entries.len() as u32);
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    while let Some(at) = self.next(&queue, &freed) {
+                        change(lock(&queue).running);
+                        let result = self.run(at, &queue);
+                        let mut queue = lock(&queue);
+                        queue.running -= 1;
+                        match result {
+                            // At the far end: behind everything that was not tried yet.
+                            Ok(true) => queue.waiting.insert(0, at),
+                            Ok(false) => {}
+                            Err(failure) => queue.broken = queue.broken.take().or(Some(failure)),
+                        }
+                        change(queue.running);
+                        freed.notify_all();
+                    }
+                });
+            }
+        });
+        let broken = lock(&queue).broken.take();
+        broken.map_or(Ok(()), Err)
+    }
+
+    /// The entries that are left to do: by priority, then in the order of the list; reversed.
+    fn order(&self) -> Vec<usize> {
+        let records = self.store.records();
+        let left = |at: &usize| !records[*at].is_settled(self.args.retries);
+        let mut order: Vec<usize> = (0..records.len()).filter(left).collect();
+        order.sort_by_key(|at| (-i128::from(self.entries[*at].priority), *at));
+        order.reverse();
+        order
+    }
+
+    /// The entry to run next; waits while only a running one might come back. `None` when the
+    /// batch is to end.
+    fn next(&self, queue: &Mutex<Queue>, freed: &Condvar) -> Option<usize> {
+        let mut queue = lock(queue);
+        loop {
+            let stopped = self.bell.first().is_some() || self.is_late() || queue.broken.is_some();
+            if stopped || (queue.waiting.is_empty() && queue.running == 0) {
+                freed.notify_all();
+                return None;
+            }
+            if let Some(at) = queue.waiting.pop() {
+                queue.running += 1;
+                return Some(at);
+            }
+            queue = freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|due| Instant::now() >= due)
+    }
+
+    /// Runs one entry and keeps what became of it. True when it is to be tried again.
+    fn run(&self, at: usize, queue: &Mutex<Queue>) -> Result<bool, Failure> {
+        let entry = &self.entries[at];
+        let begun = Instant::now();
+        let lines = self.lines.cloned();
+        let mut view = View::among(self.args.voice, entry.site.clone(), lines);
+        let mut kept = Ok(());
+        let result = self.crawl(at, queue, &mut view, &mut kept);
+        view.end();
+        self.bell.leave(at);
+        // A batch that cannot keep its state must not go on, whatever became of the crawl.
+        kept?;
+        let Some(result) = result else {
+            return Ok(false);
+        };
+        if let Err(failure) = &result {
+            view.error(format_args!("crawl-run: {}", failure.message));
+        }
+        self.store.change(at, |record| settle(record, &result))?;
+        let record = &self.store.records()[at];
+        if self.args.json {
+            report::print(record, begun.elapsed(), result.as_ref().ok())?;
+        }
+        Ok(record.stage == Stage::Failed && !record.is_settled(self.args.retries))
+    }
+
+    /// The crawl itself; `None` when a signal came before it could begin.
+    fn crawl(
+        &self,
+        at: usize,
+        queue: &Mutex<Queue>,
+        view: &mut View,
+        kept: &mut Result<(), Failure>,
+    ) -> Option<Result<Ended, Failure>> {
+        let entry = &self.entries[at];
+        let (sender, events) = mpsc::channel();
+        let site = self.site(entry);
+        let args = self.crawl_args(entry);
+        let crawl = match Crawl::prepare(&site, &args, self.again(entry, &site), view) {
+            Ok(crawl) => crawl,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let job = &crawl.place().job.dir;
+        let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
+        if first != at {
+            let other = &self.entries[first].site;
+            let message = format!("the same crawl as {other}: a spider is in a batch only once");
+            return Some(Err(Failure::with(Exit::Usage, message)));
+        }
+        if !self.bell.listen(at, sender.clone()) {
+            return None;
+        }
+        let inside = job.strip_prefix(self.data_dir).unwrap_or(job).to_owned();
+        *kept = self.store.change(at, |record| {
+            record.stage = Stage::Running;
+            record.job = Some(inside);
+        });
+        if kept.is_err() {
+            return None;
+        }
+        // Noted before the checkpoint goes: a crash in between must not crawl it again.
+        let mut completed = |progress: &Progress| {
+            self.store.change(at, |record| {
+                figures(record, progress);
+                record.stage = Stage::Done;
+            })
+        };
+        Some(crawl.production(&mut completed, (&sender, &events), view))
+    }
+
+    /// A spider file's path is relative to the list, or else to where the tool runs.
+    fn site(&self, entry: &Entry) -> String {
+        if entry.site.contains("://") {
+            return entry.site.clone();
+        }
+        let folder = crawl_ckpt::durable::parent(&self.args.list);
+        let beside = folder.join(&entry.site);
+        match beside.to_str() {
+            Some(beside) if Path::new(beside).exists() => beside.to_owned(),
+            _ => entry.site.clone(),
+        }
+    }
+
+    fn crawl_args(&self, entry: &Entry) -> CrawlArgs {
+        let args = self.args;
+        let left = self
+            .deadline
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        CrawlArgs {
+            place: PlaceArgs {
+                project: entry
+                    .project
+                    .as_ref()
+                    .map(|project| project.to_string())
+                    .or_else(|| args.place.project.clone()),
+                data_dir: Some(self.data_dir.to_owned()),
+            },
+            output: OutputArgs::default(),
+            limits: LimitArgs {
+                max_time: left,
+                ..LimitArgs::default()
+            },
+            reach: args.reach.clone(),
+            checkpoint: CheckpointArgs {
+                fresh: false,
+                reset_deltafetch: false,
+                change: args.change.clone(),
+            },
+            pace: args.pace.clone(),
+            fetch: args.fetch.clone(),
+            voice: args.voice,
+        }
+    }
+
+    /// The command that does one entry by itself.
+    fn again(&self, entry: &Entry, site: &str) -> Again {
+        let project = entry.project.as_ref().map(|project| project.to_string());
+        let project = project.or_else(|| self.args.place.project.clone());
+        let mut words = vec![self.program.clone()];
+        if let Some(project) = project {
+            words.extend(["--project".into(), project.into()]);
+        }
+        if self.args.place.data_dir.is_some() {
+            words.extend(["--data-dir".into(), self.data_dir.into()]);
+        }
+        words.push(site.into());
+        Again::new(words)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the end of a crawl makes of its entry.
+fn settle(record: &mut Record, result: &Result<Ended, Failure>) {
+    let (exit, why) = match result {
+        Ok(ended) => {
+            figures(record, &ended.progress);
+            match &ended.outcome {
+                Outcome::Failed { exit, why } => (*exit, Some(why.clone())),
+                outcome => (outcome.exit(), None),
+            }
+        }
+        Err(failure) => (failure.exit, Some(failure.message.clone())),
+    };
+    record.why = why;
+    record.stage = match exit {
+        Exit::Complete => Stage::Done,
+        Exit::Interrupted | Exit::Terminated | Exit::Hangup => Stage::Paused,
+        Exit::Stopped => Stage::Stopped,
+        Exit::Decide => Stage::Parked,
+        Exit::Held => Stage::Held,
+        Exit::Usage | Exit::Damaged => Stage::Broken,
+        Exit::Failed | Exit::PipeClosed => Stage::Failed,
+    };
+    record.failures += u32::from(record.stage == Stage::Failed);
+}
+
+fn figures(record: &mut Record, progress: &Progress) {
+    let counts = &progress.counts;
+    record.records = progress.records;
+    record.pending = counts.pending + counts.in_flight + counts.parked;
+}

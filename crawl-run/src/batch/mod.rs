@@ -1,0 +1,118 @@
+//! `crawl-run batch`: many sites, each a crawl of its own with its own checkpoint.
+//!
+//! All crawls run in this process, so that one lock says whether the batch is under way and
+//! dies with it; the frontiers notice its end as that of any crawl-run.
+
+mod bell;
+mod crew;
+mod list;
+mod report;
+mod state;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crawl_ckpt::job::{JobPlace, Name, data_dir};
+use crawl_ckpt::tool::{Exit, Failure};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::checkpoint::remove_if_complete;
+use crate::cli::BatchArgs;
+use crate::signals;
+use crate::view::{View, lines};
+use bell::Bell;
+use crew::Crew;
+use state::{Record, Stage, StatePlace, Store};
+
+/// Runs a batch, or tells how far it is.
+///
+/// # Errors
+/// A list that cannot be used, a batch that another run holds, a state that cannot be kept.
+pub fn run(args: &BatchArgs, program: &OsString) -> Result<Exit, Failure> {
+    let project = args.place.project.as_deref().unwrap_or("default");
+    let project = Name::parse(project)
+        .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot use --project: {e}")))?;
+    let data_dir = data_dir(args.place.data_dir.as_deref());
+    let entries = list::read(&args.list)?;
+    let place = StatePlace::of(&args.list, &data_dir, &project);
+    if args.status {
+        return status(args, &place, &data_dir);
+    }
+
+    let begun = Instant::now();
+    let bell = Arc::new(Bell::default());
+    let rope = Arc::clone(&bell);
+    signals::watch(move |signal| rope.ring(signal))
+        .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
+    let before = place.look().unwrap_or_default();
+    let store = Store::open(place, &entries, &project, args.retries, args.restart)?;
+    sweep(&before, &data_dir);
+
+    let lines = lines(args.voice);
+    let view = View::plain(args.voice, lines.clone());
+    let what = if store.resumed {
+        "resuming the batch"
+    } else {
+        "new batch"
+    };
+    view.say(format_args!(
+        "{what}: {}",
+        report::total(&store.records(), args.retries)
+    ));
+    let line = lines.as_ref().map(|lines| {
+        let style = ProgressStyle::with_template("batch: {wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        lines.add(ProgressBar::no_length().with_style(style))
+    });
+    let crew = Crew {
+        args,
+        entries: &entries,
+        store: &store,
+        bell: &bell,
+        program,
+        data_dir: &data_dir,
+        lines: lines.as_ref(),
+        deadline: args.max_time.and_then(|time| begun.checked_add(time)),
+    };
+    let worked = crew.work(&|running| {
+        if let Some(line) = &line {
+            let total = report::total(&store.records(), args.retries);
+            line.set_message(format!("{total}, {running} running"));
+        }
+    });
+    if let Some(line) = line {
+        line.finish_and_clear();
+    }
+    worked?;
+    let records = store.records();
+    view.say(format_args!(
+        "batch: {}",
+        report::total(&records, args.retries)
+    ));
+    Ok(report::exit(&records, args.retries, bell.first()))
+}
+
+fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit, Failure> {
+    let mut records = place.look()?;
+    let runs = place.holder().is_some();
+    for record in &mut records {
+        report::refresh(record, data_dir);
+    }
+    report::status(&records, runs, args.retries, args.json)?;
+    Ok(Exit::Complete)
+}
+
+/// Removes checkpoints of crawls that were noted as complete by a run that died before it
+/// could: they would be taken for last night's later.
+fn sweep(records: &[Record], data_dir: &Path) {
+    let done = records.iter().filter(|r| r.stage == Stage::Done);
+    for job in done.filter_map(|record| record.job.as_ref()) {
+        let place = JobPlace::at(&data_dir.join(job));
+        if place.dir.exists() {
+            // Whoever holds it removes it itself; what cannot be read is for its own run to say.
+            let _ = remove_if_complete(&place);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a batch tells: a line about all of it, the exit code, and a record a site.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::human::count;
+use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::journal::last_commit;
+use crawl_ckpt::tool::{Exit, Failure, printable};
+use serde_json::json;
+
+use super::state::{Record, Stage};
+use crate::crawl::Ended;
+use crate::place::Output;
+
+/// `12 of 30 done, 2 failed, 1 parked, 15 left`.
+pub fn total(records: &[Record], retries: u32) -> String {
+    let with = |stages: &[Stage]| {
+        let of = |record: &&Record| stages.contains(&record.stage);
+        records.iter().filter(of).count()
+    };
+    let done = with(&[Stage::Done]);
+    let parked = with(&[Stage::Parked]);
+    let settled = records.iter().filter(|r| r.is_settled(retries)).count();
+    let failed = settled - done - parked;
+    let mut line = format!(
+        "{} of {} done",
+        count(done as u64),
+        count(records.len() as u64)
+    );
+    let left = records.len() - settled;
+    for (number, word) in [(failed, "failed"), (parked, "parked"), (left, "left")] {
+        if number > 0 {
+            line.push_str(&format!(", {} {word}", count(number as u64)));
+        }
+    }
+    line
+}
+
+/// The exit code of a batch that ended, or was ended by a signal.
+pub fn exit(records: &[Record], retries: u32, signal: Option<i32>) -> Exit {
+    if let Some(signal) = signal {
+        return Exit::from_signal(signal);
+    }
+    let any = |stages: &[Stage]| records.iter().any(|record| stages.contains(&record.stage));
+    let failed = |record: &Record| match record.stage {
+        Stage::Broken => true,
+        Stage::Failed => record.is_settled(retries),
+        _ => false,
+    };
+    if records.iter().any(failed) {
+        Exit::Failed
+    } else if any(&[Stage::Parked]) {
+        Exit::Decide
+    } else if any(&[Stage::Held]) {
+        Exit::Held
+    } else if records.iter().all(|record| record.stage == Stage::Done) {
+        Exit::Complete
+    } else {
+        Exit::Stopped
+    }
+}
+
+/// The word for where an entry is. A batch that nobody runs has none that runs.
+fn word(record: &Record, runs: bool, retries: u32) -> &'static str {
+    match record.stage {
+        Stage::Waiting => "waiting",
+        Stage::Running if runs => "running",
+        Stage::Running => "interrupted",
+        Stage::Paused => "paused",
+        Stage::Stopped => "stopped",
+        Stage::Held => "held",
+        Stage::Parked => "parked",
+        Stage::Failed if record.is_settled(retries) => "failed",
+        Stage::Failed => "retry",
+        Stage::Broken => "failed",
+        Stage::Done => "done",
+    }
+}
+
+/// Brings the figures of an entry that is under way up to date from its checkpoint.
+pub fn refresh(record: &mut Record, data_dir: &Path) {
+    let under_way = !matches!(record.stage, Stage::Done | Stage::Waiting);
+    let Some(job) = record.job.as_ref().filter(|_| under_way) else {
+        return;
+    };
+    let place = JobPlace::at(&data_dir.join(job));
+    // A look only: what cannot be read now leaves the figures as they were.
+    let job = Job::open(Arc::new(RealDisk), &place).ok().flatten();
+    if let Some(commit) = job.and_then(|job| last_commit(&job).ok().flatten()) {
+        let counts = &commit.progress.counts;
+        record.records = commit.progress.records;
+        record.pending = counts.pending + counts.in_flight + counts.parked;
+    }
+}
+
+/// `--status`: a table for people, or a JSON line an entry.
+///
+/// # Errors
+/// Those of stdout.
+pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let mut write = || -> io::Result<()> {
+        if !json && !records.is_empty() {
+            writeln!(
+                out,
+                "{:<12} {:>9} {:>9}  {:<12} SITE",
+                "STATE", "RECORDS", "PENDING", "PROJECT"
+            )?;
+        }
+        for record in records {
+            let word = word(record, runs, retries);
+            if json {
+                let mut value = json_of(record);
+                value["state"] = word.into();
+                writeln!(out, "{value}")?;
+            } else {
+                let why = record.why.as_deref().filter(|_| word != "done");
+                let why = why.map_or(String::new(), |why| format!("  ({why})"));
+                writeln!(
+                    out,
+                    "{word:<12} {:>9} {:>9}  {:<12} {}",
+                    count(record.records),
+                    count(record.pending),
+                    record.project,
+                    printable(&format!("{}{why}", record.site)),
+                )?;
+            }
+        }
+        out.flush()
+    };
+    write().map_err(Failure::from_stdout)
+}
+
+/// `--json`: the summary of one site whose run ended.
+///
+/// # Errors
+/// Those of stdout.
+pub fn print(record: &Record, elapsed: Duration, ended: Option<&Ended>) -> Result<(), Failure> {
+    let mut value = json_of(record);
+    value["state"] = word(record, true, 0).into();
+    value["elapsed_ms"] = json!(elapsed.as_millis() as u64);
+    if let Some(ended) = ended {
+        let counts = &ended.progress.counts;
+        value["done"] = counts.done.into();
+        value["failed"] = counts.failed.into();
+        value["bytes"] = ended.progress.bytes.into();
+        if let Output::File(path) = &ended.output {
+            value["output"] = path.to_string_lossy().into();
+        }
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{value}")
+        .and_then(|()| out.flush())
+        .map_err(Failure::from_stdout)
+}
+
+fn json_of(record: &Record) -> serde_json::Value {
+    let mut value = json!({
+        "site": record.site,
+        "project": record.project,
+        "records": record.records,
+        "pending": record.pending,
+        "failures": record.failures,
+    });
+    if let Some(why) = &record.why {
+        value["why"] = why.as_str().into();
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(stages: &[Stage]) -> Vec<Record> {
+        let record = |stage: &Stage| Record {
+            site: "s".into(),
+            project: "p".into(),
+            job: None,
+            stage: *stage,
+            failures: 2,
+            records: 0,
+            pending: 0,
+            why: None,
+        };
+        stages.iter().map(record).collect()
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst_end() {
+        use Stage::*;
+        for (stages, want) in [
+            (&[Done, Done][..], Exit::Complete),
+            (&[Done, Stopped], Exit::Stopped),
+            (&[Done, Waiting], Exit::Stopped),
+            (&[Stopped, Held], Exit::Held),
+            (&[Held, Parked], Exit::Decide),
+            (&[Parked, Broken, Done], Exit::Failed),
+            (&[Failed, Done], Exit::Failed),
+        ] {
+            assert_eq!(exit(&records(stages), 1, None), want, "{stages:?}");
+        }
+        assert_eq!(exit(&records(&[Broken]), 1, Some(15)), Exit::Terminated);
+    }
+
+    #[test]
+    fn the_total_counts_every_entry_once() {
+        use Stage::*;
+        let records = records(&[Done, Failed, Broken, Parked, Paused, Waiting]);
+        assert_eq!(
+            total(&records, 1),
+            "1 of 6 done, 2 failed, 1 parked, 2 left"
+        );
+        assert_eq!(
+            total(&records, 2),
+            "1 of 6 done, 1 failed, 1 parked, 3 left"
+        );
+    }
+}

@@ -1,0 +1,369 @@
+//! How far a batch is: a file of JSON lines beside its lock, one line for each thing that
+//! became of an entry. The last line of an entry counts.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crawl_ckpt::durable::{Append, Disk, RealDisk, replace};
+use crawl_ckpt::job::{JobPlace, Name};
+use crawl_ckpt::lock::{Holder, JobLock};
+use crawl_ckpt::tool::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::list::Entry;
+
+/// The version of the file that is written, and the newest that is read.
+const FORMAT: u32 = 1;
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Not begun.
+    Waiting,
+    /// Begun; when nobody holds the batch, its run died and it goes on with the next one.
+    Running,
+    /// Paused by a signal.
+    Paused,
+    /// Stopped at `--max-time`.
+    Stopped,
+    /// Another run held the spider's job.
+    Held,
+    /// Hosts wait for a human's decision.
+    Parked,
+    /// Failed; `failures` says whether it is tried again.
+    Failed,
+    /// Failed in a way that no retry mends.
+    Broken,
+    /// Complete.
+    Done,
+}
+
+/// An entry and what became of it: one line of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// As in the list.
+    pub site: String,
+    /// The project of the entry.
+    pub project: String,
+    /// The directory of the spider's job, once known, relative to the data directory when
+    /// under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<PathBuf>,
+    /// What became of it.
+    pub stage: Stage,
+    /// How often it failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// Output records of the crawl.
+    #[serde(default)]
+    pub records: u64,
+    /// URLs that wait.
+    #[serde(default)]
+    pub pending: u64,
+    /// Why it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Record {
+    /// True when no run of this batch would do anything about it.
+    pub fn is_settled(&self, retries: u32) -> bool {
+        match self.stage {
+            Stage::Done | Stage::Broken | Stage::Parked => true,
+            Stage::Failed => self.failures > retries,
+            _ => false,
+        }
+    }
+}
+
+/// The first line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    list: PathBuf,
+    begun_at: String,
+}
+
+/// Where the state of a list lies: it is named after the list's file, and a hash of its
+/// path tells lists of one name apart.
+#[derive(Debug, Clone)]
+pub struct StatePlace {
+    list: PathBuf,
+    file: PathBuf,
+    lock: JobPlace,
+}
+
+impl StatePlace {
+    /// `DATA_DIR/<project>/.batch/`.
+    pub fn of(list: &Path, data_dir: &Path, project: &Name) -> StatePlace {
+        let list = list.canonicalize().unwrap_or_else(|_| list.to_owned());
+        let stem = list.file_stem().unwrap_or_default().to_string_lossy();
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let stem: String = stem.chars().take(40).map(plain).collect();
+        let hash = blake3::hash(list.as_os_str().as_encoded_bytes()).to_hex();
+        let base = data_dir.join(project).join(".batch");
+        let base = base.join(format!("{stem}-{}", &hash[..8]));
+        StatePlace {
+            file: crawl_ckpt::durable::beside(&base, ".jsonl"),
+            lock: JobPlace::at(&base),
+            list,
+        }
+    }
+
+    /// Who runs the batch now.
+    pub fn holder(&self) -> Option<Holder> {
+        JobLock::probe(&self.lock)
+    }
+
+    /// What became of the entries, as far as the file says; none when there is no file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is of a newer version.
+    pub fn look(&self) -> Result<Vec<Record>, Failure> {
+        Ok(self.read()?.map_or_else(Vec::new, |(records, _)| records))
+    }
+
+    /// The records, the last of each entry, and the length of what is sound in the file: the
+    /// end of a last line may be missing after a crash.
+    fn read(&self) -> Result<Option<(Vec<Record>, u64)>, Failure> {
+        let text = match fs::read(&self.file) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| self.failure(&e))?,
+        };
+        let mut lines = text.split_inclusive(|b| *b == b'\n');
+        let head = lines.next().unwrap_or_default();
+        let read: Head = serde_json::from_slice(head).map_err(|e| self.failure(&e))?;
+        if read.format != FORMAT {
+            let why = format!("format {}, this tool knows {FORMAT}", read.format);
+            return Err(self.failure(&why));
+        }
+        let mut sound = head.len();
+        let mut records: Vec<Record> = Vec::new();
+        let mut index = HashMap::new();
+        for line in lines {
+            let Ok(record) = serde_json::from_slice::<Record>(line) else {
+                break;
+            };
+            if !line.ends_with(b"\n") {
+                break;
+            }
+            sound += line.len();
+            let key = (record.project.clone(), record.site.clone());
+            match index.get(&key) {
+                Some(at) => records[*at] = record,
+                None => {
+                    index.insert(key, records.len());
+                    records.push(record);
+                }
+            }
+        }
+        Ok(Some((records, sound as u64)))
+    }
+
+    fn failure(&self, why: &dyn Display) -> Failure {
+        let file = self.file.display();
+        Failure::new(format_args!("cannot use the batch state {file}: {why}"))
+            .hint("--restart begins the batch anew; the crawls' checkpoints stay")
+    }
+}
+
+/// The state of a batch that this process runs. Its lock dies with the process.
+#[derive(Debug)]
+pub struct Store {
+    kept: Mutex<Kept>,
+    place: StatePlace,
+    /// Held for as long as this lives.
+    _lock: JobLock,
+    /// True when an earlier run began this batch.
+    pub resumed: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    records: Vec<Record>,
+    file: Append,
+}
+
+impl Store {
+    /// Opens the state of the list's batch, or begins a new one: when there is none, when the last
+    /// one is over, or when it is to be restarted. `settle` is shown every record of a
+    /// batch that goes before it is forgotten.
+    ///
+    /// # Errors
+    /// Another run holds the batch; those of the disk.
+    pub fn open(
+        place: StatePlace,
+        entries: &[Entry],
+        project: &Name,
+        retries: u32,
+        restart: bool,
+    ) -> Result<Store, Failure> {
+        let lock = JobLock::acquire(&place.lock)?;
+        let before = match place.read() {
+            Err(_) if restart => None,
+            other => other?,
+        };
+        let (old, _) = before.unwrap_or_default();
+        let wanted: Vec<Record> = entries
+            .iter()
+            .map(|entry| Record {
+                site: entry.site.clone(),
+                project: entry.project.as_ref().unwrap_or(project).to_string(),
+                job: None,
+                stage: Stage::Waiting,
+                failures: 0,
+                records: 0,
+                pending: 0,
+                why: None,
+            })
+            .collect();
+        let known: HashMap<_, _> = old.iter().map(|r| ((&r.project, &r.site), r)).collect();
+        let kept = |record: &Record| known.get(&(&record.project, &record.site)).copied();
+        let is_over = |record: &Record| kept(record).is_some_and(|r| r.is_settled(retries));
+        let resumed = !restart && !old.is_empty() && !wanted.iter().all(is_over);
+        let records: Vec<Record> = match resumed {
+            true => wanted
+                .into_iter()
+                .map(|record| kept(&record).cloned().unwrap_or(record))
+                .collect(),
+            false => wanted,
+        };
+        let file = place.write(&records).map_err(|e| place.failure(&e))?;
+        Ok(Store {
+            kept: Mutex::new(Kept { records, file }),
+            place,
+            _lock: lock,
+            resumed,
+        })
+    }
+
+    /// A copy of all records, in the order of the list.
+    pub fn records(&self) -> Vec<Record> {
+        self.kept().records.clone()
+    }
+
+    /// Changes the record of an entry. Durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn change(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<(), Failure> {
+        let mut kept = self.kept();
+        let mut record = kept.records[at].clone();
+        change(&mut record);
+        let line = line(&record);
+        let written = kept.file.append(&line).and_then(|()| kept.file.sync());
+        written.map_err(|e| self.place.failure(&e))?;
+        kept.records[at] = record;
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StatePlace {
+    /// Writes the file anew, which also drops superseded lines.
+    fn write(&self, records: &[Record]) -> std::io::Result<Append> {
+        let head = Head {
+            format: FORMAT,
+            list: self.list.clone(),
+            begun_at: jiff::Timestamp::now().to_string(),
+        };
+        let mut bytes = serde_json::to_vec(&head)?;
+        bytes.push(b'\n');
+        records.iter().for_each(|record| bytes.extend(line(record)));
+        RealDisk.create_dir_all(crawl_ckpt::durable::parent(&self.file))?;
+        replace(&RealDisk, &self.file, &bytes)?;
+        Append::open(&RealDisk, &self.file)
+    }
+}
+
+/// A record holds strings and numbers alone, which always make JSON.
+fn line(record: &Record) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(sites: &[&str]) -> Vec<Entry> {
+        let entry = |site: &&str| Entry {
+            site: (*site).into(),
+            priority: 0,
+            project: None,
+        };
+        sites.iter().map(entry).collect()
+    }
+
+    fn open(dir: &Path, sites: &[&str], restart: bool) -> Store {
+        let project = Name::parse("p").unwrap();
+        let place = StatePlace::of(&dir.join("l.csv"), dir, &project);
+        Store::open(place, &entries(sites), &project, 1, restart).unwrap()
+    }
+
+    fn stages(store: &Store) -> Vec<Stage> {
+        store.records().iter().map(|r| r.stage).collect()
+    }
+
+    #[test]
+    fn a_batch_goes_on_where_it_was_until_nothing_is_left_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), &["a", "b"], false);
+        assert!(!store.resumed);
+        store.change(0, |r| r.stage = Stage::Done).unwrap();
+        store.change(1, |r| r.stage = Stage::Running).unwrap();
+        drop(store);
+        // An entry that joined the list, and a line that a crash cut short.
+        let batch = dir.path().join("p/.batch");
+        let file = fs::read_dir(batch).unwrap().map(|e| e.unwrap().path());
+        let file = file
+            .filter(|p| p.extension().unwrap() == "jsonl")
+            .last()
+            .unwrap();
+        let mut text = fs::read(&file).unwrap();
+        text.extend(b"{\"site\":\"b\",\"project\":\"p\",\"stage\":\"do");
+        fs::write(&file, text).unwrap();
+        let store = open(dir.path(), &["b", "c", "a"], false);
+        assert!(store.resumed);
+        assert_eq!(
+            stages(&store),
+            [Stage::Running, Stage::Waiting, Stage::Done]
+        );
+        store.change(0, |r| r.stage = Stage::Parked).unwrap();
+        for failures in [1, 2] {
+            let fail = |r: &mut Record| (r.stage, r.failures) = (Stage::Failed, failures);
+            store.change(1, fail).unwrap();
+        }
+        drop(store);
+        let store = open(dir.path(), &["b", "c", "a"], false);
+        assert!(!store.resumed);
+        assert_eq!(stages(&store), [Stage::Waiting; 3]);
+    }
+
+    #[test]
+    fn a_batch_that_runs_is_held_and_a_restart_forgets() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), &["a", "b"], false);
+        store.change(0, |r| r.stage = Stage::Done).unwrap();
+        let project = Name::parse("p").unwrap();
+        let place = StatePlace::of(&dir.path().join("l.csv"), dir.path(), &project);
+        assert!(place.holder().is_some());
+        let second = Store::open(place.clone(), &entries(&["a"]), &project, 1, false);
+        assert_eq!(second.unwrap_err().exit, crawl_ckpt::tool::Exit::Held);
+        assert_eq!(place.look().unwrap()[0].stage, Stage::Done);
+        drop(store);
+        assert_eq!(
+            stages(&open(dir.path(), &["a", "b"], true)),
+            [Stage::Waiting; 2]
+        );
+    }
+}

@@ -182,6 +182,30 @@ mod stand_in {
     }
 
     #[test]
+    fn parked_hosts_end_with_3_and_the_commands_that_approve() {
+        let folder = Folder::new();
+        let parked = r#""parked":{"a.example":{"urls":7,"why":"5 blocks through datacenter"}}"#;
+        let counts = r#"{"seen":8,"done":1,"parked":7}"#;
+        let progress = format!(r#"{{"counts":{counts},"records":1,"records_run":1,{parked}}}"#);
+        let news = format!(r#"{{"ended":{{"reason":"parked","progress":{progress}}}}}"#);
+        let done = crawl(&folder, &format!("echo '{news}' >&3; exit 3"))
+            .args(["-q", "--proxy-type=auto"])
+            .env("DATACENTER_PROXY_URL", "http://user:secret@d.example")
+            .env("RESIDENTIAL_PROXY_URL", "http://user:secret@r.example")
+            .run()
+            .code(3)
+            .says("a.example: 7 URLs wait; 5 blocks through datacenter")
+            .never_says("secret");
+        let words = done.words();
+        let end = "--proxy-type residential http://127.0.0.1:1/ -q\n";
+        assert_eq!(words.matches(end).count(), 2, "{done}");
+        assert!(
+            words.contains("crawl-run --on-proxy-change retry-blocked --proxy-type"),
+            "{done}"
+        );
+    }
+
+    #[test]
     fn a_fetcher_that_dies_is_started_three_times_again() {
         let folder = Folder::new();
         let gone = ended("fetcher_gone", r#"{"seen":1,"pending":1}"#, 0);
@@ -534,6 +558,20 @@ mod crawl {
             std::thread::sleep(Duration::from_millis(10));
         }
         drop(run);
+        shop(&folder).run().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn the_same_command_right_after_a_kill_goes_on() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        for requests in [5, 20, 35] {
+            let run = shop(&folder).start();
+            site.wait_for(requests);
+            run.signal(Signal::Kill);
+            assert_eq!(run.wait().signal(), Some(9));
+        }
         shop(&folder).run().code(0);
         is_whole(&folder);
     }

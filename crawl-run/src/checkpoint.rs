@@ -19,6 +19,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 use crate::again::Again;
 use crate::change;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
+use crate::hold::hold;
 use crate::outcome::flaw;
 use crate::place::{Place, set_aside};
 use crate::view::View;
@@ -206,7 +207,7 @@ fn is_complete(progress: &Progress) -> bool {
 /// # Errors
 /// Another run holds it; it cannot be read or removed.
 pub fn remove_if_complete(place: &JobPlace) -> Result<(), Failure> {
-    let lock = JobLock::acquire(place)?;
+    let lock = hold(place)?;
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
         return Ok(());
     };

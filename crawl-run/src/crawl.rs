@@ -21,6 +21,7 @@ use crate::again::Again;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
+use crate::hold::hold;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{fetch_args, millis, plan};
@@ -143,7 +144,7 @@ impl<'a> Crawl<'a> {
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
-        let lock = JobLock::acquire(&self.place.job)?;
+        let lock = hold(&self.place.job)?;
         let (begin, output) = match self.settle(&lock, view)? {
             Decision::New => {
                 let output = self.new_output()?;

@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;
+pub mod hold;
 pub mod meter;
 pub mod outcome;
 pub mod place;

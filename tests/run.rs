@@ -716,6 +716,24 @@ mod crawl {
     }
 
     #[test]
+    fn a_job_that_was_filled_by_hand_is_crawled() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        site.page("/hidden", "no link leads here");
+        spider(&folder, &site, json!({}));
+        Tool::new("crawl-frontier")
+            .dir(&folder)
+            .args(["add", "--job", "data/default/shop/checkpoint"])
+            .stdin(site.url("/hidden"))
+            .run()
+            .code(0);
+        shop(&folder).run().code(0);
+        let [output] = &outputs(&folder)[..] else {
+            panic!("{:?}", outputs(&folder));
+        };
+        assert_eq!(urls(output).len(), PAGES + 1);
+    }
+
+    #[test]
     fn a_production_crawl_may_stream_its_records() {
         let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
         spider(&folder, &site, json!({}));

@@ -108,11 +108,7 @@ pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failur
 }
 
 fn open_test(places: Places, begin: &Begin) -> Result<Opened, Failure> {
-    let output = match places.output {
-        OutputTo::File(path) => Output::File(new_output(&RealDisk, &path)?),
-        OutputTo::Stream(fd) => Output::Stream(fd.into()),
-        OutputTo::Nowhere => Output::None,
-    };
+    let output = begin_output(&RealDisk, places.output)?;
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, Log::in_memory(output)?)?;
     crawl.start()?;
     let started = Started::default();
@@ -139,21 +135,20 @@ fn open_job(
         Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
         None => {
             let mut manifest = new_manifest()?;
-            let output = match places.output {
-                OutputTo::File(path) => {
-                    manifest.output = Some(OutputPlace::file(&path, &places.data_dir));
-                    Output::File(new_output(&*disk, &path)?)
-                }
-                OutputTo::Stream(fd) => {
-                    manifest.output = Some(OutputPlace::stream());
-                    Output::Stream(fd.into())
-                }
-                OutputTo::Nowhere => Output::None,
-            };
+            manifest.output = place_of(&places.output, &places.data_dir)?;
             manifest.proxy_type = begin.plan.proxy_type.clone();
             manifest.plan = Some(begin.plan.clone());
             let key = manifest.key;
-            let mut job = Job::create(disk, place, &lock, manifest)?;
+            let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
+            // The job names its output before that is there: a kill in between leaves no file
+            // that belongs to nobody.
+            let output = match begin_output(&*disk, places.output) {
+                Ok(output) => output,
+                Err(failure) => {
+                    job.remove(&lock)?;
+                    return Err(failure);
+                }
+            };
             let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
             let writer = Writer::open(&mut job, &lock, &end)?;
             let mut crawl = Crawl::new(begin.plan.clone(), key, Log::on_disk(writer, output)?)?;
@@ -180,6 +175,12 @@ fn resume(
     let plan = plan_of_resume(&job, begin)?;
     let restored = restore(&job, &plan, now_ms)?;
     let committed = restored.output_bytes();
+    let counts = restored.started.counts;
+    if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
+        // Filled by `add`, so the first records are this run's.
+        let place = place_of(&output, data_dir)?;
+        job.update(&lock, |manifest| manifest.output = place)?;
+    }
     let output = resume_output(&job, output, data_dir, committed)?;
     job.update(&lock, |manifest| {
         manifest.plan = Some(plan.clone());
@@ -219,6 +220,25 @@ fn plan_of_resume(job: &Job, begin: &Begin) -> Result<Plan, Failure> {
         .hint("leave out --start to go on as it began, or name another --job"));
     }
     Ok(begin.plan.clone())
+}
+
+/// Where the output of a job that begins will be; a file that is there already is nobody's to
+/// write into.
+fn place_of(output: &OutputTo, data_dir: &Path) -> Result<Option<OutputPlace>, Failure> {
+    match output {
+        OutputTo::File(path) if path.symlink_metadata().is_ok() => Err(taken(path)),
+        OutputTo::File(path) => Ok(Some(OutputPlace::file(path, data_dir))),
+        OutputTo::Stream(_) => Ok(Some(OutputPlace::stream())),
+        OutputTo::Nowhere => Ok(None),
+    }
+}
+
+fn begin_output(disk: &dyn Disk, output: OutputTo) -> Result<Output, Failure> {
+    Ok(match output {
+        OutputTo::File(path) => Output::File(new_output(disk, &path)?),
+        OutputTo::Stream(fd) => Output::Stream(fd.into()),
+        OutputTo::Nowhere => Output::None,
+    })
 }
 
 /// The output of a resumed job is the one that it began with, cut back to what was committed.
@@ -283,11 +303,7 @@ fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
     disk.create_dir_all(folder)
         .map_err(|e| Failure::new(format_args!("cannot create {}: {e}", folder.display())))?;
     Append::create(disk, path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::with(
-            Exit::Usage,
-            format_args!("output {}: the file exists already", path.display()),
-        )
-        .hint("name another file, or move this one away"),
+        std::io::ErrorKind::AlreadyExists => taken(path),
         _ => Failure::new(format_args!("cannot create {}: {e}", path.display())),
     })
 }
@@ -298,6 +314,11 @@ fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
 /// When the system has no random bytes to give.
 pub fn new_manifest() -> Result<Manifest, Failure> {
     Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION"))).map_err(Failure::new)
+}
+
+fn taken(path: &Path) -> Failure {
+    let message = format!("output {}: the file exists already", path.display());
+    Failure::with(Exit::Usage, message).hint("name another file, or move this one away")
 }
 
 fn random_key() -> Result<[u8; 16], Failure> {

@@ -150,6 +150,25 @@ mod stand_in {
     }
 
     #[test]
+    fn the_last_error_of_the_frontier_is_told_once_and_the_rest_as_it_comes() {
+        let folder = Folder::new();
+        let words = [
+            "note",
+            "crawl-frontier: cannot write x: no room",
+            "hint: make room",
+        ];
+        let script = format!("printf '{}\\n' >&2; exit 1", words.join("\\n"));
+        let done = crawl(&folder, &script).run().code(1);
+        let said = done.words();
+        assert!(said.contains("\nnote\n"), "{done}");
+        assert!(
+            said.ends_with("\ncrawl-run: cannot write x: no room\nhint: make room\n"),
+            "{done}"
+        );
+        assert_eq!(said.matches("no room").count(), 1, "{done}");
+    }
+
+    #[test]
     fn the_second_signal_does_not_wait_for_a_frontier_that_hangs() {
         let folder = Folder::new();
         let run = crawl(&folder, "read order <&3; echo ready >&2; exec sleep 600").start();

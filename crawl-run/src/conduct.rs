@@ -13,7 +13,7 @@ use crawl_ckpt::tool::Failure;
 use crate::plan::millis;
 
 use crate::signals;
-use crate::stage::{Cast, Event, Role, Troupe};
+use crate::stage::{Cast, Event, Role, Troupe, VOICES};
 use crate::view::View;
 
 /// The fetcher may die so often in the time before it is given up.
@@ -48,10 +48,35 @@ pub struct Ending {
     pub signal: Option<i32>,
     /// The frontier was killed after a second signal.
     pub killed: bool,
+    /// What the frontier said on stderr at its end.
+    pub last_words: LastWords,
     /// Records of this run, over all its performances.
     pub records_run: u64,
     /// How long the run took.
     pub elapsed: Duration,
+}
+
+/// The error that the frontier ended with, in the form that all tools give it.
+#[derive(Debug, Default)]
+pub struct LastWords {
+    /// `what happened: why`.
+    pub message: Option<String>,
+    /// The command that mends it.
+    pub hint: Option<String>,
+}
+
+impl LastWords {
+    /// Keeps a line that is part of such an error; false for any other.
+    fn takes(&mut self, line: &str) -> bool {
+        let message = line.strip_prefix("crawl-frontier: ");
+        let hint = line.strip_prefix("hint: ");
+        if let Some(message) = message {
+            self.message = Some(message.to_owned());
+        } else if let Some(hint) = hint {
+            self.hint = Some(hint.to_owned());
+        }
+        message.or(hint).is_some()
+    }
 }
 
 /// What runs the children.
@@ -76,8 +101,10 @@ struct Act {
     progress: Option<Progress>,
     frontier: Option<ExitStatus>,
     fetch: Option<ExitStatus>,
-    silent: bool,
+    /// Of the voices, how many have ended.
+    silent: usize,
     killed: bool,
+    last_words: LastWords,
 }
 
 impl Conductor<'_> {
@@ -116,6 +143,7 @@ impl Conductor<'_> {
                 fetch,
                 signal: signals.first().copied(),
                 killed: act.killed,
+                last_words: act.last_words,
                 records_run,
                 elapsed: begun.elapsed(),
             });
@@ -158,7 +186,7 @@ impl Conductor<'_> {
             }
             if act.frontier.is_some() && act.fetch.is_some() {
                 let due = silence_due.get_or_insert(now + LAST_WORDS);
-                if act.silent || now >= *due {
+                if act.silent == VOICES || now >= *due {
                     return Ok(act);
                 }
             }
@@ -186,8 +214,9 @@ impl Conductor<'_> {
                     }
                 }
                 Event::News(n, news) if n == number => self.hear(news, &mut act),
-                Event::Said(line) => self.view.error(line),
-                Event::Silence(n) if n == number => act.silent = true,
+                Event::Said(Role::Frontier, line) if act.last_words.takes(&line) => {}
+                Event::Said(_, line) => self.view.error(line),
+                Event::Silence(n) if n == number => act.silent += 1,
                 Event::Ended(n, role) if n == number => {
                     let status = troupe.status(role);
                     let status = status

@@ -126,7 +126,7 @@ impl<'a> Crawl<'a> {
         ));
         let mut begin = self.begin();
         begin.max_records = Some(begin.max_records.map_or(limit, |n| n.min(limit)));
-        let cast = self.cast(None, &output, view)?;
+        let cast = self.cast(None, &output)?;
         let ending = conduct(&cast, begin, events, view)?;
         let outcome = judge(&ending, Purpose::Test { limit });
         Ok(self.ended(outcome, ending, output, view))
@@ -167,7 +167,7 @@ impl<'a> Crawl<'a> {
                 return Ok(self.was_complete(*complete, view));
             }
         };
-        let cast = self.cast(Some(&lock), &output, view)?;
+        let cast = self.cast(Some(&lock), &output)?;
         let ending = conduct(&cast, begin, events, view)?;
         let mut outcome = judge(&ending, Purpose::Production);
         if outcome == Outcome::Complete {
@@ -176,6 +176,7 @@ impl<'a> Crawl<'a> {
                 outcome = Outcome::Failed {
                     exit: Exit::Failed,
                     why: format!("the crawl is complete, but its checkpoint stays: {error}"),
+                    hint: None,
                 };
             }
         }
@@ -260,7 +261,7 @@ impl<'a> Crawl<'a> {
         }
     }
 
-    fn cast(&self, lock: Option<&JobLock>, output: &Output, view: &View) -> Result<Cast, Failure> {
+    fn cast(&self, lock: Option<&JobLock>, output: &Output) -> Result<Cast, Failure> {
         let copy = |fd: BorrowedFd<'_>| {
             fd.try_clone_to_owned()
                 .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
@@ -286,7 +287,6 @@ impl<'a> Crawl<'a> {
                 Output::Stdout => Some(copy(io::stdout().as_fd())?),
                 Output::File(_) => None,
             },
-            relays: view.draws(),
         })
     }
 
@@ -309,10 +309,12 @@ impl<'a> Crawl<'a> {
             again: &self.again,
             verbose: self.args.voice.verbose,
         };
-        if view.is_among() {
-            view.say(summary.headline());
-        } else {
-            summary.lines().iter().for_each(|line| view.say(line));
+        match &ended.outcome {
+            Outcome::Failed { why, .. } if view.is_among() => {
+                view.error(format_args!("{}; {why}", summary.headline()));
+            }
+            _ if view.is_among() => view.say(summary.headline()),
+            _ => summary.lines().iter().for_each(|line| view.say(line)),
         }
         if ended.outcome == Outcome::Parked {
             let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);

@@ -66,13 +66,15 @@ pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, 
 }
 
 fn exit(ended: Ended, args: &CrawlArgs, again: &Again) -> Result<Exit, Failure> {
-    let Outcome::Failed { exit, why } = ended.outcome else {
+    let Outcome::Failed { exit, why, hint } = ended.outcome else {
         return Ok(ended.outcome.exit());
     };
-    let failure = Failure::with(exit, why);
     // Where a checkpoint is, the same command goes on once the cause is mended.
-    Err(match exit == Exit::Failed && args.limits.limit.is_none() {
-        true => failure.hint(format_args!("to go on: {again}")),
-        false => failure,
+    let resumes = exit == Exit::Failed && args.limits.limit.is_none();
+    let hint = hint.or_else(|| resumes.then(|| format!("to go on: {again}")));
+    let failure = Failure::with(exit, why);
+    Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     })
 }

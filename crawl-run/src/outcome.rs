@@ -6,7 +6,7 @@
 use crawl_ckpt::control::{EndReason, Progress};
 use crawl_ckpt::tool::Exit;
 
-use crate::conduct::{Ending, status_words};
+use crate::conduct::{Ending, LastWords, status_words};
 
 /// What a run was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Outcome {
         exit: Exit,
         /// What happened, for people; empty when the reader of stdout went away.
         why: String,
+        /// What mends it, when that is more than the same command again.
+        hint: Option<String>,
     },
 }
 
@@ -55,11 +57,21 @@ impl Outcome {
 
 /// Judges an ending.
 pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
-    let failed = |exit, why: String| Outcome::Failed { exit, why };
+    let failed = |exit, why: String| Outcome::Failed {
+        exit,
+        why,
+        hint: None,
+    };
     let frontier = ending.frontier;
-    let odd = || {
-        let how = status_words(frontier);
-        failed(Exit::Failed, format!("crawl-frontier {how}"))
+    // What the frontier itself says of its end is the best that there is.
+    let as_told = |exit| {
+        let LastWords { message, hint } = &ending.last_words;
+        let how = || format!("crawl-frontier {}", status_words(frontier));
+        Outcome::Failed {
+            exit,
+            why: message.clone().unwrap_or_else(how),
+            hint: hint.clone(),
+        }
     };
     // Killed by us after the second signal, or left by its fetcher in the middle of a
     // pause: what was committed is as good as at any other pause.
@@ -70,7 +82,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         return Outcome::Paused(signal);
     }
     let Some(exit) = frontier.code().and_then(Exit::from_code) else {
-        return odd();
+        return as_told(Exit::Failed);
     };
     match (exit, &ending.reason) {
         (Exit::Complete, Some(EndReason::Complete)) => match flaw(&ending.progress) {
@@ -90,8 +102,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
             Outcome::Paused(ending.signal.unwrap_or(exit as i32 - 128))
         }
         (Exit::PipeClosed, _) => failed(exit, String::new()),
-        (Exit::Damaged, _) => failed(exit, "the checkpoint is damaged".into()),
-        (Exit::Held, _) => failed(exit, "another run holds this spider's job".into()),
+        (Exit::Damaged | Exit::Held, _) => as_told(exit),
         (Exit::Failed, Some(EndReason::FetcherGone)) => {
             let how = status_words(ending.fetch);
             failed(
@@ -106,7 +117,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         (Exit::Failed, Some(EndReason::NoAnswer)) => {
             failed(Exit::Failed, "no start URL ever answered".into())
         }
-        _ => odd(),
+        _ => as_told(Exit::Failed),
     }
 }
 
@@ -158,6 +169,7 @@ mod tests {
             fetch: ExitStatus::from_raw(0),
             signal: None,
             killed: false,
+            last_words: LastWords::default(),
             records_run: 5,
             elapsed: Duration::ZERO,
         }

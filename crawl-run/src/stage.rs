@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -44,9 +44,6 @@ pub struct Cast {
     pub lock: Option<OwnedFd>,
     /// Where the frontier streams its records, when that is not a file of its own.
     pub stream: Option<OwnedFd>,
-    /// What the children say on stderr arrives as events, since a progress line is drawn
-    /// there.
-    pub relays: bool,
 }
 
 /// One of the children.
@@ -66,12 +63,15 @@ pub enum Event {
     /// The frontier of that performance said something.
     News(u32, News),
     /// A child said a line on stderr.
-    Said(String),
-    /// The frontier of that performance will say nothing more.
+    Said(Role, String),
+    /// One of the [`VOICES`] of that performance will say nothing more.
     Silence(u32),
     /// A child of that performance ended and can be waited for without delay.
     Ended(u32, Role),
 }
+
+/// What the children of a performance are heard by: the frontier's news, and stderr of both.
+pub const VOICES: usize = 3;
 
 /// Descriptor numbers in the frontier.
 const CONTROL_FD: i32 = 3;
@@ -110,8 +110,7 @@ impl Troupe {
             fetch.env_remove(variable);
         }
         let pipes = (requests_out.into(), results_in.into());
-        let relay = cast.relays.then_some(events);
-        let mut fetch = spawn(fetch, &cast.tools.fetch, pipes, relay)?;
+        let mut fetch = spawn(fetch, &cast.tools.fetch, pipes)?;
 
         let rest = (|| {
             let mut frontier = Command::new(&cast.tools.frontier);
@@ -131,7 +130,7 @@ impl Troupe {
             hand_over(&mut frontier, given).map_err(setup)?;
             let program = &cast.tools.frontier;
             let pipes = (results_out.into(), requests_in.into());
-            let frontier = spawn(frontier, program, pipes, relay)?;
+            let frontier = spawn(frontier, program, pipes)?;
             let orders = speak(ours, number, events.clone()).map_err(setup)?;
             Ok((frontier, orders))
         })();
@@ -145,11 +144,15 @@ impl Troupe {
             }
         };
         let _ = orders.send(begin);
-        let troupe = Troupe {
+        let mut troupe = Troupe {
             frontier,
             fetch,
             orders,
         };
+        for role in [Role::Frontier, Role::Fetch] {
+            let stderr = troupe.child(role).stderr.take();
+            relay(stderr, number, role, events.clone()).map_err(setup)?;
+        }
         for (role, child) in [
             (Role::Frontier, &troupe.frontier),
             (Role::Fetch, &troupe.fetch),
@@ -191,29 +194,16 @@ fn spawn(
     mut command: Command,
     program: &Path,
     (stdin, stdout): (OwnedFd, OwnedFd),
-    relay: Option<&Sender<Event>>,
 ) -> Result<Child, Failure> {
     command
         .stdin(Stdio::from(stdin))
-        .stdout(Stdio::from(stdout));
-    if relay.is_some() {
-        command.stderr(Stdio::piped());
-    }
+        .stdout(Stdio::from(stdout))
+        .stderr(Stdio::piped());
     // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
     unsafe { command.pre_exec(signals::ignore) };
-    let mut child = command
+    command
         .spawn()
-        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))?;
-    if let (Some(events), Some(stderr)) = (relay, child.stderr.take()) {
-        let events = events.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                let _ = events.send(Event::Said(line));
-            }
-        });
-    }
-    Ok(child)
+        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))
 }
 
 /// Gives the child each descriptor under its number, and the option that says so.
@@ -272,6 +262,25 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
         let _ = events.send(Event::Silence(number));
     })?;
     Ok(orders)
+}
+
+/// Starts a thread that hands on what a child says on stderr: a progress line may be drawn
+/// there, and a last error is to be told in crawl-run's own.
+fn relay(
+    stderr: Option<ChildStderr>,
+    number: u32,
+    role: Role,
+    events: Sender<Event>,
+) -> io::Result<()> {
+    let Some(stderr) = stderr else { return Ok(()) };
+    thread::Builder::new().name("relay".into()).spawn(move || {
+        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let _ = events.send(Event::Said(role, line));
+        }
+        let _ = events.send(Event::Silence(number));
+    })?;
+    Ok(())
 }
 
 /// Starts a thread that says when a child has ended, and leaves it to be waited for.

@@ -99,11 +99,6 @@ impl View {
         }
     }
 
-    /// True when a progress line is drawn, which other output would disturb.
-    pub fn draws(&self) -> bool {
-        self.screen.is_some()
-    }
-
     /// True for one crawl among several: it is to say little.
     pub fn is_among(&self) -> bool {
         self.title.is_some()

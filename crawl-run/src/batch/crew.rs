@@ -267,7 +267,7 @@ fn settle(record: &mut Record, result: &Result<Ended, Failure>) {
         Ok(ended) => {
             figures(record, &ended.progress);
             match &ended.outcome {
-                Outcome::Failed { exit, why } => (*exit, Some(why.clone())),
+                Outcome::Failed { exit, why, .. } => (*exit, Some(why.clone())),
                 outcome => (outcome.exit(), None),
             }
         }

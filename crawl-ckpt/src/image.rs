@@ -210,7 +210,9 @@ impl Image {
 
     fn fill(&mut self) -> io::Result<()> {
         let len = (self.body_end - self.at).min(BLOCK_BYTES as u64) as usize;
-        self.block.resize(len, 0);
+        if self.block.len() != len {
+            self.block = vec![0; len];
+        }
         self.taken = 0;
         let got = read_full(&*self.file, &mut self.block, self.at)?;
         if got < len {

@@ -7,6 +7,8 @@
 
 mod append;
 mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod trust;
 
 use std::ffi::OsString;

@@ -162,12 +162,28 @@ impl Job {
         result
     }
 
-    /// Notes where the journal ends, so that any later damage is certain to be found. `end`
-    /// must be durable. For a clean pause, after the last batch.
+    /// Notes where the journal ends, so that any later damage is certain to be found. For a clean
+    /// pause, after the last batch. The journal is synced first, whatever `end` was.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk; a journal that does not end at `end`.
     pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), JobError> {
+        let path = self.journal_path();
+        let synced = self.disk.open(&path).and_then(|file| {
+            file.sync()?;
+            file.len()
+        });
+        let len = self
+            .trust
+            .after(synced)
+            .map_err(JobError::io("sync", &path))?;
+        if len != end.bytes {
+            let why = format!(
+                "the journal ends here, it was to be sealed at {}",
+                end.bytes
+            );
+            return Err(JobError::damaged(&path, len, why));
+        }
         self.update(lock, |manifest| manifest.sealed = Some(*end))
     }
 
@@ -208,7 +224,7 @@ impl Job {
     }
 
     /// Puts the journal of the next generation in force: it is synced, the manifest names it, the
-    /// old journal and its image are removed.
+    /// old journal and its image are removed as far as that goes.
     ///
     /// # Errors
     /// Those of the disk. The old journal is in force then or the new one; the job and the
@@ -221,9 +237,11 @@ impl Job {
             manifest.generation += 1;
             manifest.sealed = None;
         })?;
-        let image = self.image_path();
-        remove_if_there(&*self.disk, &image).map_err(JobError::io("remove", &image))?;
-        self.sweep(lock)
+        // The new one is in force. What cannot be removed is left over and counts for nothing; an error
+        // here would make somebody go on with the old one.
+        let _ = remove_if_there(&*self.disk, &self.image_path());
+        let _ = self.sweep(lock);
+        Ok(())
     }
 
     /// Removes what an interrupted run left in the directory: temporary files, journals that

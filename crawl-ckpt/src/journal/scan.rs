@@ -145,9 +145,13 @@ impl<'f> Scan<'f> {
             self.filled -= within;
             self.block_at = at;
             within = 0;
-            let room = len.max(BLOCK_BYTES);
+            // No larger than what is left: most journals are looked at before they are large.
+            let left = self.len.saturating_sub(at).min(BLOCK_BYTES as u64) as usize;
+            let room = len.max(left);
             if self.block.len() < room {
-                self.block.resize(room, 0);
+                let mut larger = vec![0; room];
+                larger[..self.filled].copy_from_slice(&self.block[..self.filled]);
+                self.block = larger;
             }
             let next = at + self.filled as u64;
             // Not beyond the length found at the start: a running writer may be adding to it.
@@ -190,8 +194,8 @@ impl<'f> Scan<'f> {
     fn later_proof(&self) -> Result<Option<u64>, JournalError> {
         let finder = memmem::Finder::new(&BATCH_MAGIC);
         let io = || JournalError::io("read", self.path);
-        let mut block = vec![0; BLOCK_BYTES];
         let mut at = self.end.bytes + 1;
+        let mut block = vec![0; (self.len - self.end.bytes).min(BLOCK_BYTES as u64) as usize];
         while at < self.len {
             let want = (self.len - at).min(BLOCK_BYTES as u64) as usize;
             let got = read_full(self.file, &mut block[..want], at).map_err(io())?;

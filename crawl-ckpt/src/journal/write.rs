@@ -1,5 +1,6 @@
 //! Writing batches to the journal.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Writer {
     path: PathBuf,
     salt: [u8; 16],
     end: Mark,
+    /// So much of the file is durable.
+    durable_bytes: u64,
     unsynced: u32,
     trust: Trust,
 }
@@ -91,6 +94,7 @@ impl Writer {
             path: path.to_owned(),
             salt: start.sum,
             end,
+            durable_bytes: end.bytes,
             unsynced: 0,
             trust,
         }
@@ -117,9 +121,7 @@ impl Writer {
         let payload_at = batch.start() + HEADER as u64;
         let written = (self.file.write_at(&header, batch.start()))
             .and_then(|()| self.file.write_at(batch.payload(), payload_at));
-        self.trust
-            .after(written)
-            .map_err(JournalError::io("write", &self.path))?;
+        self.checked("write", written)?;
         self.end = end;
         self.unsynced += 1;
         Ok(end)
@@ -133,9 +135,8 @@ impl Writer {
         self.check_usable()?;
         if self.unsynced > 0 {
             let synced = self.file.sync();
-            self.trust
-                .after(synced)
-                .map_err(JournalError::io("sync", &self.path))?;
+            self.checked("sync", synced)?;
+            self.durable_bytes = self.end.bytes;
             self.unsynced = 0;
         }
         Ok(())
@@ -160,6 +161,15 @@ impl Writer {
     /// From now on a failure here is one of the job as well, and the other way round.
     pub(crate) fn share(&mut self, trust: &Trust) {
         self.trust = trust.clone();
+    }
+
+    /// Passes a result on. After a failure what was not acknowledged is taken back as far as that goes:
+    /// what never reached the disk could still be read, and the next run would build on it.
+    fn checked(&self, doing: &'static str, result: io::Result<()>) -> Result<(), JournalError> {
+        self.trust.after(result).map_err(|error| {
+            let _ = self.file.set_len(self.durable_bytes);
+            JournalError::io(doing, &self.path)(error)
+        })
     }
 
     fn check_usable(&self) -> Result<(), JournalError> {

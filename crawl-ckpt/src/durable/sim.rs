@@ -1,0 +1,673 @@
+//! A disk in memory that loses what a real one may lose. For tests.
+//!
+//! What was written and what was synced are kept apart. When the power is cut,
+//! all that was not synced is lost, or none of it, or any part of it: in sectors of
+//! 512 bytes, out of order, each name by itself. A process that is only killed
+//! leaves all of it readable, and still not synced. Any operation can fail. Every
+//! operation that changes something is counted, and a watcher is shown the disk
+//! before each, so that a test can try what a stop at that moment leaves.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Disk, DiskFile, parent};
+
+/// The sector of a disk: so much is written as a whole or not at all.
+const SECTOR: usize = 512;
+
+/// What becomes of all that was not synced when the power is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced {
+    /// All of it is lost.
+    Lost,
+    /// All of it is there.
+    Kept,
+    /// Each sector and each name is lost or not, by the dice with this seed.
+    Diced(u64),
+}
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// ENOSPC. A write gets half of its bytes in.
+    Full,
+    /// EIO. What a failed sync of a file should have made durable can still be read, but never
+    /// will be durable, however often it is synced again. So it is on Linux.
+    Broken,
+    /// EINTR.
+    Interrupted,
+    /// The process stops dead: this operation and all later ones fail, until the power is cut
+    /// or [`SimDisk::revive`].
+    Stopped,
+}
+
+type Watcher = Box<dyn FnMut(&SimDisk) + Send>;
+
+/// The disk. Clones are the same disk; [`SimDisk::snapshot`] makes another.
+#[derive(Clone, Default)]
+pub struct SimDisk {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    tree: Tree,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    is_stopped: bool,
+    watcher: Option<Watcher>,
+}
+
+/// Files and folders by number; 0 is the root.
+#[derive(Clone)]
+struct Tree {
+    nodes: BTreeMap<u64, Node>,
+    next: u64,
+}
+
+#[derive(Clone)]
+enum Node {
+    File(Content),
+    Folder(Folder),
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    now: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
+    /// Since the last sync.
+    changes: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write { at: usize, bytes: Arc<Vec<u8>> },
+    Resize(usize),
+}
+
+/// Names and what they lead to.
+#[derive(Clone, Default)]
+struct Folder {
+    now: BTreeMap<OsString, u64>,
+    durable: BTreeMap<OsString, u64>,
+    /// Since the last sync. A rename is one change of two names: it happens as a whole or not at all.
+    changes: Vec<Vec<(OsString, Option<u64>)>>,
+}
+
+impl SimDisk {
+    /// An empty disk.
+    pub fn new() -> SimDisk {
+        SimDisk::default()
+    }
+
+    /// Shows the disk to a watcher before each operation that changes something, and in the
+    /// middle of each write. What it is shown is a snapshot, to do anything with.
+    pub fn watch(&self, watcher: impl FnMut(&SimDisk) + Send + 'static) {
+        self.lock().watcher = Some(Box::new(watcher));
+    }
+
+    /// The operation of that number, from 1, fails.
+    pub fn fail(&self, operation: u64, fault: Fault) {
+        self.lock().fault = Some((operation, fault));
+    }
+
+    /// How many operations changed something so far.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// A disk that holds the same and goes its own way. Nobody watches it, and nothing fails on it.
+    pub fn snapshot(&self) -> SimDisk {
+        let shared = Shared {
+            tree: self.lock().tree.clone(),
+            ..Shared::default()
+        };
+        SimDisk {
+            shared: Arc::new(Mutex::new(shared)),
+        }
+    }
+
+    /// Cuts the power and gives it back. Open files must not be used any more.
+    pub fn power_cut(&self, unsynced: Unsynced) {
+        let mut dice = Dice(match unsynced {
+            Unsynced::Diced(seed) => seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            _ => 1,
+        });
+        let mut shared = self.lock();
+        shared.is_stopped = false;
+        for node in shared.tree.nodes.values_mut() {
+            match node {
+                Node::File(content) => content.power_cut(unsynced, &mut dice),
+                Node::Folder(folder) => folder.power_cut(unsynced, &mut dice),
+            }
+        }
+    }
+
+    /// Starts the next process after [`Fault::Stopped`]: what was not synced can be read, and is
+    /// not synced.
+    pub fn revive(&self) {
+        self.lock().is_stopped = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at something.
+    fn look<T>(&self, look: impl FnOnce(&Tree) -> io::Result<T>) -> io::Result<T> {
+        let shared = self.lock();
+        match shared.is_stopped {
+            true => Err(stopped()),
+            false => look(&shared.tree),
+        }
+    }
+
+    /// Changes something, unless that fails. `on_fault` is done when it does.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Tree) -> io::Result<T>,
+        on_fault: impl FnOnce(&mut Tree, Fault),
+    ) -> io::Result<T> {
+        self.show(|_| {});
+        let mut shared = self.lock();
+        if shared.is_stopped {
+            return Err(stopped());
+        }
+        shared.operations += 1;
+        let fault = match shared.fault {
+            Some((operation, fault)) if operation == shared.operations => fault,
+            _ => return change(&mut shared.tree),
+        };
+        shared.is_stopped = fault == Fault::Stopped;
+        on_fault(&mut shared.tree, fault);
+        Err(match fault {
+            Fault::Full => ErrorKind::StorageFull.into(),
+            Fault::Broken => io::Error::other("the device is broken"),
+            Fault::Interrupted => ErrorKind::Interrupted.into(),
+            Fault::Stopped => stopped(),
+        })
+    }
+
+    /// Shows a snapshot to the watcher.
+    fn show(&self, prepare: impl FnOnce(&mut Tree)) {
+        let Some(mut watcher) = self.lock().watcher.take() else {
+            return;
+        };
+        let snapshot = self.snapshot();
+        prepare(&mut snapshot.lock().tree);
+        watcher(&snapshot);
+        self.lock().watcher = Some(watcher);
+    }
+
+    fn open_file(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let number = self.look(|tree| tree.file_at(path))?;
+        Ok(Box::new(SimFile {
+            disk: self.clone(),
+            number,
+        }))
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimDisk after {} operations", self.operations())
+    }
+}
+
+impl Disk for SimDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.change(
+            |tree| tree.create(path, Node::File(Content::default())),
+            |_, _| {},
+        )?;
+        self.open_file(path)
+    }
+
+    fn create_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_file(path)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_file(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.look(|tree| {
+            let number = tree.file_at(path)?;
+            Ok(tree.content(number)?.now.to_vec())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|tree| tree.rename(from, to), |_, _| {})
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        // Asked first: that nothing is there to be removed changes nothing.
+        self.look(|tree| tree.file_at(path))?;
+        self.change(|tree| tree.forget(path), |_, _| {})
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.change(
+            |tree| tree.create(path, Node::Folder(Folder::default())),
+            |_, _| {},
+        )
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        if self.exists(path)? {
+            return Ok(());
+        }
+        self.create_dir_all(parent(path))?;
+        self.create_dir(path)?;
+        self.sync_dir(parent(path))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        for name in self.list(path)? {
+            let inner = path.join(name);
+            match self.look(|tree| tree.file_at(&inner)) {
+                Ok(_) => self.remove_file(&inner)?,
+                Err(_) => self.remove_dir_all(&inner)?,
+            }
+        }
+        self.change(|tree| tree.forget(path), |_, _| {})
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.look(|tree| Ok(tree.folder_at(path)?.now.keys().cloned().collect()))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        // A device that fails here stops the file system; it does not forget names and go on.
+        self.change(
+            |tree| {
+                let number = tree.find(path)?;
+                tree.folder_mut(number)?.sync();
+                Ok(())
+            },
+            |_, _| {},
+        )
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.look(|tree| Ok(tree.find(path).is_ok()))
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    number: u64,
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let at = offset as usize;
+        let half = &bytes[..bytes.len() / 2];
+        self.disk.show(|tree| {
+            if let Ok(content) = tree.content_mut(self.number) {
+                content.write(at, half);
+            }
+        });
+        self.disk.change(
+            |tree| {
+                tree.content_mut(self.number)?.write(at, bytes);
+                Ok(())
+            },
+            |tree, fault| {
+                if let (Fault::Full, Ok(content)) = (fault, tree.content_mut(self.number)) {
+                    content.write(at, half);
+                }
+            },
+        )
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.look(|tree| {
+            let now = &tree.content(self.number)?.now;
+            let rest = now.get(offset as usize..).unwrap_or_default();
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.change(
+            |tree| {
+                let content = tree.content_mut(self.number)?;
+                content.sync();
+                Ok(())
+            },
+            |tree, fault| {
+                if let (Fault::Broken, Ok(content)) = (fault, tree.content_mut(self.number)) {
+                    content.changes.clear();
+                }
+            },
+        )
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk
+            .look(|tree| Ok(tree.content(self.number)?.now.len() as u64))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.change(
+            |tree| {
+                tree.content_mut(self.number)?.resize(len as usize);
+                Ok(())
+            },
+            |_, _| {},
+        )
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree {
+            nodes: BTreeMap::from([(0, Node::Folder(Folder::default()))]),
+            next: 1,
+        }
+    }
+}
+
+impl Tree {
+    fn find(&self, path: &Path) -> io::Result<u64> {
+        let mut number = 0;
+        for component in path.components() {
+            if let Component::Normal(name) = component {
+                let Some(Node::Folder(folder)) = self.nodes.get(&number) else {
+                    return Err(ErrorKind::NotADirectory.into());
+                };
+                number = *folder.now.get(name).ok_or(ErrorKind::NotFound)?;
+            }
+        }
+        Ok(number)
+    }
+
+    fn file_at(&self, path: &Path) -> io::Result<u64> {
+        let number = self.find(path)?;
+        self.content(number).map(|_| number)
+    }
+
+    fn folder_at(&self, path: &Path) -> io::Result<&Folder> {
+        match self.nodes.get(&self.find(path)?) {
+            Some(Node::Folder(folder)) => Ok(folder),
+            _ => Err(ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn folder_mut(&mut self, number: u64) -> io::Result<&mut Folder> {
+        match self.nodes.get_mut(&number) {
+            Some(Node::Folder(folder)) => Ok(folder),
+            _ => Err(ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn content(&self, number: u64) -> io::Result<&Content> {
+        match self.nodes.get(&number) {
+            Some(Node::File(content)) => Ok(content),
+            _ => Err(ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn content_mut(&mut self, number: u64) -> io::Result<&mut Content> {
+        match self.nodes.get_mut(&number) {
+            Some(Node::File(content)) => Ok(content),
+            _ => Err(ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn create(&mut self, path: &Path, node: Node) -> io::Result<()> {
+        if self.find(path).is_ok() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let number = self.next;
+        let folder = self.find(parent(path))?;
+        self.folder_mut(folder)?
+            .change(vec![(name_of(path)?, Some(number))]);
+        self.next += 1;
+        self.nodes.insert(number, node);
+        Ok(())
+    }
+
+    fn forget(&mut self, path: &Path) -> io::Result<()> {
+        let folder = self.find(parent(path))?;
+        self.folder_mut(folder)?
+            .change(vec![(name_of(path)?, None)]);
+        Ok(())
+    }
+
+    /// Within one folder, as all renames here are.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let number = self.find(from)?;
+        if parent(from) != parent(to) {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        let folder = self.find(parent(from))?;
+        let names = vec![(name_of(to)?, Some(number)), (name_of(from)?, None)];
+        self.folder_mut(folder)?.change(names);
+        Ok(())
+    }
+}
+
+impl Folder {
+    fn change(&mut self, names: Vec<(OsString, Option<u64>)>) {
+        apply(&mut self.now, &names);
+        self.changes.push(names);
+    }
+
+    fn sync(&mut self) {
+        self.durable = self.now.clone();
+        self.changes.clear();
+    }
+
+    fn power_cut(&mut self, unsynced: Unsynced, dice: &mut Dice) {
+        for names in std::mem::take(&mut self.changes) {
+            if dice.keeps(unsynced) {
+                apply(&mut self.durable, &names);
+            }
+        }
+        self.now = self.durable.clone();
+    }
+}
+
+fn apply(folder: &mut BTreeMap<OsString, u64>, names: &[(OsString, Option<u64>)]) {
+    for (name, number) in names {
+        match number {
+            Some(number) => folder.insert(name.clone(), *number),
+            None => folder.remove(name),
+        };
+    }
+}
+
+impl Content {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        put(Arc::make_mut(&mut self.now), at, bytes);
+        self.changes.push(Change::Write {
+            at,
+            bytes: Arc::new(bytes.to_vec()),
+        });
+    }
+
+    fn resize(&mut self, len: usize) {
+        Arc::make_mut(&mut self.now).resize(len, 0);
+        self.changes.push(Change::Resize(len));
+    }
+
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.changes) {
+            self.make_durable(&change);
+        }
+    }
+
+    fn make_durable(&mut self, change: &Change) {
+        let durable = Arc::make_mut(&mut self.durable);
+        match change {
+            Change::Write { at, bytes } => put(durable, *at, bytes),
+            Change::Resize(len) => durable.resize(*len, 0),
+        }
+    }
+
+    fn power_cut(&mut self, unsynced: Unsynced, dice: &mut Dice) {
+        let changes = std::mem::take(&mut self.changes);
+        match unsynced {
+            Unsynced::Lost => {}
+            Unsynced::Kept => changes.iter().for_each(|change| self.make_durable(change)),
+            Unsynced::Diced(_) => changes.iter().for_each(|change| self.dice(change, dice)),
+        }
+        self.now = self.durable.clone();
+    }
+
+    fn dice(&mut self, change: &Change, dice: &mut Dice) {
+        let Change::Write { at, bytes } = change else {
+            if dice.roll(2) == 0 {
+                self.make_durable(change);
+            }
+            return;
+        };
+        let durable = Arc::make_mut(&mut self.durable);
+        // The length may be there without the bytes; then there is nothing, or what lay there before.
+        if dice.roll(2) == 0 && durable.len() < at + bytes.len() {
+            durable.resize(at + bytes.len(), [0, 0xa5][dice.roll(2) as usize]);
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let piece = (SECTOR - (at + done) % SECTOR).min(bytes.len() - done);
+            if dice.roll(2) == 0 {
+                put(durable, at + done, &bytes[done..done + piece]);
+            }
+            done += piece;
+        }
+    }
+}
+
+fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[at..end].copy_from_slice(bytes);
+}
+
+/// An xorshift generator: the same throws for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) % sides
+    }
+
+    fn keeps(&mut self, unsynced: Unsynced) -> bool {
+        match unsynced {
+            Unsynced::Lost => false,
+            Unsynced::Kept => true,
+            Unsynced::Diced(_) => self.roll(2) == 0,
+        }
+    }
+}
+
+fn name_of(path: &Path) -> io::Result<OsString> {
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    Ok(name.to_owned())
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the process has stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk_with(name: &str, bytes: &[u8]) -> (SimDisk, Box<dyn DiskFile>) {
+        let disk = SimDisk::new();
+        let file = disk.create(Path::new(name)).unwrap();
+        file.write_at(bytes, 0).unwrap();
+        (disk, file)
+    }
+
+    #[test]
+    fn only_what_was_synced_survives_a_power_cut() {
+        let (disk, file) = disk_with("/f", b"one");
+        let unsynced = disk.snapshot();
+        unsynced.power_cut(Unsynced::Lost);
+        assert!(!unsynced.exists(Path::new("/f")).unwrap());
+        file.sync().unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        file.write_at(b"ONE TWO", 0).unwrap();
+        assert_eq!(disk.read(Path::new("/f")).unwrap(), b"ONE TWO");
+        for (unsynced, content) in [(Unsynced::Lost, &b"one"[..]), (Unsynced::Kept, b"ONE TWO")] {
+            let cut = disk.snapshot();
+            cut.power_cut(unsynced);
+            assert_eq!(cut.read(Path::new("/f")).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_renamed_folder_keeps_its_files() {
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/a/b")).unwrap();
+        disk.create(Path::new("/a/b/f")).unwrap();
+        disk.rename(Path::new("/a/b"), Path::new("/a/c")).unwrap();
+        assert!(disk.exists(Path::new("/a/c/f")).unwrap());
+        disk.remove_dir_all(Path::new("/a/c")).unwrap();
+        assert_eq!(disk.list(Path::new("/a")).unwrap(), Vec::<OsString>::new());
+    }
+
+    #[test]
+    fn the_dice_tear_writes_at_sectors() {
+        let (disk, _file) = disk_with("/f", &[7; 3000]);
+        disk.sync_dir(Path::new("/")).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let cut = disk.snapshot();
+            cut.power_cut(Unsynced::Diced(seed));
+            let content = cut.read(Path::new("/f")).unwrap();
+            assert!(
+                content
+                    .chunks(SECTOR)
+                    .all(|sector| sector.iter().all(|b| *b == sector[0]))
+            );
+            seen.insert(content);
+        }
+        assert!(seen.len() > 20, "{}", seen.len());
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_stays_lost() {
+        let (disk, file) = disk_with("/f", b"x");
+        disk.sync_dir(Path::new("/")).unwrap();
+        disk.fail(disk.operations() + 1, Fault::Broken);
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        assert_eq!(disk.read(Path::new("/f")).unwrap(), b"x");
+        disk.power_cut(Unsynced::Kept);
+        assert_eq!(disk.read(Path::new("/f")).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_stopped_process_does_nothing_more() {
+        let (disk, file) = disk_with("/f", b"x");
+        disk.fail(disk.operations() + 1, Fault::Stopped);
+        assert!(file.sync().is_err());
+        assert!(file.len().is_err());
+        disk.revive();
+        assert_eq!(file.len().unwrap(), 1);
+    }
+}

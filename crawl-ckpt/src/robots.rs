@@ -8,8 +8,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The rules of a robots.txt for one crawler.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// The rules of a robots.txt for one crawler. As JSON they are what a checkpoint keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
     rules: Vec<Rule>,
     crawl_delay: Option<Duration>,
@@ -25,7 +27,7 @@ pub struct Verdict {
     pub line: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Rule {
     allow: bool,
     pattern: Pattern,
@@ -214,7 +216,7 @@ fn key_value(line: &str) -> Option<(Key, &str)> {
 }
 
 /// A path pattern: literal parts with anything between them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Pattern {
     parts: Vec<String>,
     /// It ended in `$`: the path must end where it ends.

@@ -268,7 +268,7 @@ fn run_serve(args: ServeArgs) -> Result<Exit, Failure> {
     let places = Places {
         job: args.job.as_deref().map(JobPlace::at),
         lock: args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
-        data_dir: args.data_dir.clone(),
+        data_dir: args.data_dir,
         output,
     };
     let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);

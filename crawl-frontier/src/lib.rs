@@ -5,9 +5,12 @@
 //! decides by its [`Scope`](scope::Scope), remembers in [`Seen`](seen::Seen) and
 //! [`Queue`](queue::Queue), and writes through its [`Log`](log::Log).
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod add;
 mod answer;
 pub mod cli;
+mod cookies;
 pub mod crawl;
 mod extra;
 mod inspect;
@@ -21,6 +24,7 @@ mod robots;
 pub mod scope;
 pub mod seen;
 pub mod serve;
+mod sitemaps;
 mod snapshot;
 mod tally;
 pub mod url;

@@ -356,7 +356,7 @@ fn write(
                     .map_err(|e| match e.kind() {
                         std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
                         _ => cannot_write("the output", &e),
-                    })?
+                    })?;
             }
             Output::None => {}
         }

@@ -173,7 +173,9 @@ fn resume(
     now_ms: u64,
 ) -> Result<Opened, Failure> {
     let plan = plan_of_resume(&job, begin)?;
-    let restored = restore(&job, &plan, now_ms)?;
+    let mut restored = restore(&job, &plan, now_ms)?;
+    restored.stay_on_its_hosts();
+    let plan = restored.plan().clone();
     let committed = restored.output_bytes();
     let counts = restored.started.counts;
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
@@ -187,12 +189,8 @@ fn resume(
         manifest.proxy_type.clone_from(&plan.proxy_type);
     })?;
     let writer = Writer::open(&mut job, &lock, &restored.end)?;
-    let (started, image, notes) = (
-        restored.started.clone(),
-        restored.image,
-        restored.notes.clone(),
-    );
-    let mut crawl = restored.into_crawl(Log::on_disk(writer, output)?)?;
+    let (image, notes) = (restored.image, restored.notes.clone());
+    let (mut crawl, started) = restored.into_crawl(Log::on_disk(writer, output)?, now_ms)?;
     crawl.start()?;
     Ok(Opened {
         crawl,

@@ -62,11 +62,6 @@ impl<H> Outage<H> {
         self.witness.as_deref()
     }
 
-    /// Since when nobody answers, if that is so.
-    pub fn since_ms(&self) -> Option<u64> {
-        self.silent.map(|silence| silence.since_ms)
-    }
-
     /// Somebody answered: what was held has failed for good.
     pub fn answered(&mut self, origin: &str) -> Vec<H> {
         self.in_a_row = 0;

@@ -99,7 +99,7 @@ pub struct Host {
     /// Priority 0, which nearly all requests have.
     plain: Lane,
     /// Other priorities, the highest first.
-    lanes: Option<Box<BTreeMap<Reverse<i64>, Lane>>>,
+    lanes: BTreeMap<Reverse<i64>, Lane>,
     /// In the ring, or in the timers: there is just one entry a host.
     listed: bool,
 }
@@ -200,7 +200,7 @@ impl Queue {
             taken: 0,
             gate,
             plain: EMPTY_LANE,
-            lanes: None,
+            lanes: BTreeMap::new(),
             listed: false,
         });
         HostId(id)
@@ -275,8 +275,10 @@ impl Queue {
     pub fn lanes_of(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
         let host = self.host(id);
         let plain = (host.plain.head != NONE).then_some((0, &host.plain));
-        let others = host.lanes.iter().flat_map(|lanes| lanes.iter());
-        let others = others.map(|(Reverse(priority), lane)| (*priority, lane));
+        let others = host
+            .lanes
+            .iter()
+            .map(|(Reverse(priority), lane)| (*priority, lane));
         let mut lanes: Vec<_> = others.chain(plain).collect();
         lanes.sort_by_key(|(priority, _)| Reverse(*priority));
         lanes
@@ -302,7 +304,7 @@ impl Queue {
             let waited = std::mem::take(&mut host.pending);
             self.pending -= u64::from(waited);
             let plain = std::mem::replace(&mut host.plain, EMPTY_LANE);
-            let lanes = host.lanes.take().map(|lanes| *lanes).unwrap_or_default();
+            let lanes = std::mem::take(&mut host.lanes);
             let lanes = lanes
                 .into_iter()
                 .map(|(Reverse(priority), lane)| (priority, lane));
@@ -371,7 +373,7 @@ impl Queue {
             node
         };
         let plain_first = |priority: i64, plain: &Lane| priority <= 0 && plain.head != NONE;
-        let node = match host.lanes.as_mut().and_then(|lanes| lanes.first_entry()) {
+        let node = match host.lanes.first_entry() {
             Some(mut first) if !plain_first(first.key().0, &host.plain) => {
                 let node = take(first.get_mut(), &self.nodes);
                 if first.get().head == NONE {
@@ -414,8 +416,7 @@ fn lane(host: &mut Host, priority: i64) -> &mut Lane {
     if priority == 0 {
         return &mut host.plain;
     }
-    let lanes = host.lanes.get_or_insert_default();
-    lanes.entry(Reverse(priority)).or_insert(EMPTY_LANE)
+    host.lanes.entry(Reverse(priority)).or_insert(EMPTY_LANE)
 }
 
 #[cfg(test)]

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, Stored, replay};
-use crawl_ckpt::plan::Plan;
+use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::Failure;
 
 use crate::crawl::Crawl;
 use crate::extra::Extra;
 use crate::log::Log;
 use crate::queue::{Gate, Queue, Sweep, Ticket};
+use crate::scope::is_private_url;
 use crate::seen::Seen;
 use crate::snapshot::{self, View};
-use crate::url::{Marker, origin};
+use crate::url::{Marker, authority, origin};
 
 /// What a journal came to.
 #[derive(Debug)]
@@ -232,6 +233,25 @@ impl Restored {
         self.memory.files.get("output").copied().unwrap_or(0)
     }
 
+    /// The plan to go on with.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Keeps a crawl without start URLs and scope on the hosts that it has requests for.
+    pub fn stay_on_its_hosts(&mut self) {
+        if self.plan.start_urls.is_empty() && self.plan.scope == Scope::default() {
+            let hosts = self.memory.queue.hosts();
+            let hosts = hosts.map(|(_, host)| authority(&host.origin).to_owned());
+            self.plan.scope.allowed_hosts = hosts.collect();
+            self.plan.allow_private |= self
+                .memory
+                .queue
+                .hosts()
+                .any(|(_, host)| is_private_url(&host.origin));
+        }
+    }
+
     /// The pending requests and all else, without a crawl around them.
     pub fn into_memory(self) -> Memory {
         self.memory
@@ -241,9 +261,10 @@ impl Restored {
     ///
     /// # Errors
     /// When the plan's scope does not compile.
-    pub fn into_crawl(self, log: Log) -> Result<Crawl, Failure> {
+    pub fn into_crawl(self, log: Log, now_ms: u64) -> Result<(Crawl, Started), Failure> {
         let mut crawl = Crawl::new(self.plan, self.key, log)?;
-        crawl.restore(self.memory);
-        Ok(crawl)
+        let mut started = self.started;
+        started.cookies_expired = crawl.restore(self.memory, now_ms);
+        Ok((crawl, started))
     }
 }

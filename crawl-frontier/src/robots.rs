@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
+use crawl_ckpt::robots;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::HostId;
@@ -21,6 +22,8 @@ const PROBE_ID: u64 = ROBOTS_ID + (1 << 40);
 /// A longer Crawl-delay is taken for this.
 const MAX_DELAY_MS: u64 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
+/// A file is asked for again when a resume finds it older than a day (RFC 9309, 2.4).
+const MAX_AGE_MS: u64 = 24 * 3600 * 1000;
 
 /// The rules of all hosts.
 #[derive(Debug)]
@@ -43,10 +46,10 @@ enum File {
 }
 
 /// What a robots.txt says to us; what the checkpoint keeps of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Rules {
-    text: String,
-    delay_ms: u64,
+    robots: robots::Robots,
+    fetched_ms: u64,
 }
 
 /// Why a robots.txt cannot be had.
@@ -61,8 +64,8 @@ pub struct Unreachable {
 pub enum Ruling {
     /// It may be fetched.
     Allowed,
-    /// It may not, by this line.
-    Disallowed(String),
+    /// It may not, by this line of the file.
+    Disallowed(u32),
     /// Nobody can say.
     Unreachable(Unreachable),
 }
@@ -74,7 +77,7 @@ impl Ruling {
             Ruling::Allowed => None,
             Ruling::Disallowed(line) => Some(FetchError {
                 kind: ErrorKind::Robots,
-                message: format!("disallowed by robots.txt: {line}").into(),
+                message: format!("disallowed by line {line} of robots.txt").into(),
             }),
             Ruling::Unreachable(why) => Some(FetchError {
                 kind: why.kind,
@@ -88,11 +91,7 @@ impl Robots {
     /// No rules yet.
     pub fn new(plan: &Plan) -> Robots {
         let agent = plan.user_agent.as_deref().unwrap_or(env!("CARGO_PKG_NAME"));
-        let token = agent
-            .split(['/', ' '])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let token = robots::product_token(agent).to_owned();
         Robots {
             token,
             files: HashMap::new(),
@@ -185,14 +184,14 @@ impl Robots {
                 message: format!("status {status}"),
             },
             (None, Some(200..=299)) => {
-                let rules = Rules::read(result.robots.as_deref().unwrap_or(""), &self.token);
-                let delay_ms = rules.delay_ms;
-                self.files.insert(host, File::Known(rules));
-                return Some(delay_ms);
+                let text = result.robots.as_deref().unwrap_or("");
+                let robots = robots::Robots::parse(text, &self.token);
+                self.know(host, robots, now_ms);
+                return Some(self.delay_ms(host));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
             (None, _) => {
-                self.files.insert(host, File::Known(Rules::none()));
+                self.know(host, robots::Robots::default(), now_ms);
                 return Some(0);
             }
         };
@@ -220,7 +219,13 @@ impl Robots {
     /// What the host's file says of a URL.
     pub fn ruling(&self, host: HostId, url: &str) -> Ruling {
         match self.files.get(&host) {
-            Some(File::Known(rules)) => rules.ruling(url),
+            Some(File::Known(rules)) => {
+                let verdict = rules.robots.verdict(url);
+                match verdict.allowed {
+                    true => Ruling::Allowed,
+                    false => Ruling::Disallowed(verdict.line.unwrap_or(0)),
+                }
+            }
             Some(File::Unreachable(why)) => Ruling::Unreachable(why.clone()),
             Some(File::Wanted { .. }) | None => Ruling::Allowed,
         }
@@ -229,7 +234,12 @@ impl Robots {
     /// The host's least delay in milliseconds.
     pub fn delay_ms(&self, host: HostId) -> u64 {
         match self.files.get(&host) {
-            Some(File::Known(rules)) => rules.delay_ms,
+            Some(File::Known(rules)) => {
+                let wish = rules.robots.crawl_delay().unwrap_or_default();
+                u64::try_from(wish.as_millis())
+                    .unwrap_or(MAX_DELAY_MS)
+                    .min(MAX_DELAY_MS)
+            }
             _ => 0,
         }
     }
@@ -242,12 +252,27 @@ impl Robots {
         }
     }
 
-    /// Takes a host's file from the checkpoint; true when it could be read.
-    pub fn restore(&mut self, host: HostId, saved: &[u8]) -> bool {
-        let Ok(rules) = serde_json::from_slice(saved) else {
+    /// The sitemaps that a host's file names.
+    pub fn sitemaps(&self, host: HostId) -> Vec<String> {
+        match self.files.get(&host) {
+            Some(File::Known(rules)) => rules.robots.sitemaps().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn know(&mut self, host: HostId, robots: robots::Robots, fetched_ms: u64) {
+        self.files
+            .insert(host, File::Known(Rules { robots, fetched_ms }));
+    }
+
+    /// Takes a host's file from the checkpoint; true when it could be read and is not too old.
+    pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) -> bool {
+        let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
             return false;
         };
-        self.wanted.retain(|wanted| *wanted != host);
+        if now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS {
+            return false;
+        }
         self.files.insert(host, File::Known(rules));
         true
     }
@@ -263,24 +288,4 @@ fn write_request(origin: &str, id: u64, out: &mut Vec<u8>) {
     // Strings and numbers into memory: neither JSON nor the write can fail.
     let _ = serde_json::to_writer(&mut *out, &request);
     out.push(b'\n');
-}
-
-impl Rules {
-    fn none() -> Rules {
-        Rules {
-            text: String::new(),
-            delay_ms: 0,
-        }
-    }
-
-    fn read(text: &str, _token: &str) -> Rules {
-        Rules {
-            text: text.to_owned(),
-            delay_ms: 0.min(MAX_DELAY_MS),
-        }
-    }
-
-    fn ruling(&self, _url: &str) -> Ruling {
-        Ruling::Allowed
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::IpAddr;
 
+use crawl_ckpt::address::is_private_host;
 use crawl_ckpt::plan;
 use regex::{Regex, RegexSet};
 use url::Url;
@@ -202,7 +202,7 @@ impl Scope {
         if !self.domains.is_empty() && !self.domains.iter().any(|domain| is_within(host, domain)) {
             return Err(Refusal::Domain);
         }
-        if !self.allow_private && is_private(host) {
+        if !self.allow_private && is_private_host(host) {
             return Err(Refusal::Private);
         }
         Ok(())
@@ -219,11 +219,30 @@ impl Scope {
         }
     }
 
-    /// Lets the crawl follow its start URL to the host that it redirects to.
-    pub fn add_host(&mut self, url: &str) {
-        if !self.hosts.is_empty() {
-            self.hosts.push(authority(url).to_owned());
+    /// Lets the crawl follow its start URL to the host that it redirects to. True when that
+    /// host is new.
+    pub fn add_host(&mut self, url: &str) -> bool {
+        let authority = authority(url);
+        if self.hosts.is_empty() || self.hosts.iter().any(|host| host == authority) {
+            return false;
         }
+        self.hosts.push(authority.to_owned());
+        true
+    }
+
+    /// The hosts, as the checkpoint keeps them.
+    pub fn hosts_json(&self) -> String {
+        serde_json::json!(self.hosts).to_string()
+    }
+
+    /// Adds the hosts that a checkpoint kept.
+    pub fn restore_hosts(&mut self, json: &[u8]) {
+        let kept: Vec<String> = serde_json::from_slice(json).unwrap_or_default();
+        let new = kept
+            .into_iter()
+            .filter(|host| !self.hosts.contains(host))
+            .collect::<Vec<_>>();
+        self.hosts.extend(new);
     }
 
     fn is_no_page(&self, path: &str) -> bool {
@@ -248,40 +267,9 @@ fn is_within(host: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// True for `localhost` and for addresses that are not of the public Internet.
-pub fn is_private(host: &str) -> bool {
-    if host == "localhost" || host.ends_with(".localhost") {
-        return true;
-    }
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    match literal.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || a == 0
-                || (a == 100 && b & 0xc0 == 64)
-        }
-        Ok(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
-            Some(ip) => is_private(&ip.to_string()),
-            None => {
-                ip.is_loopback()
-                    || ip.is_unspecified()
-                    || ip.is_multicast()
-                    || ip.is_unique_local()
-                    || ip.is_unicast_link_local()
-            }
-        },
-        Err(_) => false,
-    }
-}
-
 /// True when a URL's host is private.
 pub fn is_private_url(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_private))
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_private_host))
 }
 
 fn path_of(url: &str) -> &str {
@@ -357,7 +345,7 @@ mod tests {
             s.rules = vec![
                 rule("/item/", "draft", false, 5),
                 rule("/list", "", true, 0),
-            ]
+            ];
         });
         assert_eq!(
             scope.admit("http://a/item/1", 0),

@@ -110,7 +110,7 @@ impl Shard {
 
     fn home(&self, mark: u128) -> usize {
         let fraction = (mark << SHARD_BITS >> 64) as u64;
-        (u128::from(fraction) * self.homes as u128 >> 64) as usize
+        ((u128::from(fraction) * self.homes as u128) >> 64) as usize
     }
 
     /// The slot of the mark, or the one where it belongs.

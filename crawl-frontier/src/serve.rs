@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -105,7 +105,7 @@ pub fn serve(
         news.warn(note.clone());
     }
     spawn("results", {
-        let events = events.clone();
+        let events = events;
         move || read_results(results, &events)
     })?;
     let (lines, outbox) = channel();
@@ -118,6 +118,7 @@ pub fn serve(
         inbox,
         lines: Some(lines),
         stop: None,
+        fetcher_gone: false,
         test,
     }
     .run()
@@ -266,6 +267,8 @@ struct Server {
     /// Closed at the end, which ends the fetcher.
     lines: Option<Sender<Vec<u8>>>,
     stop: Option<Stop>,
+    /// The results ended: what is in flight will not be answered.
+    fetcher_gone: bool,
     test: bool,
 }
 
@@ -301,6 +304,12 @@ impl Server {
                 }
                 wake_ms = earliest(wake_ms, Some(stop.until_ms));
             }
+            if self.fetcher_gone {
+                break match self.stop {
+                    Some(stop) => End::Stopped(stop.exit, stop.reason),
+                    None => End::FetcherGone,
+                };
+            }
             let Opened { crawl, .. } = &mut self.opened;
             crawl.commit_if_due(now_ms)?;
             wake_ms = earliest(wake_ms, crawl.log.next_due_ms());
@@ -308,9 +317,7 @@ impl Server {
             if self.news.socket.is_some() {
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
             }
-            if let Some(end) = self.listen(now_ms, wake_ms)? {
-                break end;
-            }
+            self.listen(now_ms, wake_ms);
         };
         self.end(end)
     }
@@ -337,20 +344,15 @@ impl Server {
     }
 
     /// Waits for something to happen, and takes in all that did.
-    fn listen(&mut self, now_ms: u64, wake_ms: Option<u64>) -> Result<Option<End>, Failure> {
+    fn listen(&mut self, now_ms: u64, wake_ms: Option<u64>) {
         let wait = wake_ms.map_or(Duration::from_secs(3600), |wake_ms| {
             Duration::from_millis(wake_ms.saturating_sub(now_ms))
         });
-        let mut next = match self.inbox.recv_timeout(wait) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => return Ok(None),
-            Err(RecvTimeoutError::Disconnected) => return Ok(Some(End::FetcherGone)),
-        };
+        // The sender of results never hangs up without a last word.
+        let mut next = self.inbox.recv_timeout(wait).ok();
         let mut taken = 0;
         while let Some(event) = next {
-            if let Some(end) = self.take(event) {
-                return Ok(Some(end));
-            }
+            self.take(event);
             taken += 1;
             // No more than the inbox holds, so that requests go out between.
             next = if taken < EVENTS {
@@ -359,10 +361,9 @@ impl Server {
                 None
             };
         }
-        Ok(None)
     }
 
-    fn take(&mut self, event: Event) -> Option<End> {
+    fn take(&mut self, event: Event) {
         let now_ms = self.clock.now_ms();
         match event {
             Event::Results(lines) => {
@@ -376,10 +377,7 @@ impl Server {
                 if let Some(why) = why {
                     self.news.warn(format!("the results ended badly: {why}"));
                 }
-                return Some(match self.stop {
-                    Some(stop) => End::Stopped(stop.exit, stop.reason),
-                    None => End::FetcherGone,
-                });
+                self.fetcher_gone = true;
             }
             Event::Order(Order::Pause { grace_ms }) => {
                 self.stop(Exit::Interrupted, Reason::Paused, grace_ms);
@@ -392,7 +390,6 @@ impl Server {
                 self.stop(Exit::from_signal(signal), Reason::Paused, grace_ms);
             }
         }
-        None
     }
 
     fn stop(&mut self, exit: Exit, reason: Reason, grace_ms: u64) {
@@ -419,12 +416,12 @@ impl Server {
         self.lines = None;
         let now_ms = self.clock.now_ms();
         self.opened.crawl.release_held(now_ms);
+        let mark = self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
-        let mark = self.opened.crawl.log.commit_now(now_ms, progress.clone())?;
         let Opened { crawl, job, .. } = &mut self.opened;
         if let (Some(job), Some(mark)) = (job, &mark) {
             job.close(mark, || crawl.view(now_ms), &mut |note| {
-                self.news.warn(note)
+                self.news.warn(note);
             })?;
         }
         if !progress.counts.balances() {

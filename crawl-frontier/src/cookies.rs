@@ -1,0 +1,175 @@
+//! The cookie jar (RFC 6265): one a registrable domain, kept in the checkpoint.
+//!
+//! A jar never serves another domain, so that no `Domain=co.uk` reaches
+//! beyond the site that set it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cookie_store::CookieStore;
+use url::Url;
+
+/// A longer Set-Cookie header is left out (RFC 6265, 6.1).
+const MAX_COOKIE_BYTES: usize = 4096;
+/// A jar takes no further cookies (RFC 6265 asks for at least 50).
+const MAX_COOKIES: usize = 180;
+/// The key of a jar in the checkpoint begins with this.
+const KEY: &str = "cookies:";
+
+/// All jars.
+#[derive(Debug, Default)]
+pub struct Cookies {
+    jars: BTreeMap<String, CookieStore>,
+    changed: BTreeSet<String>,
+}
+
+impl Cookies {
+    /// Takes what an answer for `url` sets.
+    pub fn take<'a>(&mut self, url: &str, headers: impl IntoIterator<Item = &'a str>) {
+        let headers = headers
+            .into_iter()
+            .filter(|header| header.len() <= MAX_COOKIE_BYTES);
+        let mut headers = headers.peekable();
+        if headers.peek().is_none() {
+            return;
+        }
+        let Ok(url) = Url::parse(url) else { return };
+        let name = jar_name(&url);
+        let jar = self.jars.entry(name.clone()).or_default();
+        for header in headers {
+            let is_full = jar.iter_any().count() >= MAX_COOKIES;
+            // A cookie that is refused (another domain's, or none at all) is not ours to mend.
+            if !is_full && jar.parse(header, &url).is_ok() {
+                self.changed.insert(name.clone());
+            }
+        }
+    }
+
+    /// The Cookie header for `url`; `None` when there is nothing to send.
+    pub fn header(&self, url: &str) -> Option<String> {
+        if self.jars.is_empty() {
+            return None;
+        }
+        let url = Url::parse(url).ok()?;
+        let jar = self.jars.get(&jar_name(&url))?;
+        let pairs: Vec<String> = jar
+            .get_request_values(&url)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// The jars that changed since the last call, as the checkpoint keeps them.
+    pub fn take_changed(&mut self) -> Vec<(String, String)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.iter().filter_map(|name| self.saved(name)).collect()
+    }
+
+    /// All jars as the checkpoint keeps them.
+    pub fn all(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.jars.keys().filter_map(|name| self.saved(name))
+    }
+
+    fn saved(&self, name: &str) -> Option<(String, String)> {
+        let cookies: Vec<_> = self.jars.get(name)?.iter_any().collect();
+        // Strings and dates: this becomes JSON.
+        Some((
+            format!("{KEY}{name}"),
+            serde_json::to_string(&cookies).ok()?,
+        ))
+    }
+
+    /// Takes a jar from the checkpoint, if `key` is one's. Returns how many cookies expired.
+    pub fn restore(&mut self, key: &str, value: &[u8]) -> u64 {
+        let Some(name) = key.strip_prefix(KEY) else {
+            return 0;
+        };
+        let Ok(cookies) = serde_json::from_slice::<Vec<cookie_store::Cookie<'static>>>(value)
+        else {
+            return 0;
+        };
+        let whole = cookies.len();
+        let living = cookies.into_iter().filter(|cookie| !cookie.is_expired());
+        let jar = CookieStore::from_cookies(living.map(Ok::<_, std::convert::Infallible>), true);
+        let Ok(jar) = jar;
+        let expired = whole - jar.iter_any().count();
+        self.jars.insert(name.to_owned(), jar);
+        expired as u64
+    }
+}
+
+/// The registrable domain of a host, or the host when it has none (an address, `localhost`).
+fn jar_name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.domain() {
+        Some(domain) => psl::domain_str(domain).unwrap_or(domain).to_owned(),
+        None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_goes_back_to_where_it_came_from_only() {
+        let mut cookies = Cookies::default();
+        cookies.take(
+            "http://a.example.com/x",
+            ["s=1; Path=/", "d=2; Domain=example.com; Path=/"],
+        );
+        assert_eq!(
+            cookies.header("http://b.example.com/").as_deref(),
+            Some("d=2")
+        );
+        let both = cookies.header("http://a.example.com/y").unwrap();
+        assert!(both == "s=1; d=2" || both == "d=2; s=1", "{both}");
+        assert_eq!(cookies.header("http://example.org/"), None);
+    }
+
+    #[test]
+    fn a_cookie_for_a_whole_suffix_goes_nowhere_else() {
+        let mut cookies = Cookies::default();
+        cookies.take(
+            "http://evil.co.uk/",
+            ["x=1; Domain=co.uk", "y=1; Domain=bank.co.uk"],
+        );
+        assert_eq!(cookies.header("http://bank.co.uk/"), None);
+    }
+
+    #[test]
+    fn expired_cookies_are_dropped_and_counted_on_resume() {
+        let mut cookies = Cookies::default();
+        cookies.take("http://127.0.0.1:8/", ["keep=1", "gone=1; Max-Age=1"]);
+        let mut saved = cookies.take_changed();
+        assert_eq!(saved.len(), 1);
+        assert!(cookies.take_changed().is_empty());
+        let (key, value) = saved.remove(0);
+        let mut list: Vec<serde_json::Value> = serde_json::from_str(&value).unwrap();
+        for cookie in &mut list {
+            if cookie["raw_cookie"].as_str().unwrap().starts_with("gone") {
+                cookie["expires"] = serde_json::json!({"AtUtc": "2020-01-01T00:00:00Z"});
+            }
+        }
+        let mut again = Cookies::default();
+        assert_eq!(again.restore(&key, &serde_json::to_vec(&list).unwrap()), 1);
+        assert_eq!(
+            again.header("http://127.0.0.1:9/").as_deref(),
+            Some("keep=1")
+        );
+        assert_eq!(again.restore("robots:x", b"{}"), 0);
+    }
+
+    #[test]
+    fn a_jar_does_not_grow_without_end() {
+        let mut cookies = Cookies::default();
+        for n in 0..1000 {
+            cookies.take("http://a.example/", [format!("c{n}=1").as_str()]);
+        }
+        cookies.take(
+            "http://a.example/",
+            [format!("big={}", "x".repeat(5000)).as_str()],
+        );
+        let header = cookies.header("http://a.example/").unwrap();
+        assert_eq!(header.split("; ").count(), MAX_COOKIES);
+    }
+}

@@ -1,0 +1,265 @@
+//! What is taken on: start URLs, links, redirect targets, sitemap entries.
+
+use crawl_ckpt::journal::{Referer, Stored};
+use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, SitemapEntry};
+use crawl_ckpt::text::Text;
+use crawl_ckpt::tool::Failure;
+
+use super::{Crawl, Flight};
+use crate::queue::{Gate, HostId};
+use crate::scope::{Admission, PLAIN};
+use crate::tally;
+use crate::url::{canonicalize, origin};
+
+/// The `extra` of a request for a sitemap.
+const SITEMAP: &str = r#"{"kind":"sitemap"}"#;
+
+/// How a URL was found, which decides what it must satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A start URL: nothing.
+    Start,
+    /// Where a start URL redirects to, or a sitemap: a host of the crawl.
+    Host,
+    /// A link: the whole scope.
+    Link,
+}
+
+/// Where a URL was found.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    way: Way,
+    kind: Kind,
+    page: Option<&'a str>,
+    depth: u32,
+    redirects: u32,
+}
+
+/// The links of one page, canonical, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    text: String,
+    found: Vec<(usize, usize, u128)>,
+    one: String,
+}
+
+impl Crawl {
+    /// Takes on the plan's start URLs that were not seen before.
+    ///
+    /// # Errors
+    /// Names a start URL that is none.
+    pub fn start(&mut self) -> Result<(), Failure> {
+        for url in self.plan.start_urls.clone() {
+            let mut canonical = String::new();
+            canonicalize(&url, self.scope.form, &mut canonical)
+                .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
+            let found = Found {
+                way: Way::Start,
+                kind: Kind::Page,
+                page: None,
+                depth: 0,
+                redirects: 0,
+            };
+            self.take_on(&canonical, found);
+            if !self.plan.robots {
+                self.take_on_sitemaps(origin(&canonical));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes on the sitemaps of a host, if it is one that the crawl starts from.
+    pub(super) fn take_on_sitemaps(&mut self, host: &str) {
+        let is_start = self.plan.start_urls.iter().any(|url| origin(url) == host);
+        let Some(id) = self.queue.find_host(host).filter(|_| is_start) else {
+            return;
+        };
+        for sitemap in self.sitemaps.of_host(host, self.robots.sitemaps(id)) {
+            self.take_on_sitemap(&sitemap, None, 0);
+        }
+    }
+
+    fn take_on_sitemap(&mut self, url: &str, page: Option<&str>, depth: u32) {
+        let mut canonical = String::new();
+        if canonicalize(url, self.scope.form, &mut canonical).is_err() {
+            tally::add(&mut self.progress.dropped, "invalid");
+            return;
+        }
+        let kind = Kind::Sitemap;
+        let way = Way::Host;
+        self.take_on(
+            &canonical,
+            Found {
+                way,
+                kind,
+                page,
+                depth,
+                redirects: 0,
+            },
+        );
+    }
+
+    /// Takes on a URL if it belongs to the crawl and was not seen before.
+    fn take_on(&mut self, canonical: &str, found: Found<'_>) {
+        let mark = self.marker.get(canonical);
+        if self.seen.contains(mark) {
+            return;
+        }
+        let admitted = match found.way {
+            Way::Start => Ok(PLAIN),
+            Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
+            Way::Link => self.scope.admit(canonical, found.depth),
+        };
+        let admitted = admitted.and_then(|admission| {
+            let host = self.host_of(canonical);
+            self.scope.check_host_pages(self.queue.host(host).taken)?;
+            Ok((admission, host))
+        });
+        match admitted {
+            Ok((admission, host)) => {
+                self.seen.insert(mark);
+                self.put_in(canonical, host, admission, found);
+            }
+            Err(refusal) => tally::add(&mut self.progress.dropped, refusal.as_str()),
+        }
+    }
+
+    fn put_in(&mut self, url: &str, host: HostId, admission: Admission, found: Found<'_>) {
+        let ticket = self.log.request(&Stored {
+            url,
+            depth: found.depth,
+            priority: admission.priority,
+            nofollow: !admission.follow,
+            redirects: found.redirects,
+            referer: found.page.map(|page| Referer::of(url, page)),
+            extra: (found.kind == Kind::Sitemap).then_some(SITEMAP),
+        });
+        self.progress.counts.seen += 1;
+        self.queue.change(host, |host| host.taken += 1);
+        self.queue.push(host, ticket, admission.priority);
+    }
+
+    fn host_of(&mut self, canonical: &str) -> HostId {
+        let origin = origin(canonical);
+        if let Some(id) = self.queue.find_host(origin) {
+            return id;
+        }
+        let gate = if self.plan.robots {
+            Gate::Shut
+        } else {
+            Gate::Open
+        };
+        let id = self.queue.host_of(origin, gate);
+        let delay_ms = self.plan.pace.delay_ms;
+        self.queue.change(id, |host| host.delay_ms = delay_ms);
+        if self.plan.robots {
+            self.robots.want(id);
+        }
+        id
+    }
+
+    /// Takes on what a finished page leads to. A redirect that leads nowhere becomes the
+    /// page's error.
+    pub(super) fn follow(&mut self, result: &mut FetchResult<'_>, flight: &Flight) {
+        if let Some(location) = &result.location {
+            if let Err(message) = self.follow_redirect(&result.url, location, flight) {
+                let (kind, message) = (ErrorKind::Redirect, message.into());
+                result.error = Some(FetchError { kind, message });
+            }
+            return;
+        }
+        if result.error.is_some() || result.blocked.is_some() {
+            return;
+        }
+        self.follow_sitemap(&result.url, &result.sitemap, flight);
+        if !flight.follow {
+            return;
+        }
+        if let Some(dropped) = result.links_dropped {
+            let name = "too_many_links".to_owned();
+            *self.progress.dropped.entry(name).or_default() += dropped;
+        }
+        let found = Found {
+            way: Way::Link,
+            kind: Kind::Page,
+            page: Some(&result.url),
+            depth: flight.depth + 1,
+            redirects: 0,
+        };
+        self.take_on_links(&result.links, found);
+    }
+
+    fn take_on_links(&mut self, urls: &[Text<'_>], found: Found<'_>) {
+        let mut links = std::mem::take(&mut self.links);
+        links.text.clear();
+        links.found.clear();
+        for url in urls {
+            if canonicalize(url, self.scope.form, &mut links.one).is_err() {
+                tally::add(&mut self.progress.dropped, "invalid");
+                continue;
+            }
+            let mark = self.marker.get(&links.one);
+            self.seen.touch(mark);
+            let start = links.text.len();
+            links.text.push_str(&links.one);
+            links.found.push((start, links.text.len(), mark));
+        }
+        for &(start, end, mark) in &links.found {
+            if !self.seen.contains(mark) {
+                self.take_on(&links.text[start..end], found);
+            }
+        }
+        self.links = links;
+    }
+
+    fn follow_sitemap(&mut self, page: &str, entries: &[SitemapEntry<'_>], flight: &Flight) {
+        for entry in entries {
+            if self.sitemaps.is_too_old(entry.lastmod.as_deref()) {
+                tally::add(&mut self.progress.dropped, "sitemap_since");
+            } else if entry.kind == Kind::Sitemap {
+                self.take_on_sitemap(&entry.url, Some(page), flight.depth);
+            } else {
+                let found = Found {
+                    way: Way::Link,
+                    kind: Kind::Page,
+                    page: Some(page),
+                    depth: flight.depth + 1,
+                    redirects: 0,
+                };
+                self.take_on_links(std::slice::from_ref(&entry.url), found);
+            }
+        }
+    }
+
+    fn follow_redirect(&mut self, from: &str, to: &str, flight: &Flight) -> Result<(), String> {
+        let mut target = String::new();
+        canonicalize(to, self.scope.form, &mut target)
+            .map_err(|e| format!("redirect to no web page: {e}"))?;
+        if target == from {
+            return Err("redirect to itself".into());
+        }
+        let redirects = flight.redirects + 1;
+        let most = self.plan.retry.max_redirects;
+        if redirects > most {
+            return Err(format!("more than {most} redirects"));
+        }
+        let is_start = flight.depth == 0;
+        if is_start && self.scope.add_host(&target) {
+            self.log
+                .set(super::HOSTS, self.scope.hosts_json().as_bytes());
+        }
+        let way = if is_start { Way::Host } else { Way::Link };
+        let (kind, depth) = (flight.kind, flight.depth);
+        self.take_on(
+            &target,
+            Found {
+                way,
+                kind,
+                page: Some(from),
+                depth,
+                redirects,
+            },
+        );
+        Ok(())
+    }
+}

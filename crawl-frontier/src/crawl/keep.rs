@@ -1,0 +1,87 @@
+//! What of a crawl outlives a run beside the queue: how it is taken up again,
+//! and what an image of it holds.
+
+use std::collections::BTreeMap;
+
+use super::{Crawl, HOSTS};
+use crate::queue::{Gate, HostId, Ticket};
+use crate::restore::Memory;
+use crate::snapshot;
+
+impl Crawl {
+    /// Goes on from what a journal told. Returns how many cookies expired meanwhile.
+    pub(crate) fn restore(&mut self, memory: Memory, now_ms: u64) -> u64 {
+        self.seen = memory.seen;
+        self.queue = memory.queue;
+        self.tries = memory
+            .tries
+            .into_iter()
+            .map(|(id, (attempts, _))| (id, attempts))
+            .collect();
+        self.progress = memory.progress;
+        if let Some(hosts) = memory.values.get(HOSTS) {
+            self.scope.restore_hosts(hosts);
+        }
+        let values = memory.values.iter();
+        let expired = values
+            .map(|(key, value)| self.cookies.restore(key, value))
+            .sum();
+        let hosts: Vec<(HostId, String)> = self
+            .queue
+            .hosts()
+            .map(|(id, host)| (id, host.origin.to_string()))
+            .collect();
+        for (id, origin) in hosts {
+            let saved = memory.values.get(&format!("robots:{origin}"));
+            let known = saved.is_some_and(|saved| self.robots.restore(id, saved, now_ms));
+            let shut = self.plan.robots && !known;
+            if shut {
+                self.robots.want(id);
+            }
+            let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
+            self.queue.change(id, |host| {
+                host.delay_ms = delay_ms;
+                host.gate = if shut { Gate::Shut } else { Gate::Open };
+            });
+        }
+        expired
+    }
+
+    /// All that an image keeps. Call it after the last commit.
+    pub(crate) fn view(&self, at_ms: u64) -> snapshot::View<'_> {
+        let flights = self.flights.iter();
+        let flights = flights.map(|(&id, flight)| (flight.host, Ticket { id, at: flight.at }));
+        let later = self
+            .queue
+            .deferred()
+            .map(|(_, host, ticket)| (host, ticket));
+        let mut tries: BTreeMap<u64, (u32, u64)> = self
+            .tries
+            .iter()
+            .map(|(&id, &attempts)| (id, (attempts, 0)))
+            .collect();
+        for (due_ms, _, ticket) in self.queue.deferred() {
+            tries.entry(ticket.id).or_default().1 = due_ms;
+        }
+        snapshot::View {
+            seen: &self.seen,
+            queue: &self.queue,
+            others: flights.chain(later).collect(),
+            tries,
+            values: self.values(),
+            progress: self.progress(),
+            at_ms,
+            files: self.log.files(),
+        }
+    }
+
+    /// The values that are kept beside the queue, by key.
+    fn values(&self) -> BTreeMap<String, String> {
+        let robots = self.queue.hosts().filter_map(|(id, host)| {
+            let saved = self.robots.saved(id)?;
+            Some((format!("robots:{}", host.origin), saved))
+        });
+        let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
+        robots.chain(self.cookies.all()).chain(hosts).collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! One crawl: what is taken on, sent, answered and written. Everything here
+//! happens in memory and in the [`Log`]; the clock is an argument.
+
+mod intake;
+mod keep;
+mod receive;
+mod send;
+
+use std::collections::HashMap;
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::journal::Mark;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::record::{FetchResult, Kind};
+use crawl_ckpt::tool::Failure;
+
+use self::intake::Links;
+pub(crate) use self::send::request_of;
+use crate::cookies::Cookies;
+use crate::log::Log;
+use crate::outage::Outage;
+use crate::pace::Pace;
+use crate::queue::{HostId, Queue, Ticket};
+use crate::robots::Robots;
+use crate::scope::Scope;
+use crate::seen::Seen;
+use crate::sitemaps::Sitemaps;
+use crate::tally::Class;
+use crate::url::Marker;
+
+/// Under this key the checkpoint keeps the hosts that start URLs redirected to.
+const HOSTS: &str = "scope:hosts";
+
+/// A crawl under way.
+#[derive(Debug)]
+pub struct Crawl {
+    plan: Plan,
+    scope: Scope,
+    marker: Marker,
+    seen: Seen,
+    queue: Queue,
+    /// The journal and the output.
+    pub(crate) log: Log,
+    flights: HashMap<u64, Flight>,
+    /// Of `flights`, those within their host's limit: what concurrency counts.
+    busy: u32,
+    /// How often a request was tried that will be tried again.
+    tries: HashMap<u64, u32>,
+    /// How often a page redirected to itself with a cookie.
+    turns: HashMap<u64, u32>,
+    robots: Robots,
+    cookies: Cookies,
+    sitemaps: Sitemaps,
+    paces: HashMap<HostId, Pace>,
+    outage: Outage<Held>,
+    progress: Progress,
+    /// Ends this run after so many records.
+    max_records: Option<u64>,
+    links: Links,
+    read_buffer: Vec<u8>,
+}
+
+/// A request that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    host: HostId,
+    at: u64,
+    kind: Kind,
+    depth: u32,
+    redirects: u32,
+    follow: bool,
+    busy: bool,
+}
+
+/// A request that nobody answered, with the record that it would get.
+#[derive(Debug)]
+struct Held {
+    ticket: Ticket,
+    host: HostId,
+    record: Record,
+}
+
+/// An output record, and what it counts as.
+#[derive(Debug)]
+struct Record {
+    line: String,
+    class: Option<Class>,
+    failed: bool,
+}
+
+impl Record {
+    fn of(result: &FetchResult<'_>, failed: bool) -> Record {
+        Record {
+            // Strings, numbers and raw JSON that was parsed before: this cannot fail.
+            line: serde_json::to_string(result).unwrap_or_default(),
+            class: Class::of(result),
+            failed,
+        }
+    }
+}
+
+/// What there is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A request line was written.
+    Sent,
+    /// Nothing can go before this time, or before an answer comes.
+    Wait {
+        /// Unix time in milliseconds; `None`: only an answer changes anything.
+        until_ms: Option<u64>,
+    },
+    /// Nothing is pending or under way.
+    Done(Done),
+}
+
+/// How a crawl, or this run of it, is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Every URL taken on is finished.
+    Complete,
+    /// Only parked hosts are left.
+    Parked,
+    /// The run has its records.
+    Limit,
+    /// Nobody answers any more.
+    NetworkGone,
+    /// Nobody ever answered.
+    NoAnswer,
+}
+
+impl Crawl {
+    /// A crawl with nothing taken on.
+    ///
+    /// # Errors
+    /// When the plan's scope does not compile.
+    pub fn new(plan: Plan, key: [u8; 16], log: Log) -> Result<Crawl, Failure> {
+        let scope = Scope::compile(&plan.scope, plan.allow_private).map_err(Failure::new)?;
+        Ok(Crawl {
+            scope,
+            marker: Marker::new(key),
+            seen: Seen::new(),
+            queue: Queue::new(plan.pace.per_host),
+            log,
+            flights: HashMap::new(),
+            busy: 0,
+            tries: HashMap::new(),
+            turns: HashMap::new(),
+            robots: Robots::new(&plan),
+            cookies: Cookies::default(),
+            sitemaps: Sitemaps::new(&plan),
+            paces: HashMap::new(),
+            outage: Outage::default(),
+            progress: Progress::default(),
+            max_records: None,
+            links: Links::default(),
+            read_buffer: Vec::new(),
+            plan,
+        })
+    }
+
+    /// Ends this run after so many output records.
+    pub fn limit_records(&mut self, most: Option<u64>) {
+        self.max_records = most;
+    }
+
+    /// The figures as they stand.
+    pub fn progress(&self) -> Progress {
+        let mut progress = self.progress.clone();
+        progress.counts.in_flight = self.flights.len() as u64;
+        progress.counts.pending = self.queue.pending() + self.outage.held() as u64;
+        progress.hosts = self.queue.hosts().len() as u64;
+        progress
+    }
+
+    /// Commits what waits, if it is time.
+    ///
+    /// # Errors
+    /// The failure of an earlier commit.
+    pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
+        if self.log.wants_commit(now_ms)? {
+            self.keep_cookies();
+            let progress = self.progress();
+            self.log.commit(now_ms, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Commits all that waits; it is durable when this returns. Gives the journal's end.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn commit_now(&mut self, now_ms: u64) -> Result<Option<Mark>, Failure> {
+        self.keep_cookies();
+        let progress = self.progress();
+        self.log.commit_now(now_ms, progress)
+    }
+
+    fn keep_cookies(&mut self) {
+        for (key, jar) in self.cookies.take_changed() {
+            self.log.set(&key, jar.as_bytes());
+        }
+    }
+
+    /// How many requests are under way, robots.txt included.
+    pub fn under_way(&self) -> usize {
+        self.flights.len() + self.robots.under_way()
+    }
+}

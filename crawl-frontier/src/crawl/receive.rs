@@ -1,0 +1,216 @@
+//! What an answer does: a record, another try, links, cookies, a host's rules.
+
+use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
+
+use super::{Crawl, Flight, Held, Record};
+use crate::answer::{self, Fate};
+use crate::queue::{Gate, HostId, Ticket};
+use crate::robots::ROBOTS_ID;
+
+impl Crawl {
+    /// Takes one result line.
+    ///
+    /// # Errors
+    /// Says what is wrong with a line that is no result; nothing changed then.
+    pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), String> {
+        let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+        let mut result: FetchResult<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let id = result.id.ok_or("it has no id")?;
+        if id >= ROBOTS_ID {
+            self.answer_robots(id, &result, now_ms);
+            return Ok(());
+        }
+        let flight = self
+            .flights
+            .remove(&id)
+            .ok_or("no request with its id is under way")?;
+        self.busy -= u32::from(flight.busy);
+        self.learn_pace(&flight, &result);
+        self.queue.answered(flight.host);
+        self.progress.bytes += result.bytes.unwrap_or(0);
+        if self.plan.cookies {
+            let set = result.set_cookie.iter().map(|header| &**header);
+            self.cookies.take(&result.url, set);
+        }
+        self.hear(flight.host, &result, now_ms);
+        let ticket = Ticket { id, at: flight.at };
+        if self.turns_back(&mut result, id) {
+            self.queue.defer(flight.host, ticket, now_ms);
+            return Ok(());
+        }
+        self.decide(ticket, &flight, &mut result, now_ms);
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        ticket: Ticket,
+        flight: &Flight,
+        result: &mut FetchResult<'_>,
+        now_ms: u64,
+    ) {
+        let id = ticket.id;
+        let attempt = self.tries.remove(&id).unwrap_or(0) + 1;
+        match answer::fate(result, attempt, &self.plan.retry, id) {
+            Fate::Finished { failed } => {
+                self.follow(result, flight);
+                let record = self.record(result, attempt, failed);
+                self.finish(id, &record);
+            }
+            Fate::Again {
+                after_ms,
+                host_waits,
+            } => {
+                let due_ms = now_ms + after_ms;
+                if host_waits {
+                    self.queue
+                        .change(flight.host, |host| host.due_ms = host.due_ms.max(due_ms));
+                }
+                self.progress.retries += 1;
+                self.tries.insert(id, attempt);
+                self.log.defer(id, attempt, due_ms);
+                self.queue.defer(flight.host, ticket, due_ms);
+            }
+            Fate::Unanswered => {
+                let record = self.record(result, attempt, true);
+                self.outage.hold(Held {
+                    ticket,
+                    host: flight.host,
+                    record,
+                });
+            }
+        }
+    }
+
+    /// True for a redirect to the page itself that set a cookie: it is asked for again with
+    /// the cookie, as often as redirects are followed, and then has an error.
+    fn turns_back(&mut self, result: &mut FetchResult<'_>, id: u64) -> bool {
+        let itself = result
+            .location
+            .as_ref()
+            .is_some_and(|location| **location == *result.url);
+        if !itself || result.set_cookie.is_empty() || !self.plan.cookies {
+            self.turns.remove(&id);
+            return false;
+        }
+        let most = self.plan.retry.max_redirects;
+        let turns = self.turns.entry(id).or_default();
+        *turns += 1;
+        let again = *turns <= most;
+        if !again {
+            let message = format!("more than {most} redirects to itself").into();
+            result.error = Some(FetchError {
+                kind: ErrorKind::Redirect,
+                message,
+            });
+            result.location = None;
+        }
+        again
+    }
+
+    fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>) {
+        let manner = answer::manner(result);
+        let floor_ms = self
+            .plan
+            .pace
+            .delay_ms
+            .max(self.robots.delay_ms(flight.host));
+        let pace = self.paces.entry(flight.host).or_default();
+        let limits = &self.plan.pace;
+        self.queue.change(flight.host, |host| {
+            pace.learn(manner, limits, floor_ms, host);
+        });
+    }
+
+    /// Notes whether the network answers at all.
+    fn hear(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
+        match result.error.as_ref().map(|error| error.kind) {
+            Some(kind) if kind.is_unanswered() => self.outage.unanswered(now_ms),
+            // These say nothing of the network.
+            Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused | ErrorKind::Parse) => {}
+            _ => {
+                let origin = self.queue.host(host).origin.clone();
+                for held in self.outage.answered(&origin) {
+                    self.finish(held.ticket.id, &held.record);
+                }
+                for host in self.robots.give_up() {
+                    self.queue.change(host, |host| host.gate = Gate::Open);
+                }
+            }
+        }
+    }
+
+    fn answer_robots(&mut self, id: u64, result: &FetchResult<'_>, now_ms: u64) {
+        let Some(host) = self.robots.host_of(id) else {
+            return self.answer_probe(result, now_ms);
+        };
+        self.hear(host, result, now_ms);
+        let retries = self.plan.retry.times;
+        let Some(delay_ms) = self.robots.answer(host, result, retries, now_ms) else {
+            return;
+        };
+        self.queue.change(host, |host| {
+            host.delay_ms = host.delay_ms.max(delay_ms);
+            host.gate = Gate::Open;
+        });
+        let origin = self.queue.host(host).origin.clone();
+        if let Some(saved) = self.robots.saved(host) {
+            self.log.set(&format!("robots:{origin}"), saved.as_bytes());
+        }
+        self.take_on_sitemaps(&origin);
+    }
+
+    fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {
+        self.robots.probe_answered();
+        let witness = self
+            .outage
+            .witness()
+            .and_then(|origin| self.queue.find_host(origin));
+        let answered = !result
+            .error
+            .as_ref()
+            .is_some_and(|error| error.kind.is_unanswered());
+        match witness {
+            Some(host) if answered => self.hear(host, result, now_ms),
+            _ => self.outage.probe_failed(now_ms),
+        }
+    }
+
+    /// The output record of a result.
+    fn record(&self, result: &mut FetchResult<'_>, attempts: u32, failed: bool) -> Record {
+        result.id = None;
+        result.attempts = (attempts > 1).then_some(attempts);
+        result.set_cookie.clear();
+        result.sitemap.clear();
+        (result.robots, result.state) = (None, None);
+        if !self.plan.keep_links {
+            result.links.clear();
+        }
+        if !self.plan.keep_body {
+            (result.body, result.body_base64) = (None, None);
+        }
+        Record::of(result, failed)
+    }
+
+    /// Writes the record of a URL and remembers that it is finished, in one commit.
+    pub(super) fn finish(&mut self, id: u64, record: &Record) {
+        self.log.finish(id, record.failed, &record.line);
+        if let Some(class) = record.class {
+            class.count(&mut self.progress);
+        }
+        self.progress.records += 1;
+        self.progress.records_run += 1;
+        match record.failed {
+            true => self.progress.counts.failed += 1,
+            false => self.progress.counts.done += 1,
+        }
+    }
+
+    /// Makes what nobody answered pending again, at no cost: this run cannot tell.
+    pub fn release_held(&mut self, now_ms: u64) {
+        for held in self.outage.release() {
+            self.log.defer(held.ticket.id, 0, now_ms);
+            self.queue.defer(held.host, held.ticket, now_ms);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes out next: a probe, a robots.txt, or a page whose turn it is.
+
+use crawl_ckpt::journal::Stored;
+use crawl_ckpt::record::{FetchResult, Request};
+use crawl_ckpt::text::Text;
+use crawl_ckpt::tool::Failure;
+
+use super::{Crawl, Done, Flight, Record, Step};
+use crate::extra::Extra;
+use crate::outage::Advice;
+use crate::queue::Due;
+use crate::robots::Ruling;
+
+impl Crawl {
+    /// Writes the next request line into `out`, or says why there is none.
+    ///
+    /// # Errors
+    /// When a pending request cannot be read back from the journal.
+    pub fn next_request(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<Step, Failure> {
+        loop {
+            if self.limit_reached() {
+                return Ok(self.waiting_or(Done::Limit));
+            }
+            match self.outage.advice(now_ms, self.plan.retry.outage_s * 1000) {
+                Advice::Proceed => {}
+                Advice::Wait { until_ms } => {
+                    let until_ms = Some(until_ms);
+                    return Ok(Step::Wait { until_ms });
+                }
+                Advice::GiveUp => return Ok(Step::Done(Done::NetworkGone)),
+                Advice::Probe => {
+                    let witness = self.outage.witness().unwrap_or_default().to_owned();
+                    self.outage.probe_sent();
+                    self.robots.send_probe(&witness, out);
+                    return Ok(Step::Sent);
+                }
+            }
+            if self.busy >= self.plan.pace.concurrency {
+                return Ok(Step::Wait { until_ms: None });
+            }
+            if let Some(host) = self.robots.next_wanted(now_ms) {
+                let origin = self.queue.host(host).origin.clone();
+                self.robots.send(host, &origin, out);
+                return Ok(Step::Sent);
+            }
+            let Some(due) = self.queue.next(now_ms) else {
+                return Ok(self.nothing_to_send(now_ms));
+            };
+            if self.send(due, out)? {
+                return Ok(Step::Sent);
+            }
+        }
+    }
+
+    fn limit_reached(&self) -> bool {
+        let under_way = self.flights.len() as u64;
+        self.max_records
+            .is_some_and(|most| self.progress.records_run + under_way >= most)
+    }
+
+    fn waiting_or(&self, done: Done) -> Step {
+        match self.under_way() {
+            0 => Step::Done(done),
+            _ => Step::Wait { until_ms: None },
+        }
+    }
+
+    fn nothing_to_send(&mut self, now_ms: u64) -> Step {
+        let timers = [self.queue.next_due_ms(), self.robots.next_due_ms()];
+        let until_ms = timers.into_iter().flatten().min();
+        if self.under_way() > 0 || until_ms.is_some() {
+            return Step::Wait { until_ms };
+        }
+        if self.outage.held() > 0 || self.robots.held() > 0 {
+            if self.outage.witness().is_none() {
+                return Step::Done(Done::NoAnswer);
+            }
+            self.outage.idle(now_ms);
+            return Step::Wait {
+                until_ms: Some(now_ms),
+            };
+        }
+        Step::Done(if self.queue.pending() > 0 {
+            Done::Parked
+        } else {
+            Done::Complete
+        })
+    }
+
+    /// Sends a request, or finishes it when robots.txt disallows it.
+    fn send(&mut self, due: Due, out: &mut Vec<u8>) -> Result<bool, Failure> {
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let stored = self.log.read(due.ticket, &mut buffer)?;
+        let ruling = self.robots.ruling(due.host, stored.url);
+        if let Some(error) = ruling.error() {
+            let result = FetchResult {
+                url: stored.url.into(),
+                depth: Some(stored.depth),
+                error: Some(error),
+                ..FetchResult::default()
+            };
+            let record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
+            self.read_buffer = buffer;
+            self.queue.answered(due.host);
+            self.finish(due.ticket.id, &record);
+            return Ok(false);
+        }
+        let mut request = request_of(&stored)?;
+        request.id = Some(due.ticket.id);
+        if self.plan.cookies {
+            request.cookie = self.cookies.header(stored.url).map(Into::into);
+        }
+        let busy = self.queue.host(due.host).in_flight <= self.plan.pace.per_host;
+        let flight = Flight {
+            host: due.host,
+            at: due.ticket.at,
+            kind: request.kind,
+            depth: stored.depth,
+            redirects: stored.redirects,
+            follow: !stored.nofollow,
+            busy,
+        };
+        serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
+        out.push(b'\n');
+        self.busy += u32::from(busy);
+        self.flights.insert(due.ticket.id, flight);
+        self.read_buffer = buffer;
+        Ok(true)
+    }
+}
+
+/// A stored request as it goes out, without an id.
+///
+/// # Errors
+/// When the journal's JSON in it is none.
+pub(crate) fn request_of<'a>(stored: &Stored<'a>) -> Result<Request<'a>, Failure> {
+    let referer = stored.referer.map(|referer| referer.to_text(stored.url));
+    let mut request = Request {
+        url: stored.url.into(),
+        depth: Some(stored.depth),
+        priority: (stored.priority != 0).then_some(stored.priority),
+        referer: referer.map(Text),
+        ..Request::default()
+    };
+    if let Some(extra) = stored.extra {
+        Extra::parse(extra)?.fill(&mut request);
+    }
+    Ok(request)
+}

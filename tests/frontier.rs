@@ -1,0 +1,671 @@
+//! crawl-frontier from outside: the test plays the fetcher.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use support::{Done, Folder, Running, Signal, Tool};
+
+const START: &str = "http://site.example/";
+
+fn frontier(folder: &Folder) -> Tool {
+    Tool::new("crawl-frontier").dir(folder)
+}
+
+fn serve(folder: &Folder, options: &[&str]) -> Running {
+    let basics = [
+        "serve",
+        "--job",
+        "job",
+        "--start",
+        START,
+        "--output",
+        "out.jsonl",
+    ];
+    frontier(folder).args(basics).args(options).start()
+}
+
+/// The `count` requests that were sent so far.
+fn requests(running: &Running, count: usize) -> Vec<Value> {
+    let lines = running.wait_lines(count);
+    assert_eq!(lines.len(), count, "{lines:?}");
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A page as the answer to a request.
+fn page(request: &Value, links: &[&str]) -> Value {
+    json!({
+        "url": request["url"], "id": request["id"], "depth": request["depth"], "status": 200,
+        "elapsed_ms": 1, "links": links,
+    })
+}
+
+fn error(request: &Value, kind: &str) -> Value {
+    json!({
+        "url": request["url"], "id": request["id"], "error": {"kind": kind, "message": "told"},
+    })
+}
+
+fn send(running: &mut Running, answer: &Value) {
+    running.send(&answer.to_string());
+}
+
+/// The output records by URL; a URL with two records fails.
+fn records(folder: &Folder) -> BTreeMap<String, Value> {
+    let mut records = BTreeMap::new();
+    for line in folder.read("out.jsonl").lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let url = record["url"].as_str().unwrap().to_owned();
+        assert!(
+            records.insert(url, record).is_none(),
+            "a second record: {line}"
+        );
+    }
+    records
+}
+
+fn stat(folder: &Folder) -> Value {
+    let done = frontier(folder)
+        .args(["stat", "--job", "job", "--json"])
+        .run()
+        .code(0);
+    serde_json::from_str(&done.text()).unwrap()
+}
+
+fn urls(requests: &[Value]) -> Vec<&str> {
+    requests
+        .iter()
+        .map(|request| request["url"].as_str().unwrap())
+        .collect()
+}
+
+mod serving {
+    use super::*;
+
+    #[test]
+    fn a_crawl_follows_links_writes_records_and_ends() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &[]);
+        let first = requests(&run, 1);
+        assert_eq!(first[0]["url"], START);
+        assert_eq!(first[0]["depth"], 0);
+        let links = [
+            "http://site.example/a#x",
+            "http://site.example/b",
+            "http://other.example/",
+            START,
+        ];
+        send(&mut run, &page(&first[0], &links));
+        let all = requests(&run, 3);
+        assert_eq!(
+            urls(&all[1..]),
+            ["http://site.example/a", "http://site.example/b"]
+        );
+        assert_eq!(all[1]["referer"], START);
+        assert_eq!(all[1]["depth"], 1);
+        // In any order.
+        send(&mut run, &page(&all[2], &["http://site.example/a"]));
+        send(&mut run, &error(&all[1], "too_large"));
+        run.wait().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[START]["status"], 200);
+        assert_eq!(records[START].get("id"), None);
+        assert_eq!(records[START].get("links"), None);
+        assert_eq!(
+            records["http://site.example/a"]["error"]["kind"],
+            "too_large"
+        );
+        let stat = stat(&folder);
+        assert_eq!(
+            (&stat["done"], &stat["failed"], &stat["seen"]),
+            (&json!(2), &json!(1), &json!(3))
+        );
+    }
+
+    #[test]
+    fn a_complete_job_is_complete_at_once_when_served_again() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &[]);
+        let first = requests(&run, 1);
+        send(&mut run, &page(&first[0], &[]));
+        run.wait().code(0);
+        serve(&folder, &[]).wait().code(0).prints("");
+        assert_eq!(records(&folder).len(), 1);
+    }
+
+    #[test]
+    fn a_burst_of_results_loses_none() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--in-flight", "2000", "--per-host", "2000"]);
+        let first = requests(&run, 1);
+        let links: Vec<String> = (0..2000).map(|n| format!("{START}{n}")).collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        send(&mut run, &page(&first[0], &links));
+        let all = requests(&run, 2001);
+        // Large results, so that they come in many pieces.
+        let padding = "x".repeat(20_000);
+        let answers: Vec<String> = all[1..]
+            .iter()
+            .map(|request| {
+                let mut answer = page(request, &[]);
+                answer["title"] = json!(padding);
+                answer.to_string()
+            })
+            .collect();
+        run.feed((answers.join("\n") + "\n").into_bytes());
+        run.wait().code(0);
+        assert_eq!(records(&folder).len(), 2001);
+    }
+
+    #[test]
+    fn a_line_that_is_no_result_is_told_and_the_crawl_goes_on() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &[]);
+        let first = requests(&run, 1);
+        run.send("nonsense");
+        run.send(r#"{"url":"http://site.example/","id":77777}"#);
+        send(&mut run, &page(&first[0], &[]));
+        run.wait().code(0).says("a result line is left out");
+        assert_eq!(records(&folder).len(), 1);
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_tried_again_and_the_record_counts_the_attempts() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &[]);
+        let first = requests(&run, 1);
+        let mut busy = page(&first[0], &[]);
+        busy["status"] = json!(503);
+        send(&mut run, &busy);
+        let again = requests(&run, 2);
+        assert_eq!(again[1]["id"], first[0]["id"]);
+        send(&mut run, &page(&again[1], &[]));
+        run.wait().code(0);
+        assert_eq!(records(&folder)[START]["attempts"], 2);
+    }
+
+    #[test]
+    fn a_redirect_goes_through_the_queue_and_keeps_the_depth() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--allow", "/wanted"]);
+        let first = requests(&run, 1);
+        let mut moved = page(&first[0], &[]);
+        moved["status"] = json!(301);
+        moved["location"] = json!("http://www.site.example/new");
+        send(&mut run, &moved);
+        let all = requests(&run, 2);
+        assert_eq!(all[1]["url"], "http://www.site.example/new");
+        assert_eq!(all[1]["depth"], 0);
+        // The host that the start URL redirects to belongs to the crawl; the rules hold for links.
+        let links = [
+            "http://www.site.example/wanted",
+            "http://www.site.example/not",
+        ];
+        send(&mut run, &page(&all[1], &links));
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], "http://www.site.example/wanted");
+        let mut loops = page(&all[2], &[]);
+        loops["status"] = json!(302);
+        loops["location"] = all[2]["url"].clone();
+        send(&mut run, &loops);
+        run.wait().code(0);
+        let records = records(&folder);
+        assert_eq!(records[START]["location"], "http://www.site.example/new");
+        assert_eq!(
+            records["http://www.site.example/wanted"]["error"]["kind"],
+            "redirect"
+        );
+    }
+
+    #[test]
+    fn a_page_limit_ends_the_run_with_4_and_a_resume_goes_on() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--max-pages", "2", "--per-host", "1"]);
+        let first = requests(&run, 1);
+        send(
+            &mut run,
+            &page(
+                &first[0],
+                &["http://site.example/a", "http://site.example/b"],
+            ),
+        );
+        let second = requests(&run, 2);
+        send(&mut run, &page(&second[1], &[]));
+        run.wait().code(4);
+        assert_eq!(records(&folder).len(), 2);
+        let mut run = serve(&folder, &[]);
+        let rest = requests(&run, 1);
+        assert_eq!(rest[0]["url"], "http://site.example/b");
+        send(&mut run, &page(&rest[0], &[]));
+        run.wait().code(0);
+        assert_eq!(records(&folder).len(), 3);
+    }
+
+    #[test]
+    fn one_host_may_not_hold_up_another() {
+        let folder = Folder::new();
+        let other = [
+            "--start",
+            "http://b.example/",
+            "--delay",
+            "1h",
+            "--per-host",
+            "1",
+        ];
+        let run = serve(&folder, &other);
+        let all = requests(&run, 2);
+        assert_eq!(urls(&all), [START, "http://b.example/"]);
+        run.signal(Signal::Kill);
+        run.wait();
+    }
+}
+
+mod stopping {
+    use super::*;
+
+    fn three_in_flight(folder: &Folder) -> (Running, Vec<Value>) {
+        let mut run = serve(folder, &[]);
+        let first = requests(&run, 1);
+        let links = [
+            "http://site.example/a",
+            "http://site.example/b",
+            "http://site.example/c",
+        ];
+        send(&mut run, &page(&first[0], &links));
+        let all = requests(&run, 4);
+        (run, all)
+    }
+
+    fn finish(folder: &Folder, expected: usize) {
+        let mut run = serve(folder, &[]);
+        let rest = requests(&run, expected);
+        for request in &rest {
+            send(&mut run, &page(request, &[]));
+        }
+        run.wait().code(0);
+        assert_eq!(records(folder).len(), 4);
+    }
+
+    #[test]
+    fn a_signal_waits_for_what_is_under_way() {
+        for (signal, code) in [(Signal::Int, 130), (Signal::Term, 143), (Signal::Hup, 129)] {
+            let folder = Folder::new();
+            let (mut run, all) = three_in_flight(&folder);
+            run.signal(signal);
+            send(&mut run, &page(&all[1], &["http://site.example/d"]));
+            send(&mut run, &page(&all[2], &[]));
+            send(&mut run, &page(&all[3], &[]));
+            run.wait().code(code);
+            assert_eq!(records(&folder).len(), 4);
+            let mut run = serve(&folder, &[]);
+            let rest = requests(&run, 1);
+            assert_eq!(rest[0]["url"], "http://site.example/d");
+            send(&mut run, &page(&rest[0], &[]));
+            run.wait().code(0);
+        }
+    }
+
+    #[test]
+    fn a_second_signal_does_not_wait_and_loses_nothing() {
+        let folder = Folder::new();
+        let (run, _) = three_in_flight(&folder);
+        run.signal(Signal::Int);
+        run.signal(Signal::Int);
+        run.wait().code(130);
+        finish(&folder, 3);
+    }
+
+    #[test]
+    fn a_kill_loses_nothing_and_doubles_nothing() {
+        let folder = Folder::new();
+        let (mut run, all) = three_in_flight(&folder);
+        send(&mut run, &page(&all[1], &[]));
+        // Its commit is durable when the record can be read.
+        while folder.read("out.jsonl").lines().count() < 2 {
+            std::thread::yield_now();
+        }
+        run.signal(Signal::Kill);
+        assert_eq!(run.wait().signal(), Some(9));
+        let mut run = serve(&folder, &[]);
+        // What the kill left uncommitted is asked for again; nothing is asked for twice in vain.
+        let mut answered = 0;
+        while answered < 2 || run.status().is_none() {
+            let lines = run.wait_lines(answered + 1);
+            for line in &lines[answered..] {
+                send(&mut run, &page(&serde_json::from_str(line).unwrap(), &[]));
+            }
+            answered = lines.len();
+            if answered >= 2 && run.ends_within(std::time::Duration::from_millis(500)) {
+                break;
+            }
+        }
+        run.wait().code(0);
+        assert_eq!(records(&folder).len(), 4);
+    }
+
+    #[test]
+    fn a_fetcher_that_is_gone_is_not_the_end_of_the_crawl() {
+        let folder = Folder::new();
+        let (mut run, _) = three_in_flight(&folder);
+        run.close_stdin();
+        run.wait().code(1).says("while 3 requests were in flight");
+        finish(&folder, 3);
+    }
+
+    #[test]
+    fn a_torn_result_at_the_end_counts_for_nothing() {
+        let folder = Folder::new();
+        let (mut run, all) = three_in_flight(&folder);
+        let answer = page(&all[1], &[]).to_string();
+        run.feed(answer.as_bytes()[..answer.len() / 2].to_vec());
+        run.wait().code(1);
+        finish(&folder, 3);
+    }
+
+    #[test]
+    fn no_answer_at_all_keeps_everything_pending() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--retries", "0"]);
+        let first = requests(&run, 1);
+        send(&mut run, &error(&first[0], "dns"));
+        run.wait().code(1).says("no start URL ever answered");
+        assert_eq!(stat(&folder)["pending"], 1);
+        assert!(records(&folder).is_empty());
+    }
+
+    #[test]
+    fn a_network_that_is_gone_costs_no_url() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--retries", "0", "--outage", "1s"]);
+        let first = requests(&run, 1);
+        send(&mut run, &page(&first[0], &["http://site.example/a"]));
+        let all = requests(&run, 2);
+        send(&mut run, &error(&all[1], "connect"));
+        // Only a probe can tell now; nobody answers it.
+        let probe = requests(&run, 3);
+        assert_eq!(probe[2]["url"], "http://site.example/robots.txt");
+        send(&mut run, &error(&probe[2], "connect"));
+        run.wait_says("the network is gone");
+        run.wait().code(1);
+        assert_eq!(records(&folder).len(), 1);
+        assert_eq!(stat(&folder)["pending"], 1);
+    }
+
+    #[test]
+    fn a_dead_host_fails_for_good_when_others_answer() {
+        let folder = Folder::new();
+        let mut run = serve(
+            &folder,
+            &["--retries", "0", "--start", "http://dead.example/"],
+        );
+        let first = requests(&run, 2);
+        send(&mut run, &page(&first[0], &[]));
+        send(&mut run, &error(&first[1], "dns"));
+        let probe = requests(&run, 3);
+        send(
+            &mut run,
+            &json!({"url": probe[2]["url"], "id": probe[2]["id"], "status": 404}),
+        );
+        run.wait().code(0);
+        assert_eq!(
+            records(&folder)["http://dead.example/"]["error"]["kind"],
+            "dns"
+        );
+    }
+}
+
+mod hosts {
+    use super::*;
+
+    fn robots(request: &Value, text: &str) -> Value {
+        json!({"url": request["url"], "id": request["id"], "status": 200, "robots": text})
+    }
+
+    #[test]
+    fn robots_txt_comes_first_and_decides() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--robots", "-A", "ours/1.0"]);
+        let first = requests(&run, 1);
+        assert_eq!(first[0]["url"], "http://site.example/robots.txt");
+        assert_eq!(first[0]["kind"], "robots");
+        send(
+            &mut run,
+            &robots(&first[0], "User-agent: ours\nDisallow: /secret\n"),
+        );
+        let all = requests(&run, 2);
+        assert_eq!(all[1]["url"], START);
+        send(
+            &mut run,
+            &page(
+                &all[1],
+                &["http://site.example/secret/x", "http://site.example/open"],
+            ),
+        );
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], "http://site.example/open");
+        run.signal(Signal::Kill);
+        run.wait();
+        // What was learned before the kill may or may not be committed; a resume asks again then.
+        let mut run = serve(&folder, &["--robots", "-A", "ours/1.0"]);
+        let mut answered = 0;
+        loop {
+            let lines = run.wait_lines(answered + 1);
+            for line in &lines[answered..] {
+                let request: Value = serde_json::from_str(line).unwrap();
+                assert_ne!(request["url"], "http://site.example/secret/x");
+                let answer = match request["kind"] == "robots" {
+                    true => robots(&request, "User-agent: ours\nDisallow: /secret\n"),
+                    false => page(&request, &["http://site.example/secret/x"]),
+                };
+                send(&mut run, &answer);
+            }
+            answered = lines.len();
+            if run.ends_within(std::time::Duration::from_millis(500)) {
+                break;
+            }
+        }
+        run.wait().code(0);
+        let record = &records(&folder)["http://site.example/secret/x"];
+        assert_eq!(record["error"]["kind"], "robots");
+        assert_eq!(
+            record["error"]["message"],
+            "disallowed by line 2 of robots.txt"
+        );
+    }
+
+    #[test]
+    fn a_missing_robots_txt_allows_and_a_broken_one_forbids() {
+        let folder = Folder::new();
+        let options = [
+            "--robots",
+            "--retries",
+            "0",
+            "--start",
+            "http://down.example/",
+        ];
+        let mut run = serve(&folder, &options);
+        let first = requests(&run, 2);
+        let status = |request: &Value, status: u16| json!({"url": request["url"], "id": request["id"], "status": status});
+        send(&mut run, &status(&first[0], 404));
+        send(&mut run, &status(&first[1], 500));
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], START);
+        send(&mut run, &page(&all[2], &[]));
+        run.wait().code(0);
+        let record = &records(&folder)["http://down.example/"];
+        assert_eq!(record["error"]["kind"], "robots");
+        assert_eq!(record["error"]["message"], "no robots.txt: status 500");
+    }
+}
+
+mod bulk {
+    use super::*;
+
+    fn add(folder: &Folder, lines: &str) -> Done {
+        frontier(folder)
+            .args(["add", "--job", "job", "--print-new"])
+            .stdin(lines)
+            .run()
+            .code(0)
+    }
+
+    #[test]
+    fn only_new_requests_are_kept_and_printed() {
+        let folder = Folder::new();
+        let lines = "http://a.example/\nHTTP://A.example:80/#x\nnonsense\n\n\
+                     {\"url\":\"http://a.example/\",\"method\":\"POST\",\"priority\":5}\n";
+        let done = add(&folder, lines);
+        assert_eq!(done.lines().len(), 2);
+        done.says("added 2, duplicate 1, invalid 1")
+            .says("line 3 is left out");
+        add(&folder, lines)
+            .prints("")
+            .says("added 0, duplicate 3, invalid 1");
+        let pending = frontier(&folder)
+            .args(["export", "--job", "job"])
+            .run()
+            .code(0)
+            .lines();
+        let pending: Vec<Value> = pending
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        // The higher priority goes first.
+        assert_eq!(pending[0]["method"], "POST");
+        assert_eq!(pending[1]["url"], "http://a.example/");
+    }
+
+    #[test]
+    fn what_was_added_is_seen_in_its_canonical_form() {
+        let folder = Folder::new();
+        add(&folder, "http://a.example/%7ex\n");
+        let urls = "http://A.example/%7Ex\nhttp://a.example/y\n";
+        let seen = frontier(&folder)
+            .args(["seen", "--job", "job"])
+            .stdin(urls)
+            .run()
+            .code(0);
+        assert_eq!(seen.lines(), ["http://A.example/%7Ex"]);
+        let rest = frontier(&folder)
+            .args(["seen", "-v", "--job", "job"])
+            .stdin(urls)
+            .run()
+            .code(0);
+        assert_eq!(rest.lines(), ["http://a.example/y"]);
+    }
+
+    #[test]
+    fn a_job_that_was_added_to_is_served_and_stays_on_its_hosts() {
+        let folder = Folder::new();
+        add(&folder, "http://a.example/1\nhttp://b.example/2\n");
+        let mut run = frontier(&folder).args(["serve", "--job", "job"]).start();
+        let first = requests(&run, 2);
+        send(
+            &mut run,
+            &page(&first[0], &["http://c.example/", "http://b.example/3"]),
+        );
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], "http://b.example/3");
+        send(&mut run, &page(&all[1], &[]));
+        send(&mut run, &page(&all[2], &[]));
+        run.wait().code(0);
+    }
+
+    #[test]
+    fn ten_thousand_lines_go_in_once() {
+        let folder = Folder::new();
+        let lines: String = (0..10_000)
+            .map(|n| format!("http://h{}.example/{n}\n", n % 100))
+            .collect();
+        assert_eq!(add(&folder, &lines).lines().len(), 10_000);
+        add(&folder, &lines)
+            .prints("")
+            .says("added 0, duplicate 10000, invalid 0");
+        let stat = stat(&folder);
+        assert_eq!(
+            (&stat["pending"], &stat["hosts"]),
+            (&json!(10_000), &json!(100))
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_held_is_left_alone() {
+        let folder = Folder::new();
+        let run = serve(&folder, &[]);
+        requests(&run, 1);
+        let add = frontier(&folder)
+            .args(["add", "--job", "job"])
+            .stdin("http://a.example/\n");
+        add.run().code(75).says(&format!("pid {}", run.pid()));
+        run.signal(Signal::Int);
+        run.signal(Signal::Int);
+        run.wait().code(130);
+    }
+
+    #[test]
+    fn canon_prints_the_form_and_the_fingerprint() {
+        let folder = Folder::new();
+        let urls = "http://A.example\nno url\n";
+        let done = frontier(&folder)
+            .arg("canon")
+            .stdin(urls)
+            .run()
+            .code(1)
+            .says("no url");
+        let fields: Vec<String> = done.text().trim().split('\t').map(str::to_owned).collect();
+        assert_eq!(fields[0], "http://a.example/");
+        assert_eq!(fields[1].len(), 32);
+    }
+}
+
+mod output {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_nobodys_to_write_into() {
+        let folder = Folder::new();
+        folder.write("out.jsonl", "mine\n");
+        serve(&folder, &[])
+            .wait()
+            .code(2)
+            .says("the file exists already");
+        assert_eq!(folder.read("out.jsonl"), "mine\n");
+    }
+
+    #[test]
+    fn a_resume_keeps_its_output() {
+        let folder = Folder::new();
+        let run = serve(&folder, &[]);
+        requests(&run, 1);
+        run.signal(Signal::Int);
+        run.signal(Signal::Int);
+        run.wait().code(130);
+        let other = [
+            "serve",
+            "--job",
+            "job",
+            "--start",
+            START,
+            "--output",
+            "other.jsonl",
+        ];
+        frontier(&folder)
+            .args(other)
+            .run()
+            .code(2)
+            .says("began with the output");
+        assert!(
+            !folder
+                .files()
+                .iter()
+                .any(|file| file.ends_with("other.jsonl"))
+        );
+    }
+}

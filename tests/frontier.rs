@@ -56,6 +56,21 @@ fn send(running: &mut Running, answer: &Value) {
     running.send(&answer.to_string());
 }
 
+/// Answers whatever is asked for until the frontier ends.
+fn answer_all(mut run: Running, answer: impl Fn(&Value) -> Value) -> Done {
+    let mut answered = 0;
+    while run.status().is_none() {
+        let stdout = run.stdout();
+        let whole = stdout.rfind('\n').map_or("", |end| &stdout[..end]);
+        for line in whole.lines().skip(answered) {
+            send(&mut run, &answer(&serde_json::from_str(line).unwrap()));
+            answered += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    run.wait()
+}
+
 /// The output records by URL; a URL with two records fails.
 fn records(folder: &Folder) -> BTreeMap<String, Value> {
     let mut records = BTreeMap::new();
@@ -270,6 +285,12 @@ mod serving {
 mod stopping {
     use super::*;
 
+    const LINKS: [&str; 3] = [
+        "http://site.example/a",
+        "http://site.example/b",
+        "http://site.example/c",
+    ];
+
     fn three_in_flight(folder: &Folder) -> (Running, Vec<Value>) {
         let mut run = serve(folder, &[]);
         let first = requests(&run, 1);
@@ -299,6 +320,7 @@ mod stopping {
             let folder = Folder::new();
             let (mut run, all) = three_in_flight(&folder);
             run.signal(signal);
+            run.wait_says("pausing");
             send(&mut run, &page(&all[1], &["http://site.example/d"]));
             send(&mut run, &page(&all[2], &[]));
             send(&mut run, &page(&all[3], &[]));
@@ -333,20 +355,13 @@ mod stopping {
         }
         run.signal(Signal::Kill);
         assert_eq!(run.wait().signal(), Some(9));
-        let mut run = serve(&folder, &[]);
-        // What the kill left uncommitted is asked for again; nothing is asked for twice in vain.
-        let mut answered = 0;
-        while answered < 2 || run.status().is_none() {
-            let lines = run.wait_lines(answered + 1);
-            for line in &lines[answered..] {
-                send(&mut run, &page(&serde_json::from_str(line).unwrap(), &[]));
-            }
-            answered = lines.len();
-            if answered >= 2 && run.ends_within(std::time::Duration::from_millis(500)) {
-                break;
-            }
-        }
-        run.wait().code(0);
+        let run = serve(&folder, &[]);
+        // What the kill left uncommitted is asked for again, perhaps all of it.
+        answer_all(run, |request| match request["url"] == START {
+            true => page(request, &LINKS),
+            false => page(request, &[]),
+        })
+        .code(0);
         assert_eq!(records(&folder).len(), 4);
     }
 
@@ -453,25 +468,15 @@ mod hosts {
         run.signal(Signal::Kill);
         run.wait();
         // What was learned before the kill may or may not be committed; a resume asks again then.
-        let mut run = serve(&folder, &["--robots", "-A", "ours/1.0"]);
-        let mut answered = 0;
-        loop {
-            let lines = run.wait_lines(answered + 1);
-            for line in &lines[answered..] {
-                let request: Value = serde_json::from_str(line).unwrap();
-                assert_ne!(request["url"], "http://site.example/secret/x");
-                let answer = match request["kind"] == "robots" {
-                    true => robots(&request, "User-agent: ours\nDisallow: /secret\n"),
-                    false => page(&request, &["http://site.example/secret/x"]),
-                };
-                send(&mut run, &answer);
+        let run = serve(&folder, &["--robots", "-A", "ours/1.0"]);
+        answer_all(run, |request| {
+            assert_ne!(request["url"], "http://site.example/secret/x");
+            match request["kind"] == "robots" {
+                true => robots(request, "User-agent: ours\nDisallow: /secret\n"),
+                false => page(request, &["http://site.example/secret/x"]),
             }
-            answered = lines.len();
-            if run.ends_within(std::time::Duration::from_millis(500)) {
-                break;
-            }
-        }
-        run.wait().code(0);
+        })
+        .code(0);
         let record = &records(&folder)["http://site.example/secret/x"];
         assert_eq!(record["error"]["kind"], "robots");
         assert_eq!(

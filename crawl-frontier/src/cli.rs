@@ -180,7 +180,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Serve(serve) => {
             drop(out);
-            run_serve(*serve)
+            run_serve(*serve, args.quiet)
         }
         Command::Add { job, print_new } => {
             let added = run_add(&JobPlace::at(&job), print_new.then_some(&mut out))?;
@@ -249,10 +249,13 @@ fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::
     Ok(added)
 }
 
-fn run_serve(args: ServeArgs) -> Result<Exit, Failure> {
+fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
     let conductor = match args.control {
         Some(fd) => Conductor::Socket(UnixStream::from(adopt(fd, "--control")?)),
-        None => Conductor::Nobody(Box::new(begin_of(&args)?)),
+        None => Conductor::Nobody {
+            begin: Box::new(begin_of(&args)?),
+            quiet,
+        },
     };
     let output = match (&args.output, args.output_fd) {
         (_, Some(fd)) => OutputTo::Stream(adopt(fd, "--output-fd")?),

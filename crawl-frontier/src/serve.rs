@@ -34,7 +34,12 @@ pub enum Conductor {
     /// crawl-run, which says what to do over a socket and passes signals on.
     Socket(UnixStream),
     /// A person or a script: signals come here.
-    Nobody(Box<Begin>),
+    Nobody {
+        /// What to crawl.
+        begin: Box<Begin>,
+        /// Say nothing but errors.
+        quiet: bool,
+    },
 }
 
 /// What the deciding thread hears.
@@ -134,7 +139,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure
 /// Learns what to crawl, and arranges for signals or orders to be heard.
 fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, Newspaper), Failure> {
     match conductor {
-        Conductor::Nobody(begin) => {
+        Conductor::Nobody { begin, quiet } => {
             let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
                 .map_err(|e| Failure::new(format_args!("cannot listen for signals: {e}")))?;
             let events = events.clone();
@@ -149,6 +154,7 @@ fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, News
                 *begin,
                 Newspaper {
                     socket: None,
+                    quiet,
                     last_ms: 0,
                 },
             ))
@@ -173,6 +179,7 @@ fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, News
                 begin,
                 Newspaper {
                     socket: Some(socket),
+                    quiet: false,
                     last_ms: 0,
                 },
             ))
@@ -236,6 +243,7 @@ fn write_requests(mut requests: File, lines: &Receiver<Vec<u8>>) {
 #[derive(Debug)]
 struct Newspaper {
     socket: Option<UnixStream>,
+    quiet: bool,
     last_ms: u64,
 }
 
@@ -253,6 +261,7 @@ impl Newspaper {
     fn warn(&mut self, message: String) {
         match self.socket {
             Some(_) => self.tell(&News::Warning(message)),
+            None if self.quiet => {}
             None => say(TOOL, message),
         }
     }
@@ -388,6 +397,9 @@ impl Server {
                 let again = self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
                 let grace_ms = if again { 0 } else { self.begin.grace_ms };
                 self.stop(Exit::from_signal(signal), Reason::Paused, grace_ms);
+                let under_way = self.opened.crawl.under_way();
+                self.news
+                    .warn(format!("pausing: {under_way} requests are under way"));
             }
         }
     }

@@ -19,9 +19,9 @@ for url in "$@"; do
     starts+=(--start "$url")
 done
 
-# The tools of this tree when they are built, else those on PATH.
+# The tools on PATH, else those that are built here.
 here=$(cd "$(dirname "$0")/.." && pwd)
-PATH=$here/target/release:$here/target/debug:$PATH
+PATH=$PATH:$here/target/release:$here/target/debug
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -30,7 +30,7 @@ mkfifo "$folder/loop"
 # Ctrl+C reaches the whole ring. Only the frontier shall act on it: it stops asking,
 # takes the results of what is under way, and ends; its closed pipe ends the others.
 trap : INT TERM HUP
-crawl-frontier serve --job "$job" "${starts[@]}" <"$folder/loop" |
-    (trap '' INT TERM HUP && exec crawl-fetch --max-redirects 0 --robots) |
+crawl-frontier serve --job "$job" --robots "${starts[@]}" <"$folder/loop" |
+    (trap '' INT TERM HUP && exec crawl-fetch --max-redirects 0) |
     (trap '' INT TERM HUP && exec tee -a pages.jsonl >"$folder/loop")
 exit "${PIPESTATUS[0]}"

@@ -70,34 +70,6 @@ mod usage {
     }
 
     #[test]
-    fn a_check_prints_what_would_be_done_and_does_nothing() {
-        let folder = Folder::new();
-        let text = r#"{"name": "shop", "start_urls": ["http://127.0.0.1:1/"], "rules": [{"allow": "/p/"}]}"#;
-        folder.write("shop.json", text);
-        crawl_run(&folder)
-            .args(["--check", "shop.json"])
-            .run()
-            .code(0)
-            .prints("crawl      default/shop\n")
-            .prints("rule       1: `/p/`\n")
-            .prints("checkpoint data/default/shop/checkpoint: none, a new crawl begins\n")
-            .is_quiet();
-        folder.write("shop.json", text.replace("\"/p/\"", "7"));
-        let done = crawl_run(&folder).args(["--check", "shop.json"]).run();
-        done.code(2)
-            .says("$.rules[0].allow: expected a regular expression, found 7");
-        assert_eq!(folder.files().len(), 1);
-    }
-
-    #[test]
-    fn the_schema_of_spider_files_is_json() {
-        let folder = Folder::new();
-        let done = crawl_run(&folder).arg("--print-schema").run().code(0);
-        let schema: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-        assert_eq!(schema["title"], "Spider");
-    }
-
-    #[test]
     fn an_unknown_proxy_is_named_with_those_that_are_configured() {
         let folder = Folder::new();
         crawl_run(&folder)

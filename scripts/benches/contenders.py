@@ -1,0 +1,124 @@
+"""Who crawls: ours in three ways, wget2 in two, Scrapy."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+SPIDER = pathlib.Path(__file__).with_name("scrapy_docs.py")
+
+
+class Ours:
+    """crawl-run with a spider file; checks that the output has each page once."""
+
+    def __init__(self, name, bins, checkpoint=True, tuned=True):
+        self.name = name
+        self.bins = bins
+        self.checkpoint = checkpoint
+        self.tuned = tuned
+
+    def prepare(self, site, dir):
+        spider = {"name": "docs", "start_urls": [site.start]}
+        if site.allow:
+            spider["rules"] = [{"allow": [site.allow]}]
+        (dir / "docs.json").write_text(json.dumps(spider))
+
+    def command(self, site, dir):
+        command = [self.bins / "crawl-run", "docs.json"]
+        if self.tuned:
+            command += ["-c", "32", "--per-host", "32"]
+        if not self.checkpoint:
+            command += ["--limit", "1000000000", "-o", "pages.jsonl"]
+        return command
+
+    def check(self, dir, pages):
+        """What is wrong with the output, if the site sent these pages."""
+        if self.checkpoint:
+            files = list(dir.glob("data/default/docs/crawls/*.jsonl"))
+            if (dir / "data/default/docs/checkpoint").exists():
+                return "the checkpoint is still there"
+        else:
+            files = [dir / "pages.jsonl"]
+        found = []
+        for file in files:
+            with open(file, "rb") as lines:
+                for line in lines:
+                    record = json.loads(line)
+                    kind = record.get("content_type", "")
+                    if record.get("status") == 200 and kind.startswith("text/html"):
+                        found.append("/" + record["url"].split("/", 3)[3])
+        if len(found) != len(set(found)):
+            return f"{len(found) - len(set(found))} records are doubled"
+        if set(found) != pages:
+            return f"{len(set(found) ^ pages)} pages differ between output and server log"
+        return None
+
+
+class Wget2:
+    """wget2, writing to memory; `pages_only` keeps it from fetching scripts and images too."""
+
+    def __init__(self, name, pages_only):
+        self.name = name
+        self.program = shutil.which("wget2")
+        self.pages_only = pages_only
+
+    def prepare(self, site, dir):
+        pass
+
+    def command(self, site, dir):
+        command = [self.program, "-q", "-r", "-np", "-l", "inf", "--max-threads=32"]
+        if self.pages_only:
+            command += ["--ignore-tags=img,script,link"]
+        return [*command, "-O", "/dev/null", site.start]
+
+    # 8: a server sent an error for some file, as it does for the docs' missing scripts.
+    codes = (0, 8)
+
+    def check(self, dir, pages):
+        return None
+
+
+class Scrapy:
+    """Scrapy with JOBDIR, its checkpoint, in a virtual environment of its own."""
+
+    name = "Scrapy, JOBDIR"
+
+    def __init__(self, work):
+        self.venv = work / "venv"
+        self.program = self.venv / "bin" / "scrapy"
+        if not self.program.exists():
+            subprocess.run(["python3", "-m", "venv", self.venv], check=False)
+            pip = [self.venv / "bin" / "pip", "install", "-q", "scrapy>=2.13"]
+            subprocess.run(pip, check=False)
+
+    def prepare(self, site, dir):
+        pass
+
+    def command(self, site, dir):
+        return [
+            self.program, "runspider", SPIDER, "-s", "JOBDIR=job", "-o", "out.jsonl",
+            "-a", f"start={site.start}", "-a", f"allow={site.allow or ''}",
+        ]  # fmt: skip
+
+    def check(self, dir, pages):
+        return None
+
+
+def line_up(bins, work, with_scrapy):
+    """All that can run here; says loudly who cannot."""
+    crawlers = [
+        Ours("ours, checkpoint", bins),
+        Ours("ours, no checkpoint", bins, checkpoint=False),
+        Ours("ours, default settings", bins, tuned=False),
+    ]
+    if shutil.which("wget2"):
+        crawlers += [Wget2("wget2", False), Wget2("wget2, pages only", True)]
+    else:
+        print("LEFT OUT: wget2 is not installed: apt-get install wget2")
+    if with_scrapy:
+        scrapy = Scrapy(work)
+        if scrapy.program.exists():
+            crawlers.append(scrapy)
+        else:
+            print("LEFT OUT: Scrapy could not be installed")
+    return crawlers

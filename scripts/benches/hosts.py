@@ -1,0 +1,2 @@
+def run(bins, work, options, problems):
+    return {}

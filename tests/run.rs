@@ -70,6 +70,34 @@ mod usage {
     }
 
     #[test]
+    fn a_check_prints_what_would_be_done_and_does_nothing() {
+        let folder = Folder::new();
+        let text = r#"{"name": "shop", "start_urls": ["http://127.0.0.1:1/"], "rules": [{"allow": "/p/"}]}"#;
+        folder.write("shop.json", text);
+        crawl_run(&folder)
+            .args(["--check", "shop.json"])
+            .run()
+            .code(0)
+            .prints("crawl      default/shop\n")
+            .prints("rule       1: `/p/`\n")
+            .prints("checkpoint data/default/shop/checkpoint: none, a new crawl begins\n")
+            .is_quiet();
+        folder.write("shop.json", text.replace("\"/p/\"", "7"));
+        let done = crawl_run(&folder).args(["--check", "shop.json"]).run();
+        done.code(2)
+            .says("$.rules[0].allow: expected a regular expression, found 7");
+        assert_eq!(folder.files().len(), 1);
+    }
+
+    #[test]
+    fn the_schema_of_spider_files_is_json() {
+        let folder = Folder::new();
+        let done = crawl_run(&folder).arg("--print-schema").run().code(0);
+        let schema: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        assert_eq!(schema["title"], "Spider");
+    }
+
+    #[test]
     fn an_unknown_proxy_is_named_with_those_that_are_configured() {
         let folder = Folder::new();
         crawl_run(&folder)
@@ -691,6 +719,71 @@ mod crawl {
         spider(&folder, &site, json!({"settings": settings}));
         shop(&folder).run().code(0).says("resuming");
         is_whole(&folder);
+    }
+
+    #[test]
+    fn an_old_checkpoint_is_resumed_with_a_warning() {
+        use crawl_ckpt::durable::RealDisk;
+        use crawl_ckpt::job::{Job, JobPlace};
+        use crawl_ckpt::journal::{Batch, Commit, Writer, replay};
+        use crawl_ckpt::lock::JobLock;
+
+        const NINE_DAYS_MS: u64 = 9 * 86_400_000;
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        stopped(&folder, &site);
+        let place = JobPlace::at(&checkpoint(&folder));
+        let lock = JobLock::acquire(&place).expect("the lock");
+        let job = Job::open(std::sync::Arc::new(RealDisk), &place).expect("a job");
+        let mut job = job.expect("a job");
+        let replayed = replay(&job, None, |_| Ok(())).expect("a journal");
+        let commit = replayed.commit.expect("a commit");
+        let old = Commit {
+            at_ms: commit.at_ms - NINE_DAYS_MS,
+            ..commit
+        };
+        let mut writer = Writer::open(&mut job, &lock, &replayed.mark).expect("a writer");
+        let batch = Batch::new(&replayed.mark).close(&old);
+        writer.append(&batch).expect("room");
+        drop((writer, job, lock));
+        shop(&folder)
+            .run()
+            .code(0)
+            .says("the checkpoint is 9d 0h old; cookies may have expired");
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn a_hangup_that_is_ignored_stays_so_and_an_interrupt_pauses_all_the_same() {
+        let (folder, site) = (Folder::new(), slow_site());
+        spider(&folder, &site, json!({}));
+        let trapped = || {
+            let script = "trap '' HUP INT; exec crawl-run shop.json";
+            Tool::program("sh")
+                .dir(&folder)
+                .args(["-c", script])
+                .start()
+        };
+        let run = trapped();
+        site.wait_for(10);
+        run.signal(Signal::Hup);
+        site.wait_for(30);
+        // A shell script that starts it with `&` has it ignore Ctrl+C.
+        run.signal(Signal::Int);
+        run.wait().code(130).never_says("SIGHUP");
+        shop(&folder).run().code(0);
+        is_whole(&folder);
+    }
+
+    #[test]
+    fn passwords_in_a_command_are_not_repeated() {
+        let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+        let url = site.url("/").replace("://", "://me:secret@");
+        crawl_run(&folder)
+            .args([&url, "--max-pages", "3", "-H", "Authorization: secret"])
+            .run()
+            .code(4)
+            .says("resume with: ")
+            .never_says("secret");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The command that was typed, to be shown again with a change: what resumes a
 //! crawl, or approves what it waits for.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::tool::quoted;
 
 /// The words of a command line, its program first.
@@ -66,16 +68,28 @@ impl Again {
 }
 
 impl std::fmt::Display for Again {
-    /// The command, quoted for a shell.
+    /// The command, quoted for a shell, with credentials masked.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, word) in self.words.iter().enumerate() {
             if i > 0 {
                 f.write_str(" ")?;
             }
-            f.write_str(&quoted(word))?;
+            f.write_str(&quoted(&without_secret(word)))?;
         }
         Ok(())
     }
+}
+
+/// A URL without its password, a header without what it proves.
+fn without_secret(word: &str) -> Cow<'_, str> {
+    const TELLING: [&str; 5] = ["auth", "cookie", "token", "key", "secret"];
+    if let Some((name, _)) = word.split_once(':').filter(|(name, _)| !name.contains('/')) {
+        let lower = name.to_ascii_lowercase();
+        if TELLING.iter().any(|telling| lower.contains(telling)) {
+            return format!("{name}: ***").into();
+        }
+    }
+    masked(word)
 }
 
 #[cfg(test)]
@@ -100,6 +114,20 @@ mod tests {
             again.to_string(),
             r"crawl-run 'https://x.example/?a=1&b=2' 'it'\''s' '' $'a\012b'"
         );
+    }
+
+    #[test]
+    fn credentials_are_masked() {
+        let again = again(&[
+            "run",
+            "https://me:pw@h/x",
+            "-H",
+            "X-Api-Key: 1",
+            "-H",
+            "A: b",
+        ]);
+        let want = "run 'https://***@h/x' -H 'X-Api-Key: ***' -H 'A: b'";
+        assert_eq!(again.to_string(), want);
     }
 
     #[test]

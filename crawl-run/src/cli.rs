@@ -30,8 +30,18 @@ pub struct Cli {
     ///
     /// A start URL means a spider that is named after the host (and the port when it
     /// is not the default) and stays on that host.
-    #[arg(value_name = "SPIDER", required = true)]
+    #[arg(value_name = "SPIDER", required_unless_present = "print_schema")]
     pub spider: Option<String>,
+
+    /// Check the spider and print what would be done
+    ///
+    /// Nothing is fetched or written. Exit 2 names what is wrong by its JSON path.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print the JSON Schema of spider files
+    #[arg(long, exclusive = true)]
+    pub print_schema: bool,
 
     /// How it is crawled.
     #[command(flatten)]

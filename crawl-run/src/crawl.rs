@@ -14,10 +14,11 @@ use crawl_ckpt::human::{count, counted, span};
 use crawl_ckpt::job;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, printable};
 use jiff::{Timestamp, Zoned};
 
 use crate::again::Again;
+use crate::check;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
@@ -108,6 +109,19 @@ impl<'a> Crawl<'a> {
     /// Where it lies.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// What it would do, in lines for people.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an `-o` file that is there already.
+    pub fn check(&self) -> Result<String, Failure> {
+        // A resumed crawl goes on in the file that it began.
+        let begins = !self.place.job.dir.exists();
+        let output = begins.then(|| self.new_output()).transpose()?;
+        let lines = check::lines(&self.plan, &self.place, output.as_ref());
+        let printable = lines.iter().map(|line| printable(line) + "\n");
+        Ok(printable.collect())
     }
 
     /// A test crawl: everything in memory, nothing of production's is read or written.

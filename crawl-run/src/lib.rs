@@ -9,6 +9,7 @@
 pub mod again;
 pub mod batch;
 pub mod change;
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
@@ -27,6 +28,7 @@ pub mod tools;
 pub mod view;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::sync::mpsc;
 
 use crawl_ckpt::tool::{Exit, Failure};
@@ -46,6 +48,9 @@ pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, 
     if let Some(Command::Batch(args)) = &cli.command {
         return batch::run(args, &words.next().unwrap_or_else(|| "crawl-run".into()));
     }
+    if cli.print_schema {
+        return print(spider::SCHEMA);
+    }
     let (sender, events) = mpsc::channel();
     let signals = sender.clone();
     signals::watch(move |signal| {
@@ -57,12 +62,23 @@ pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, 
     let (args, again) = (&cli.crawl, Again::new(words));
     let mut view = View::new(args.voice);
     let crawl = Crawl::prepare(&cli.spider.unwrap_or_default(), args, again.clone(), &view)?;
+    if cli.check {
+        return print(&crawl.check()?);
+    }
     let events = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, events, &mut view)?,
         None => crawl.production(&mut |_| Ok(()), events, &mut view)?,
     };
     exit(ended, args, &again)
+}
+
+fn print(text: &str) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Failure::from_stdout)?;
+    Ok(Exit::Complete)
 }
 
 fn exit(ended: Ended, args: &CrawlArgs, again: &Again) -> Result<Exit, Failure> {

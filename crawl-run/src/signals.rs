@@ -9,15 +9,16 @@ use signal_hook::iterator::Signals;
 /// Signals that pause: the children leave them to crawl-run.
 pub const PAUSING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
-/// Calls `on_signal` for each pausing signal that arrives from now on. One that was
-/// ignored when this program started (`nohup`) stays ignored.
+/// Calls `on_signal` for each pausing signal that arrives from now on. SIGHUP and SIGTERM that
+/// were ignored when this program started (`nohup`) stay ignored. SIGINT does not: a shell script
+/// has its background jobs ignore it, and whoever sends it to such a crawl wants it to pause.
 ///
 /// # Errors
 /// The system refuses a handler or the thread.
 pub fn watch(on_signal: impl Fn(i32) + Send + 'static) -> io::Result<()> {
     let heeded: Vec<i32> = PAUSING
         .into_iter()
-        .filter(|signal| !is_ignored(*signal))
+        .filter(|signal| *signal == SIGINT || !is_ignored(*signal))
         .collect();
     let mut signals = Signals::new(heeded)?;
     thread::Builder::new()

@@ -26,11 +26,12 @@ pub struct View {
     last_line: Instant,
 }
 
-/// Where a progress line is drawn.
+/// Where a progress line is drawn, among those of others.
 #[derive(Debug)]
 struct Screen {
     lines: MultiProgress,
-    line: ProgressBar,
+    /// Gone once there is nothing more to show.
+    line: Option<ProgressBar>,
 }
 
 impl View {
@@ -47,9 +48,7 @@ impl View {
     /// A view that only says things, beside any progress lines.
     pub fn plain(voice: VoiceArgs, lines: Option<MultiProgress>) -> View {
         let mut view = View::on(voice, None, lines);
-        if let Some(screen) = &mut view.screen {
-            screen.lines.remove(&screen.line);
-        }
+        view.end();
         view
     }
 
@@ -121,20 +120,24 @@ impl View {
     }
 
     fn draw(&self, now: Instant) {
-        let Some(screen) = &self.screen else { return };
-        let line = self.meter.line(now);
-        screen.line.set_message(match &self.title {
-            Some(title) => printable(&format!("{title}: {line}")),
-            None => line,
+        let Some(line) = self.screen.as_ref().and_then(|screen| screen.line.as_ref()) else {
+            return;
+        };
+        let text = self.meter.line(now);
+        line.set_message(match &self.title {
+            Some(title) => printable(&format!("{title}: {text}")),
+            None => text,
         });
-        screen.line.tick();
+        line.tick();
     }
 
-    /// Takes the progress line away.
+    /// Takes the progress line away. What is said after that still minds those of others.
     pub fn end(&mut self) {
-        if let Some(screen) = self.screen.take() {
-            screen.line.finish_and_clear();
-            screen.lines.remove(&screen.line);
+        if let Some(screen) = &mut self.screen
+            && let Some(line) = screen.line.take()
+        {
+            line.finish_and_clear();
+            screen.lines.remove(&line);
         }
     }
 }
@@ -143,8 +146,12 @@ impl Screen {
     fn new(lines: MultiProgress) -> Screen {
         let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let line = lines.add(ProgressBar::no_length().with_style(style));
-        Screen { lines, line }
+        // Above the last line, which is the total of a batch.
+        let line = lines.insert_from_back(1, ProgressBar::no_length().with_style(style));
+        Screen {
+            lines,
+            line: Some(line),
+        }
     }
 }
 

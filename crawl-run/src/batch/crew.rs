@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::tool::{Exit, Failure};
 use indicatif::MultiProgress;
@@ -132,7 +133,7 @@ impl Crew<'_> {
         let entry = &self.entries[at];
         let begun = Instant::now();
         let lines = self.lines.cloned();
-        let mut view = View::among(self.args.voice, entry.site.clone(), lines);
+        let mut view = View::among(self.args.voice, masked(&entry.site).into_owned(), lines);
         let mut kept = Ok(());
         let result = self.crawl(at, queue, &mut view, &mut kept);
         view.end();
@@ -173,6 +174,7 @@ impl Crew<'_> {
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
         if first != at {
             let other = &self.entries[first].site;
+            let other = masked(other);
             let message = format!("the same crawl as {other}: a spider is in a batch only once");
             return Some(Err(Failure::with(Exit::Usage, message)));
         }

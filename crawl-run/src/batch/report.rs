@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::count;
 use crawl_ckpt::job::{Job, JobPlace};
@@ -126,7 +127,7 @@ pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Resul
                     count(record.records),
                     count(record.pending),
                     record.project,
-                    printable(&format!("{}{why}", record.site)),
+                    printable(&format!("{}{why}", masked(&record.site))),
                 )?;
             }
         }
@@ -160,7 +161,7 @@ pub fn print(record: &Record, elapsed: Duration, ended: Option<&Ended>) -> Resul
 
 fn json_of(record: &Record) -> serde_json::Value {
     let mut value = json!({
-        "site": record.site,
+        "site": masked(&record.site),
         "project": record.project,
         "records": record.records,
         "pending": record.pending,

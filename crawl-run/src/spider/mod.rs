@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::plan::Scope;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -19,6 +20,9 @@ use url::{Host, Url};
 pub use node::Complaint;
 use node::{Fields, Node};
 pub use settings::{MOST_AT_ONCE, Settings, is_user_agent};
+
+/// The JSON Schema of spider files.
+pub const SCHEMA: &str = include_str!("../../spider.schema.json");
 
 /// What to crawl.
 #[derive(Debug, Clone)]
@@ -67,7 +71,7 @@ impl Spider {
         let wrong = |why: &dyn Display| {
             Failure::with(
                 Exit::Usage,
-                format_args!("cannot use start URL {text}: {why}"),
+                format_args!("cannot use start URL {}: {why}", masked(text)),
             )
         };
         let url = http_url(text).map_err(|why| wrong(&why))?;
@@ -298,6 +302,40 @@ mod tests {
             assert!(error.starts_with(&format!("{path}: ")), "{path}: {error}");
             assert!(error.contains("expected "), "{error}");
         }
+    }
+
+    #[test]
+    fn the_schema_lists_just_what_is_read() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let example = |node: &Value| {
+            let node = match node["$ref"].as_str() {
+                Some(reference) => schema.pointer(&reference[1..]).unwrap(),
+                None => node,
+            };
+            node["examples"][0].clone()
+        };
+        let examples = |node: &Value| -> Value {
+            let properties = node["properties"].as_object().unwrap();
+            let pairs = properties
+                .iter()
+                .map(|(key, node)| (key.clone(), example(node)));
+            Value::Object(pairs.collect())
+        };
+        let top = &schema["properties"];
+        let mut spider = examples(&schema);
+        spider["settings"] = examples(&top["settings"]);
+        spider["rules"][0] = examples(&top["rules"]["items"]);
+        spider["sections"][0] = examples(&top["sections"]["items"]);
+        // Every key of the schema is known, and every key that is known is in the schema.
+        assert!(read(spider.clone()).unwrap().ignored.is_empty());
+        let keys = |value: &Value| value.as_object().unwrap().len();
+        let counts = [
+            &spider,
+            &spider["rules"][0],
+            &spider["sections"][0],
+            &spider["settings"],
+        ];
+        assert_eq!(counts.map(keys), [8, 4, 4, 16]);
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! `--check`: what a crawl would do, without doing it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crawl_ckpt::address::masked;
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::human::{count, span};
+use crawl_ckpt::job::Job;
+use crawl_ckpt::journal::last_commit;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::{Plan, Rule, Scope};
+
+use crate::place::{Output, Place};
+
+/// Start URLs that are listed one by one.
+const LISTED: usize = 5;
+
+/// The lines that tell it.
+pub fn lines(plan: &Plan, place: &Place, output: Option<&Output>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut row = |name: &str, text: String| lines.push(format!("{name:<11}{text}"));
+    row("crawl", place.title());
+    for url in plan.start_urls.iter().take(LISTED) {
+        row("start", masked(url).into_owned());
+    }
+    if let Some(more @ 1..) = plan.start_urls.len().checked_sub(LISTED) {
+        row("start", format!("and {} more", count(more as u64)));
+    }
+    row("stays on", reach(&plan.scope));
+    for (n, rule) in plan.scope.rules.iter().enumerate() {
+        row("rule", format!("{}: {}", n + 1, describe(rule)));
+    }
+    if let Some(depth) = plan.scope.depth_limit {
+        row("depth", format!("at most {depth}"));
+    }
+    row("pace", pace(plan));
+    row("manners", manners(plan));
+    let proxies = match &plan.proxies[..] {
+        [] => "none is configured".to_owned(),
+        names => format!("configured: {}", names.join(", ")),
+    };
+    row("proxy", format!("{} ({proxies})", plan.proxy_type));
+    row("checkpoint", checkpoint(place));
+    match output {
+        Some(Output::File(path)) => row("output", path.display().to_string()),
+        Some(Output::Stdout) => row("output", "stdout".into()),
+        None => {}
+    }
+    lines
+}
+
+fn reach(scope: &Scope) -> String {
+    let hosts = scope.allowed_hosts.join(", ");
+    let domains: Vec<String> = scope
+        .allowed_domains
+        .iter()
+        .map(|domain| format!("{domain} and below"))
+        .collect();
+    match (hosts.as_str(), &domains[..]) {
+        ("", []) => "no host in particular".into(),
+        ("", domains) => domains.join(", "),
+        (hosts, []) => hosts.to_owned(),
+        (hosts, domains) => format!("{hosts}, if in {}", domains.join(", ")),
+    }
+}
+
+fn describe(rule: &Rule) -> String {
+    let patterns = |list: &[String]| format!("`{}`", list.join("` or `"));
+    let mut line = match rule.allow.is_empty() {
+        true => "every URL".to_owned(),
+        false => patterns(&rule.allow),
+    };
+    if !rule.deny.is_empty() {
+        line.push_str(&format!(" but not {}", patterns(&rule.deny)));
+    }
+    if !rule.follow {
+        line.push_str(", links not followed");
+    }
+    if rule.priority != 0 {
+        line.push_str(&format!(", priority {}", rule.priority));
+    }
+    line
+}
+
+fn pace(plan: &Plan) -> String {
+    let pace = &plan.pace;
+    let delay = match pace.delay_ms {
+        0 => "no delay".to_owned(),
+        ms @ ..1000 => format!("{ms}ms between two"),
+        ms => format!("{} between two", span(Duration::from_millis(ms))),
+    };
+    let throttle = if pace.autothrottle {
+        "adaptive"
+    } else {
+        "fixed"
+    };
+    format!(
+        "{} at once, {} a host, {delay}, {throttle}",
+        pace.concurrency, pace.per_host
+    )
+}
+
+fn manners(plan: &Plan) -> String {
+    let agent = plan.user_agent.as_deref().unwrap_or_default();
+    let mut words = vec![
+        format!("as {agent}"),
+        match plan.robots {
+            true => "robots.txt obeyed".into(),
+            false => "robots.txt ignored".into(),
+        },
+        format!("{} retries", plan.retry.times),
+        format!("{} redirects", plan.retry.max_redirects),
+    ];
+    let flags = [
+        ("cookies kept", plan.cookies),
+        ("sitemaps read", plan.sitemap),
+        ("unchanged pages skipped", plan.delta),
+        ("private addresses taken on", plan.allow_private),
+    ];
+    words.extend(
+        flags
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(word, _)| (*word).to_owned()),
+    );
+    words.join(", ")
+}
+
+/// What the next run would find. A look from outside: no lock is taken.
+fn checkpoint(place: &Place) -> String {
+    let dir = place.job.dir.display();
+    if let Some(holder) = JobLock::probe(&place.job) {
+        return format!("{dir}: in use by {holder}");
+    }
+    let job = match Job::open(Arc::new(RealDisk), &place.job) {
+        Ok(Some(job)) => job,
+        Ok(None) => return format!("{dir}: none, a new crawl begins"),
+        Err(error) => return error.to_string(),
+    };
+    match last_commit(&job) {
+        Ok(commit) => {
+            let counts = commit.unwrap_or_default().progress.counts;
+            format!(
+                "{dir}: {} done, {} pending, to be resumed",
+                count(counts.done + counts.failed),
+                count(counts.pending + counts.in_flight + counts.parked)
+            )
+        }
+        Err(error) => error.to_string(),
+    }
+}

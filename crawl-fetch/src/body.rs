@@ -7,8 +7,8 @@ use crawl_ckpt::record::ErrorKind;
 use flate2::bufread::GzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use ureq::Body;
-use ureq::http::HeaderMap;
 use ureq::http::header::CONTENT_ENCODING;
+use ureq::http::{HeaderMap, Response};
 
 use crate::failure::Failure;
 use crate::tcp;
@@ -90,15 +90,10 @@ impl BodyReader {
     ///
     /// # Errors
     /// When it is over the limit, broken, or ends early.
-    pub fn read(
-        &mut self,
-        headers: &HeaderMap,
-        body: &mut Body,
-        limit: Limit,
-    ) -> Result<&[u8], Failure> {
+    pub fn read(&mut self, response: &mut Response<Body>, limit: Limit) -> Result<&[u8], Failure> {
         self.raw.reset();
         self.decoded.reset();
-        let whole = self.raw.fill(body.as_reader(), limit.bytes);
+        let whole = self.raw.fill(response.body_mut().as_reader(), limit.bytes);
         let whole = whole.map_err(|e| Failure::from_ureq(&ureq::Error::from(e), tcp::note()))?;
         if !whole && !limit.cut {
             return Err(too_large(limit));
@@ -106,7 +101,7 @@ impl BodyReader {
         if self.raw.filled == 0 {
             return Ok(&[]);
         }
-        let codings = codings(headers)?;
+        let codings = codings(response.headers())?;
         for coding in codings.into_iter().rev() {
             let fits = decode(coding, self.raw.get(), &mut self.decoded, limit.bytes);
             match fits {

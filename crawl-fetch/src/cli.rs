@@ -8,7 +8,7 @@ use crawl_ckpt::tool::{Exit, Failure, parse_duration};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::agent::{AgentOptions, Agents};
-use crate::fetch::{FetchOptions, Fetcher};
+use crate::fetch::{FetchOptions, Fetcher, Scratches};
 use crate::proxy::{Proxies, Way};
 use crate::{Options, links, warn_insecure};
 
@@ -174,6 +174,7 @@ impl Cli {
             },
             agents,
             proxies,
+            scratches: Scratches::default(),
         };
         Ok(Options {
             fetcher,

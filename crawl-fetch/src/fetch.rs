@@ -1,6 +1,8 @@
 //! One request to one result.
 
 use std::borrow::Cow;
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crawl_ckpt::address::{is_private_host, masked};
@@ -26,7 +28,7 @@ use crate::tcp;
 pub const MAX_ROBOTS_BYTES: usize = 500 << 10;
 
 /// So much of a redirect's own body is read, so that its connection can be kept.
-const MAX_REDIRECT_BODY_BYTES: usize = 64 << 10;
+const MAX_REDIRECT_BODY_BYTES: u64 = 64 << 10;
 
 /// So much of a line that is no request comes back as its `url`.
 const MAX_ECHO_BYTES: usize = 200;
@@ -156,11 +158,33 @@ fn write(result: &FetchResult<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Memory that one worker uses again and again.
+/// Memory for one page at a time.
 #[derive(Default)]
-pub struct Scratch {
+struct Scratch {
     body: BodyReader,
     pages: PageReader,
+}
+
+/// Memory for pages, lent to whoever reads one just now: of thousands of workers
+/// most wait for a server, and need none.
+#[derive(Default)]
+pub struct Scratches(Mutex<Vec<Box<Scratch>>>);
+
+/// So many are kept for later.
+const KEEP_SCRATCHES: usize = 64;
+
+impl Scratches {
+    fn take(&self) -> Box<Scratch> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, scratch: Box<Scratch>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEEP_SCRATCHES {
+            kept.push(scratch);
+        }
+    }
 }
 
 /// Fetches. Shared by all workers.
@@ -171,6 +195,8 @@ pub struct Fetcher {
     pub agents: Agents,
     /// Which way requests go.
     pub proxies: Proxies,
+    /// Memory for pages.
+    pub scratches: Scratches,
 }
 
 /// An answer whose body was not read yet.
@@ -186,13 +212,7 @@ impl Fetcher {
     /// Fetches and appends the result line. Returns false when the line turned
     /// out to be no request after all. `parsing` is called when nothing is waited
     /// for any more.
-    pub fn fetch<G>(
-        &self,
-        job: &Job,
-        scratch: &mut Scratch,
-        out: &mut Vec<u8>,
-        parsing: impl FnOnce() -> G,
-    ) -> (bool, G) {
+    pub fn fetch<G>(&self, job: &Job, out: &mut Vec<u8>, parsing: impl FnOnce() -> G) -> (bool, G) {
         let request = match crawl_ckpt::record::parse_request(&job.line) {
             Ok(request) => request,
             Err(why) => {
@@ -204,43 +224,55 @@ impl Fetcher {
         let started = Instant::now();
         let fetched_at = Timestamp::now();
         result.fetched_at = Some(format!("{fetched_at:.3}").into());
-        let answer = self.ask(job, &request, started, &mut scratch.body, &mut result);
-        let answer = answer.and_then(|mut answer| {
-            let Scratch { body, pages } = scratch;
-            let limit = match request.kind {
-                Kind::Robots => Limit {
-                    bytes: MAX_ROBOTS_BYTES,
-                    cut: true,
-                },
-                _ => Limit {
-                    bytes: self.options.max_size,
-                    cut: false,
-                },
-            };
-            let headers = answer.response.headers().clone();
-            describe(&answer, &headers, &mut result);
-            if let Some(url) = redirect_target(&answer)? {
-                result.location = Some(url.into());
-            }
-            let bytes = body.read(&headers, answer.response.body_mut(), limit)?;
-            Ok((bytes, pages, answer.url, answer.response.status()))
-        });
+        let answer = self.ask(job, &request, started, &mut result);
+        // The answer's head is there, so the rest of it should not take long.
+        let mut scratch = self.scratches.take();
+        let Scratch { body, pages } = &mut *scratch;
+        let page = answer.and_then(|answer| self.receive(request.kind, answer, body, &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
         let guard = parsing();
-        match answer {
-            Ok((bytes, pages, url, status)) => {
-                self.understand(request.kind, bytes, pages, &url, status, &mut result);
-                write(&result, out);
+        let valid = match page {
+            Ok((bytes, url)) => {
+                self.understand(request.kind, bytes, &url, pages, &mut result);
+                true
             }
             Err(failure) => {
-                let invalid = failure.kind == ErrorKind::Invalid;
-                result.line = invalid.then_some(job.number);
+                let valid = failure.kind != ErrorKind::Invalid;
+                result.line = (!valid).then_some(job.number);
                 result.error = Some(failure.into_record());
-                write(&result, out);
-                return (!invalid, guard);
+                valid
             }
+        };
+        write(&result, out);
+        drop(result);
+        self.scratches.give_back(scratch);
+        (valid, guard)
+    }
+
+    /// Receives the body, and fills the result from what came before it.
+    fn receive<'b>(
+        &self,
+        kind: Kind,
+        mut answer: Answer,
+        body: &'b mut BodyReader,
+        result: &mut FetchResult<'_>,
+    ) -> Result<(&'b [u8], Url), Failure> {
+        describe(&answer, result);
+        if let Some(url) = redirect_target(&answer)? {
+            result.location = Some(url.into());
         }
-        (true, guard)
+        let limit = match kind {
+            Kind::Robots => Limit {
+                bytes: MAX_ROBOTS_BYTES,
+                cut: true,
+            },
+            _ => Limit {
+                bytes: self.options.max_size,
+                cut: false,
+            },
+        };
+        let bytes = body.read(&mut answer.response, limit)?;
+        Ok((bytes, answer.url))
     }
 
     /// Sends the request, and follows redirects as far as that is wanted.
@@ -249,7 +281,6 @@ impl Fetcher {
         job: &Job,
         request: &Request<'_>,
         started: Instant,
-        reader: &mut BodyReader,
         result: &mut FetchResult<'_>,
     ) -> Result<Answer, Failure> {
         let mut headers = self.headers(request)?;
@@ -287,12 +318,13 @@ impl Fetcher {
                 let why = format_args!("more than {} redirects", self.options.max_redirects);
                 return Err(Failure::new(ErrorKind::Redirect, why));
             }
-            let limit = Limit {
-                bytes: MAX_REDIRECT_BODY_BYTES,
-                cut: true,
-            };
-            // What a redirect says besides its target does not matter.
-            let _ = reader.read(&HeaderMap::new(), response.body_mut(), limit);
+            // What a redirect says besides its target does not matter, but only a
+            // connection that was read to its end can be used again.
+            let rest = response
+                .body_mut()
+                .as_reader()
+                .take(MAX_REDIRECT_BODY_BYTES);
+            let _ = io::copy(&mut { rest }, &mut io::sink());
             let becomes_get = match status {
                 StatusCode::SEE_OTHER => method != Method::HEAD,
                 StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method == Method::POST,
@@ -349,9 +381,8 @@ impl Fetcher {
         &self,
         kind: Kind,
         bytes: &[u8],
-        pages: &'p mut PageReader,
         url: &Url,
-        status: StatusCode,
+        pages: &'p mut PageReader,
         result: &mut FetchResult<'p>,
     ) {
         result.bytes = Some(bytes.len() as u64);
@@ -365,7 +396,7 @@ impl Fetcher {
         if kind == Kind::Page && Media::of(content_type, bytes) == Media::Html {
             let encoding = charset::encoding(content_type, bytes);
             // Links of an error page or a redirect lead in circles.
-            let with_links = self.options.links && status.is_success();
+            let with_links = self.options.links && result.status.is_some_and(|s| s / 100 == 2);
             let page = pages.read(bytes, encoding, url, with_links);
             result.title = page.title.map(Text::from);
             result.links = page.links;
@@ -375,7 +406,8 @@ impl Fetcher {
 }
 
 /// Fills the result from what came before the body.
-fn describe(answer: &Answer, headers: &HeaderMap, result: &mut FetchResult<'_>) {
+fn describe(answer: &Answer, result: &mut FetchResult<'_>) {
+    let headers = answer.response.headers();
     let value = |name| headers.get(name).map(|value| Text::from(text_of(value)));
     result.status = Some(answer.response.status().as_u16());
     result.content_type = value(CONTENT_TYPE);

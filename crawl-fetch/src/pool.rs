@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fetch::{Fetcher, Job, Scratch, internal_error};
+use crate::fetch::{Fetcher, Job, internal_error};
 use crate::output::Output;
 use crate::queue::{Next, Queue};
 
@@ -19,6 +19,9 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Stack of a worker. A request with TLS and a full header needs less than half.
 const STACK_BYTES: usize = 256 << 10;
+
+/// A worker keeps memory for a result up to this size.
+const KEEP_LINES_BYTES: usize = 16 << 10;
 
 /// What the main thread is told.
 #[derive(Debug)]
@@ -185,25 +188,23 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     /// The life of a worker.
     fn work(self: Arc<Self>) {
-        let mut scratch = Scratch::default();
         let mut lines = Vec::new();
         loop {
             let (job, host) = self.next();
             lines.clear();
             let fetched = catch_unwind(AssertUnwindSafe(|| {
                 let parsing = || self.output.parsing();
-                self.fetcher.fetch(&job, &mut scratch, &mut lines, parsing)
+                self.fetcher.fetch(&job, &mut lines, parsing)
             }));
             let (valid, written) = match fetched {
                 Ok((valid, parsing)) => (valid, parsing.put(&lines)),
                 Err(_) => {
-                    scratch = Scratch::default();
                     lines.clear();
                     internal_error(&job, &mut lines);
                     (true, self.output.parsing().put(&lines))
                 }
             };
-            if lines.capacity() > 1 << 20 {
+            if lines.capacity() > KEEP_LINES_BYTES {
                 lines = Vec::new();
             }
             if !written {

@@ -169,7 +169,8 @@ impl Transport for Socket {
         refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
             stream.set_write_timeout(left)
         })?;
-        match stream.write_all(&self.buffers.output[..amount]) {
+        let output = std::mem::take(&mut self.buffers.output);
+        match stream.write_all(&output[..amount]) {
             Ok(()) => Ok(()),
             Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
             Err(e) => Err(broken(e)),

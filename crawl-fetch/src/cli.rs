@@ -1,16 +1,20 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use crawl_ckpt::tool::{Exit, Failure, parse_duration};
+use crawl_ckpt::robots::product_token;
+use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::agent::{AgentOptions, Agents};
+use crate::call::Caller;
+use crate::cookies::Cookies;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
 use crate::proxy::{Proxies, Way};
-use crate::{Options, links, warn_insecure};
+use crate::robots::Gate;
+use crate::{Options, TOOL, links, warn_insecure};
 
 /// Fetches what it reads: requests in, results out, one JSON object a line.
 ///
@@ -86,6 +90,22 @@ pub struct Cli {
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
 
+    /// Obey robots.txt
+    ///
+    /// Asks each host for its robots.txt first, and gives the error `robots` for
+    /// what it disallows, or when it could not be had. Crawl-delay is left to
+    /// --delay. Not for use under crawl-run, where the frontier decides.
+    #[arg(long)]
+    robots: bool,
+
+    /// Put bodies into results
+    ///
+    /// Puts bodies into results: as `body`, decoded to UTF-8, for text, and as
+    /// `body_base64` for anything else. One that would not fit a line of 64 MiB is
+    /// the error `too_large`.
+    #[arg(long)]
+    body: bool,
+
     /// Leave links out of results
     ///
     /// Leaves links out of results. Pages are still read for their title.
@@ -100,6 +120,13 @@ pub struct Cli {
     /// credentials are better given by the environment.
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
+
+    /// Send the cookies of this file
+    ///
+    /// A file in Netscape's format, as curl and wget write it. Its cookies go with
+    /// requests that bring no `cookie` of their own. The file is never changed.
+    #[arg(long, value_name = "FILE")]
+    cookies: Option<PathBuf>,
 
     /// Trust these certificates alone
     ///
@@ -145,6 +172,23 @@ impl Cli {
             let why = "--user-agent holds control characters";
             return Err(Failure::with(Exit::Usage, why));
         }
+        let cookies = match &self.cookies {
+            None => Cookies::default(),
+            Some(path) => {
+                let (cookies, bad) = read_cookies(path)?;
+                if let Some(line) = bad.first().filter(|_| !self.quiet) {
+                    let path = path.display();
+                    say(
+                        TOOL,
+                        format_args!("{path}: line {line} is no cookie: left out"),
+                    );
+                }
+                cookies
+            }
+        };
+        let robots = self
+            .robots
+            .then(|| Gate::new(product_token(&self.user_agent)));
         let proxies = Proxies::from_env(self.proxy.as_deref());
         let agents = Agents::new(AgentOptions {
             user_agent: self.user_agent,
@@ -165,15 +209,20 @@ impl Cli {
         }
         let fetcher = Fetcher {
             options: FetchOptions {
-                headers,
                 max_size: self.max_size,
                 max_redirects: self.max_redirects,
+                links: !self.no_links,
+                body: self.body,
+            },
+            caller: Caller {
+                agents,
+                proxies,
+                cookies,
+                headers,
                 timeout: self.timeout,
                 allow_private: self.allow_private,
-                links: !self.no_links,
             },
-            agents,
-            proxies,
+            robots,
             scratches: Scratches::default(),
         };
         Ok(Options {
@@ -183,6 +232,14 @@ impl Cli {
             delay: self.delay,
         })
     }
+}
+
+fn read_cookies(path: &Path) -> Result<(Cookies, Vec<usize>), Failure> {
+    let text = std::fs::read(path).map_err(|e| {
+        let message = format!("cannot read {}: {e}", path.display());
+        Failure::with(Exit::Usage, message)
+    })?;
+    Ok(Cookies::parse(&String::from_utf8_lossy(&text)))
 }
 
 fn count(text: &str) -> Result<usize, String> {

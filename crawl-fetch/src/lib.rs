@@ -5,11 +5,16 @@
 
 pub mod agent;
 pub mod body;
+pub mod call;
+pub mod challenge;
 pub mod charset;
 pub mod cli;
+pub mod cookies;
 pub mod failure;
 pub mod fetch;
+pub mod header;
 pub mod input;
+pub mod job;
 pub mod links;
 pub mod names;
 pub mod output;
@@ -17,7 +22,10 @@ pub mod page;
 pub mod pool;
 pub mod proxy;
 pub mod queue;
+pub mod redirect;
+pub mod robots;
 mod signals;
+pub mod sitemap;
 pub mod tcp;
 
 use std::fs::File;
@@ -32,8 +40,9 @@ use crawl_ckpt::tool::{Exit, Failure, say};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
-use crate::fetch::{Fetcher, Job, invalid};
+use crate::fetch::Fetcher;
 use crate::input::{Line, Lines};
+use crate::job::{Job, invalid};
 use crate::output::Output;
 use crate::pool::{Event, Pool};
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fetch::{Fetcher, Job, internal_error};
+use crate::fetch::Fetcher;
+use crate::job::{Job, internal_error};
 use crate::output::Output;
 use crate::queue::{Next, Queue};
 

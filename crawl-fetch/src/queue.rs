@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use url::{Position, Url};
 
-use crate::fetch::Job;
+use crate::job::Job;
 
 /// The requests that wait. The clock is an argument.
 #[derive(Debug)]

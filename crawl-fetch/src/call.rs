@@ -1,0 +1,194 @@
+//! One call: sent, sent again when a kept-alive connection had gone stale, and
+//! followed over redirects.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
+use crawl_ckpt::text::Text;
+use ureq::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use ureq::http::{self, Method, Response};
+use ureq::{Agent, Body};
+use url::Url;
+
+use crate::agent::Agents;
+use crate::cookies::Cookies;
+use crate::failure::Failure;
+use crate::header::{self, text_of};
+use crate::proxy::Proxies;
+use crate::{redirect, tcp};
+
+/// So much of a redirect's own body is read, so that its connection can be kept.
+const MAX_REDIRECT_BODY_BYTES: u64 = 64 << 10;
+
+/// Makes calls.
+pub struct Caller {
+    /// The ureq agents.
+    pub agents: Agents,
+    /// Which way calls go.
+    pub proxies: Proxies,
+    /// Cookies that are sent with requests that bring none.
+    pub cookies: Cookies,
+    /// Headers for every request; a request's own go over these.
+    pub headers: HeaderMap,
+    /// For all of one request, redirects included.
+    pub timeout: Duration,
+    /// Redirects may lead to private addresses.
+    pub allow_private: bool,
+}
+
+/// How far a call may go.
+pub struct Reach<'c> {
+    /// Longest chain of redirects that is followed; 0 follows none.
+    pub max_redirects: u32,
+    /// Looks at each URL before it is asked for.
+    pub may: &'c dyn Fn(&Url) -> Result<(), Failure>,
+    /// When the request began.
+    pub started: Instant,
+}
+
+/// An answer whose body was not read yet.
+pub struct Answer {
+    /// Status, headers, and the body to come.
+    pub response: Response<Body>,
+    /// Where it came from in the end.
+    pub url: Url,
+    /// Redirects that were followed.
+    pub hops: u32,
+}
+
+impl Caller {
+    /// Calls. The result learns what is known even when the call fails: proxy,
+    /// status and cookies on the way.
+    ///
+    /// # Errors
+    /// When no usable answer came.
+    pub fn call(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+        reach: &Reach<'_>,
+        result: &mut FetchResult<'_>,
+    ) -> Result<Answer, Failure> {
+        let mut headers = header::of_request(request, &self.headers)?;
+        let mut method = method(request)?;
+        let mut body = request.body.as_deref();
+        let own_cookies = headers.contains_key(COOKIE);
+        let asked = url;
+        let mut url = url.clone();
+        let mut hops = 0;
+        loop {
+            (reach.may)(&url)?;
+            let (way, proxy) = self.proxies.way(request.proxy.as_deref(), &url)?;
+            result.proxy = Some(proxy.into());
+            let route = self.agents.route(&way, &url)?;
+            if !own_cookies {
+                self.cookies.put(&url, &mut headers);
+            }
+            let left = self.timeout.saturating_sub(reach.started.elapsed());
+            let limit = (hops > 0).then_some(left);
+            let mut response = send(route.agent(&url), &method, &url, &headers, body, limit)?;
+            let status = response.status();
+            result.status = Some(status.as_u16());
+            let cookies = response.headers().get_all(SET_COOKIE).iter();
+            let cookie = |value: &HeaderValue| Text::from(text_of(value));
+            result.set_cookie.extend(cookies.map(cookie));
+            let next = match reach.max_redirects {
+                0 => None,
+                _ => redirect::target(&url, status, response.headers())?,
+            };
+            let Some(next) = next else {
+                return Ok(Answer {
+                    response,
+                    url,
+                    hops,
+                });
+            };
+            if !self.allow_private {
+                redirect::check(asked, &next)?;
+            }
+            hops += 1;
+            if hops > reach.max_redirects {
+                let why = format_args!("more than {} redirects", reach.max_redirects);
+                return Err(Failure::new(ErrorKind::Redirect, why));
+            }
+            // What a redirect says besides its target does not matter, but only a
+            // connection that was read to its end can be used again.
+            let body_left = response.body_mut().as_reader();
+            let _ = io::copy(
+                &mut body_left.take(MAX_REDIRECT_BODY_BYTES),
+                &mut io::sink(),
+            );
+            if redirect::becomes_get(status, &method) {
+                (method, body) = (Method::GET, None);
+                redirect::drop_body_headers(&mut headers);
+            }
+            redirect::drop_secrets(&mut headers, &url, &next);
+            url = next;
+        }
+    }
+}
+
+/// Sends once, and again as long as it was a kept-alive connection that the
+/// server had closed meanwhile, which says nothing about this request.
+fn send(
+    agent: &Agent,
+    method: &Method,
+    url: &Url,
+    headers: &HeaderMap,
+    body: Option<&str>,
+    limit: Option<Duration>,
+) -> Result<Response<Body>, Failure> {
+    loop {
+        let mut request = http::Request::builder()
+            .method(method.clone())
+            .uri(url.as_str());
+        if let Some(map) = request.headers_mut() {
+            map.clone_from(headers);
+        }
+        tcp::note_start();
+        let sent = match body {
+            None => run(agent, request.body(()), limit),
+            Some(body) => run(agent, request.body(body), limit),
+        };
+        let error = match sent {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let note = tcp::note();
+        let failure = Failure::from_ureq(&error, note);
+        let repeatable = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let stale = !note.dialed && note.received == 0 && failure.kind == ErrorKind::Connect;
+        if !(repeatable && stale) {
+            return Err(failure);
+        }
+    }
+}
+
+fn run<B: ureq::AsSendBody>(
+    agent: &Agent,
+    request: http::Result<http::Request<B>>,
+    limit: Option<Duration>,
+) -> Result<Response<Body>, ureq::Error> {
+    let request = request?;
+    match limit {
+        None => agent.run(request),
+        Some(limit) => {
+            let configured = agent.configure_request(request);
+            agent.run(configured.timeout_global(Some(limit)).build())
+        }
+    }
+}
+
+fn method(request: &Request<'_>) -> Result<Method, Failure> {
+    let Some(method) = &request.method else {
+        return Ok(Method::GET);
+    };
+    let parsed = Method::from_bytes(method.as_bytes());
+    let parsed = parsed.map_err(|e| Failure::new(ErrorKind::Invalid, e))?;
+    if parsed == Method::CONNECT {
+        let why = "CONNECT is no method to fetch with";
+        return Err(Failure::new(ErrorKind::Invalid, why));
+    }
+    Ok(parsed)
+}

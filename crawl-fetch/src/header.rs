@@ -1,0 +1,107 @@
+//! Header values, as they go out and as they come in.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use crawl_ckpt::record::{ErrorKind, Request};
+use ureq::http::header::{
+    COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, REFERER,
+};
+use url::Url;
+
+use crate::failure::Failure;
+
+/// The headers of a request, over those for every request.
+///
+/// # Errors
+/// When a name or a value cannot travel, which makes the line no request.
+pub fn of_request(request: &Request<'_>, every: &HeaderMap) -> Result<HeaderMap, Failure> {
+    let mut headers = every.clone();
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let name = name.map_err(|e| Failure::new(ErrorKind::Invalid, e))?;
+        headers.insert(name, sendable(value)?);
+    }
+    if let Some(referer) = &request.referer {
+        headers.insert(REFERER, sendable(&shown_referer(referer))?);
+    }
+    for (name, value) in [
+        (COOKIE, &request.cookie),
+        (IF_NONE_MATCH, &request.etag),
+        (IF_MODIFIED_SINCE, &request.last_modified),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, sendable(value)?);
+        }
+    }
+    Ok(headers)
+}
+
+fn sendable(value: &str) -> Result<HeaderValue, Failure> {
+    HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| {
+        let why = "a header's value holds control characters";
+        Failure::new(ErrorKind::Invalid, why)
+    })
+}
+
+/// A referer without what is nobody's business (RFC 9110, 10.1.3).
+fn shown_referer(referer: &str) -> Cow<'_, str> {
+    match Url::parse(referer) {
+        Ok(mut url) if url.has_host() => {
+            url.set_fragment(None);
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            Cow::Owned(url.into())
+        }
+        _ => Cow::Borrowed(referer),
+    }
+}
+
+/// A header's value as text: UTF-8, or else Latin-1.
+pub fn text_of(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+/// Retry-After in seconds from `now`, whether it came as a number or as a date.
+pub fn retry_after(value: &str, now: SystemTime) -> Option<u64> {
+    let value = value.trim();
+    if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        return Some(value.parse().unwrap_or(u64::MAX >> 1));
+    }
+    let at = httpdate::parse_http_date(value).ok()?;
+    let wait = at.duration_since(now).unwrap_or_default();
+    Some(wait.as_millis().div_ceil(1000) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wait_is_read_as_a_number_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_770_500);
+        for (value, wait) in [
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(7)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX >> 1)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(value, now), wait, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_referer_keeps_its_secrets() {
+        assert_eq!(shown_referer("http://u:p@a/b#c"), "http://a/b");
+        assert_eq!(shown_referer("what"), "what");
+    }
+}

@@ -1,0 +1,147 @@
+//! `--robots`: robots.txt is obeyed when this tool is used alone. Under crawl-run
+//! the frontier asks for it as for any page, and decides itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
+use crawl_ckpt::robots::Robots;
+use url::Url;
+
+use crate::body::{BodyReader, Limit};
+use crate::call::{Caller, Reach};
+use crate::failure::Failure;
+
+/// So much of a robots.txt is read (RFC 9309 asks for at least this).
+pub const MAX_BYTES: usize = 500 << 10;
+
+/// Redirects that are followed to a robots.txt (RFC 9309, 2.3.1.2).
+const MAX_REDIRECTS: u32 = 5;
+
+/// How long a robots.txt is used (RFC 9309, 2.4).
+const KEEP_RULES: Duration = Duration::from_secs(24 * 3600);
+
+/// How long one that could not be had is taken for "nothing is allowed".
+const KEEP_FAILURE: Duration = Duration::from_secs(60);
+
+/// At most so many hosts are remembered.
+const MAX_HOSTS: usize = 100_000;
+
+/// Knows the rules of the hosts that were asked so far.
+pub struct Gate {
+    /// The product token that rules are read for.
+    pub token: String,
+    hosts: Mutex<HashMap<String, Arc<Mutex<Host>>>>,
+}
+
+/// What a host's robots.txt says, once it was asked. Whoever asks holds the lock,
+/// so that the others wait for the answer rather than ask as well.
+#[derive(Default)]
+struct Host(Option<(Instant, Rules)>);
+
+enum Rules {
+    Known(Robots),
+    /// It could not be had, so nothing is allowed for now.
+    Unreachable(String),
+}
+
+impl Gate {
+    /// No host was asked yet.
+    pub fn new(token: &str) -> Gate {
+        Gate {
+            token: token.to_owned(),
+            hosts: Mutex::default(),
+        }
+    }
+
+    /// Looks whether a URL may be fetched; asks its host when need be.
+    ///
+    /// # Errors
+    /// When robots.txt disallows it, or could not be had.
+    pub fn check(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<(), Failure> {
+        let host = self.host(url);
+        let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = host.0.take_if(|(at, rules)| {
+            let keep = match rules {
+                Rules::Known(_) => KEEP_RULES,
+                Rules::Unreachable(_) => KEEP_FAILURE,
+            };
+            at.elapsed() >= keep
+        });
+        drop(fresh);
+        let (_, rules) = host
+            .0
+            .get_or_insert_with(|| (Instant::now(), self.ask(caller, url, proxy)));
+        let verdict = match rules {
+            Rules::Known(robots) => robots.verdict(url.as_str()),
+            Rules::Unreachable(why) => {
+                let why = format_args!("robots.txt could not be had: {why}");
+                return Err(Failure::new(ErrorKind::Robots, why));
+            }
+        };
+        if verdict.allowed {
+            return Ok(());
+        }
+        let line = verdict.line.unwrap_or_default();
+        let why = format_args!("line {line} of robots.txt disallows it");
+        Err(Failure::new(ErrorKind::Robots, why))
+    }
+
+    fn host(&self, url: &Url) -> Arc<Mutex<Host>> {
+        let key = url.origin().ascii_serialization();
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&key) {
+            hosts.clear();
+        }
+        Arc::clone(hosts.entry(key).or_default())
+    }
+
+    /// RFC 9309, 2.3.1: no such file allows all; no answer allows nothing.
+    fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Rules {
+        let mut robots = url.clone();
+        robots.set_path("/robots.txt");
+        robots.set_query(None);
+        let request = Request {
+            url: robots.as_str().into(),
+            proxy: proxy.map(Into::into),
+            kind: Kind::Robots,
+            ..Request::default()
+        };
+        let reach = Reach {
+            max_redirects: MAX_REDIRECTS,
+            may: &|_| Ok(()),
+            started: Instant::now(),
+        };
+        let mut result = FetchResult::default();
+        let answer = caller.call(&robots, &request, &reach, &mut result);
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            // Redirects in a circle are no file.
+            Err(failure) if failure.kind == ErrorKind::Redirect => {
+                return Rules::Known(Robots::default());
+            }
+            Err(failure) => return Rules::Unreachable(failure.message),
+        };
+        let status = answer.response.status();
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Rules::Unreachable(format!("status {}", status.as_u16()));
+        }
+        if !status.is_success() {
+            return Rules::Known(Robots::default());
+        }
+        let limit = Limit {
+            bytes: MAX_BYTES,
+            cut: true,
+        };
+        let mut reader = BodyReader::default();
+        let text = reader.read(&mut answer.response, limit);
+        match text {
+            Ok(text) => {
+                let text = String::from_utf8_lossy(text);
+                Rules::Known(Robots::parse(&text, &self.token))
+            }
+            Err(failure) => Rules::Unreachable(failure.message),
+        }
+    }
+}

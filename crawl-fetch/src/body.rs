@@ -93,6 +93,11 @@ impl BodyReader {
     pub fn read(&mut self, response: &mut Response<Body>, limit: Limit) -> Result<&[u8], Failure> {
         self.raw.reset();
         self.decoded.reset();
+        let codings = codings(response.headers())?;
+        let announced = response.body().content_length();
+        if codings.is_empty() && !limit.cut && announced > Some(limit.bytes as u64) {
+            return Err(too_large(limit));
+        }
         let whole = self.raw.fill(response.body_mut().as_reader(), limit.bytes);
         let whole = whole.map_err(|e| Failure::from_ureq(&ureq::Error::from(e), tcp::note()))?;
         if !whole && !limit.cut {
@@ -101,7 +106,6 @@ impl BodyReader {
         if self.raw.filled == 0 {
             return Ok(&[]);
         }
-        let codings = codings(response.headers())?;
         for coding in codings.into_iter().rev() {
             let fits = decode(coding, self.raw.get(), &mut self.decoded, limit.bytes);
             match fits {

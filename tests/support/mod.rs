@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod folder;
+mod forward;
+pub mod hostile;
 mod http;
 mod random;
 mod running;
@@ -23,6 +25,7 @@ mod tool;
 mod tree;
 
 pub use folder::Folder;
+pub use forward::Forward;
 pub use http::{Answer, Asked};
 pub use random::Random;
 pub use running::{Running, Signal, send_signal};

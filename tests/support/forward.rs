@@ -1,0 +1,128 @@
+//! A forward proxy on loopback: CONNECT alone, with or without a password, and a
+//! log of what it was asked for.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A running proxy.
+pub struct Forward {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The value of Proxy-Authorization that is asked for.
+    password: Option<String>,
+    /// Where all tunnels lead, wherever they were meant to lead.
+    leads_to: Option<String>,
+    log: Mutex<Vec<String>>,
+}
+
+impl Forward {
+    /// A proxy for everyone.
+    pub fn new() -> Forward {
+        Forward::with(Shared::default())
+    }
+
+    /// A proxy that wants this Basic password, in base64.
+    pub fn with_password(base64: &str) -> Forward {
+        Forward::with(Shared {
+            password: Some(format!("Basic {base64}")),
+            ..Shared::default()
+        })
+    }
+
+    /// A proxy whose tunnels all lead to this host and port, so that names which
+    /// do not exist can be fetched.
+    pub fn leading_to(host: &str) -> Forward {
+        Forward::with(Shared {
+            leads_to: Some(host.to_owned()),
+            ..Shared::default()
+        })
+    }
+
+    fn with(shared: Shared) -> Forward {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Forward {
+            address: listener.local_addr().unwrap(),
+            shared: Arc::new(shared),
+        };
+        let shared = Arc::clone(&proxy.shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.serve(stream));
+            }
+        });
+        proxy
+    }
+
+    /// Its URL, with the user and password that are given.
+    pub fn url(&self, credentials: &str) -> String {
+        format!("http://{credentials}{}", self.address)
+    }
+
+    /// The `host:port` of every tunnel that was asked for, with the answer's status.
+    pub fn log(&self) -> Vec<String> {
+        self.shared.log.lock().unwrap().clone()
+    }
+}
+
+impl Default for Forward {
+    fn default() -> Forward {
+        Forward::new()
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let mut request = String::new();
+        reader.read_line(&mut request)?;
+        let mut password = None;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            match line.trim_end().split_once(": ") {
+                Some((name, value)) if name.eq_ignore_ascii_case("proxy-authorization") => {
+                    password = Some(value.to_owned());
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut words = request.split(' ');
+        let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let status = match method {
+            "CONNECT" if self.password.is_none() || self.password == password => 200,
+            "CONNECT" => 407,
+            _ => 405,
+        };
+        let leads_to = self.leads_to.as_deref().unwrap_or(target);
+        let server = match status {
+            200 => TcpStream::connect(leads_to).ok(),
+            _ => None,
+        };
+        let status = if status == 200 && server.is_none() {
+            502
+        } else {
+            status
+        };
+        self.log.lock().unwrap().push(format!("{target} {status}"));
+        write!(stream, "HTTP/1.1 {status} Status\r\n\r\n")?;
+        let Some(server) = server else {
+            return Ok(());
+        };
+        let (mut from, mut into) = (server.try_clone()?, stream.try_clone()?);
+        thread::spawn(move || {
+            let _ = io::copy(&mut from, &mut into);
+            let _ = into.shutdown(Shutdown::Both);
+        });
+        let mut into = server;
+        let _ = io::copy(&mut reader, &mut into);
+        into.shutdown(Shutdown::Both)
+    }
+}

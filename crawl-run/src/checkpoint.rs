@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Counts, Progress};
 use crawl_ckpt::durable::{Disk, RealDisk};
-use crawl_ckpt::human::span;
+use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
 use crawl_ckpt::journal::{Commit, last_commit};
 use crawl_ckpt::lock::JobLock;
@@ -60,6 +60,25 @@ pub struct Resume {
     pub adopt_plan: bool,
     /// What was blocked or failed is to be tried once more.
     pub retry_blocked: bool,
+}
+
+impl Resume {
+    /// How far the crawl of that name was, and how long ago.
+    pub fn line(&self, title: &str) -> String {
+        let counts = &self.counts;
+        let mut line = format!(
+            "resuming {title}: {} done, {} pending",
+            count(counts.done + counts.failed),
+            count(counts.pending + counts.in_flight)
+        );
+        if counts.parked > 0 {
+            line.push_str(&format!(", {} parked", count(counts.parked)));
+        }
+        if let Some(age) = self.age {
+            line.push_str(&format!(", checkpoint {} old", span(age)));
+        }
+        line
+    }
 }
 
 /// Looks at the checkpoint and does what the options say. What it clears is gone for good

@@ -178,7 +178,7 @@ pub struct PlaceArgs {
 pub struct OutputArgs {
     /// Write records to FILE instead of the dated file; - is stdout
     ///
-    /// The dated file is DATA_DIR/<project>/<spider>/crawls/crawl_YYYY-MM-DD.jsonl. An
+    /// The dated file is DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD.jsonl. An
     /// existing FILE is refused unless it is that of the crawl being resumed. What went to
     /// stdout cannot be cut back: after a crash the last batch may be printed again.
     #[arg(short, long, value_name = "FILE")]
@@ -321,7 +321,7 @@ pub struct PaceArgs {
 
     /// auto, none, or the name of a proxy [default: auto]
     ///
-    /// Proxies are the environment's <NAME>_PROXY_URL (DATACENTER_PROXY_URL,
+    /// Proxies are the environment's NAME_PROXY_URL (DATACENTER_PROXY_URL,
     /// RESIDENTIAL_PROXY_URL, …). `auto` goes direct first and uses `datacenter` for hosts
     /// that block; a costlier one is used only when it is named here.
     #[arg(long, value_name = "T")]

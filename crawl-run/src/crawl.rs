@@ -10,7 +10,7 @@ use std::time::Duration;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Progress};
 use crawl_ckpt::durable::RealDisk;
-use crawl_ckpt::human::{count, counted, span};
+use crawl_ckpt::human::counted;
 use crawl_ckpt::job;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
@@ -167,7 +167,7 @@ impl<'a> Crawl<'a> {
             }
             Decision::Resume(resume) => {
                 let output = self.resumed_output(&resume)?;
-                view.say(self.resume_line(&resume));
+                view.say(resume.line(&self.place.title()));
                 let begin = Begin {
                     adopt_plan: resume.adopt_plan,
                     retry_blocked: resume.retry_blocked,
@@ -217,23 +217,6 @@ impl<'a> Crawl<'a> {
             let fresh = self.again.with_flag("--fresh");
             failure.hint(format_args!("to begin anew: {fresh}"))
         })
-    }
-
-    fn resume_line(&self, resume: &Resume) -> String {
-        let counts = &resume.counts;
-        let mut line = format!(
-            "resuming {}: {} done, {} pending",
-            self.place.title(),
-            count(counts.done + counts.failed),
-            count(counts.pending + counts.in_flight)
-        );
-        if counts.parked > 0 {
-            line.push_str(&format!(", {} parked", count(counts.parked)));
-        }
-        if let Some(age) = resume.age {
-            line.push_str(&format!(", checkpoint {} old", span(age)));
-        }
-        line
     }
 
     fn was_complete(&self, complete: Complete, view: &View) -> Ended {

@@ -28,3 +28,4 @@ mod sitemaps;
 mod snapshot;
 mod tally;
 pub mod url;
+mod wires;

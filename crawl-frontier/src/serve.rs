@@ -1,32 +1,20 @@
 //! The loop: requests out, results in, until nothing is pending.
-//!
-//! One thread decides; others read results, write requests, commit, and listen
-//! to crawl-run or to signals. The deciding thread never blocks on the request
-//! pipe, so a fetcher that waits for its results to be read is always served.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
-use crawl_ckpt::record::MAX_LINE_BYTES;
 use crawl_ckpt::tool::{Exit, Failure, say};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::crawl::{Done, Step};
 use crate::open::{Opened, Places, open};
+use crate::wires::{Wires, Word};
 
 const TOOL: &str = "crawl-frontier";
 /// crawl-run is told the figures so often.
 const NEWS_MS: u64 = 250;
-/// Results are read in pieces of this size.
-const READ_BYTES: usize = 256 << 10;
-/// So many pieces wait to be looked at; the fetcher then waits in turn.
-const EVENTS: usize = 16;
 
 /// Who started the frontier.
 #[derive(Debug)]
@@ -40,17 +28,6 @@ pub enum Conductor {
         /// Say nothing but errors.
         quiet: bool,
     },
-}
-
-/// What the deciding thread hears.
-enum Event {
-    /// Whole lines.
-    Results(Vec<u8>),
-    /// The results ended; with an error when they ended badly.
-    ResultsEnd(Option<String>),
-    Order(Order),
-    ConductorGone,
-    Signal(i32),
 }
 
 /// Wall-clock milliseconds that never go back.
@@ -97,187 +74,59 @@ enum Reason {
 pub fn serve(
     places: Places,
     conductor: Conductor,
-    results: impl Read + Send + 'static,
+    results: File,
     requests: File,
 ) -> Result<Exit, Failure> {
     let clock = Clock::new();
-    let (events, inbox) = sync_channel(EVENTS);
-    let (begin, mut news) = meet(conductor, &events)?;
+    let mut wires = Wires::new(results, requests);
+    let (begin, quiet) = meet(conductor, &mut wires)?;
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms())?;
-    news.tell(&News::Started(opened.started.clone()));
-    for note in &opened.notes {
-        news.warn(note.clone());
-    }
-    spawn("results", {
-        let events = events;
-        move || read_results(results, &events)
-    })?;
-    let (lines, outbox) = channel();
-    spawn("requests", move || write_requests(requests, &outbox))?;
-    Server {
+    let mut server = Server {
         opened,
         begin,
-        news,
+        wires,
         clock,
-        inbox,
-        lines: Some(lines),
+        quiet,
+        told_ms: 0,
         stop: None,
-        fetcher_gone: false,
         test,
+    };
+    server.tell(&News::Started(server.opened.started.clone()));
+    for note in std::mem::take(&mut server.opened.notes) {
+        server.warn(note);
     }
-    .run()
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let thread = thread::Builder::new().name(name.into()).spawn(work);
-    thread
-        .map(drop)
-        .map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))
+    server.run()
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.
-fn meet(conductor: Conductor, events: &SyncSender<Event>) -> Result<(Begin, Newspaper), Failure> {
+fn meet(conductor: Conductor, wires: &mut Wires) -> Result<(Begin, bool), Failure> {
     match conductor {
         Conductor::Nobody { begin, quiet } => {
-            let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+            wires
+                .hear_signals()
                 .map_err(|e| Failure::new(format_args!("cannot listen for signals: {e}")))?;
-            let events = events.clone();
-            spawn("signals", move || {
-                for signal in signals.forever() {
-                    if events.send(Event::Signal(signal)).is_err() {
-                        return;
-                    }
-                }
-            })?;
-            Ok((
-                *begin,
-                Newspaper {
-                    socket: None,
-                    quiet,
-                    last_ms: 0,
-                },
-            ))
+            Ok((*begin, quiet))
         }
-        Conductor::Socket(socket) => {
-            let fail = |e| Failure::new(format_args!("control socket: {e}"));
-            let mut orders = BufReader::new(socket.try_clone().map_err(fail)?);
-            let mut line = String::new();
-            orders.read_line(&mut line).map_err(fail)?;
-            let begin = match serde_json::from_str(&line) {
-                Ok(Order::Begin(begin)) => *begin,
-                Ok(_) => {
-                    return Err(Failure::new(
-                        "control socket: the first order must be begin",
-                    ));
-                }
-                Err(e) => return Err(Failure::new(format_args!("control socket: {e}"))),
-            };
-            let events = events.clone();
-            spawn("orders", move || read_orders(orders, &events))?;
-            Ok((
-                begin,
-                Newspaper {
-                    socket: Some(socket),
-                    quiet: false,
-                    last_ms: 0,
-                },
-            ))
-        }
-    }
-}
-
-fn read_orders(orders: impl BufRead, events: &SyncSender<Event>) {
-    for line in orders.lines() {
-        let order = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-        let Some(order) = order else { break };
-        if events.send(Event::Order(order)).is_err() {
-            return;
-        }
-    }
-    // Nobody listens any more only when the crawl is over.
-    let _ = events.send(Event::ConductorGone);
-}
-
-/// Reads results in pieces of whole lines.
-fn read_results(mut results: impl Read, events: &SyncSender<Event>) {
-    let mut buffer = Vec::new();
-    let why = loop {
-        let kept = buffer.len();
-        if kept > MAX_LINE_BYTES {
-            break Some("a result line is too long".to_owned());
-        }
-        buffer.resize(kept + READ_BYTES, 0);
-        let got = match results.read(&mut buffer[kept..]) {
-            Ok(0) => break None,
-            Ok(got) => got,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => 0,
-            Err(e) => break Some(e.to_string()),
-        };
-        buffer.truncate(kept + got);
-        let Some(end) = buffer[kept..].iter().rposition(|&c| c == b'\n') else {
-            continue;
-        };
-        let rest = buffer.split_off(kept + end + 1);
-        if events
-            .send(Event::Results(std::mem::replace(&mut buffer, rest)))
-            .is_err()
-        {
-            return;
-        }
-    };
-    // What is left is a line that the fetcher did not end: its request goes out again.
-    let _ = events.send(Event::ResultsEnd(why));
-}
-
-/// Writes requests. A fetcher that is gone is noticed by the end of its results.
-fn write_requests(mut requests: File, lines: &Receiver<Vec<u8>>) {
-    for lines in lines {
-        if requests.write_all(&lines).is_err() {
-            return;
-        }
-    }
-}
-
-/// What crawl-run is told.
-#[derive(Debug)]
-struct Newspaper {
-    socket: Option<UnixStream>,
-    quiet: bool,
-    last_ms: u64,
-}
-
-impl Newspaper {
-    fn tell(&mut self, news: &News) {
-        if let Some(socket) = &mut self.socket
-            && let Ok(mut line) = serde_json::to_vec(news)
-        {
-            line.push(b'\n');
-            // That crawl-run is gone is noticed by the end of its orders.
-            let _ = socket.write_all(&line);
-        }
-    }
-
-    fn warn(&mut self, message: String) {
-        match self.socket {
-            Some(_) => self.tell(&News::Warning(message)),
-            None if self.quiet => {}
-            None => say(TOOL, message),
-        }
+        Conductor::Socket(socket) => match wires.meet(socket) {
+            Ok(Order::Begin(begin)) => Ok((*begin, false)),
+            Ok(_) => Err(Failure::new(
+                "control socket: the first order must be begin",
+            )),
+            Err(e) => Err(Failure::new(format_args!("control socket: {e}"))),
+        },
     }
 }
 
 struct Server {
     opened: Opened,
     begin: Begin,
-    news: Newspaper,
+    wires: Wires,
     clock: Clock,
-    inbox: Receiver<Event>,
-    /// Closed at the end, which ends the fetcher.
-    lines: Option<Sender<Vec<u8>>>,
+    quiet: bool,
+    /// When crawl-run was last told the figures.
+    told_ms: u64,
     stop: Option<Stop>,
-    /// The results ended: what is in flight will not be answered.
-    fetcher_gone: bool,
     test: bool,
 }
 
@@ -313,20 +162,20 @@ impl Server {
                 }
                 wake_ms = earliest(wake_ms, Some(stop.until_ms));
             }
-            if self.fetcher_gone {
+            if self.wires.ended.is_some() {
                 break match self.stop {
                     Some(stop) => End::Stopped(stop.exit, stop.reason),
                     None => End::FetcherGone,
                 };
             }
-            let Opened { crawl, .. } = &mut self.opened;
+            let crawl = &mut self.opened.crawl;
             crawl.commit_if_due(now_ms)?;
             wake_ms = earliest(wake_ms, crawl.log.next_due_ms());
-            self.publish(now_ms);
-            if self.news.socket.is_some() {
+            if self.wires.conductor().is_some() {
+                self.publish(now_ms);
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
             }
-            self.listen(now_ms, wake_ms);
+            self.listen(now_ms, wake_ms)?;
         };
         self.end(end)
     }
@@ -343,64 +192,68 @@ impl Server {
                 step => break step,
             }
         };
-        if !lines.is_empty()
-            && let Some(requests) = &self.lines
-        {
-            // The thread ends early only when the fetcher is gone; the end of its results tells.
-            let _ = requests.send(lines);
-        }
+        self.wires.send(&lines);
         Ok(step)
     }
 
     /// Waits for something to happen, and takes in all that did.
-    fn listen(&mut self, now_ms: u64, wake_ms: Option<u64>) {
-        let wait = wake_ms.map_or(Duration::from_secs(3600), |wake_ms| {
-            Duration::from_millis(wake_ms.saturating_sub(now_ms))
-        });
-        // The sender of results never hangs up without a last word.
-        let mut next = self.inbox.recv_timeout(wait).ok();
-        let mut taken = 0;
-        while let Some(event) = next {
-            self.take(event);
-            taken += 1;
-            // No more than the inbox holds, so that requests go out between.
-            next = if taken < EVENTS {
-                self.inbox.try_recv().ok()
-            } else {
-                None
-            };
+    fn listen(&mut self, now_ms: u64, wake_ms: Option<u64>) -> Result<(), Failure> {
+        let wait = wake_ms.map(|wake_ms| Duration::from_millis(wake_ms.saturating_sub(now_ms)));
+        let words = self.wires.wait(wait);
+        let words =
+            words.map_err(|e| Failure::new(format_args!("cannot wait for results: {e}")))?;
+        let now_ms = self.clock.now_ms();
+        let mut bad = Vec::new();
+        while let Some(line) = self.wires.lines.next() {
+            if let Err(why) = self.opened.crawl.answer(line, now_ms) {
+                bad.push(why);
+            }
         }
+        for why in bad {
+            self.warn(format!("a result line is left out: {why}"));
+        }
+        if let Some(Err(error)) = &self.wires.ended {
+            let message = format!("the results ended badly: {error}");
+            self.warn(message);
+        }
+        for word in words {
+            self.heed(word);
+        }
+        Ok(())
     }
 
-    fn take(&mut self, event: Event) {
-        let now_ms = self.clock.now_ms();
-        match event {
-            Event::Results(lines) => {
-                for line in lines.split(|&c| c == b'\n').filter(|line| !line.is_empty()) {
-                    if let Err(why) = self.opened.crawl.answer(line, now_ms) {
-                        self.news.warn(format!("a result line is left out: {why}"));
-                    }
-                }
-            }
-            Event::ResultsEnd(why) => {
-                if let Some(why) = why {
-                    self.news.warn(format!("the results ended badly: {why}"));
-                }
-                self.fetcher_gone = true;
-            }
-            Event::Order(Order::Pause { grace_ms }) => {
+    fn heed(&mut self, word: Word) {
+        match word {
+            Word::Order(Order::Pause { grace_ms }) => {
                 self.stop(Exit::Interrupted, Reason::Paused, grace_ms);
             }
-            Event::Order(Order::Begin(_)) => self.news.warn("a second begin is ignored".into()),
-            Event::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
-            Event::Signal(signal) => {
+            Word::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
+            Word::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
+            Word::Signal(signal) => {
                 let again = self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
                 let grace_ms = if again { 0 } else { self.begin.grace_ms };
                 self.stop(Exit::from_signal(signal), Reason::Paused, grace_ms);
                 let under_way = self.opened.crawl.under_way();
-                self.news
-                    .warn(format!("pausing: {under_way} requests are under way"));
+                self.warn(format!("pausing: {under_way} requests are under way"));
             }
+        }
+    }
+
+    fn tell(&mut self, news: &News) {
+        if let Some(socket) = self.wires.conductor()
+            && let Ok(mut line) = serde_json::to_vec(news)
+        {
+            line.push(b'\n');
+            // That crawl-run is gone is noticed by the end of its orders.
+            let _ = socket.write_all(&line);
+        }
+    }
+
+    fn warn(&mut self, message: String) {
+        if self.wires.conductor().is_some() {
+            self.tell(&News::Warning(message));
+        } else if !self.quiet {
+            say(TOOL, message);
         }
     }
 
@@ -416,25 +269,26 @@ impl Server {
     }
 
     fn publish(&mut self, now_ms: u64) {
-        if self.news.socket.is_some() && now_ms >= self.news.last_ms + NEWS_MS {
-            self.news.last_ms = now_ms;
+        if now_ms >= self.told_ms + NEWS_MS {
+            self.told_ms = now_ms;
             let progress = Box::new(self.opened.crawl.progress());
-            self.news.tell(&News::Progress(progress));
+            self.tell(&News::Progress(progress));
         }
     }
 
     /// Commits everything, seals the job, and says how it ended.
     fn end(mut self, end: End) -> Result<Exit, Failure> {
-        self.lines = None;
         let now_ms = self.clock.now_ms();
         self.opened.crawl.release_held(now_ms);
         let mark = self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
         let Opened { crawl, job, .. } = &mut self.opened;
+        let mut notes = Vec::new();
         if let (Some(job), Some(mark)) = (job, &mark) {
-            job.close(mark, || crawl.view(now_ms), &mut |note| {
-                self.news.warn(note);
-            })?;
+            job.close(mark, || crawl.view(now_ms), &mut |note| notes.push(note))?;
+        }
+        for note in notes {
+            self.warn(note);
         }
         if !progress.counts.balances() {
             let counts = progress.counts;
@@ -443,7 +297,7 @@ impl Server {
             )));
         }
         let (reason, result) = self.judge(end, &progress);
-        self.news.tell(&News::Ended {
+        self.tell(&News::Ended {
             reason,
             progress: Box::new(progress),
         });

@@ -47,6 +47,7 @@ struct Model {
     /// The last that was acknowledged; `None` before the job was.
     acknowledged: Option<u64>,
     is_removing: bool,
+    is_compacting: bool,
     /// The tag in the manifest: acknowledged, attempted.
     tag: (u64, u64),
 }
@@ -296,6 +297,7 @@ impl Life {
 
     /// What lives goes to the next journal, in two batches.
     fn compact(&mut self) -> Result<(), Error> {
+        self.model.lock().unwrap().is_compacting = true;
         let first_id = self.writer.end().next_id;
         let mut next = self.job.begin_generation(&self.ground.lock, first_id)?;
         let mut batch = Batch::new(&next.end());
@@ -321,6 +323,7 @@ impl Life {
         next.append_unsynced(&mut batch.close(&self.state.to_commit()))?;
         self.job.switch_generation(&self.ground.lock, &mut next)?;
         (self.writer, self.ids) = (next, ids);
+        self.model.lock().unwrap().is_compacting = false;
         Ok(())
     }
 
@@ -340,7 +343,7 @@ impl Life {
             if step % 23 == 11 {
                 self.retag()?;
             }
-            if step % 31 == 20 {
+            if step % 61 == 20 {
                 self.compact()?;
             }
             if step % 13 == 7 {
@@ -564,7 +567,7 @@ fn try_stops(
         stop.happen(&disk);
         let model = Arc::new(Mutex::new(moment.model.clone()));
         let inner = Arc::new(Mutex::new((0, Vec::new())));
-        if nested {
+        if nested && !matches!(stop, Stop::PowerCut(Unsynced::Kept)) {
             let (ground, model, inner) = (ground.clone(), model.clone(), inner.clone());
             let mut number = 0;
             disk.watch(move |disk| {

@@ -567,9 +567,9 @@ fn try_stops(
         stop.happen(&disk);
         let model = Arc::new(Mutex::new(moment.model.clone()));
         let inner = Arc::new(Mutex::new((0, Vec::new())));
-        if nested && !matches!(stop, Stop::PowerCut(Unsynced::Kept)) {
+        if nested && matches!(stop, Stop::Kill | Stop::PowerCut(Unsynced::Diced(_))) {
             let (ground, model, inner) = (ground.clone(), model.clone(), inner.clone());
-            let mut number = 0;
+            let mut number = moment.number * 100;
             disk.watch(move |disk| {
                 number += 1;
                 for unsynced in [Unsynced::Lost, Unsynced::Diced(number)] {
@@ -636,7 +636,9 @@ fn a_job_stopped_at_any_operation_is_one_that_the_model_allows() {
                     } else {
                         3
                     };
-                    let nested = moment.number % NESTED_EVERY == 0;
+                    // A recovery removes something in force before only after a compaction.
+                    // A recovery removes what was in force before only after a compaction.
+                    let nested = moment.number % NESTED_EVERY == 0 || moment.model.is_compacting;
                     let tried = try_stops(&moment, &ground, ways, nested);
                     states.fetch_add(
                         tried.unwrap_or_else(|error| panic!("{error}")),

@@ -1,7 +1,8 @@
 //! A web site on loopback to try things on: serves a folder or generated pages.
 //!
 //!     site folder DIR [--log FILE] [--latency MS] [--listen IP] [--port N]
-//!     site tree PAGES LINKS [the same]
+//!     site tree PAGES LINKS [the same]      each page links to some others
+//!     site star PAGES [the same]            the first page links to all others
 //!
 //! Prints its URL, then serves until it is killed. The log has one line a
 //! request, `METHOD /path`, in the order in which they arrived.
@@ -67,6 +68,16 @@ fn answers(words: &[String]) -> Box<dyn Fn(&Asked) -> Answer + Send + Sync> {
                     .unwrap_or_else(|| Answer::status(404))
             })
         }
-        _ => panic!("site folder DIR | site tree PAGES LINKS"),
+        [kind, pages] if kind == "star" => {
+            let pages: usize = pages.parse().unwrap();
+            let link = |n| format!("<a href=\"/page-{n}.html\">{n}</a>\n");
+            let hub: String = (1..pages).map(link).collect();
+            Box::new(move |asked| match asked.path.as_str() {
+                "/" => Answer::html(hub.as_str()),
+                "/robots.txt" => Answer::status(404),
+                _ => Answer::html("<title>A leaf</title><p>No links.\n"),
+            })
+        }
+        _ => panic!("site folder DIR | site tree PAGES LINKS | site star PAGES"),
     }
 }

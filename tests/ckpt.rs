@@ -144,14 +144,14 @@ impl Crawl {
         output.write_all(text.as_bytes()).unwrap();
         let len = output.metadata().unwrap().len();
         self.commit.files.insert("output".into(), len);
-        self.writer.append(&mut batch.close(&self.commit)).unwrap()
+        self.writer.append(&batch.close(&self.commit)).unwrap()
     }
 
     /// A commit as old as that.
     fn last_touched(&mut self, age: Duration) {
         let batch = Batch::new(&self.writer.end());
         self.commit.at_ms = now_ms() - age.as_millis() as u64;
-        self.writer.append(&mut batch.close(&self.commit)).unwrap();
+        self.writer.append(&batch.close(&self.commit)).unwrap();
     }
 
     fn write_image(&self) {
@@ -617,7 +617,7 @@ fn nothing_that_a_running_crawl_does_is_an_error_for_who_looks_on() {
                         ..Stored::default()
                     });
                 }
-                next.append(&mut batch.close(&crawl.commit)).unwrap();
+                next.append(&batch.close(&crawl.commit)).unwrap();
                 crawl.job.switch_generation(&crawl.lock, &mut next).unwrap();
                 crawl.write_image_at(&next.end());
                 crawl.job.seal(&crawl.lock, &next.end()).unwrap();

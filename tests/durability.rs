@@ -5,7 +5,7 @@
 //! stop must equal one of those between the last that was acknowledged and the last that
 //! was attempted, its output, cut back to the committed length, must hold exactly
 //! the records of that state, and it must be possible to go on.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -146,12 +146,12 @@ impl State {
             facts.push(Fact::Defer(url, n * 1000));
         }
         let key = format!("key-{}", n % 5);
-        if n % 7 == 0 {
+        if n.is_multiple_of(7) {
             self.values.remove(&key);
             facts.push(Fact::Unset(key));
         } else {
             // Now and then a value that fills many sectors.
-            let value = vec![n as u8; if n % 11 == 0 { 5000 } else { 20 }];
+            let value = vec![n as u8; if n.is_multiple_of(11) { 5000 } else { 20 }];
             self.values.insert(key.clone(), value.clone());
             facts.push(Fact::Set(key, value));
         }
@@ -246,8 +246,8 @@ impl Life {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        let mut batch = self.prepare()?;
-        self.writer.append(&mut batch)?;
+        let batch = self.prepare()?;
+        self.writer.append(&batch)?;
         self.acknowledge();
         Ok(())
     }
@@ -255,8 +255,8 @@ impl Life {
     /// Several batches that share one sync.
     fn bulk(&mut self) -> Result<(), Error> {
         for _ in 0..4 {
-            let mut batch = self.prepare()?;
-            self.writer.append_unsynced(&mut batch)?;
+            let batch = self.prepare()?;
+            self.writer.append_unsynced(&batch)?;
         }
         self.writer.sync()?;
         self.acknowledge();
@@ -289,7 +289,7 @@ impl Life {
             model.tag.1
         };
         self.job.update(&self.ground.lock, |manifest| {
-            manifest.proxy_type = tag.to_string()
+            manifest.proxy_type = tag.to_string();
         })?;
         self.model.lock().unwrap().tag.0 = tag;
         Ok(())
@@ -304,7 +304,7 @@ impl Life {
         for url in &self.state.finished {
             batch.seen(&fingerprint_of(*url));
         }
-        next.append_unsynced(&mut batch.close(&self.state.to_commit()))?;
+        next.append_unsynced(&batch.close(&self.state.to_commit()))?;
         let mut batch = Batch::new(&next.end());
         let mut ids = BTreeMap::new();
         for url in &self.state.pending {
@@ -320,7 +320,7 @@ impl Life {
         for (key, value) in &self.state.values {
             batch.set(key, value);
         }
-        next.append_unsynced(&mut batch.close(&self.state.to_commit()))?;
+        next.append_unsynced(&batch.close(&self.state.to_commit()))?;
         self.job.switch_generation(&self.ground.lock, &mut next)?;
         (self.writer, self.ids) = (next, ids);
         self.model.lock().unwrap().is_compacting = false;
@@ -347,7 +347,7 @@ impl Life {
                 self.compact()?;
             }
             if step % 13 == 7 {
-                if step % 2 == 0 {
+                if step.is_multiple_of(2) {
                     let _ = self.write_image();
                 }
                 self.pause()?;
@@ -496,7 +496,7 @@ fn go_on(disk: &SimDisk, ground: &Ground, model: &Arc<Mutex<Model>>) -> Result<(
     }
     let mut batch = Batch::new(&end);
     batch.set("again", &[1]);
-    writer.append(&mut batch.close(&state.to_commit()))?;
+    writer.append(&batch.close(&state.to_commit()))?;
     model.lock().unwrap().acknowledged = Some(commit + 1);
     job.seal(&ground.lock, &writer.end())?;
     disk.power_cut(Unsynced::Lost);

@@ -2,7 +2,9 @@
 //! vendors' own challenge pages carry count, and only on small pages with next to
 //! no links, so that an article about captchas is none.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use ureq::http::HeaderMap;
 
 /// A challenge page is smaller.
@@ -68,6 +70,15 @@ const TITLES: [&str; 8] = [
 /// What a captcha needs to be solved.
 const WIDGETS: [&str; 4] = ["g-recaptcha", "h-captcha", "cf-turnstile", "captcha"];
 
+/// The marks, ready to be searched for: most pages are small and innocent.
+static FINDERS: LazyLock<Vec<(&str, Vec<Finder<'static>>)>> = LazyLock::new(|| {
+    let mut ready = Vec::new();
+    for (vendor, texts) in MARKS {
+        ready.push((vendor, texts.iter().map(Finder::new).collect()));
+    }
+    ready
+});
+
 /// Why a page with a good status counts as a block; `None` for a real page.
 pub fn of(
     headers: &HeaderMap,
@@ -85,12 +96,13 @@ pub fn of(
     if html.len() > MAX_BYTES || links > MAX_LINKS {
         return None;
     }
-    let has = |text: &&str| memmem::find(html, text.as_bytes()).is_some();
-    if let Some((vendor, _)) = MARKS.iter().find(|(_, texts)| texts.iter().all(has)) {
+    let has = |text: &Finder<'_>| text.find(html).is_some();
+    if let Some((vendor, _)) = FINDERS.iter().find(|(_, texts)| texts.iter().all(has)) {
         return Some(vendor);
     }
     let title = title?.to_lowercase();
-    (TITLES.contains(&title.as_str()) && WIDGETS.iter().any(has)).then_some("captcha")
+    let widget = || WIDGETS.iter().any(|widget| has(&Finder::new(widget)));
+    (TITLES.contains(&title.as_str()) && widget()).then_some("captcha")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One request to one result.
 
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -18,7 +19,8 @@ use crate::call::{Answer, Caller, Reach};
 use crate::charset::{self, Media};
 use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
-use crate::job::{Job, begun, invalid, write};
+use crate::job::{Job, begun, internal_error, write};
+use crate::output::Output;
 use crate::page::PageReader;
 use crate::robots::{self, Gate};
 use crate::{challenge, redirect, sitemap};
@@ -41,6 +43,7 @@ pub struct FetchOptions {
 struct Scratch {
     body: BodyReader,
     pages: PageReader,
+    line: Vec<u8>,
 }
 
 /// Memory for pages, lent to whoever reads one just now: of thousands of workers
@@ -51,13 +54,18 @@ pub struct Scratches(Mutex<Vec<Scratch>>);
 /// So many are kept for later.
 const KEEP_SCRATCHES: usize = 64;
 
+/// Memory for a result line is kept up to this size.
+const KEEP_LINE_BYTES: usize = 1 << 20;
+
 impl Scratches {
     fn take(&self) -> Scratch {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.pop().unwrap_or_default()
     }
 
-    fn give_back(&self, scratch: Scratch) {
+    fn give_back(&self, mut scratch: Scratch) {
+        scratch.line.clear();
+        scratch.line.shrink_to(KEEP_LINE_BYTES);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEEP_SCRATCHES {
             kept.push(scratch);
@@ -77,6 +85,15 @@ pub struct Fetcher {
     pub scratches: Scratches,
 }
 
+/// What became of a request line.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetched {
+    /// The result is on its way; without this the output is broken.
+    pub written: bool,
+    /// The line was a request after all.
+    pub valid: bool,
+}
+
 /// An answer that arrived whole.
 struct Received<'b> {
     bytes: &'b [u8],
@@ -85,16 +102,14 @@ struct Received<'b> {
 }
 
 impl Fetcher {
-    /// Fetches and appends the result line. Returns false when the line turned
-    /// out to be no request after all. `parsing` is called when nothing is waited
-    /// for any more.
-    pub fn fetch<G>(&self, job: &Job, out: &mut Vec<u8>, parsing: impl FnOnce() -> G) -> (bool, G) {
-        let request = match parse_request(&job.line) {
-            Ok(request) => request,
-            Err(why) => {
-                out.extend(invalid(job.line.as_bytes(), job.number, None, &why));
-                return (false, parsing());
-            }
+    /// Fetches and puts the result line out.
+    pub fn fetch<W: Write>(&self, job: &Job, output: &Output<W>) -> Fetched {
+        let Ok(request) = parse_request(&job.line) else {
+            // It was one when it was read.
+            return Fetched {
+                written: output.parsing().put(&internal_error(job)),
+                valid: true,
+            };
         };
         let mut result = begun(&request);
         result.fetched_at = Some(format!("{:.3}", Timestamp::now()).into());
@@ -102,26 +117,26 @@ impl Fetcher {
         let answer = self.ask(job, &request, started, &mut result);
         // The answer's head is there, so the rest of it should not take long.
         let mut scratch = self.scratches.take();
-        let Scratch { body, pages } = &mut scratch;
+        let Scratch { body, pages, line } = &mut scratch;
         let page = answer.and_then(|answer| self.receive(request.kind, answer, body, &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
-        let guard = parsing();
-        let valid = match page {
-            Ok(received) => {
-                self.understand(request.kind, &received, pages, &mut result);
-                true
-            }
+        let parsing = output.parsing();
+        match page {
+            Ok(received) => self.understand(request.kind, &received, pages, &mut result),
             Err(failure) => {
-                let valid = failure.kind != ErrorKind::Invalid;
-                result.line = (!valid).then_some(job.number);
+                let invalid = failure.kind == ErrorKind::Invalid;
+                result.line = invalid.then_some(job.number);
                 result.error = Some(failure.into_record());
-                valid
             }
+        }
+        write(&result, line);
+        let fetched = Fetched {
+            written: parsing.put(line),
+            valid: result.line.is_none(),
         };
-        write(&result, out);
         drop(result);
         self.scratches.give_back(scratch);
-        (valid, guard)
+        fetched
     }
 
     /// Calls, if robots.txt allows it.

@@ -76,12 +76,14 @@ pub fn invalid(line: &[u8], number: u64, request: Option<&Request<'_>>, why: &st
 }
 
 /// The result of a request whose handling broke down here.
-pub fn internal_error(job: &Job, out: &mut Vec<u8>) {
+pub fn internal_error(job: &Job) -> Vec<u8> {
     let request = parse_request(&job.line).unwrap_or_default();
     let mut result = begun(&request);
     let why = "an internal error, please report it";
     result.error = Some(Failure::new(ErrorKind::Io, why).into_record());
-    write(&result, out);
+    let mut out = Vec::new();
+    write(&result, &mut out);
+    out
 }
 
 /// A result with what comes from the request alone.

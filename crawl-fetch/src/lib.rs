@@ -17,6 +17,7 @@ pub mod input;
 pub mod job;
 pub mod links;
 pub mod names;
+mod near;
 pub mod output;
 pub mod page;
 pub mod pool;

@@ -12,6 +12,8 @@
 
 use memchr::{memchr, memchr2};
 
+use crate::near::{find, find_either};
+
 /// A part of the page, as byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -75,8 +77,8 @@ pub fn scan(html: &[u8], found: &mut Found) {
         foreign: Vec::new(),
     };
     let mut at = 0;
-    while let Some(step) = html.get(at..).and_then(|rest| memchr(b'<', rest)) {
-        at = scanner.markup(at + step + 1);
+    while let Some(tag) = find(html, at, b'<') {
+        at = scanner.markup(tag + 1);
     }
 }
 
@@ -452,13 +454,16 @@ fn skip_spaces(html: &[u8], at: usize) -> usize {
 /// behind a `=` that ends an attribute's name there may be a quoted value.
 #[inline]
 fn skip_tag(html: &[u8], mut at: usize) -> usize {
+    if html.get(at) == Some(&b'>') {
+        return at + 1;
+    }
     let mut from = at;
     loop {
-        let Some(step) = html.get(at..).and_then(|rest| memchr2(b'>', b'=', rest)) else {
+        let Some(end) = find_either(html, at, b'>', b'=') else {
             return html.len() + 1;
         };
-        at += step + 1;
-        if html[at - 1] == b'>' {
+        at = end + 1;
+        if html[end] == b'>' {
             return at;
         }
         // A `=` where a name should begin is a part of that name.
@@ -479,8 +484,8 @@ fn skip_tag(html: &[u8], mut at: usize) -> usize {
 fn value(html: &[u8], at: usize) -> (Span, usize) {
     let at = skip_spaces(html, at);
     match html.get(at) {
-        Some(quote @ (b'"' | b'\'')) => match memchr(*quote, &html[at + 1..]) {
-            Some(length) => (Span::new(at + 1, at + 1 + length), at + length + 2),
+        Some(quote @ (b'"' | b'\'')) => match find(html, at + 1, *quote) {
+            Some(end) => (Span::new(at + 1, end), end + 1),
             None => (Span::new(at, at), html.len() + 1),
         },
         _ => {

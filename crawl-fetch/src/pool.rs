@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetched, Fetcher};
 use crate::job::{Job, internal_error};
 use crate::output::Output;
 use crate::queue::{Next, Queue};
@@ -20,9 +20,6 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Stack of a worker. A request with TLS and a full header needs less than half.
 const STACK_BYTES: usize = 256 << 10;
-
-/// A worker keeps memory for a result up to this size.
-const KEEP_LINES_BYTES: usize = 16 << 10;
 
 /// What the main thread is told.
 #[derive(Debug)]
@@ -189,31 +186,19 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     /// The life of a worker.
     fn work(self: Arc<Self>) {
-        let mut lines = Vec::new();
         loop {
             let (job, host) = self.next();
-            lines.clear();
-            let fetched = catch_unwind(AssertUnwindSafe(|| {
-                let parsing = || self.output.parsing();
-                self.fetcher.fetch(&job, &mut lines, parsing)
-            }));
-            let (valid, written) = match fetched {
-                Ok((valid, parsing)) => (valid, parsing.put(&lines)),
-                Err(_) => {
-                    lines.clear();
-                    internal_error(&job, &mut lines);
-                    (true, self.output.parsing().put(&lines))
-                }
-            };
-            if lines.capacity() > KEEP_LINES_BYTES {
-                lines = Vec::new();
-            }
-            if !written {
+            let fetched = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
+            let fetched = fetched.unwrap_or_else(|_| Fetched {
+                written: self.output.parsing().put(&internal_error(&job)),
+                valid: true,
+            });
+            if !fetched.written {
                 let _ = self.events.send(Event::OutputBroken);
             }
             let mut state = self.lock();
             state.queue.done(&host);
-            state.invalid += u64::from(!valid);
+            state.invalid += u64::from(!fetched.valid);
             self.tell_if_drained(&state);
         }
     }

@@ -169,8 +169,7 @@ impl Transport for Socket {
         refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
             stream.set_write_timeout(left)
         })?;
-        let output = std::mem::take(&mut self.buffers.output);
-        match stream.write_all(&output[..amount]) {
+        match stream.write_all(&self.buffers.output[..amount]) {
             Ok(()) => Ok(()),
             Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
             Err(e) => Err(broken(e)),

@@ -164,7 +164,7 @@ fn lines_that_are_no_requests_are_told_and_the_rest_is_fetched() {
         .stdin(input)
         .run()
         .code(1)
-        .says("7 lines were no request");
+        .says("7 lines were no requests");
     let mut lines: Vec<Value> = done
         .lines()
         .iter()
@@ -183,6 +183,17 @@ fn lines_that_are_no_requests_are_told_and_the_rest_is_fetched() {
         "{done}"
     );
     assert_eq!(lines[4]["id"], 4);
+}
+
+#[test]
+fn it_says_on_request_what_became_of_all() {
+    let site = hostile::site();
+    let urls = ["/ok", "/404", "/page/empty"]
+        .map(|path| site.url(path))
+        .join("\n");
+    let done = fetch().arg("-v").stdin(urls).run().code(0);
+    done.says("crawl-fetch: 3 results: 2 2xx, 1 4xx");
+    fetch().run().code(0).is_quiet().prints_just("");
 }
 
 #[test]
@@ -576,6 +587,84 @@ fn proxies_are_asked_to_connect_and_a_wrong_name_goes_nowhere() {
     }
     assert_eq!(site.log().len(), asked, "nothing went direct");
     assert_eq!(through("direct", &site.url("/"))["proxy"], "direct");
+}
+
+#[test]
+fn a_socks5h_proxy_resolves_the_names() {
+    let site = Site::new();
+    site.page("/", "x");
+    let proxy = Forward::leading_to(&site.host());
+    let tool = || fetch().args(["--proxy", &proxy.socks_url()]);
+    let far = result(tool(), &json!({"url": "http://far.invalid:81/"}));
+    assert_eq!(far["status"], 200, "{far}");
+    assert_eq!(proxy.log(), ["far.invalid:81 socks 0"]);
+    let here = fetch().args(["--proxy", &proxy.socks_url().replace("socks5h", "socks5")]);
+    assert_eq!(
+        kind(&result(here, &json!({"url": "http://far.invalid:81/"}))),
+        "dns"
+    );
+    let dead = fetch().args(["--proxy", "socks5://127.0.0.1:1"]);
+    assert_eq!(kind(&result(dead, &json!({"url": site.url("/")}))), "proxy");
+}
+
+/// A server with a certificate of its own, for 127.0.0.1.
+struct Secure {
+    url: String,
+    folder: Folder,
+    _server: support::Running,
+}
+
+impl Secure {
+    fn start() -> Option<Secure> {
+        support::has("openssl").then(|| {
+            let folder = Folder::new();
+            let make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
+                -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
+            Tool::program("sh").args(["-c", make]).dir(&folder).run().code(0);
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let serve = format!("openssl s_server -accept 127.0.0.1:{port} -cert cert.pem -key key.pem -www");
+            let server = Tool::program("sh").args(["-c", &format!("exec {serve}")]).dir(&folder).start();
+            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(server.status().is_none(), "{}", server.so_far());
+                thread::yield_now();
+            }
+            let url = format!("https://127.0.0.1:{port}/");
+            Secure { url, folder, _server: server }
+        })
+    }
+}
+
+#[test]
+fn certificates_are_checked_unless_told_otherwise() {
+    let Some(server) = Secure::start() else {
+        return;
+    };
+    let request = json!({"url": server.url});
+    let refused = result(fetch(), &request);
+    assert_eq!(kind(&refused), "tls", "{refused}");
+    let cert = server.folder.join("cert.pem");
+    assert_eq!(
+        result(fetch().arg("--ca-cert").arg(&cert), &request)["status"],
+        200
+    );
+    assert_eq!(
+        result(fetch().env("SSL_CERT_FILE", &cert), &request)["status"],
+        200
+    );
+    let open = fetch().arg("--insecure").stdin(&server.url).run().code(0);
+    open.says("WARNING").prints("\"status\":200");
+    fetch()
+        .args(["--ca-cert", "/no/such/file"])
+        .stdin(&server.url)
+        .run()
+        .prints("\"tls\"");
+    let proxy = Forward::new();
+    let tool = fetch()
+        .arg("--ca-cert")
+        .arg(&cert)
+        .args(["--proxy", &proxy.url("")]);
+    assert_eq!(result(tool, &request)["status"], 200);
+    assert_eq!(proxy.log().len(), 1);
 }
 
 #[test]

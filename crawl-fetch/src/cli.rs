@@ -16,6 +16,18 @@ use crate::proxy::{Proxies, Way};
 use crate::robots::Gate;
 use crate::{Options, TOOL, links, warn_insecure};
 
+const EXAMPLES: &str = "\
+Examples:
+  Which of these pages are there?
+    crawl-fetch --no-links <urls.txt | jq -r '[.status // .error.kind, .url] | @tsv'
+
+  All links of a page:
+    echo https://site.example/ | crawl-fetch | jq -r '.links[]?'
+
+  Politely, with the pages themselves, through a proxy whose name is in the requests:
+    DATACENTER_PROXY_URL=http://user:password@proxy.example:3128 \\
+      crawl-fetch --robots --delay 1s --body <requests.jsonl >pages.jsonl";
+
 /// Fetches what it reads: requests in, results out, one JSON object a line.
 ///
 /// Each line on stdin is a request, a JSON object or just a URL, and gives exactly
@@ -25,7 +37,7 @@ use crate::{Options, TOOL, links, warn_insecure};
 /// some were not; 130, 143, 129 after SIGINT, SIGTERM, SIGHUP, of which the first
 /// lets requests under way finish and the second does not.
 #[derive(Debug, Parser)]
-#[command(name = "crawl-fetch", version, max_term_width = 100)]
+#[command(name = "crawl-fetch", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Cli {
     /// Requests at once, over all hosts
     ///
@@ -153,6 +165,10 @@ pub struct Cli {
     /// Print nothing but errors on stderr
     #[arg(short, long)]
     quiet: bool,
+
+    /// Say at the end what became of all requests
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 impl Cli {
@@ -230,6 +246,7 @@ impl Cli {
             concurrency: self.concurrency,
             per_host: self.per_host,
             delay: self.delay,
+            verbose: self.verbose,
         })
     }
 }

@@ -90,8 +90,10 @@ pub struct Fetcher {
 pub struct Fetched {
     /// The result is on its way; without this the output is broken.
     pub written: bool,
-    /// The line was a request after all.
-    pub valid: bool,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// The kind of error in the result.
+    pub error: Option<ErrorKind>,
 }
 
 /// An answer that arrived whole.
@@ -106,10 +108,7 @@ impl Fetcher {
     pub fn fetch<W: Write>(&self, job: &Job, output: &Output<W>) -> Fetched {
         let Ok(request) = parse_request(&job.line) else {
             // It was one when it was read.
-            return Fetched {
-                written: output.parsing().put(&internal_error(job)),
-                valid: true,
-            };
+            return broken_down(job, output);
         };
         let mut result = begun(&request);
         result.fetched_at = Some(format!("{:.3}", Timestamp::now()).into());
@@ -132,7 +131,8 @@ impl Fetcher {
         write(&result, line);
         let fetched = Fetched {
             written: parsing.put(line),
-            valid: result.line.is_none(),
+            status: result.status,
+            error: result.error.as_ref().map(|error| error.kind),
         };
         drop(result);
         self.scratches.give_back(scratch);
@@ -227,6 +227,15 @@ impl Fetcher {
                 _ => result.body = Some(Text(encoding().decode(bytes).0)),
             }
         }
+    }
+}
+
+/// Puts out the result of a request whose handling broke down here.
+pub fn broken_down<W: Write>(job: &Job, output: &Output<W>) -> Fetched {
+    Fetched {
+        written: output.parsing().put(&internal_error(job)),
+        status: None,
+        error: Some(ErrorKind::Io),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod redirect;
 pub mod robots;
 mod signals;
 pub mod sitemap;
+pub mod tally;
 pub mod tcp;
 
 use std::fs::File;
@@ -37,6 +38,8 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
+use crawl_ckpt::human::count;
+use crawl_ckpt::record::ErrorKind;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
@@ -63,6 +66,8 @@ pub struct Options {
     pub per_host: usize,
     /// Least time between the starts of two requests to one host.
     pub delay: Duration,
+    /// Say at the end what became of all requests.
+    pub verbose: bool,
 }
 
 /// Fetches what comes on stdin until it ends, a signal comes, or nobody reads.
@@ -116,15 +121,19 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             }
         }
     }
-    match (failed, paused) {
-        (Some(failure), _) => Err(failure),
-        (None, Some(exit)) => Ok(exit),
-        (None, None) if pool.invalid() > 0 => {
-            let count = pool.invalid();
-            let lines = if count == 1 { "line was" } else { "lines were" };
-            Err(Failure::new(format_args!("{count} {lines} no request")))
-        }
-        (None, None) => Ok(Exit::Complete),
+    let tally = pool.tally();
+    if options.verbose {
+        say(TOOL, &tally);
+    }
+    match (failed, paused, tally.errors(ErrorKind::Invalid)) {
+        (Some(failure), ..) => Err(failure),
+        (None, Some(exit), _) => Ok(exit),
+        (None, None, 0) => Ok(Exit::Complete),
+        (None, None, 1) => Err(Failure::new("1 line was no request")),
+        (None, None, n) => Err(Failure::new(format_args!(
+            "{} lines were no requests",
+            count(n)
+        ))),
     }
 }
 

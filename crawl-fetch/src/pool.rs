@@ -7,10 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fetch::{Fetched, Fetcher};
-use crate::job::{Job, internal_error};
+use crawl_ckpt::record::ErrorKind;
+
+use crate::fetch::{Fetcher, broken_down};
+use crate::job::Job;
 use crate::output::Output;
 use crate::queue::{Next, Queue};
+use crate::tally::Tally;
 
 /// So many requests are read ahead.
 const MAX_WAITING: usize = 100_000;
@@ -57,8 +60,7 @@ struct State {
     watched: bool,
     /// No more requests come.
     closed: bool,
-    /// Lines that were no requests.
-    invalid: u64,
+    tally: Tally,
 }
 
 impl<W: Write + Send + 'static> Pool<W> {
@@ -82,7 +84,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 idle: 0,
                 watched: false,
                 closed: false,
-                invalid: 0,
+                tally: Tally::default(),
             }),
             work: Condvar::new(),
             room: Condvar::new(),
@@ -94,9 +96,9 @@ impl<W: Write + Send + 'static> Pool<W> {
         &self.output
     }
 
-    /// How many lines were no requests.
-    pub fn invalid(&self) -> u64 {
-        self.lock().invalid
+    /// What became of all requests so far.
+    pub fn tally(&self) -> Tally {
+        self.lock().tally.clone()
     }
 
     /// Takes requests on; waits while too many wait already. Returns false when
@@ -122,7 +124,7 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     /// Writes the result of a line that was no request.
     pub fn add_invalid(&self, result: &[u8]) {
-        self.lock().invalid += 1;
+        self.lock().tally.add(None, Some(ErrorKind::Invalid));
         self.put(result);
     }
 
@@ -189,16 +191,13 @@ impl<W: Write + Send + 'static> Pool<W> {
         loop {
             let (job, host) = self.next();
             let fetched = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
-            let fetched = fetched.unwrap_or_else(|_| Fetched {
-                written: self.output.parsing().put(&internal_error(&job)),
-                valid: true,
-            });
+            let fetched = fetched.unwrap_or_else(|_| broken_down(&job, &self.output));
             if !fetched.written {
                 let _ = self.events.send(Event::OutputBroken);
             }
             let mut state = self.lock();
             state.queue.done(&host);
-            state.invalid += u64::from(!fetched.valid);
+            state.tally.add(fetched.status, fetched.error);
             self.tell_if_drained(&state);
         }
     }

@@ -1,7 +1,7 @@
-//! A forward proxy on loopback: CONNECT alone, with or without a password, and a
-//! log of what it was asked for.
+//! A forward proxy on loopback: CONNECT and SOCKS5, with or without a password for
+//! CONNECT, and a log of what it was asked for.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -65,6 +65,11 @@ impl Forward {
         format!("http://{credentials}{}", self.address)
     }
 
+    /// Its address as the URL of a SOCKS5 proxy that resolves names itself.
+    pub fn socks_url(&self) -> String {
+        format!("socks5h://{}", self.address)
+    }
+
     /// The `host:port` of every tunnel that was asked for, with the answer's status.
     pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
@@ -80,6 +85,9 @@ impl Default for Forward {
 impl Shared {
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
+        if reader.fill_buf()?.first() == Some(&5) {
+            return self.serve_socks(stream, reader);
+        }
         let mut request = String::new();
         reader.read_line(&mut request)?;
         let mut password = None;
@@ -113,16 +121,64 @@ impl Shared {
         };
         self.log.lock().unwrap().push(format!("{target} {status}"));
         write!(stream, "HTTP/1.1 {status} Status\r\n\r\n")?;
-        let Some(server) = server else {
-            return Ok(());
-        };
-        let (mut from, mut into) = (server.try_clone()?, stream.try_clone()?);
-        thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut into);
-            let _ = into.shutdown(Shutdown::Both);
-        });
-        let mut into = server;
-        let _ = io::copy(&mut reader, &mut into);
-        into.shutdown(Shutdown::Both)
+        match server {
+            Some(server) => tunnel(stream, reader, server),
+            None => Ok(()),
+        }
     }
+
+    /// SOCKS5 without a password (RFC 1928).
+    fn serve_socks(
+        &self,
+        mut stream: TcpStream,
+        mut reader: BufReader<TcpStream>,
+    ) -> io::Result<()> {
+        let mut take = |count: usize| -> io::Result<Vec<u8>> {
+            let mut bytes = vec![0; count];
+            reader.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        let methods = take(2)?[1];
+        take(methods.into())?;
+        stream.write_all(&[5, 0])?;
+        let kind = take(4)?[3];
+        let host = match kind {
+            1 => take(4)?
+                .iter()
+                .map(u8::to_string)
+                .collect::<Vec<_>>()
+                .join("."),
+            _ => {
+                let length = take(1)?[0];
+                String::from_utf8(take(length.into())?).unwrap()
+            }
+        };
+        let port = take(2)?;
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        let target = format!("{host}:{port}");
+        let server = TcpStream::connect(self.leads_to.as_deref().unwrap_or(&target));
+        let reply = u8::from(server.is_err());
+        self.log
+            .lock()
+            .unwrap()
+            .push(format!("{target} socks {reply}"));
+        stream.write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        tunnel(stream, reader, server?)
+    }
+}
+
+/// Passes bytes on in both ways until one side ends.
+fn tunnel(
+    stream: TcpStream,
+    mut reader: BufReader<TcpStream>,
+    server: TcpStream,
+) -> io::Result<()> {
+    let (mut from, mut into) = (server.try_clone()?, stream.try_clone()?);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut into);
+        let _ = into.shutdown(Shutdown::Both);
+    });
+    let mut into = server;
+    let _ = io::copy(&mut reader, &mut into);
+    into.shutdown(Shutdown::Both)
 }

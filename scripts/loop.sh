@@ -30,7 +30,7 @@ mkfifo "$folder/loop"
 # Ctrl+C reaches the whole ring. Only the frontier shall act on it: it stops asking,
 # takes the results of what is under way, and ends; its closed pipe ends the others.
 trap : INT TERM HUP
-crawl-frontier serve --job "$job" --robots "${starts[@]}" <"$folder/loop" |
-    (trap '' INT TERM HUP && exec crawl-fetch --max-redirects 0) |
+crawl-frontier serve --job "$job" "${starts[@]}" <"$folder/loop" |
+    (trap '' INT TERM HUP && exec crawl-fetch --max-redirects 0 --robots) |
     (trap '' INT TERM HUP && exec tee -a pages.jsonl >"$folder/loop")
 exit "${PIPESTATUS[0]}"

@@ -1,0 +1,259 @@
+//! The README is true: its sessions are run and their output compared, its files are
+//! used, its lines for cron and systemd are started.
+//!
+//! In a `console` block a line `$ COMMAND` is run; the lines below it must be among what
+//! it prints, numbers, sizes and times aside. `^C` sends SIGINT to all of the command's
+//! processes while pages are under way, `Killed` SIGKILL. `https://docs.example` is a
+//! site of generated pages on loopback.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use support::{Done, Folder, Signal, Site, Tool, has};
+
+const README: &str = include_str!("../README.md");
+
+/// A fenced block: its language, the name of the file that it is, its lines.
+struct Block {
+    language: String,
+    file: Option<String>,
+    lines: Vec<String>,
+}
+
+fn blocks() -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let (mut inside, mut file) = (false, None);
+    for line in README.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            inside = !inside;
+            if inside {
+                blocks.push(Block {
+                    language: language.to_owned(),
+                    file: file.take(),
+                    lines: Vec::new(),
+                });
+            }
+        } else if inside {
+            blocks.last_mut().unwrap().lines.push(line.to_owned());
+        } else if let Some(rest) = line.strip_prefix("<!-- file: ") {
+            file = rest.strip_suffix(" -->").map(str::to_owned);
+        }
+    }
+    blocks
+}
+
+fn of_language(language: &str) -> Vec<Block> {
+    let mut blocks = blocks();
+    blocks.retain(|block| block.language == language);
+    assert!(!blocks.is_empty(), "no {language} block");
+    blocks
+}
+
+fn site() -> Site {
+    let site = Site::tree(300, 8);
+    site.latency(Duration::from_millis(10));
+    site
+}
+
+/// A folder with the README's files in it.
+fn folder(site: &Site) -> Folder {
+    let folder = Folder::new();
+    for block in blocks() {
+        if let Some(name) = &block.file {
+            folder.write(name, local(&block.lines.join("\n"), site));
+        }
+    }
+    folder
+}
+
+/// The text with the site on loopback in the place of the example, and back.
+fn local(text: &str, site: &Site) -> String {
+    text.replace("https://docs.example", &site.url(""))
+        .replace("docs.example", &site.host().replace(':', "-"))
+}
+
+fn general(text: &str, site: &Site) -> String {
+    text.replace(&site.url(""), "https://docs.example")
+        .replace(&site.host().replace(':', "-"), "docs.example")
+}
+
+/// The line with every number, with its unit, as `#`, and blanks as one.
+fn shape(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let mut out = String::new();
+        for c in word.chars() {
+            match c {
+                '0'..='9' if out.ends_with('#') => {}
+                '0'..='9' => out.push('#'),
+                '.' | ',' | '-' if out.ends_with('#') => {}
+                c => out.push(c),
+            }
+        }
+        // 0.9s, 12ms, 1m 02s
+        let plain = out.trim_end_matches(['s', 'm', 'h']);
+        if plain == "#" { plain.to_owned() } else { out }
+    });
+    let mut shapes: Vec<String> = words.collect();
+    // 70 MiB, 15 KiB: a number with another unit.
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        shapes.retain(|word| word.trim_end_matches(',') != unit);
+    }
+    shapes.dedup();
+    shapes.join(" ")
+}
+
+/// Runs a session, in one folder.
+fn run_session(block: &Block, folder: &Folder, site: &Site) {
+    let mut lines = block.lines.iter().peekable();
+    let mut last_exit = 0;
+    while let Some(line) = lines.next() {
+        let command = line.strip_prefix("$ ").expect(line);
+        let mut shown = Vec::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+            shown.push(line.as_str());
+        }
+        if command == "echo $?" {
+            assert_eq!(shown, [last_exit.to_string()], "{line}");
+            continue;
+        }
+        let done = run_command(command, &shown, folder, site);
+        last_exit = done.exit();
+        let exit_is_shown = lines.peek().is_some_and(|next| *next == "$ echo $?");
+        let right = match () {
+            () if shown.contains(&"^C") => 130,
+            () if shown.contains(&"Killed") => 137,
+            () if command.contains("--max-pages") => 4,
+            () => 0,
+        };
+        assert!(exit_is_shown || last_exit == right, "not {right}:\n{done}");
+        compare(&shown, &done, site);
+    }
+}
+
+fn run_command(command: &str, shown: &[&str], folder: &Folder, site: &Site) -> Done {
+    let before = site.count();
+    let run = Tool::program("bash")
+        .args(["-o", "pipefail", "-c", &local(command, site)])
+        .dir(folder)
+        .start();
+    let signal = match () {
+        () if shown.contains(&"^C") => Some(Signal::Int),
+        () if shown.contains(&"Killed") => Some(Signal::Kill),
+        () => None,
+    };
+    if let Some(signal) = signal {
+        site.wait_for(before + 60);
+        run.signal_group(signal);
+    }
+    run.wait()
+}
+
+/// Each line that is shown is among those that were printed.
+fn compare(shown: &[&str], done: &Done, site: &Site) {
+    let printed = general(&format!("{}\n{}", done.text(), done.words()), site);
+    let printed: Vec<_> = printed.lines().map(shape).collect();
+    for line in shown.iter().filter(|line| !["^C", "Killed"].contains(line)) {
+        assert!(
+            printed.contains(&shape(line)),
+            "the README shows {line:?} ({:?}), printed were {printed:#?}\n{done}",
+            shape(line)
+        );
+    }
+}
+
+#[test]
+fn every_session_of_the_readme_runs_and_prints_what_it_shows() {
+    for block in of_language("console") {
+        let needs_jq = block.lines.iter().any(|line| line.contains("jq"));
+        if needs_jq && !has("jq") {
+            continue;
+        }
+        let site = site();
+        run_session(&block, &folder(&site), &site);
+    }
+}
+
+#[test]
+fn the_crontab_line_runs() {
+    for block in of_language("crontab") {
+        for line in &block.lines {
+            let command = line.splitn(6, ' ').nth(5).unwrap().trim();
+            let site = site();
+            let folder = folder(&site);
+            let command = command.replace("/srv/crawl", folder.to_str().unwrap());
+            Tool::program("sh")
+                .args(["-c", &local(&command, &site)])
+                .run()
+                .code(0)
+                .prints_just("")
+                .is_quiet();
+            assert_eq!(folder.files().len(), 3, "{:?}", folder.files());
+        }
+    }
+}
+
+#[test]
+fn the_systemd_units_are_sound_and_their_command_runs() {
+    let units = of_language("ini");
+    let setting = |name: &str| {
+        let lines = units.iter().flat_map(|unit| &unit.lines);
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        values.next().unwrap().to_owned()
+    };
+    let site = site();
+    let folder = folder(&site);
+    let command = setting("ExecStart");
+    let command = local(command.strip_prefix("/usr/local/bin/").unwrap(), &site);
+    Tool::program("sh")
+        .args(["-c", &command])
+        .dir(&folder)
+        .run()
+        .code(0);
+
+    if !has("systemd-analyze") {
+        return;
+    }
+    for (name, unit) in ["crawl-docs.service", "crawl-docs.timer"]
+        .iter()
+        .zip(&units)
+    {
+        let text = unit.lines.join("\n");
+        let here = support::bin("crawl-run");
+        let text = text.replace("/usr/local/bin/crawl-run", here.to_str().unwrap());
+        folder.write(name, text.replace("/srv/crawl", folder.to_str().unwrap()));
+    }
+    let done = Tool::program("systemd-analyze")
+        .args([
+            "verify",
+            "--man=no",
+            "./crawl-docs.service",
+            "./crawl-docs.timer",
+        ])
+        .dir(&folder)
+        .run();
+    assert!(!done.words().contains("crawl-docs"), "{done}");
+}
+
+#[test]
+fn every_file_that_the_readme_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for name in [
+        "scripts/demo",
+        "scripts/check",
+        "scripts/loop.sh",
+        "scripts/torture",
+    ] {
+        assert!(README.contains(name), "{name}");
+        assert!(root.join(name).is_file(), "{name}");
+    }
+    for link in README.split("](").skip(1) {
+        let target = link.split(')').next().unwrap();
+        if !target.starts_with("http") {
+            assert!(fs::exists(root.join(target)).unwrap(), "{target}");
+        }
+    }
+}

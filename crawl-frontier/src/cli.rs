@@ -139,6 +139,18 @@ struct ServeArgs {
     /// Further attempts after a failure that may pass.
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
+    /// Through which proxy: `auto`, `none`, or one of --proxies.
+    ///
+    /// `auto` begins direct and moves a host that blocks to `datacenter`, if that is there; it
+    /// never uses another one unasked.
+    #[arg(long, value_name = "T", default_value = "auto")]
+    proxy_type: String,
+    /// Names of the proxies that the fetcher knows, cheapest first.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    proxies: Vec<String>,
+    /// Make what ended with a block or a failure pending again first.
+    #[arg(long)]
+    retry_blocked: bool,
     /// Keep the links in output records.
     #[arg(long)]
     keep_links: bool,
@@ -227,7 +239,7 @@ fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::
     let plan = job.manifest().plan.clone();
     let form = inspect::form_of(plan.as_ref());
     let marker = Marker::new(job.manifest().key);
-    let restored = restore(&job, &plan.unwrap_or_default(), now_ms())?;
+    let restored = restore(&job, &plan.unwrap_or_default(), now_ms(), false)?;
     for note in &restored.notes {
         say(TOOL, note);
     }
@@ -330,6 +342,8 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         user_agent: args.user_agent.clone(),
         robots: args.robots,
         allow_private: args.allow_private || start_urls.iter().any(|url| is_private_url(url)),
+        proxy_type: args.proxy_type.clone(),
+        proxies: args.proxies.clone(),
         keep_links: args.keep_links,
         keep_body: args.keep_body,
         start_urls,
@@ -340,6 +354,7 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         max_records: args.max_pages,
         max_time_ms: args.max_time.map(|time| time.as_millis() as u64),
         grace_ms: args.grace.as_millis() as u64,
+        retry_blocked: args.retry_blocked,
         ..Begin::default()
     })
 }

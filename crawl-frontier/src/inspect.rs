@@ -25,7 +25,7 @@ fn read(job: &Job) -> Result<Memory, Failure> {
     // Read as a plain list: neither delays nor limits hold anything back.
     plan.pace.per_host = u32::MAX;
     plan.pace.delay_ms = 0;
-    Ok(restore(job, &plan, u64::MAX)?.into_memory())
+    Ok(restore(job, &plan, u64::MAX, false)?.into_memory())
 }
 
 /// Writes the pending requests in the order in which they would be sent.

@@ -14,6 +14,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::crawl::Crawl;
 use crate::log::{Log, Output};
+use crate::reopen;
 use crate::restore::restore;
 use crate::snapshot::{self, View};
 
@@ -173,22 +174,22 @@ fn resume(
     now_ms: u64,
 ) -> Result<Opened, Failure> {
     let plan = plan_of_resume(&job, begin)?;
-    let mut restored = restore(&job, &plan, now_ms)?;
+    let mut restored = restore(&job, &plan, now_ms, begin.retry_blocked)?;
     restored.stay_on_its_hosts();
     let plan = restored.plan().clone();
-    let committed = restored.output_bytes();
     let counts = restored.started.counts;
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
         // Filled by `add`, so the first records are this run's.
         let place = place_of(&output, data_dir)?;
         job.update(&lock, |manifest| manifest.output = place)?;
     }
-    let output = resume_output(&job, output, data_dir, committed)?;
+    let mut writer = Writer::open(&mut job, &lock, &restored.end)?;
+    reopen::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
+    let output = resume_output(&job, output, data_dir, restored.output_bytes())?;
     job.update(&lock, |manifest| {
         manifest.plan = Some(plan.clone());
         manifest.proxy_type.clone_from(&plan.proxy_type);
     })?;
-    let writer = Writer::open(&mut job, &lock, &restored.end)?;
     let (image, notes) = (restored.image, restored.notes.clone());
     let (mut crawl, started) = restored.into_crawl(Log::on_disk(writer, output)?, now_ms)?;
     crawl.start()?;

@@ -1,6 +1,6 @@
 //! A crawl as its journal tells it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
@@ -24,6 +24,8 @@ pub struct Restored {
     pub end: Mark,
     /// How much of the journal an image spared; `None`: all was replayed.
     pub image: Option<Mark>,
+    /// Failed requests that are pending again, for whoever commits that.
+    pub reopened: Vec<Ticket>,
     /// What to tell.
     pub started: Started,
     /// What people should read.
@@ -56,7 +58,6 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Finished {
     bits: Vec<u64>,
-    count: u64,
 }
 
 impl Finished {
@@ -67,8 +68,13 @@ impl Finished {
         }
         let new = self.bits[word] & bit == 0;
         self.bits[word] |= bit;
-        self.count += u64::from(new);
         new
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(word) = self.bits.get_mut((id / 64) as usize) {
+            *word &= !(1 << (id % 64));
+        }
     }
 
     fn contains(&self, id: u64) -> bool {
@@ -77,16 +83,18 @@ impl Finished {
     }
 }
 
-/// Reads a job's journal.
+/// Reads a job's journal. With `reopen`, what has failed is pending again.
 ///
 /// # Errors
 /// Those of the disk, and damage.
-pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure> {
+pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Restored, Failure> {
     let key = job.manifest().key;
     let marker = Marker::new(key);
     let window = plan.pace.per_host;
     let mut notes = Vec::new();
     let (mut memory, from) = match snapshot::load(job, window) {
+        // An image does not tell what has failed.
+        Ok(Some(_)) if reopen => (Memory::new(window), None),
         Ok(Some((memory, mark))) => (memory, Some(mark)),
         Ok(None) => (Memory::new(window), None),
         Err(why) => {
@@ -95,6 +103,7 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         }
     };
     let mut finished = Finished::default();
+    let mut failed = HashSet::new();
     let replayed = replay(job, from.as_ref(), |entry| {
         match entry {
             Entry::Request { id, at, request } => {
@@ -103,7 +112,13 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
             Entry::Seen { fingerprint } => {
                 memory.seen.insert(u128::from_be_bytes(fingerprint));
             }
-            Entry::Done { id, .. } => {
+            Entry::Done {
+                id,
+                failed: has_failed,
+            } => {
+                if has_failed && reopen {
+                    failed.insert(id);
+                }
                 if !finished.insert(id) {
                     return Err(format!("request {id} is finished twice"));
                 }
@@ -113,6 +128,9 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
                 attempts,
                 due_ms,
             } => {
+                // Of a finished request: it was made pending again.
+                finished.remove(id);
+                failed.remove(&id);
                 memory.tries.insert(id, (attempts, due_ms));
             }
             Entry::Set { key, value } => {
@@ -125,11 +143,20 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
         }
         Ok(())
     })?;
+    for &id in &failed {
+        finished.remove(id);
+        memory.tries.remove(&id);
+    }
     memory.tries.retain(|id, _| !finished.contains(*id));
+    let mut reopened = Vec::new();
     memory
         .queue
         .sweep(|ticket| match memory.tries.get(&ticket.id) {
             _ if finished.contains(ticket.id) => Sweep::Drop,
+            _ if failed.contains(&ticket.id) => {
+                reopened.push(ticket);
+                Sweep::Keep
+            }
             Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
             _ => Sweep::Keep,
         });
@@ -142,7 +169,9 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
     });
     let counts = commit.progress.counts;
     let lost = counts.pending + counts.in_flight + counts.parked;
-    if counts.seen != memory.seen.len() as u64 || memory.queue.pending() != lost {
+    if counts.seen != memory.seen.len() as u64
+        || memory.queue.pending() != lost + reopened.len() as u64
+    {
         let why = format!(
             "the last commit counts {} URLs with {lost} to do, the entries {} with {}",
             counts.seen,
@@ -159,6 +188,7 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64) -> Result<Restored, Failure>
     Ok(Restored {
         end: replayed.mark,
         image: from,
+        reopened,
         notes,
         started: Started {
             resumed: true,
@@ -228,6 +258,16 @@ impl Memory {
 }
 
 impl Restored {
+    /// A value that is kept beside the queue.
+    pub fn value(&self, key: &str) -> Option<&[u8]> {
+        self.memory.values.get(key).map(Vec::as_slice)
+    }
+
+    /// The figures and file lengths of the last commit, to change them in the next one.
+    pub fn figures(&mut self) -> (&mut Progress, &mut BTreeMap<String, u64>) {
+        (&mut self.memory.progress, &mut self.memory.files)
+    }
+
     /// The committed length of the output.
     pub fn output_bytes(&self) -> u64 {
         self.memory.files.get("output").copied().unwrap_or(0)

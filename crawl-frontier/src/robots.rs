@@ -139,15 +139,15 @@ impl Robots {
     }
 
     /// Writes the request for a host's file.
-    pub fn send(&mut self, host: HostId, origin: &str, out: &mut Vec<u8>) {
+    pub fn send(&mut self, host: HostId, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
         self.under_way += 1;
-        write_request(origin, ROBOTS_ID + u64::from(host.0), out);
+        write_request(origin, ROBOTS_ID + u64::from(host.0), proxy, out);
     }
 
     /// Writes a request that only shows whether anybody answers.
-    pub fn send_probe(&mut self, origin: &str, out: &mut Vec<u8>) {
+    pub fn send_probe(&mut self, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
         self.probing = true;
-        write_request(origin, PROBE_ID, out);
+        write_request(origin, PROBE_ID, proxy, out);
     }
 
     /// The probe came back.
@@ -278,11 +278,12 @@ impl Robots {
     }
 }
 
-fn write_request(origin: &str, id: u64, out: &mut Vec<u8>) {
+fn write_request(origin: &str, id: u64, proxy: Option<&str>, out: &mut Vec<u8>) {
     let request = Request {
         url: format!("{origin}/robots.txt").into(),
         id: Some(id),
         kind: Kind::Robots,
+        proxy: proxy.map(Into::into),
         ..Request::default()
     };
     // Strings and numbers into memory: neither JSON nor the write can fail.

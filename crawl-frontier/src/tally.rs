@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::record::{ErrorKind, FetchResult};
 
+use crate::routes::block_of;
+
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -31,6 +33,29 @@ impl Class {
             Class::Error(kind) => add(&mut progress.by_error, kind.as_str()),
         }
     }
+
+    /// Counts one record of this class less.
+    pub fn uncount(self, progress: &mut Progress) {
+        let (tally, name) = match self {
+            Class::Status(digit) => (&mut progress.by_status, format!("{digit}xx")),
+            Class::Error(kind) => (&mut progress.by_error, kind.as_str().to_owned()),
+        };
+        if let Some(count) = tally.get_mut(&name) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// Counts what went through a proxy, or direct.
+pub fn proxy(progress: &mut Progress, result: &FetchResult<'_>) {
+    let name = result.proxy.as_deref().unwrap_or("direct");
+    let used = match progress.proxies.get_mut(name) {
+        Some(used) => used,
+        None => progress.proxies.entry(name.to_owned()).or_default(),
+    };
+    used.attempts += 1;
+    used.successes += u64::from(result.error.is_none() && block_of(result).is_none());
+    used.bytes += result.bytes.unwrap_or(0);
 }
 
 /// Adds one under a name.

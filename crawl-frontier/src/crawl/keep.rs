@@ -38,10 +38,18 @@ impl Crawl {
             if shut {
                 self.robots.want(id);
             }
+            if let Some(saved) = memory.values.get(&route_key(&origin)) {
+                self.routes.restore(id, saved);
+            }
+            let parked = self.routes.parked(id).is_some();
             let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
             self.queue.change(id, |host| {
                 host.delay_ms = delay_ms;
-                host.gate = if shut { Gate::Shut } else { Gate::Open };
+                host.gate = match (parked, shut) {
+                    (true, _) => Gate::Parked,
+                    (false, true) => Gate::Shut,
+                    (false, false) => Gate::Open,
+                };
             });
         }
         expired
@@ -82,6 +90,19 @@ impl Crawl {
             Some((format!("robots:{}", host.origin), saved))
         });
         let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
-        robots.chain(self.cookies.all()).chain(hosts).collect()
+        let routes = self.queue.hosts().filter_map(|(id, host)| {
+            let saved = self.routes.saved(id)?;
+            Some((route_key(&host.origin), saved))
+        });
+        robots
+            .chain(routes)
+            .chain(self.cookies.all())
+            .chain(hosts)
+            .collect()
     }
+}
+
+/// Under this key the checkpoint keeps a host's route.
+pub(super) fn route_key(origin: &str) -> String {
+    format!("route:{origin}")
 }

@@ -8,7 +8,7 @@ mod send;
 
 use std::collections::HashMap;
 
-use crawl_ckpt::control::Progress;
+use crawl_ckpt::control::{Parked, Progress};
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
@@ -20,8 +20,9 @@ use crate::cookies::Cookies;
 use crate::log::Log;
 use crate::outage::Outage;
 use crate::pace::Pace;
-use crate::queue::{HostId, Queue, Ticket};
+use crate::queue::{Gate, HostId, Queue, Ticket};
 use crate::robots::Robots;
+use crate::routes::Routes;
 use crate::scope::Scope;
 use crate::seen::Seen;
 use crate::sitemaps::Sitemaps;
@@ -49,6 +50,7 @@ pub struct Crawl {
     /// How often a page redirected to itself with a cookie.
     turns: HashMap<u64, u32>,
     robots: Robots,
+    routes: Routes<Refused>,
     cookies: Cookies,
     sitemaps: Sitemaps,
     paces: HashMap<HostId, Pace>,
@@ -70,6 +72,8 @@ struct Flight {
     redirects: u32,
     follow: bool,
     busy: bool,
+    /// The rung of its host's route on which it was sent.
+    rung: usize,
 }
 
 /// A request that nobody answered, with the record that it would get.
@@ -77,6 +81,13 @@ struct Flight {
 struct Held {
     ticket: Ticket,
     host: HostId,
+    record: Record,
+}
+
+/// A request that its host blocked, with the record that it would get.
+#[derive(Debug)]
+struct Refused {
+    ticket: Ticket,
     record: Record,
 }
 
@@ -146,6 +157,7 @@ impl Crawl {
             tries: HashMap::new(),
             turns: HashMap::new(),
             robots: Robots::new(&plan),
+            routes: Routes::new(&plan),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),
             paces: HashMap::new(),
@@ -166,9 +178,24 @@ impl Crawl {
     /// The figures as they stand.
     pub fn progress(&self) -> Progress {
         let mut progress = self.progress.clone();
-        progress.counts.in_flight = self.flights.len() as u64;
-        progress.counts.pending = self.queue.pending() + self.outage.held() as u64;
         progress.hosts = self.queue.hosts().len() as u64;
+        progress.parked.clear();
+        for (id, host) in self
+            .queue
+            .hosts()
+            .filter(|(_, host)| host.gate == Gate::Parked)
+        {
+            let urls = u64::from(host.pending);
+            let why = self.routes.parked(id).unwrap_or_default().to_owned();
+            progress
+                .parked
+                .insert(host.origin.to_string(), Parked { urls, why });
+        }
+        let counts = &mut progress.counts;
+        counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
+        counts.in_flight = self.flights.len() as u64;
+        let waiting = self.queue.pending() - counts.parked;
+        counts.pending = waiting + (self.outage.held() + self.routes.refused()) as u64;
         progress
     }
 

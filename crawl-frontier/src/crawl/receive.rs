@@ -2,10 +2,13 @@
 
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 
-use super::{Crawl, Flight, Held, Record};
+use super::keep::route_key;
+use super::{Crawl, Flight, Held, Record, Refused};
 use crate::answer::{self, Fate};
 use crate::queue::{Gate, HostId, Ticket};
 use crate::robots::ROBOTS_ID;
+use crate::routes::{Block, block_of};
+use crate::tally;
 
 impl Crawl {
     /// Takes one result line.
@@ -28,6 +31,7 @@ impl Crawl {
         self.learn_pace(&flight, &result);
         self.queue.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
+        tally::proxy(&mut self.progress, &result);
         if self.plan.cookies {
             let set = result.set_cookie.iter().map(|header| &**header);
             self.cookies.take(&result.url, set);
@@ -52,11 +56,18 @@ impl Crawl {
         let id = ticket.id;
         let attempt = self.tries.remove(&id).unwrap_or(0) + 1;
         match answer::fate(result, attempt, &self.plan.retry, id) {
-            Fate::Finished { failed } => {
-                self.follow(result, flight);
-                let record = self.record(result, attempt, failed);
-                self.finish(id, &record);
-            }
+            Fate::Finished { failed } => match block_of(result) {
+                Some(why) => {
+                    let record = self.record(result, attempt, failed);
+                    self.take_block(flight, Refused { ticket, record }, why, now_ms);
+                }
+                None => {
+                    self.follow(result, flight);
+                    let record = self.record(result, attempt, failed);
+                    self.finish(id, &record);
+                    self.take_success(flight.host, result);
+                }
+            },
             Fate::Again {
                 after_ms,
                 host_waits,
@@ -79,6 +90,57 @@ impl Crawl {
                     record,
                 });
             }
+        }
+    }
+
+    fn take_block(&mut self, flight: &Flight, refused: Refused, why: String, now_ms: u64) {
+        let host = flight.host;
+        match self.routes.blocked(host, flight.rung, why, refused) {
+            Block::Final(refused) => self.finish(refused.ticket.id, &refused.record),
+            Block::Climb(refused) => {
+                self.log.defer(refused.ticket.id, 0, now_ms);
+                self.queue.defer(host, refused.ticket, now_ms);
+                self.keep_route(host);
+            }
+            Block::Wait if self.is_idle(host) => {
+                for refused in self.routes.retry_refused(host) {
+                    self.queue.defer(host, refused.ticket, now_ms);
+                }
+            }
+            Block::Wait => {}
+            Block::Park(list) => {
+                for refused in list {
+                    self.queue.push(host, refused.ticket, i64::MAX);
+                }
+                self.queue.change(host, |host| host.gate = Gate::Parked);
+                self.keep_route(host);
+            }
+        }
+    }
+
+    fn take_success(&mut self, host: HostId, result: &FetchResult<'_>) {
+        if result.error.is_some() {
+            return;
+        }
+        let (refused, unparked) = self.routes.succeeded(host);
+        for refused in refused {
+            self.finish(refused.ticket.id, &refused.record);
+        }
+        if unparked {
+            self.queue.change(host, |host| host.gate = Gate::Open);
+            self.keep_route(host);
+        }
+    }
+
+    fn is_idle(&self, host: HostId) -> bool {
+        let host = self.queue.host(host);
+        host.pending == 0 && host.in_flight == 0
+    }
+
+    fn keep_route(&mut self, host: HostId) {
+        let origin = self.queue.host(host).origin.clone();
+        if let Some(saved) = self.routes.saved(host) {
+            self.log.set(&route_key(&origin), saved.as_bytes());
         }
     }
 
@@ -151,7 +213,9 @@ impl Crawl {
         };
         self.queue.change(host, |host| {
             host.delay_ms = host.delay_ms.max(delay_ms);
-            host.gate = Gate::Open;
+            if host.gate == Gate::Shut {
+                host.gate = Gate::Open;
+            }
         });
         let origin = self.queue.host(host).origin.clone();
         if let Some(saved) = self.robots.saved(host) {
@@ -206,11 +270,14 @@ impl Crawl {
         }
     }
 
-    /// Makes what nobody answered pending again, at no cost: this run cannot tell.
+    /// Makes what this run could not decide pending again, at no cost.
     pub fn release_held(&mut self, now_ms: u64) {
         for held in self.outage.release() {
             self.log.defer(held.ticket.id, 0, now_ms);
             self.queue.defer(held.host, held.ticket, now_ms);
+        }
+        for (host, refused) in self.routes.release() {
+            self.queue.defer(host, refused.ticket, now_ms);
         }
     }
 }

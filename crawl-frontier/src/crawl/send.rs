@@ -31,7 +31,10 @@ impl Crawl {
                 Advice::Probe => {
                     let witness = self.outage.witness().unwrap_or_default().to_owned();
                     self.outage.probe_sent();
-                    self.robots.send_probe(&witness, out);
+                    let host = self.queue.find_host(&witness);
+                    let rung = host.map_or(0, |host| self.routes.rung(host));
+                    self.robots
+                        .send_probe(&witness, self.routes.proxy(rung), out);
                     return Ok(Step::Sent);
                 }
             }
@@ -40,7 +43,8 @@ impl Crawl {
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
                 let origin = self.queue.host(host).origin.clone();
-                self.robots.send(host, &origin, out);
+                let proxy = self.routes.proxy(self.routes.rung(host));
+                self.robots.send(host, &origin, proxy, out);
                 return Ok(Step::Sent);
             }
             let Some(due) = self.queue.next(now_ms) else {
@@ -110,6 +114,10 @@ impl Crawl {
         if self.plan.cookies {
             request.cookie = self.cookies.header(stored.url).map(Into::into);
         }
+        let rung = self.routes.rung(due.host);
+        if request.proxy.is_none() {
+            request.proxy = self.routes.proxy(rung).map(|proxy| proxy.to_owned().into());
+        }
         let busy = self.queue.host(due.host).in_flight <= self.plan.pace.per_host;
         let flight = Flight {
             host: due.host,
@@ -119,6 +127,7 @@ impl Crawl {
             redirects: stored.redirects,
             follow: !stored.nofollow,
             busy,
+            rung,
         };
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');

@@ -1,0 +1,294 @@
+//! Through which proxy a host is fetched, and when a human must decide.
+//!
+//! A ladder of routes, the cheapest first: a host that blocks is moved to the
+//! next rung. On the last rung blocks are collected: a success between them
+//! shows that single pages are refused, which have then failed for good; too
+//! many without one park the host, if a costlier proxy could be approved.
+
+use std::collections::HashMap;
+
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::record::FetchResult;
+use serde::{Deserialize, Serialize};
+
+use crate::queue::HostId;
+
+/// Blocks on the last rung, without a success between, that park a host.
+const BLOCKS_TO_PARK: u32 = 5;
+/// The proxy that `auto` may use unasked.
+const UNASKED: &str = "datacenter";
+
+/// The routes of all hosts; `R` is what is kept of a refused request.
+#[derive(Debug)]
+pub struct Routes<R> {
+    /// What a request's `proxy` says on each rung; `None`: nothing.
+    ladder: Vec<Option<String>>,
+    /// A proxy beyond the ladder is configured.
+    costlier: bool,
+    hosts: HashMap<HostId, Route<R>>,
+}
+
+#[derive(Debug)]
+struct Route<R> {
+    state: State,
+    /// Refused on the last rung, and nobody knows yet whether it is the page or the host.
+    refused: Vec<R>,
+}
+
+/// What the checkpoint keeps of a host's route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    rung: usize,
+    blocks: u32,
+    parked: bool,
+    why: String,
+}
+
+/// What a block means for the request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Block<R> {
+    /// It has failed for good; it is given back.
+    Final(R),
+    /// Its host is on the next rung now, where it is tried again; it is given back.
+    Climb(R),
+    /// It waits until it is known whether the page or the host is blocked.
+    Wait,
+    /// The host is parked; these are pending until a human decides.
+    Park(Vec<R>),
+}
+
+impl<R> Routes<R> {
+    /// The routes that a plan allows.
+    pub fn new(plan: &Plan) -> Routes<R> {
+        let named = |name: &str| plan.proxies.iter().any(|proxy| proxy == name);
+        let (ladder, costlier) = match plan.proxy_type.as_str() {
+            "" | "auto" if plan.proxies.is_empty() => (vec![None], false),
+            "" | "auto" => {
+                let unasked = named(UNASKED).then(|| Some(UNASKED.to_owned()));
+                let costlier = plan.proxies.iter().any(|proxy| proxy != UNASKED);
+                ([None].into_iter().chain(unasked).collect(), costlier)
+            }
+            "none" => (vec![Some("direct".to_owned())], false),
+            name => (vec![Some(name.to_owned())], false),
+        };
+        Routes {
+            ladder,
+            costlier,
+            hosts: HashMap::new(),
+        }
+    }
+
+    /// The rung on which the host is fetched.
+    pub fn rung(&self, host: HostId) -> usize {
+        self.hosts.get(&host).map_or(0, |route| route.state.rung)
+    }
+
+    /// What a request on this rung says in `proxy`.
+    pub fn proxy(&self, rung: usize) -> Option<&str> {
+        self.ladder.get(rung).and_then(|proxy| proxy.as_deref())
+    }
+
+    /// The requests that wait for the outcome of others.
+    pub fn refused(&self) -> usize {
+        self.hosts.values().map(|route| route.refused.len()).sum()
+    }
+
+    /// The host answered without a block: what was refused before has failed for good. The
+    /// second value says that the host is parked no longer.
+    pub fn succeeded(&mut self, host: HostId) -> (Vec<R>, bool) {
+        let Some(route) = self.hosts.get_mut(&host) else {
+            return (Vec::new(), false);
+        };
+        route.state.blocks = 0;
+        (
+            std::mem::take(&mut route.refused),
+            std::mem::take(&mut route.state.parked),
+        )
+    }
+
+    /// The host blocked a request that was sent on this rung.
+    pub fn blocked(&mut self, host: HostId, rung: usize, why: String, request: R) -> Block<R> {
+        let last = self.ladder.len() - 1;
+        if last == 0 && !self.costlier {
+            return Block::Final(request);
+        }
+        let route = self.hosts.entry(host).or_insert_with(|| Route {
+            state: State::default(),
+            refused: Vec::new(),
+        });
+        route.state.why = why;
+        if rung < last {
+            // Others of the host may have moved it on meanwhile.
+            route.state.rung = route.state.rung.max(rung + 1);
+            return Block::Climb(request);
+        }
+        if !self.costlier {
+            return Block::Final(request);
+        }
+        route.refused.push(request);
+        route.state.blocks += 1;
+        if route.state.blocks < BLOCKS_TO_PARK && !route.state.parked {
+            return Block::Wait;
+        }
+        route.state.parked = true;
+        Block::Park(std::mem::take(&mut route.refused))
+    }
+
+    /// Nothing else of the host is left to tell: what was refused is tried again.
+    pub fn retry_refused(&mut self, host: HostId) -> Vec<R> {
+        self.hosts
+            .get_mut(&host)
+            .map(|route| std::mem::take(&mut route.refused))
+            .unwrap_or_default()
+    }
+
+    /// All refused requests, to be pending when the run ends.
+    pub fn release(&mut self) -> Vec<(HostId, R)> {
+        let mut all = Vec::new();
+        for (&host, route) in &mut self.hosts {
+            all.extend(route.refused.drain(..).map(|refused| (host, refused)));
+        }
+        all
+    }
+
+    /// Why a host is parked, if it is.
+    pub fn parked(&self, host: HostId) -> Option<&str> {
+        let route = self.hosts.get(&host)?;
+        route.state.parked.then_some(route.state.why.as_str())
+    }
+
+    /// What the checkpoint keeps of a host's route; `None` when it is the usual one.
+    pub fn saved(&self, host: HostId) -> Option<String> {
+        let state = &self.hosts.get(&host)?.state;
+        // Numbers and a string: this becomes JSON.
+        serde_json::to_string(state).ok()
+    }
+
+    /// Takes a host's route from the checkpoint. Under another plan with other routes it
+    /// means nothing and is left out.
+    pub fn restore(&mut self, host: HostId, saved: &[u8]) {
+        let usable = self.ladder.len() > 1 || self.costlier;
+        if let Ok(mut state) = serde_json::from_slice::<State>(saved)
+            && usable
+        {
+            state.rung = state.rung.min(self.ladder.len() - 1);
+            state.parked &= self.costlier;
+            self.hosts.insert(
+                host,
+                Route {
+                    state,
+                    refused: Vec::new(),
+                },
+            );
+        }
+    }
+}
+
+/// Why an answer counts as a block, in a few words; `None` when it is none.
+pub fn block_of(result: &FetchResult<'_>) -> Option<String> {
+    if result.error.is_some() {
+        return None;
+    }
+    match (&result.blocked, result.status) {
+        (Some(why), _) => Some(why.to_string()),
+        (None, Some(status @ (403 | 429 | 503))) => Some(format!("status {status}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: HostId = HostId(0);
+
+    fn routes(proxy_type: &str, proxies: &[&str]) -> Routes<u32> {
+        Routes::new(&Plan {
+            proxy_type: proxy_type.into(),
+            proxies: proxies.iter().map(|&name| name.into()).collect(),
+            ..Plan::default()
+        })
+    }
+
+    fn block(routes: &mut Routes<u32>, request: u32) -> Block<u32> {
+        let rung = routes.rung(HOST);
+        routes.blocked(HOST, rung, "status 403".into(), request)
+    }
+
+    fn proxy(routes: &Routes<u32>) -> Option<&str> {
+        routes.proxy(routes.rung(HOST))
+    }
+
+    #[test]
+    fn without_a_proxy_a_block_is_the_end() {
+        for mut routes in [
+            routes("auto", &[]),
+            routes("none", &["datacenter", "residential"]),
+        ] {
+            assert_eq!(block(&mut routes, 1), Block::Final(1));
+        }
+        assert_eq!(proxy(&routes("none", &[])), Some("direct"));
+        assert_eq!(proxy(&routes("auto", &[])), None);
+    }
+
+    #[test]
+    fn a_named_proxy_takes_everything_and_a_block_is_the_end() {
+        let mut routes = routes("residential", &["datacenter", "residential"]);
+        assert_eq!(proxy(&routes), Some("residential"));
+        assert_eq!(block(&mut routes, 1), Block::Final(1));
+    }
+
+    #[test]
+    fn a_blocking_host_moves_to_the_datacenter_and_never_further() {
+        let mut routes = routes("auto", &["datacenter"]);
+        assert_eq!(proxy(&routes), None);
+        assert_eq!(block(&mut routes, 1), Block::Climb(1));
+        assert_eq!(proxy(&routes), Some("datacenter"));
+        // One that was still under way directly.
+        assert_eq!(routes.blocked(HOST, 0, String::new(), 2), Block::Climb(2));
+        assert_eq!(block(&mut routes, 1), Block::Final(1));
+        assert_eq!(routes.rung(HostId(1)), 0);
+    }
+
+    #[test]
+    fn five_blocks_without_a_success_park_the_host() {
+        let mut routes = routes("auto", &["datacenter", "residential"]);
+        assert_eq!(block(&mut routes, 1), Block::Climb(1));
+        for request in 1..5 {
+            assert_eq!(block(&mut routes, request), Block::Wait);
+        }
+        assert_eq!(block(&mut routes, 5), Block::Park(vec![1, 2, 3, 4, 5]));
+        assert_eq!(routes.parked(HOST), Some("status 403"));
+        assert_eq!(proxy(&routes), Some("datacenter"));
+    }
+
+    #[test]
+    fn a_success_between_shows_that_the_pages_are_refused() {
+        let mut routes = routes("auto", &["datacenter", "residential"]);
+        block(&mut routes, 1);
+        for request in 1..5 {
+            block(&mut routes, request);
+        }
+        assert_eq!(routes.succeeded(HOST), (vec![1, 2, 3, 4], false));
+        for request in 1..5 {
+            assert_eq!(block(&mut routes, request), Block::Wait);
+        }
+    }
+
+    #[test]
+    fn what_was_learned_outlives_the_run_and_an_approval_opens_the_gate() {
+        let mut learned = routes("auto", &["datacenter", "residential"]);
+        for request in 0..6 {
+            block(&mut learned, request);
+        }
+        let saved = learned.saved(HOST).unwrap();
+        let mut again = routes("auto", &["datacenter", "residential"]);
+        again.restore(HOST, saved.as_bytes());
+        assert_eq!(proxy(&again), Some("datacenter"));
+        assert!(again.parked(HOST).is_some());
+        let mut approved = routes("residential", &["datacenter", "residential"]);
+        approved.restore(HOST, saved.as_bytes());
+        assert_eq!(proxy(&approved), Some("residential"));
+        assert!(approved.parked(HOST).is_none());
+    }
+}

@@ -257,7 +257,7 @@ fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::
         now_ms(),
     )?;
     let mut held = HeldJob::new(job, lock, image.as_ref());
-    held.close(&end, || memory.view(), &mut |note| say(TOOL, note))?;
+    held.close(&end, memory.view(), &mut |note| say(TOOL, note))?;
     Ok(added)
 }
 

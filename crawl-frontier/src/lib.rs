@@ -10,6 +10,7 @@
 mod add;
 mod answer;
 pub mod cli;
+mod compact;
 mod cookies;
 pub mod crawl;
 mod extra;

@@ -12,6 +12,7 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
 
+use crate::compact;
 use crate::crawl::Crawl;
 use crate::log::{Log, Output};
 use crate::reopen;
@@ -61,25 +62,47 @@ impl HeldJob {
         }
     }
 
-    /// Closes the job in good order at its durable end: writes an image when that would spare a
-    /// long replay, and seals the journal.
+    /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,
+    /// writes an image when that would spare a long replay, and seals the journal.
     ///
     /// # Errors
     /// Those of the disk; an image that cannot be written is only worth a note.
-    pub fn close<'v>(
+    pub fn close(
         &mut self,
         end: &Mark,
-        view: impl FnOnce() -> View<'v>,
+        view: View<'_>,
         note: &mut dyn FnMut(String),
     ) -> Result<(), Failure> {
+        let compacted = match compact::is_worth(end, &view) {
+            true => Some(compact::compact(&mut self.job, &self.lock, end, &view)?),
+            false => None,
+        };
+        let (end, view) = match &compacted {
+            None => (*end, view),
+            Some(compacted) => {
+                self.imaged_bytes = 0;
+                let tries = compacted.tries.clone();
+                let others = Vec::new();
+                let queue = &compacted.queue;
+                (
+                    compacted.end,
+                    View {
+                        queue,
+                        others,
+                        tries,
+                        ..view
+                    },
+                )
+            }
+        };
         if end.bytes.saturating_sub(self.imaged_bytes) >= snapshot::WORTH_BYTES
-            && let Err(error) = snapshot::save(&self.job, &self.lock, end, &view())
+            && let Err(error) = snapshot::save(&self.job, &self.lock, &end, &view)
         {
             note(format!(
                 "no image was written, the next start takes longer: {error}"
             ));
         }
-        Ok(self.job.seal(&self.lock, end)?)
+        Ok(self.job.seal(&self.lock, &end)?)
     }
 }
 

@@ -8,8 +8,8 @@ use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, Stored, replay};
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::Failure;
 
+use crate::compact::{HOST, mark_of};
 use crate::crawl::Crawl;
-use crate::extra::Extra;
 use crate::log::Log;
 use crate::queue::{Gate, Queue, Sweep, Ticket};
 use crate::scope::is_private_url;
@@ -133,6 +133,9 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
                 failed.remove(&id);
                 memory.tries.insert(id, (attempts, due_ms));
             }
+            Entry::Set { key, value } if key.starts_with(HOST) => {
+                memory.meet_host(&key[HOST.len()..], value);
+            }
             Entry::Set { key, value } => {
                 memory.values.insert(key.to_owned(), value.to_owned());
             }
@@ -234,19 +237,24 @@ impl Memory {
         }
     }
 
+    /// Takes a host as a rewritten journal keeps it.
+    fn meet_host(&mut self, origin: &str, taken: &[u8]) {
+        let taken = std::str::from_utf8(taken)
+            .ok()
+            .and_then(|taken| taken.parse().ok());
+        let id = self.queue.host_of(origin, Gate::Open);
+        // Its pending requests follow and count themselves.
+        self.queue
+            .change(id, |host| host.taken = taken.unwrap_or(0));
+    }
+
     fn take_on(
         &mut self,
         marker: &Marker,
         ticket: Ticket,
         stored: &Stored<'_>,
     ) -> Result<(), String> {
-        let mark = match stored.extra {
-            None => marker.get(stored.url),
-            Some(extra) => {
-                let extra = Extra::parse(extra).map_err(|failure| failure.message)?;
-                marker.request(extra.method(), stored.url, extra.body())
-            }
-        };
+        let mark = mark_of(*marker, stored).map_err(|failure| failure.message)?;
         if !self.seen.insert(mark) {
             return Err(format!("{} was taken on twice", stored.url));
         }

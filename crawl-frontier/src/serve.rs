@@ -285,7 +285,7 @@ impl Server {
         let Opened { crawl, job, .. } = &mut self.opened;
         let mut notes = Vec::new();
         if let (Some(job), Some(mark)) = (job, &mark) {
-            job.close(mark, || crawl.view(now_ms), &mut |note| notes.push(note))?;
+            job.close(mark, crawl.view(now_ms), &mut |note| notes.push(note))?;
         }
         for note in notes {
             self.warn(note);

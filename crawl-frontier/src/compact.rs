@@ -1,0 +1,296 @@
+//! A journal rewritten to what still lives: the mark of every finished URL, and
+//! the pending requests whole.
+//!
+//! Done at a clean pause, when most of the journal is dead; the size of a
+//! checkpoint then follows what is pending and seen, not what happened.
+
+use std::collections::BTreeMap;
+
+use crawl_ckpt::job::Job;
+use crawl_ckpt::journal::{Batch, Commit, Mark, Reader, Stored, Writer};
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::tool::Failure;
+
+use crate::extra::Extra;
+use crate::queue::{HostId, Queue, Ticket};
+use crate::snapshot::View;
+use crate::url::Marker;
+
+/// A smaller journal is not worth the rewriting.
+const WORTH_BYTES: u64 = 32 << 20;
+/// A mark with its tag; a usual pending request.
+const SEEN_BYTES: u64 = 17;
+const PENDING_BYTES: u64 = 90;
+const BATCH_BYTES: usize = 4 << 20;
+/// Under these keys a rewritten journal keeps how many requests each host has had.
+pub const HOST: &str = "host:";
+
+/// True when a rewritten journal would be half as long at most.
+pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
+    let counts = view.progress.counts;
+    let finished = counts.done + counts.failed;
+    let living = finished * SEEN_BYTES + (counts.seen - finished) * PENDING_BYTES;
+    end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
+}
+
+/// What was rewritten, for an image of it.
+#[derive(Debug)]
+pub struct Compacted {
+    /// The end of the new journal.
+    pub end: Mark,
+    /// What is pending, with its new tickets.
+    pub queue: Queue,
+    /// Attempts and due time of requests that will be tried again, by new id.
+    pub tries: BTreeMap<u64, (u32, u64)>,
+}
+
+/// Rewrites the journal and puts the new one in force.
+///
+/// # Errors
+/// Those of the disk; the old journal is in force then, or the new one.
+pub fn compact(
+    job: &mut Job,
+    lock: &JobLock,
+    end: &Mark,
+    view: &View<'_>,
+) -> Result<Compacted, Failure> {
+    let commit = Commit {
+        at_ms: view.at_ms,
+        progress: view.progress.clone(),
+        files: view.files.clone(),
+    };
+    let writer = job.begin_generation(lock, end.next_id)?;
+    let mut rewriter = Rewriter {
+        marker: Marker::new(job.manifest().key),
+        reader: Reader::open(job)?,
+        batch: Batch::new(&writer.end()),
+        writer,
+        commit,
+        queue: Queue::new(u32::MAX),
+        tries: BTreeMap::new(),
+        living: Vec::new(),
+        buffer: Vec::new(),
+    };
+    rewriter.rewrite(view)?;
+    let Rewriter {
+        mut writer,
+        queue,
+        tries,
+        ..
+    } = rewriter;
+    job.switch_generation(lock, &mut writer)?;
+    Ok(Compacted {
+        end: writer.end(),
+        queue,
+        tries,
+    })
+}
+
+struct Rewriter {
+    marker: Marker,
+    reader: Reader,
+    batch: Batch,
+    writer: Writer,
+    commit: Commit,
+    queue: Queue,
+    tries: BTreeMap<u64, (u32, u64)>,
+    /// The marks of pending requests.
+    living: Vec<u128>,
+    buffer: Vec<u8>,
+}
+
+impl Rewriter {
+    fn rewrite(&mut self, view: &View<'_>) -> Result<(), Failure> {
+        for (key, value) in &view.values {
+            self.batch.set(key, value.as_bytes());
+        }
+        let mut others: BTreeMap<HostId, Vec<Ticket>> = BTreeMap::new();
+        for &(host, ticket) in &view.others {
+            others.entry(host).or_default().push(ticket);
+        }
+        for (id, host) in view.queue.hosts() {
+            // They were sent before, so they go first.
+            let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
+            let lanes: Vec<_> = lanes.into_iter().chain(view.queue.lanes_of(id)).collect();
+            let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
+            // Pending requests count themselves when they are read back.
+            let taken = host
+                .taken
+                .saturating_sub(tickets().count() as u64)
+                .to_string();
+            self.batch
+                .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
+            let new = self.queue.host_of(&host.origin, host.gate);
+            self.queue.change(new, |changed| changed.taken = host.taken);
+            for &ticket in tickets() {
+                self.request(new, ticket, view)?;
+            }
+        }
+        self.marks(view)?;
+        self.close()
+    }
+
+    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Failure> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let stored = self.reader.request_at(old.at, &mut buffer)?;
+        self.living.push(mark_of(self.marker, &stored)?);
+        let (id, at) = self.batch.request(&stored);
+        self.queue.push(host, Ticket { id, at }, stored.priority);
+        if let Some(&(attempts, due_ms)) = view.tries.get(&old.id) {
+            self.batch.defer(id, attempts, due_ms);
+            self.tries.insert(id, (attempts, due_ms));
+        }
+        self.buffer = buffer;
+        self.close_if_full()
+    }
+
+    /// The marks of what is finished: all that were seen but the pending ones.
+    fn marks(&mut self, view: &View<'_>) -> Result<(), Failure> {
+        let mut living = std::mem::take(&mut self.living);
+        living.sort_unstable();
+        let mut living = living.into_iter().peekable();
+        for mark in view.seen.shards().flatten() {
+            if living.next_if_eq(&mark).is_none() {
+                self.batch.seen(&mark.to_be_bytes());
+                self.close_if_full()?;
+            }
+        }
+        match living.next() {
+            None => Ok(()),
+            Some(_) => Err(Failure::new("a pending request is not among those seen")),
+        }
+    }
+
+    fn close_if_full(&mut self) -> Result<(), Failure> {
+        if self.batch.bytes() >= BATCH_BYTES {
+            self.close()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        let empty = Batch::new(&self.writer.end());
+        let closed = std::mem::replace(&mut self.batch, empty).close(&self.commit);
+        let end = self.writer.append_unsynced(&closed)?;
+        self.batch = Batch::with_buffer(&end, closed.into_buffer());
+        Ok(())
+    }
+}
+
+/// The mark under which a stored request is remembered.
+pub fn mark_of(marker: Marker, stored: &Stored<'_>) -> Result<u128, Failure> {
+    Ok(match stored.extra {
+        None => marker.get(stored.url),
+        Some(extra) => {
+            let extra = Extra::parse(extra)?;
+            marker.request(extra.method(), stored.url, extra.body())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::restore::restore;
+    use crawl_ckpt::durable::RealDisk;
+    use crawl_ckpt::job::{JobPlace, Manifest};
+    use crawl_ckpt::journal::replay;
+    use crawl_ckpt::plan::Plan;
+
+    /// A job of `count` requests of which all but every tenth are finished, and one is to be
+    /// tried again.
+    fn job(lock: &JobLock, place: &JobPlace, count: u64) -> Job {
+        let manifest = Manifest::new("test").unwrap();
+        let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
+        let end = replay(&job, None, |_| Ok(())).unwrap().mark;
+        let mut writer = Writer::open(&mut job, lock, &end).unwrap();
+        let mut batch = Batch::new(&end);
+        for n in 0..count {
+            let url = format!("http://h{}.example/{n}", n % 3);
+            let extra = (n % 20 == 0).then_some(r#"{"method":"POST","body":"b"}"#);
+            batch.request(&Stored {
+                url: &url,
+                priority: (n % 2) as i64,
+                extra,
+                ..Stored::default()
+            });
+        }
+        let mut commit = Commit::default();
+        let counts = &mut commit.progress.counts;
+        counts.seen = count;
+        for id in 0..count {
+            if id % 10 == 0 {
+                counts.pending += 1;
+            } else {
+                counts.done += 1;
+                batch.done(id, false);
+            }
+        }
+        batch.defer(10, 2, u64::MAX / 2);
+        batch.set("cookies:a", b"[]");
+        writer.append(&batch.close(&commit)).unwrap();
+        job
+    }
+
+    #[test]
+    fn a_rewritten_job_is_the_same_job_in_less_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = JobPlace::at(&dir.path().join("job"));
+        let lock = JobLock::acquire(&place).unwrap();
+        let mut job = job(&lock, &place, 3000);
+        let before = restore(&job, &Plan::default(), 5, false).unwrap();
+        let (end, before) = (before.end, before.into_memory());
+        let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
+        assert!(
+            compacted.end.bytes < end.bytes / 2,
+            "{} {}",
+            compacted.end.bytes,
+            end.bytes
+        );
+
+        let after = restore(&job, &Plan::default(), 5, false).unwrap();
+        assert_eq!(after.end, compacted.end);
+        let after = after.into_memory();
+        assert!(
+            after
+                .seen
+                .shards()
+                .flatten()
+                .eq(before.seen.shards().flatten())
+        );
+        assert_eq!(after.values, before.values);
+        assert_eq!(after.progress, before.progress);
+        assert_eq!(after.queue.pending(), 300);
+        assert_eq!(after.queue.deferred().count(), 1);
+        assert_eq!(
+            after.tries.values().collect::<Vec<_>>(),
+            [&(2, u64::MAX / 2)]
+        );
+        let urls = |job: &Job, queue: &Queue| -> Vec<String> {
+            let reader = Reader::open(job).unwrap();
+            let mut buffer = Vec::new();
+            let lanes = queue.hosts().flat_map(|(id, _)| queue.lanes_of(id));
+            let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
+            let url = |ticket: &Ticket| {
+                reader
+                    .request_at(ticket.at, &mut buffer)
+                    .unwrap()
+                    .url
+                    .to_owned()
+            };
+            tickets.iter().map(url).collect()
+        };
+        let list = urls(&job, &after.queue);
+        assert_eq!(list.len(), 299);
+        assert!(list.iter().all(|url| url.ends_with('0')));
+        for ((_, old), (_, new)) in before.queue.hosts().zip(after.queue.hosts()) {
+            assert_eq!(
+                (&old.origin, old.taken, old.pending),
+                (&new.origin, new.taken, new.pending)
+            );
+        }
+    }
+}

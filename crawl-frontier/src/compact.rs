@@ -245,7 +245,7 @@ mod tests {
         let (end, before) = (before.end, before.into_memory());
         let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
         assert!(
-            compacted.end.bytes < end.bytes / 2,
+            compacted.end.bytes < end.bytes * 2 / 3,
             "{} {}",
             compacted.end.bytes,
             end.bytes

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
 use crawl_ckpt::text::Text;
-use ureq::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use ureq::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use ureq::http::{self, Method, Response};
 use ureq::{Agent, Body};
 use url::Url;
@@ -87,7 +87,15 @@ impl Caller {
             }
             let left = self.timeout.saturating_sub(reach.started.elapsed());
             let limit = (hops > 0).then_some(left);
-            let mut response = send(route.agent(&url), &method, &url, &headers, body, limit)?;
+            let agent = route.agent(&url);
+            let mut response = match header::without_credentials(&url) {
+                None => send(agent, &method, &url, &headers, body, limit)?,
+                Some((plain, value)) => {
+                    let mut headers = headers.clone();
+                    headers.entry(AUTHORIZATION).or_insert(value);
+                    send(agent, &method, &plain, &headers, body, limit)?
+                }
+            };
             let status = response.status();
             result.status = Some(status.as_u16());
             let cookies = response.headers().get_all(SET_COOKIE).iter();

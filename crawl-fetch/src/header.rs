@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::record::{ErrorKind, Request};
+use percent_encoding::percent_decode_str;
 use ureq::http::header::{
     COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, REFERER,
 };
@@ -42,6 +45,22 @@ fn sendable(value: &str) -> Result<HeaderValue, Failure> {
         let why = "a header's value holds control characters";
         Failure::new(ErrorKind::Invalid, why)
     })
+}
+
+/// The URL without user name and password, and the Authorization header that
+/// stands for them (RFC 7617).
+pub fn without_credentials(url: &Url) -> Option<(Url, HeaderValue)> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut plain = url.clone();
+    plain.set_username("").ok()?;
+    plain.set_password(None).ok()?;
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    Some((plain, HeaderValue::from_str(&value).ok()?))
 }
 
 /// A referer without what is nobody's business (RFC 9110, 10.1.3).
@@ -97,6 +116,15 @@ mod tests {
         ] {
             assert_eq!(retry_after(value, now), wait, "{value}");
         }
+    }
+
+    #[test]
+    fn credentials_move_from_the_url_to_a_header() {
+        let url = Url::parse("http://m%40e:p%3Ass@a.example/x").unwrap();
+        let (plain, value) = without_credentials(&url).unwrap();
+        assert_eq!(plain.as_str(), "http://a.example/x");
+        assert_eq!(value, "Basic bUBlOnA6c3M=");
+        assert_eq!(without_credentials(&plain), None);
     }
 
     #[test]

@@ -131,8 +131,9 @@ impl Crawl {
                 ..Stored::default()
             });
         }
-        for i in 0..done {
-            batch.done(counts.done + i, false);
+        let finished = counts.done..counts.done + done;
+        for id in finished.clone() {
+            batch.done(id, false);
         }
         counts.seen += seen;
         counts.done += done;
@@ -140,8 +141,9 @@ impl Crawl {
         self.commit.progress.records += done;
         self.commit.at_ms = now_ms();
         let mut output = OpenOptions::new().append(true).open(&self.output).unwrap();
-        let text = "{\"url\":\"https://site.example/\"}\n".repeat(done as usize);
-        output.write_all(text.as_bytes()).unwrap();
+        for i in finished {
+            writeln!(output, "{{\"url\":\"https://site.example/page/{i}\"}}").unwrap();
+        }
         let len = output.metadata().unwrap().len();
         self.commit.files.insert("output".into(), len);
         self.writer.append(&batch.close(&self.commit)).unwrap()
@@ -363,7 +365,7 @@ fn size_tells_the_parts() {
     assert_eq!(parts["journal"], len("journal-1"));
     assert_eq!(parts["image"], len("image"));
     assert_eq!(parts["other"], len("job.json"));
-    assert_eq!(parts["output"], 32 * 10);
+    assert_eq!(parts["output"], 38 * 10);
     assert_eq!(
         rows[0]["bytes"],
         len("journal-1") + len("image") + len("job.json")
@@ -435,7 +437,7 @@ fn verify_holds_the_output_against_the_last_commit() {
     fs::write(&output, &good[..good.len() - 1]).unwrap();
     data.run(&["verify", "p/s"])
         .code(65)
-        .says("crawl.jsonl: damaged at byte 127: the output ends here");
+        .says("crawl.jsonl: damaged at byte 151: the output ends here");
     let joined = String::from_utf8(good).unwrap().replacen('\n', " ", 1);
     fs::write(&output, joined).unwrap();
     data.run(&["verify", "p/s"])
@@ -445,6 +447,130 @@ fn verify_holds_the_output_against_the_last_commit() {
     data.run(&["verify", "p/s"])
         .code(65)
         .says("the output is missing");
+}
+
+/// A job of four commits, and the marks at their ends.
+fn of_four_commits(data: &Data) -> (JobPlace, [Mark; 4]) {
+    let mut crawl = data.begin("p", "s");
+    let marks = [(5, 0), (5, 3), (5, 2), (0, 1)].map(|(seen, done)| crawl.step(seen, done));
+    (crawl.pause(), marks)
+}
+
+/// Puts the copy in the place of the damaged job, as the tool says.
+fn take_the_copy(data: &Data, done: &Done) {
+    let line = done.lines().pop().unwrap();
+    let command = line.split_once("go on with the copy: ").unwrap().1;
+    Tool::program("sh").args(["-c", command]).run().code(0);
+    data.run(&["verify", "p/s"]).code(0).prints("p/s: sound");
+}
+
+#[test]
+fn repair_saves_all_but_the_batch_that_is_damaged() {
+    let data = Data::new();
+    let (place, marks) = of_four_commits(&data);
+    data.run(&["verify", "--repair", "p/s"])
+        .code(0)
+        .prints("sound");
+    assert!(!place.dir.with_file_name("checkpoint.repaired").exists());
+
+    let journal = place.dir.join("journal-1");
+    flip(&journal, marks[0].bytes as usize + 100);
+    let before = fs::read(&journal).unwrap();
+    let done = data.run(&["verify", "--repair", "p/s"]).code(65);
+    // Pages 0 to 4 and 10 to 14 are known. Their ends were lost in part, but six have records;
+    // one of them, page 5, is among those that were lost.
+    let done = done.prints("saved 11 URLs, 5 of them pending, from 3 commits");
+    let done = done
+        .prints("1 commit\n")
+        .prints("5 URLs were taken on in what is lost");
+    let done = done.prints("1 URL of the output were lost from the journal");
+    assert_eq!(fs::read(&journal).unwrap(), before);
+    take_the_copy(&data, &done);
+    let rows = data.json(&["ls", "--json"]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (&rows[0]["seen"], &rows[0]["done"]),
+        (&11.into(), &6.into())
+    );
+}
+
+#[test]
+fn repair_tells_what_a_cut_journal_lost_by_its_seal() {
+    let data = Data::new();
+    let (place, marks) = of_four_commits(&data);
+    for cut in [marks[1].bytes, marks[1].bytes + 70] {
+        let journal = place.dir.join("journal-1");
+        let good = fs::read(&journal).unwrap();
+        fs::write(&journal, &good[..cut as usize]).unwrap();
+        let done = data.run(&["verify", "--repair", "p/s"]).code(65);
+        done.prints("saved 10 URLs, 4 of them pending, from 2 commits")
+            .prints(", 2 commits\n")
+            .prints("5 URLs were taken on in what is lost");
+        fs::write(&journal, good).unwrap();
+    }
+}
+
+#[test]
+fn repair_fetches_again_what_has_no_record_any_more() {
+    let data = Data::new();
+    let (place, _) = of_four_commits(&data);
+    let output = place.dir.with_file_name("crawls").join("crawl.jsonl");
+    let text = fs::read_to_string(&output).unwrap();
+    fs::write(&output, &text[..38 * 4 + 5]).unwrap();
+    let done = data.run(&["verify", "--repair", "p/s"]).code(65);
+    let done = done
+        .prints("saved 15 URLs, 11 of them pending")
+        .prints("2 URLs had been finished");
+    take_the_copy(&data, &done);
+    assert_eq!(fs::read_to_string(&output).unwrap().len(), 38 * 4 + 5);
+}
+
+#[test]
+fn repair_finds_the_output_when_the_manifest_is_lost() {
+    let data = Data::new();
+    let (place, _) = of_four_commits(&data);
+    data.folder.write("p/s/crawls/crawl_2.jsonl", "{}\n");
+    fs::remove_file(place.dir.join("job.json")).unwrap();
+    let done = data.run(&["verify", "--repair", "p/s"]).code(65);
+    let done = done
+        .prints("job.json is lost")
+        .prints("saved 15 URLs, 9 of them pending");
+    take_the_copy(&data, &done);
+    data.run(&["show", "p/s"])
+        .code(0)
+        .prints("p/s/crawls/crawl.jsonl");
+}
+
+#[test]
+fn repair_puts_a_flipped_byte_of_the_manifest_right() {
+    let data = Data::new();
+    let (place, _) = of_four_commits(&data);
+    flip(&place.dir.join("job.json"), 77);
+    let done = data.run(&["verify", "--repair", "p/s"]).code(65);
+    let done = done
+        .prints("one wrong byte")
+        .prints("saved 15 URLs, 9 of them pending");
+    take_the_copy(&data, &done);
+    data.run(&["show", "p/s"])
+        .code(0)
+        .prints("start URL    https://s/");
+    // A journal's header is known from the manifest.
+    flip(&place.dir.join("journal-1"), 20);
+    data.run(&["verify", "--repair", "p/s"])
+        .code(65)
+        .prints("saved 15 URLs, 9 of them pending");
+}
+
+#[test]
+fn repair_refuses_a_running_crawl() {
+    let data = Data::new();
+    let mut crawl = data.begin("p", "s");
+    crawl.step(3, 0);
+    crawl.step(3, 0);
+    flip(&crawl.place.dir.join("journal-1"), 100);
+    data.run(&["verify", "--repair", "p/s"])
+        .code(75)
+        .says("another run holds this job");
 }
 
 #[test]

@@ -80,6 +80,13 @@ enum Command {
     Verify {
         #[command(flatten)]
         which: AnyOne,
+        /// Save what can be proven of a damaged one into a copy beside it
+        ///
+        /// The copy is `checkpoint.repaired`; the checkpoint itself and the output stay as they are. Says
+        /// what is lost, and how to go on with the copy. A URL that has a record in the output is never
+        /// fetched again. A running one is refused with exit code 75.
+        #[arg(long)]
+        repair: bool,
         #[command(flatten)]
         form: Form,
     },
@@ -202,9 +209,13 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             let job = one(&context.catalog, which.name, which.job)?;
             command::size::run(&mut context, job, form)
         }
-        Command::Verify { which, form } => {
+        Command::Verify {
+            which,
+            repair,
+            form,
+        } => {
             let job = one(&context.catalog, which.name, which.job)?;
-            command::verify::run(&mut context, job, form)
+            command::verify::run(&mut context, job, repair, form)
         }
         Command::Rm { which, yes } => {
             let which = doomed(&context.catalog, which)?;

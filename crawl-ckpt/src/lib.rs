@@ -22,6 +22,7 @@ pub mod lock;
 pub mod look;
 pub mod plan;
 pub mod record;
+pub mod repair;
 pub mod robots;
 mod table;
 pub mod text;

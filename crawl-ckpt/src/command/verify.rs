@@ -5,12 +5,20 @@ use serde_json::{Map, Value, json};
 use super::json_of;
 use crate::catalog::Found;
 use crate::cli::{Context, Form, TOOL};
-use crate::human::{bytes, count};
+use crate::human::{bytes, count, counted};
+use crate::journal::Gap;
+use crate::lock::JobLock;
 use crate::look::Look;
-use crate::tool::{Exit, Failure, printable, say};
+use crate::repair::{Repaired, repair};
+use crate::tool::{Exit, Failure, printable, quoted, say};
 use crate::verify::{Problem, Report, verify};
 
-pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<Exit, Failure> {
+pub fn run(
+    context: &mut Context<'_>,
+    job: Option<Found>,
+    with_repair: bool,
+    form: Form,
+) -> Result<Exit, Failure> {
     let jobs = match job {
         Some(job) => vec![job],
         None => context.catalog.all(None)?,
@@ -21,14 +29,6 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<
         let Some(report) = verify(&job.place, context.catalog.data_dir()) else {
             continue;
         };
-        match form.json {
-            true => context.print_json(&as_json(&job, &report))?,
-            false if report.problems.is_empty() => {
-                context.print(&printable(&format!("{job}: {}", in_words(&report))))?;
-                context.print("\n")?;
-            }
-            false => {}
-        }
         for problem in &report.problems {
             say(TOOL, format_args!("{job}: {problem}"));
             exit = match exit {
@@ -36,8 +36,82 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<
                 _ => problem.exit,
             };
         }
+        let mut repaired = None;
+        let is_damaged = report.problems.iter().any(|p| p.exit == Exit::Damaged);
+        if with_repair && is_damaged {
+            let lock = JobLock::acquire(&job.place)?;
+            repaired = Some(repair(&job.place, &lock, context.catalog.data_dir())?);
+        }
+        if form.json {
+            context.print_json(&as_json(&job, &report, repaired.as_ref()))?;
+        } else if report.problems.is_empty() {
+            context.print(&printable(&format!("{job}: {}", in_words(&report))))?;
+            context.print("\n")?;
+        } else if let Some(repaired) = &repaired {
+            for line in repaired_in_words(&job, repaired) {
+                context.print(&printable(&line))?;
+                context.print("\n")?;
+            }
+        }
     }
     Ok(exit)
+}
+
+/// What was saved, what is lost, and what to do with the copy.
+fn repaired_in_words(job: &Found, repaired: &Repaired) -> Vec<String> {
+    let copy = repaired.path.display();
+    let mut lines = vec![format!(
+        "{job}: saved {}, {} of them pending, from {}: {copy}",
+        counted(repaired.seen, "URL"),
+        count(repaired.pending),
+        counted(repaired.batches, "commit"),
+    )];
+    let mut lost = |what: String| lines.push(format!("{job}: {what}"));
+    if let Some(words) = repaired.manifest.in_words() {
+        lost(words.to_owned());
+    }
+    for gap in &repaired.gaps {
+        let journal = repaired.journal.display();
+        let batches = match gap.batches {
+            0 => String::new(),
+            n => format!(", {}", counted(n, "commit")),
+        };
+        lost(format!(
+            "lost: {} of {journal} from byte {}{batches}",
+            bytes(gap.bytes),
+            gap.at
+        ));
+    }
+    for (number, what) in [
+        (
+            repaired.lost_requests,
+            "were taken on in what is lost, and are known no more unless a page leads there again",
+        ),
+        (
+            repaired.lost_records,
+            "had been finished, but have no record in the output; they are fetched again",
+        ),
+        (
+            repaired.foreign_records,
+            "of the output were lost from the journal; their records stay",
+        ),
+    ] {
+        if number > 0 {
+            lost(format!("{} {what}", counted(number, "URL")));
+        }
+    }
+    let (old, new) = (
+        job.place.dir.to_string_lossy(),
+        repaired.path.to_string_lossy(),
+    );
+    lines.push(format!(
+        "{job}: to go on with the copy: mv {} {} && mv {} {}",
+        quoted(&old),
+        quoted(&format!("{old}.damaged")),
+        quoted(&new),
+        quoted(&old)
+    ));
+    lines
 }
 
 fn in_words(report: &Report) -> String {
@@ -63,7 +137,7 @@ fn in_words(report: &Report) -> String {
     text
 }
 
-fn as_json(job: &Found, report: &Report) -> Value {
+fn as_json(job: &Found, report: &Report, repaired: Option<&Repaired>) -> Value {
     let mut fields = Look::at(&job.place).map_or_else(Map::new, |look| json_of(job, &look));
     fields.insert("sound".into(), json!(report.problems.is_empty()));
     fields.insert("batches".into(), json!(report.batches));
@@ -72,6 +146,20 @@ fn as_json(job: &Found, report: &Report) -> Value {
     fields.insert("image".into(), json!(report.has_image));
     let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
     fields.insert("problems".into(), Value::Array(problems));
+    if let Some(repaired) = repaired {
+        let gap = |gap: &Gap| json!({"at": gap.at, "bytes": gap.bytes, "commits": gap.batches});
+        let repaired = json!({
+            "path": repaired.path.to_string_lossy(),
+            "commits": repaired.batches,
+            "seen": repaired.seen,
+            "pending": repaired.pending,
+            "gaps": repaired.gaps.iter().map(gap).collect::<Vec<_>>(),
+            "lost_requests": repaired.lost_requests,
+            "lost_records": repaired.lost_records,
+            "foreign_records": repaired.foreign_records,
+        });
+        fields.insert("repaired".into(), repaired);
+    }
     Value::Object(fields)
 }
 

@@ -12,6 +12,7 @@ mod frame;
 mod last;
 mod read;
 mod replay;
+mod salvage;
 mod scan;
 mod write;
 
@@ -22,6 +23,8 @@ pub use frame::{MAX_BATCH_BYTES, Mark};
 pub use last::last_commit;
 pub use read::Reader;
 pub use replay::{Replayed, replay};
+pub use salvage::{Gap, Salvaged};
+pub(crate) use salvage::{key_of, salvage};
 pub use write::Writer;
 pub(crate) use write::create;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::{Bad, Cursor};
 use super::write::read_header;
 use super::{JournalError, Stored};
-use crate::durable::{DiskFile, read_full};
+use crate::durable::{Disk, DiskFile, read_full};
 use crate::job::{Job, JobError};
 
 /// Most requests fit: URL, referer and a little.
@@ -33,6 +33,12 @@ impl Reader {
             .map_err(JournalError::opening(&path))?;
         read_header(&*file, &path, job)?;
         Ok(Reader::over(file.into(), &path))
+    }
+
+    /// Opens a journal of which nothing is known to be sound.
+    pub(crate) fn at(disk: &dyn Disk, path: &Path) -> Result<Reader, JournalError> {
+        let file = disk.open_read(path).map_err(JournalError::opening(path))?;
+        Ok(Reader::over(file.into(), path))
     }
 
     pub(super) fn over(file: Arc<dyn DiskFile>, path: &Path) -> Reader {

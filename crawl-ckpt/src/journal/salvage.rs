@@ -1,0 +1,175 @@
+//! Reading what is sound in a journal that is damaged.
+
+use std::path::Path;
+
+use memchr::memmem;
+
+use super::frame::{BATCH_MAGIC, BatchHeader, FileHeader, HEADER};
+use super::replay::tell;
+use super::scan::{Sound, sound_batch_at};
+use super::{Commit, Entry, JournalError};
+use crate::durable::{Disk, DiskFile, read_full};
+
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// What a salvage came to.
+#[derive(Debug, Default)]
+pub struct Salvaged {
+    /// Batches told.
+    pub batches: u64,
+    /// The last commit among them.
+    pub commit: Option<Commit>,
+    /// Batches before the end that is known.
+    pub seq: u64,
+    /// The id that the next request would get.
+    pub next_id: u64,
+    /// Where the last of them ends.
+    pub end: u64,
+    /// What lies between the sound batches and behind the last.
+    pub gaps: Vec<Gap>,
+}
+
+/// A stretch of a journal in which nothing is sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Where it begins.
+    pub at: u64,
+    /// How long it is.
+    pub bytes: u64,
+    /// Batches that lay there; 0 when unknown.
+    pub batches: u64,
+    /// Requests that were taken on in them; 0 when unknown.
+    pub requests: u64,
+}
+
+/// The key of the journal at a path, as its own header tells it; `None` when that is damaged.
+pub(crate) fn key_of(disk: &dyn Disk, path: &Path) -> Option<[u8; 16]> {
+    let file = disk.open_read(path).ok()?;
+    let mut bytes = [0; HEADER];
+    let len = read_full(&*file, &mut bytes, 0).ok()?;
+    let (header, _) = FileHeader::decode(&bytes[..len], path).ok()?;
+    Some(header.key)
+}
+
+/// Tells the entries of every batch whose own checksum is right, whatever is between them. Ids and
+/// places are those that they always had.
+///
+/// # Errors
+/// Those of the disk; a file header that is damaged and cannot be told from the manifest.
+pub(crate) fn salvage(
+    disk: &dyn Disk,
+    path: &Path,
+    key: [u8; 16],
+    generation: u64,
+    mut each: impl FnMut(Entry<'_>),
+) -> Result<Salvaged, JournalError> {
+    let file = disk.open_read(path).map_err(JournalError::opening(path))?;
+    let len = file.len().map_err(JournalError::io("read", path))?;
+    let (header, salt) = header_of(&*file, path, key, generation)?;
+    let mut found = Salvaged {
+        next_id: header.first_id,
+        end: HEADER as u64,
+        ..Salvaged::default()
+    };
+    let mut at = HEADER as u64;
+    while let Some((start, batch)) = next_sound(&*file, path, &salt, at, len)? {
+        let end = start + batch.total();
+        if batch.seq <= found.seq {
+            // An old one that a later one overwrote in part.
+            at = end;
+            continue;
+        }
+        if start > at || batch.seq > found.seq + 1 {
+            found.gaps.push(Gap {
+                at,
+                bytes: start - at,
+                batches: batch.seq - found.seq - 1,
+                requests: batch.first_id.saturating_sub(found.next_id),
+            });
+        }
+        let mut payload = vec![0; batch.payload_len as usize];
+        let payload_at = start + HEADER as u64;
+        read_full(&*file, &mut payload, payload_at).map_err(JournalError::io("read", path))?;
+        let sound = Sound {
+            entries: batch.entries,
+            payload_at,
+            payload: &payload,
+        };
+        let mut next_id = batch.first_id;
+        let told = tell(&sound, &mut next_id, &mut |entry| {
+            each(entry);
+            Ok(())
+        });
+        if let Ok(commit) = told {
+            found.commit = Some(commit);
+        }
+        (found.seq, found.next_id) = (batch.seq, next_id);
+        found.batches += 1;
+        found.end = end;
+        at = end;
+    }
+    if found.end < len {
+        found.gaps.push(Gap {
+            at: found.end,
+            bytes: len - found.end,
+            batches: 0,
+            requests: 0,
+        });
+    }
+    Ok(found)
+}
+
+/// The file header and the salt. A damaged one can be put together again: all in it is known, and
+/// the first batch proves it.
+fn header_of(
+    file: &dyn DiskFile,
+    path: &Path,
+    key: [u8; 16],
+    generation: u64,
+) -> Result<(FileHeader, [u8; 16]), JournalError> {
+    let mut bytes = [0; 2 * HEADER];
+    let got = read_full(file, &mut bytes, 0).map_err(JournalError::io("read", path))?;
+    let error = match FileHeader::decode(&bytes[..got.min(HEADER)], path) {
+        Ok((header, start)) if header.key == key => return Ok((header, start.sum)),
+        Ok(_) => JournalError::damaged(path, 32, "this is the journal of another job"),
+        Err(error) => error,
+    };
+    let len = file.len().map_err(JournalError::io("read", path))?;
+    let first_id = BatchHeader::decode(&bytes[HEADER..got.max(HEADER)]).map_or(0, |b| b.first_id);
+    let header = FileHeader {
+        generation,
+        first_id,
+        key,
+    };
+    let salt = header.encode().1.sum;
+    match next_sound(file, path, &salt, HEADER as u64, len)? {
+        Some(_) => Ok((header, salt)),
+        None => Err(error),
+    }
+}
+
+/// The next batch at or behind a place whose checksum is right.
+fn next_sound(
+    file: &dyn DiskFile,
+    path: &Path,
+    salt: &[u8; 16],
+    from: u64,
+    len: u64,
+) -> Result<Option<(u64, BatchHeader)>, JournalError> {
+    let mut at = from;
+    let mut block = vec![0; len.saturating_sub(from).min(BLOCK_BYTES as u64) as usize];
+    while at < len {
+        let want = (len - at).min(block.len() as u64) as usize;
+        let got =
+            read_full(file, &mut block[..want], at).map_err(JournalError::io("read", path))?;
+        for found in memmem::find_iter(&block[..got], &BATCH_MAGIC) {
+            let place = at + found as u64;
+            if let Some(header) = sound_batch_at(file, path, salt, place, len)? {
+                return Ok(Some((place, header)));
+            }
+        }
+        // The next block repeats a little, for a magic that lies across the border.
+        at += (got.max(BATCH_MAGIC.len()) - (BATCH_MAGIC.len() - 1)) as u64;
+    }
+    Ok(None)
+}

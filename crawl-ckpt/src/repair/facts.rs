@@ -1,0 +1,176 @@
+//! What the sound batches of a damaged journal tell.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use super::output::Records;
+use crate::control::Counts;
+use crate::durable::Disk;
+use crate::job::Manifest;
+use crate::journal::{Commit, Entry, JournalError, Salvaged, salvage};
+
+/// The facts that can be proven.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// By their ids.
+    pub requests: BTreeMap<u64, Request>,
+    /// Attempts and due times.
+    pub deferred: HashMap<u64, (u32, u64)>,
+    /// Marks of finished URLs.
+    pub seen: Vec<[u8; 16]>,
+    /// State beside the queue.
+    pub values: BTreeMap<String, Vec<u8>>,
+    /// Ids by the hash of the URL.
+    by_url: HashMap<[u8; 16], u64>,
+    done: HashMap<u64, bool>,
+}
+
+/// A URL that was taken on.
+#[derive(Debug)]
+pub struct Request {
+    pub place: Place,
+    /// Whether it failed; `None` while it is pending.
+    pub finished: Option<bool>,
+}
+
+/// Where a request is known from.
+#[derive(Debug)]
+pub enum Place {
+    /// The damaged journal, at this byte.
+    Journal(u64),
+    /// A record in the output.
+    Record { url: String, depth: u32 },
+}
+
+/// What could not be brought together.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub lost_records: u64,
+    pub foreign_records: u64,
+}
+
+impl Facts {
+    /// Reads the sound batches of a journal.
+    pub fn read(
+        disk: &dyn Disk,
+        journal: &Path,
+        manifest: &Manifest,
+    ) -> Result<(Facts, Salvaged), JournalError> {
+        let mut facts = Facts::default();
+        let salvaged = salvage(disk, journal, manifest.key, manifest.generation, |entry| {
+            facts.add(entry);
+        })?;
+        Ok((facts, salvaged))
+    }
+
+    fn add(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Request { id, at, request } => {
+                self.by_url.insert(hash(request.url), id);
+                let request = Request {
+                    place: Place::Journal(at),
+                    finished: None,
+                };
+                self.requests.insert(id, request);
+            }
+            Entry::Seen { fingerprint } => self.seen.push(fingerprint),
+            Entry::Done { id, failed } => {
+                self.done.insert(id, failed);
+            }
+            Entry::Defer {
+                id,
+                attempts,
+                due_ms,
+            } => {
+                self.done.remove(&id);
+                self.deferred.insert(id, (attempts, due_ms));
+            }
+            Entry::Set { key, value } => {
+                self.values.insert(key.to_owned(), value.to_owned());
+            }
+            Entry::Unset { key } => {
+                self.values.remove(key);
+            }
+            Entry::Commit(_) => {}
+        }
+    }
+
+    /// Decides what is finished. The output decides where it has a record; where it is not what
+    /// the commit says, only a record counts.
+    pub fn settle(
+        &mut self,
+        records: Option<&Records>,
+        commit: &Commit,
+        manifest: &Manifest,
+    ) -> Told {
+        let mut told = Told::default();
+        let mut recorded = HashSet::new();
+        for record in records.iter().flat_map(|records| &records.records) {
+            let known = self.by_url.get(&hash(&record.url)).copied();
+            let id = match known {
+                Some(id) => id,
+                // It may be one of those of which only the mark is kept.
+                None if !self.seen.is_empty() => {
+                    told.foreign_records += 1;
+                    continue;
+                }
+                None => {
+                    told.foreign_records += 1;
+                    self.take_on(record.url.clone(), record.depth)
+                }
+            };
+            recorded.insert(id);
+            self.done.insert(id, record.failed);
+        }
+        let makes_no_records = manifest.plan.as_ref().is_some_and(|plan| plan.delta);
+        let is_whole = records.is_none_or(|records| records.is_whole(commit));
+        let done_counts = is_whole || makes_no_records;
+        for (id, failed) in &self.done {
+            let Some(request) = self.requests.get_mut(id) else {
+                continue;
+            };
+            match done_counts || recorded.contains(id) {
+                true => request.finished = Some(*failed),
+                false => told.lost_records += 1,
+            }
+        }
+        told
+    }
+
+    /// A URL that only its record tells of. Its id is one that no request had.
+    fn take_on(&mut self, url: String, depth: u32) -> u64 {
+        let id = self.requests.keys().next_back().map_or(0, |id| id + 1);
+        self.by_url.insert(hash(&url), id);
+        let request = Request {
+            place: Place::Record { url, depth },
+            finished: None,
+        };
+        self.requests.insert(id, request);
+        id
+    }
+
+    /// How many URLs are where.
+    pub fn counts(&self) -> Counts {
+        let finished = |failed| {
+            let requests = self.requests.values();
+            requests
+                .filter(|request| request.finished == Some(failed))
+                .count() as u64
+        };
+        let (done, failed) = (finished(false) + self.seen.len() as u64, finished(true));
+        let seen = (self.requests.len() + self.seen.len()) as u64;
+        Counts {
+            seen,
+            pending: seen - done - failed,
+            done,
+            failed,
+            ..Counts::default()
+        }
+    }
+}
+
+fn hash(url: &str) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&blake3::hash(url.as_bytes()).as_bytes()[..16]);
+    half
+}

@@ -1,0 +1,174 @@
+//! Saves what can be proven of a damaged job, into a copy beside it.
+//!
+//! Every batch counts whose own checksum is right. What was lost between them is
+//! made up for by the output, which holds a record of every URL that was finished: a
+//! URL with a record is never fetched again, one without is. The damaged job and
+//! the output are left as they are.
+
+mod facts;
+mod manifest;
+mod output;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::durable::{Disk, RealDisk, beside};
+use crate::job::{Job, JobError, JobPlace, Manifest, remove};
+use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored, Writer, replay};
+use crate::lock::JobLock;
+use crate::tool::Failure;
+
+use facts::Facts;
+pub use manifest::Mended;
+use output::Records;
+
+/// A batch of the copy is closed at this size.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What a repair came to.
+#[derive(Debug)]
+pub struct Repaired {
+    /// The copy.
+    pub path: PathBuf,
+    /// The damaged journal.
+    pub journal: PathBuf,
+    /// What became of the manifest.
+    pub manifest: Mended,
+    /// Commits that were read.
+    pub batches: u64,
+    /// Stretches of the journal that are lost.
+    pub gaps: Vec<Gap>,
+    /// URLs that the copy knows.
+    pub seen: u64,
+    /// Those of them that are to be fetched.
+    pub pending: u64,
+    /// Requests that were taken on and are known no more, as far as they can be counted.
+    pub lost_requests: u64,
+    /// URLs that were finished and whose records are lost: they are fetched again.
+    pub lost_records: u64,
+    /// Records of URLs that the journal knows no more.
+    pub foreign_records: u64,
+}
+
+/// Makes a copy of a damaged job, `checkpoint.repaired` beside it, of what can be proven. An earlier copy
+/// is replaced.
+///
+/// # Errors
+/// Nothing at all can be proven; those of the disk.
+pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repaired, Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let (manifest, mended) = manifest::mend(&*disk, place)?;
+    let journal = place.dir.join(format!("journal-{}", manifest.generation));
+    let (mut facts, salvaged) = Facts::read(&*disk, &journal, &manifest)?;
+    let commit = salvaged.commit.clone().unwrap_or_default();
+
+    let gaps = with_lost_end(&salvaged, &manifest);
+    let (output, records) = Records::find(&manifest, &commit, place, data_dir, !gaps.is_empty())?;
+    let told = facts.settle(records.as_ref(), &commit, &manifest);
+
+    let copy_place = JobPlace {
+        dir: beside(&place.dir, ".repaired"),
+        lock: place.lock.clone(),
+    };
+    let mut copy = manifest.clone();
+    (copy.generation, copy.sealed, copy.output) = (1, None, output);
+    let last = last_commit(&commit, &facts, records.as_ref());
+    let reader = Reader::at(&*disk, &journal)?;
+    write_copy(disk, &copy_place, lock, copy, &facts, &reader, &last)?;
+    Ok(Repaired {
+        path: copy_place.dir,
+        journal,
+        manifest: mended,
+        batches: salvaged.batches,
+        seen: last.progress.counts.seen,
+        pending: last.progress.counts.pending,
+        lost_requests: gaps.iter().map(|gap| gap.requests).sum(),
+        gaps,
+        lost_records: told.lost_records,
+        foreign_records: told.foreign_records,
+    })
+}
+
+/// The gaps, and what the seal says of the one at the end.
+fn with_lost_end(salvaged: &Salvaged, manifest: &Manifest) -> Vec<Gap> {
+    let mut gaps = salvaged.gaps.clone();
+    let Some(seal) = manifest.sealed.filter(|seal| seal.seq > salvaged.seq) else {
+        return gaps;
+    };
+    let behind = gaps.pop_if(|gap| gap.at >= salvaged.end);
+    gaps.push(Gap {
+        at: salvaged.end,
+        bytes: behind.map_or(0, |gap| gap.bytes),
+        batches: seal.seq - salvaged.seq,
+        requests: seal.next_id.saturating_sub(salvaged.next_id),
+    });
+    gaps
+}
+
+/// The commit of the copy: the last figures, with the counts that can be proven.
+fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Commit {
+    let mut last = commit.clone();
+    let counts = &mut last.progress.counts;
+    *counts = facts.counts();
+    last.progress.parked.clear();
+    if let Some(records) = records {
+        last.progress.records = records.lines;
+        last.files.insert("output".to_owned(), records.bytes);
+    }
+    last
+}
+
+fn write_copy(
+    disk: Arc<dyn Disk>,
+    place: &JobPlace,
+    lock: &JobLock,
+    manifest: Manifest,
+    facts: &Facts,
+    reader: &Reader,
+    commit: &Commit,
+) -> Result<(), Failure> {
+    remove(&*disk, place, lock)?;
+    let mut job = Job::create(disk, place, lock, manifest)?;
+    let start = replay(&job, None, |_| Ok(()))?.mark;
+    let mut writer = Writer::open(&mut job, lock, &start)?;
+    let mut batch = Batch::new(&start);
+    let mut close_full = |batch: &mut Batch, least: usize| -> Result<(), JobError> {
+        if batch.bytes() >= least {
+            let full = std::mem::replace(batch, Batch::new(&start)).close(commit);
+            *batch = Batch::new(&writer.append_unsynced(&full)?);
+        }
+        Ok(())
+    };
+    for fingerprint in &facts.seen {
+        batch.seen(fingerprint);
+        close_full(&mut batch, BATCH_BYTES)?;
+    }
+    let mut buffer = Vec::new();
+    for (old_id, request) in &facts.requests {
+        let id = match &request.place {
+            facts::Place::Journal(at) => batch.request(&reader.request_at(*at, &mut buffer)?).0,
+            facts::Place::Record { url, depth } => {
+                let stored = Stored {
+                    url,
+                    depth: *depth,
+                    ..Stored::default()
+                };
+                batch.request(&stored).0
+            }
+        };
+        match (request.finished, facts.deferred.get(old_id)) {
+            (Some(failed), _) => batch.done(id, failed),
+            (None, Some((attempts, due_ms))) => batch.defer(id, *attempts, *due_ms),
+            (None, None) => {}
+        }
+        close_full(&mut batch, BATCH_BYTES)?;
+    }
+    for (key, value) in &facts.values {
+        batch.set(key, value);
+        close_full(&mut batch, BATCH_BYTES)?;
+    }
+    close_full(&mut batch, 0)?;
+    writer.sync()?;
+    job.seal(lock, &writer.end())?;
+    Ok(())
+}

@@ -482,8 +482,8 @@ fn repair_saves_all_but_the_batch_that_is_damaged() {
     let done = done.prints("saved 11 URLs, 5 of them pending, from 3 commits");
     let done = done
         .prints("1 commit\n")
-        .prints("5 URLs were taken on in what is lost");
-    let done = done.prints("1 URL of the output were lost from the journal");
+        .prints("lost with it, unless a page leads there again: 4 URLs");
+    let done = done.prints("known from the output alone, and finished: 1 URL");
     assert_eq!(fs::read(&journal).unwrap(), before);
     take_the_copy(&data, &done);
     let rows = data.json(&["ls", "--json"]);
@@ -505,7 +505,7 @@ fn repair_tells_what_a_cut_journal_lost_by_its_seal() {
         let done = data.run(&["verify", "--repair", "p/s"]).code(65);
         done.prints("saved 10 URLs, 4 of them pending, from 2 commits")
             .prints(", 2 commits\n")
-            .prints("5 URLs were taken on in what is lost");
+            .prints("lost with it, unless a page leads there again: 5 URLs");
         fs::write(&journal, good).unwrap();
     }
 }
@@ -520,7 +520,7 @@ fn repair_fetches_again_what_has_no_record_any_more() {
     let done = data.run(&["verify", "--repair", "p/s"]).code(65);
     let done = done
         .prints("saved 15 URLs, 11 of them pending")
-        .prints("2 URLs had been finished");
+        .prints("for want of a record in the output: 2 URLs");
     take_the_copy(&data, &done);
     assert_eq!(fs::read_to_string(&output).unwrap().len(), 38 * 4 + 5);
 }

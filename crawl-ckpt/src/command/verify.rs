@@ -76,28 +76,28 @@ fn repaired_in_words(job: &Found, repaired: &Repaired) -> Vec<String> {
             0 => String::new(),
             n => format!(", {}", counted(n, "commit")),
         };
-        lost(format!(
-            "lost: {} of {journal} from byte {}{batches}",
-            bytes(gap.bytes),
-            gap.at
-        ));
+        let what = match gap.bytes {
+            0 => format!("what followed byte {} of {journal}", gap.at),
+            n => format!("{} of {journal} from byte {}", bytes(n), gap.at),
+        };
+        lost(format!("lost: {what}{batches}"));
     }
     for (number, what) in [
         (
             repaired.lost_requests,
-            "were taken on in what is lost, and are known no more unless a page leads there again",
-        ),
-        (
-            repaired.lost_records,
-            "had been finished, but have no record in the output; they are fetched again",
+            "lost with it, unless a page leads there again",
         ),
         (
             repaired.foreign_records,
-            "of the output were lost from the journal; their records stay",
+            "known from the output alone, and finished",
+        ),
+        (
+            repaired.lost_records,
+            "fetched again, for want of a record in the output",
         ),
     ] {
         if number > 0 {
-            lost(format!("{} {what}", counted(number, "URL")));
+            lost(format!("{what}: {}", counted(number, "URL")));
         }
     }
     let (old, new) = (

@@ -82,11 +82,15 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
         batches: salvaged.batches,
         seen: last.progress.counts.seen,
         pending: last.progress.counts.pending,
-        lost_requests: gaps.iter().map(|gap| gap.requests).sum(),
+        lost_requests: taken_on_in(&gaps).saturating_sub(told.foreign_records),
         gaps,
         lost_records: told.lost_records,
         foreign_records: told.foreign_records,
     })
+}
+
+fn taken_on_in(gaps: &[Gap]) -> u64 {
+    gaps.iter().map(|gap| gap.requests).sum()
 }
 
 /// The gaps, and what the seal says of the one at the end.

@@ -207,6 +207,30 @@ mod serving {
     }
 
     #[test]
+    fn a_host_that_asks_for_a_pause_gets_it_over_a_resume_and_others_go_on() {
+        let folder = Folder::new();
+        let other = ["--start", "http://b.example/"];
+        let mut run = serve(&folder, &other);
+        let first = requests(&run, 2);
+        let mut busy = page(&first[0], &[]);
+        busy["status"] = json!(429);
+        busy["retry_after_s"] = json!(3);
+        send(&mut run, &busy);
+        let asked = std::time::Instant::now();
+        let links = ["http://site.example/x", "http://b.example/y"];
+        send(&mut run, &page(&first[1], &links));
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], "http://b.example/y");
+        run.signal(Signal::Int);
+        run.wait_says("pausing");
+        send(&mut run, &page(&all[2], &[]));
+        run.wait().code(130);
+        let done = answer_all(serve(&folder, &other), |request| page(request, &[]));
+        assert!(asked.elapsed().as_secs_f32() >= 2.9);
+        assert_eq!(done.code(0).lines().len(), 2);
+    }
+
+    #[test]
     fn a_redirect_goes_through_the_queue_and_keeps_the_depth() {
         let folder = Folder::new();
         let mut run = serve(&folder, &["--allow", "/wanted"]);
@@ -339,6 +363,7 @@ mod stopping {
         let folder = Folder::new();
         let (run, _) = three_in_flight(&folder);
         run.signal(Signal::Int);
+        run.wait_says("pausing");
         run.signal(Signal::Int);
         run.wait().code(130);
         finish(&folder, 3);
@@ -709,6 +734,7 @@ mod bulk {
             .stdin("http://a.example/\n");
         add.run().code(75).says(&format!("pid {}", run.pid()));
         run.signal(Signal::Int);
+        run.wait_says("pausing");
         run.signal(Signal::Int);
         run.wait().code(130);
     }
@@ -749,6 +775,7 @@ mod output {
         let run = serve(&folder, &[]);
         requests(&run, 1);
         run.signal(Signal::Int);
+        run.wait_says("pausing");
         run.signal(Signal::Int);
         run.wait().code(130);
         let other = [

@@ -62,6 +62,11 @@ impl<H> Outage<H> {
         self.witness.as_deref()
     }
 
+    /// This origin answered an earlier run, so there was a network once.
+    pub fn expect(&mut self, origin: &str) {
+        self.witness.get_or_insert_with(|| origin.to_owned());
+    }
+
     /// Somebody answered: what was held has failed for good.
     pub fn answered(&mut self, origin: &str) -> Vec<H> {
         self.in_a_row = 0;

@@ -165,6 +165,11 @@ impl Queue {
         self.pending + self.deferred.len() as u64
     }
 
+    /// The time of the last `next`.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// The hosts, in the order in which they were met.
     pub fn hosts(&self) -> impl ExactSizeIterator<Item = (HostId, &Host)> {
         self.hosts

@@ -7,6 +7,7 @@ use super::{Crawl, HOSTS};
 use crate::queue::{Gate, HostId, Ticket};
 use crate::restore::Memory;
 use crate::snapshot;
+use crate::url::origin;
 
 impl Crawl {
     /// Goes on from what a journal told. Returns how many cookies expired meanwhile.
@@ -31,26 +32,35 @@ impl Crawl {
             .hosts()
             .map(|(id, host)| (id, host.origin.to_string()))
             .collect();
-        for (id, origin) in hosts {
-            let saved = memory.values.get(&format!("robots:{origin}"));
+        for (id, host_origin) in hosts {
+            let saved = memory.values.get(&format!("robots:{host_origin}"));
             let known = saved.is_some_and(|saved| self.robots.restore(id, saved, now_ms));
             let shut = self.plan.robots && !known;
             if shut {
                 self.robots.want(id);
             }
-            if let Some(saved) = memory.values.get(&route_key(&origin)) {
+            if let Some(saved) = memory.values.get(&route_key(&host_origin)) {
                 self.routes.restore(id, saved);
             }
             let parked = self.routes.parked(id).is_some();
+            let wait = memory.values.get(&wait_key(&host_origin));
+            let wait_ms = wait.and_then(|wait| std::str::from_utf8(wait).ok()?.parse().ok());
+            let wait_ms = wait_ms.unwrap_or(0);
             let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
             self.queue.change(id, |host| {
                 host.delay_ms = delay_ms;
+                host.due_ms = wait_ms;
                 host.gate = match (parked, shut) {
                     (true, _) => Gate::Parked,
                     (false, true) => Gate::Shut,
                     (false, false) => Gate::Open,
                 };
             });
+        }
+        if self.progress.counts.done > 0
+            && let Some(url) = self.plan.start_urls.first()
+        {
+            self.outage.expect(origin(url));
         }
         expired
     }
@@ -94,12 +104,23 @@ impl Crawl {
             let saved = self.routes.saved(id)?;
             Some((route_key(&host.origin), saved))
         });
+        let waits = self
+            .queue
+            .hosts()
+            .filter(|(_, host)| host.due_ms > self.queue.now_ms());
+        let waits = waits.map(|(_, host)| (wait_key(&host.origin), host.due_ms.to_string()));
         robots
+            .chain(waits)
             .chain(routes)
             .chain(self.cookies.all())
             .chain(hosts)
             .collect()
     }
+}
+
+/// Under this key the checkpoint keeps until when a host asked not to be asked.
+pub(super) fn wait_key(origin: &str) -> String {
+    format!("wait:{origin}")
 }
 
 /// Under this key the checkpoint keeps a host's route.

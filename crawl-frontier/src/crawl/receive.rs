@@ -2,7 +2,7 @@
 
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 
-use super::keep::route_key;
+use super::keep::{route_key, wait_key};
 use super::{Crawl, Flight, Held, Record, Refused};
 use crate::answer::{self, Fate};
 use crate::queue::{Gate, HostId, Ticket};
@@ -74,8 +74,7 @@ impl Crawl {
             } => {
                 let due_ms = now_ms + after_ms;
                 if host_waits {
-                    self.queue
-                        .change(flight.host, |host| host.due_ms = host.due_ms.max(due_ms));
+                    self.hold_host(flight.host, due_ms);
                 }
                 self.progress.retries += 1;
                 self.tries.insert(id, attempt);
@@ -91,6 +90,15 @@ impl Crawl {
                 });
             }
         }
+    }
+
+    /// Asks nothing of a host before this time, over a resume too.
+    fn hold_host(&mut self, host: HostId, due_ms: u64) {
+        self.queue
+            .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
+        let host = self.queue.host(host);
+        self.log
+            .set(&wait_key(&host.origin), host.due_ms.to_string().as_bytes());
     }
 
     fn take_block(&mut self, flight: &Flight, refused: Refused, why: String, now_ms: u64) {

@@ -11,6 +11,9 @@ use crate::outage::Advice;
 use crate::queue::Due;
 use crate::robots::Ruling;
 
+/// So many requests that nobody answered, and none that somebody did: there is no network.
+const NOBODY: usize = 1000;
+
 impl Crawl {
     /// Writes the next request line into `out`, or says why there is none.
     ///
@@ -35,8 +38,15 @@ impl Crawl {
                     let rung = host.map_or(0, |host| self.routes.rung(host));
                     self.robots
                         .send_probe(&witness, self.routes.proxy(rung), out);
+                    // The witness may be the only one that is gone.
+                    if let Some(due) = self.queue.next(now_ms) {
+                        self.send(due, out)?;
+                    }
                     return Ok(Step::Sent);
                 }
+            }
+            if self.outage.witness().is_none() && self.outage.held() >= NOBODY {
+                return Ok(self.waiting_or(Done::NoAnswer));
             }
             if self.busy >= self.plan.pace.concurrency {
                 return Ok(Step::Wait { until_ms: None });

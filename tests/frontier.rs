@@ -165,7 +165,7 @@ mod serving {
         send(&mut run, &page(&first[0], &links));
         let all = requests(&run, 2001);
         // Large results, so that they come in many pieces.
-        let padding = "x".repeat(20_000);
+        let padding = "x".repeat(4_000);
         let answers: Vec<String> = all[1..]
             .iter()
             .map(|request| {
@@ -767,6 +767,30 @@ mod output {
             .code(2)
             .says("the file exists already");
         assert_eq!(folder.read("out.jsonl"), "mine\n");
+    }
+
+    #[test]
+    fn a_password_in_a_url_goes_to_the_fetcher_and_not_into_the_output() {
+        let folder = Folder::new();
+        let args = [
+            "serve",
+            "--job",
+            "job",
+            "--start",
+            "http://me:secret@a.example/",
+        ];
+        let run = frontier(&folder)
+            .args(args)
+            .args(["--output", "out.jsonl"])
+            .start();
+        let done = answer_all(run, |request| page(request, &[]));
+        assert!(done.text().contains("secret"));
+        done.code(0);
+        let output = folder.read("out.jsonl");
+        assert!(
+            output.contains("a.example") && !output.contains("secret"),
+            "{output}"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::durable::{Disk, RealDisk, beside, parent, remove_if_there};
 use crawl_ckpt::job::Job;
@@ -50,7 +51,8 @@ pub fn reopen(
         let reader = Reader::open(job)?;
         let (mut urls, mut buffer) = (HashSet::new(), Vec::new());
         for ticket in &reopened {
-            urls.insert(reader.request_at(ticket.at, &mut buffer)?.url.to_owned());
+            let url = reader.request_at(ticket.at, &mut buffer)?.url;
+            urls.insert(masked(url).into_owned());
         }
         // It would not know what is pending again.
         remove_if_there(&**job.disk(), &job.image_path())

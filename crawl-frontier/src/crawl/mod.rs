@@ -6,8 +6,10 @@ mod keep;
 mod receive;
 mod send;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Parked, Progress};
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::plan::Plan;
@@ -100,10 +102,18 @@ struct Record {
 }
 
 impl Record {
+    /// A user name and password in the URL do not get into the output.
     fn of(result: &FetchResult<'_>, failed: bool) -> Record {
+        let line = match masked(&result.url) {
+            Cow::Borrowed(_) => serde_json::to_string(result),
+            Cow::Owned(url) => serde_json::to_string(&FetchResult {
+                url: url.into(),
+                ..result.clone()
+            }),
+        };
         Record {
             // Strings, numbers and raw JSON that was parsed before: this cannot fail.
-            line: serde_json::to_string(result).unwrap_or_default(),
+            line: line.unwrap_or_default(),
             class: Class::of(result),
             failed,
         }

@@ -416,13 +416,14 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
             Entry::Unset { key } => {
                 state.values.remove(key);
             }
-            Entry::Commit(commit) => {
-                state.commit = commit.at_ms;
-                output_bytes = commit.files["output"];
-            }
+            Entry::Commit(_) => {}
         }
         Ok(())
     })?;
+    if let Some(commit) = &replayed.commit {
+        state.commit = commit.at_ms;
+        output_bytes = commit.files["output"];
+    }
     let restored = Restored {
         state,
         ids: urls.into_iter().map(|(id, url)| (url, id)).collect(),

@@ -87,6 +87,7 @@ fn words(job: &Job) -> String {
             Entry::Unset { key } => format!("unset {key}"),
             // Not the whole of it: a field may come to it in time.
             Entry::Commit(commit) => {
+                let commit = commit.parse()?;
                 let (counts, records) = (commit.progress.counts, commit.progress.records);
                 let at_ms = commit.at_ms;
                 format!(

@@ -134,7 +134,22 @@ pub enum Entry<'a> {
         key: &'a str,
     },
     /// The end of a batch, and what it vouches for.
-    Commit(Commit),
+    Commit(CommitText<'a>),
+}
+
+/// A commit as it lies in the journal. Read only when it is wanted: of a thousand commits
+/// a restart needs the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitText<'a>(pub(super) &'a str);
+
+impl CommitText<'_> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// In words, when it is no commit that is known.
+    pub fn parse(&self) -> Result<Commit, String> {
+        serde_json::from_str(self.0).map_err(|error| format!("a commit is not understood: {error}"))
+    }
 }
 
 /// What every batch ends with: all before it happened, and nothing after it did yet.
@@ -368,12 +383,7 @@ impl<'a> Cursor<'a> {
                 value: self.prefixed()?,
             },
             tag::UNSET => Entry::Unset { key: self.text()? },
-            tag::COMMIT => {
-                let json = self.prefixed()?;
-                let commit = serde_json::from_slice(json)
-                    .map_err(|_| Bad::Wrong("a commit is no JSON that is known"))?;
-                Entry::Commit(commit)
-            }
+            tag::COMMIT => Entry::Commit(CommitText(self.text()?)),
             _ => return Err(Bad::Wrong("the kind of an entry is not known")),
         })
     }

@@ -13,7 +13,7 @@ use crate::durable::{DiskFile, read_full};
 use crate::job::Job;
 
 /// The first look back from some place; each further one is four times as long.
-const FIRST_LOOK_BYTES: u64 = 256 << 10;
+const FIRST_LOOK_BYTES: u64 = 16 << 10;
 
 /// The last commit, without reading what is before it: for a quick look from outside. Works beside a
 /// running writer; says nothing about the rest of the journal. `None` when there is no batch yet.
@@ -137,7 +137,7 @@ fn commit_in(payload: &[u8]) -> Option<Commit> {
     let mut next_id = 0;
     while !cursor.is_at_end() {
         if let Entry::Commit(commit) = cursor.entry(0, &mut next_id).ok()? {
-            return Some(commit);
+            return commit.parse().ok();
         }
     }
     None

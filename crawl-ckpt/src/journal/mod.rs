@@ -17,7 +17,7 @@ mod scan;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};
-pub use entry::{Commit, Entry, Referer, Stored};
+pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub use error::JournalError;
 pub use frame::{MAX_BATCH_BYTES, Mark};
 pub use last::last_commit;

@@ -3,7 +3,7 @@
 use super::entry::{Bad, Cursor};
 use super::scan::{Scan, Sound};
 use super::write::read_header;
-use super::{Commit, Entry, JournalError, Mark};
+use super::{Commit, CommitText, Entry, JournalError, Mark};
 use crate::job::Job;
 
 /// What a replay came to.
@@ -40,13 +40,22 @@ pub fn replay(
     let from = from.copied().unwrap_or(start);
     let mut scan = Scan::new(&*file, &path, start.sum, from, job.manifest().sealed)?;
     let mut next_id = from.next_id;
-    let mut commit = None;
+    let mut last: Option<(u64, String)> = None;
     while let Some(batch) = scan.next(next_id)? {
-        commit = Some(
-            tell(&batch, &mut next_id, &mut each)
-                .map_err(|(at, why)| JournalError::damaged(&path, at, why))?,
-        );
+        let (at, commit) = tell(&batch, &mut next_id, &mut each)
+            .map_err(|(at, why)| JournalError::damaged(&path, at, why))?;
+        let (last_at, text) = last.get_or_insert_default();
+        *last_at = at;
+        text.clear();
+        text.push_str(commit.0);
     }
+    let commit = match &last {
+        Some((at, text)) => {
+            let commit = CommitText(text).parse();
+            Some(commit.map_err(|why| JournalError::damaged(&path, *at, why))?)
+        }
+        None => None,
+    };
     Ok(Replayed {
         mark: scan.end(),
         commit,
@@ -55,12 +64,12 @@ pub fn replay(
     })
 }
 
-/// Tells the entries of one batch; returns its commit.
-pub(super) fn tell(
-    batch: &Sound<'_>,
+/// Tells the entries of one batch; returns its commit and where that lies.
+pub(super) fn tell<'a>(
+    batch: &Sound<'a>,
     next_id: &mut u64,
     each: &mut impl FnMut(Entry<'_>) -> Result<(), String>,
-) -> Result<Commit, (u64, String)> {
+) -> Result<(u64, CommitText<'a>), (u64, String)> {
     let mut cursor = Cursor::new(batch.payload);
     let mut entries = 0;
     loop {
@@ -73,13 +82,13 @@ pub(super) fn tell(
             })?;
         entries += 1;
         let commit = match &entry {
-            Entry::Commit(commit) => Some(commit.clone()),
+            Entry::Commit(commit) => Some(*commit),
             _ => None,
         };
         each(entry).map_err(|why| (at, why))?;
         if let Some(commit) = commit {
             return match cursor.is_at_end() && entries == batch.entries {
-                true => Ok(commit),
+                true => Ok((at, commit)),
                 false => Err((at, "a commit does not end its batch".to_owned())),
             };
         }

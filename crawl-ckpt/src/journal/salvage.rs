@@ -100,7 +100,7 @@ pub(crate) fn salvage(
             each(entry);
             Ok(())
         });
-        if let Ok(commit) = told {
+        if let Some(commit) = told.ok().and_then(|(_, text)| text.parse().ok()) {
             found.commit = Some(commit);
         }
         (found.seq, found.next_id) = (batch.seq, next_id);

@@ -236,6 +236,15 @@ pub fn remove_if_complete(place: &JobPlace) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Notes in a checkpoint that is kept how it is resumed, for `crawl-ckpt show`. A crawl is as safe
+/// without, so a failure is not worth a word. Only while no frontier is writing.
+pub fn note_command(place: &JobPlace, lock: &JobLock, again: &Again) {
+    if let Ok(Some(mut job)) = Job::open(Arc::new(RealDisk), place) {
+        let command = again.to_string();
+        let _ = job.update(lock, |manifest| manifest.command = Some(command));
+    }
+}
+
 /// Time since a commit; a clock that was set back makes it 0.
 fn age(commit: &Commit) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;

@@ -193,6 +193,8 @@ impl<'a> Crawl<'a> {
                     hint: None,
                 };
             }
+        } else {
+            checkpoint::note_command(&self.place.job, &lock, &self.again);
         }
         Ok(self.ended(outcome, ending, output, view))
     }

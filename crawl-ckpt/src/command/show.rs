@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::json_of;
+use crate::address::masked;
 use crate::catalog::Found;
 use crate::cli::{Context, Form};
 use crate::human::{bytes, count, counted, span};
@@ -37,6 +38,10 @@ fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
         fields.insert("generation".into(), json!(manifest.generation));
         fields.insert("sealed".into(), json!(manifest.sealed.is_some()));
         if let Some(plan) = &manifest.plan {
+            let mut plan = plan.clone();
+            for url in &mut plan.start_urls {
+                *url = masked(url).into_owned();
+            }
             fields.insert("plan".into(), json!(plan));
         }
         if let Some(output) = &manifest.output {
@@ -131,7 +136,7 @@ fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str,
     let mut lines = Vec::new();
     if let Some(plan) = &manifest.plan {
         for url in plan.start_urls.iter().take(10) {
-            lines.push(("start URL", crate::address::masked(url).into_owned()));
+            lines.push(("start URL", masked(url).into_owned()));
         }
         if plan.start_urls.len() > 10 {
             lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
@@ -185,7 +190,7 @@ fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
         .and_then(|m| m.plan.as_ref())
         .map_or(&[][..], |plan| &plan.start_urls);
     words.push(match start_urls {
-        [url] if Name::from_url(url).as_ref() == Ok(spider) => quoted(url),
+        [url] if Name::from_url(url).as_ref() == Ok(spider) => quoted(&masked(url)),
         _ => format!("{spider}.json"),
     });
     words.join(" ")

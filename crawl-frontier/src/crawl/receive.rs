@@ -20,6 +20,7 @@ impl Crawl {
         let mut result: FetchResult<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
         let id = result.id.ok_or("it has no id")?;
         if id >= ROBOTS_ID {
+            tally::proxy(&mut self.progress, &result);
             self.answer_robots(id, &result, now_ms);
             return Ok(());
         }
@@ -65,7 +66,7 @@ impl Crawl {
                     self.follow(result, flight);
                     let record = self.record(result, attempt, failed);
                     self.finish(id, &record);
-                    self.take_success(flight.host, result);
+                    self.take_success(flight, result);
                 }
             },
             Fate::Again {
@@ -126,8 +127,10 @@ impl Crawl {
         }
     }
 
-    fn take_success(&mut self, host: HostId, result: &FetchResult<'_>) {
-        if result.error.is_some() {
+    fn take_success(&mut self, flight: &Flight, result: &FetchResult<'_>) {
+        let host = flight.host;
+        // One that went another way says nothing of this one.
+        if result.error.is_some() || flight.rung != self.routes.rung(host) {
             return;
         }
         let (refused, unparked) = self.routes.succeeded(host);
@@ -284,8 +287,16 @@ impl Crawl {
             self.log.defer(held.ticket.id, 0, now_ms);
             self.queue.defer(held.host, held.ticket, now_ms);
         }
-        for (host, refused) in self.routes.release() {
+        self.retry_refused(now_ms);
+    }
+
+    /// Makes what waits for the outcome of others pending again. True if there was any.
+    pub(super) fn retry_refused(&mut self, now_ms: u64) -> bool {
+        let refused = self.routes.release();
+        let any = !refused.is_empty();
+        for (host, refused) in refused {
             self.queue.defer(host, refused.ticket, now_ms);
         }
+        any
     }
 }

@@ -85,6 +85,11 @@ impl Crawl {
         if self.under_way() > 0 || until_ms.is_some() {
             return Step::Wait { until_ms };
         }
+        if self.retry_refused(now_ms) {
+            return Step::Wait {
+                until_ms: Some(now_ms),
+            };
+        }
         if self.outage.held() > 0 || self.robots.held() > 0 {
             if self.outage.witness().is_none() {
                 return Step::Done(Done::NoAnswer);

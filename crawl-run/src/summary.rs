@@ -15,6 +15,9 @@ use crate::signals;
 /// Hosts, or reasons, that are listed one by one.
 const LISTED: usize = 10;
 
+/// Reasons for leaving out a link that would otherwise belong to the crawl.
+const CAPS: [&str; 4] = ["trap", "depth", "host_pages", "too_many_links"];
+
 /// What the lines are made of.
 #[derive(Debug)]
 pub struct Summary<'a> {
@@ -24,7 +27,7 @@ pub struct Summary<'a> {
     pub has_checkpoint: bool,
     /// The command that was typed.
     pub again: &'a Again,
-    /// Tell also what was left out, and why.
+    /// Tell of all that was left out, not only of what caps kept out.
     pub verbose: bool,
 }
 
@@ -68,9 +71,7 @@ impl Summary<'_> {
         if progress.retries > 0 {
             row("retries", count(progress.retries));
         }
-        if self.verbose {
-            row("left out", tally(&progress.dropped));
-        }
+        row("left out", self.left_out());
         row("output", self.output());
         row("checkpoint", self.checkpoint());
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
@@ -98,6 +99,13 @@ impl Summary<'_> {
         }
         line.push_str(&format!(", {}", bytes(self.ended.progress.bytes)));
         line
+    }
+
+    /// What caps kept out of the crawl; with `verbose` what was left out for any reason.
+    fn left_out(&self) -> String {
+        let mut dropped = self.ended.progress.dropped.clone();
+        dropped.retain(|reason, _| self.verbose || CAPS.contains(&reason.as_str()));
+        tally(&dropped)
     }
 
     fn output(&self) -> String {
@@ -210,7 +218,10 @@ mod tests {
         let summary = Summary {
             ended: &Ended {
                 outcome: Outcome::Paused(2),
-                progress: progress(),
+                progress: Progress {
+                    dropped: [("trap".into(), 1200), ("domain".into(), 9)].into(),
+                    ..progress()
+                },
                 records_run: 10,
                 elapsed: Duration::from_secs(75),
                 output: Output::File("data/x.jsonl".into()),
@@ -225,6 +236,7 @@ mod tests {
                 "paused by SIGINT after 1m 15s: 1,010 records (10 in this run), 3.0 MiB",
                 "  status     2xx 1,000, 4xx 8",
                 "  errors     dns 2",
+                "  left out   trap 1,200",
                 "  output     data/x.jsonl",
                 "  checkpoint kept, 5 URLs pending",
                 "resume with: crawl-run shop.json",

@@ -44,6 +44,15 @@ impl Forward {
         })
     }
 
+    /// The same for those who know this Basic password, in base64.
+    pub fn leading_with_password(host: &str, base64: &str) -> Forward {
+        Forward::with(Shared {
+            password: Some(format!("Basic {base64}")),
+            leads_to: Some(host.to_owned()),
+            ..Shared::default()
+        })
+    }
+
     fn with(shared: Shared) -> Forward {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Forward {

@@ -1,0 +1,471 @@
+//! The web as it is, crawled with crawl-run: a site on which every path misbehaves,
+//! hosts that block, proxies that cost money, traps and cookies.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::hostile::{self, CASES, Ends};
+use support::{Answer, Done, Folder, Forward, Site, Tool};
+
+/// crawl-run in the folder, on its `shop.json`.
+fn shop(folder: &Folder) -> Tool {
+    Tool::new("crawl-run").dir(folder).arg("shop.json")
+}
+
+/// Writes `shop.json`, which starts at the site's front page and never waits.
+fn spider(folder: &Folder, site: &Site, settings: Value, more: Value) {
+    let mut all = json!({"RETRY_TIMES": 0, "AUTOTHROTTLE_ENABLED": false});
+    merge(&mut all, settings);
+    let mut spider = json!({"name": "shop", "start_urls": [site.url("/")], "settings": all});
+    merge(&mut spider, more);
+    folder.write("shop.json", spider.to_string());
+}
+
+fn merge(into: &mut Value, from: Value) {
+    let Value::Object(from) = from else { return };
+    into.as_object_mut().unwrap().extend(from);
+}
+
+/// The output files that end so, in the order of their names.
+fn outputs(folder: &Folder, end: &str) -> Vec<PathBuf> {
+    let files = folder.files().into_iter();
+    let files = files.filter(|path| path.to_string_lossy().ends_with(end));
+    files.map(|path| folder.join(path)).collect()
+}
+
+/// The records of the one output file, by URL; no URL has two.
+#[track_caller]
+fn records(folder: &Folder) -> HashMap<String, Value> {
+    let files = outputs(folder, ".jsonl");
+    assert_eq!(files.len(), 1, "{files:?}");
+    let text = fs::read_to_string(&files[0]).unwrap();
+    let mut records = HashMap::new();
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let url = record["url"].as_str().unwrap().to_owned();
+        let earlier = records.insert(url, record);
+        assert!(earlier.is_none(), "two records: {line}");
+    }
+    records
+}
+
+fn kind(record: &Value) -> &str {
+    record["error"]["kind"].as_str().unwrap_or("none")
+}
+
+mod hostile_site {
+    use super::*;
+
+    /// The most memory that a process ever had, in KiB.
+    fn peak_kib(pid: u32) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+        number.unwrap_or(0)
+    }
+
+    fn children(pid: u32) -> Vec<u32> {
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let list = fs::read_to_string(path).unwrap_or_default();
+        list.split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+
+    /// How a crawl's record differs from what crawl-fetch alone would say, and why.
+    fn in_a_crawl(path: &str, ends: Ends) -> Ends {
+        match path {
+            // The frontier sends the cookie, and the wall opens.
+            "/redirect/cookie-wall" => Ends::Status(200),
+            // It would never end.
+            "/redirect/self" => Ends::Error("redirect"),
+            _ => ends,
+        }
+    }
+
+    #[test]
+    fn a_crawl_of_it_ends_by_itself_with_one_right_record_a_url() {
+        let (folder, site) = (Folder::new(), hostile::site());
+        let settings = json!({
+            "DOWNLOAD_TIMEOUT": 2, "DOWNLOAD_MAXSIZE": 1 << 20, "DEPTH_LIMIT": 6,
+            "CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 16,
+        });
+        spider(&folder, &site, settings, json!({"deny_extensions": []}));
+        let begun = Instant::now();
+        let run = shop(&folder).start();
+        let mut peaks = HashMap::new();
+        while !run.ends_within(Duration::from_millis(20)) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{}",
+                run.so_far()
+            );
+            for pid in children(run.pid()).into_iter().chain([run.pid()]) {
+                let peak = peaks.entry(pid).or_insert(0);
+                *peak = peak_kib(pid).max(*peak);
+            }
+        }
+        let done = run.wait().code(0);
+        let peak_mib = peaks.values().sum::<u64>() / 1024;
+        assert!(peak_mib < 300, "{peak_mib} MiB");
+
+        let records = records(&folder);
+        let mut wrong = Vec::new();
+        for case in CASES {
+            let record = &records[&site.url(case.path)];
+            let ends = in_a_crawl(case.path, case.ends);
+            let right = match ends {
+                Ends::Status(status) => record["status"] == status && kind(record) == "none",
+                Ends::Error(error) => kind(record) == error,
+            };
+            if !right {
+                wrong.push(format!("{} {ends:?}: {record}", case.path));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        for path in site.paths().iter().filter(|path| *path != "/robots.txt") {
+            let url = site.url(path);
+            assert!(records.contains_key(&url), "{url} has no record");
+        }
+        let over = &records[&site.url("/redirect/chain?n=10")];
+        assert_eq!(kind(over), "redirect", "{over}");
+        let challenge = &records[&site.url("/challenge/cloudflare")];
+        assert!(challenge["blocked"].is_string(), "{challenge}");
+        // What the traps led to is told by its reason.
+        done.says("trap ").says("depth ");
+    }
+}
+
+mod proxies {
+    use super::*;
+
+    const SECRET: &str = "s3cret-w0rd";
+    /// `user:s3cret-w0rd` as a proxy is told it.
+    const SECRET_BASE64: &str = "dXNlcjpzM2NyZXQtdzByZA==";
+
+    /// A site as three ways see it: direct, and through two proxies. Each connection
+    /// serves one request, so that a proxy's log has a line for each.
+    struct World {
+        folder: Folder,
+        direct: Site,
+        datacenter: Site,
+        residential: Site,
+        cheap: Forward,
+        costly: Forward,
+    }
+
+    fn page(links: &[&str]) -> Answer {
+        let links = links.iter().map(|link| format!("<a href={link}>"));
+        Answer::html(links.collect::<String>()).header("Connection", "close")
+    }
+
+    fn block() -> Answer {
+        Answer::html("no")
+            .with_status(403)
+            .header("Connection", "close")
+    }
+
+    const LINKS: [&str; 8] = ["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"];
+
+    impl World {
+        /// Everybody serves all pages.
+        fn new() -> World {
+            let sites = [Site::new(), Site::new(), Site::new()];
+            for site in &sites {
+                site.on("/", |_| page(&LINKS));
+                site.on("/robots.txt", |_| {
+                    Answer::status(404).header("Connection", "close")
+                });
+                site.otherwise(|_| page(&[]));
+            }
+            let [direct, datacenter, residential] = sites;
+            let folder = Folder::new();
+            spider(&folder, &direct, json!({}), json!({}));
+            World {
+                cheap: Forward::leading_with_password(&datacenter.host(), SECRET_BASE64),
+                costly: Forward::leading_with_password(&residential.host(), SECRET_BASE64),
+                folder,
+                direct,
+                datacenter,
+                residential,
+            }
+        }
+
+        fn with_env(&self, tool: Tool) -> Tool {
+            let credentials = format!("user:{SECRET}@");
+            tool.dir(&self.folder)
+                .env("DATACENTER_PROXY_URL", self.cheap.url(&credentials))
+                .env("RESIDENTIAL_PROXY_URL", self.costly.url(&credentials))
+        }
+
+        /// Runs a command; no password is in anything that it wrote.
+        #[track_caller]
+        fn run(&self, tool: Tool) -> Done {
+            let done = self.with_env(tool).run();
+            let files = self.folder.files().into_iter();
+            let written = files.map(|path| fs::read(self.folder.join(path)).unwrap());
+            for bytes in written.chain([done.stdout.clone(), done.stderr.clone()]) {
+                for secret in [SECRET, SECRET_BASE64] {
+                    let told = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+                    assert!(!told, "a password was told:\n{done}");
+                }
+            }
+            done
+        }
+
+        /// The front page is there for everybody, all else for none but the costly proxy.
+        fn block_the_rest(&self) {
+            self.direct.otherwise(|_| block());
+            self.datacenter.otherwise(|_| block());
+        }
+
+        fn forget(&self) {
+            for site in [&self.direct, &self.datacenter, &self.residential] {
+                site.clear_log();
+            }
+        }
+    }
+
+    /// The pages that were asked for, sorted.
+    fn pages(site: &Site) -> Vec<String> {
+        let mut pages = site.paths();
+        pages.retain(|path| path != "/robots.txt");
+        pages.sort();
+        pages
+    }
+
+    /// What a summary says of a proxy: successes and attempts.
+    #[track_caller]
+    fn told(done: &Done, proxy: &str) -> (usize, usize) {
+        let words = done.words();
+        let start = format!("proxy      {proxy}: ");
+        let line = words
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(&*start));
+        let line = line.unwrap_or_else(|| panic!("nothing of {proxy}:\n{done}"));
+        let numbers: Vec<usize> = line.split(' ').filter_map(|w| w.parse().ok()).collect();
+        (numbers[0], numbers[1])
+    }
+
+    /// The command of exit 3 that has (or has not) this word.
+    #[track_caller]
+    fn command(done: &Done, cheaper: bool) -> String {
+        let words = done.words();
+        let mut commands = words.lines().filter(|line| line.contains("--proxy-type"));
+        let wanted = commands.find(|line| line.contains("retry-blocked") == cheaper);
+        let command = wanted.unwrap_or_else(|| panic!("no command:\n{done}"));
+        command.trim().to_owned()
+    }
+
+    fn shell(command: &str) -> Tool {
+        Tool::program("sh").args(["-c", command])
+    }
+
+    #[test]
+    fn a_host_that_blocks_is_crawled_through_the_datacenter_and_the_figures_agree() {
+        let world = World::new();
+        world.direct.on("/", |_| block());
+        world.direct.otherwise(|_| block());
+        let done = world.run(shop(&world.folder)).code(0);
+        let records = records(&world.folder);
+        assert_eq!(records.len(), 9, "{done}");
+        for record in records.values() {
+            assert_eq!(
+                (&record["status"], &record["proxy"]),
+                (&json!(200), &json!("datacenter"))
+            );
+        }
+        assert_eq!(pages(&world.direct), ["/"]);
+        let asked = world.cheap.log().len();
+        assert_eq!(world.datacenter.count(), asked);
+        assert_eq!(told(&done, "datacenter"), (asked, asked), "{done}");
+        let direct = world.direct.count();
+        assert_eq!(told(&done, "direct"), (direct - 1, direct), "{done}");
+        assert!(world.costly.log().is_empty());
+    }
+
+    #[test]
+    fn a_host_that_blocks_both_waits_for_an_approval_that_fetches_only_what_waits() {
+        let world = World::new();
+        world.block_the_rest();
+        let done = world.run(shop(&world.folder)).code(3);
+        let done = done
+            .says("8 URLs wait for a decision on 1 host")
+            .says("status 403");
+        assert!(world.costly.log().is_empty(), "nobody approved it");
+        assert!(
+            world
+                .folder
+                .join("data/default/shop/checkpoint/job.json")
+                .is_file()
+        );
+        assert_eq!(records(&world.folder).len(), 1);
+        assert_eq!(
+            told(&done, "datacenter").1,
+            world.cheap.log().len(),
+            "{done}"
+        );
+        // The same command again asks for nothing.
+        world.forget();
+        world.run(shop(&world.folder)).code(3);
+        assert_eq!(
+            pages(&world.direct).len() + pages(&world.datacenter).len(),
+            0
+        );
+
+        let approval = command(&done, true);
+        assert!(approval.contains("--proxy-type residential"), "{approval}");
+        let done = world.run(shell(&approval)).code(0);
+        assert_eq!(pages(&world.residential), LINKS, "{done}");
+        assert_eq!(world.direct.count() + world.datacenter.count(), 0, "{done}");
+        let records = records(&world.folder);
+        assert_eq!(records.len(), 9);
+        assert_eq!(records[&world.direct.url("/")]["proxy"], "direct");
+        assert_eq!(records[&world.direct.url("/5")]["proxy"], "residential");
+        assert_eq!(
+            told(&done, "residential").1,
+            world.costly.log().len(),
+            "{done}"
+        );
+        assert!(!world.folder.join("data/default/shop/checkpoint").exists());
+    }
+
+    #[test]
+    fn an_approval_for_everything_begins_anew() {
+        let world = World::new();
+        world.block_the_rest();
+        let done = world.run(shop(&world.folder)).code(3);
+        world.forget();
+        let done = world.run(shell(&command(&done, false))).code(0);
+        let done = done.says("proxy type changed: auto -> residential");
+        done.says("checkpoint cleared: every URL is retried");
+        let all: Vec<&str> = ["/"].into_iter().chain(LINKS).collect();
+        assert_eq!(pages(&world.residential), all);
+        assert_eq!(world.direct.count() + world.datacenter.count(), 0);
+        assert_eq!(records(&world.folder).len(), 9);
+        assert_eq!(outputs(&world.folder, ".partial").len(), 1);
+    }
+
+    #[test]
+    fn nothing_goes_direct_when_a_proxy_was_asked_for_and_is_not_there() {
+        let world = World::new();
+        let tool = world
+            .with_env(shop(&world.folder))
+            .env(
+                "RESIDENTIAL_PROXY_URL",
+                format!("http://user:{SECRET}@127.0.0.1:1"),
+            )
+            .args(["-v", "--proxy-type", "residential"]);
+        let done = tool.run().code(1).never_says(SECRET);
+        assert_eq!(world.direct.count() + world.datacenter.count(), 0, "{done}");
+        let wrong = world
+            .with_env(shop(&world.folder))
+            .env(
+                "RESIDENTIAL_PROXY_URL",
+                world.costly.url("user:wrong-w0rd@"),
+            )
+            .args(["-v", "--proxy-type", "residential"]);
+        let done = wrong.run().never_says("wrong-w0rd");
+        assert_ne!(done.exit(), 0, "{done}");
+        let asked = [&world.direct, &world.datacenter, &world.residential].map(Site::count);
+        assert_eq!(asked, [0; 3], "{done}");
+    }
+
+    #[test]
+    fn a_name_that_is_not_configured_is_a_usage_error() {
+        let world = World::new();
+        let done = world.run(shop(&world.folder).args(["--proxy-type", "isp"]));
+        done.code(2).says("configured: datacenter, residential");
+        assert_eq!(world.direct.count(), 0);
+    }
+
+    /// One page waits for the outcome of the others, and the last of them fails: nobody
+    /// else will tell whether the page or the host is blocked.
+    #[test]
+    fn a_refused_page_is_not_forgotten_when_the_last_other_one_fails() {
+        let world = World::new();
+        for site in [&world.direct, &world.datacenter] {
+            site.on("/", |_| page(&["/refused", "/slow"]));
+            site.on("/refused", |_| block());
+        }
+        world.direct.on("/slow", |_| block());
+        let slow = || Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        world
+            .datacenter
+            .on("/slow", move |_| slow().after(Duration::from_millis(500)));
+        let done = world.run(shop(&world.folder)).code(3);
+        let records = records(&world.folder);
+        assert_eq!(kind(&records[&world.direct.url("/slow")]), "protocol");
+        done.says("1 URL wait");
+        assert_eq!(world.datacenter.hits("/refused"), 5);
+    }
+}
+
+mod traps {
+    use super::*;
+
+    #[test]
+    fn a_host_has_its_share_of_pages_and_the_rest_is_counted_by_reason() {
+        let (folder, site) = (Folder::new(), Site::tree(200, 5));
+        spider(&folder, &site, json!({}), json!({}));
+        let tool = shop(&folder).args(["--max-pages-per-host", "30"]);
+        tool.run().code(0).says("host_pages ");
+        assert_eq!(records(&folder).len(), 30);
+    }
+
+    #[test]
+    fn the_share_of_a_host_outlives_a_resume() {
+        let (folder, site) = (Folder::new(), Site::tree(200, 5));
+        spider(&folder, &site, json!({}), json!({}));
+        let run = || shop(&folder).args(["--max-pages-per-host", "30"]);
+        run().args(["--max-pages", "10"]).run().code(4);
+        run().run().code(0);
+        assert_eq!(records(&folder).len(), 30);
+    }
+}
+
+mod cookies {
+    use super::*;
+
+    /// Pages for those who are logged in; all others are sent to the login, which sends
+    /// them back with a session.
+    fn members_only() -> Site {
+        let site = Site::new();
+        site.on("/login", |_| {
+            Answer::redirect("/home").header("Set-Cookie", "session=abc; Path=/; HttpOnly")
+        });
+        site.on("/", |_| Answer::redirect("/login"));
+        site.on("/robots.txt", |_| Answer::status(404));
+        site.otherwise(|asked| {
+            let session = asked.header("cookie") == Some("session=abc");
+            match (session, asked.path.as_str()) {
+                (false, _) => Answer::status(401),
+                (true, "/home") => {
+                    let links = (0..20).map(|n| format!("<a href=/{n}>"));
+                    Answer::html(links.collect::<String>())
+                }
+                (true, _) => Answer::html("a page"),
+            }
+        });
+        site
+    }
+
+    #[test]
+    fn a_session_that_a_login_set_is_kept_over_a_resume() {
+        let (folder, site) = (Folder::new(), members_only());
+        spider(&folder, &site, json!({}), json!({}));
+        shop(&folder).args(["--max-pages", "8"]).run().code(4);
+        shop(&folder).run().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 23);
+        let refused = records.values().filter(|record| record["status"] == 401);
+        assert_eq!(refused.count(), 0);
+        assert_eq!(site.hits("/login"), 1);
+    }
+}

@@ -18,6 +18,7 @@ use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 
 use crate::add;
+use crate::explain::{Question, explain};
 use crate::inspect;
 use crate::open::{HeldJob, OutputTo, Places, new_manifest};
 use crate::restore::restore;
@@ -82,6 +83,26 @@ enum Command {
         /// As one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Say whether a URL belongs to a crawl, and if not, why.
+    ///
+    /// With a job also where it was found and what became of it. Takes no lock and changes
+    /// nothing. Exit 0 whatever the answer is.
+    Explain {
+        /// The URL.
+        url: String,
+        /// The job directory.
+        #[arg(long, value_name = "DIR", required_unless_present = "plan")]
+        job: Option<PathBuf>,
+        /// Read the plan of the crawl from stdin as JSON, in place of the job's.
+        #[arg(long)]
+        plan: bool,
+        /// How deep it would be found; where the job knows, that counts.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        depth: u32,
+        /// What a relative output path is relative to.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        data_dir: PathBuf,
     },
     /// Read URLs and print `canonical-URL TAB fingerprint` for each.
     ///
@@ -218,6 +239,24 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             inspect::seen(&JobPlace::at(&job), invert, stdin().lock(), &mut out)
         }
         Command::Stat { job, json } => inspect::stat(&JobPlace::at(&job), json, &mut out),
+        Command::Explain {
+            url,
+            job,
+            plan,
+            depth,
+            data_dir,
+        } => {
+            let place = job.as_deref().map(JobPlace::at);
+            let plan = plan.then(plan_on_stdin).transpose()?;
+            let question = Question {
+                url: &url,
+                depth,
+                plan,
+                place: place.as_ref(),
+                data_dir: &data_dir,
+            };
+            explain(question, &mut out)
+        }
         Command::Canon { aggressive } => {
             let form = if aggressive {
                 Form::Aggressive
@@ -227,6 +266,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             inspect::canon(form, stdin().lock(), &mut out)
         }
     }
+}
+
+fn plan_on_stdin() -> Result<Plan, Failure> {
+    serde_json::from_reader(stdin().lock())
+        .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot read the plan: {e}")))
 }
 
 fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::Added, Failure> {

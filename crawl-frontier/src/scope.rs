@@ -108,6 +108,12 @@ struct Rule {
     admission: Admission,
 }
 
+impl Rule {
+    fn allows(&self, url: &str) -> bool {
+        self.allow.is_empty() || self.allow.is_match(url)
+    }
+}
+
 impl Scope {
     /// Compiles a scope.
     ///
@@ -166,11 +172,8 @@ impl Scope {
             return Err(Refusal::Depth);
         }
         self.check_host(url)?;
-        if url.len() > MAX_URL_BYTES {
-            return Err(Refusal::Trap);
-        }
         let path = path_of(url);
-        if is_trap(path) {
+        if url.len() > MAX_URL_BYTES || is_trap(path) {
             return Err(Refusal::Trap);
         }
         if self.is_no_page(path) {
@@ -179,14 +182,56 @@ impl Scope {
         if self.rules.is_empty() {
             return Ok(PLAIN);
         }
-        let matches = |rule: &&Rule| {
-            (rule.allow.is_empty() || rule.allow.is_match(url)) && !rule.deny.is_match(url)
-        };
+        let rule = self.rule_for(url).ok_or(Refusal::Rule)?;
+        Ok(self.rules[rule].admission)
+    }
+
+    /// The place of the first rule that takes a URL on, from 0.
+    pub fn rule_for(&self, url: &str) -> Option<usize> {
         self.rules
             .iter()
-            .find(matches)
-            .map(|rule| rule.admission)
-            .ok_or(Refusal::Rule)
+            .position(|rule| rule.allows(url) && !rule.deny.is_match(url))
+    }
+
+    /// A refusal in words, for the URL and depth that it is for.
+    pub fn why(&self, refusal: Refusal, url: &str, depth: u32) -> String {
+        let path = path_of(url);
+        match refusal {
+            Refusal::Domain => {
+                let places: Vec<&str> = [&self.hosts[..], &self.domains[..]]
+                    .iter()
+                    .flat_map(|list| list.iter().map(String::as_str))
+                    .collect();
+                let host = authority(url);
+                format!("{host} is not of this crawl ({})", places.join(", "))
+            }
+            Refusal::Rule => match self.rules.iter().position(|rule| rule.allows(url)) {
+                Some(rule) => format!("rule {} denies it", rule + 1),
+                None => "no rule allows it".to_owned(),
+            },
+            Refusal::Extension => {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                format!("its name says that it is no page: {name}")
+            }
+            Refusal::Depth => {
+                let most = self.depth_limit.unwrap_or(depth);
+                format!("at depth {depth} it is too deep, at most {most}")
+            }
+            Refusal::Trap if url.len() > MAX_URL_BYTES => {
+                format!("a trap: {} bytes, at most {MAX_URL_BYTES}", url.len())
+            }
+            Refusal::Trap => match most_repeated(path) {
+                (again, segment) if again > MAX_SAME_SEGMENT => format!(
+                    "a trap: {segment} stands in its path {again} times, at most {MAX_SAME_SEGMENT}"
+                ),
+                _ => format!("a trap: its path has more than {MAX_SEGMENTS} segments"),
+            },
+            Refusal::Private => "a private address in a crawl that began at a public one".into(),
+            Refusal::HostPages => {
+                let most = self.max_pages_per_host.unwrap_or_default();
+                format!("its host has had its share of {most} URLs")
+            }
+        }
     }
 
     /// Decides on a host by a URL on it.
@@ -284,9 +329,16 @@ fn is_trap(path: &str) -> bool {
     if slashes <= MAX_SAME_SEGMENT {
         return false;
     }
+    path.split('/').filter(|s| !s.is_empty()).count() > MAX_SEGMENTS
+        || most_repeated(path).0 > MAX_SAME_SEGMENT
+}
+
+/// The segment that stands most often in a path, with how often that is.
+fn most_repeated(path: &str) -> (usize, &str) {
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-    let again = |segment| segments.iter().filter(|s| *s == segment).count() > MAX_SAME_SEGMENT;
-    segments.len() > MAX_SEGMENTS || segments.iter().any(again)
+    let times = |segment| segments.iter().filter(|s| *s == segment).count();
+    let most = segments.iter().map(|segment| (times(segment), *segment));
+    most.max().unwrap_or_default()
 }
 
 #[cfg(test)]

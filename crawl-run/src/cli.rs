@@ -39,6 +39,13 @@ pub struct Cli {
     #[arg(long)]
     pub check: bool,
 
+    /// Say whether URL belongs to the crawl, and if not, why
+    ///
+    /// Where there is a checkpoint also where the URL was found and what became of it. Nothing
+    /// is fetched or written; exit 0 whatever the answer is.
+    #[arg(long, value_name = "URL", conflicts_with = "check")]
+    pub explain: Option<String>,
+
     /// Print the JSON Schema of spider files
     #[arg(long, exclusive = true)]
     pub print_schema: bool,

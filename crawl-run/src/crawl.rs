@@ -30,7 +30,7 @@ use crate::proxies::Proxies;
 use crate::spider::Spider;
 use crate::stage::{Cast, Event};
 use crate::summary::{self, Summary};
-use crate::tools::Tools;
+use crate::tools::{Tools, ask};
 use crate::view::View;
 
 /// Both ends of the channel on which a crawl hears of signals and of its children.
@@ -122,6 +122,21 @@ impl<'a> Crawl<'a> {
         let lines = check::lines(&self.plan, &self.place, output.as_ref());
         let printable = lines.iter().map(|line| printable(line) + "\n");
         Ok(printable.collect())
+    }
+
+    /// Has crawl-frontier, which decides, say what it makes of a URL.
+    ///
+    /// # Errors
+    /// A frontier that cannot be started.
+    pub fn explain(&self, url: &str) -> Result<Exit, Failure> {
+        let mut args: Vec<OsString> = vec!["explain".into(), "--plan".into()];
+        if self.place.job.dir.exists() {
+            let data_dir = &self.place.data_dir;
+            args.extend(["--job".into(), self.place.job.dir.clone().into()]);
+            args.extend(["--data-dir".into(), data_dir.clone().into()]);
+        }
+        args.extend(["--".into(), url.into()]);
+        ask(&self.tools.frontier, &args, &self.plan)
     }
 
     /// A test crawl: everything in memory, nothing of production's is read or written.

@@ -65,6 +65,9 @@ pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, 
     if cli.check {
         return print(&crawl.check()?);
     }
+    if let Some(url) = &cli.explain {
+        return crawl.explain(url);
+    }
     let events = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, events, &mut view)?,

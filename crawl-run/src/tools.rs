@@ -1,11 +1,14 @@
 //! Where the programs are that crawl-run starts.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use crawl_ckpt::tool::Failure;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::{Exit, Failure};
 
 /// The programs of one crawl.
 #[derive(Debug, Clone)]
@@ -27,6 +30,28 @@ impl Tools {
             fetch: find("crawl-fetch", "CRAWL_FETCH")?,
         })
     }
+}
+
+/// Runs a tool that reads a plan on stdin and answers on our own stdout. Its exit is ours.
+///
+/// # Errors
+/// It cannot be started, or ends in no way that a tool does.
+pub fn ask(program: &Path, args: &[OsString], plan: &Plan) -> Result<Exit, Failure> {
+    let name = program.display();
+    let failed = |e: io::Error| Failure::new(format_args!("cannot start {name}: {e}"));
+    let child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .spawn();
+    let mut child = child.map_err(failed)?;
+    let text = serde_json::to_vec(plan).map_err(Failure::new)?;
+    // One that does not read to the end says why itself.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(&text));
+    let status = child.wait().map_err(failed)?;
+    status
+        .code()
+        .and_then(Exit::from_code)
+        .ok_or_else(|| Failure::new(format_args!("{name} did not end well: {status}")))
 }
 
 /// The variable's program, else the one beside this program, else the one on PATH.

@@ -124,6 +124,6 @@ pub(super) fn wait_key(origin: &str) -> String {
 }
 
 /// Under this key the checkpoint keeps a host's route.
-pub(super) fn route_key(origin: &str) -> String {
+pub(crate) fn route_key(origin: &str) -> String {
     format!("route:{origin}")
 }

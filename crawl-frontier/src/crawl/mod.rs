@@ -17,6 +17,7 @@ use crawl_ckpt::record::{FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
 use self::intake::Links;
+pub(crate) use self::keep::route_key;
 pub(crate) use self::send::request_of;
 use crate::cookies::Cookies;
 use crate::log::Log;
@@ -32,7 +33,7 @@ use crate::tally::Class;
 use crate::url::Marker;
 
 /// Under this key the checkpoint keeps the hosts that start URLs redirected to.
-const HOSTS: &str = "scope:hosts";
+pub(crate) const HOSTS: &str = "scope:hosts";
 
 /// A crawl under way.
 #[derive(Debug)]

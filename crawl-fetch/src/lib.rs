@@ -97,7 +97,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
         reader.close();
     });
-    reading.map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
+    let late = Arc::clone(&pool);
+    let writing = thread::Builder::new().name("write".into());
+    let writing = writing.spawn(move || late.output().write_late());
+    for thread in [reading, writing] {
+        thread.map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
+    }
     let mut paused = None;
     let mut failed = None;
     // What still runs when this returns ends with the process.

@@ -1,12 +1,17 @@
-//! Results on stdout: whole lines, in batches while workers are busy, at once
-//! when nobody is about to add another.
+//! Results on stdout: whole lines, in batches while there is work, at once when
+//! nobody is about to add another.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A batch is written at the latest when it has so many bytes.
 const BATCH_BYTES: usize = 256 << 10;
+
+/// A result waits at most so long for others. Each batch wakes the reader, and the
+/// reader's answer wakes a worker: a batch a page costs twice the processor time.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Memory of a batch above this is given back after use.
 const KEEP_BYTES: usize = 1 << 20;
@@ -14,8 +19,12 @@ const KEEP_BYTES: usize = 1 << 20;
 /// Where all workers put their results.
 pub struct Output<W> {
     batch: Mutex<Batch<W>>,
+    /// A batch waits for more.
+    late: Condvar,
     /// Workers that read a page and will add its result in no time.
     parsing: AtomicUsize,
+    /// Requests that no worker has taken yet.
+    waiting: AtomicUsize,
 }
 
 struct Batch<W> {
@@ -38,8 +47,41 @@ impl<W: Write> Output<W> {
                 lines: Vec::new(),
                 error: None,
             }),
+            late: Condvar::new(),
             parsing: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
         }
+    }
+
+    /// So many requests wait for a worker. While some do, nobody waits for results.
+    pub fn expect(&self, waiting: usize) {
+        self.waiting.store(waiting, Ordering::SeqCst);
+    }
+
+    /// Writes batches that waited long enough, for ever; on a thread of its own.
+    pub fn write_late(&self) {
+        loop {
+            let mut batch = self.lock();
+            while batch.lines.is_empty() {
+                batch = self
+                    .late
+                    .wait(batch)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(batch);
+            std::thread::sleep(PATIENCE);
+            // A failure is kept, and told to the next worker; who reads is watched elsewhere.
+            self.lock().write();
+        }
+    }
+
+    /// Writes what waits. A failure is kept for [`Output::take_error`].
+    pub fn flush(&self) {
+        self.lock().write();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batch<W>> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A result will come soon: other results wait for it and travel with it.
@@ -50,8 +92,7 @@ impl<W: Write> Output<W> {
 
     /// The error that ended all writing.
     pub fn take_error(&self) -> Option<io::Error> {
-        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.error.take()
+        self.lock().error.take()
     }
 }
 
@@ -59,15 +100,20 @@ impl<W: Write> Parsing<'_, W> {
     /// Adds whole lines. Returns false when the output is broken.
     pub fn put(self, lines: &[u8]) -> bool {
         let output = self.output;
-        let mut batch = output.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = output.lock();
+        let is_first = batch.lines.is_empty();
         batch.lines.extend_from_slice(lines);
         // Counted down under the lock, so that the last one sees all lines.
         drop(self);
-        if batch.lines.len() >= BATCH_BYTES || output.parsing.load(Ordering::SeqCst) == 0 {
-            batch.write()
-        } else {
-            batch.error.is_none()
+        let more = |count: &AtomicUsize| count.load(Ordering::SeqCst) > 0;
+        let more_soon = more(&output.parsing) || more(&output.waiting);
+        if batch.lines.len() >= BATCH_BYTES || !more_soon {
+            return batch.write();
         }
+        if is_first {
+            output.late.notify_one();
+        }
+        batch.error.is_none()
     }
 }
 
@@ -79,7 +125,7 @@ impl<W: Write> Drop for Parsing<'_, W> {
 
 impl<W: Write> Batch<W> {
     fn write(&mut self) -> bool {
-        if self.error.is_none() {
+        if self.error.is_none() && !self.lines.is_empty() {
             let written = self.writer.write_all(&self.lines);
             self.error = written.and_then(|()| self.writer.flush()).err();
         }
@@ -103,5 +149,20 @@ mod tests {
         assert_eq!(output.batch.lock().unwrap().writer, b"");
         assert!(second.put(b"2\n"));
         assert_eq!(output.batch.lock().unwrap().writer, b"1\n2\n");
+    }
+    #[test]
+    fn while_requests_wait_results_wait_for_one_another_but_not_long() {
+        let output = std::sync::Arc::new(Output::new(Vec::new()));
+        output.expect(1);
+        assert!(output.parsing().put(b"1\n"));
+        assert_eq!(output.lock().writer, b"");
+        let late = output.clone();
+        std::thread::spawn(move || late.write_late());
+        while output.lock().writer.is_empty() {
+            std::thread::yield_now();
+        }
+        output.expect(0);
+        assert!(output.parsing().put(b"2\n"));
+        assert_eq!(output.lock().writer, b"1\n2\n");
     }
 }

@@ -118,6 +118,7 @@ impl<W: Write + Send + 'static> Pool<W> {
             }
             state.queue.add(job);
         }
+        self.output.expect(state.queue.waiting().0);
         self.wake(&mut state);
         true
     }
@@ -139,6 +140,7 @@ impl<W: Write + Send + 'static> Pool<W> {
     pub fn stop(&self) {
         let mut state = self.lock();
         state.queue.clear();
+        self.output.expect(0);
         state.closed = true;
         self.room.notify_all();
         self.tell_if_drained(&state);
@@ -156,6 +158,7 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     fn tell_if_drained(&self, state: &State) {
         if state.closed && state.queue.waiting().0 == 0 && state.queue.under_way() == 0 {
+            self.output.flush();
             // Nobody listens any more when the process is about to end anyway.
             let _ = self.events.send(Event::Drained);
         }
@@ -211,6 +214,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                     if !is_full(&state.queue) {
                         self.room.notify_one();
                     }
+                    self.output.expect(state.queue.waiting().0);
                     self.wake(&mut state);
                     return (job, host);
                 }

@@ -19,7 +19,7 @@ const LATENCY_FLOOR_MS: u64 = 500;
 /// A host that answers faster than this is sent so many times its limit ahead,
 /// which hides the way through the pipes; the fetcher keeps to the limit.
 const QUICK_MS: u64 = 50;
-const AHEAD: u32 = 4;
+const AHEAD: u32 = 8;
 /// Clean answers in a row before requests are sent ahead.
 const TRUST: u32 = 16;
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_quick_clean_host_is_never_slowed_down() {
-        assert_eq!(after(clean(3, 100)), (0, 32));
+        assert_eq!(after(clean(3, 100)), (0, 64));
     }
 
     #[test]

@@ -468,6 +468,29 @@ mod cookies {
         assert_eq!(refused.count(), 0);
         assert_eq!(site.hits("/login"), 1);
     }
+
+    #[test]
+    fn a_file_of_cookies_opens_the_door_and_is_kept_over_a_resume() {
+        let (folder, site) = (Folder::new(), members_only());
+        let more = json!({"start_urls": [site.url("/home")]});
+        spider(&folder, &site, json!({}), more);
+        let text = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\nnonsense\n";
+        folder.write("cookies.txt", text);
+        let run = || shop(&folder).args(["--cookies", "cookies.txt"]);
+        let done = run().args(["-v", "--max-pages", "8"]).run().code(4);
+        done.says("cookies.txt: line 2 is no cookie")
+            .never_says("abc");
+        shop(&folder).run().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 21);
+        assert!(records.values().all(|record| record["status"] == 200));
+        assert_eq!(site.hits("/login"), 0);
+        shop(&folder)
+            .args(["--cookies", "none"])
+            .run()
+            .code(2)
+            .says("cannot read none: ");
+    }
 }
 
 mod explained {

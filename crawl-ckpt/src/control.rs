@@ -40,6 +40,8 @@ pub struct Begin {
     pub retry_blocked: bool,
     /// Take `plan` as the checkpoint's plan from now on, though it differs.
     pub adopt_plan: bool,
+    /// The text of a `cookies.txt` whose cookies are taken into the jar first.
+    pub cookies: Option<String>,
 }
 
 /// From the frontier to crawl-run.

@@ -20,6 +20,7 @@ pub mod job;
 pub mod journal;
 pub mod lock;
 pub mod look;
+pub mod netscape;
 pub mod plan;
 pub mod record;
 pub mod repair;

@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crawl_ckpt::netscape::{self, Cookie};
 use ureq::http::header::{COOKIE, HeaderMap, HeaderValue};
 use url::Url;
 
@@ -12,33 +13,10 @@ pub struct Cookies {
     cookies: Vec<Cookie>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Cookie {
-    domain: String,
-    subdomains: bool,
-    path: String,
-    secure: bool,
-    /// Seconds since 1970; 0 means until the session ends, so always.
-    expires: u64,
-    pair: String,
-}
-
 impl Cookies {
     /// Reads the text of a file. Also says which lines were no cookies, from 1.
     pub fn parse(text: &str) -> (Cookies, Vec<usize>) {
-        let mut cookies = Vec::new();
-        let mut bad = Vec::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim_end_matches('\r');
-            let line = line.strip_prefix("#HttpOnly_").unwrap_or(line);
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            match cookie(line) {
-                Some(cookie) => cookies.push(cookie),
-                None => bad.push(number),
-            }
-        }
+        let (mut cookies, bad) = netscape::parse(text);
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         (Cookies { cookies }, bad)
     }
@@ -51,7 +29,10 @@ impl Cookies {
         headers.remove(COOKIE);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| now.as_secs());
-        let sent = self.cookies.iter().filter(|cookie| cookie.is_for(url, now));
+        let sent = self
+            .cookies
+            .iter()
+            .filter(|cookie| is_for(cookie, url, now));
         let pairs: Vec<&str> = sent.map(|cookie| cookie.pair.as_str()).collect();
         if pairs.is_empty() {
             return;
@@ -62,50 +43,20 @@ impl Cookies {
     }
 }
 
-impl Cookie {
-    /// RFC 6265, 5.4.
-    fn is_for(&self, url: &Url, now: u64) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        let below = host.strip_suffix(self.domain.as_str());
-        let domain = match below {
-            Some("") => true,
-            Some(below) => self.subdomains && below.ends_with('.') && url.domain().is_some(),
-            None => false,
-        };
-        let rest = url.path().strip_prefix(self.path.as_str());
-        let path =
-            rest.is_some_and(|r| r.is_empty() || r.starts_with('/') || self.path.ends_with('/'));
-        let secure = !self.secure || url.scheme() == "https";
-        domain && path && secure && (self.expires == 0 || self.expires > now)
-    }
-}
-
-/// `domain  TRUE|FALSE  path  TRUE|FALSE  expires  name  value`, parted by tabs.
-fn cookie(line: &str) -> Option<Cookie> {
-    let mut fields = line.split('\t');
-    let mut field = || fields.next();
-    let (domain, subdomains, path) = (field()?, field()?, field()?);
-    let (secure, expires, name) = (field()?, field()?, field()?);
-    let value = field().unwrap_or_default();
-    let flag = |text: &str| match text {
-        "TRUE" | "true" => Some(true),
-        "FALSE" | "false" => Some(false),
-        _ => None,
+/// Whether a cookie goes with a request for this URL at this time (RFC 6265, 5.4).
+fn is_for(cookie: &Cookie, url: &Url, now: u64) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let below = host.strip_suffix(cookie.domain.as_str());
+    let domain = match below {
+        Some("") => true,
+        Some(below) => cookie.subdomains && below.ends_with('.') && url.domain().is_some(),
+        None => false,
     };
-    let pair = match name {
-        "" => value.to_owned(),
-        name => format!("{name}={value}"),
-    };
-    HeaderValue::from_str(&pair).ok()?;
-    Some(Cookie {
-        domain: domain.trim_start_matches('.').to_ascii_lowercase(),
-        subdomains: flag(subdomains)? || domain.starts_with('.'),
-        path: path.to_owned(),
-        secure: flag(secure)?,
-        // Fractions and -1 are seen in the wild.
-        expires: expires.parse::<f64>().ok()?.max(0.0) as u64,
-        pair,
-    })
+    let rest = url.path().strip_prefix(cookie.path.as_str());
+    let path =
+        rest.is_some_and(|r| r.is_empty() || r.starts_with('/') || cookie.path.ends_with('/'));
+    let secure = !cookie.secure || url.scheme() == "https";
+    domain && path && secure && !cookie.is_expired(now)
 }
 
 #[cfg(test)]

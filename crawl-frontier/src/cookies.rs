@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cookie_store::CookieStore;
+use crawl_ckpt::netscape;
 use url::Url;
 
 /// A longer Set-Cookie header is left out (RFC 6265, 6.1).
@@ -14,12 +15,16 @@ const MAX_COOKIE_BYTES: usize = 4096;
 const MAX_COOKIES: usize = 180;
 /// The key of a jar in the checkpoint begins with this.
 const KEY: &str = "cookies:";
+/// Under this key the checkpoint keeps which `cookies.txt` was taken in last.
+const FILE_KEY: &str = "cookie-file";
 
 /// All jars.
 #[derive(Debug, Default)]
 pub struct Cookies {
     jars: BTreeMap<String, CookieStore>,
     changed: BTreeSet<String>,
+    /// The digest of the `cookies.txt` that was taken in last.
+    file: Option<String>,
 }
 
 impl Cookies {
@@ -44,6 +49,24 @@ impl Cookies {
         }
     }
 
+    /// Takes the cookies of a `cookies.txt`, unless it is the one that was taken in last: what
+    /// the sites set since is newer.
+    pub fn take_file(&mut self, text: &str, now_s: u64) {
+        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
+        if self.file.as_ref() == Some(&digest) {
+            return;
+        }
+        self.file = Some(digest);
+        for cookie in netscape::parse(text).0 {
+            if cookie.is_expired(now_s) {
+                continue;
+            }
+            let scheme = if cookie.secure { "https" } else { "http" };
+            let url = format!("{scheme}://{}/", cookie.domain);
+            self.take(&url, [set_cookie(&cookie, now_s).as_str()]);
+        }
+    }
+
     /// The Cookie header for `url`; `None` when there is nothing to send.
     pub fn header(&self, url: &str) -> Option<String> {
         if self.jars.is_empty() {
@@ -61,12 +84,20 @@ impl Cookies {
     /// The jars that changed since the last call, as the checkpoint keeps them.
     pub fn take_changed(&mut self) -> Vec<(String, String)> {
         let changed = std::mem::take(&mut self.changed);
-        changed.iter().filter_map(|name| self.saved(name)).collect()
+        let jars = changed.iter().filter_map(|name| self.saved(name));
+        // Only a file with a cookie in it changes a jar.
+        let file = self.saved_file().filter(|_| !changed.is_empty());
+        jars.chain(file).collect()
     }
 
     /// All jars as the checkpoint keeps them.
     pub fn all(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.jars.keys().filter_map(|name| self.saved(name))
+        let jars = self.jars.keys().filter_map(|name| self.saved(name));
+        jars.chain(self.saved_file())
+    }
+
+    fn saved_file(&self) -> Option<(String, String)> {
+        Some((FILE_KEY.to_owned(), self.file.clone()?))
     }
 
     fn saved(&self, name: &str) -> Option<(String, String)> {
@@ -80,6 +111,9 @@ impl Cookies {
 
     /// Takes a jar from the checkpoint, if `key` is one's. Returns how many cookies expired.
     pub fn restore(&mut self, key: &str, value: &[u8]) -> u64 {
+        if key == FILE_KEY {
+            self.file = Some(String::from_utf8_lossy(value).into_owned());
+        }
         let Some(name) = key.strip_prefix(KEY) else {
             return 0;
         };
@@ -95,6 +129,21 @@ impl Cookies {
         self.jars.insert(name.to_owned(), jar);
         expired as u64
     }
+}
+
+/// A line of a `cookies.txt` as a server would have sent it.
+fn set_cookie(cookie: &netscape::Cookie, now_s: u64) -> String {
+    let mut header = format!("{}; Path={}", cookie.pair, cookie.path);
+    if cookie.subdomains {
+        header.push_str(&format!("; Domain={}", cookie.domain));
+    }
+    if cookie.secure {
+        header.push_str("; Secure");
+    }
+    if cookie.expires > 0 {
+        header.push_str(&format!("; Max-Age={}", cookie.expires - now_s));
+    }
+    header
 }
 
 /// The registrable domain of a host, or the host when it has none (an address, `localhost`).
@@ -171,5 +220,28 @@ mod tests {
         );
         let header = cookies.header("http://a.example/").unwrap();
         assert_eq!(header.split("; ").count(), MAX_COOKIES);
+    }
+
+    #[test]
+    fn a_file_is_taken_in_once_and_again_when_it_changed() {
+        let text = "a.example\tFALSE\t/\tFALSE\t0\thost\t1\n\
+            #HttpOnly_.a.example\tTRUE\t/d\tFALSE\t4102444800\twide\t2\n\
+            a.example\tFALSE\t/\tTRUE\t0\tsafe\t4\n\
+            a.example\tFALSE\t/\tFALSE\t1\told\t5\n";
+        let mut cookies = Cookies::default();
+        cookies.take_file(text, 1_800_000_000);
+        let sent = |cookies: &Cookies, url| cookies.header(url).unwrap_or_default();
+        assert_eq!(sent(&cookies, "http://a.example/"), "host=1");
+        assert_eq!(sent(&cookies, "http://x.a.example/d"), "wide=2");
+        assert!(sent(&cookies, "https://a.example/").contains("safe=4"));
+        let mut resumed = Cookies::default();
+        for (key, value) in cookies.take_changed() {
+            resumed.restore(&key, value.as_bytes());
+        }
+        resumed.take("http://a.example/", ["host=newer"]);
+        resumed.take_file(text, 1_800_000_000);
+        assert_eq!(sent(&resumed, "http://a.example/"), "host=newer");
+        resumed.take_file(&text.replace("host\t1", "host\t7"), 1_800_000_000);
+        assert_eq!(sent(&resumed, "http://a.example/"), "host=7");
     }
 }

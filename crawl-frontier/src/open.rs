@@ -127,13 +127,14 @@ pub struct Opened {
 pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
     match &places.job {
         Some(place) => open_job(&place.clone(), places, begin, now_ms),
-        None => open_test(places, begin),
+        None => open_test(places, begin, now_ms),
     }
 }
 
-fn open_test(places: Places, begin: &Begin) -> Result<Opened, Failure> {
+fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
     let output = begin_output(&RealDisk, places.output)?;
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, Log::in_memory(output)?)?;
+    crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     let started = Started::default();
     Ok(Opened {
@@ -176,6 +177,7 @@ fn open_job(
             let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
             let writer = Writer::open(&mut job, &lock, &end)?;
             let mut crawl = Crawl::new(begin.plan.clone(), key, Log::on_disk(writer, output)?)?;
+            crawl.take_cookies(begin, now_ms);
             crawl.start()?;
             let started = Started::default();
             Ok(Opened {
@@ -215,6 +217,7 @@ fn resume(
     })?;
     let (image, notes) = (restored.image, restored.notes.clone());
     let (mut crawl, started) = restored.into_crawl(Log::on_disk(writer, output)?, now_ms)?;
+    crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     Ok(Opened {
         crawl,

@@ -353,6 +353,13 @@ pub struct FetchArgs {
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
     pub headers: Vec<String>,
 
+    /// Begin with the cookies in FILE (cookies.txt, as curl and wget write it)
+    ///
+    /// Each goes only where it belongs. A resume takes FILE in again only if it changed, since
+    /// what the sites set meanwhile is newer.
+    #[arg(long, value_name = "FILE")]
+    pub cookies: Option<PathBuf>,
+
     /// Trust the certificates in FILE (PEM) as well
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,

@@ -13,6 +13,7 @@ use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
 use crawl_ckpt::job;
 use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::netscape;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use jiff::{Timestamp, Zoned};
@@ -51,6 +52,8 @@ pub struct Crawl<'a> {
     tools: Tools,
     fetch_args: Vec<OsString>,
     hidden: Vec<OsString>,
+    /// The text of `--cookies`.
+    cookies: Option<String>,
 }
 
 /// How a run of a crawl ended.
@@ -94,7 +97,10 @@ impl<'a> Crawl<'a> {
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
         }
+        let cookies = args.fetch.cookies.as_deref();
+        let cookies = cookies.map(|path| read_cookies(path, view)).transpose()?;
         Ok(Crawl {
+            cookies,
             place: Place::new(&args.place, &spider.name)?,
             tools: Tools::find()?,
             fetch_args: fetch_args(&spider, args, &plan),
@@ -272,6 +278,7 @@ impl<'a> Crawl<'a> {
             grace_ms: millis(self.args.reach.grace),
             retry_blocked: false,
             adopt_plan: false,
+            cookies: self.cookies.clone(),
         }
     }
 
@@ -339,6 +346,20 @@ impl<'a> Crawl<'a> {
         }
         ended
     }
+}
+
+/// The text of a `cookies.txt`; what it has wrong is told.
+fn read_cookies(path: &Path, view: &View) -> Result<String, Failure> {
+    let name = path.display();
+    let bytes = std::fs::read(path).map_err(|e| {
+        let message = format_args!("cannot read {name}: {e}");
+        Failure::with(Exit::Usage, message)
+    })?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if let Some(line) = netscape::parse(&text).1.first() {
+        view.warn(format_args!("{name}: line {line} is no cookie: left out"));
+    }
+    Ok(text)
 }
 
 /// `--proxy-type`, else the spider's `PROXY_TYPE`, else `auto`.

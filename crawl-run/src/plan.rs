@@ -56,7 +56,7 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         },
         user_agent: Some(user_agent(spider, args)),
         robots: settings.robots.unwrap_or(true),
-        cookies: settings.cookies.unwrap_or(true),
+        cookies: args.fetch.cookies.is_some() || settings.cookies.unwrap_or(true),
         sitemap: settings.sitemap.unwrap_or(false),
         sitemap_since: settings.sitemap_since.map(|time| time.to_string()),
         proxy_type: proxy.as_str().to_owned(),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::control::{Parked, Progress};
+use crawl_ckpt::control::{Begin, Parked, Progress};
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
@@ -231,6 +231,13 @@ impl Crawl {
         self.keep_cookies();
         let progress = self.progress();
         self.log.commit_now(now_ms, progress)
+    }
+
+    /// Takes the cookies that the order to begin brings along.
+    pub fn take_cookies(&mut self, begin: &Begin, now_ms: u64) {
+        if let Some(text) = &begin.cookies {
+            self.cookies.take_file(text, now_ms / 1000);
+        }
     }
 
     fn keep_cookies(&mut self) {

@@ -16,7 +16,7 @@ use crate::compact;
 use crate::crawl::Crawl;
 use crate::log::{Log, Output};
 use crate::reopen;
-use crate::restore::restore;
+use crate::restore::{Restored, restore};
 use crate::snapshot::{self, View};
 
 /// Where a crawl keeps its state and its records.
@@ -202,6 +202,7 @@ fn resume(
     let mut restored = restore(&job, &plan, now_ms, begin.retry_blocked)?;
     restored.stay_on_its_hosts();
     let plan = restored.plan().clone();
+    check_output(&job, &restored, data_dir)?;
     let counts = restored.started.counts;
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
         // Filled by `add`, so the first records are this run's.
@@ -266,6 +267,9 @@ fn begin_output(disk: &dyn Disk, output: OutputTo) -> Result<Output, Failure> {
     })
 }
 
+/// What mends an output that is not what was committed.
+const PUT_BACK: &str = "put the file back, or begin anew without the checkpoint (--fresh)";
+
 /// The output of a resumed job is the one that it began with, cut back to what was committed.
 fn resume_output(
     job: &Job,
@@ -305,14 +309,38 @@ fn is_same(a: &Path, b: &Path) -> bool {
     full(a) == full(b)
 }
 
+/// An output that lost committed records is damage; that is told before anything is changed.
+fn check_output(job: &Job, restored: &Restored, data_dir: &Path) -> Result<(), Failure> {
+    let began = job.manifest().output.as_ref();
+    let committed = restored.output_bytes();
+    let Some(path) = began.and_then(|output| output.resolve(data_dir)) else {
+        return Ok(());
+    };
+    // A killed run may have left the file that is to take its place beside it.
+    if committed == 0 || reopen::is_exchange_due(restored) {
+        return Ok(());
+    }
+    let why = match path.metadata() {
+        Ok(found) if found.len() >= committed => return Ok(()),
+        Ok(found) => format!(
+            "damaged at byte {}: {committed} bytes were committed",
+            found.len()
+        ),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "it is missing".to_owned(),
+        // Opening it tells what is the matter.
+        Err(_) => return Ok(()),
+    };
+    let message = format!("output {}: {why}", path.display());
+    Err(Failure::with(Exit::Damaged, message).hint(PUT_BACK))
+}
+
 fn cut_output(path: &Path, committed: u64) -> Result<Output, Failure> {
     let fail = |e: std::io::Error| {
         let exit = match e.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => Exit::Damaged,
             _ => Exit::Failed,
         };
-        Failure::with(exit, format_args!("output {}: {e}", path.display()))
-            .hint("put the file back, or begin anew without the checkpoint (--fresh)")
+        Failure::with(exit, format_args!("output {}: {e}", path.display())).hint(PUT_BACK)
     };
     if committed == 0 && !path.exists() {
         return Ok(Output::File(new_output(&RealDisk, path)?));

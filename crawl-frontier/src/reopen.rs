@@ -42,7 +42,7 @@ pub fn reopen(
         .output
         .as_ref()
         .and_then(|output| output.resolve(data_dir));
-    let mut due = restored.value(EXCHANGE).is_some();
+    let mut due = is_exchange_due(restored);
     let reopened = std::mem::take(&mut restored.reopened);
     if due && let Some(path) = &output {
         exchange(path)?;
@@ -84,6 +84,11 @@ pub fn reopen(
         append(writer, batch, restored, now_ms)?;
     }
     Ok(())
+}
+
+/// A killed run was about to put the new output in the place of the old one.
+pub fn is_exchange_due(restored: &Restored) -> bool {
+    restored.value(EXCHANGE).is_some()
 }
 
 fn append(

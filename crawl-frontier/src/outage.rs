@@ -22,6 +22,8 @@ struct Silence {
     pause_ms: u64,
     next_probe_ms: u64,
     probing: bool,
+    /// A probe got no answer, so it is more than a few bad URLs in a row.
+    is_proven: bool,
 }
 
 /// What to do while nobody answers.
@@ -65,6 +67,11 @@ impl<H> Outage<H> {
     /// This origin answered an earlier run, so there was a network once.
     pub fn expect(&mut self, origin: &str) {
         self.witness.get_or_insert_with(|| origin.to_owned());
+    }
+
+    /// The network was gone until now for certain: what is held says nothing of its URLs.
+    pub fn is_proven(&self) -> bool {
+        self.silent.is_some_and(|silence| silence.is_proven)
     }
 
     /// Somebody answered: what was held has failed for good.
@@ -136,6 +143,7 @@ impl<H> Outage<H> {
     pub fn probe_failed(&mut self, now_ms: u64) {
         if let Some(silence) = &mut self.silent {
             silence.probing = false;
+            silence.is_proven = true;
             silence.next_probe_ms = now_ms + silence.pause_ms;
             silence.pause_ms = (silence.pause_ms * 2).min(MAX_PROBE_MS);
         }
@@ -147,6 +155,7 @@ impl<H> Outage<H> {
             pause_ms: FIRST_PROBE_MS,
             next_probe_ms: now_ms,
             probing: false,
+            is_proven: false,
         });
     }
 }
@@ -182,6 +191,22 @@ mod tests {
         assert_eq!(outage.advice(10_100, 10_000), Advice::GiveUp);
         outage.answered("http://a");
         assert_eq!(outage.advice(10_100, 10_000), Advice::Proceed);
+    }
+
+    #[test]
+    fn only_a_probe_that_fails_proves_that_the_network_is_gone() {
+        let mut outage = Outage::default();
+        outage.answered("http://a");
+        outage.hold("u");
+        outage.idle(0);
+        assert_eq!(outage.advice(0, 1000), Advice::Probe);
+        outage.probe_sent();
+        assert!(!outage.is_proven());
+        outage.probe_failed(10);
+        assert!(outage.is_proven());
+        assert_eq!(outage.release(), ["u"]);
+        outage.answered("http://a");
+        assert!(!outage.is_proven());
     }
 
     #[test]

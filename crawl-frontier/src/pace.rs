@@ -1,8 +1,8 @@
 //! How fast one host is asked: the adaptive throttle.
 //!
 //! A host that answers quickly and cleanly is never slowed down. Trouble
-//! (429, 5xx, timeouts, resets) doubles its delay, clean answers shrink it
-//! again, and a latency that grows far beyond the host's own best is answered
+//! (429, 5xx, timeouts, resets) doubles its delay, a burst of it once, clean answers
+//! shrink it again, and a latency that grows far beyond the host's own best is answered
 //! with a delay of its own.
 
 use crawl_ckpt::plan;
@@ -30,6 +30,8 @@ pub struct Pace {
     /// Moving average, an eighth for the newest.
     average_ms: u64,
     trouble_delay_ms: u64,
+    /// What else goes wrong before this time is part of the same trouble.
+    same_trouble_until_ms: u64,
     clean: u32,
 }
 
@@ -49,7 +51,14 @@ impl Pace {
     /// Learns from an answer and sets the host's delay and window.
     ///
     /// `floor_ms` is the least delay: the user's, or robots.txt's.
-    pub fn learn(&mut self, manner: Manner, limits: &plan::Pace, floor_ms: u64, host: &mut Host) {
+    pub fn learn(
+        &mut self,
+        manner: Manner,
+        now_ms: u64,
+        limits: &plan::Pace,
+        floor_ms: u64,
+        host: &mut Host,
+    ) {
         match manner {
             Manner::Clean { elapsed_ms } => {
                 self.clean = self.clean.saturating_add(1);
@@ -65,8 +74,12 @@ impl Pace {
             }
             Manner::Trouble => {
                 self.clean = 0;
-                self.trouble_delay_ms =
-                    (self.trouble_delay_ms * 2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS);
+                // All that was under way at once fails at once, and says no more than one.
+                if now_ms >= self.same_trouble_until_ms {
+                    self.trouble_delay_ms =
+                        (self.trouble_delay_ms * 2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS);
+                    self.same_trouble_until_ms = now_ms + self.trouble_delay_ms;
+                }
             }
         }
         let adaptive = if limits.autothrottle {
@@ -95,12 +108,17 @@ mod tests {
     use super::*;
     use crate::queue::{Gate, Queue};
 
+    /// After these answers, each long after the one before.
     fn after(answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
+        after_every(MAX_DELAY_MS, answers)
+    }
+
+    fn after_every(pause_ms: u64, answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
         let mut queue = Queue::new(8);
         let id = queue.host_of("http://a", Gate::Open);
         let (mut pace, limits) = (Pace::default(), plan::Pace::default());
-        for manner in answers {
-            queue.change(id, |host| pace.learn(manner, &limits, 0, host));
+        for (now_ms, manner) in (0..).step_by(pause_ms as usize).zip(answers) {
+            queue.change(id, |host| pace.learn(manner, now_ms, &limits, 0, host));
         }
         (queue.host(id).delay_ms, queue.host(id).window)
     }
@@ -126,6 +144,11 @@ mod tests {
         let mut answers = vec![Manner::Trouble; 3];
         answers.extend(clean(3, 40));
         assert_eq!(after(answers).0, 0);
+    }
+
+    #[test]
+    fn a_burst_of_trouble_is_one() {
+        assert_eq!(after_every(1, [Manner::Trouble; 100]).0, FIRST_DELAY_MS);
     }
 
     #[test]

@@ -216,6 +216,14 @@ impl Robots {
         std::mem::take(&mut self.held)
     }
 
+    /// Nobody was answered for a while, so the held hosts are asked once more.
+    pub fn want_held(&mut self, now_ms: u64) {
+        for host in std::mem::take(&mut self.held) {
+            self.files.insert(host, File::Wanted { attempts: 0 });
+            self.later.push(Reverse((now_ms, host)));
+        }
+    }
+
     /// What the host's file says of a URL.
     pub fn ruling(&self, host: HostId, url: &str) -> Ruling {
         match self.files.get(&host) {

@@ -29,7 +29,7 @@ impl Crawl {
             .remove(&id)
             .ok_or("no request with its id is under way")?;
         self.busy -= u32::from(flight.busy);
-        self.learn_pace(&flight, &result);
+        self.learn_pace(&flight, &result, now_ms);
         self.queue.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
         tally::proxy(&mut self.progress, &result);
@@ -181,7 +181,7 @@ impl Crawl {
         again
     }
 
-    fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>) {
+    fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>, now_ms: u64) {
         let manner = answer::manner(result);
         let floor_ms = self
             .plan
@@ -191,7 +191,7 @@ impl Crawl {
         let pace = self.paces.entry(flight.host).or_default();
         let limits = &self.plan.pace;
         self.queue.change(flight.host, |host| {
-            pace.learn(manner, limits, floor_ms, host);
+            pace.learn(manner, now_ms, limits, floor_ms, host);
         });
     }
 
@@ -203,6 +203,12 @@ impl Crawl {
             Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused | ErrorKind::Parse) => {}
             _ => {
                 let origin = self.queue.host(host).origin.clone();
+                if self.outage.is_proven() {
+                    // No host was to blame.
+                    self.paces.clear();
+                    self.release_unanswered(now_ms);
+                    self.robots.want_held(now_ms);
+                }
                 for held in self.outage.answered(&origin) {
                     self.finish(held.ticket.id, &held.record);
                 }
@@ -281,12 +287,17 @@ impl Crawl {
         }
     }
 
-    /// Makes what this run could not decide pending again, at no cost.
-    pub fn release_held(&mut self, now_ms: u64) {
+    /// Makes what nobody answered pending again, at no cost.
+    fn release_unanswered(&mut self, now_ms: u64) {
         for held in self.outage.release() {
             self.log.defer(held.ticket.id, 0, now_ms);
             self.queue.defer(held.host, held.ticket, now_ms);
         }
+    }
+
+    /// Makes what this run could not decide pending again, at no cost.
+    pub fn release_held(&mut self, now_ms: u64) {
+        self.release_unanswered(now_ms);
         self.retry_refused(now_ms);
     }
 

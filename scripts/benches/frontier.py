@@ -89,6 +89,9 @@ def load(bins, work, size, runs, problems):
         (job / "image").unlink(missing_ok=True)
         without.append(first_request(bins, folder, job))
     check_half(bins, job, size, half, problems)
+    for name, results in [("image", with_image), ("no image", without)]:
+        firsts = ", ".join(f"{result['first_s']:.3f}" for result in results)
+        print(f"{size:,} first request after a resume, {name}: {firsts} s", flush=True)
     remove(job)
 
     opening = measure.median(nothing, "wall_s")

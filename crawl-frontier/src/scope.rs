@@ -1,6 +1,6 @@
 //! Which links belong to the crawl.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use crawl_ckpt::address::is_private_host;
@@ -91,7 +91,7 @@ pub const PLAIN: Admission = Admission {
 #[derive(Debug)]
 pub struct Scope {
     domains: Vec<String>,
-    hosts: Vec<String>,
+    hosts: BTreeSet<String>,
     rules: Vec<Rule>,
     extensions: HashSet<String>,
     depth_limit: Option<u32>,
@@ -143,7 +143,7 @@ impl Scope {
         });
         Ok(Scope {
             domains: lower(&scope.allowed_domains),
-            hosts: lower(&scope.allowed_hosts),
+            hosts: lower(&scope.allowed_hosts).into_iter().collect(),
             rules: rules.collect::<Result<_, String>>()?,
             extensions: match &scope.deny_extensions {
                 Some(list) => list
@@ -198,10 +198,8 @@ impl Scope {
         let path = path_of(url);
         match refusal {
             Refusal::Domain => {
-                let places: Vec<&str> = [&self.hosts[..], &self.domains[..]]
-                    .iter()
-                    .flat_map(|list| list.iter().map(String::as_str))
-                    .collect();
+                let places = self.hosts.iter().chain(&self.domains);
+                let places: Vec<&str> = places.map(String::as_str).collect();
                 let host = authority(url);
                 format!("{host} is not of this crawl ({})", places.join(", "))
             }
@@ -240,7 +238,7 @@ impl Scope {
     /// Why nothing of this host is taken on.
     pub fn check_host(&self, url: &str) -> Result<(), Refusal> {
         let authority = authority(url);
-        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host == authority) {
+        if !self.hosts.is_empty() && !self.hosts.contains(authority) {
             return Err(Refusal::Domain);
         }
         let host = host_name(authority);
@@ -267,12 +265,7 @@ impl Scope {
     /// Lets the crawl follow its start URL to the host that it redirects to. True when that
     /// host is new.
     pub fn add_host(&mut self, url: &str) -> bool {
-        let authority = authority(url);
-        if self.hosts.is_empty() || self.hosts.iter().any(|host| host == authority) {
-            return false;
-        }
-        self.hosts.push(authority.to_owned());
-        true
+        !self.hosts.is_empty() && self.hosts.insert(authority(url).to_owned())
     }
 
     /// The hosts, as the checkpoint keeps them.
@@ -283,11 +276,7 @@ impl Scope {
     /// Adds the hosts that a checkpoint kept.
     pub fn restore_hosts(&mut self, json: &[u8]) {
         let kept: Vec<String> = serde_json::from_slice(json).unwrap_or_default();
-        let new = kept
-            .into_iter()
-            .filter(|host| !self.hosts.contains(host))
-            .collect::<Vec<_>>();
-        self.hosts.extend(new);
+        self.hosts.extend(kept);
     }
 
     fn is_no_page(&self, path: &str) -> bool {

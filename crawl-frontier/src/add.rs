@@ -13,8 +13,8 @@ use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
 use crawl_ckpt::tool::Failure;
 
 use crate::extra::Extra;
+use crate::memory::Memory;
 use crate::queue::{Gate, Ticket};
-use crate::restore::Memory;
 use crate::url::{Form, Marker, canonicalize, origin};
 
 const READ_BYTES: usize = 1 << 20;

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Batch, Commit, Mark, Reader, Stored, Writer};
+use crawl_ckpt::journal::{Batch, Commit, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
-use crate::extra::Extra;
+use crate::extra::mark_of;
+use crate::memory::{HOST, View};
 use crate::queue::{HostId, Queue, Ticket};
-use crate::snapshot::View;
 use crate::url::Marker;
 
 /// A smaller journal is not worth the rewriting.
@@ -22,8 +22,6 @@ const WORTH_BYTES: u64 = 32 << 20;
 const SEEN_BYTES: u64 = 17;
 const PENDING_BYTES: u64 = 90;
 const BATCH_BYTES: usize = 4 << 20;
-/// Under these keys a rewritten journal keeps how many requests each host has had.
-pub const HOST: &str = "host:";
 
 /// True when a rewritten journal would be half as long at most.
 pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
@@ -178,17 +176,6 @@ impl Rewriter {
     }
 }
 
-/// The mark under which a stored request is remembered.
-pub fn mark_of(marker: Marker, stored: &Stored<'_>) -> Result<u128, Failure> {
-    Ok(match stored.extra {
-        None => marker.get(stored.url),
-        Some(extra) => {
-            let extra = Extra::parse(extra)?;
-            marker.request(extra.method(), stored.url, extra.body())
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -197,7 +184,7 @@ mod tests {
     use crate::restore::restore;
     use crawl_ckpt::durable::RealDisk;
     use crawl_ckpt::job::{JobPlace, Manifest};
-    use crawl_ckpt::journal::replay;
+    use crawl_ckpt::journal::{Stored, replay};
     use crawl_ckpt::plan::Plan;
 
     /// A job of `count` requests of which all but every tenth are finished, and one is to be

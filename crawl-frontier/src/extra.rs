@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crawl_ckpt::journal::Stored;
 use crawl_ckpt::record::{Kind, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::url::Marker;
 
 /// The uncommon fields of a request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -89,4 +92,18 @@ impl<'a> Extra<'a> {
     pub fn body(&self) -> &str {
         self.body.as_deref().unwrap_or("")
     }
+}
+
+/// The mark under which a stored request is remembered.
+///
+/// # Errors
+/// When the journal holds something else in place of `extra`.
+pub fn mark_of(marker: Marker, stored: &Stored<'_>) -> Result<u128, Failure> {
+    Ok(match stored.extra {
+        None => marker.get(stored.url),
+        Some(extra) => {
+            let extra = Extra::parse(extra)?;
+            marker.request(extra.method(), stored.url, extra.body())
+        }
+    })
 }

@@ -12,7 +12,8 @@ use crawl_ckpt::journal::{Entry, replay};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
-use crate::compact::{HOST, mark_of};
+use crate::extra::mark_of;
+use crate::memory::HOST;
 use crate::url::{Marker, origin};
 
 /// The history of a URL.

@@ -12,7 +12,8 @@ use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
 
 use crate::crawl::request_of;
-use crate::restore::{Memory, restore};
+use crate::memory::Memory;
+use crate::restore::restore;
 use crate::url::{Form, Marker, canonicalize, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {

@@ -18,6 +18,7 @@ mod extra;
 mod history;
 mod inspect;
 pub mod log;
+mod memory;
 pub mod open;
 mod outage;
 mod pace;

@@ -15,9 +15,10 @@ use crawl_ckpt::tool::{Exit, Failure};
 use crate::compact;
 use crate::crawl::Crawl;
 use crate::log::{Log, Output};
+use crate::memory::View;
 use crate::reopen;
 use crate::restore::{Restored, restore};
-use crate::snapshot::{self, View};
+use crate::snapshot;
 
 /// Where a crawl keeps its state and its records.
 #[derive(Debug)]

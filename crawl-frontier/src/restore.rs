@@ -1,21 +1,20 @@
 //! A crawl as its journal tells it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, Stored, replay};
+use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, replay};
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::Failure;
 
-use crate::compact::{HOST, mark_of};
 use crate::crawl::Crawl;
 use crate::log::Log;
-use crate::queue::{Gate, Queue, Sweep, Ticket};
+use crate::memory::{HOST, Memory};
+use crate::queue::{Sweep, Ticket};
 use crate::scope::is_private_url;
-use crate::seen::Seen;
-use crate::snapshot::{self, View};
-use crate::url::{Marker, authority, origin};
+use crate::snapshot;
+use crate::url::{Marker, authority};
 
 /// What a journal came to.
 #[derive(Debug)]
@@ -33,25 +32,6 @@ pub struct Restored {
     memory: Memory,
     plan: Plan,
     key: [u8; 16],
-}
-
-/// The state that is in memory while a crawl runs.
-#[derive(Debug)]
-pub struct Memory {
-    /// Every URL taken on.
-    pub seen: Seen,
-    /// What is pending.
-    pub queue: Queue,
-    /// Attempts and due time of requests that will be tried again, by id.
-    pub tries: HashMap<u64, (u32, u64)>,
-    /// Values kept beside the queue.
-    pub values: HashMap<String, Vec<u8>>,
-    /// The figures.
-    pub progress: Progress,
-    /// When the figures were committed.
-    pub at_ms: u64,
-    /// Committed lengths of the files that the journal vouches for.
-    pub files: BTreeMap<String, u64>,
 }
 
 /// The ids of finished requests.
@@ -204,65 +184,6 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
         plan: plan.clone(),
         key,
     })
-}
-
-impl Memory {
-    fn new(window: u32) -> Memory {
-        Memory {
-            seen: Seen::new(),
-            queue: Queue::new(window),
-            tries: HashMap::new(),
-            values: HashMap::new(),
-            progress: Progress::default(),
-            at_ms: 0,
-            files: BTreeMap::new(),
-        }
-    }
-
-    /// All that an image keeps.
-    pub fn view(&self) -> View<'_> {
-        let text = |(key, value): (&String, &Vec<u8>)| {
-            (key.clone(), String::from_utf8_lossy(value).into_owned())
-        };
-        let later = self.queue.deferred();
-        View {
-            seen: &self.seen,
-            queue: &self.queue,
-            others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
-            tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
-            values: self.values.iter().map(text).collect(),
-            progress: self.progress.clone(),
-            at_ms: self.at_ms,
-            files: self.files.clone(),
-        }
-    }
-
-    /// Takes a host as a rewritten journal keeps it.
-    fn meet_host(&mut self, origin: &str, taken: &[u8]) {
-        let taken = std::str::from_utf8(taken)
-            .ok()
-            .and_then(|taken| taken.parse().ok());
-        let id = self.queue.host_of(origin, Gate::Open);
-        // Its pending requests follow and count themselves.
-        self.queue
-            .change(id, |host| host.taken = taken.unwrap_or(0));
-    }
-
-    fn take_on(
-        &mut self,
-        marker: &Marker,
-        ticket: Ticket,
-        stored: &Stored<'_>,
-    ) -> Result<(), String> {
-        let mark = mark_of(*marker, stored).map_err(|failure| failure.message)?;
-        if !self.seen.insert(mark) {
-            return Err(format!("{} was taken on twice", stored.url));
-        }
-        let host = self.queue.host_of(origin(stored.url), Gate::Open);
-        self.queue.change(host, |host| host.taken += 1);
-        self.queue.push(host, ticket, stored.priority);
-        Ok(())
-    }
 }
 
 impl Restored {

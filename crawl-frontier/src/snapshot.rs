@@ -14,8 +14,8 @@ use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::{Memory, View};
 use crate::queue::{Gate, HostId, Queue, Ticket};
-use crate::restore::Memory;
 use crate::seen::{SHARDS, Seen};
 
 /// Version of the body's layout.
@@ -33,27 +33,6 @@ struct Head {
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
     hosts: u32,
-}
-
-/// What an image is made from, borrowed from a crawl.
-#[derive(Debug)]
-pub struct View<'a> {
-    /// Every URL taken on.
-    pub seen: &'a Seen,
-    /// What is pending.
-    pub queue: &'a Queue,
-    /// Requests in no lane, in flight or kept back: pending for whoever resumes.
-    pub others: Vec<(HostId, Ticket)>,
-    /// Attempts and due time of requests that will be tried again, by id.
-    pub tries: BTreeMap<u64, (u32, u64)>,
-    /// Values kept beside the queue.
-    pub values: BTreeMap<String, String>,
-    /// The figures.
-    pub progress: Progress,
-    /// When they were committed.
-    pub at_ms: u64,
-    /// Committed lengths of files.
-    pub files: BTreeMap<String, u64>,
 }
 
 /// Writes the image that stands for `mark`, the durable end of the journal.

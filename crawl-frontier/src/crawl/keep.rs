@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{Crawl, HOSTS};
+use crate::memory::{Memory, View};
 use crate::queue::{Gate, HostId, Ticket};
-use crate::restore::Memory;
-use crate::snapshot;
 use crate::url::origin;
 
 impl Crawl {
@@ -66,7 +65,7 @@ impl Crawl {
     }
 
     /// All that an image keeps. Call it after the last commit.
-    pub(crate) fn view(&self, at_ms: u64) -> snapshot::View<'_> {
+    pub(crate) fn view(&self, at_ms: u64) -> View<'_> {
         let flights = self.flights.iter();
         let flights = flights.map(|(&id, flight)| (flight.host, Ticket { id, at: flight.at }));
         let later = self
@@ -81,7 +80,7 @@ impl Crawl {
         for (due_ms, _, ticket) in self.queue.deferred() {
             tries.entry(ticket.id).or_default().1 = due_ms;
         }
-        snapshot::View {
+        View {
             seen: &self.seen,
             queue: &self.queue,
             others: flights.chain(later).collect(),

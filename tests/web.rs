@@ -93,7 +93,7 @@ mod hostile_site {
     fn a_crawl_of_it_ends_by_itself_with_one_right_record_a_url() {
         let (folder, site) = (Folder::new(), hostile::site());
         let settings = json!({
-            "DOWNLOAD_TIMEOUT": 2, "DOWNLOAD_MAXSIZE": 1 << 20, "DEPTH_LIMIT": 6,
+            "DOWNLOAD_TIMEOUT": 2, "DOWNLOAD_MAXSIZE": 1 << 20, "DEPTH_LIMIT": 6, "RETRY_TIMES": 1, "AUTOTHROTTLE_ENABLED": true,
             "CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 16,
         });
         spider(&folder, &site, settings, json!({"deny_extensions": []}));

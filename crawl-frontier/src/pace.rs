@@ -1,8 +1,8 @@
 //! How fast one host is asked: the adaptive throttle.
 //!
 //! A host that answers quickly and cleanly is never slowed down. Trouble
-//! (429, 5xx, timeouts, resets) doubles its delay, a burst of it once, clean answers
-//! shrink it again, and a latency that grows far beyond the host's own best is answered
+//! (429, 5xx, timeouts, resets) doubles its delay, a burst of it once, a clean answer
+//! halves it again, and a latency that grows far beyond the host's own best is answered
 //! with a delay of its own.
 
 use crawl_ckpt::plan;
@@ -67,7 +67,7 @@ impl Pace {
                     1 => elapsed_ms,
                     _ => (self.average_ms * 7 + elapsed_ms) / 8,
                 };
-                self.trouble_delay_ms = self.trouble_delay_ms * 4 / 5;
+                self.trouble_delay_ms /= 2;
                 if self.trouble_delay_ms < LEAST_DELAY_MS {
                     self.trouble_delay_ms = 0;
                 }
@@ -149,6 +149,12 @@ mod tests {
     #[test]
     fn a_burst_of_trouble_is_one() {
         assert_eq!(after_every(1, [Manner::Trouble; 100]).0, FIRST_DELAY_MS);
+    }
+
+    #[test]
+    fn a_site_of_which_every_fourth_page_is_broken_stays_fast() {
+        let four = [&clean(3, 3)[..], &[Manner::Trouble]].concat();
+        assert_eq!(after(four.repeat(100)).0, FIRST_DELAY_MS);
     }
 
     #[test]

@@ -283,9 +283,10 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "WHAT", default_value = "clear")]
     pub on_proxy_change: OnProxyChange,
 
-    /// Skip pages that did not change since the last crawl
+    /// Skip pages that did not change since the last crawl (not built yet: warns)
     ///
-    /// As the setting DELTAFETCH_ENABLED. A test crawl ignores it.
+    /// As the setting DELTAFETCH_ENABLED. Until it is built, every page is fetched and
+    /// written, and a warning says so. A test crawl ignores it.
     #[arg(long)]
     pub delta: bool,
 }

@@ -60,6 +60,10 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
     if least_age > Duration::ZERO && look.as_ref().is_some_and(|look| look.age < least_age) {
         return Ok(());
     }
+    // A run that ended meanwhile removed it itself.
+    if !job.place.dir.exists() && !job.place.removing().exists() {
+        return Err(Failure::new("it is not there any more"));
+    }
     let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
     job::remove(&RealDisk, &job.place, &lock)?;
     context.say(format_args!("removed {job}, {}", bytes(size)));

@@ -156,6 +156,7 @@ impl<'a> Crawl<'a> {
     fn run(&mut self, rounds: u64, total: &mut Total) -> u64 {
         let started = Instant::now();
         let asked_before = self.site.count();
+        let kills_before = self.kills.len();
         let resumes = self.has_checkpoint();
         let run = Tool::new("crawl-run")
             .args(["torture.json", "-v"])
@@ -183,7 +184,13 @@ impl<'a> Crawl<'a> {
             }
         }
         self.end(run, last, total);
-        if resumes && let Some(first) = self.site.log().get(asked_before) {
+        // A run that was stopped for 3 s meanwhile tells nothing about resuming.
+        let kills = &self.kills[kills_before..];
+        let stopped = kills.iter().any(|kill| kill.way == Way::Stop);
+        if resumes
+            && !stopped
+            && let Some(first) = self.site.log().get(asked_before)
+        {
             let resume = first.at.duration_since(started);
             total.worst_resume = total.worst_resume.max(resume);
         }

@@ -1,12 +1,17 @@
 //! `crawl-run batch` from outside.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Folder, Random, Running, Signal, Site, Tool};
+use support::{Answer, Folder, Forward, Random, Running, Signal, Site, Tool};
 
 const PAGES: usize = 30;
 
@@ -185,24 +190,161 @@ fn a_time_limit_stops_a_batch_in_good_order() {
     is_whole(&folder, 4);
 }
 
+/// A program in the place of crawl-frontier: the frontier itself, and then a command when
+/// the crawl of `spider` is complete, which crawl-run does not know yet.
+fn when_complete(folder: &Folder, spider: &str, command: &str) -> PathBuf {
+    let frontier = support::bin("crawl-frontier");
+    let script = format!(
+        "#!/bin/sh\n{} \"$@\"; code=$?\n\
+         case \"$*\" in */{spider}/*) [ $code = 0 ] && {{ {command}; }} ;; esac\nexit $code\n",
+        frontier.display()
+    );
+    let path = folder.write("frontier", script);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+const CHECKPOINT: &str = "data/default/s1/checkpoint";
+
 #[test]
-fn a_batch_that_is_killed_again_and_again_crawls_each_site_once() {
-    let (folder, sites) = (Folder::new(), sites(6));
+fn a_batch_that_is_killed_before_an_entry_is_marked_done_does_not_crawl_it_again() {
+    let (folder, sites) = (Folder::new(), sites(3));
     list(&folder, &sites);
+    let frontier = when_complete(&folder, "s1", "kill -9 $PPID");
+    let killed = batch(&folder).env("CRAWL_FRONTIER", frontier).run();
+    assert_eq!(killed.signal(), Some(9), "{killed}");
+    assert!(folder.join(CHECKPOINT).exists());
+    assert!(states(&folder).contains(&("s1.json".into(), "interrupted".into())));
+    let asked = sites[1].count();
+    batch(&folder).run().code(0);
+    assert_eq!(sites[1].count(), asked);
+    is_whole(&folder, 3);
+}
+
+#[test]
+fn a_batch_that_is_killed_between_the_mark_and_the_removal_does_not_crawl_the_site_again() {
+    let (folder, sites) = (Folder::new(), sites(3));
+    list(&folder, &sites);
+    let keep = format!("cp -r {CHECKPOINT} kept");
+    let frontier = when_complete(&folder, "s1", &keep);
+    let run = batch(&folder).env("CRAWL_FRONTIER", frontier);
+    let run = run.args(["--jobs", "1"]).start();
+    // Here the mark is durable, and the checkpoint removed.
+    wait_done(&run, "s1.json");
+    run.signal(Signal::Kill);
+    run.wait();
+    let put_back = || fs::rename(folder.join("kept"), folder.join(CHECKPOINT)).unwrap();
+    put_back();
+    let asked = sites[1].count();
+    batch(&folder).run().code(0);
+    assert_eq!(sites[1].count(), asked);
+    is_whole(&folder, 3);
+}
+
+#[test]
+fn a_batch_that_is_killed_after_its_last_entry_is_ended_and_not_begun_anew() {
+    let (folder, sites) = (Folder::new(), sites(2));
+    list(&folder, &sites);
+    fs::remove_file(folder.join("s0.json")).unwrap();
+    batch(&folder).run().code(1);
+    // What the file is before the last line, which says that the batch is over.
+    let file = folder.files().into_iter().find(|file| {
+        file.starts_with("data/default/.batch") && file.extension().is_some_and(|e| e == "jsonl")
+    });
+    let file = file.unwrap().to_str().unwrap().to_owned();
+    let text = folder.read(&file);
+    let (entries, over) = text.trim_end().rsplit_once('\n').unwrap();
+    assert!(over.starts_with(r#"{"over_at":"#), "{over}");
+    folder.write(&file, format!("{entries}\n"));
+    let status = batch(&folder).arg("--status").run().code(0);
+    status.says("batch: 1 of 2 done, 1 failed; not over");
+    batch(&folder).run().code(1).says("resuming the batch: ");
+    let status = batch(&folder).arg("--status").run().code(0);
+    status.says("batch: 1 of 2 done, 1 failed; over");
+    assert_eq!(outputs(&folder, 1).len(), 1);
+    batch(&folder).run().code(1).says("new batch: ");
+    assert_eq!(outputs(&folder, 1).len(), 2);
+}
+
+/// Entries that cannot end well, each for another reason: the end that each is to have.
+fn doomed(folder: &Folder, blocking: &Site, silent: &Site) -> [(&'static str, &'static str); 5] {
+    let links = (0..8).map(|n| format!("<a href=/{n}>n</a>"));
+    blocking.page("/", &links.collect::<String>());
+    blocking.otherwise(|_| Answer::status(403));
+    silent.latency(Duration::from_secs(20));
+    let hurried = r#"{"ROBOTSTXT_OBEY": false, "RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 1}"#;
+    for (name, url) in [
+        ("dns", "http://nowhere.invalid/".to_owned()),
+        ("refused", "http://127.0.0.1:1/".to_owned()),
+        ("silent", silent.url("/")),
+        ("blocked", blocking.url("/")),
+    ] {
+        let text = format!(r#"{{"name":"{name}","start_urls":["{url}"],"settings":{hurried}}}"#);
+        folder.write(&format!("{name}.json"), text);
+    }
+    folder.write("wrong.json", r#"{"name": "wrong", "start_urls": 7}"#);
+    [
+        ("dns.json", "failed"),
+        ("refused.json", "failed"),
+        ("silent.json", "failed"),
+        ("blocked.json", "parked"),
+        ("wrong.json", "failed"),
+    ]
+}
+
+#[test]
+fn a_night_of_thirty_sites_that_is_killed_ten_times_crawls_each_site_once() {
+    const GOOD: usize = 25;
+    let (folder, sites) = (Folder::new(), sites(GOOD));
+    let (blocking, silent, proxy) = (Site::new(), Site::new(), Forward::new());
+    list(&folder, &sites);
+    let doomed = doomed(&folder, &blocking, &silent);
+    let mut text = folder.read("list.csv");
+    for (n, (name, _)) in doomed.iter().enumerate() {
+        text.push_str(&format!("{name},{}\n", n * 5));
+    }
+    folder.write("list.csv", text);
+    let batch = || {
+        let batch = batch(&folder).env("DATACENTER_PROXY_URL", proxy.url(""));
+        batch.env("RESIDENTIAL_PROXY_URL", proxy.url(""))
+    };
+    let asked = || sites.iter().map(Site::count).sum::<usize>();
+    let answer_after = |ms| {
+        let latency = Duration::from_millis(ms);
+        sites.iter().for_each(|site| _ = site.latency(latency));
+    };
+    // Of sites that are done: what they were asked until then.
+    let mut done: HashMap<usize, usize> = HashMap::new();
     let mut random = Random(Random::any_seed());
-    for _ in 0..8 {
-        let run = batch(&folder).args(["--jobs", "3"]).start();
-        let before: usize = sites.iter().map(Site::count).sum();
-        let more = before + random.below(40) as usize;
-        // At a moment that depends on what the sites were asked, or when it ends before.
-        while sites.iter().map(Site::count).sum::<usize>() < more && run.status().is_none() {
+    for kill in 1..=10 {
+        let due = kill * GOOD * PAGES / 12 + random.below(30) as usize;
+        let run = batch().args(["--jobs", "4"]).start();
+        while asked() < due {
+            assert!(run.status().is_none(), "{}", run.wait());
             std::thread::sleep(Duration::from_millis(1));
         }
+        // Whatever the machine is busy with, the batch is not at its end when the signal comes.
+        answer_after(2000);
         run.signal(Signal::Kill);
-        if run.wait().signal().is_none() {
-            break;
+        assert_eq!(run.wait().signal(), Some(9));
+        answer_after(20);
+        for (site, state) in states(&folder) {
+            let number = site.trim_start_matches('s').trim_end_matches(".json");
+            if let (Ok(n), "done") = (number.parse::<usize>(), state.as_str()) {
+                done.entry(n).or_insert_with(|| sites[n].count());
+            }
         }
     }
-    batch(&folder).run().code(0);
-    is_whole(&folder, 6);
+    assert!(done.len() > 10, "{done:?}");
+    let end = batch().args(["--jobs", "4"]).run().code(1);
+    end.says("batch: 25 of 30 done, 4 failed, 1 parked");
+    is_whole(&folder, GOOD);
+    for (n, asked) in done {
+        assert_eq!(sites[n].count(), asked, "s{n} was asked again");
+    }
+    let states: HashMap<String, String> = states(&folder).into_iter().collect();
+    for (name, want) in doomed {
+        assert_eq!(states[name], want, "{name}");
+    }
+    assert_eq!(states.values().filter(|state| *state == "done").count(), 25);
 }

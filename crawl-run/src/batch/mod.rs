@@ -24,7 +24,7 @@ use crate::signals;
 use crate::view::{View, lines};
 use bell::Bell;
 use crew::Crew;
-use state::{Record, Stage, StatePlace, Store};
+use state::{Look, Record, Stage, StatePlace, Store};
 
 /// Runs a batch, or tells how far it is.
 ///
@@ -46,9 +46,9 @@ pub fn run(args: &BatchArgs, program: &OsString) -> Result<Exit, Failure> {
     let rope = Arc::clone(&bell);
     signals::watch(move |signal| rope.ring(signal))
         .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
-    let before = place.look().unwrap_or_default();
-    let store = Store::open(place, &entries, &project, args.retries, args.restart)?;
-    sweep(&before, &data_dir);
+    let sweep = |records: &[Record]| sweep(records, &data_dir);
+    let (retries, restart) = (args.retries, args.restart);
+    let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
 
     let lines = lines(args.voice);
     let view = View::plain(args.voice, lines.clone());
@@ -91,16 +91,29 @@ pub fn run(args: &BatchArgs, program: &OsString) -> Result<Exit, Failure> {
         "batch: {}",
         report::total(&records, args.retries)
     ));
+    if report::is_settled(&records, args.retries) {
+        store.end()?;
+    }
     Ok(report::exit(&records, args.retries, bell.first()))
 }
 
+/// Where the batch is: a line an entry on stdout, and a line about all of it on stderr.
 fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit, Failure> {
-    let mut records = place.look()?;
-    let runs = place.holder().is_some();
-    for record in &mut records {
+    let Look { records, is_over } = place.look()?;
+    let holder = place.holder();
+    let mut now = records;
+    for record in &mut now {
         report::refresh(record, data_dir);
     }
-    report::status(&records, runs, args.retries, args.json)?;
+    report::status(&now, holder.is_some(), args.retries, args.json)?;
+    let whole = match (now.is_empty(), holder) {
+        (_, Some(holder)) => format!("running: {holder}"),
+        (true, None) => "not begun".into(),
+        (false, None) if is_over => "over".into(),
+        (false, None) => "not over; the same command without --status goes on".into(),
+    };
+    let total = report::total(&now, args.retries);
+    View::plain(args.voice, None).say(format_args!("batch: {total}; {whole}"));
     Ok(Exit::Complete)
 }
 

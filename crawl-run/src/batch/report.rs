@@ -41,9 +41,14 @@ pub fn total(records: &[Record], retries: u32) -> String {
     line
 }
 
-/// The exit code of a batch that ended, or was ended by a signal.
+/// True when no run would do anything more.
+pub fn is_settled(records: &[Record], retries: u32) -> bool {
+    records.iter().all(|record| record.is_settled(retries))
+}
+
+/// The exit code of a batch that ended, or was paused by a signal with work left.
 pub fn exit(records: &[Record], retries: u32, signal: Option<i32>) -> Exit {
-    if let Some(signal) = signal {
+    if let Some(signal) = signal.filter(|_| !is_settled(records, retries)) {
         return Exit::from_signal(signal);
     }
     let any = |stages: &[Stage]| records.iter().any(|record| stages.contains(&record.stage));
@@ -205,7 +210,10 @@ mod tests {
         ] {
             assert_eq!(exit(&records(stages), 1, None), want, "{stages:?}");
         }
-        assert_eq!(exit(&records(&[Broken]), 1, Some(15)), Exit::Terminated);
+        let stopped = records(&[Broken, Paused]);
+        assert_eq!(exit(&stopped, 1, Some(15)), Exit::Terminated);
+        // The signal came when all was done.
+        assert_eq!(exit(&records(&[Done]), 1, Some(15)), Exit::Complete);
     }
 
     #[test]

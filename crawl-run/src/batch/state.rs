@@ -1,10 +1,12 @@
 //! How far a batch is: a file of JSON lines beside its lock, one line for each thing that
-//! became of an entry. The last line of an entry counts.
+//! became of an entry. The last line of an entry counts. A batch is over when a run has
+//! told its end, which the last line of the file says: one that is killed after its last
+//! entry is not begun anew, but ended by the same command.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -89,6 +91,21 @@ struct Head {
     begun_at: String,
 }
 
+/// The last line of a batch that is over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Over {
+    over_at: String,
+}
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The entries, with the last that became of each.
+    pub records: Vec<Record>,
+    /// True when a run has told the end of the batch.
+    pub is_over: bool,
+}
+
 /// Where the state of a list lies: it is named after the list's file, and a hash of its
 /// path tells lists of one name apart.
 #[derive(Debug, Clone)]
@@ -120,19 +137,13 @@ impl StatePlace {
         JobLock::probe(&self.lock)
     }
 
-    /// What became of the entries, as far as the file says; none when there is no file.
+    /// What the file says; nothing when there is none.
     ///
     /// # Errors
     /// A file that cannot be read, or is of a newer version.
-    pub fn look(&self) -> Result<Vec<Record>, Failure> {
-        Ok(self.read()?.map_or_else(Vec::new, |(records, _)| records))
-    }
-
-    /// The records, the last of each entry, and the length of what is sound in the file: the
-    /// end of a last line may be missing after a crash.
-    fn read(&self) -> Result<Option<(Vec<Record>, u64)>, Failure> {
+    pub fn look(&self) -> Result<Look, Failure> {
         let text = match fs::read(&self.file) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Look::default()),
             other => other.map_err(|e| self.failure(&e))?,
         };
         let mut lines = text.split_inclusive(|b| *b == b'\n');
@@ -142,27 +153,24 @@ impl StatePlace {
             let why = format!("format {}, this tool knows {FORMAT}", read.format);
             return Err(self.failure(&why));
         }
-        let mut sound = head.len();
-        let mut records: Vec<Record> = Vec::new();
+        let mut look = Look::default();
         let mut index = HashMap::new();
-        for line in lines {
+        // The end of the last line may be missing after a crash.
+        for line in lines.filter(|line| line.ends_with(b"\n")) {
             let Ok(record) = serde_json::from_slice::<Record>(line) else {
+                look.is_over = serde_json::from_slice::<Over>(line).is_ok();
                 break;
             };
-            if !line.ends_with(b"\n") {
-                break;
-            }
-            sound += line.len();
             let key = (record.project.clone(), record.site.clone());
             match index.get(&key) {
-                Some(at) => records[*at] = record,
+                Some(at) => look.records[*at] = record,
                 None => {
-                    index.insert(key, records.len());
-                    records.push(record);
+                    index.insert(key, look.records.len());
+                    look.records.push(record);
                 }
             }
         }
-        Ok(Some((records, sound as u64)))
+        Ok(look)
     }
 
     fn failure(&self, why: &dyn Display) -> Failure {
@@ -191,8 +199,8 @@ struct Kept {
 
 impl Store {
     /// Opens the state of the list's batch, or begins a new one: when there is none, when the last
-    /// one is over, or when it is to be restarted. `settle` is shown every record of a
-    /// batch that goes before it is forgotten.
+    /// one is over, or when it is to be restarted. `sweep` sees the records that were there, before
+    /// any of them is forgotten.
     ///
     /// # Errors
     /// Another run holds the batch; those of the disk.
@@ -202,13 +210,15 @@ impl Store {
         project: &Name,
         retries: u32,
         restart: bool,
+        sweep: impl FnOnce(&[Record]),
     ) -> Result<Store, Failure> {
         let lock = JobLock::acquire(&place.lock)?;
-        let before = match place.read() {
-            Err(_) if restart => None,
+        let before = match place.look() {
+            Err(_) if restart => Look::default(),
             other => other?,
         };
-        let (old, _) = before.unwrap_or_default();
+        sweep(&before.records);
+        let old = &before.records;
         let wanted: Vec<Record> = entries
             .iter()
             .map(|entry| Record {
@@ -224,8 +234,9 @@ impl Store {
             .collect();
         let known: HashMap<_, _> = old.iter().map(|r| ((&r.project, &r.site), r)).collect();
         let kept = |record: &Record| known.get(&(&record.project, &record.site)).copied();
-        let is_over = |record: &Record| kept(record).is_some_and(|r| r.is_settled(retries));
-        let resumed = !restart && !old.is_empty() && !wanted.iter().all(is_over);
+        let settled = |record: &Record| kept(record).is_some_and(|r| r.is_settled(retries));
+        let is_over = before.is_over && wanted.iter().all(settled);
+        let resumed = !restart && !old.is_empty() && !is_over;
         let records: Vec<Record> = match resumed {
             true => wanted
                 .into_iter()
@@ -255,11 +266,19 @@ impl Store {
         let mut kept = self.kept();
         let mut record = kept.records[at].clone();
         change(&mut record);
-        let line = line(&record);
-        let written = kept.file.append(&line).and_then(|()| kept.file.sync());
-        written.map_err(|e| self.place.failure(&e))?;
+        kept.write(&record).map_err(|e| self.place.failure(&e))?;
         kept.records[at] = record;
         Ok(())
+    }
+
+    /// Notes that the batch is over: the same command begins a new one from now on.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn end(&self) -> Result<(), Failure> {
+        let over_at = jiff::Timestamp::now().to_string();
+        let written = self.kept().write(&Over { over_at });
+        written.map_err(|e| self.place.failure(&e))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -267,28 +286,35 @@ impl Store {
     }
 }
 
+impl Kept {
+    fn write(&mut self, what: &impl Serialize) -> io::Result<()> {
+        self.file.append(&line(what)?)?;
+        self.file.sync()
+    }
+}
+
 impl StatePlace {
     /// Writes the file anew, which also drops superseded lines.
-    fn write(&self, records: &[Record]) -> std::io::Result<Append> {
+    fn write(&self, records: &[Record]) -> io::Result<Append> {
         let head = Head {
             format: FORMAT,
             list: self.list.clone(),
             begun_at: jiff::Timestamp::now().to_string(),
         };
-        let mut bytes = serde_json::to_vec(&head)?;
-        bytes.push(b'\n');
-        records.iter().for_each(|record| bytes.extend(line(record)));
+        let mut bytes = line(&head)?;
+        for record in records {
+            bytes.extend(line(record)?);
+        }
         RealDisk.create_dir_all(crawl_ckpt::durable::parent(&self.file))?;
         replace(&RealDisk, &self.file, &bytes)?;
         Append::open(&RealDisk, &self.file)
     }
 }
 
-/// A record holds strings and numbers alone, which always make JSON.
-fn line(record: &Record) -> Vec<u8> {
-    let mut line = serde_json::to_vec(record).unwrap_or_default();
+fn line(what: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
-    line
+    Ok(line)
 }
 
 #[cfg(test)]
@@ -307,7 +333,7 @@ mod tests {
     fn open(dir: &Path, sites: &[&str], restart: bool) -> Store {
         let project = Name::parse("p").unwrap();
         let place = StatePlace::of(&dir.join("l.csv"), dir, &project);
-        Store::open(place, &entries(sites), &project, 1, restart).unwrap()
+        Store::open(place, &entries(sites), &project, 1, restart, |_| {}).unwrap()
     }
 
     fn stages(store: &Store) -> Vec<Stage> {
@@ -344,6 +370,12 @@ mod tests {
             store.change(1, fail).unwrap();
         }
         drop(store);
+        // Nothing is left to do, but nobody has told the end.
+        let store = open(dir.path(), &["b", "c", "a"], false);
+        assert!(store.resumed);
+        assert_eq!(stages(&store)[1..], [Stage::Failed, Stage::Done]);
+        store.end().unwrap();
+        drop(store);
         let store = open(dir.path(), &["b", "c", "a"], false);
         assert!(!store.resumed);
         assert_eq!(stages(&store), [Stage::Waiting; 3]);
@@ -357,9 +389,9 @@ mod tests {
         let project = Name::parse("p").unwrap();
         let place = StatePlace::of(&dir.path().join("l.csv"), dir.path(), &project);
         assert!(place.holder().is_some());
-        let second = Store::open(place.clone(), &entries(&["a"]), &project, 1, false);
+        let second = Store::open(place.clone(), &entries(&["a"]), &project, 1, false, |_| {});
         assert_eq!(second.unwrap_err().exit, crawl_ckpt::tool::Exit::Held);
-        assert_eq!(place.look().unwrap()[0].stage, Stage::Done);
+        assert_eq!(place.look().unwrap().records[0].stage, Stage::Done);
         drop(store);
         assert_eq!(
             stages(&open(dir.path(), &["a", "b"], true)),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Answer, Folder, Forward, Random, Running, Signal, Site, Tool};
+use support::{Answer, Folder, Forward, Random, Running, Signal, Site, Tool, has};
 
 const PAGES: usize = 30;
 
@@ -188,6 +188,44 @@ fn a_time_limit_stops_a_batch_in_good_order() {
     });
     batch(&folder).run().code(0);
     is_whole(&folder, 4);
+}
+
+#[test]
+fn a_terminal_shows_a_line_a_crawl_and_the_total_and_a_log_does_not() {
+    let (folder, sites) = (Folder::new(), sites(2));
+    list(&folder, &sites);
+    if has("script") {
+        let line = format!("{} batch list.csv", support::bin("crawl-run").display());
+        let shown = Tool::program("script")
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .dir(&folder)
+            .run()
+            .code(0);
+        for text in ["s0.json: new crawl", "2 running; ", " pending, "] {
+            shown.clone().prints(text);
+        }
+    }
+    let log = batch(&folder).run().code(0).never_says("running");
+    assert!(!log.words().contains(['\r', '\u{1b}']), "{log}");
+}
+
+#[test]
+fn escapes_in_a_list_reach_no_terminal() {
+    let folder = Folder::new();
+    folder.write("list.jsonl", "\"\\u001b[31mred.json\"\n\"a\\nb.json\"\n");
+    let tool = || {
+        Tool::new("crawl-run")
+            .dir(&folder)
+            .args(["batch", "list.jsonl"])
+    };
+    let runs = [tool().run().code(1), tool().arg("--status").run().code(0)];
+    for done in runs {
+        let shown = done.text() + &done.words();
+        assert!(!shown.contains('\u{1b}'), "{done}");
+        assert!(shown.contains(r"\u{1b}[31mred.json"), "{done}");
+        assert!(shown.contains(r"a\nb.json"), "{done}");
+    }
 }
 
 /// A program in the place of crawl-frontier: the frontier itself, and then a command when

@@ -36,10 +36,21 @@ impl Again {
 
     /// The same command with a flag.
     pub fn with_flag(&self, flag: &str) -> Again {
-        let mut again = self.clone();
-        again.words.retain(|word| word != flag);
+        let mut again = self.without_flag(flag);
         again.insert([flag]);
         again
+    }
+
+    /// The same command without a flag.
+    pub fn without_flag(&self, flag: &str) -> Again {
+        let mut again = self.clone();
+        again.words.retain(|word| word != flag);
+        again
+    }
+
+    /// The program, as it was called.
+    pub fn program(&self) -> String {
+        self.words.first().cloned().unwrap_or_default()
     }
 
     /// The same command without an option and its value.

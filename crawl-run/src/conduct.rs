@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
-use crawl_ckpt::human::{counted, span};
+use crawl_ckpt::human::counted;
 use crawl_ckpt::tool::Failure;
 
 use crate::plan::millis;
@@ -203,7 +203,11 @@ impl Conductor<'_> {
                     signals.push(signal);
                     match signals.len() {
                         1 => {
-                            self.say_pausing(signal);
+                            // Of several crawls all pause, which is said once.
+                            if !self.view.is_among() {
+                                let grace = Duration::from_millis(grace_ms);
+                                self.view.say(signals::pausing(signal, grace));
+                            }
                             troupe.order(Order::Pause { grace_ms });
                         }
                         2 => {
@@ -259,15 +263,6 @@ impl Conductor<'_> {
                 act.progress = Some(*progress);
             }
         }
-    }
-
-    fn say_pausing(&self, signal: i32) {
-        let grace = Duration::from_millis(self.begin.grace_ms);
-        self.view.say(format_args!(
-            "{}: pausing; waiting at most {} for pages under way (once more: at once)",
-            signals::name(signal),
-            span(grace)
-        ));
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a> Crawl<'a> {
         };
         view.say(format_args!(
             "test crawl of {}: at most {}, no checkpoint",
-            self.subject(),
+            self.subject(view),
             counted(limit, "record")
         ));
         let mut begin = self.begin();
@@ -186,7 +186,7 @@ impl<'a> Crawl<'a> {
         let (begin, output) = match self.settle(&lock, view)? {
             Decision::New => {
                 let output = self.new_output()?;
-                view.say(format_args!("new crawl of {}", self.subject()));
+                view.say(format_args!("new crawl of {}", self.subject(view)));
                 (self.begin(), output)
             }
             Decision::Resume(resume) => {
@@ -264,9 +264,11 @@ impl<'a> Crawl<'a> {
     }
 
     /// What is crawled, in a few words.
-    fn subject(&self) -> String {
+    fn subject(&self, view: &View) -> String {
         let title = self.place.title();
         match &self.plan.start_urls[..] {
+            // Among others its lines begin with the site.
+            _ if view.is_among() => title,
             [url] => format!("{title} from {}", masked(url)),
             urls => format!("{title} from {}", counted(urls.len() as u64, "start URL")),
         }

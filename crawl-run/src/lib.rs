@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod place;
 pub mod plan;
 pub mod proxies;
+pub mod screen;
 pub mod signals;
 pub mod spider;
 pub mod stage;
@@ -44,9 +45,10 @@ use view::View;
 ///
 /// # Errors
 /// What to print, and the exit code.
-pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
+pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
+    let again = Again::new(words);
     if let Some(Command::Batch(args)) = &cli.command {
-        return batch::run(args, &words.next().unwrap_or_else(|| "crawl-run".into()));
+        return batch::run(args, &again);
     }
     if cli.print_schema {
         return print(spider::SCHEMA);
@@ -59,7 +61,7 @@ pub fn run(cli: Cli, mut words: impl Iterator<Item = OsString>) -> Result<Exit, 
     })
     .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
 
-    let (args, again) = (&cli.crawl, Again::new(words));
+    let args = &cli.crawl;
     let mut view = View::new(args.voice);
     let crawl = Crawl::prepare(&cli.spider.unwrap_or_default(), args, again.clone(), &view)?;
     if cli.check {

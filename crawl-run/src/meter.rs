@@ -51,6 +51,16 @@ impl Meter {
         (seconds >= 0.5).then(|| last.saturating_sub(*first) as f64 / seconds)
     }
 
+    /// Pages finished, a second, time.
+    pub fn speed(&self, now: Instant) -> String {
+        let counts = &self.latest.counts;
+        let mut line = counted(counts.done + counts.failed, "page");
+        if let Some(rate) = self.rate(now) {
+            line.push_str(&format!(", {rate:.1} pages/s"));
+        }
+        line + ", " + &span(now.duration_since(self.begun))
+    }
+
     /// Pages done, pending, a second, errors, hosts, time, and a rough time left.
     pub fn line(&self, now: Instant) -> String {
         let counts = &self.latest.counts;
@@ -114,6 +124,8 @@ mod tests {
             meter.line(begun + Duration::from_secs(20)),
             "1,000 done, 6,000 pending, 50.0 pages/s, 1 error, 2 hosts, 20s, about 2m 00s left"
         );
+        let speed = meter.speed(begun + Duration::from_secs(20));
+        assert_eq!(speed, "1,001 pages, 50.0 pages/s, 20s");
     }
 
     #[test]

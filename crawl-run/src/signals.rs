@@ -2,7 +2,9 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
+use crawl_ckpt::human::span;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -35,6 +37,15 @@ pub fn name(signal: i32) -> &'static str {
         SIGTERM => "SIGTERM",
         _ => "a signal",
     }
+}
+
+/// What is said when the first signal came.
+pub fn pausing(signal: i32, grace: Duration) -> String {
+    format!(
+        "{}: pausing; waiting at most {} for pages under way (once more: at once)",
+        name(signal),
+        span(grace)
+    )
 }
 
 #[allow(unsafe_code)]

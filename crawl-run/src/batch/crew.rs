@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::tool::{Exit, Failure};
-use indicatif::MultiProgress;
 
 use super::bell::Bell;
+use super::board::Board;
 use super::list::Entry;
 use super::report;
 use super::state::{Record, Stage, Store};
@@ -22,6 +22,7 @@ use crate::again::Again;
 use crate::cli::{BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, OutputArgs, PlaceArgs};
 use crate::crawl::{Crawl, Ended};
 use crate::outcome::Outcome;
+use crate::screen::Screen;
 use crate::view::View;
 
 /// What all workers share.
@@ -35,12 +36,14 @@ pub struct Crew<'a> {
     pub store: &'a Store,
     /// Carries signals.
     pub bell: &'a Bell,
+    /// The total of all crawls.
+    pub board: Arc<Board>,
     /// The program, as it was called.
-    pub program: &'a OsString,
+    pub program: &'a str,
     /// Where all projects lie.
     pub data_dir: &'a Path,
     /// The screen, if there is one.
-    pub lines: Option<&'a MultiProgress>,
+    pub screen: Option<Screen>,
     /// When the batch is to stop.
     pub deadline: Option<Instant>,
 }
@@ -132,8 +135,9 @@ impl Crew<'_> {
     fn run(&self, at: usize, queue: &Mutex<Queue>) -> Result<bool, Failure> {
         let entry = &self.entries[at];
         let begun = Instant::now();
-        let lines = self.lines.cloned();
-        let mut view = View::among(self.args.voice, masked(&entry.site).into_owned(), lines);
+        let title = masked(&entry.site).into_owned();
+        let mut view = View::among(self.args.voice, title, self.screen.clone());
+        view.watch(self.board.share(at));
         let mut kept = Ok(());
         let result = self.crawl(at, queue, &mut view, &mut kept);
         view.end();
@@ -247,7 +251,7 @@ impl Crew<'_> {
     fn again(&self, entry: &Entry, site: &str) -> Again {
         let project = entry.project.as_ref().map(|project| project.to_string());
         let project = project.or_else(|| self.args.place.project.clone());
-        let mut words = vec![self.program.clone()];
+        let mut words: Vec<OsString> = vec![self.program.into()];
         if let Some(project) = project {
             words.extend(["--project".into(), project.into()]);
         }

@@ -4,33 +4,35 @@
 //! dies with it; the frontiers notice its end as that of any crawl-run.
 
 mod bell;
+mod board;
 mod crew;
 mod list;
 mod report;
 mod state;
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crawl_ckpt::job::{JobPlace, Name, data_dir};
 use crawl_ckpt::tool::{Exit, Failure};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::again::Again;
 use crate::checkpoint::remove_if_complete;
 use crate::cli::BatchArgs;
+use crate::screen::Screen;
 use crate::signals;
-use crate::view::{View, lines};
+use crate::view::View;
 use bell::Bell;
+use board::Board;
 use crew::Crew;
 use state::{Look, Record, Stage, StatePlace, Store};
 
-/// Runs a batch, or tells how far it is.
+/// Runs a batch, or tells how far it is. `again` is the command that goes on.
 ///
 /// # Errors
 /// A list that cannot be used, a batch that another run holds, a state that cannot be kept.
-pub fn run(args: &BatchArgs, program: &OsString) -> Result<Exit, Failure> {
+pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let project = args.place.project.as_deref().unwrap_or("default");
     let project = Name::parse(project)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot use --project: {e}")))?;
@@ -43,58 +45,61 @@ pub fn run(args: &BatchArgs, program: &OsString) -> Result<Exit, Failure> {
 
     let begun = Instant::now();
     let bell = Arc::new(Bell::default());
-    let rope = Arc::clone(&bell);
-    signals::watch(move |signal| rope.ring(signal))
-        .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
+    let screen = Screen::new(args.voice);
+    watch_signals(&bell, args, screen.clone())?;
     let sweep = |records: &[Record]| sweep(records, &data_dir);
     let (retries, restart) = (args.retries, args.restart);
     let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
 
-    let lines = lines(args.voice);
-    let view = View::plain(args.voice, lines.clone());
-    let what = if store.resumed {
-        "resuming the batch"
-    } else {
-        "new batch"
+    let view = View::plain(args.voice, screen.clone());
+    let total = || report::total(&store.records(), retries);
+    let what = match store.resumed {
+        true => "resuming the batch",
+        false => "new batch",
     };
-    view.say(format_args!(
-        "{what}: {}",
-        report::total(&store.records(), args.retries)
-    ));
-    let line = lines.as_ref().map(|lines| {
-        let style = ProgressStyle::with_template("batch: {wide_msg}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        lines.add(ProgressBar::no_length().with_style(style))
-    });
+    view.say(format_args!("{what}: {}", total()));
     let crew = Crew {
         args,
         entries: &entries,
         store: &store,
         bell: &bell,
-        program,
+        board: Board::new(view.beside(), screen.as_ref()),
+        program: &again.program(),
         data_dir: &data_dir,
-        lines: lines.as_ref(),
+        screen,
         deadline: args.max_time.and_then(|time| begun.checked_add(time)),
     };
-    let worked = crew.work(&|running| {
-        if let Some(line) = &line {
-            let total = report::total(&store.records(), args.retries);
-            line.set_message(format!("{total}, {running} running"));
-        }
-    });
-    if let Some(line) = line {
-        line.finish_and_clear();
-    }
+    let worked = crew.work(&|running| crew.board.change(total(), running));
+    crew.board.end();
     worked?;
     let records = store.records();
-    view.say(format_args!(
-        "batch: {}",
-        report::total(&records, args.retries)
-    ));
-    if report::is_settled(&records, args.retries) {
-        store.end()?;
+    view.say(format_args!("batch: {}", total()));
+    match report::is_settled(&records, retries) {
+        true => store.end()?,
+        false => view.say(format_args!(
+            "resume with: {}",
+            again.without_flag("--restart")
+        )),
     }
-    Ok(report::exit(&records, args.retries, bell.first()))
+    Ok(report::exit(&records, retries, bell.first()))
+}
+
+/// Has every crawl hear of a signal, and says so once.
+fn watch_signals(
+    bell: &Arc<Bell>,
+    args: &BatchArgs,
+    screen: Option<Screen>,
+) -> Result<(), Failure> {
+    let rope = Arc::clone(bell);
+    let view = View::plain(args.voice, screen);
+    let grace = args.reach.grace;
+    signals::watch(move |signal| {
+        if rope.first().is_none() {
+            view.say(signals::pausing(signal, grace));
+        }
+        rope.ring(signal);
+    })
+    .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))
 }
 
 /// Where the batch is: a line an entry on stdout, and a line about all of it on stderr.

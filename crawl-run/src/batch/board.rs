@@ -1,0 +1,123 @@
+//! The total of a batch while it runs: the last line of a terminal, a line every 30 s in a log.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crawl_ckpt::control::{Counts, Progress};
+
+use crate::meter::Meter;
+use crate::screen::{Line, Screen};
+use crate::view::{BETWEEN_LINES, View, Watch};
+
+/// Shows the total.
+#[derive(Debug)]
+pub struct Board {
+    view: View,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    line: Option<Line>,
+    /// How many entries ended how.
+    entries: String,
+    running: usize,
+    /// Pages of each entry: when this run began it, and now.
+    pages: HashMap<usize, (u64, u64)>,
+    meter: Meter,
+    last_line: Instant,
+}
+
+impl Board {
+    /// A board that says what it says beside `view`, and draws where there is a screen.
+    pub fn new(view: View, screen: Option<&Screen>) -> Arc<Board> {
+        let now = Instant::now();
+        let inner = Inner {
+            line: screen.map(Screen::total),
+            entries: String::new(),
+            running: 0,
+            pages: HashMap::new(),
+            meter: Meter::new(now),
+            last_line: now,
+        };
+        Arc::new(Board {
+            view,
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// An entry began or ended.
+    pub fn change(&self, entries: String, running: usize) {
+        let mut inner = self.inner();
+        (inner.entries, inner.running) = (entries, running);
+        inner.draw(Instant::now());
+    }
+
+    /// What the crawl of an entry tells its figures.
+    pub fn share(self: &Arc<Board>, at: usize) -> impl Watch + 'static {
+        Share {
+            board: Arc::clone(self),
+            at,
+        }
+    }
+
+    /// Takes the line away.
+    pub fn end(&self) {
+        self.inner().line = None;
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn text(&self, now: Instant) -> String {
+        let (entries, running) = (&self.entries, self.running);
+        let speed = self.meter.speed(now);
+        format!("batch: {entries}, {running} running; {speed}")
+    }
+
+    fn draw(&self, now: Instant) {
+        if let Some(line) = &self.line {
+            line.show(self.text(now));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Share {
+    board: Arc<Board>,
+    at: usize,
+}
+
+impl Watch for Share {
+    fn update(&self, progress: &Progress, now: Instant) {
+        let mut inner = self.board.inner();
+        let pages = progress.counts.done + progress.counts.failed;
+        inner.pages.entry(self.at).or_insert((pages, pages)).1 = pages;
+        let done = inner
+            .pages
+            .values()
+            .map(|(from, to)| to.saturating_sub(*from));
+        let counts = Counts {
+            done: done.sum(),
+            ..Counts::default()
+        };
+        let total = Progress {
+            counts,
+            ..Progress::default()
+        };
+        inner.meter.update(&total, now);
+    }
+
+    fn tick(&self, now: Instant) {
+        let mut inner = self.board.inner();
+        inner.draw(now);
+        if inner.line.is_none() && now.duration_since(inner.last_line) >= BETWEEN_LINES {
+            inner.last_line = now;
+            self.board.view.say(inner.text(now));
+        }
+    }
+}

@@ -149,7 +149,7 @@ pub(crate) fn steadily<T, E: Display>(
 }
 
 /// The bytes of all files below a directory, as far as they are there.
-pub(crate) fn bytes_in(dir: &Path) -> u64 {
+pub fn bytes_in(dir: &Path) -> u64 {
     let files = walkdir::WalkDir::new(dir).into_iter().flatten();
     files
         .filter(|entry| entry.file_type().is_file())

@@ -125,6 +125,10 @@ pub struct BatchArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
+    /// What is told to a monitoring system.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+
     /// How much is said.
     #[command(flatten)]
     pub voice: VoiceArgs,
@@ -160,6 +164,10 @@ pub struct CrawlArgs {
     /// What is asked of crawl-fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
+
+    /// What is told to a monitoring system.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// How much is said.
     #[command(flatten)]
@@ -209,7 +217,7 @@ pub struct LimitArgs {
     /// Takes no lock and reads none of production's state, so it may run beside a
     /// production crawl of the same spider. Exits 0 at the limit.
     #[arg(long, value_name = "N", value_parser = at_least_one(),
-          conflicts_with_all = ["fresh", "reset_deltafetch"])]
+          conflicts_with_all = ["fresh", "reset_deltafetch", "metrics"])]
     pub limit: Option<u64>,
 
     /// Stop this run in good order after DUR (90s, 20m, 8h); exit 4
@@ -368,6 +376,20 @@ pub struct FetchArgs {
     /// Do not verify TLS certificates
     #[arg(long)]
     pub insecure: bool,
+}
+
+/// What is told to a monitoring system.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Messages")]
+pub struct MetricsArgs {
+    /// Keep figures for Prometheus in FILE, rewritten every 15s and at the end
+    ///
+    /// The text format of node_exporter's textfile collector, for which FILE ends with `.prom`.
+    /// Replaced as a whole; what earlier runs left is kept until there is something newer.
+    /// Each command needs a FILE of its own; a batch has one for all its crawls. A FILE that
+    /// cannot be written is a warning.
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
 }
 
 /// How much is said.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
 use crate::hold::hold;
+use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{fetch_args, millis, plan};
@@ -171,7 +173,7 @@ impl<'a> Crawl<'a> {
     }
 
     /// A production crawl: new, or resumed from its checkpoint, which is gone when the crawl is
-    /// complete and kept in every other case.
+    /// complete and kept in every other case. `metrics` hears of it from when its lock is held.
     ///
     /// # Errors
     /// What ends it before it begins: [`Exit::Held`] when another run has it, [`Exit::Usage`]
@@ -179,11 +181,28 @@ impl<'a> Crawl<'a> {
     pub fn production(
         &self,
         completed: Completed<'_>,
+        metrics: Option<&Arc<Metrics>>,
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
         let lock = hold(&self.place.job)?;
-        let (begin, output) = match self.settle(&lock, view)? {
+        let Some(series) = metrics.map(|metrics| metrics.begin(&self.place)) else {
+            return self.held(&lock, completed, events, view);
+        };
+        view.watch(series.clone());
+        let result = self.held(&lock, completed, events, view);
+        series.end(&result);
+        result
+    }
+
+    fn held(
+        &self,
+        lock: &JobLock,
+        completed: Completed<'_>,
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
+        let (begin, output) = match self.settle(lock, view)? {
             Decision::New => {
                 let output = self.new_output()?;
                 view.say(format_args!("new crawl of {}", self.subject(view)));
@@ -201,16 +220,16 @@ impl<'a> Crawl<'a> {
             }
             Decision::Complete(complete) => {
                 completed(&complete.progress)?;
-                job::remove(&RealDisk, &self.place.job, &lock)?;
+                job::remove(&RealDisk, &self.place.job, lock)?;
                 return Ok(self.was_complete(*complete, view));
             }
         };
-        let cast = self.cast(Some(&lock), &output)?;
+        let cast = self.cast(Some(lock), &output)?;
         let ending = conduct(&cast, begin, events, view)?;
         let mut outcome = judge(&ending, Purpose::Production);
         if outcome == Outcome::Complete {
             completed(&ending.progress)?;
-            if let Err(error) = job::remove(&RealDisk, &self.place.job, &lock) {
+            if let Err(error) = job::remove(&RealDisk, &self.place.job, lock) {
                 outcome = Outcome::Failed {
                     exit: Exit::Failed,
                     why: format!("the crawl is complete, but its checkpoint stays: {error}"),
@@ -218,7 +237,7 @@ impl<'a> Crawl<'a> {
                 };
             }
         } else {
-            checkpoint::note_command(&self.place.job, &lock, &self.again);
+            checkpoint::note_command(&self.place.job, lock, &self.again);
         }
         Ok(self.ended(outcome, ending, output, view))
     }

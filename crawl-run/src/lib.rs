@@ -16,6 +16,7 @@ pub mod conduct;
 pub mod crawl;
 pub mod hold;
 pub mod meter;
+pub mod metrics;
 pub mod outcome;
 pub mod place;
 pub mod plan;
@@ -73,7 +74,10 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     let events = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, events, &mut view)?,
-        None => crawl.production(&mut |_| Ok(()), events, &mut view)?,
+        None => {
+            let metrics = args.metrics.open(&view);
+            crawl.production(&mut |_| Ok(()), metrics.as_ref(), events, &mut view)?
+        }
     };
     exit(ended, args, &again)
 }

@@ -16,8 +16,10 @@ pub struct Place {
     pub data_dir: PathBuf,
     /// The job directory and its lock.
     pub job: JobPlace,
-    project: Name,
-    spider: Name,
+    /// The project that the spider belongs to.
+    pub project: Name,
+    /// The spider.
+    pub spider: Name,
 }
 
 /// Where the records of a crawl go.

@@ -104,6 +104,20 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.sync_dir(parent(path))
 }
 
+/// Replaces a small file that others read: as [`replace`], but the umask decides on its mode, and a
+/// power cut may bring the old content back.
+///
+/// # Errors
+/// Those of the disk. The old content is still there then.
+pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = beside(path, ".tmp");
+    remove_if_there(disk, &temporary)?;
+    let file = disk.create_shared(&temporary)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&temporary, path)
+}
+
 /// Removes a file; one that is not there is fine.
 ///
 /// # Errors
@@ -142,6 +156,8 @@ mod tests {
         replace(&RealDisk, &path, b"one").unwrap();
         replace(&RealDisk, &path, b"two").unwrap();
         assert_eq!(RealDisk.read(&path).unwrap(), b"two");
+        publish(&RealDisk, &path, b"three").unwrap();
+        assert_eq!(RealDisk.read(&path).unwrap(), b"three");
         assert_eq!(RealDisk.list(dir.path()).unwrap(), ["f"]);
     }
 }

@@ -19,8 +19,11 @@ use super::list::Entry;
 use super::report;
 use super::state::{Record, Stage, Store};
 use crate::again::Again;
-use crate::cli::{BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, OutputArgs, PlaceArgs};
+use crate::cli::{
+    BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, MetricsArgs, OutputArgs, PlaceArgs,
+};
 use crate::crawl::{Crawl, Ended};
+use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::screen::Screen;
 use crate::view::View;
@@ -38,6 +41,8 @@ pub struct Crew<'a> {
     pub bell: &'a Bell,
     /// The total of all crawls.
     pub board: Arc<Board>,
+    /// Where figures are kept for a monitoring system.
+    pub metrics: Option<Arc<Metrics>>,
     /// The program, as it was called.
     pub program: &'a str,
     /// Where all projects lie.
@@ -200,7 +205,8 @@ impl Crew<'_> {
                 record.stage = Stage::Done;
             })
         };
-        Some(crawl.production(&mut completed, (&sender, &events), view))
+        let metrics = self.metrics.as_ref();
+        Some(crawl.production(&mut completed, metrics, (&sender, &events), view))
     }
 
     /// A spider file's path is relative to the list, or else to where the tool runs.
@@ -243,6 +249,7 @@ impl Crew<'_> {
             },
             pace: args.pace.clone(),
             fetch: args.fetch.clone(),
+            metrics: MetricsArgs::default(),
             voice: args.voice,
         }
     }

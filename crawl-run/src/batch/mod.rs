@@ -64,15 +64,31 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
         store: &store,
         bell: &bell,
         board: Board::new(view.beside(), screen.as_ref()),
+        metrics: args.metrics.open(&view),
         program: &again.program(),
         data_dir: &data_dir,
         screen,
         deadline: args.max_time.and_then(|time| begun.checked_add(time)),
     };
-    let worked = crew.work(&|running| crew.board.change(total(), running));
+    let change = |running| {
+        crew.board.change(total(), running);
+        if let Some(metrics) = &crew.metrics {
+            let states = report::tally(&store.records(), retries);
+            metrics.batch(&args.list, project.as_str(), states);
+        }
+    };
+    change(0);
+    let worked = crew.work(&change);
     crew.board.end();
-    worked?;
     let records = store.records();
+    let exit = match &worked {
+        Ok(()) => report::exit(&records, retries, bell.first()),
+        Err(failure) => failure.exit,
+    };
+    if let Some(metrics) = &crew.metrics {
+        metrics.end_batch(&args.list, project.as_str(), exit);
+    }
+    worked?;
     view.say(format_args!("batch: {}", total()));
     match report::is_settled(&records, retries) {
         true => store.end()?,
@@ -81,7 +97,7 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
             again.without_flag("--restart")
         )),
     }
-    Ok(report::exit(&records, retries, bell.first()))
+    Ok(exit)
 }
 
 /// Has every crawl hear of a signal, and says so once.

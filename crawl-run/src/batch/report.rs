@@ -17,25 +17,27 @@ use super::state::{Record, Stage};
 use crate::crawl::Ended;
 use crate::place::Output;
 
+/// How many entries are done, failed for good, parked and left.
+pub fn tally(records: &[Record], retries: u32) -> [(&'static str, u64); 4] {
+    let with = |stage: Stage| records.iter().filter(|r| r.stage == stage).count();
+    let (done, parked) = (with(Stage::Done), with(Stage::Parked));
+    let settled = records.iter().filter(|r| r.is_settled(retries)).count();
+    [
+        ("done", done),
+        ("failed", settled - done - parked),
+        ("parked", parked),
+        ("left", records.len() - settled),
+    ]
+    .map(|(word, number)| (word, number as u64))
+}
+
 /// `12 of 30 done, 2 failed, 1 parked, 15 left`.
 pub fn total(records: &[Record], retries: u32) -> String {
-    let with = |stages: &[Stage]| {
-        let of = |record: &&Record| stages.contains(&record.stage);
-        records.iter().filter(of).count()
-    };
-    let done = with(&[Stage::Done]);
-    let parked = with(&[Stage::Parked]);
-    let settled = records.iter().filter(|r| r.is_settled(retries)).count();
-    let failed = settled - done - parked;
-    let mut line = format!(
-        "{} of {} done",
-        count(done as u64),
-        count(records.len() as u64)
-    );
-    let left = records.len() - settled;
-    for (number, word) in [(failed, "failed"), (parked, "parked"), (left, "left")] {
+    let [(_, done), others @ ..] = tally(records, retries);
+    let mut line = format!("{} of {} done", count(done), count(records.len() as u64));
+    for (word, number) in others {
         if number > 0 {
-            line.push_str(&format!(", {} {word}", count(number as u64)));
+            line.push_str(&format!(", {} {word}", count(number)));
         }
     }
     line

@@ -1,0 +1,231 @@
+//! `--metrics FILE`: the figures of a crawl, or of all crawls of a batch, for Prometheus.
+//!
+//! The file is replaced as a whole, every 15 s and at the end. What an earlier run wrote
+//! stays until a crawl has something newer, so that a failed run does not take away
+//! when the last success was. A file that cannot be written is told once and ends nothing.
+
+mod page;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::durable::{RealDisk, publish};
+use crawl_ckpt::look::bytes_in;
+use crawl_ckpt::tool::{Exit, Failure};
+
+use crate::cli::MetricsArgs;
+use crate::crawl::Ended;
+use crate::place::Place;
+use crate::view::{View, Watch};
+use page::{Labels, Page};
+
+/// How often the file is written.
+const BETWEEN_WRITES: Duration = Duration::from_secs(15);
+
+/// A metrics file, written by this process alone.
+#[derive(Debug)]
+pub struct Metrics {
+    file: PathBuf,
+    view: View,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    page: Page,
+    due: Instant,
+    failed: bool,
+}
+
+impl MetricsArgs {
+    /// The file that is to be written, if any; `view` is that of the run.
+    pub fn open(&self, view: &View) -> Option<Arc<Metrics>> {
+        let file = self.metrics.as_ref()?;
+        Some(Metrics::new(file, view.beside()))
+    }
+}
+
+impl Metrics {
+    /// The metrics in `file`, beginning with what an earlier run left there. `view` is for the
+    /// warning when it cannot be written.
+    fn new(file: &Path, view: View) -> Arc<Metrics> {
+        let mut page = Page::read(&fs::read_to_string(file).unwrap_or_default());
+        page.zero("crawl_running");
+        page.zero("crawl_batch_running");
+        let inner = Inner {
+            page,
+            due: Instant::now(),
+            failed: false,
+        };
+        Arc::new(Metrics {
+            file: file.to_owned(),
+            view,
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// A crawl begins, which this process holds the lock of.
+    pub fn begin(self: &Arc<Metrics>, place: &Place) -> Series {
+        let (project, spider) = (place.project.as_str(), place.spider.as_str());
+        let series = Series {
+            metrics: Arc::clone(self),
+            labels: Labels::new(&[("project", project), ("spider", spider)]),
+            checkpoint: place.job.dir.clone(),
+            delta: place.delta_dir(),
+            begun: Instant::now(),
+        };
+        let mut inner = self.inner();
+        let page = &mut inner.page;
+        page.set("crawl_running", &series.labels, 1.0);
+        page.set("crawl_run_start_timestamp_seconds", &series.labels, now());
+        series.measure(page);
+        series
+    }
+
+    /// Counts the sites of a batch by state.
+    pub fn batch<'a>(
+        &self,
+        list: &Path,
+        project: &str,
+        states: impl IntoIterator<Item = (&'a str, u64)>,
+    ) {
+        let labels = batch_labels(list, project);
+        let states = states.into_iter().map(|(state, n)| (state, n as f64));
+        let mut inner = self.inner();
+        let page = &mut inner.page;
+        page.set("crawl_batch_running", &labels, 1.0);
+        page.set_by("crawl_batch_sites", &labels, "state", states);
+    }
+
+    /// The run of a batch ends.
+    pub fn end_batch(&self, list: &Path, project: &str, exit: Exit) {
+        let labels = batch_labels(list, project);
+        let mut inner = self.inner();
+        let page = &mut inner.page;
+        page.set("crawl_batch_running", &labels, 0.0);
+        page.set("crawl_batch_last_exit_code", &labels, exit as u8 as f64);
+        page.set("crawl_batch_last_end_timestamp_seconds", &labels, now());
+        if exit == Exit::Complete {
+            page.set("crawl_batch_last_success_timestamp_seconds", &labels, now());
+        }
+        self.write(&mut inner);
+    }
+
+    fn write(&self, inner: &mut Inner) {
+        inner.due = Instant::now() + BETWEEN_WRITES;
+        let written = publish(&RealDisk, &self.file, inner.page.text().as_bytes());
+        match written {
+            Err(e) if !std::mem::replace(&mut inner.failed, true) => {
+                let file = self.file.display();
+                self.view.warn(format_args!("cannot write {file}: {e}"));
+            }
+            Err(_) => {}
+            Ok(()) => inner.failed = false,
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The metrics of one crawl.
+#[derive(Debug, Clone)]
+pub struct Series {
+    metrics: Arc<Metrics>,
+    labels: Labels,
+    checkpoint: PathBuf,
+    delta: PathBuf,
+    begun: Instant,
+}
+
+impl Series {
+    /// The run ends.
+    pub fn end(&self, result: &Result<Ended, Failure>) {
+        let exit = match result {
+            Ok(ended) => {
+                self.update(&ended.progress, Instant::now());
+                ended.outcome.exit()
+            }
+            Err(failure) => failure.exit,
+        };
+        let mut inner = self.metrics.inner();
+        let page = &mut inner.page;
+        self.measure(page);
+        page.set("crawl_running", &self.labels, 0.0);
+        page.set("crawl_last_exit_code", &self.labels, exit as u8 as f64);
+        page.set("crawl_last_end_timestamp_seconds", &self.labels, now());
+        if exit == Exit::Complete {
+            page.set("crawl_last_success_timestamp_seconds", &self.labels, now());
+        }
+        self.metrics.write(&mut inner);
+    }
+
+    /// What is found on the disk and the clock.
+    fn measure(&self, page: &mut Page) {
+        for (name, dir) in [
+            ("crawl_checkpoint_bytes", &self.checkpoint),
+            ("crawl_delta_bytes", &self.delta),
+        ] {
+            page.set(name, &self.labels, bytes_in(dir) as f64);
+        }
+        let seconds = self.begun.elapsed().as_millis() as f64 / 1000.0;
+        page.set("crawl_run_duration_seconds", &self.labels, seconds);
+    }
+}
+
+impl Watch for Series {
+    fn update(&self, progress: &Progress, _: Instant) {
+        let counts = &progress.counts;
+        let mut inner = self.metrics.inner();
+        let page = &mut inner.page;
+        for (name, value) in [
+            ("crawl_pages_total", counts.done + counts.failed),
+            ("crawl_records_total", progress.records),
+            ("crawl_retries_total", progress.retries),
+            ("crawl_fetched_bytes_total", progress.bytes),
+            ("crawl_pending_urls", counts.pending + counts.in_flight),
+            ("crawl_parked_urls", counts.parked),
+            ("crawl_hosts", progress.hosts),
+        ] {
+            page.set(name, &self.labels, value as f64);
+        }
+        for (name, label, tally) in [
+            ("crawl_responses_total", "class", &progress.by_status),
+            ("crawl_errors_total", "kind", &progress.by_error),
+        ] {
+            let values = tally.iter().map(|(by, n)| (by.as_str(), *n as f64));
+            page.set_by(name, &self.labels, label, values);
+        }
+        let delta = progress.delta.map(|delta| {
+            [
+                ("new", delta.new as f64),
+                ("changed", delta.changed as f64),
+                ("unchanged", delta.unchanged as f64),
+                ("gone", delta.gone as f64),
+            ]
+        });
+        let delta = delta.into_iter().flatten();
+        page.set_by("crawl_delta_pages_total", &self.labels, "change", delta);
+    }
+
+    fn tick(&self, now: Instant) {
+        let mut inner = self.metrics.inner();
+        if now >= inner.due {
+            self.measure(&mut inner.page);
+            self.metrics.write(&mut inner);
+        }
+    }
+}
+
+fn batch_labels(list: &Path, project: &str) -> Labels {
+    Labels::new(&[("project", project), ("list", &list.to_string_lossy())])
+}
+
+fn now() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0.0, |now| now.as_secs() as f64)
+}

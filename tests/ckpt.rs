@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -375,6 +375,71 @@ fn size_tells_the_parts() {
         .prints("journal")
         .prints("not large");
     data.run(&["size"]).code(0).prints("JOURNAL").prints("p");
+}
+
+#[test]
+fn size_says_what_to_do_about_a_large_one() {
+    let data = Data::new();
+    let place = data.paused("p", "s", 10, 5);
+    let large = |path: PathBuf| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        File::create(path).unwrap().set_len(300 << 20).unwrap();
+    };
+    large(place.dir.join("image"));
+    let done = data.run(&["size", "p/s"]).code(0);
+    let done = done.prints("5 URLs are pending").prints("--max-pages N");
+    assert!(!done.text().contains("--reset-deltafetch"), "{done}");
+    fs::remove_file(place.dir.join("image")).unwrap();
+    large(place.dir.join("../delta/known"));
+    data.run(&["size", "p/s"])
+        .code(0)
+        .prints("This is not large.")
+        .prints("300 MiB (kept for the next crawl)")
+        .prints("crawl-run --reset-deltafetch");
+}
+
+#[test]
+fn what_outlives_checkpoints_is_told_with_its_size() {
+    let data = Data::new();
+    data.paused("p", "busy", 10, 5);
+    data.folder.write("p/busy/delta/known", [0; 2048]);
+    data.folder.write("p/idle/delta/known", [0; 4096]);
+    data.folder
+        .write("q/.batch/sites-1234abcd.jsonl", [0; 1024]);
+    data.folder.write("q/.batch/sites-1234abcd.lock", "");
+
+    let done = data.run(&["ls"]).code(0);
+    assert!(done.lines()[0].ends_with("PROXY    DELTA"), "{done}");
+    assert!(done.lines()[1].ends_with("auto   2.0 KiB"), "{done}");
+    done.prints_lines(2)
+        .says("q: the state of 1 batch takes 1.0 KiB")
+        .says("known of earlier crawls of 1 spider without a checkpoint: 4.0 KiB");
+    data.run(&["ls", "q"])
+        .code(0)
+        .prints_just("")
+        .says("1 batch")
+        .never_says("spider");
+    data.run(&["ls", "-q"]).code(0).is_quiet();
+    assert_eq!(data.json(&["ls", "--json"])[0]["delta_bytes"], 2048);
+    data.run(&["show", "p/busy"])
+        .code(0)
+        .prints("2.0 KiB, known of earlier crawls");
+
+    let lines = data.run(&["size"]).code(0).is_quiet().lines();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert!(lines[2].starts_with("p        idle    -"), "{lines:#?}");
+    assert!(lines[3].starts_with("q        .batch  -"), "{lines:#?}");
+    let rows = data.json(&["size", "--json"]);
+    assert_eq!(rows[1]["parts"]["delta"], 4096);
+    assert_eq!(
+        (&rows[2]["batches"], &rows[2]["bytes"]),
+        (&1.into(), &1024.into())
+    );
+    data.run(&["size", "p/idle"])
+        .code(0)
+        .prints("p/idle, no checkpoint")
+        .prints("4.0 KiB");
+    data.run(&["size", "p/none"]).code(1);
 }
 
 #[test]

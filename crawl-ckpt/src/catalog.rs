@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::job::{JobPlace, Name};
+use crate::look::bytes_in;
 use crate::tool::{Exit, Failure};
 
 /// A job that somebody named, or that was found.
@@ -15,6 +16,19 @@ pub struct Found {
     pub names: Option<(Name, Name)>,
     /// Where it lies.
     pub place: JobPlace,
+}
+
+/// The state of all batches of a project.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// The project.
+    pub project: Name,
+    /// Where it lies.
+    pub dir: PathBuf,
+    /// How many batches it is of.
+    pub count: u64,
+    /// Bytes of all of it.
+    pub bytes: u64,
 }
 
 /// The data directory, and what lies in it.
@@ -39,9 +53,7 @@ impl Catalog {
     /// # Errors
     /// A directory cannot be read. One that is not there, or not any more, holds nothing.
     pub fn all(&self, project: Option<&Name>) -> Result<Vec<Found>, Failure> {
-        let mut found = self.all_with_leftovers(project)?;
-        found.retain(|job| job.place.dir.is_dir());
-        Ok(found)
+        self.filtered(project, |job| job.place.dir.is_dir())
     }
 
     /// The same, and places where only the rest of an interrupted removal lies.
@@ -49,19 +61,58 @@ impl Catalog {
     /// # Errors
     /// A directory cannot be read.
     pub fn all_with_leftovers(&self, project: Option<&Name>) -> Result<Vec<Found>, Failure> {
-        let projects = match project {
-            Some(project) => vec![project.clone()],
-            None => names_in(&self.data_dir)?,
-        };
+        self.filtered(project, Found::is_there)
+    }
+
+    /// The same, and spiders without a checkpoint that know pages of earlier crawls.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn all_that_take_space(&self) -> Result<Vec<Found>, Failure> {
+        self.filtered(None, |job| job.is_there() || job.delta_bytes() > 0)
+    }
+
+    fn filtered(
+        &self,
+        project: Option<&Name>,
+        keep: impl Fn(&Found) -> bool,
+    ) -> Result<Vec<Found>, Failure> {
         let mut found = Vec::new();
-        for project in projects {
+        for project in self.projects(project)? {
             let spiders = names_in(&self.data_dir.join(&project))?;
             let jobs = spiders
                 .into_iter()
                 .map(|spider| self.found(project.clone(), spider));
-            found.extend(jobs.filter(Found::is_there));
+            found.extend(jobs.filter(&keep));
         }
         Ok(found)
+    }
+
+    fn projects(&self, project: Option<&Name>) -> Result<Vec<Name>, Failure> {
+        match project {
+            Some(project) => Ok(vec![project.clone()]),
+            None => names_in(&self.data_dir),
+        }
+    }
+
+    /// What `crawl-run batch` keeps of its batches, a project each.
+    ///
+    /// # Errors
+    /// The data directory cannot be read.
+    pub fn batches(&self, project: Option<&Name>) -> Result<Vec<Batches>, Failure> {
+        let projects = self.projects(project)?.into_iter();
+        let batches = projects.map(|project| {
+            let dir = self.data_dir.join(&project).join(".batch");
+            let files = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let is_state = |path: PathBuf| path.extension().is_some_and(|e| e == "jsonl");
+            Batches {
+                count: files.filter(|file| is_state(file.path())).count() as u64,
+                bytes: bytes_in(&dir),
+                project,
+                dir,
+            }
+        });
+        Ok(batches.filter(|batches| batches.count > 0).collect())
     }
 
     /// The job that a person calls `PROJECT/SPIDER`, or `SPIDER` in the project `default`.
@@ -69,10 +120,20 @@ impl Catalog {
     /// # Errors
     /// The text is no name ([`Exit::Usage`]), or there is no such checkpoint; the error lists those that are.
     pub fn named(&self, text: &str) -> Result<Found, Failure> {
-        let (project, spider) = text.split_once('/').unwrap_or(("default", text));
-        let name = |text| Name::parse(text).map_err(|e| Failure::with(Exit::Usage, e));
-        let job = self.found(name(project)?, name(spider)?);
+        let job = self.spider(text)?;
         match job.is_there() {
+            true => Ok(job),
+            false => Err(self.missing(&job)),
+        }
+    }
+
+    /// The same, also when there is only what the spider knows of earlier crawls.
+    ///
+    /// # Errors
+    /// As [`Catalog::named`].
+    pub fn named_that_takes_space(&self, text: &str) -> Result<Found, Failure> {
+        let job = self.spider(text)?;
+        match job.is_there() || job.delta_bytes() > 0 {
             true => Ok(job),
             false => Err(self.missing(&job)),
         }
@@ -94,6 +155,12 @@ impl Catalog {
                 dir.display()
             ))),
         }
+    }
+
+    fn spider(&self, text: &str) -> Result<Found, Failure> {
+        let (project, spider) = text.split_once('/').unwrap_or(("default", text));
+        let name = |text| Name::parse(text).map_err(|e| Failure::with(Exit::Usage, e));
+        Ok(self.found(name(project)?, name(spider)?))
     }
 
     fn found(&self, project: Name, spider: Name) -> Found {
@@ -132,6 +199,12 @@ impl Found {
     /// True when the job is there, or what is left of one whose removal was cut short.
     pub fn is_there(&self) -> bool {
         self.place.dir.is_dir() || self.place.removing().is_dir()
+    }
+
+    /// Bytes of what an incremental crawl knows of earlier ones.
+    pub fn delta_bytes(&self) -> u64 {
+        self.spider_dir()
+            .map_or(0, |dir| bytes_in(&dir.join("delta")))
     }
 
     /// The folder of the spider, which holds the job, the lock and the output.

@@ -48,7 +48,8 @@ enum Command {
     ///
     /// The state is `paused`, `running` or `corrupt`. Pending is all that is not finished, in flight and
     /// parked URLs too; seen is all that was taken on. The age is the time since the last commit. Prints
-    /// nothing when there is none.
+    /// nothing when there is none. What outlives checkpoints is told on stderr with its size: batches, and
+    /// what spiders know of earlier crawls; a spider that has both gets a column for it.
     Ls {
         /// Only this project's
         #[arg(value_name = "PROJECT", value_parser = Name::parse)]
@@ -65,7 +66,8 @@ enum Command {
     },
     /// Show how many bytes its parts take, and what to do about a large one
     ///
-    /// Without a name: all checkpoints, one a row.
+    /// Without a name: everything that is kept, one a row: checkpoints, what spiders know of earlier
+    /// crawls (delta), and the state of batches (`.batch`).
     Size {
         #[command(flatten)]
         which: AnyOne,
@@ -206,7 +208,10 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             command::show::run(&mut context, job, form)
         }
         Command::Size { which, form } => {
-            let job = one(&context.catalog, which.name, which.job)?;
+            let job = match &which.name {
+                Some(name) => Some(context.catalog.named_that_takes_space(name)?),
+                None => one(&context.catalog, None, which.job)?,
+            };
             command::size::run(&mut context, job, form)
         }
         Command::Verify {

@@ -11,18 +11,21 @@ use crate::table::Table;
 use crate::tool::{Exit, Failure};
 
 const COLUMNS: &[&str] = &[
-    "PROJECT", "SPIDER", "STATE", ">PENDING", ">SEEN", ">SIZE", ">AGE", "PROXY",
+    "PROJECT", "SPIDER", "STATE", ">PENDING", ">SEEN", ">SIZE", ">AGE", "PROXY", ">DELTA",
 ];
 
 pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Result<Exit, Failure> {
-    let mut table = Table::new(COLUMNS);
-    let mut troubles = Vec::new();
     let jobs = context.catalog.all(project)?;
     context.tell(format_args!(
         "{} in {}",
         counted(jobs.len() as u64, "checkpoint"),
         context.catalog.data_dir().display()
     ));
+    // Only few spiders crawl incrementally.
+    let has_delta = jobs.iter().any(|job| job.delta_bytes() > 0);
+    let columns = COLUMNS.len() - usize::from(!has_delta);
+    let mut table = Table::new(&COLUMNS[..columns]);
+    let mut troubles = Vec::new();
     for job in jobs {
         let Some(look) = Look::at(&job.place) else {
             continue;
@@ -36,7 +39,7 @@ pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Res
         };
         let number = |number: Option<u64>| number.map_or("-".to_owned(), count);
         let counts = look.counts();
-        table.row([
+        let cells = [
             project.to_string(),
             spider.to_string(),
             look.state.as_str().to_owned(),
@@ -45,7 +48,9 @@ pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Res
             bytes(look.bytes),
             span(look.age),
             look.proxy_type().unwrap_or("-").to_owned(),
-        ]);
+            bytes(job.delta_bytes()),
+        ];
+        table.row(cells.into_iter().take(columns));
         if let Some(trouble) = look.trouble {
             troubles.push(format!("{job}: {trouble}"));
         }
@@ -54,5 +59,39 @@ pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Res
     for trouble in troubles {
         context.say(trouble);
     }
+    tell_what_stays(context, project)?;
     Ok(Exit::Complete)
+}
+
+/// What is no checkpoint, but takes space: batches, and what spiders without a checkpoint know.
+fn tell_what_stays(context: &Context<'_>, project: Option<&Name>) -> Result<(), Failure> {
+    for batches in context.catalog.batches(project)? {
+        context.say(format_args!(
+            "{}: the state of {} takes {}; `crawl-run batch LIST --status` shows it",
+            batches.project,
+            counted_batches(batches.count),
+            bytes(batches.bytes)
+        ));
+    }
+    let mut known = context.catalog.all_that_take_space()?;
+    known.retain(|job| {
+        let of = job.names.as_ref().map(|(project, _)| project);
+        !job.is_there() && (project.is_none() || project == of)
+    });
+    if !known.is_empty() {
+        let total = known.iter().map(|job| job.delta_bytes()).sum();
+        context.say(format_args!(
+            "known of earlier crawls of {} without a checkpoint: {}; `crawl-ckpt size` shows it",
+            counted(known.len() as u64, "spider"),
+            bytes(total)
+        ));
+    }
+    Ok(())
+}
+
+fn counted_batches(count: u64) -> String {
+    match count {
+        1 => "1 batch".to_owned(),
+        n => format!("{n} batches"),
+    }
 }

@@ -32,6 +32,9 @@ fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
         fields.insert("failed".into(), json!(counts.failed));
     }
     fields.insert("bytes".into(), json!(look.bytes));
+    if let bytes @ 1.. = job.delta_bytes() {
+        fields.insert("delta_bytes".into(), json!(bytes));
+    }
     fields.insert("age_s".into(), json!(look.age.as_secs()));
     if let Some(proxy_type) = look.proxy_type() {
         fields.insert("proxy_type".into(), json!(proxy_type));

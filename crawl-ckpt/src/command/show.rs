@@ -67,6 +67,12 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
     lines.push(("state", state_in_words(look)));
     lines.push(("path", job.place.dir.display().to_string()));
     lines.push(("size", bytes(look.bytes)));
+    if let known @ 1.. = job.delta_bytes() {
+        lines.push((
+            "delta",
+            format!("{}, known of earlier crawls", bytes(known)),
+        ));
+    }
     if let Some(manifest) = &look.manifest {
         lines.push((
             "begun",

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{json_of, unfinished};
 use crate::catalog::Found;
 use crate::cli::{Context, Form};
-use crate::human::bytes;
+use crate::human::{bytes, count};
 use crate::look::{Look, bytes_in};
 use crate::table::{Table, facts};
 use crate::tool::{Exit, Failure};
@@ -16,7 +16,7 @@ const COLUMNS: &[&str] = &[
     "PROJECT", "SPIDER", "STATE", ">JOURNAL", ">IMAGE", ">OTHER", ">SIZE", ">OUTPUT", ">DELTA",
 ];
 
-/// A checkpoint of less is not worth advice.
+/// Less is not worth advice.
 const LARGE_BYTES: u64 = 256 << 20;
 
 /// What a pending URL and a finished one take after a compaction, roughly.
@@ -24,6 +24,7 @@ const PENDING_BYTES: u64 = 120;
 const FINISHED_BYTES: u64 = 20;
 
 /// How many bytes lie where.
+#[derive(Default)]
 struct Parts {
     journal: u64,
     image: u64,
@@ -35,66 +36,97 @@ struct Parts {
 
 pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<Exit, Failure> {
     let is_one = job.is_some();
-    let jobs = match job {
-        Some(job) => vec![job],
-        None => context.catalog.all(None)?,
+    let (jobs, batches) = match job {
+        Some(job) => (vec![job], Vec::new()),
+        None => (
+            context.catalog.all_that_take_space()?,
+            context.catalog.batches(None)?,
+        ),
     };
     let mut table = Table::new(COLUMNS);
     for job in jobs {
-        let Some(look) = Look::at(&job.place) else {
-            continue;
-        };
-        let parts = Parts::of(context, &job, &look);
+        let look = Look::at(&job.place);
+        let parts = Parts::of(context, &job, look.as_ref());
         if form.json {
-            let mut fields = json_of(&job, &look);
+            let fields = look.as_ref().map(|look| json_of(&job, look));
+            let mut fields = fields.unwrap_or_else(|| json_without_checkpoint(&job));
             fields.insert("parts".into(), parts.to_json());
             context.print_json(&Value::Object(fields))?;
         } else if is_one {
-            context.print(&one_in_words(&job, &look, &parts))?;
+            context.print(&one_in_words(&job, look.as_ref(), &parts))?;
         } else if let Some((project, spider)) = &job.names {
-            let sizes = [
-                parts.journal,
-                parts.image,
-                parts.other,
-                look.bytes,
-                parts.output,
-                parts.delta,
-            ];
-            let names = [
-                project.to_string(),
-                spider.to_string(),
-                look.state.as_str().to_owned(),
-            ];
-            table.row(names.into_iter().chain(sizes.map(bytes)));
+            let state = look.as_ref().map_or("-", |look| look.state.as_str());
+            let names = [project.as_str(), spider.as_str(), state].map(str::to_owned);
+            table.row(names.into_iter().chain(parts.sizes().map(bytes)));
         }
+    }
+    for batches in batches {
+        if form.json {
+            context.print_json(&json!({
+                "project": batches.project.as_str(),
+                "batches": batches.count,
+                "bytes": batches.bytes,
+                "path": batches.dir.to_string_lossy(),
+            }))?;
+            continue;
+        }
+        let parts = Parts {
+            other: batches.bytes,
+            ..Parts::default()
+        };
+        let names = [batches.project.as_str(), ".batch", "-"].map(str::to_owned);
+        table.row(names.into_iter().chain(parts.sizes().map(bytes)));
     }
     context.print(&table.to_text())?;
     Ok(Exit::Complete)
 }
 
+/// The names of a spider that only knows pages of earlier crawls.
+fn json_without_checkpoint(job: &Found) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if let Some((project, spider)) = &job.names {
+        fields.insert("project".into(), json!(project.as_str()));
+        fields.insert("spider".into(), json!(spider.as_str()));
+    }
+    fields.insert("bytes".into(), json!(0));
+    fields.insert("delta_bytes".into(), json!(job.delta_bytes()));
+    fields
+}
+
 impl Parts {
-    fn of(context: &Context<'_>, job: &Found, look: &Look) -> Parts {
+    fn of(context: &Context<'_>, job: &Found, look: Option<&Look>) -> Parts {
         let size_of = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-        let generation = look
-            .manifest
-            .as_ref()
-            .map_or(1, |manifest| manifest.generation);
+        let manifest = look.and_then(|look| look.manifest.as_ref());
+        let generation = manifest.map_or(1, |manifest| manifest.generation);
         let journal = size_of(&job.place.dir.join(format!("journal-{generation}")));
         let image = size_of(&job.place.dir.join("image"));
-        let output = look
-            .manifest
-            .as_ref()
-            .and_then(|manifest| manifest.output.as_ref());
+        let output = manifest.and_then(|manifest| manifest.output.as_ref());
         let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
+        let all = look.map_or(0, |look| look.bytes);
         Parts {
             journal,
             image,
-            other: look.bytes.saturating_sub(journal + image) + bytes_in(&job.place.removing()),
+            other: all.saturating_sub(journal + image) + bytes_in(&job.place.removing()),
             output: output.map_or(0, |path| size_of(&path)),
-            delta: job
-                .spider_dir()
-                .map_or(0, |dir| bytes_in(&dir.join("delta"))),
+            delta: job.delta_bytes(),
         }
+    }
+
+    /// Bytes of the checkpoint, all in all.
+    fn checkpoint(&self) -> u64 {
+        self.journal + self.image + self.other
+    }
+
+    /// In the order of the columns.
+    fn sizes(&self) -> [u64; 6] {
+        [
+            self.journal,
+            self.image,
+            self.other,
+            self.checkpoint(),
+            self.output,
+            self.delta,
+        ]
     }
 
     fn to_json(&self) -> Value {
@@ -108,60 +140,63 @@ impl Parts {
     }
 }
 
-fn one_in_words(job: &Found, look: &Look, parts: &Parts) -> String {
-    let mut lines = vec![
-        ("checkpoint", format!("{job}, {}", look.state.as_str())),
-        ("journal", bytes(parts.journal)),
-        (
-            "image",
-            format!(
-                "{} (for a quick start; made again when missing)",
-                bytes(parts.image)
+fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
+    let state = look.map_or("no checkpoint", |look| look.state.as_str());
+    let mut lines = vec![("checkpoint", format!("{job}, {state}"))];
+    if look.is_some() {
+        let image = bytes(parts.image);
+        let output = bytes(parts.output);
+        lines.extend([
+            ("journal", bytes(parts.journal)),
+            (
+                "image",
+                format!("{image} (for a quick start; made again when missing)"),
             ),
-        ),
-        ("other", bytes(parts.other)),
-        ("size", bytes(look.bytes)),
-        (
-            "output",
-            format!("{} (not part of the checkpoint)", bytes(parts.output)),
-        ),
-    ];
+            ("other", bytes(parts.other)),
+            ("size", bytes(parts.checkpoint())),
+            ("output", format!("{output} (not part of the checkpoint)")),
+        ]);
+    }
     if parts.delta > 0 {
-        lines.push((
-            "delta",
-            format!("{} (kept for the next crawl)", bytes(parts.delta)),
-        ));
+        let delta = bytes(parts.delta);
+        lines.push(("delta", format!("{delta} (kept for the next crawl)")));
     }
     let mut text = facts(&lines);
-    for line in advice(look, parts) {
+    let mut advice = look.map_or_else(Vec::new, |look| advice(look, parts));
+    advice.extend(advice_on_delta(parts));
+    for line in advice {
         text.push_str(&format!("\n{line}\n"));
     }
     text
 }
 
-/// What to do about a large one.
+/// What to do about a large checkpoint.
 fn advice(look: &Look, parts: &Parts) -> Vec<String> {
     let counts = look.counts().unwrap_or_default();
     let pending = unfinished(&counts);
     let lives = pending * PENDING_BYTES + counts.seen.saturating_sub(pending) * FINISHED_BYTES;
-    if look.bytes < LARGE_BYTES {
+    if parts.checkpoint() < LARGE_BYTES {
         return vec![format!(
             "This is not large. A pending URL takes about {PENDING_BYTES} bytes, a finished one {FINISHED_BYTES}."
         )];
     }
-    let mut advice = Vec::new();
-    if parts.journal > 2 * lives {
-        advice.push("Most of the journal is history: the next run compacts it.".to_owned());
+    let why = if parts.journal > 2 * lives {
+        "Most of the journal is history: the next run compacts it.".to_owned()
     } else {
-        advice.push(format!(
+        format!(
             "{} URLs are pending; that many take so much, and it shrinks as they are done.",
-            crate::human::count(pending)
-        ));
-    }
-    advice.push(
-        "To need less: narrow the spider's rules, crawl in smaller batches (crawl-run --max-pages N), \
-         or only what changed (--delta). To start anew: crawl-run --fresh, or crawl-ckpt rm."
-            .to_owned(),
-    );
-    advice
+            count(pending)
+        )
+    };
+    let less = "To need less: narrow the spider's rules, crawl in smaller batches (crawl-run --max-pages N), \
+                or only what changed (--delta). To start anew: crawl-run --fresh, or crawl-ckpt rm.";
+    vec![why, less.to_owned()]
+}
+
+/// What to do about much that is known of earlier crawls.
+fn advice_on_delta(parts: &Parts) -> Option<String> {
+    let text = "What is known of earlier crawls (delta) grows with the pages and the links on them. To need \
+                less: narrow the spider's rules. To forget it, and fetch every page once more: \
+                crawl-run --reset-deltafetch.";
+    (parts.delta >= LARGE_BYTES).then(|| text.to_owned())
 }

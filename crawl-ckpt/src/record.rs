@@ -86,6 +86,10 @@ pub struct Request<'a> {
     /// The Cookie header, given by the frontier, which keeps the jar.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Text<'a>>,
+    /// What the user's parser is to begin with, given by the frontier with the first
+    /// request of a resumed crawl.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'a RawValue>,
 }
 
 /// Why a request got no usable response.

@@ -12,6 +12,7 @@ use crate::agent::{AgentOptions, Agents};
 use crate::call::Caller;
 use crate::cookies::Cookies;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
+use crate::parse::{MAX_COPIES, ParseOptions};
 use crate::proxy::{Proxies, Way};
 use crate::robots::Gate;
 use crate::{Options, TOOL, links, warn_insecure};
@@ -162,6 +163,39 @@ pub struct Cli {
     #[arg(long)]
     allow_private: bool,
 
+    /// Pass pages through a parser of your own
+    ///
+    /// A program and its arguments as a JSON array, such as '["python3", "parse.py"]'.
+    /// It reads result lines with `body` on stdin, for each page of text that came with
+    /// success, and prints a line with the same `id` for each, in any order. Of that line
+    /// `links`, `item`, `meta` and `state` are taken over. It is started again when it ends,
+    /// with the newest `state` in $CRAWL_STATE (at most 100 KiB), and its pages are sent
+    /// again. A page that brings it down twice gets the error `parse`. One that does not
+    /// work at all ends this tool with exit code 2.
+    #[arg(long, value_name = "ARGV", value_parser = command)]
+    parse: Option<Command>,
+
+    /// Copies of the parser at once
+    ///
+    /// Copies of the parser that run at once. They share the pages; the newest `state` of
+    /// any of them is the state. Default 1.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = copies, requires = "parse")]
+    parse_jobs: usize,
+
+    /// Kill a parser that is stuck for this time
+    ///
+    /// The longest time that the oldest page of a parser may wait for its answer.
+    /// Default 60s.
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration, requires = "parse")]
+    parse_timeout: Duration,
+
+    /// Run the parser in this directory
+    ///
+    /// Where the parser runs; a program with a `/` in its name is looked for there, one
+    /// without on PATH. Default: here.
+    #[arg(long, value_name = "DIR", requires = "parse")]
+    parse_dir: Option<PathBuf>,
+
     /// Print nothing but errors on stderr
     #[arg(short, long)]
     quiet: bool,
@@ -239,10 +273,18 @@ impl Cli {
                 allow_private: self.allow_private,
             },
             robots,
+            parsers: None,
             scratches: Scratches::default(),
         };
+        let parse = self.parse.map(|Command(command)| ParseOptions {
+            command,
+            dir: self.parse_dir,
+            jobs: self.parse_jobs,
+            timeout: self.parse_timeout,
+        });
         Ok(Options {
             fetcher,
+            parse,
             concurrency: self.concurrency,
             per_host: self.per_host,
             delay: self.delay,
@@ -263,6 +305,26 @@ fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=100_000) => Ok(n),
         _ => Err("give a number from 1 to 100000".into()),
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+struct Command(Vec<String>);
+
+fn command(text: &str) -> Result<Command, String> {
+    let words: Vec<String> = serde_json::from_str(text)
+        .map_err(|e| format!("give a JSON array such as [\"python3\", \"parse.py\"]: {e}"))?;
+    match words.first() {
+        Some(program) if !program.is_empty() => Ok(Command(words)),
+        _ => Err("the array names no program".into()),
+    }
+}
+
+fn copies(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=MAX_COPIES) => Ok(n),
+        _ => Err(format!("give a number from 1 to {MAX_COPIES}")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request to one result.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use base64::Engine;
@@ -22,6 +22,7 @@ use crate::header::{retry_after, text_of};
 use crate::job::{Job, begun, internal_error, write};
 use crate::output::Output;
 use crate::page::PageReader;
+use crate::parse::{Parsers, Waiting, is_parsed};
 use crate::robots::{self, Gate};
 use crate::{challenge, redirect, sitemap};
 
@@ -81,6 +82,8 @@ pub struct Fetcher {
     pub caller: Caller,
     /// Obeys robots.txt.
     pub robots: Option<Gate>,
+    /// The user's parser.
+    pub parsers: Option<Arc<Parsers>>,
     /// Memory for pages.
     pub scratches: Scratches,
 }
@@ -120,13 +123,22 @@ impl Fetcher {
         let page = answer.and_then(|answer| self.receive(request.kind, answer, body, &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
         let parsing = output.parsing();
+        let mut waiting = None;
         match page {
-            Ok(received) => self.understand(request.kind, &received, pages, &mut result),
+            Ok(received) => {
+                self.understand(request.kind, &received, pages, &mut result);
+                waiting = self.for_parser(request.kind, received.url, &mut result);
+            }
             Err(failure) => {
                 let invalid = failure.kind == ErrorKind::Invalid;
                 result.line = invalid.then_some(job.number);
                 result.error = Some(failure.into_record());
             }
+        }
+        if let (Some(waiting), Some(parsers)) = (waiting, &self.parsers) {
+            drop((parsing, result));
+            self.scratches.give_back(scratch);
+            return parsers.parse(waiting);
         }
         write(&result, line);
         let fetched = Fetched {
@@ -221,12 +233,26 @@ impl Fetcher {
             }
             _ => {}
         }
-        if self.options.body {
+        let parsed = self.parsers.is_some() && is_parsed(kind, result);
+        if self.options.body || (parsed && media != Media::Binary) {
             match media {
                 Media::Binary => result.body_base64 = Some(BASE64_STANDARD.encode(bytes).into()),
                 _ => result.body = Some(Text(encoding().decode(bytes).0)),
             }
         }
+    }
+
+    /// The page for the user's parser, if it is one for it.
+    fn for_parser(&self, kind: Kind, url: Url, result: &mut FetchResult<'_>) -> Option<Waiting> {
+        let parsers = self.parsers.as_ref()?;
+        result.body.as_ref().filter(|_| is_parsed(kind, result))?;
+        let waiting = parsers.page(result, url, self.options.body);
+        if waiting.is_none() {
+            let why = "the page does not fit a line for the parser";
+            result.error = Some(Failure::new(ErrorKind::TooLarge, why).into_record());
+            result.body = None;
+        }
+        waiting
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Job {
     pub number: u64,
     /// The URL in it.
     pub url: Url,
+    /// What a parser is to begin with.
+    pub state: Option<Box<str>>,
 }
 
 impl Job {
@@ -39,6 +41,7 @@ impl Job {
                 line: text.to_owned(),
                 number,
                 url,
+                state: request.state.map(|state| state.get().into()),
             }),
             Err(why) => Err(invalid(line, number, Some(&request), &why)),
         }
@@ -95,13 +98,9 @@ pub fn begun<'r>(request: &Request<'r>) -> FetchResult<'r> {
 
 /// Appends a result as a line; one that would be too long says so instead.
 pub fn write(result: &FetchResult<'_>, out: &mut Vec<u8>) {
-    let start = out.len();
-    let written = serde_json::to_writer(&mut *out, result);
-    out.push(b'\n');
-    if written.is_ok() && out.len() - start <= MAX_LINE_BYTES {
+    if try_write(result, out) {
         return;
     }
-    out.truncate(start);
     let why = format_args!("the result is over {MAX_LINE_BYTES} bytes");
     let short = FetchResult {
         url: result.url.clone(),
@@ -114,6 +113,18 @@ pub fn write(result: &FetchResult<'_>, out: &mut Vec<u8>) {
     // Strings and numbers alone always can be written.
     let _ = serde_json::to_writer(&mut *out, &short);
     out.push(b'\n');
+}
+
+/// Appends a result as a line, unless it would be too long.
+pub fn try_write(result: &FetchResult<'_>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let written = serde_json::to_writer(&mut *out, result);
+    out.push(b'\n');
+    let fits = written.is_ok() && out.len() - start <= MAX_LINE_BYTES;
+    if !fits {
+        out.truncate(start);
+    }
+    fits
 }
 
 #[cfg(test)]

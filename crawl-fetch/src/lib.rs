@@ -20,6 +20,7 @@ pub mod names;
 mod near;
 pub mod output;
 pub mod page;
+pub mod parse;
 pub mod pool;
 pub mod proxy;
 pub mod queue;
@@ -34,7 +35,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ use crate::fetch::Fetcher;
 use crate::input::{Line, Lines};
 use crate::job::{Job, invalid};
 use crate::output::Output;
+use crate::parse::{ParseOptions, Parsers, Sink};
 use crate::pool::{Event, Pool};
 
 /// The tool's name, in messages.
@@ -60,6 +62,8 @@ const JOBS_AT_ONCE: usize = 256;
 pub struct Options {
     /// Fetches.
     pub fetcher: Fetcher,
+    /// The user's parser.
+    pub parse: Option<ParseOptions>,
     /// Requests at once.
     pub concurrency: usize,
     /// Requests at once to one host.
@@ -81,18 +85,32 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let input = own(rustix::stdio::stdin())?;
     let output = own(rustix::stdio::stdout())?;
     watch_reader(&output, &events).map_err(Failure::new)?;
+    let output = Arc::new(Output::new(Patient(output)));
+    let parsers = options
+        .parse
+        .map(|parse| {
+            let output = Arc::clone(&output);
+            let sink: Sink = Arc::new(move |line: &[u8]| output.parsing().put(line));
+            Parsers::start(parse, sink, events.clone()).map(Arc::new)
+        })
+        .transpose()
+        .map_err(|e| Failure::new(format_args!("cannot get ready for the parser: {e}")))?;
+    let fetcher = Fetcher {
+        parsers: parsers.clone(),
+        ..options.fetcher
+    };
     let pool = Pool::new(
-        options.fetcher,
-        Output::new(Patient(output)),
+        fetcher,
+        output,
         events.clone(),
         options.concurrency,
         options.per_host,
         options.delay,
     );
-    let reader = Arc::clone(&pool);
+    let (reader, beginner) = (Arc::clone(&pool), parsers.clone());
     let reading = thread::Builder::new().name("read".into());
     let reading = reading.spawn(move || {
-        if let Err(error) = read(input, &reader) {
+        if let Err(error) = read(input, &reader, beginner.as_deref()) {
             let _ = events.send(Event::InputFailed(error));
         }
         reader.close();
@@ -103,9 +121,22 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for thread in [reading, writing] {
         thread.map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
     }
+    // What still runs when this returns ends with the process.
+    let ended = watch(happened, &pool, options.verbose);
+    if let Some(parsers) = parsers {
+        parsers.end();
+    }
+    ended
+}
+
+/// Follows what happens to the end, and says what that means.
+fn watch<W: Write + Send + 'static>(
+    happened: Receiver<Event>,
+    pool: &Pool<W>,
+    verbose: bool,
+) -> Result<Exit, Failure> {
     let mut paused = None;
     let mut failed = None;
-    // What still runs when this returns ends with the process.
     for event in happened {
         match event {
             Event::Drained => break,
@@ -119,6 +150,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                 failed = Some(Failure::new(format_args!("cannot read stdin: {error}")));
                 pool.stop();
             }
+            Event::ParserBroken(why) => {
+                pool.output().flush();
+                return Err(Failure::with(Exit::Usage, why));
+            }
             Event::Signal(signal) if paused.is_some() => return Ok(Exit::from_signal(signal)),
             Event::Signal(signal) => {
                 paused = Some(Exit::from_signal(signal));
@@ -127,7 +162,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
     }
     let tally = pool.tally();
-    if options.verbose {
+    if verbose {
         say(TOOL, &tally);
     }
     match (failed, paused, tally.errors(ErrorKind::Invalid)) {
@@ -143,7 +178,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 }
 
 /// Reads requests until stdin ends or no more are wanted.
-fn read<W: Write + Send + 'static>(input: impl Read, pool: &Arc<Pool<W>>) -> io::Result<()> {
+fn read<W: Write + Send + 'static>(
+    input: impl Read,
+    pool: &Arc<Pool<W>>,
+    parsers: Option<&Parsers>,
+) -> io::Result<()> {
     let mut lines = Lines::new(input);
     let mut jobs = Vec::new();
     let mut number = 0;
@@ -155,7 +194,12 @@ fn read<W: Write + Send + 'static>(input: impl Read, pool: &Arc<Pool<W>>) -> io:
                 return Ok(());
             }
             Some(Line::Whole(line)) => match Job::new(line, number) {
-                Ok(job) => jobs.push(job),
+                Ok(mut job) => {
+                    if let (Some(parsers), Some(state)) = (parsers, job.state.take()) {
+                        parsers.begin_with(&state);
+                    }
+                    jobs.push(job);
+                }
                 Err(result) => pool.add_invalid(&result),
             },
             Some(Line::TooLong(begin)) => {

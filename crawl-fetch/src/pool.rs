@@ -35,6 +35,8 @@ pub enum Event {
     OutputBroken,
     /// The reader of stdout went away.
     ReaderGone,
+    /// The user's parser does not work, and why.
+    ParserBroken(String),
     /// A signal came.
     Signal(i32),
 }
@@ -42,7 +44,7 @@ pub enum Event {
 /// What workers share.
 pub struct Pool<W> {
     fetcher: Fetcher,
-    output: Output<W>,
+    output: Arc<Output<W>>,
     events: Sender<Event>,
     concurrency: usize,
     state: Mutex<State>,
@@ -67,7 +69,7 @@ impl<W: Write + Send + 'static> Pool<W> {
     /// No thread runs yet.
     pub fn new(
         fetcher: Fetcher,
-        output: Output<W>,
+        output: Arc<Output<W>>,
         events: Sender<Event>,
         concurrency: usize,
         per_host: usize,

@@ -17,7 +17,12 @@ use crate::place::{Output, Place};
 const LISTED: usize = 5;
 
 /// The lines that tell it.
-pub fn lines(plan: &Plan, place: &Place, output: Option<&Output>) -> Vec<String> {
+pub fn lines(
+    plan: &Plan,
+    parser: Option<&str>,
+    place: &Place,
+    output: Option<&Output>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let mut row = |name: &str, text: String| lines.push(format!("{name:<11}{text}"));
     row("crawl", place.title());
@@ -33,6 +38,9 @@ pub fn lines(plan: &Plan, place: &Place, output: Option<&Output>) -> Vec<String>
     }
     if let Some(depth) = plan.scope.depth_limit {
         row("depth", format!("at most {depth}"));
+    }
+    if let Some(parser) = parser {
+        row("parser", parser.to_owned());
     }
     row("pace", pace(plan));
     row("manners", manners(plan));

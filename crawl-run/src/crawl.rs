@@ -30,7 +30,7 @@ use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{fetch_args, millis, plan};
 use crate::proxies::Proxies;
-use crate::spider::Spider;
+use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
 use crate::summary::{self, Summary};
 use crate::tools::{Tools, ask};
@@ -54,6 +54,7 @@ pub struct Crawl<'a> {
     tools: Tools,
     fetch_args: Vec<OsString>,
     hidden: Vec<OsString>,
+    parser: Option<Parser>,
     /// The text of `--cookies`.
     cookies: Option<String>,
 }
@@ -102,6 +103,9 @@ impl<'a> Crawl<'a> {
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
         }
+        let mut hidden = proxies.hidden(&proxy);
+        // A parser's state comes from the checkpoint or is not there.
+        hidden.push("CRAWL_STATE".into());
         let cookies = args.fetch.cookies.as_deref();
         let cookies = cookies.map(|path| read_cookies(path, view)).transpose()?;
         Ok(Crawl {
@@ -109,7 +113,8 @@ impl<'a> Crawl<'a> {
             place: Place::new(&args.place, &spider.name)?,
             tools: Tools::find()?,
             fetch_args: fetch_args(&spider, args, &plan),
-            hidden: proxies.hidden(&proxy),
+            hidden,
+            parser: spider.parser,
             args,
             plan,
             proxies,
@@ -130,7 +135,8 @@ impl<'a> Crawl<'a> {
         // A resumed crawl goes on in the file that it began.
         let begins = !self.place.job.dir.exists();
         let output = begins.then(|| self.new_output()).transpose()?;
-        let lines = check::lines(&self.plan, &self.place, output.as_ref());
+        let parser = self.parser.as_ref().map(Parser::to_string);
+        let lines = check::lines(&self.plan, parser.as_deref(), &self.place, output.as_ref());
         let printable = lines.iter().map(|line| printable(line) + "\n");
         Ok(printable.collect())
     }

@@ -90,6 +90,15 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(file) = &args.fetch.ca_cert {
         option("--ca-cert", file.into());
     }
+    if let Some(parser) = &spider.parser {
+        let argv = serde_json::Value::from(parser.command.clone());
+        option("--parse", argv.to_string().into());
+        option("--parse-dir", parser.dir.clone().into());
+        option("--parse-jobs", parser.jobs.to_string().into());
+        if let Some(timeout) = parser.timeout {
+            option("--parse-timeout", format!("{}ms", millis(timeout)).into());
+        }
+    }
     let flags = [
         ("--insecure", args.fetch.insecure),
         ("--allow-private", plan.allow_private),

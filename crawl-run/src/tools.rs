@@ -78,7 +78,7 @@ fn find(name: &str, variable: &str) -> Result<PathBuf, Failure> {
 }
 
 /// A bare name is looked for on PATH, as a shell does.
-fn resolve(program: &Path, path: &OsStr) -> Option<PathBuf> {
+pub fn resolve(program: &Path, path: &OsStr) -> Option<PathBuf> {
     if program.components().count() > 1 || program.has_root() {
         return is_program(program).then(|| program.to_owned());
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crawl, HOSTS};
+use super::{Crawl, HOSTS, STATE};
 use crate::memory::{Memory, View};
 use crate::queue::{Gate, HostId, Ticket};
 use crate::url::origin;
@@ -22,6 +22,10 @@ impl Crawl {
         if let Some(hosts) = memory.values.get(HOSTS) {
             self.scope.restore_hosts(hosts);
         }
+        self.state.json = memory
+            .values
+            .get(STATE)
+            .and_then(|state| String::from_utf8(state.clone()).ok());
         let values = memory.values.iter();
         let expired = values
             .map(|(key, value)| self.cookies.restore(key, value))
@@ -99,6 +103,8 @@ impl Crawl {
             Some((format!("robots:{}", host.origin), saved))
         });
         let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
+        let state = self.state.json.iter();
+        let state = state.map(|json| (STATE.to_owned(), json.clone()));
         let routes = self.queue.hosts().filter_map(|(id, host)| {
             let saved = self.routes.saved(id)?;
             Some((route_key(&host.origin), saved))
@@ -113,6 +119,7 @@ impl Crawl {
             .chain(routes)
             .chain(self.cookies.all())
             .chain(hosts)
+            .chain(state)
             .collect()
     }
 }

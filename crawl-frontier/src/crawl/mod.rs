@@ -35,6 +35,9 @@ use crate::url::Marker;
 /// Under this key the checkpoint keeps the hosts that start URLs redirected to.
 pub(crate) const HOSTS: &str = "scope:hosts";
 
+/// Under this key the checkpoint keeps the state of the user's parser.
+const STATE: &str = "parse:state";
+
 /// A crawl under way.
 #[derive(Debug)]
 pub struct Crawl {
@@ -59,10 +62,21 @@ pub struct Crawl {
     paces: HashMap<HostId, Pace>,
     outage: Outage<Held>,
     progress: Progress,
+    state: ParserState,
     /// Ends this run after so many records.
     max_records: Option<u64>,
     links: Links,
     read_buffer: Vec<u8>,
+}
+
+/// What the user's parser wants kept, as JSON. The newest alone matters.
+#[derive(Debug, Default)]
+struct ParserState {
+    json: Option<String>,
+    /// It came after the last commit.
+    is_new: bool,
+    /// The fetcher of this run was told, or needs not to be.
+    is_told: bool,
 }
 
 /// A request that was sent.
@@ -174,6 +188,7 @@ impl Crawl {
             paces: HashMap::new(),
             outage: Outage::default(),
             progress: Progress::default(),
+            state: ParserState::default(),
             max_records: None,
             links: Links::default(),
             read_buffer: Vec::new(),
@@ -216,7 +231,7 @@ impl Crawl {
     /// The failure of an earlier commit.
     pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
         if self.log.wants_commit(now_ms)? {
-            self.keep_cookies();
+            self.keep_values();
             let progress = self.progress();
             self.log.commit(now_ms, progress)?;
         }
@@ -228,7 +243,7 @@ impl Crawl {
     /// # Errors
     /// Those of the disk.
     pub fn commit_now(&mut self, now_ms: u64) -> Result<Option<Mark>, Failure> {
-        self.keep_cookies();
+        self.keep_values();
         let progress = self.progress();
         self.log.commit_now(now_ms, progress)
     }
@@ -240,9 +255,15 @@ impl Crawl {
         }
     }
 
-    fn keep_cookies(&mut self) {
+    /// Puts what changed in memory into the next commit.
+    fn keep_values(&mut self) {
         for (key, jar) in self.cookies.take_changed() {
             self.log.set(&key, jar.as_bytes());
+        }
+        if let Some(json) = &self.state.json
+            && std::mem::take(&mut self.state.is_new)
+        {
+            self.log.set(STATE, json.as_bytes());
         }
     }
 

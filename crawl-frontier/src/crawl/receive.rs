@@ -38,6 +38,11 @@ impl Crawl {
             self.cookies.take(&result.url, set);
         }
         self.hear(flight.host, &result, now_ms);
+        if let Some(state) = result.state {
+            // In the commit of this result, and it came later than any before.
+            self.state.json = Some(state.get().to_owned());
+            (self.state.is_new, self.state.is_told) = (true, true);
+        }
         let ticket = Ticket { id, at: flight.at };
         if self.turns_back(&mut result, id) {
             self.queue.defer(flight.host, ticket, now_ms);
@@ -200,7 +205,7 @@ impl Crawl {
         match result.error.as_ref().map(|error| error.kind) {
             Some(kind) if kind.is_unanswered() => self.outage.unanswered(now_ms),
             // These say nothing of the network.
-            Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused | ErrorKind::Parse) => {}
+            Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused) => {}
             _ => {
                 let origin = self.queue.host(host).origin.clone();
                 if self.outage.is_proven() {

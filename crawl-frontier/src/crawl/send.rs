@@ -144,6 +144,11 @@ impl Crawl {
             busy,
             rung,
         };
+        let state = self.state.json.as_deref();
+        let untold = !std::mem::replace(&mut self.state.is_told, true);
+        request.state = state
+            .filter(|_| untold)
+            .and_then(|json| serde_json::from_str(json).ok());
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');
         self.busy += u32::from(busy);

@@ -2,6 +2,7 @@
 //! made from a start URL.
 
 mod node;
+mod parser;
 mod rules;
 mod settings;
 
@@ -19,6 +20,7 @@ use url::{Host, Url};
 
 pub use node::Complaint;
 use node::{Fields, Node};
+pub use parser::Parser;
 pub use settings::{MOST_AT_ONCE, Settings, is_user_agent};
 
 /// The JSON Schema of spider files.
@@ -35,6 +37,8 @@ pub struct Spider {
     pub scope: Scope,
     /// Pace and manners.
     pub settings: Settings,
+    /// What pages go through.
+    pub parser: Option<Parser>,
     /// JSON paths of keys that have no effect.
     pub ignored: Vec<String>,
 }
@@ -63,7 +67,9 @@ impl Spider {
                 _ => failure,
             }
         })?;
-        Spider::from_json(&text, now).map_err(|why| wrong(&why))
+        let dir = Path::new(argument).parent().unwrap_or(Path::new(""));
+        let dir = std::path::absolute(Path::new(".").join(dir)).map_err(|e| wrong(&e))?;
+        Spider::from_json(&text, &dir, now).map_err(|why| wrong(&why))
     }
 
     /// A spider that stays on the host (and port) of its one start URL and is named after it.
@@ -85,18 +91,19 @@ impl Spider {
             start_urls: vec![url],
             scope,
             settings: Settings::default(),
+            parser: None,
             ignored: Vec::new(),
         })
     }
 
-    /// Reads the text of a spider file.
-    fn from_json(text: &str, now: Timestamp) -> Result<Spider, String> {
+    /// Reads the text of a spider file that lies in `dir`.
+    fn from_json(text: &str, dir: &Path, now: Timestamp) -> Result<Spider, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
-        Spider::from_node(&Node::root(&value), now).map_err(|e| e.to_string())
+        Spider::from_node(&Node::root(&value), dir, now).map_err(|e| e.to_string())
     }
 
-    fn from_node(root: &Node<'_>, now: Timestamp) -> Result<Spider, Complaint> {
+    fn from_node(root: &Node<'_>, dir: &Path, now: Timestamp) -> Result<Spider, Complaint> {
         let mut fields = root.object()?;
         let mut ignored = Vec::new();
         let name = name(&mut fields)?;
@@ -106,6 +113,7 @@ impl Spider {
             Some(node) => settings::settings(&node, now, &mut ignored)?,
             None => Settings::default(),
         };
+        let parser = parser::parser(&mut fields, dir)?;
         // Says where the spider came from; nothing is made of it.
         fields.get("source_url");
         ignored.extend(fields.unknown());
@@ -117,6 +125,7 @@ impl Spider {
                 ..scope
             },
             settings,
+            parser,
             ignored,
         })
     }
@@ -222,7 +231,7 @@ mod tests {
     use serde_json::json;
 
     fn read(value: Value) -> Result<Spider, String> {
-        Spider::from_json(&value.to_string(), Timestamp::UNIX_EPOCH)
+        Spider::from_json(&value.to_string(), Path::new("/"), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -335,7 +344,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [8, 4, 4, 16]);
+        assert_eq!(counts.map(keys), [11, 4, 4, 16]);
     }
 
     #[test]

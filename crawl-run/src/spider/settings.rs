@@ -111,7 +111,7 @@ pub fn settings(
     Ok(settings)
 }
 
-fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
+pub fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
     const DAY: f64 = 86_400.0;
     let what = if over_zero {
         "a number of seconds over 0 and up to 86400"

@@ -13,8 +13,8 @@ use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
 use crawl_ckpt::tool::Failure;
 
 use crate::extra::Extra;
-use crate::memory::Memory;
-use crate::queue::{Gate, Ticket};
+use crate::memory::{GROUP, Marks, Memory};
+use crate::queue::{HostId, Sweep, Ticket};
 use crate::url::{Form, Marker, canonicalize, origin};
 
 const READ_BYTES: usize = 1 << 20;
@@ -52,7 +52,7 @@ struct Piece {
 #[derive(Debug)]
 struct Prepared {
     end: usize,
-    mark: u128,
+    marks: Marks,
     rare: Option<Box<Rare>>,
 }
 
@@ -83,7 +83,12 @@ pub fn add(
     thread::scope(|scope| {
         let (pieces, prepared) = sync_channel(AHEAD);
         let (batches, closed) = sync_channel(AHEAD);
-        scope.spawn(move || prepare(input, marker, form, &pieces));
+        let reading = Reading {
+            marker,
+            origins: memory.queue.origins(),
+            form,
+        };
+        scope.spawn(move || prepare(input, &reading, &pieces));
         let batch = Batch::new(&writer.end());
         let commits = scope.spawn(move || commit(writer, &closed));
         let added = Added::default();
@@ -99,15 +104,25 @@ pub fn add(
         let end = commits.join();
         let end = end.unwrap_or_else(|_| Err(Failure::new("the writing thread is gone")));
         match (loaded, end) {
-            (Ok(()), Ok(mark)) => Ok((loader.added, mark)),
+            (Ok(()), Ok(mark)) => {
+                loader.memory.queue.settle(|_| Sweep::Keep);
+                Ok((loader.added, mark))
+            }
             // A writer that is gone is the cause of a loader that cannot go on.
             (_, Err(failure)) | (Err(failure), Ok(_)) => Err(failure),
         }
     })
 }
 
+/// How lines are read.
+struct Reading {
+    marker: Marker,
+    origins: Marker,
+    form: Form,
+}
+
 /// First stage: lines to marks.
-fn prepare(mut input: impl Read, marker: Marker, form: Form, pieces: &SyncSender<Piece>) {
+fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<Piece>) {
     let mut buffer = Vec::new();
     let mut number = 0;
     let mut canonical = String::new();
@@ -136,7 +151,7 @@ fn prepare(mut input: impl Read, marker: Marker, form: Form, pieces: &SyncSender
         };
         for line in buffer[..whole].split_inclusive(|&c| c == b'\n') {
             number += 1;
-            piece.take(line, number, marker, form, &mut canonical);
+            piece.take(line, number, reading, &mut canonical);
         }
         buffer.drain(..whole);
         let failed = piece.error.is_some();
@@ -147,19 +162,14 @@ fn prepare(mut input: impl Read, marker: Marker, form: Form, pieces: &SyncSender
 }
 
 impl Piece {
-    fn take(
-        &mut self,
-        line: &[u8],
-        number: u64,
-        marker: Marker,
-        form: Form,
-        canonical: &mut String,
-    ) {
-        match prepare_line(line, marker, form, canonical) {
-            Ok(Some((mark, rare))) => {
+    fn take(&mut self, line: &[u8], number: u64, reading: &Reading, canonical: &mut String) {
+        match prepare_line(line, reading, canonical) {
+            Ok(Some((request, rare))) => {
                 self.text.push_str(canonical);
                 let end = self.text.len();
-                self.requests.push(Prepared { end, mark, rare });
+                let host = reading.origins.get(origin(canonical));
+                let marks = Marks { request, host };
+                self.requests.push(Prepared { end, marks, rare });
             }
             Ok(None) => {}
             Err(why) => {
@@ -177,10 +187,10 @@ type Marked = (u128, Option<Box<Rare>>);
 /// The mark of a line, and what is rare about it; `None` for an empty line.
 fn prepare_line(
     line: &[u8],
-    marker: Marker,
-    form: Form,
+    reading: &Reading,
     canonical: &mut String,
 ) -> Result<Option<Marked>, String> {
+    let (marker, form) = (reading.marker, reading.form);
     let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
     let line = line.trim_matches([' ', '\t', '\r', '\n']);
     if line.is_empty() {
@@ -247,15 +257,15 @@ impl Loader<'_> {
         print_new: &mut Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
         let mut start = 0;
-        for group in piece.requests.chunks(64) {
-            // All cache misses of a group at once: see `Seen::touch`.
-            for request in group {
-                self.memory.seen.touch(request.mark);
+        let mut hosts = [None; GROUP];
+        for group in piece.requests.chunks(GROUP) {
+            for (request, host) in group.iter().zip(&mut hosts) {
+                *host = self.memory.touch(request.marks);
             }
-            for request in group {
+            for (request, host) in group.iter().zip(hosts) {
                 let url = &piece.text[start..request.end];
                 start = request.end;
-                if self.take_on(url, request)
+                if self.take_on(url, request, host)
                     && let Some(out) = print_new
                 {
                     let line = request.rare.as_ref().map_or(url, |rare| &rare.line);
@@ -266,11 +276,11 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn take_on(&mut self, url: &str, request: &Prepared) -> bool {
-        if !self.memory.seen.insert(request.mark) {
+    fn take_on(&mut self, url: &str, request: &Prepared, met: Option<HostId>) -> bool {
+        let Some(host) = self.memory.meet(request.marks, met, origin(url)) else {
             self.added.duplicate += 1;
             return false;
-        }
+        };
         self.added.added += 1;
         let mut stored = Stored {
             url,
@@ -286,10 +296,8 @@ impl Loader<'_> {
             stored.extra = rare.extra.as_deref();
         }
         let (id, at) = self.batch.request(&stored);
-        let host = self.memory.queue.host_of(origin(url), Gate::Open);
-        self.memory
-            .queue
-            .push(host, Ticket { id, at }, stored.priority);
+        let queue = &mut self.memory.queue;
+        queue.arrive(host, Ticket { id, at }, stored.priority);
         true
     }
 

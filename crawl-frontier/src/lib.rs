@@ -32,6 +32,7 @@ pub mod seen;
 pub mod serve;
 mod sitemaps;
 mod snapshot;
+mod tale;
 mod tally;
 pub mod url;
 mod wires;

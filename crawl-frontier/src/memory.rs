@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::journal::Stored;
 
-use crate::extra::mark_of;
 use crate::queue::{Gate, HostId, Queue, Ticket};
 use crate::seen::Seen;
-use crate::url::{Marker, origin};
 
 /// Under these keys a rewritten journal keeps how many requests each host has had.
 pub const HOST: &str = "host:";
@@ -97,23 +94,35 @@ impl Memory {
             .change(id, |host| host.taken = taken.unwrap_or(0));
     }
 
-    /// Takes a request as the journal tells it.
-    ///
-    /// # Errors
-    /// Says what makes no sense.
-    pub fn take_on(
-        &mut self,
-        marker: &Marker,
-        ticket: Ticket,
-        stored: &Stored<'_>,
-    ) -> Result<(), String> {
-        let mark = mark_of(*marker, stored).map_err(|failure| failure.message)?;
-        if !self.seen.insert(mark) {
-            return Err(format!("{} was taken on twice", stored.url));
-        }
-        let host = self.queue.host_of(origin(stored.url), Gate::Open);
-        self.queue.change(host, |host| host.taken += 1);
-        self.queue.push(host, ticket, stored.priority);
-        Ok(())
+    /// Looks where a request would be remembered, and at its host. Done for a group of
+    /// requests before they are taken on, this makes the processor wait for all of
+    /// their cache misses at once.
+    #[inline]
+    pub fn touch(&self, marks: Marks) -> Option<HostId> {
+        std::hint::black_box(self.seen.touch(marks.request));
+        self.queue.find_marked(marks.host)
     }
+
+    /// Remembers a request; its host, when it was not seen before. `met` is what
+    /// [`Memory::touch`] said.
+    #[inline]
+    pub fn meet(&mut self, marks: Marks, met: Option<HostId>, origin: &str) -> Option<HostId> {
+        if !self.seen.insert(marks.request) {
+            return None;
+        }
+        let new = || self.queue.host_marked(marks.host, origin, Gate::Open);
+        Some(met.unwrap_or_else(new))
+    }
+}
+
+/// So many requests are touched before they are taken on.
+pub const GROUP: usize = 64;
+
+/// What a request and its host are known by.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks {
+    /// Of the request, in [`Seen`].
+    pub request: u128,
+    /// Of its origin, in [`Queue`].
+    pub host: u128,
 }

@@ -6,7 +6,12 @@
 //! next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::url::Marker;
 
 /// A host's place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +69,33 @@ const EMPTY_LANE: Lane = Lane {
     head: NONE,
     tail: NONE,
 };
+
+impl Lane {
+    fn append(&mut self, node: u32, nodes: &mut [Node]) {
+        match self.tail {
+            NONE => self.head = node,
+            tail => nodes[tail as usize].next = node,
+        }
+        self.tail = node;
+    }
+}
+
+/// The plain lane of a host while many requests settle in it.
+struct Line {
+    lane: Lane,
+    taken: u32,
+    kept: u32,
+}
+
+impl Line {
+    fn behind(host: &Host) -> Line {
+        Line {
+            lane: host.plain,
+            taken: 0,
+            kept: 0,
+        }
+    }
+}
 
 /// What keeps a host from being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,11 +163,19 @@ pub enum Sweep {
 }
 
 /// All pending requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
     hosts: Vec<Host>,
-    by_origin: HashMap<Box<str>, u32>,
+    /// Hosts by the mark of their origin. A mark is as good as the text, and is found
+    /// with one look where the text takes three: half of a bulk load went there.
+    by_origin: HashTable<(u128, u32)>,
+    origins: Marker,
     nodes: Vec<Node>,
+    /// Where in `nodes` the requests begin that wait for [`Queue::settle`]; their `next`
+    /// is their host.
+    arrived: Option<usize>,
+    /// Those of them that have a priority, by their place in `nodes`.
+    urgent: Vec<(usize, i64)>,
     /// Head of the list of unused nodes.
     free: u32,
     /// Hosts that can be asked now, in turn.
@@ -153,10 +193,22 @@ pub struct Queue {
 impl Queue {
     /// An empty queue; `window` is how many requests a host may have in flight.
     pub fn new(window: u32) -> Queue {
+        let random = RandomState::new();
+        let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
         Queue {
+            hosts: Vec::new(),
+            by_origin: HashTable::new(),
+            origins: Marker::new(key.to_le_bytes()),
+            nodes: Vec::new(),
+            arrived: None,
+            urgent: Vec::new(),
             free: NONE,
+            ring: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            deferred: BinaryHeap::new(),
+            pending: 0,
             window,
-            ..Queue::default()
+            now_ms: 0,
         }
     }
 
@@ -183,18 +235,38 @@ impl Queue {
         &self.hosts[id.0 as usize]
     }
 
+    /// What marks origins, for [`Queue::find_marked`] and [`Queue::host_marked`].
+    pub fn origins(&self) -> Marker {
+        self.origins
+    }
+
     /// The host with this origin, if it was met.
     pub fn find_host(&self, origin: &str) -> Option<HostId> {
-        self.by_origin.get(origin).copied().map(HostId)
+        self.find_marked(self.origins.get(origin))
+    }
+
+    /// The host whose origin has this mark, if it was met.
+    #[inline]
+    pub fn find_marked(&self, mark: u128) -> Option<HostId> {
+        let found = self
+            .by_origin
+            .find(mark as u64, |(other, _)| *other == mark);
+        found.map(|(_, id)| HostId(*id))
     }
 
     /// The host with this origin; new ones begin with `gate`.
     pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
-        if let Some(&id) = self.by_origin.get(origin) {
-            return HostId(id);
+        self.host_marked(self.origins.get(origin), origin, gate)
+    }
+
+    /// The same, for an origin whose mark is known.
+    pub fn host_marked(&mut self, mark: u128, origin: &str, gate: Gate) -> HostId {
+        if let Some(id) = self.find_marked(mark) {
+            return id;
         }
         let id = self.hosts.len() as u32;
-        self.by_origin.insert(origin.into(), id);
+        self.by_origin
+            .insert_unique(mark as u64, (mark, id), |(mark, _)| *mark as u64);
         self.hosts.push(Host {
             origin: origin.into(),
             pending: 0,
@@ -219,15 +291,72 @@ impl Queue {
 
     /// Adds a request behind those of its priority.
     pub fn push(&mut self, id: HostId, ticket: Ticket, priority: i64) {
+        debug_assert!(self.arrived.is_none(), "what arrived must settle first");
         let node = self.node(ticket);
-        let host = &mut self.hosts[id.0 as usize];
-        let lane = lane(host, priority);
-        match lane.tail {
-            NONE => lane.head = node,
-            tail => self.nodes[tail as usize].next = node,
-        }
-        lane.tail = node;
+        let lane = lane(&mut self.hosts[id.0 as usize], priority);
+        lane.append(node, &mut self.nodes);
         self.count_in(id.0);
+    }
+
+    /// Takes one of very many requests, which are brought into order by
+    /// [`Queue::settle`], all at once; nothing else may be done with the queue before that.
+    #[inline]
+    pub fn arrive(&mut self, id: HostId, ticket: Ticket, priority: i64) {
+        self.arrived.get_or_insert(self.nodes.len());
+        if priority != 0 {
+            self.urgent.push((self.nodes.len(), priority));
+        }
+        self.nodes.push(Node {
+            next: id.0,
+            ..Node::new(ticket)
+        });
+        self.pending += 1;
+    }
+
+    /// Puts those that arrived behind the others of their hosts, in the order in which they came.
+    pub fn settle(&mut self, mut decide: impl FnMut(Ticket) -> Sweep) {
+        let Some(first) = self.arrived.take() else {
+            return;
+        };
+        // What changes a million times lies close together; the hosts themselves do not.
+        let mut lines: Vec<Line> = self.hosts.iter().map(Line::behind).collect();
+        let mut urgent = std::mem::take(&mut self.urgent).into_iter().peekable();
+        let mut kept = first;
+        for at in first..self.nodes.len() {
+            let node = self.nodes[at];
+            let line = &mut lines[node.next as usize];
+            line.taken += 1;
+            let priority = urgent.next_if(|(urgent, _)| *urgent == at);
+            match decide(node.ticket()) {
+                Sweep::Keep => {}
+                Sweep::Drop => {
+                    self.pending -= 1;
+                    continue;
+                }
+                Sweep::Defer(due_ms) => {
+                    self.pending -= 1;
+                    self.defer(HostId(node.next), node.ticket(), due_ms);
+                    continue;
+                }
+            }
+            self.nodes[kept] = Node { next: NONE, ..node };
+            let lane = match priority {
+                None => &mut line.lane,
+                Some((_, priority)) => lane(&mut self.hosts[node.next as usize], priority),
+            };
+            lane.append(kept as u32, &mut self.nodes);
+            line.kept += 1;
+            kept += 1;
+        }
+        self.nodes.truncate(kept);
+        self.nodes.shrink_to(kept + kept / 4);
+        for (id, line) in lines.into_iter().enumerate() {
+            let host = &mut self.hosts[id];
+            host.taken += u64::from(line.taken);
+            host.pending += line.kept;
+            host.plain = line.lane;
+            self.list(id as u32);
+        }
     }
 
     /// Keeps a request back until `due_ms`; it then goes before all others of its host.
@@ -522,6 +651,49 @@ mod tests {
         assert!(drain(&mut queue, 5).is_empty());
         queue.change(a, |host| host.gate = Gate::Open);
         assert_eq!(drain(&mut queue, 5), [1]);
+    }
+
+    #[test]
+    fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
+        let (mut plain, mut bulk) = (Queue::new(9), Queue::new(9));
+        for queue in [&mut plain, &mut bulk] {
+            for origin in ["http://a", "http://b", "http://c"] {
+                let id = queue.host_of(origin, Gate::Open);
+                queue.push(id, ticket(u64::from(id.0)), 0);
+                queue.push(id, ticket(10 + u64::from(id.0)), 5);
+            }
+            assert!(queue.next(0).is_some());
+        }
+        let decide = |ticket: Ticket| match ticket.id % 10 {
+            3 => Sweep::Drop,
+            4 => Sweep::Defer(900),
+            _ => Sweep::Keep,
+        };
+        for n in 100..200_u64 {
+            let (host, priority) = (HostId((n % 3) as u32), [0, 0, 5, -1][n as usize % 4]);
+            bulk.arrive(host, ticket(n), priority);
+            match decide(ticket(n)) {
+                Sweep::Keep => plain.push(host, ticket(n), priority),
+                Sweep::Drop => {}
+                Sweep::Defer(due_ms) => plain.defer(host, ticket(n), due_ms),
+            }
+        }
+        bulk.settle(decide);
+        assert_eq!(bulk.pending(), plain.pending());
+        let taken: u64 = bulk.hosts().map(|(_, host)| host.taken).sum();
+        assert_eq!(taken, 100, "whatever became of them");
+        for now_ms in [0, 900] {
+            let mut drained = Vec::new();
+            for queue in [&mut plain, &mut bulk] {
+                (0..3).for_each(|id| queue.change(HostId(id), |host| host.in_flight = 0));
+                (0..3).for_each(|id| queue.change(HostId(id), |host| host.window = 999));
+                drained.push(drain(queue, now_ms));
+            }
+            assert!(
+                !drained[0].is_empty() && drained[0] == drained[1],
+                "{drained:?}"
+            );
+        }
     }
 
     #[test]

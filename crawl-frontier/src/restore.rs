@@ -1,20 +1,21 @@
 //! A crawl as its journal tells it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use crawl_ckpt::control::{Progress, Started};
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Commit, Entry, JournalError, Mark, replay};
+use crawl_ckpt::journal::{Commit, JournalError, Mark};
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::Failure;
 
 use crate::crawl::Crawl;
 use crate::log::Log;
-use crate::memory::{HOST, Memory};
+use crate::memory::Memory;
 use crate::queue::{Sweep, Ticket};
 use crate::scope::is_private_url;
 use crate::snapshot;
-use crate::url::{Marker, authority};
+use crate::tale::{Told, tell};
+use crate::url::authority;
 
 /// What a journal came to.
 #[derive(Debug)]
@@ -34,42 +35,12 @@ pub struct Restored {
     key: [u8; 16],
 }
 
-/// The ids of finished requests.
-#[derive(Debug, Default)]
-struct Finished {
-    bits: Vec<u64>,
-}
-
-impl Finished {
-    fn insert(&mut self, id: u64) -> bool {
-        let (word, bit) = ((id / 64) as usize, 1 << (id % 64));
-        if word >= self.bits.len() {
-            self.bits.resize((word + 1).next_power_of_two(), 0);
-        }
-        let new = self.bits[word] & bit == 0;
-        self.bits[word] |= bit;
-        new
-    }
-
-    fn remove(&mut self, id: u64) {
-        if let Some(word) = self.bits.get_mut((id / 64) as usize) {
-            *word &= !(1 << (id % 64));
-        }
-    }
-
-    fn contains(&self, id: u64) -> bool {
-        let word = self.bits.get((id / 64) as usize);
-        word.is_some_and(|word| word & 1 << (id % 64) != 0)
-    }
-}
-
 /// Reads a job's journal. With `reopen`, what has failed is pending again.
 ///
 /// # Errors
 /// Those of the disk, and damage.
 pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Restored, Failure> {
     let key = job.manifest().key;
-    let marker = Marker::new(key);
     let window = plan.pace.per_host;
     let mut notes = Vec::new();
     let (mut memory, from) = match snapshot::load(job, window) {
@@ -82,67 +53,32 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
             (Memory::new(window), None)
         }
     };
-    let mut finished = Finished::default();
-    let mut failed = HashSet::new();
-    let replayed = replay(job, from.as_ref(), |entry| {
-        match entry {
-            Entry::Request { id, at, request } => {
-                memory.take_on(&marker, Ticket { id, at }, &request)?;
-            }
-            Entry::Seen { fingerprint } => {
-                memory.seen.insert(u128::from_be_bytes(fingerprint));
-            }
-            Entry::Done {
-                id,
-                failed: has_failed,
-            } => {
-                if has_failed && reopen {
-                    failed.insert(id);
-                }
-                if !finished.insert(id) {
-                    return Err(format!("request {id} is finished twice"));
-                }
-            }
-            Entry::Defer {
-                id,
-                attempts,
-                due_ms,
-            } => {
-                // Of a finished request: it was made pending again.
-                finished.remove(id);
-                failed.remove(&id);
-                memory.tries.insert(id, (attempts, due_ms));
-            }
-            Entry::Set { key, value } if key.starts_with(HOST) => {
-                memory.meet_host(&key[HOST.len()..], value);
-            }
-            Entry::Set { key, value } => {
-                memory.values.insert(key.to_owned(), value.to_owned());
-            }
-            Entry::Unset { key } => {
-                memory.values.remove(key);
-            }
-            Entry::Commit(_) => {}
-        }
-        Ok(())
-    })?;
+    let Told {
+        replayed,
+        mut finished,
+        failed,
+    } = tell(job, from.as_ref(), reopen, &mut memory)?;
     for &id in &failed {
         finished.remove(id);
         memory.tries.remove(&id);
     }
     memory.tries.retain(|id, _| !finished.contains(*id));
     let mut reopened = Vec::new();
-    memory
-        .queue
-        .sweep(|ticket| match memory.tries.get(&ticket.id) {
-            _ if finished.contains(ticket.id) => Sweep::Drop,
-            _ if failed.contains(&ticket.id) => {
-                reopened.push(ticket);
-                Sweep::Keep
-            }
-            Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
-            _ => Sweep::Keep,
-        });
+    let Memory { queue, tries, .. } = &mut memory;
+    let mut decide = |ticket: Ticket| match tries.get(&ticket.id) {
+        _ if finished.contains(ticket.id) => Sweep::Drop,
+        _ if failed.contains(&ticket.id) => {
+            reopened.push(ticket);
+            Sweep::Keep
+        }
+        Some(&(_, due_ms)) if due_ms > now_ms => Sweep::Defer(due_ms),
+        _ => Sweep::Keep,
+    };
+    // What an image held may be done by now, or must wait.
+    if from.is_some() && !(finished.is_empty() && tries.is_empty()) {
+        queue.sweep(&mut decide);
+    }
+    queue.settle(&mut decide);
     memory.tries.retain(|_, (attempts, _)| *attempts > 0);
 
     let commit = replayed.commit.unwrap_or_else(|| Commit {

@@ -245,6 +245,7 @@ fn every_file_that_the_readme_names_is_there() {
     for name in [
         "scripts/demo",
         "scripts/check",
+        "scripts/install",
         "scripts/loop.sh",
         "scripts/torture",
     ] {

@@ -14,6 +14,21 @@ use crate::tool::{Exit, Failure, parse_duration, say};
 /// The name that goes before every message.
 pub const TOOL: &str = "crawl-ckpt";
 
+const EXAMPLES: &str = "\
+Examples:
+  Which crawls are not finished, and how does one go on?
+    crawl-ckpt ls
+    crawl-ckpt show default/site.example
+
+  Is everything sound? Exit 65 names what is not:
+    crawl-ckpt verify
+
+  Remove what nobody went on with for a week:
+    crawl-ckpt rm --older-than 7d --yes
+
+  What is left of each that is paused, for a program:
+    crawl-ckpt ls --json | jq -r 'select(.state == \"paused\") | [.spider, .pending] | @tsv'";
+
 /// Looks at crawl checkpoints, checks them and cleans them up.
 ///
 /// A checkpoint is what a production crawl keeps of itself, so that the same crawl-run command goes on
@@ -22,7 +37,7 @@ pub const TOOL: &str = "crawl-ckpt";
 ///
 /// Exit codes: 0 fine; 1 failed; 2 usage; 65 a checkpoint is damaged; 75 a run holds it.
 #[derive(Debug, Parser)]
-#[command(name = TOOL, version, max_term_width = 100)]
+#[command(name = TOOL, version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -28,12 +28,25 @@ use crate::url::{Form, Marker, authority, canonicalize};
 
 const TOOL: &str = "crawl-frontier";
 
+const EXAMPLES: &str = "\
+Examples:
+  Which URLs of a list are new since last time? Fetch those:
+    crawl-frontier add --job news --print-new <urls.txt | crawl-fetch >pages.jsonl
+
+  A crawl by hand, with one FIFO:
+    mkfifo loop
+    crawl-frontier serve --job site --start https://site.example/ <loop |
+      crawl-fetch --max-redirects 0 --robots | tee pages.jsonl >loop
+
+  What is still to be fetched, host by host:
+    crawl-frontier export --job site | jq -r .url | cut -d/ -f3 | sort | uniq -c";
+
 /// The queue, the memory of what was seen, and the output of a crawl.
 ///
 /// Requests go out on stdout and results come in on stdin, one JSON object a line; the job
 /// directory keeps what is pending and what was seen. It is the only writer of a job directory.
 #[derive(Debug, Parser)]
-#[command(name = TOOL, version, max_term_width = 100)]
+#[command(name = TOOL, version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -3,10 +3,36 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crawl_ckpt::tool::parse_duration;
 
 use crate::spider::{MOST_AT_ONCE, is_user_agent};
+
+const EXAMPLES: &str = "\
+Examples:
+  Crawl a site; Ctrl+C pauses, and the same command goes on:
+    crawl-run https://site.example/
+
+  Try a spider on ten pages first, without a checkpoint:
+    crawl-run shop.json --limit 10 | jq -c '[.status, .url]'
+
+  Every night for at most six hours, from cron; mails only errors:
+    17 2 * * *  cd /srv/crawl && crawl-run shop.json --max-time 6h -q
+
+  What failed, and why:
+    jq -r 'select(.error) | [.error.kind, .url] | @tsv' data/default/shop/crawls/*.jsonl";
+
+const BATCH_EXAMPLES: &str = "\
+Examples:
+  A list of sites, four at once:
+    printf '%s\\n' url https://a.example/ https://b.example/ >sites.csv
+    crawl-run batch sites.csv --jobs 4
+
+  How far is it?
+    crawl-run batch sites.csv --status
+
+  For Prometheus, and for programs:
+    crawl-run batch sites.csv --metrics /var/lib/node_exporter/sites.prom --json >>sites.jsonl";
 
 /// Crawls a site: a new crawl, or the rest of one that was paused.
 ///
@@ -18,7 +44,7 @@ use crate::spider::{MOST_AT_ONCE, is_user_agent};
 /// --max-pages; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
 /// 129 paused by SIGINT, SIGTERM, SIGHUP.
 #[derive(Debug, Parser)]
-#[command(name = "crawl-run", version, max_term_width = 100)]
+#[command(name = "crawl-run", version, max_term_width = 100, after_long_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
@@ -30,7 +56,7 @@ pub struct Cli {
     ///
     /// A start URL means a spider that is named after the host (and the port when it
     /// is not the default) and stays on that host.
-    #[arg(value_name = "SPIDER", required_unless_present = "print_schema")]
+    #[arg(value_name = "SPIDER", required_unless_present = "print_schema", value_hint = ValueHint::AnyPath)]
     pub spider: Option<String>,
 
     /// Check the spider and print what would be done
@@ -67,6 +93,7 @@ pub enum Command {
     /// Exit codes: 0 all complete; 1 some failed for good; 3 hosts wait for a costlier proxy
     /// to be approved; 4 stopped at --max-time; 75 another run holds the batch, or a crawl of
     /// it; 130, 143, 129 paused.
+    #[command(after_long_help = BATCH_EXAMPLES)]
     Batch(Box<BatchArgs>),
 }
 

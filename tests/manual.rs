@@ -1,0 +1,146 @@
+//! Man pages, completions and `--help` say all that the command lines take.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use clap::{Arg, Command, CommandFactory};
+use support::{Done, Folder, Tool, has, target_dir};
+
+fn tools() -> [Command; 4] {
+    [
+        crawl_run::cli::Cli::command(),
+        crawl_fetch::cli::Cli::command(),
+        crawl_frontier::cli::Args::command(),
+        crawl_ckpt::cli::Cli::command(),
+    ]
+}
+
+/// A folder with all pages and completions, as below PREFIX/share.
+fn manual() -> Folder {
+    let folder = Folder::new();
+    let program = target_dir().join("examples/manual");
+    Tool::program(program)
+        .arg(folder.as_os_str())
+        .run()
+        .code(0)
+        .is_quiet();
+    folder
+}
+
+/// `--long`, `-s`: what is typed for an argument; nothing for one that is hidden.
+fn words(arg: &Arg) -> Vec<String> {
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let shown = long.into_iter().chain(short).filter(|_| !arg.is_hide_set());
+    shown.collect()
+}
+
+/// The file and its text.
+fn page(folder: &Folder, name: &str) -> String {
+    folder
+        .read(&format!("man/man1/{name}.1"))
+        .replace("\\-", "-")
+}
+
+#[track_caller]
+fn names_all_of(page: &str, command: &Command) {
+    let name = command.get_name();
+    for arg in command.get_arguments() {
+        for word in words(arg) {
+            let shown = format!("\\fB{word}\\fR");
+            assert!(page.contains(&shown), "{name}: no {word}");
+        }
+        if arg.is_positional() {
+            let value = &arg.get_value_names().unwrap()[0];
+            assert!(page.contains(value.as_str()), "{name}: no {value}");
+        }
+    }
+}
+
+#[test]
+fn the_pages_name_every_option_of_every_command() {
+    let folder = manual();
+    for mut tool in tools() {
+        tool.build();
+        let name = tool.get_name().to_owned();
+        let text = page(&folder, &name);
+        names_all_of(&text, &tool);
+        assert!(text.contains(".SH EXAMPLES"), "{name}");
+        for command in tool.get_subcommands().filter(|c| c.get_name() != "help") {
+            let sub = format!("{name}-{}", command.get_name());
+            assert!(text.contains(&format!("{sub}(1)")), "{sub}");
+            names_all_of(&page(&folder, &sub), command);
+        }
+    }
+}
+
+#[test]
+fn the_pages_are_sound() {
+    let folder = manual();
+    let pages = folder.files().into_iter();
+    let pages: Vec<_> = pages
+        .filter(|file| file.extension().is_some_and(|e| e == "1"))
+        .collect();
+    assert!(pages.len() > 15, "{pages:?}");
+    let sound = |done: Done| done.code(0).is_quiet();
+    if has("mandoc") {
+        let lint = Tool::program("mandoc").args(["-T", "lint", "-W", "warning"]);
+        sound(lint.args(&pages).dir(&folder).run()).prints_just("");
+    }
+    if has("man") {
+        for page in &pages {
+            let man = Tool::program("man").args(["--warnings", "-l"]).arg(page);
+            let man = man
+                .env("MANPAGER", "cat")
+                .env("LC_ALL", "C.UTF-8")
+                .dir(&folder);
+            sound(man.run()).prints("SEE ALSO");
+        }
+    }
+}
+
+#[test]
+fn the_completions_are_scripts_that_know_every_long_option() {
+    let folder = manual();
+    for (shell, dir, before, after) in [
+        ("bash", "bash-completion/completions", "", ""),
+        ("zsh", "zsh/site-functions", "_", ""),
+        ("fish", "fish/vendor_completions.d", "", ".fish"),
+    ] {
+        for tool in tools() {
+            let name = tool.get_name();
+            let file = format!("{dir}/{before}{name}{after}");
+            let text = folder.read(&file);
+            for arg in tool.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let long = arg.get_long().unwrap_or_default();
+                assert!(text.contains(long), "{file}: no {long}");
+            }
+            if has(shell) {
+                let check = Tool::program(shell).args(["-n", &file]);
+                check.dir(&folder).run().code(0).is_quiet();
+            }
+        }
+    }
+    if has("bash") {
+        let ask = "source bash-completion/completions/crawl-run; COMP_WORDS=(crawl-run --max-p); \
+                   COMP_CWORD=1; _crawl__run crawl-run --max-p crawl-run; echo ${COMPREPLY[@]}";
+        let done = Tool::program("bash").args(["-c", ask]).dir(&folder).run();
+        done.code(0)
+            .prints_just("--max-pages --max-pages-per-host\n");
+    }
+}
+
+#[test]
+fn the_help_of_all_tools_ends_with_examples() {
+    for tool in tools() {
+        let name = tool.get_name();
+        let long = Tool::new(name).arg("--help").run().code(0).text();
+        let (_, examples) = long.split_once("\nExamples:\n").expect(name);
+        assert!(
+            examples.lines().any(|line| line.contains(name)),
+            "{name}: {examples}"
+        );
+        let short = Tool::new(name).arg("-h").run().code(0).text();
+        assert!(!short.contains("Examples:"), "{name}");
+    }
+}

@@ -8,8 +8,10 @@
 pub mod address;
 pub mod catalog;
 pub mod cli;
+mod codec;
 mod command;
 pub mod control;
+pub mod delta;
 pub mod durable;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}

@@ -28,6 +28,16 @@ impl Append {
         Ok(Append::over(file, path, 0))
     }
 
+    /// The same with mode 0600.
+    ///
+    /// # Errors
+    /// Those of the disk; an existing file is one.
+    pub fn create_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
+        let file = disk.create(path)?;
+        disk.sync_dir(parent(path))?;
+        Ok(Append::over(file, path, 0))
+    }
+
     /// Opens an existing file to go on at its end.
     ///
     /// # Errors

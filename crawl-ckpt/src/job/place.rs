@@ -48,6 +48,11 @@ impl JobPlace {
         JobPlace { dir, lock }
     }
 
+    /// Where what is known of pages is kept from one crawl to the next.
+    pub fn delta_dir(&self) -> PathBuf {
+        parent(&self.dir).join("delta")
+    }
+
     /// Where the directory is built before it gets its name.
     pub(crate) fn building(&self) -> PathBuf {
         beside(&self.dir, ".new")

@@ -1,8 +1,9 @@
 //! Batches, put together in memory.
 
-use super::entry::{Cursor, put_bytes, put_varint, tag};
+use super::entry::tag;
 use super::frame::{BatchHeader, HEADER, Mark, batch_sum};
 use super::{Commit, Stored};
+use crate::codec::{Cursor, put_bytes, put_varint};
 
 /// Facts that shall become durable together. Knows from the start where in the
 /// journal it will lie, so that a request has its place at once.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
+use crate::codec::{array_at, first_half, u32_at, u64_at};
 
 /// The newest journal format that is known here.
 pub(super) const FORMAT: u32 = 1;
@@ -151,22 +152,4 @@ pub(super) fn batch_sum(salt: &[u8; 16], header: &[u8], payload: &[u8]) -> [u8; 
     hasher.update(&header[..48]);
     hasher.update(payload);
     first_half(hasher.finalize())
-}
-
-fn first_half(hash: blake3::Hash) -> [u8; 16] {
-    array_at(hash.as_bytes(), 0)
-}
-
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(array_at(bytes, at))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array_at(bytes, at))
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::entry::{Cursor, Entry};
+use super::entry::Entry;
 use super::frame::{BATCH_MAGIC, BatchHeader, HEADER};
 use super::scan::sound_batch_at;
 use super::write::read_header;
 use super::{Commit, JournalError};
+use crate::codec::Cursor;
 use crate::durable::{DiskFile, read_full};
 use crate::job::Job;
 

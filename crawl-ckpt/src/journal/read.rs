@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry::{Bad, Cursor};
 use super::write::read_header;
 use super::{JournalError, Stored};
+use crate::codec::{Bad, Cursor};
 use crate::durable::{Disk, DiskFile, read_full};
 use crate::job::{Job, JobError};
 

@@ -1,9 +1,9 @@
 //! Telling a journal again, from its start or from a later end.
 
-use super::entry::{Bad, Cursor};
 use super::scan::{Scan, Sound};
 use super::write::read_header;
 use super::{Commit, CommitText, Entry, JournalError, Mark};
+use crate::codec::{Bad, Cursor};
 use crate::job::Job;
 
 /// What a replay came to.

@@ -1,0 +1,191 @@
+//! What a crawl under way has learned: `pages` in its job directory. It grows by a block a
+//! commit, which vouches for its length, and is thrown away with the job.
+
+use std::path::{Path, PathBuf};
+
+use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
+use super::page::{Entry, Fingerprint, Page, put_same};
+use super::{DeltaError, LEARNED};
+use crate::durable::{Append, Disk, DiskFile, remove_if_there};
+use crate::job::Job;
+use crate::lock::JobLock;
+
+/// What is learned until the next commit, in memory. Blocks are made of it in the order in
+/// which they are to be appended.
+#[derive(Debug)]
+pub struct Learning {
+    salt: [u8; 16],
+    scope: ScopeHash,
+    /// Room for a block's header, then the entries.
+    block: Vec<u8>,
+    end: u64,
+}
+
+impl Learning {
+    fn new(header: &Header, scope: ScopeHash, end: u64) -> Learning {
+        Learning {
+            salt: header.salt(),
+            scope,
+            block: Vec::new(),
+            end,
+        }
+    }
+
+    /// What was known of a page still holds.
+    pub fn same(&mut self, fingerprint: &Fingerprint) {
+        put_same(self.entries(), fingerprint);
+    }
+
+    /// This is known of a page now.
+    pub fn page(&mut self, page: &Page<'_>) {
+        page.encode(self.entries());
+    }
+
+    fn entries(&mut self) -> &mut Vec<u8> {
+        if self.block.is_empty() {
+            self.block.resize(BLOCK_HEADER, 0);
+        }
+        &mut self.block
+    }
+
+    /// The next block; empty when nothing was learned.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut block = std::mem::take(&mut self.block);
+        if !block.is_empty() {
+            close(&mut block, self.end, &self.salt, &self.scope);
+        }
+        self.end += block.len() as u64;
+        block
+    }
+
+    /// Bytes that wait to be taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.block.len()
+    }
+
+    /// The length of the file with all blocks that were taken.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+}
+
+/// Where a job keeps what it learned.
+pub(super) fn path(job: &Job) -> PathBuf {
+    job.place().dir.join(LEARNED)
+}
+
+/// Begins a file that says what a new crawl learns, durable when this returns. `base` is
+/// [`Known::key`](super::Known::key) of what is known, if anything is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn begin(
+    job: &Job,
+    lock: &JobLock,
+    base: Option<[u8; 16]>,
+    scope: ScopeHash,
+) -> Result<(Append, Learning), DeltaError> {
+    debug_assert!(lock.guards(job.place()));
+    let path = path(job);
+    let disk: &dyn Disk = &**job.disk();
+    // A run that was killed before its first commit may have left one.
+    remove_if_there(disk, &path).map_err(DeltaError::io("remove", &path))?;
+    let header = Header {
+        key: job.manifest().key,
+        base: base.unwrap_or_default(),
+    };
+    let mut file = Append::create_private(disk, &path).map_err(DeltaError::io("create", &path))?;
+    file.append(&header.encode())
+        .and_then(|()| file.sync())
+        .map_err(DeltaError::io("write", &path))?;
+    Ok((file, Learning::new(&header, scope, HEADER as u64)))
+}
+
+/// Goes on behind what was committed; the rest is cut off.
+///
+/// # Errors
+/// Those of the disk; a file that is missing, shorter than committed, or another job's.
+pub fn resume(
+    job: &Job,
+    lock: &JobLock,
+    committed: u64,
+    scope: ScopeHash,
+) -> Result<(Append, Learning), DeltaError> {
+    debug_assert!(lock.guards(job.place()));
+    let file = File::open(job, committed)?;
+    let (path, header) = (file.path, file.header);
+    let mut append = Append::open(&**job.disk(), &path).map_err(DeltaError::io("open", &path))?;
+    append
+        .cut_to(committed)
+        .map_err(DeltaError::io("cut", &path))?;
+    Ok((append, Learning::new(&header, scope, committed)))
+}
+
+/// Whether what a job learned is there as far as it was committed. Its blocks are not read.
+///
+/// # Errors
+/// As [`resume`].
+pub fn check(job: &Job, committed: u64) -> Result<(), DeltaError> {
+    File::open(job, committed).map(|_| ())
+}
+
+/// What a crawl has learned, for reading.
+#[derive(Debug)]
+pub(super) struct File {
+    pub path: PathBuf,
+    pub file: Box<dyn DiskFile>,
+    pub header: Header,
+    committed: u64,
+}
+
+impl File {
+    pub fn open(job: &Job, committed: u64) -> Result<File, DeltaError> {
+        let path = path(job);
+        let file = open(&**job.disk(), &path)?.ok_or_else(|| {
+            let why = format!("it is missing, {committed} bytes were committed");
+            DeltaError::damaged(&path, 0, why)
+        })?;
+        let len = file.len().map_err(DeltaError::io("read", &path))?;
+        if len < committed {
+            let why = format!("it ends here, {committed} bytes were committed");
+            return Err(DeltaError::damaged(&path, len, why));
+        }
+        let header = Header::read(&*file, &path)?;
+        if header.key != job.manifest().key {
+            return Err(DeltaError::damaged(&path, 0, "it belongs to another job"));
+        }
+        Ok(File {
+            path,
+            file,
+            header,
+            committed,
+        })
+    }
+
+    /// Tells every entry, where it lies, and the scope that it was learned under.
+    pub fn tell(
+        &self,
+        mut each: impl FnMut(u64, Entry<'_>, &ScopeHash) -> Result<(), DeltaError>,
+    ) -> Result<(), DeltaError> {
+        let (mut at, salt) = (HEADER as u64, self.header.salt());
+        let mut buffer = Vec::new();
+        while at < self.committed {
+            let end = self.committed;
+            let block = Block::read(&*self.file, &self.path, &salt, at, end, &mut buffer)?;
+            block.tell(&self.path, |at, entry| {
+                each(at, entry, &block.scope).map(|()| true)
+            })?;
+            at = block.end();
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file for reading; `None` when there is none.
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFile>>, DeltaError> {
+    match disk.open_read(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(DeltaError::io("open", path)(e)),
+    }
+}

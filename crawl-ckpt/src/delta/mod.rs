@@ -1,0 +1,72 @@
+//! What is known of pages from one crawl to the next, so that only what changed is fetched.
+//!
+//! [`Known`] is what earlier crawls knew, a sorted file that no crawl under way changes; what a
+//! crawl learns gathers in its [`Learning`], goes to a file in its job directory with each
+//! commit, and is [absorbed](absorb) when the crawl is complete. The bytes are described in
+//! FORMAT.md.
+
+mod absorb;
+mod error;
+mod frame;
+mod known;
+mod learned;
+mod page;
+
+pub use absorb::{KEPT_CRAWLS, absorb};
+pub use error::DeltaError;
+pub use frame::ScopeHash;
+pub use known::Known;
+pub use learned::{Learning, begin, check, resume};
+pub use page::{Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
+
+use crate::durable::parent;
+use crate::job::{Job, JobPlace};
+use crate::journal::Commit;
+use crate::look::bytes_in;
+
+/// The name of what a crawl learned, in its job directory and in its commits.
+pub const LEARNED: &str = "pages";
+
+/// The file of what is known, in the delta directory.
+const KNOWN: &str = "pages";
+
+/// Bytes of what is known beside a job.
+pub fn bytes(place: &JobPlace) -> u64 {
+    bytes_in(&place.delta_dir())
+}
+
+/// True when what a job learned is known for certain, so that the job may go.
+///
+/// # Errors
+/// Those of the disk; damage to what is known.
+pub fn is_absorbed(job: &Job) -> Result<bool, DeltaError> {
+    let dir = job.place().delta_dir();
+    let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
+    if known.is_none_or(|known| known.key() != job.manifest().key) {
+        return Ok(false);
+    }
+    // Whoever put it there may have been killed before it was durable.
+    for dir in [&*dir, parent(&dir)] {
+        job.disk()
+            .sync_dir(dir)
+            .map_err(DeltaError::io("sync", dir))?;
+    }
+    Ok(true)
+}
+
+/// Reads all that a job learned and all that is known beside it. Gives the number of pages known.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub fn verify(job: &Job, commit: Option<&Commit>) -> Result<u64, DeltaError> {
+    if let Some(&committed) = commit.and_then(|commit| commit.files.get(LEARNED)) {
+        learned::File::open(job, committed)?.tell(|_, _, _| Ok(()))?;
+    }
+    let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
+    let Some(known) = known else { return Ok(0) };
+    known.tell(|_| Ok(()))?;
+    Ok(known.pages())
+}
+
+#[cfg(test)]
+mod tests;

@@ -203,8 +203,10 @@ impl Found {
 
     /// Bytes of what an incremental crawl knows of earlier ones.
     pub fn delta_bytes(&self) -> u64 {
-        self.spider_dir()
-            .map_or(0, |dir| bytes_in(&dir.join("delta")))
+        match &self.names {
+            Some(_) => bytes_in(&self.place.delta_dir()),
+            None => 0,
+        }
     }
 
     /// The folder of the spider, which holds the job, the lock and the output.

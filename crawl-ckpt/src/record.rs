@@ -173,6 +173,20 @@ pub struct FetchError<'a> {
     pub message: Text<'a>,
 }
 
+/// How the page of a result compares with what earlier crawls knew of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// Not known before.
+    New,
+    /// Known, and another now.
+    Changed,
+    /// Known, and the same; such a page makes no output record.
+    Unchanged,
+    /// Known, and not there any more: status 404 or 410.
+    Gone,
+}
+
 /// One entry of a sitemap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SitemapEntry<'a> {
@@ -251,6 +265,9 @@ pub struct FetchResult<'a> {
     /// The proxy that it went through, or `direct`.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Text<'a>>,
+    /// Of an incremental crawl: how the page compares (output records).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Change>,
     /// Title of an HTML page, white space folded.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub title: Option<Text<'a>>,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::control::Counts;
+use crate::delta::{self, DeltaError};
 use crate::durable::RealDisk;
 use crate::image::Image;
 use crate::job::{Job, JobError, JobPlace};
@@ -25,6 +26,8 @@ pub struct Report {
     pub bytes: u64,
     /// Bytes of a torn tail, which the next run cuts off.
     pub torn_bytes: u64,
+    /// Pages known to incremental crawls, whose file was read and is sound.
+    pub known_pages: u64,
     /// True when an image was read and is sound.
     pub has_image: bool,
     /// What is wrong; empty for a sound job.
@@ -70,6 +73,10 @@ fn attempt(place: &JobPlace, data_dir: &Path) -> Result<Option<Report>, JobError
     let (replayed, tally) = read_journal(&job, &mut report)?;
     check_counts(&job, &replayed, &tally)?;
     report.has_image = check_image(&job, &replayed.mark, &mut report.problems);
+    match delta::verify(&job, replayed.commit.as_ref()) {
+        Ok(pages) => report.known_pages = pages,
+        Err(error) => report.problems.push(Problem::of_delta(&error)),
+    }
     check_output(
         &job,
         replayed.commit.as_ref(),
@@ -155,12 +162,24 @@ fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), Jou
         None => Counts::default(),
     };
     let finished = counts.done + counts.failed;
+    let delta = replayed.commit.as_ref().and_then(|commit| {
+        let progress = &commit.progress;
+        progress
+            .delta
+            .map(|delta| (progress.records, delta.unchanged))
+    });
     let why = if !counts.balances() {
         format!("the last commit's counts do not add up: {counts:?}")
     } else if (counts.seen, finished) != (tally.seen, tally.done) {
         format!(
             "the last commit counts {} URLs, {finished} of them finished; the entries come to {} and {}",
             counts.seen, tally.seen, tally.done
+        )
+    } else if let Some((records, unchanged)) = delta
+        && records + unchanged != finished
+    {
+        format!(
+            "the last commit counts {finished} URLs as finished, {records} records, and {unchanged} pages unchanged"
         )
     } else {
         return Ok(());
@@ -265,6 +284,22 @@ fn count_lines(path: &Path, limit: u64) -> io::Result<(u64, u64)> {
 }
 
 impl Problem {
+    fn of_delta(error: &DeltaError) -> Problem {
+        let (path, offset, why, exit) = match error {
+            DeltaError::Damaged { path, offset, why } => {
+                (path, Some(*offset), why.clone(), Exit::Damaged)
+            }
+            DeltaError::Newer { path, .. } => (path, None, error.to_string(), Exit::Damaged),
+            DeltaError::Io { path, source, .. } => (path, None, source.to_string(), Exit::Failed),
+        };
+        Problem {
+            path: path.clone(),
+            offset,
+            why,
+            exit,
+        }
+    }
+
     fn of(error: &JobError) -> Problem {
         let (path, offset) = match error {
             JobError::Damaged { path, offset, .. }

@@ -208,7 +208,9 @@ impl Fetcher {
     ) {
         let bytes = received.bytes;
         result.bytes = Some(bytes.len() as u64);
-        result.digest = Some(digest(bytes).into());
+        // What did not change was not sent: there is nothing that a digest would be of.
+        let is_sent = result.status != Some(304);
+        result.digest = is_sent.then(|| digest(bytes).into());
         let content_type = result.content_type.as_deref();
         let media = Media::of(content_type, bytes);
         let encoding = || charset::encoding(content_type, bytes);

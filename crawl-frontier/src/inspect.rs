@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 
 use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::hex;
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Reader, last_commit};
 use crawl_ckpt::plan::Plan;
@@ -106,7 +107,7 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
         .open_read(&job.journal_path())
         .and_then(|file| file.len());
     let bytes = bytes.map_err(|e| Failure::new(format_args!("cannot read the journal: {e}")))?;
-    let rows = [
+    let mut rows = vec![
         ("pending", counts.pending + counts.parked),
         ("in_flight", counts.in_flight),
         ("done", counts.done),
@@ -115,6 +116,10 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
         ("hosts", commit.progress.hosts),
         ("bytes", bytes),
     ];
+    // Finished without a record.
+    if let Some(delta) = commit.progress.delta {
+        rows.push(("unchanged", delta.unchanged));
+    }
     let result = match as_json {
         true => {
             let object: serde_json::Map<_, _> = rows
@@ -147,8 +152,12 @@ pub fn canon(form: Form, input: impl BufRead, out: &mut impl Write) -> Result<Ex
             continue;
         }
         match canonicalize(url, form, &mut canonical) {
-            Ok(()) => writeln!(out, "{canonical}\t{}", fingerprint("GET", &canonical, ""))
-                .map_err(Failure::from_stdout)?,
+            Ok(()) => writeln!(
+                out,
+                "{canonical}\t{}",
+                hex::encode(&fingerprint("GET", &canonical, ""))
+            )
+            .map_err(Failure::from_stdout)?,
             Err(why) => {
                 say("crawl-frontier", format_args!("{url}: {why}"));
                 exit = Exit::Failed;

@@ -13,6 +13,7 @@ pub mod cli;
 mod compact;
 mod cookies;
 pub mod crawl;
+pub mod delta;
 mod explain;
 mod extra;
 mod history;

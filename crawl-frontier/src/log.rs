@@ -1,8 +1,8 @@
-//! The journal and the output as the frontier writes them: facts and records
+//! The journal, the output and what is learned of pages, as the frontier writes them: facts and records
 //! are collected in memory and committed together, on a thread of their own.
 //!
-//! One commit is: output written and synced, then the batch that vouches for
-//! its length written and synced. The crawl goes on meanwhile.
+//! One commit is: output and pages written and synced, then the batch that vouches for
+//! their lengths written and synced. The crawl goes on meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::delta::{Fingerprint, LEARNED, Learning, Page};
 use crawl_ckpt::durable::Append;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
 use crawl_ckpt::tool::Failure;
@@ -41,6 +42,8 @@ pub struct Log {
     batch: Batch,
     records: Vec<u8>,
     output_bytes: u64,
+    /// Of an incremental crawl.
+    learning: Option<Learning>,
     /// `None` for a test crawl: all requests then stay in `batch`.
     reader: Option<Reader>,
     /// Handed over and perhaps not written yet.
@@ -59,20 +62,41 @@ struct Committer {
     has_output: bool,
 }
 
+/// What a commit writes to.
+#[derive(Debug)]
+struct Files {
+    /// The journal; `None` for a test crawl.
+    writer: Option<Writer>,
+    output: Output,
+    /// What is learned; `None` unless the crawl is incremental.
+    pages: Option<Append>,
+}
+
 #[derive(Debug)]
 struct Work {
     records: Vec<u8>,
+    pages: Vec<u8>,
     batch: Option<Arc<ClosedBatch>>,
 }
 
 impl Log {
-    /// A log that goes on at the end of a job's journal and output.
+    /// A log that goes on at the end of a job's journal, its output, and what it learned of pages.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn on_disk(writer: Writer, output: Output) -> Result<Log, Failure> {
+    pub fn on_disk(
+        writer: Writer,
+        output: Output,
+        learned: Option<(Append, Learning)>,
+    ) -> Result<Log, Failure> {
         let (end, reader) = (writer.end(), writer.reader());
-        Log::over(&end, Some(reader), Some(writer), output)
+        let (pages, learning) = learned.unzip();
+        let files = Files {
+            writer: Some(writer),
+            output,
+            pages,
+        };
+        Log::over(&end, Some(reader), files, learning)
     }
 
     /// A log of a test crawl, without a journal.
@@ -86,27 +110,33 @@ impl Log {
             next_id: 0,
             sum: [0; 16],
         };
-        Log::over(&end, None, None, output)
+        let files = Files {
+            writer: None,
+            output,
+            pages: None,
+        };
+        Log::over(&end, None, files, None)
     }
 
     fn over(
         end: &Mark,
         reader: Option<Reader>,
-        writer: Option<Writer>,
-        output: Output,
+        files: Files,
+        learning: Option<Learning>,
     ) -> Result<Log, Failure> {
-        let output_bytes = match &output {
+        let output_bytes = match &files.output {
             Output::File(file) => file.len(),
             Output::Stream(_) | Output::None => 0,
         };
-        let mark = writer.is_some().then_some(*end);
+        let mark = files.writer.is_some().then_some(*end);
         Ok(Log {
             batch: Batch::new(end),
             records: Vec::new(),
             output_bytes,
+            learning,
             reader,
             waiting: VecDeque::new(),
-            committer: Committer::start(writer, output, mark)?,
+            committer: Committer::start(files, mark)?,
             last_ms: 0,
         })
     }
@@ -117,14 +147,28 @@ impl Log {
         Ticket { id, at }
     }
 
-    /// Finishes a request; its output record is `record`, without the newline.
-    pub fn finish(&mut self, id: u64, failed: bool, record: &str) {
-        if self.keeps_output() {
+    /// Finishes a request; its output record, if it gets one, is `record`, without the newline.
+    pub fn finish(&mut self, id: u64, failed: bool, record: Option<&str>) {
+        if let Some(record) = record.filter(|_| self.keeps_output()) {
             self.records.extend_from_slice(record.as_bytes());
             self.records.push(b'\n');
         }
         if self.reader.is_some() {
             self.batch.done(id, failed);
+        }
+    }
+
+    /// What was known of a page still holds.
+    pub fn learn_same(&mut self, fingerprint: &Fingerprint) {
+        if let Some(learning) = &mut self.learning {
+            learning.same(fingerprint);
+        }
+    }
+
+    /// This is known of a page now.
+    pub fn learn_page(&mut self, page: &Page<'_>) {
+        if let Some(learning) = &mut self.learning {
+            learning.page(page);
         }
     }
 
@@ -173,7 +217,8 @@ impl Log {
     /// The failure of an earlier commit: nothing may go on after it.
     pub fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
         self.take_reports()?;
-        let waits = self.batch.bytes() + self.records.len();
+        let learned = self.learning.as_ref().map_or(0, Learning::waiting_bytes);
+        let waits = self.batch.bytes() + self.records.len() + learned;
         if waits >= WAITING_BYTES && self.committer.under_way > 0 {
             self.wait_for_one()?;
         }
@@ -203,10 +248,15 @@ impl Log {
 
     /// Lengths of the files that the next commit vouches for.
     pub fn files(&self) -> BTreeMap<String, u64> {
-        match self.keeps_output() {
-            true => [("output".to_owned(), self.output_bytes)].into(),
-            false => BTreeMap::new(),
-        }
+        let output = self.keeps_output().then_some(self.output_bytes);
+        let files = [
+            ("output", output),
+            (LEARNED, self.learning.as_ref().map(Learning::end)),
+        ];
+        let files = files.into_iter();
+        files
+            .filter_map(|(name, bytes)| Some((name.to_owned(), bytes?)))
+            .collect()
     }
 
     /// When the next commit is due, if anything waits for it.
@@ -226,6 +276,7 @@ impl Log {
         self.last_ms = now_ms;
         let records = std::mem::take(&mut self.records);
         self.output_bytes += records.len() as u64;
+        let pages = self.learning.as_mut().map(Learning::take);
         let batch = self.reader.is_some().then(|| {
             let commit = Commit {
                 at_ms: now_ms,
@@ -244,7 +295,11 @@ impl Log {
             self.waiting.push_back(closed.clone());
             closed
         });
-        self.committer.send(Work { records, batch })
+        self.committer.send(Work {
+            records,
+            pages: pages.unwrap_or_default(),
+            batch,
+        })
     }
 
     fn take_reports(&mut self) -> Result<(), Failure> {
@@ -276,17 +331,13 @@ impl Log {
 }
 
 impl Committer {
-    fn start(
-        mut writer: Option<Writer>,
-        mut output: Output,
-        mark: Option<Mark>,
-    ) -> Result<Committer, Failure> {
-        let has_output = !matches!(output, Output::None);
+    fn start(mut files: Files, mark: Option<Mark>) -> Result<Committer, Failure> {
+        let has_output = !matches!(files.output, Output::None);
         let (work, jobs) = channel::<Work>();
         let (reports, done) = channel();
         let run = move || {
             for work in jobs {
-                let report = write(&work, writer.as_mut(), &mut output);
+                let report = files.write(&work);
                 let failed = report.is_err();
                 // Nobody listens any more only when the crawl ended with an error of its own.
                 if reports.send(report).is_err() || failed {
@@ -338,33 +389,37 @@ impl Drop for Committer {
     }
 }
 
-/// One commit. The output is durable before the batch that vouches for it.
-fn write(
-    work: &Work,
-    writer: Option<&mut Writer>,
-    output: &mut Output,
-) -> Result<Option<Mark>, Failure> {
-    if !work.records.is_empty() {
-        match output {
-            Output::File(file) => file
-                .append(&work.records)
-                .and_then(|()| file.sync())
-                .map_err(|e| cannot_write(file.path().display(), &e))?,
-            Output::Stream(stream) => {
-                stream
-                    .write_all(&work.records)
-                    .map_err(|e| match e.kind() {
-                        std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
-                        _ => cannot_write("the output", &e),
-                    })?;
+impl Files {
+    /// One commit. All that the batch vouches for is durable before it.
+    fn write(&mut self, work: &Work) -> Result<Option<Mark>, Failure> {
+        if !work.records.is_empty() {
+            match &mut self.output {
+                Output::File(file) => append(file, &work.records)?,
+                Output::Stream(stream) => {
+                    stream
+                        .write_all(&work.records)
+                        .map_err(|e| match e.kind() {
+                            std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
+                            _ => cannot_write("the output", &e),
+                        })?;
+                }
+                Output::None => {}
             }
-            Output::None => {}
+        }
+        if let Some(file) = self.pages.as_mut().filter(|_| !work.pages.is_empty()) {
+            append(file, &work.pages)?;
+        }
+        match (&mut self.writer, &work.batch) {
+            (Some(writer), Some(batch)) => Ok(Some(writer.append(batch)?)),
+            _ => Ok(None),
         }
     }
-    match (writer, &work.batch) {
-        (Some(writer), Some(batch)) => Ok(Some(writer.append(batch)?)),
-        _ => Ok(None),
-    }
+}
+
+fn append(file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
+    file.append(bytes)
+        .and_then(|()| file.sync())
+        .map_err(|e| cannot_write(file.path().display(), &e))
 }
 
 fn cannot_write(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {

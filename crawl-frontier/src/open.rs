@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crawl_ckpt::control::{Begin, Started};
+use crawl_ckpt::delta::{self, LEARNED};
 use crawl_ckpt::durable::{Append, Disk, RealDisk};
 use crawl_ckpt::job::{Job, JobPlace, Manifest, OutputPlace};
 use crawl_ckpt::journal::{Mark, Writer};
@@ -14,6 +15,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::compact;
 use crate::crawl::Crawl;
+use crate::delta::Delta;
 use crate::log::{Log, Output};
 use crate::memory::View;
 use crate::reopen;
@@ -105,6 +107,14 @@ impl HeldJob {
         }
         Ok(self.job.seal(&self.lock, &end)?)
     }
+
+    /// Makes what the complete crawl learned known to the next one.
+    ///
+    /// # Errors
+    /// Those of the disk, and damage.
+    pub fn absorb(&self, delta: &Delta, learned_bytes: u64) -> Result<(), Failure> {
+        delta.absorb(&self.job, &self.lock, learned_bytes)
+    }
 }
 
 /// A crawl that is ready to go on.
@@ -160,6 +170,7 @@ fn open_job(
     match Job::open(disk.clone(), place)? {
         Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
         None => {
+            let delta = Delta::open(place, &begin.plan)?;
             let mut manifest = new_manifest()?;
             manifest.output = place_of(&places.output, &places.data_dir)?;
             manifest.proxy_type = begin.plan.proxy_type.clone();
@@ -177,7 +188,10 @@ fn open_job(
             };
             let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
             let writer = Writer::open(&mut job, &lock, &end)?;
-            let mut crawl = Crawl::new(begin.plan.clone(), key, Log::on_disk(writer, output)?)?;
+            let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
+            let log = Log::on_disk(writer, output, learned.transpose()?)?;
+            let mut crawl = Crawl::new(begin.plan.clone(), key, log)?;
+            crawl.compare_with(delta);
             crawl.take_cookies(begin, now_ms);
             crawl.start()?;
             let started = Started::default();
@@ -199,11 +213,16 @@ fn resume(
     begin: &Begin,
     now_ms: u64,
 ) -> Result<Opened, Failure> {
-    let plan = plan_of_resume(&job, begin)?;
+    let mut notes = Vec::new();
+    let plan = plan_of_resume(&job, begin, &mut notes)?;
     let mut restored = restore(&job, &plan, now_ms, begin.retry_blocked)?;
     restored.stay_on_its_hosts();
     let plan = restored.plan().clone();
     check_output(&job, &restored, data_dir)?;
+    let learned_bytes = restored.figures().1.get(LEARNED).copied();
+    if let Some(bytes) = learned_bytes {
+        delta::check(&job, bytes)?;
+    }
     let counts = restored.started.counts;
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
         // Filled by `add`, so the first records are this run's.
@@ -217,8 +236,13 @@ fn resume(
         manifest.plan = Some(plan.clone());
         manifest.proxy_type.clone_from(&plan.proxy_type);
     })?;
-    let (image, notes) = (restored.image, restored.notes.clone());
-    let (mut crawl, started) = restored.into_crawl(Log::on_disk(writer, output)?, now_ms)?;
+    let delta = Delta::resume(&job, &lock, &plan, learned_bytes, &mut notes)?;
+    let (delta, learned) = delta.unzip();
+    notes.append(&mut restored.notes);
+    let image = restored.image;
+    let log = Log::on_disk(writer, output, learned)?;
+    let (mut crawl, started) = restored.into_crawl(log, now_ms)?;
+    crawl.compare_with(delta);
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     Ok(Opened {
@@ -229,8 +253,9 @@ fn resume(
     })
 }
 
-/// The plan to go on with: the new one, unless it is another crawl's.
-fn plan_of_resume(job: &Job, begin: &Begin) -> Result<Plan, Failure> {
+/// The plan to go on with: the new one, unless it is another crawl's. Whether it is incremental
+/// stays as it began: half a crawl is nothing to compare with.
+fn plan_of_resume(job: &Job, begin: &Begin, notes: &mut Vec<String>) -> Result<Plan, Failure> {
     let Some(old) = &job.manifest().plan else {
         return Ok(begin.plan.clone());
     };
@@ -246,7 +271,16 @@ fn plan_of_resume(job: &Job, begin: &Begin) -> Result<Plan, Failure> {
         )
         .hint("leave out --start to go on as it began, or name another --job"));
     }
-    Ok(begin.plan.clone())
+    let delta = old.delta;
+    match (delta, begin.plan.delta) {
+        (true, false) => notes.push("the crawl began with --delta, and goes on so".into()),
+        (false, true) => notes.push("the crawl began without --delta, and goes on so".into()),
+        _ => {}
+    }
+    Ok(Plan {
+        delta,
+        ..begin.plan.clone()
+    })
 }
 
 /// Where the output of a job that begins will be; a file that is there already is nobody's to

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
-use crate::crawl::{Done, Step};
+use crate::crawl::{Done, Step, Trouble};
 use crate::open::{Opened, Places, open};
 use crate::wires::{Wires, Word};
 
@@ -205,8 +205,10 @@ impl Server {
         let now_ms = self.clock.now_ms();
         let mut bad = Vec::new();
         while let Some(line) = self.wires.lines.next() {
-            if let Err(why) = self.opened.crawl.answer(line, now_ms) {
-                bad.push(why);
+            match self.opened.crawl.answer(line, now_ms) {
+                Ok(()) => {}
+                Err(Trouble::Line(why)) => bad.push(why),
+                Err(Trouble::Crawl(failure)) => return Err(failure),
             }
         }
         for why in bad {
@@ -295,6 +297,11 @@ impl Server {
             return Err(Failure::new(format_args!(
                 "the figures do not balance: {counts:?}"
             )));
+        }
+        if end == End::Crawl(Done::Complete)
+            && let Some(job) = &self.opened.job
+        {
+            self.opened.crawl.make_known(job)?;
         }
         let (reason, result) = self.judge(end, &progress);
         self.tell(&News::Ended {

@@ -123,7 +123,7 @@ fn manners(plan: &Plan) -> String {
     let flags = [
         ("cookies kept", plan.cookies),
         ("sitemaps read", plan.sitemap),
-        ("unchanged pages to be skipped (not built yet)", plan.delta),
+        ("unchanged pages skipped", plan.delta),
         ("private addresses taken on", plan.allow_private),
     ];
     words.extend(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Counts, Progress};
+use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
@@ -101,7 +102,7 @@ pub fn settle(
             view.say("checkpoint thrown away");
         }
         if args.reset_deltafetch {
-            forget_delta(&place.delta_dir())?;
+            forget_delta(&place.job.delta_dir())?;
             view.say("what was known from earlier crawls is forgotten");
         }
         return Ok(Decision::New);
@@ -113,7 +114,7 @@ pub fn settle(
     let commit = last_commit(&job)?;
     if let Some(commit) = commit
         .as_ref()
-        .filter(|commit| is_complete(&commit.progress))
+        .filter(|commit| is_complete(&job, &commit.progress))
     {
         return Ok(Decision::Complete(Box::new(Complete {
             manifest: job.manifest().clone(),
@@ -216,9 +217,11 @@ fn forget_delta(dir: &Path) -> Result<(), Failure> {
 }
 
 /// True when only the removal is missing: a run that ended with success was stopped just
-/// before it.
-fn is_complete(progress: &Progress) -> bool {
-    progress.counts.seen > 0 && flaw(progress).is_none()
+/// before it. An incremental crawl whose pages are not known to the next one yet has that left to do.
+fn is_complete(job: &Job, progress: &Progress) -> bool {
+    let is_done = progress.counts.seen > 0 && flaw(progress).is_none();
+    // Whether damage is in the way is for the frontier to tell.
+    is_done && (progress.delta.is_none() || delta::is_absorbed(job).unwrap_or(false))
 }
 
 /// Removes a checkpoint whose crawl is complete; any other stays.
@@ -230,7 +233,7 @@ pub fn remove_if_complete(place: &JobPlace) -> Result<(), Failure> {
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
         return Ok(());
     };
-    if last_commit(&job)?.is_some_and(|commit| is_complete(&commit.progress)) {
+    if last_commit(&job)?.is_some_and(|commit| is_complete(&job, &commit.progress)) {
         job.remove(&lock)?;
     }
     Ok(())

@@ -292,6 +292,8 @@ pub struct CheckpointArgs {
     pub fresh: bool,
 
     /// Forget what --delta knows, and the checkpoint with it
+    ///
+    /// All pages are new then: for a changed `extract`, or when what is known is damaged.
     #[arg(long)]
     pub reset_deltafetch: bool,
 
@@ -318,10 +320,12 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "WHAT", default_value = "clear")]
     pub on_proxy_change: OnProxyChange,
 
-    /// Skip pages that did not change since the last crawl (not built yet: warns)
+    /// Skip pages that did not change since the last crawl
     ///
-    /// As the setting DELTAFETCH_ENABLED. Until it is built, every page is fetched and
-    /// written, and a warning says so. A test crawl ignores it.
+    /// As the setting DELTAFETCH_ENABLED. A page that did not change makes no record, its links
+    /// are followed all the same; records say `delta`: `new`, `changed` or `gone` (404, 410).
+    /// What is known of pages lies in DATA_DIR/PROJECT/SPIDER/delta and changes only when
+    /// a crawl is complete. A resumed crawl goes on as it began. A test crawl ignores it.
     #[arg(long)]
     pub delta: bool,
 }

@@ -91,9 +91,6 @@ impl<'a> Crawl<'a> {
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
         let plan = plan(&spider, args, &proxies, &proxy);
-        if plan.delta {
-            view.warn("incremental crawling is not built yet: every page is fetched and written");
-        }
         if !spider.ignored.is_empty() {
             view.warn(format_args!(
                 "not supported and ignored: {}",

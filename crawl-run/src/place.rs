@@ -57,11 +57,6 @@ impl Place {
         format!("{}/{}", self.project, self.spider)
     }
 
-    /// What an incremental crawl remembers.
-    pub fn delta_dir(&self) -> PathBuf {
-        self.spider_dir().join("delta")
-    }
-
     /// The output of a crawl that begins: `-o`, else the first dated name that is free.
     ///
     /// # Errors

@@ -110,6 +110,16 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
             "fetched",
             format!("{fetched} from {}", counted(progress.hosts, "host")),
         ));
+        if let Some(delta) = progress.delta {
+            let parts = [
+                ("new", delta.new),
+                ("changed", delta.changed),
+                ("unchanged", delta.unchanged),
+                ("gone", delta.gone),
+            ];
+            let parts = parts.map(|(name, number)| format!("{name} {}", count(number)));
+            lines.push(("pages", parts.join(", ")));
+        }
         for (name, tally) in [
             ("by status", &progress.by_status),
             ("by error", &progress.by_error),

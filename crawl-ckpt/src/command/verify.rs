@@ -128,6 +128,10 @@ fn in_words(report: &Report) -> String {
     if report.has_image {
         text.push_str(", and an image");
     }
+    if report.known_pages > 0 {
+        let pages = counted(report.known_pages, "page");
+        text.push_str(&format!(", and what is known of {pages}"));
+    }
     if report.torn_bytes > 0 {
         let torn = bytes(report.torn_bytes);
         text.push_str(&format!(
@@ -144,6 +148,7 @@ fn as_json(job: &Found, report: &Report, repaired: Option<&Repaired>) -> Value {
     fields.insert("entries".into(), json!(report.entries));
     fields.insert("torn_bytes".into(), json!(report.torn_bytes));
     fields.insert("image".into(), json!(report.has_image));
+    fields.insert("known_pages".into(), json!(report.known_pages));
     let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
     fields.insert("problems".into(), Value::Array(problems));
     if let Some(repaired) = repaired {

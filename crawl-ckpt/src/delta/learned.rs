@@ -15,6 +15,7 @@ use crate::lock::JobLock;
 #[derive(Debug)]
 pub struct Learning {
     salt: [u8; 16],
+    base: [u8; 16],
     scope: ScopeHash,
     /// Room for a block's header, then the entries.
     block: Vec<u8>,
@@ -25,6 +26,7 @@ impl Learning {
     fn new(header: &Header, scope: ScopeHash, end: u64) -> Learning {
         Learning {
             salt: header.salt(),
+            base: header.base,
             scope,
             block: Vec::new(),
             end,
@@ -56,6 +58,12 @@ impl Learning {
         }
         self.end += block.len() as u64;
         block
+    }
+
+    /// The key of the job that had learned what was known when the crawl began; zero when nothing
+    /// was.
+    pub fn base(&self) -> [u8; 16] {
+        self.base
     }
 
     /// Bytes that wait to be taken.

@@ -20,20 +20,14 @@ pub use learned::{Learning, begin, check, resume};
 pub use page::{Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
 
 use crate::durable::parent;
-use crate::job::{Job, JobPlace};
+use crate::job::Job;
 use crate::journal::Commit;
-use crate::look::bytes_in;
 
 /// The name of what a crawl learned, in its job directory and in its commits.
 pub const LEARNED: &str = "pages";
 
 /// The file of what is known, in the delta directory.
 const KNOWN: &str = "pages";
-
-/// Bytes of what is known beside a job.
-pub fn bytes(place: &JobPlace) -> u64 {
-    bytes_in(&place.delta_dir())
-}
 
 /// True when what a job learned is known for certain, so that the job may go.
 ///
@@ -54,11 +48,15 @@ pub fn is_absorbed(job: &Job) -> Result<bool, DeltaError> {
     Ok(true)
 }
 
-/// Reads all that a job learned and all that is known beside it. Gives the number of pages known.
+/// Reads all that an incremental job learned and all that is known beside it. Gives the number of
+/// pages known.
 ///
 /// # Errors
 /// Those of the disk, and damage.
 pub fn verify(job: &Job, commit: Option<&Commit>) -> Result<u64, DeltaError> {
+    if !job.manifest().plan.as_ref().is_some_and(|plan| plan.delta) {
+        return Ok(0);
+    }
     if let Some(&committed) = commit.and_then(|commit| commit.files.get(LEARNED)) {
         learned::File::open(job, committed)?.tell(|_, _, _| Ok(()))?;
     }

@@ -12,6 +12,7 @@ mod output;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::delta::LEARNED;
 use crate::durable::{Disk, RealDisk, beside};
 use crate::job::{Job, JobError, JobPlace, Manifest, remove};
 use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored, Writer, replay};
@@ -118,6 +119,12 @@ fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Com
     if let Some(records) = records {
         last.progress.records = records.lines;
         last.files.insert("output".to_owned(), records.bytes);
+    }
+    // What was learned of pages stays behind: such a page is a new one, or missed, for the next crawl.
+    last.files.remove(LEARNED);
+    if let Some(delta) = &mut last.progress.delta {
+        let finished = last.progress.counts.done + last.progress.counts.failed;
+        delta.unchanged = finished.saturating_sub(last.progress.records);
     }
     last
 }

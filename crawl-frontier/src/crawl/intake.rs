@@ -7,7 +7,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::{Crawl, Flight};
 use crate::queue::{Gate, HostId};
-use crate::scope::{Admission, PLAIN};
+use crate::scope::{Admission, PLAIN, Refusal};
 use crate::tally;
 use crate::url::{canonicalize, origin};
 
@@ -35,12 +35,21 @@ struct Found<'a> {
     redirects: u32,
 }
 
-/// The links of one page, canonical, one behind the other.
+/// The links of one page, canonical, one behind the other; in the end those that belong to
+/// the crawl.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     text: String,
     found: Vec<(usize, usize, u128)>,
     one: String,
+}
+
+impl Links {
+    /// The links of the page that was followed last.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let found = self.found.iter();
+        found.map(|&(start, end, _)| &self.text[start..end])
+    }
 }
 
 impl Crawl {
@@ -99,11 +108,12 @@ impl Crawl {
         );
     }
 
-    /// Takes on a URL if it belongs to the crawl and was not seen before.
-    fn take_on(&mut self, canonical: &str, found: Found<'_>) {
+    /// Takes on a URL if it belongs to the crawl and was not seen before. False when it does not
+    /// belong to it, wherever it is found.
+    fn take_on(&mut self, canonical: &str, found: Found<'_>) -> bool {
         let mark = self.marker.get(canonical);
         if self.seen.contains(mark) {
-            return;
+            return true;
         }
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
@@ -119,8 +129,12 @@ impl Crawl {
             Ok((admission, host)) => {
                 self.seen.insert(mark);
                 self.put_in(canonical, host, admission, found);
+                true
             }
-            Err(refusal) => tally::add(&mut self.progress.dropped, refusal.as_str()),
+            Err(refusal) => {
+                tally::add(&mut self.progress.dropped, refusal.as_str());
+                matches!(refusal, Refusal::Depth | Refusal::HostPages)
+            }
         }
     }
 
@@ -204,11 +218,12 @@ impl Crawl {
             links.text.push_str(&links.one);
             links.found.push((start, links.text.len(), mark));
         }
-        for &(start, end, mark) in &links.found {
-            if !self.seen.contains(mark) {
-                self.take_on(&links.text[start..end], found);
-            }
-        }
+        let Links {
+            text, found: list, ..
+        } = &mut links;
+        list.retain(|&(start, end, mark)| {
+            self.seen.contains(mark) || self.take_on(&text[start..end], found)
+        });
         self.links = links;
     }
 

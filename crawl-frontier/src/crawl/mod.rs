@@ -1,6 +1,7 @@
 //! One crawl: what is taken on, sent, answered and written. Everything here
 //! happens in memory and in the [`Log`]; the clock is an argument.
 
+mod compare;
 mod intake;
 mod keep;
 mod receive;
@@ -16,10 +17,13 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
+pub use self::compare::Ask;
 use self::intake::Links;
 pub(crate) use self::keep::route_key;
+pub use self::receive::Trouble;
 pub(crate) use self::send::request_of;
 use crate::cookies::Cookies;
+use crate::delta::Delta;
 use crate::log::Log;
 use crate::outage::Outage;
 use crate::pace::Pace;
@@ -63,10 +67,13 @@ pub struct Crawl {
     outage: Outage<Held>,
     progress: Progress,
     state: ParserState,
+    /// What earlier crawls knew; `None` unless the crawl is incremental.
+    delta: Option<Delta>,
     /// Ends this run after so many records.
     max_records: Option<u64>,
     links: Links,
     read_buffer: Vec<u8>,
+    known_buffer: Vec<u8>,
 }
 
 /// What the user's parser wants kept, as JSON. The newest alone matters.
@@ -91,6 +98,7 @@ struct Flight {
     busy: bool,
     /// The rung of its host's route on which it was sent.
     rung: usize,
+    ask: Ask,
 }
 
 /// A request that nobody answered, with the record that it would get.
@@ -189,9 +197,11 @@ impl Crawl {
             outage: Outage::default(),
             progress: Progress::default(),
             state: ParserState::default(),
+            delta: None,
             max_records: None,
             links: Links::default(),
             read_buffer: Vec::new(),
+            known_buffer: Vec::new(),
             plan,
         })
     }
@@ -199,6 +209,14 @@ impl Crawl {
     /// Ends this run after so many output records.
     pub fn limit_records(&mut self, most: Option<u64>) {
         self.max_records = most;
+    }
+
+    /// Compares with what earlier crawls knew, if the crawl is incremental.
+    pub fn compare_with(&mut self, delta: Option<Delta>) {
+        if delta.is_some() {
+            self.progress.delta.get_or_insert_default();
+        }
+        self.delta = delta;
     }
 
     /// The figures as they stand.

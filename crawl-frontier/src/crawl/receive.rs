@@ -1,6 +1,7 @@
 //! What an answer does: a record, another try, links, cookies, a host's rules.
 
-use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
+use crawl_ckpt::record::{Change, ErrorKind, FetchError, FetchResult};
+use crawl_ckpt::tool::Failure;
 
 use super::keep::{route_key, wait_key};
 use super::{Crawl, Flight, Held, Record, Refused};
@@ -10,12 +11,33 @@ use crate::robots::ROBOTS_ID;
 use crate::routes::{Block, block_of};
 use crate::tally;
 
+/// Why a result line was not taken.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It is none, in words; nothing changed.
+    Line(String),
+    /// The crawl cannot go on.
+    Crawl(Failure),
+}
+
+impl From<String> for Trouble {
+    fn from(why: String) -> Trouble {
+        Trouble::Line(why)
+    }
+}
+
+impl From<&str> for Trouble {
+    fn from(why: &str) -> Trouble {
+        Trouble::Line(why.to_owned())
+    }
+}
+
 impl Crawl {
     /// Takes one result line.
     ///
     /// # Errors
-    /// Says what is wrong with a line that is no result; nothing changed then.
-    pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), String> {
+    /// Says what is wrong with a line that is no result, or why the crawl cannot go on.
+    pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble> {
         let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
         let mut result: FetchResult<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
         let id = result.id.ok_or("it has no id")?;
@@ -48,8 +70,8 @@ impl Crawl {
             self.queue.defer(flight.host, ticket, now_ms);
             return Ok(());
         }
-        self.decide(ticket, &flight, &mut result, now_ms);
-        Ok(())
+        self.decide(ticket, &flight, &mut result, now_ms)
+            .map_err(Trouble::Crawl)
     }
 
     fn decide(
@@ -58,7 +80,7 @@ impl Crawl {
         flight: &Flight,
         result: &mut FetchResult<'_>,
         now_ms: u64,
-    ) {
+    ) -> Result<(), Failure> {
         let id = ticket.id;
         let attempt = self.tries.remove(&id).unwrap_or(0) + 1;
         match answer::fate(result, attempt, &self.plan.retry, id) {
@@ -68,9 +90,14 @@ impl Crawl {
                     self.take_block(flight, Refused { ticket, record }, why, now_ms);
                 }
                 None => {
-                    self.follow(result, flight);
-                    let record = self.record(result, attempt, failed);
-                    self.finish(id, &record);
+                    result.delta = self.follow_and_compare(result, flight, failed)?;
+                    if result.delta == Some(Change::Unchanged) {
+                        self.log.finish(id, failed, None);
+                        self.progress.counts.done += 1;
+                    } else {
+                        let record = self.record(result, attempt, failed);
+                        self.finish(id, &record);
+                    }
                     self.take_success(flight, result);
                 }
             },
@@ -96,6 +123,7 @@ impl Crawl {
                 });
             }
         }
+        Ok(())
     }
 
     /// Asks nothing of a host before this time, over a resume too.
@@ -280,7 +308,7 @@ impl Crawl {
 
     /// Writes the record of a URL and remembers that it is finished, in one commit.
     pub(super) fn finish(&mut self, id: u64, record: &Record) {
-        self.log.finish(id, record.failed, &record.line);
+        self.log.finish(id, record.failed, Some(&record.line));
         if let Some(class) = record.class {
             class.count(&mut self.progress);
         }

@@ -5,6 +5,7 @@ use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
+use super::compare::Ask;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::extra::Extra;
 use crate::outage::Advice;
@@ -133,6 +134,11 @@ impl Crawl {
         if request.proxy.is_none() {
             request.proxy = self.routes.proxy(rung).map(|proxy| proxy.to_owned().into());
         }
+        let follow = !stored.nofollow;
+        let ask = match &self.delta {
+            Some(delta) => delta.ask(&mut request, follow, &mut self.known_buffer)?,
+            None => Ask::Apart,
+        };
         let busy = self.queue.host(due.host).in_flight <= self.plan.pace.per_host;
         let flight = Flight {
             host: due.host,
@@ -140,9 +146,10 @@ impl Crawl {
             kind: request.kind,
             depth: stored.depth,
             redirects: stored.redirects,
-            follow: !stored.nofollow,
+            follow,
             busy,
             rung,
+            ask,
         };
         let state = self.state.json.as_deref();
         let untold = !std::mem::replace(&mut self.state.is_told, true);

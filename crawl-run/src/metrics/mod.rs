@@ -74,7 +74,7 @@ impl Metrics {
             metrics: Arc::clone(self),
             labels: Labels::new(&[("project", project), ("spider", spider)]),
             checkpoint: place.job.dir.clone(),
-            delta: place.delta_dir(),
+            delta: place.job.delta_dir(),
             begun: Instant::now(),
         };
         let mut inner = self.inner();

@@ -409,11 +409,11 @@ mod crawl {
     #[test]
     fn a_crawl_ends_with_one_record_a_page_and_no_checkpoint() {
         let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
-        spider(&folder, &site, json!({"callbacks": {}}));
+        spider(&folder, &site, json!({"call_backs": {}}));
         let done = shop(&folder).run().code(0);
         is_whole(&folder);
         done.says("new crawl of default/shop")
-            .says("not supported and ignored: $.callbacks")
+            .says("not supported and ignored: $.call_backs")
             .says("complete after ")
             .says("checkpoint removed")
             .prints_just("");

@@ -129,10 +129,22 @@ pub struct Progress {
     pub proxies: BTreeMap<String, ProxyUse>,
     /// Parked hosts: how many URLs wait, and what the host did.
     pub parked: BTreeMap<String, Parked>,
+    /// Fields of items: how many pages had the field, and how many of them no value.
+    pub fields: BTreeMap<String, FieldUse>,
     /// Further attempts made.
     pub retries: u64,
     /// Of an incremental crawl: pages new, changed, unchanged, gone.
     pub delta: Option<Delta>,
+}
+
+/// How often a field of the items is there, and how often it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FieldUse {
+    /// Pages whose item has the field.
+    pub pages: u64,
+    /// Those of them where it is `null`, `""` or an empty list.
+    pub empty: u64,
 }
 
 /// What went through one proxy.

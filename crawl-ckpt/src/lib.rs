@@ -13,6 +13,7 @@ mod command;
 pub mod control;
 pub mod delta;
 pub mod durable;
+pub mod extraction;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 pub mod hex;
@@ -23,6 +24,7 @@ pub mod journal;
 pub mod lock;
 pub mod look;
 pub mod netscape;
+pub mod node;
 pub mod plan;
 pub mod record;
 pub mod repair;

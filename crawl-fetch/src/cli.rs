@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use crawl_ckpt::extraction::Extraction;
 use crawl_ckpt::robots::product_token;
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,11 +13,12 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::agent::{AgentOptions, Agents};
 use crate::call::Caller;
 use crate::cookies::Cookies;
+use crate::extract::Extractor;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
 use crate::parse::{MAX_COPIES, ParseOptions};
 use crate::proxy::{Proxies, Way};
 use crate::robots::Gate;
-use crate::{Options, TOOL, links, warn_insecure};
+use crate::{Options, TOOL, links, run, warn_insecure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,6 +128,22 @@ pub struct Cli {
     #[arg(long)]
     no_links: bool,
 
+    /// Take items from pages, as this spider file says
+    ///
+    /// A JSON file whose `sections` (or `rules` with `callbacks`) say which fields
+    /// are taken from which pages; `-` is stdin, with --check alone. A result whose
+    /// URL a section matches has the fields in `item`, `null` for one without a value.
+    #[arg(long, value_name = "FILE")]
+    extract: Option<PathBuf>,
+
+    /// Say what --extract would take, and end
+    ///
+    /// Reads the file of --extract, prints what it would take from which pages as
+    /// one JSON object, and ends: 2 when the file has something wrong, which is
+    /// then named by its JSON path.
+    #[arg(long, requires = "extract")]
+    check: bool,
+
     /// Proxy for requests that name none
     ///
     /// An http, https or socks5 URL, for requests that name no proxy; over
@@ -206,6 +225,17 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// Those of [`Cli::options`] and of [`run`].
+    pub fn run(self) -> Result<Exit, Failure> {
+        match self.extract.as_ref().filter(|_| self.check) {
+            Some(path) => check(path),
+            None => run(self.options()?),
+        }
+    }
+
     /// What the command line asks for.
     ///
     /// # Errors
@@ -235,6 +265,10 @@ impl Cli {
                 }
                 cookies
             }
+        };
+        let extractor = match &self.extract {
+            None => None,
+            Some(path) => Some(read_extractor(path, self.quiet)?),
         };
         let robots = self
             .robots
@@ -274,6 +308,7 @@ impl Cli {
             },
             robots,
             parsers: None,
+            extractor,
             scratches: Scratches::default(),
         };
         let parse = self.parse.map(|Command(command)| ParseOptions {
@@ -291,6 +326,45 @@ impl Cli {
             verbose: self.verbose,
         })
     }
+}
+
+/// Answers `--check`.
+fn check(path: &Path) -> Result<Exit, Failure> {
+    let (answer, end) = match Extractor::load(path) {
+        Ok(extractor) => (extractor.describe(), Ok(Exit::Complete)),
+        Err((why, failure)) => {
+            let wrong = Some(why);
+            let answer = Extraction {
+                wrong,
+                ..Extraction::default()
+            };
+            (answer, Err(failure))
+        }
+    };
+    let line = serde_json::to_string(&answer).map_err(Failure::new);
+    let written = line.and_then(|line| {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}").map_err(Failure::from_stdout)
+    });
+    written.and(end)
+}
+
+/// Reads the file of `--extract`; what has no effect is told.
+fn read_extractor(path: &Path, quiet: bool) -> Result<Extractor, Failure> {
+    let extractor = Extractor::load(path).map_err(|(_, failure)| failure)?;
+    let Extraction { pages, ignored, .. } = extractor.describe();
+    let path = path.display();
+    if !quiet && !ignored.is_empty() {
+        let keys = ignored.join(", ");
+        say(
+            TOOL,
+            format_args!("{path}: not supported and ignored: {keys}"),
+        );
+    }
+    if !quiet && pages.is_empty() {
+        say(TOOL, format_args!("{path}: nothing says what to extract"));
+    }
+    Ok(extractor)
 }
 
 fn read_cookies(path: &Path) -> Result<(Cookies, Vec<usize>), Failure> {

@@ -17,6 +17,7 @@ use url::Url;
 use crate::body::{BodyReader, Limit};
 use crate::call::{Answer, Caller, Reach};
 use crate::charset::{self, Media};
+use crate::extract::{Extractor, Workspace};
 use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
 use crate::job::{Job, begun, internal_error, write};
@@ -44,6 +45,7 @@ pub struct FetchOptions {
 struct Scratch {
     body: BodyReader,
     pages: PageReader,
+    items: Workspace,
     line: Vec<u8>,
 }
 
@@ -84,6 +86,8 @@ pub struct Fetcher {
     pub robots: Option<Gate>,
     /// The user's parser.
     pub parsers: Option<Arc<Parsers>>,
+    /// Takes items from pages.
+    pub extractor: Option<Extractor>,
     /// Memory for pages.
     pub scratches: Scratches,
 }
@@ -119,7 +123,12 @@ impl Fetcher {
         let answer = self.ask(job, &request, started, &mut result);
         // The answer's head is there, so the rest of it should not take long.
         let mut scratch = self.scratches.take();
-        let Scratch { body, pages, line } = &mut scratch;
+        let Scratch {
+            body,
+            pages,
+            items,
+            line,
+        } = &mut scratch;
         let page = answer.and_then(|answer| self.receive(request.kind, answer, body, &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
         let parsing = output.parsing();
@@ -127,6 +136,9 @@ impl Fetcher {
         match page {
             Ok(received) => {
                 self.understand(request.kind, &received, pages, &mut result);
+                if request.kind == Kind::Page {
+                    self.extract(&received, items, &mut result);
+                }
                 waiting = self.for_parser(request.kind, received.url, &mut result);
             }
             Err(failure) => {
@@ -255,6 +267,30 @@ impl Fetcher {
             result.body = None;
         }
         waiting
+    }
+
+    /// Fills the result with what a section of the spider takes of a good page.
+    fn extract<'p>(
+        &self,
+        received: &Received<'p>,
+        items: &'p mut Workspace,
+        result: &mut FetchResult<'p>,
+    ) {
+        let bytes = received.bytes;
+        let content_type = result.content_type.as_deref();
+        let good = result.status.is_some_and(|status| status / 100 == 2);
+        let Some(extractor) = self.extractor.as_ref().filter(|_| good) else {
+            return;
+        };
+        if result.blocked.is_some() || Media::of(content_type, bytes) != Media::Html {
+            return;
+        }
+        let encoding = charset::encoding(content_type, bytes);
+        let Some(item) = extractor.item(bytes, encoding, &received.url, items) else {
+            return;
+        };
+        result.item = Some(item.json);
+        result.item_cut = item.is_cut.then_some(true);
     }
 }
 

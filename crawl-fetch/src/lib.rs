@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod charset;
 pub mod cli;
 pub mod cookies;
+pub mod extract;
 pub mod failure;
 pub mod fetch;
 pub mod header;

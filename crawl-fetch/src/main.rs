@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use crawl_ckpt::tool;
-use crawl_fetch::{TOOL, cli::Cli, run};
+use crawl_fetch::{TOOL, cli::Cli};
 
 fn main() -> ExitCode {
-    let options = tool::parse::<Cli>().and_then(Cli::options);
-    tool::finish(TOOL, options.and_then(run))
+    tool::finish(TOOL, tool::parse::<Cli>().and_then(Cli::run))
 }

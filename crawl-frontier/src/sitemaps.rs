@@ -24,6 +24,12 @@ impl Sitemaps {
         }
     }
 
+    /// True for a start URL that is a sitemap, by its name.
+    pub fn is_one(&self, url: &str) -> bool {
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        self.wanted && (path.ends_with(".xml") || path.ends_with(".xml.gz"))
+    }
+
     /// The sitemaps of a start host: those that its robots.txt names, else the usual place.
     pub fn of_host(&self, origin: &str, named: Vec<String>) -> Vec<String> {
         match (self.wanted, named.is_empty()) {

@@ -16,9 +16,10 @@ use crate::place::{Output, Place};
 /// Start URLs that are listed one by one.
 const LISTED: usize = 5;
 
-/// The lines that tell it.
+/// The lines that tell it. `pages` tell what is extracted from which.
 pub fn lines(
     plan: &Plan,
+    pages: &[String],
     parser: Option<&str>,
     place: &Place,
     output: Option<&Output>,
@@ -35,6 +36,9 @@ pub fn lines(
     row("stays on", reach(&plan.scope));
     for (n, rule) in plan.scope.rules.iter().enumerate() {
         row("rule", format!("{}: {}", n + 1, describe(rule)));
+    }
+    for page in pages {
+        row("extract", page.clone());
     }
     if let Some(depth) = plan.scope.depth_limit {
         row("depth", format!("at most {depth}"));

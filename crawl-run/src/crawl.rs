@@ -24,6 +24,7 @@ use crate::check;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
+use crate::extraction::Extraction;
 use crate::hold::hold;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
@@ -53,6 +54,7 @@ pub struct Crawl<'a> {
     again: Again,
     tools: Tools,
     fetch_args: Vec<OsString>,
+    extraction: Option<Extraction>,
     hidden: Vec<OsString>,
     parser: Option<Parser>,
     /// The text of `--cookies`.
@@ -82,20 +84,25 @@ impl<'a> Crawl<'a> {
     /// [`Exit::Usage`] for what the spider file, the options or the environment have wrong; a
     /// tool that is not installed.
     pub fn prepare(
-        spider: &str,
+        name: &str,
         args: &'a CrawlArgs,
         again: Again,
         view: &View,
     ) -> Result<Crawl<'a>, Failure> {
-        let spider = Spider::load(spider, Timestamp::now())?;
+        let spider = Spider::load(name, Timestamp::now())?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
         let plan = plan(&spider, args, &proxies, &proxy);
-        if !spider.ignored.is_empty() {
-            view.warn(format_args!(
-                "not supported and ignored: {}",
-                spider.ignored.join(", ")
-            ));
+        let tools = Tools::find()?;
+        let extraction = match &spider.extract {
+            Some(text) => Some(Extraction::ask(&tools.fetch, name, text)?),
+            None => None,
+        };
+        let ignored = extraction.as_ref().map_or(&[][..], |e| &e.ignored);
+        let ignored = [&spider.ignored[..], ignored].concat();
+        if !ignored.is_empty() {
+            let keys = ignored.join(", ");
+            view.warn(format_args!("not supported and ignored: {keys}"));
         }
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
@@ -108,10 +115,11 @@ impl<'a> Crawl<'a> {
         Ok(Crawl {
             cookies,
             place: Place::new(&args.place, &spider.name)?,
-            tools: Tools::find()?,
+            tools,
             fetch_args: fetch_args(&spider, args, &plan),
             hidden,
             parser: spider.parser,
+            extraction: extraction.filter(|extraction| !extraction.pages.is_empty()),
             args,
             plan,
             proxies,
@@ -133,7 +141,9 @@ impl<'a> Crawl<'a> {
         let begins = !self.place.job.dir.exists();
         let output = begins.then(|| self.new_output()).transpose()?;
         let parser = self.parser.as_ref().map(Parser::to_string);
-        let lines = check::lines(&self.plan, parser.as_deref(), &self.place, output.as_ref());
+        let pages = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
+        let output = output.as_ref();
+        let lines = check::lines(&self.plan, pages, parser.as_deref(), &self.place, output);
         let printable = lines.iter().map(|line| printable(line) + "\n");
         Ok(printable.collect())
     }
@@ -329,6 +339,10 @@ impl<'a> Crawl<'a> {
             tools: self.tools.clone(),
             frontier_args,
             fetch_args: self.fetch_args.clone(),
+            extract: match &self.extraction {
+                Some(extraction) => Some(copy(extraction.file.as_fd())?),
+                None => None,
+            },
             hidden: self.hidden.clone(),
             lock: lock.map(|lock| copy(lock.fd())).transpose()?,
             stream: match output {

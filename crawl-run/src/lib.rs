@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;
+pub mod extraction;
 pub mod hold;
 pub mod meter;
 pub mod metrics;

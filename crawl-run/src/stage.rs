@@ -38,6 +38,8 @@ pub struct Cast {
     pub frontier_args: Vec<OsString>,
     /// Arguments of crawl-fetch.
     pub fetch_args: Vec<OsString>,
+    /// What crawl-fetch extracts by, if it extracts anything.
+    pub extract: Option<OwnedFd>,
     /// Variables that crawl-fetch must not see.
     pub hidden: Vec<OsString>,
     /// The job's lock, which the frontier holds too; none for a test crawl.
@@ -72,6 +74,9 @@ pub enum Event {
 
 /// What the children of a performance are heard by: the frontier's news, and stderr of both.
 pub const VOICES: usize = 3;
+
+/// The descriptor in crawl-fetch of what it extracts by.
+const EXTRACT_FD: i32 = 3;
 
 /// Descriptor numbers in the frontier.
 const CONTROL_FD: i32 = 3;
@@ -108,6 +113,16 @@ impl Troupe {
         fetch.args(&cast.fetch_args);
         for variable in &cast.hidden {
             fetch.env_remove(variable);
+        }
+        if let Some(spider) = &cast.extract {
+            fetch.args(["--extract", &format!("/dev/fd/{EXTRACT_FD}")]);
+            let parent_fd = duplicate(spider.as_fd()).map_err(setup)?;
+            let mapping = FdMapping {
+                parent_fd,
+                child_fd: EXTRACT_FD,
+            };
+            let mapped = fetch.fd_mappings(vec![mapping]);
+            mapped.map_err(|e| setup(io::Error::other(e)))?;
         }
         let pipes = (requests_out.into(), results_in.into());
         let mut fetch = spawn(fetch, &cast.tools.fetch, pipes)?;

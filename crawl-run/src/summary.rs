@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::Progress;
+use crawl_ckpt::control::{FieldUse, Progress};
 use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::again::Again;
@@ -70,6 +70,9 @@ impl Summary<'_> {
         }
         if progress.retries > 0 {
             row("retries", count(progress.retries));
+        }
+        for line in empty_fields(&progress.fields) {
+            row("fields", line);
         }
         row("left out", self.left_out());
         row("output", self.output());
@@ -174,6 +177,27 @@ pub fn parked(progress: &Progress, proxies: &Proxies, in_use: &str, again: &Agai
     lines
 }
 
+/// The fields that have no value on most of their pages, the emptiest first.
+fn empty_fields(fields: &BTreeMap<String, FieldUse>) -> Vec<String> {
+    let mut empty: Vec<_> = fields
+        .iter()
+        .filter(|(_, used)| used.empty * 2 > used.pages)
+        .collect();
+    empty.sort_by_key(|(_, used)| std::cmp::Reverse(used.empty));
+    let line = |(name, used): &(&String, &FieldUse)| {
+        let pages = counted(used.pages, "page");
+        format!("`{name}` empty on {} of {pages}", count(used.empty))
+    };
+    let mut lines: Vec<String> = empty.iter().take(LISTED).map(line).collect();
+    if let Some(more @ 1..) = empty.len().checked_sub(LISTED) {
+        lines.push(format!(
+            "and {} more empty on most pages",
+            count(more as u64)
+        ));
+    }
+    lines
+}
+
 /// `2xx 2,200, 4xx 10`: the names with their counts, the largest first.
 fn tally(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
@@ -220,6 +244,9 @@ mod tests {
                 outcome: Outcome::Paused(2),
                 progress: Progress {
                     dropped: [("trap".into(), 1200), ("domain".into(), 9)].into(),
+                    fields: [("price", 94), ("name", 3), ("old", 50)]
+                        .map(|(name, empty)| (name.into(), FieldUse { pages: 100, empty }))
+                        .into(),
                     ..progress()
                 },
                 records_run: 10,
@@ -236,6 +263,7 @@ mod tests {
                 "paused by SIGINT after 1m 15s: 1,010 records (10 in this run), 3.0 MiB",
                 "  status     2xx 1,000, 4xx 8",
                 "  errors     dns 2",
+                "  fields     `price` empty on 94 of 100 pages",
                 "  left out   trap 1,200",
                 "  output     data/x.jsonl",
                 "  checkpoint kept, 5 URLs pending",

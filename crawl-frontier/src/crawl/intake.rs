@@ -33,6 +33,8 @@ struct Found<'a> {
     page: Option<&'a str>,
     depth: u32,
     redirects: u32,
+    /// What it leads to is the whole crawl: links of those pages are not followed.
+    terminal: bool,
 }
 
 /// The links of one page, canonical, one behind the other; in the end those that belong to
@@ -62,12 +64,17 @@ impl Crawl {
             let mut canonical = String::new();
             canonicalize(&url, self.scope.form, &mut canonical)
                 .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
+            let is_sitemap = self.sitemaps.is_one(&canonical);
             let found = Found {
                 way: Way::Start,
-                kind: Kind::Page,
+                kind: match is_sitemap {
+                    true => Kind::Sitemap,
+                    false => Kind::Page,
+                },
                 page: None,
                 depth: 0,
                 redirects: 0,
+                terminal: is_sitemap,
             };
             self.take_on(&canonical, found);
             if !self.plan.robots {
@@ -79,16 +86,19 @@ impl Crawl {
 
     /// Takes on the sitemaps of a host, if it is one that the crawl starts from.
     pub(super) fn take_on_sitemaps(&mut self, host: &str) {
-        let is_start = self.plan.start_urls.iter().any(|url| origin(url) == host);
+        let mut starts = self.plan.start_urls.iter();
+        // One that is a sitemap itself stands for all sitemaps of its host.
+        let is_start = starts.clone().any(|url| origin(url) == host)
+            && !starts.any(|url| origin(url) == host && self.sitemaps.is_one(url));
         let Some(id) = self.queue.find_host(host).filter(|_| is_start) else {
             return;
         };
         for sitemap in self.sitemaps.of_host(host, self.robots.sitemaps(id)) {
-            self.take_on_sitemap(&sitemap, None, 0);
+            self.take_on_sitemap(&sitemap, None, 0, false);
         }
     }
 
-    fn take_on_sitemap(&mut self, url: &str, page: Option<&str>, depth: u32) {
+    fn take_on_sitemap(&mut self, url: &str, page: Option<&str>, depth: u32, terminal: bool) {
         let mut canonical = String::new();
         if canonicalize(url, self.scope.form, &mut canonical).is_err() {
             tally::add(&mut self.progress.dropped, "invalid");
@@ -104,6 +114,7 @@ impl Crawl {
                 page,
                 depth,
                 redirects: 0,
+                terminal,
             },
         );
     }
@@ -143,7 +154,7 @@ impl Crawl {
             url,
             depth: found.depth,
             priority: admission.priority,
-            nofollow: !admission.follow,
+            nofollow: found.terminal || !admission.follow,
             redirects: found.redirects,
             referer: found.page.map(|page| Referer::of(url, page)),
             extra: (found.kind == Kind::Sitemap).then_some(SITEMAP),
@@ -199,6 +210,7 @@ impl Crawl {
             page: Some(&result.url),
             depth: flight.depth + 1,
             redirects: 0,
+            terminal: false,
         };
         self.take_on_links(&result.links, found);
     }
@@ -232,7 +244,7 @@ impl Crawl {
             if self.sitemaps.is_too_old(entry.lastmod.as_deref()) {
                 tally::add(&mut self.progress.dropped, "sitemap_since");
             } else if entry.kind == Kind::Sitemap {
-                self.take_on_sitemap(&entry.url, Some(page), flight.depth);
+                self.take_on_sitemap(&entry.url, Some(page), flight.depth, !flight.follow);
             } else {
                 let found = Found {
                     way: Way::Link,
@@ -240,6 +252,7 @@ impl Crawl {
                     page: Some(page),
                     depth: flight.depth + 1,
                     redirects: 0,
+                    terminal: !flight.follow,
                 };
                 self.take_on_links(std::slice::from_ref(&entry.url), found);
             }
@@ -273,6 +286,7 @@ impl Crawl {
                 page: Some(from),
                 depth,
                 redirects,
+                terminal: kind == Kind::Sitemap && !flight.follow,
             },
         );
         Ok(())

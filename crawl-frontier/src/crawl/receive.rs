@@ -95,6 +95,7 @@ impl Crawl {
                         self.log.finish(id, failed, None);
                         self.progress.counts.done += 1;
                     } else {
+                        tally::item(&mut self.progress, result);
                         let record = self.record(result, attempt, failed);
                         self.finish(id, &record);
                     }

@@ -1,7 +1,6 @@
 //! The spider: what is to be crawled, read from a file of ScrapAI's form or
 //! made from a start URL.
 
-mod node;
 mod parser;
 mod rules;
 mod settings;
@@ -12,15 +11,15 @@ use std::path::Path;
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::job::Name;
+use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Scope;
 use crawl_ckpt::tool::{Exit, Failure};
 use jiff::Timestamp;
 use serde_json::Value;
 use url::{Host, Url};
 
-pub use node::Complaint;
-use node::{Fields, Node};
 pub use parser::Parser;
+use rules::Beside;
 pub use settings::{MOST_AT_ONCE, Settings, is_user_agent};
 
 /// The JSON Schema of spider files.
@@ -39,6 +38,8 @@ pub struct Spider {
     pub settings: Settings,
     /// What pages go through.
     pub parser: Option<Parser>,
+    /// The file's text, when it says what to extract; crawl-fetch reads that.
+    pub extract: Option<String>,
     /// JSON paths of keys that have no effect.
     pub ignored: Vec<String>,
 }
@@ -92,6 +93,7 @@ impl Spider {
             scope,
             settings: Settings::default(),
             parser: None,
+            extract: None,
             ignored: Vec::new(),
         })
     }
@@ -100,24 +102,30 @@ impl Spider {
     fn from_json(text: &str, dir: &Path, now: Timestamp) -> Result<Spider, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
-        Spider::from_node(&Node::root(&value), dir, now).map_err(|e| e.to_string())
+        let spider = Spider::from_node(&Node::root(&value), dir, now);
+        let (mut spider, extracts) = spider.map_err(|e| e.to_string())?;
+        spider.extract = extracts.then(|| text.to_owned());
+        Ok(spider)
     }
 
-    fn from_node(root: &Node<'_>, dir: &Path, now: Timestamp) -> Result<Spider, Complaint> {
+    /// Also tells whether something is to be extracted.
+    fn from_node(root: &Node<'_>, dir: &Path, now: Timestamp) -> Result<(Spider, bool), Complaint> {
         let mut fields = root.object()?;
-        let mut ignored = Vec::new();
+        let mut beside = Beside::default();
         let name = name(&mut fields)?;
         let start_urls = start_urls(&mut fields)?;
-        let scope = scope(&mut fields, &start_urls, &mut ignored)?;
+        let scope = scope(&mut fields, &start_urls, &mut beside)?;
         let settings = match fields.get("settings") {
-            Some(node) => settings::settings(&node, now, &mut ignored)?,
+            Some(node) => settings::settings(&node, now, &mut beside.ignored)?,
             None => Settings::default(),
         };
         let parser = parser::parser(&mut fields, dir)?;
         // Says where the spider came from; nothing is made of it.
         fields.get("source_url");
-        ignored.extend(fields.unknown());
-        Ok(Spider {
+        let has_callbacks = fields.get("callbacks").is_some();
+        beside.ignored.extend(fields.unknown());
+        let extracts = beside.extracts || has_callbacks || settings.reads_articles;
+        let spider = Spider {
             name,
             start_urls,
             scope: Scope {
@@ -126,8 +134,10 @@ impl Spider {
             },
             settings,
             parser,
-            ignored,
-        })
+            extract: None,
+            ignored: beside.ignored,
+        };
+        Ok((spider, extracts))
     }
 }
 
@@ -157,7 +167,7 @@ fn start_urls(fields: &mut Fields<'_>) -> Result<Vec<Url>, Complaint> {
 fn scope(
     fields: &mut Fields<'_>,
     start_urls: &[Url],
-    ignored: &mut Vec<String>,
+    beside: &mut Beside,
 ) -> Result<Scope, Complaint> {
     let mut scope = Scope::default();
     if let Some(node) = fields.get("allowed_domains") {
@@ -175,10 +185,10 @@ fn scope(
         }
     }
     if let Some(node) = fields.get("sections") {
-        scope.rules.extend(rules::sections(&node, ignored)?);
+        scope.rules.extend(rules::sections(&node, beside)?);
     }
     if let Some(node) = fields.get("rules") {
-        scope.rules.extend(rules::rules(&node, ignored)?);
+        scope.rules.extend(rules::rules(&node, beside)?);
     }
     if let Some(node) = fields.get("deny_extensions") {
         let mut extensions = Vec::new();
@@ -243,7 +253,7 @@ mod tests {
             "allowed_domains": ["Shop.Example"],
             "rules": [{"allow": "/p/", "callback": "parse"}],
             "deny_extensions": [".PDF"],
-            "settings": {"DEPTH_LIMIT": 2, "EXTRACTOR_ORDER": []},
+            "settings": {"DEPTH_LIMIT": 2, "EXTRACTOR_ORDER": [], "PDF_MODE": "x"},
         }))
         .unwrap();
         assert_eq!(spider.start_urls[0].as_str(), "https://shop.example/");
@@ -252,10 +262,8 @@ mod tests {
         assert_eq!(spider.scope.rules[0].allow, ["/p/"]);
         assert_eq!(spider.scope.deny_extensions, Some(vec!["pdf".to_owned()]));
         assert_eq!(spider.scope.depth_limit, Some(2));
-        assert_eq!(
-            spider.ignored,
-            ["$.rules[0].callback", "$.settings.EXTRACTOR_ORDER"]
-        );
+        assert_eq!(spider.ignored, ["$.settings.PDF_MODE"]);
+        assert!(spider.extract.is_some());
     }
 
     #[test]
@@ -344,7 +352,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [11, 4, 4, 16]);
+        assert_eq!(counts.map(keys), [12, 5, 5, 20]);
     }
 
     #[test]

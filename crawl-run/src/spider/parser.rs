@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crawl_ckpt::tool::quoted;
 
-use super::node::{Complaint, Fields, Node};
 use super::settings::seconds;
 use crate::tools::resolve;
+use crawl_ckpt::node::{Complaint, Fields, Node};
 
 /// Copies at once; crawl-fetch takes no more.
 const MOST_COPIES: i64 = 256;

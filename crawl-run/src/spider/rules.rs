@@ -1,30 +1,39 @@
-//! The rules of a spider: which links are taken on, and which go first.
+//! The rules of a spider: which links are taken on, and which go first. What they extract
+//! is crawl-fetch's to read.
 
+use crawl_ckpt::node::{Complaint, Node};
 use crawl_ckpt::plan::Rule;
 use regex::Regex;
-
-use super::node::{Complaint, Node};
 
 const PATTERN: &str = "a regular expression";
 
 /// Priorities beyond this order nothing that a person could mean.
 const PRIORITY: i64 = 1_000_000;
 
+/// What beside the rules is in them.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// JSON paths of keys that have no effect.
+    pub ignored: Vec<String>,
+    /// Something is to be extracted.
+    pub extracts: bool,
+}
+
 /// Reads `rules`: `allow`, `deny`, `follow`, `priority`.
-pub fn rules(node: &Node<'_>, ignored: &mut Vec<String>) -> Result<Vec<Rule>, Complaint> {
-    read(node, "rules", "allow", ignored)
+pub fn rules(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
+    read(node, "rules", ("allow", "callback"), beside)
 }
 
 /// Reads `sections`, which are rules whose pattern is called `match`.
-pub fn sections(node: &Node<'_>, ignored: &mut Vec<String>) -> Result<Vec<Rule>, Complaint> {
-    read(node, "sections", "match", ignored)
+pub fn sections(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
+    read(node, "sections", ("match", "extract"), beside)
 }
 
 fn read(
     node: &Node<'_>,
     what: &str,
-    pattern_key: &'static str,
-    ignored: &mut Vec<String>,
+    (pattern_key, extract_key): (&'static str, &'static str),
+    beside: &mut Beside,
 ) -> Result<Vec<Rule>, Complaint> {
     let mut rules = Vec::new();
     for item in node.list(what)? {
@@ -45,7 +54,8 @@ fn read(
                 "a whole number from -1000000 to 1000000",
             )?;
         }
-        ignored.extend(fields.unknown());
+        beside.extracts |= fields.get(extract_key).is_some();
+        beside.ignored.extend(fields.unknown());
         rules.push(rule);
     }
     Ok(rules)
@@ -79,7 +89,7 @@ mod tests {
     #[test]
     fn a_pattern_may_stand_alone_or_in_a_list() {
         let value = json!([{"allow": "a", "deny": ["b", "c"], "follow": false, "priority": 5}]);
-        let rules = rules(&Node::root(&value), &mut Vec::new()).unwrap();
+        let rules = rules(&Node::root(&value), &mut Beside::default()).unwrap();
         assert_eq!(
             rules,
             [Rule {
@@ -94,7 +104,7 @@ mod tests {
     #[test]
     fn a_pattern_that_does_not_compile_is_named() {
         let value = json!([{"allow": ["fine", "(?=x)"]}]);
-        let error = rules(&Node::root(&value), &mut Vec::new()).unwrap_err();
+        let error = rules(&Node::root(&value), &mut Beside::default()).unwrap_err();
         assert_eq!(error.path, "$[0].allow[1]");
         assert!(error.what.contains("look-around"), "{}", error.what);
     }
@@ -102,9 +112,9 @@ mod tests {
     #[test]
     fn a_section_is_a_rule() {
         let value = json!([{"match": "/a/", "extract": {}}]);
-        let mut ignored = Vec::new();
-        let rules = sections(&Node::root(&value), &mut ignored).unwrap();
+        let mut beside = Beside::default();
+        let rules = sections(&Node::root(&value), &mut beside).unwrap();
         assert_eq!(rules[0].allow, ["/a/"]);
-        assert_eq!(ignored, ["$[0].extract"]);
+        assert!(beside.extracts && beside.ignored.is_empty());
     }
 }

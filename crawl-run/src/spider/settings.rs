@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use crawl_ckpt::node::{Complaint, Node};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-use super::node::{Complaint, Node};
 
 /// What the file says; absent means the tools' own default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,7 +42,17 @@ pub struct Settings {
     pub max_size: Option<u64>,
     /// `REDIRECT_MAX_TIMES`. Default 10.
     pub max_redirects: Option<u32>,
+    /// Something says how articles are read (`EXTRACTOR_ORDER`, `FIELDS` …).
+    pub reads_articles: bool,
 }
+
+/// What crawl-fetch reads of the settings.
+const OF_ARTICLES: [&str; 4] = [
+    "EXTRACTOR_ORDER",
+    "FIELDS",
+    "FIELD_EXTRACT",
+    "CUSTOM_SELECTORS",
+];
 
 /// Bounds that the options on the command line share.
 pub const MOST_AT_ONCE: u32 = 100_000;
@@ -106,6 +115,9 @@ pub fn settings(
         let what = "2y, 6m, 3w, 30d, or a date such as 2026-01-31";
         let text = node.string(what)?;
         settings.sitemap_since = Some(since(text, now).ok_or_else(|| node.expected(what))?);
+    }
+    for key in OF_ARTICLES {
+        settings.reads_articles |= fields.get(key).is_some();
     }
     ignored.extend(fields.unknown());
     Ok(settings)
@@ -196,6 +208,7 @@ mod tests {
             timeout: Some(Duration::from_secs(90)),
             max_size: Some(1000),
             max_redirects: Some(20),
+            reads_articles: false,
         };
         assert_eq!(got, Ok(want));
     }

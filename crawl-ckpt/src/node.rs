@@ -1,5 +1,6 @@
 //! A JSON value that knows its path, so that every complaint names the place
-//! and what was expected there.
+//! and what was expected there. Spider files are read so, by crawl-run for what to crawl
+//! and by crawl-fetch for what to extract.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -50,6 +51,16 @@ impl<'a> Node<'a> {
     /// A complaint that names what was expected and shows what was found.
     pub fn expected(&self, what: impl fmt::Display) -> Complaint {
         self.complaint(format_args!("expected {what}, found {}", self.found()))
+    }
+
+    /// The value itself.
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     fn found(&self) -> String {
@@ -162,6 +173,14 @@ impl<'a> Fields<'a> {
         self.get(key).ok_or_else(|| Complaint {
             path,
             what: format!("missing; expected {what}"),
+        })
+    }
+
+    /// All keys, which are names that the user chose, with their values.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + '_ {
+        self.map.iter().map(|(key, value)| {
+            let path = child(&self.path, key);
+            (key.as_str(), Node { value, path })
         })
     }
 

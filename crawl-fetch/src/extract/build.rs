@@ -1,0 +1,193 @@
+//! Builds the tree of a page with html5ever.
+
+use std::borrow::Cow;
+use std::cell::{Ref, RefCell};
+
+use html5ever::interface::{ElemName, ElementFlags, NodeOrText, QuirksMode, TreeSink};
+use html5ever::tendril::{StrTendril, TendrilSink};
+use html5ever::tree_builder::TreeBuilderOpts;
+use html5ever::{Attribute, LocalName, Namespace, ParseOpts, QualName, ns, parse_document};
+
+use super::dom::{Id, Kind, NONE, Node, ROOT, Space, Tree};
+
+/// What is nested deeper stands beside its parent, as in Chrome.
+const MAX_DEPTH: usize = 512;
+
+/// Makes the tree of a page; `source` is the page that it is of.
+pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
+    let mut own = std::mem::take(tree);
+    own.clear();
+    source.clear();
+    let sink = Sink {
+        tree: RefCell::new(own),
+        source: RefCell::new(std::mem::take(source)),
+        names: RefCell::default(),
+        templates: RefCell::default(),
+    };
+    let options = ParseOpts {
+        tree_builder: TreeBuilderOpts {
+            scripting_enabled: false,
+            ..TreeBuilderOpts::default()
+        },
+        ..ParseOpts::default()
+    };
+    (*tree, *source) = parse_document(sink, options).one(html);
+}
+
+struct Sink {
+    tree: RefCell<Tree>,
+    source: RefCell<Vec<u8>>,
+    names: RefCell<Vec<(Id, QualName)>>,
+    templates: RefCell<Vec<(Id, Id)>>,
+}
+
+struct FoundName<'a>(Ref<'a, QualName>);
+
+impl std::fmt::Debug for FoundName<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ElemName for FoundName<'_> {
+    fn ns(&self) -> &Namespace {
+        &self.0.ns
+    }
+
+    fn local_name(&self) -> &LocalName {
+        &self.0.local
+    }
+}
+
+impl Sink {
+    fn write(&self, text: &[u8]) -> (usize, usize) {
+        let mut source = self.source.borrow_mut();
+        let start = source.len();
+        source.extend_from_slice(text);
+        (start, source.len())
+    }
+
+    fn attributes(&self, attrs: Vec<Attribute>) -> (usize, usize) {
+        let mut text = String::new();
+        for attribute in attrs {
+            let value = attribute.value.replace('&', "&amp;").replace('"', "&quot;");
+            text.push_str(&format!(" {}=\"{value}\"", &*attribute.name.local));
+        }
+        self.write(text.as_bytes())
+    }
+
+    fn node(&self, child: NodeOrText<Id>) -> Id {
+        match child {
+            NodeOrText::AppendNode(id) => id,
+            NodeOrText::AppendText(text) => {
+                let (start, end) = self.write(text.as_bytes());
+                let node = Node::new(Kind::Verbatim, Default::default(), Space::Html, start, end);
+                self.tree.borrow_mut().push(node)
+            }
+        }
+    }
+}
+
+impl TreeSink for Sink {
+    type Handle = Id;
+    type Output = (Tree, Vec<u8>);
+    type ElemName<'a> = FoundName<'a>;
+
+    fn finish(self) -> Self::Output {
+        (self.tree.into_inner(), self.source.into_inner())
+    }
+
+    fn parse_error(&self, _: Cow<'static, str>) {}
+
+    fn get_document(&self) -> Id {
+        ROOT
+    }
+
+    fn elem_name<'a>(&'a self, target: &'a Id) -> FoundName<'a> {
+        FoundName(Ref::map(self.names.borrow(), |names| {
+            let place = names.binary_search_by_key(target, |(id, _)| *id);
+            &names[place.unwrap_or_default()].1
+        }))
+    }
+
+    fn create_element(&self, name: QualName, attrs: Vec<Attribute>, flags: ElementFlags) -> Id {
+        let (start, end) = self.attributes(attrs);
+        let mut tree = self.tree.borrow_mut();
+        let number = tree.names.name(name.local.as_bytes());
+        let space = match name.ns {
+            ns!(svg) => Space::Svg,
+            ns!(mathml) => Space::Math,
+            _ => Space::Html,
+        };
+        let id = tree.push(Node::new(Kind::Element, number, space, start, end));
+        self.names.borrow_mut().push((id, name));
+        if flags.template {
+            let contents = Node::new(Kind::Document, number, space, 0, 0);
+            self.templates.borrow_mut().push((id, tree.push(contents)));
+        }
+        id
+    }
+
+    fn create_comment(&self, _: StrTendril) -> Id {
+        let node = Node::new(Kind::Comment, Default::default(), Space::Html, 0, 0);
+        self.tree.borrow_mut().push(node)
+    }
+
+    fn create_pi(&self, _: StrTendril, data: StrTendril) -> Id {
+        self.create_comment(data)
+    }
+
+    fn append(&self, parent: &Id, child: NodeOrText<Id>) {
+        let child = self.node(child);
+        let mut tree = self.tree.borrow_mut();
+        let up = |id: &Id| Some(tree.node(*id).parent).filter(|parent| *parent != NONE);
+        let parents = std::iter::successors(Some(*parent), up);
+        let over = parents.clone().count().checked_sub(MAX_DEPTH);
+        let parent = match over.filter(|_| tree.node(child).kind == Kind::Element) {
+            Some(over) => parents.clone().nth(over).unwrap_or(*parent),
+            None => *parent,
+        };
+        tree.append(parent, child);
+    }
+
+    fn append_based_on_parent_node(&self, element: &Id, before: &Id, child: NodeOrText<Id>) {
+        let has_parent = self.tree.borrow().node(*element).parent != NONE;
+        match has_parent {
+            true => self.append_before_sibling(element, child),
+            false => self.append(before, child),
+        }
+    }
+
+    fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
+
+    fn get_template_contents(&self, target: &Id) -> Id {
+        let templates = self.templates.borrow();
+        let found = templates.iter().find(|(template, _)| template == target);
+        found.map_or(*target, |(_, contents)| *contents)
+    }
+
+    fn same_node(&self, x: &Id, y: &Id) -> bool {
+        x == y
+    }
+
+    fn set_quirks_mode(&self, _: QuirksMode) {}
+
+    fn append_before_sibling(&self, sibling: &Id, new_node: NodeOrText<Id>) {
+        let child = self.node(new_node);
+        self.tree.borrow_mut().insert_before(*sibling, child);
+    }
+
+    fn add_attrs_if_missing(&self, target: &Id, attrs: Vec<Attribute>) {
+        let (start, end) = self.attributes(attrs);
+        let more = (*target, start as u32, end as u32);
+        self.tree.borrow_mut().more_attributes.push(more);
+    }
+
+    fn remove_from_parent(&self, target: &Id) {
+        self.tree.borrow_mut().detach(*target);
+    }
+
+    fn reparent_children(&self, node: &Id, new_parent: &Id) {
+        self.tree.borrow_mut().move_children(*node, *new_parent);
+    }
+}

@@ -1,0 +1,357 @@
+//! CSS selectors with Scrapy's two additions: `::text` and `::attr(name)`.
+
+use std::fmt;
+
+use cssparser::{
+    BasicParseErrorKind, CowRcStr, ParseError, ParseErrorKind, Parser as Tokens, ToCss,
+};
+use precomputed_hash::PrecomputedHash;
+use selectors::parser::{self, ParseRelative, SelectorList, SelectorParseErrorKind};
+
+/// What is taken of an element that a selector matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Take {
+    /// Its markup, itself included.
+    Markup,
+    /// Each text directly in it.
+    Text,
+    /// An attribute, by its name in lower case.
+    Attribute(String),
+}
+
+/// One or several selectors, with what is taken of whatever they match.
+#[derive(Debug, Clone)]
+pub struct Css {
+    /// Those that take the same stand together.
+    pub parts: Vec<(SelectorList<Simple>, Take)>,
+}
+
+impl Css {
+    /// Reads a selector.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Css, String> {
+        let mut parts: Vec<(String, Take)> = Vec::new();
+        for group in groups(text)? {
+            let (selector, take) = split(group)?;
+            match parts.iter_mut().find(|(_, other)| *other == take) {
+                Some((selectors, _)) => *selectors = format!("{selectors}, {selector}"),
+                None => parts.push((selector, take)),
+            }
+        }
+        let parts = parts.into_iter().map(|(selector, take)| {
+            let mut tokens = Tokens::new(&selector);
+            let list = SelectorList::parse(&Rules, &mut tokens, ParseRelative::No);
+            list.map(|list| (list, take)).map_err(|e| reason(e.kind))
+        });
+        Ok(Css {
+            parts: parts.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// True when it takes whole elements alone.
+    pub fn is_of_elements(&self) -> bool {
+        self.parts.iter().all(|(_, take)| *take == Take::Markup)
+    }
+}
+
+/// The selectors between commas.
+fn groups(text: &str) -> Result<Vec<&str>, String> {
+    let mut groups = Vec::new();
+    let (mut start, mut depth, mut quote, mut escaped) = (0, 0_u32, None, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            _ if escaped => {
+                escaped = false;
+                continue;
+            }
+            (_, b'\\') => escaped = true,
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'(' | b'[') => depth += 1,
+            (None, b')' | b']') => depth = depth.saturating_sub(1),
+            (None, b',') if depth == 0 => {
+                groups.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    groups.push(&text[start..]);
+    match groups.iter().any(|group| group.trim().is_empty()) {
+        true => Err("a selector is empty".into()),
+        false => Ok(groups),
+    }
+}
+
+/// Parts one selector from what it takes. `p ::text` is `p *::text`, and `::text` alone `*::text`.
+fn split(text: &str) -> Result<(String, Take), String> {
+    let text = text.trim();
+    let (selector, take) = if let Some(selector) = text.strip_suffix("::text") {
+        (selector, Take::Text)
+    } else if let Some((selector, name)) = text
+        .strip_suffix(')')
+        .and_then(|text| text.rsplit_once("::attr("))
+    {
+        let name = name.trim();
+        let is_name = |c: char| !c.is_ascii_whitespace() && !"\"'()[]{}".contains(c);
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err("::attr() takes the name of an attribute".into());
+        }
+        (selector, Take::Attribute(name.to_ascii_lowercase()))
+    } else {
+        (text, Take::Markup)
+    };
+    let any = take != Take::Markup
+        && (selector.is_empty()
+            || selector.ends_with(|c: char| c.is_ascii_whitespace() || ">+~".contains(c)));
+    let selector = if any {
+        format!("{selector}*")
+    } else {
+        selector.to_owned()
+    };
+    Ok((selector, take))
+}
+
+/// What is wrong, in words.
+fn reason(kind: ParseErrorKind<Wrong>) -> String {
+    use SelectorParseErrorKind as Kind;
+    match kind {
+        ParseErrorKind::Custom(Wrong::Unknown(name)) => format!("there is no :{name} here"),
+        ParseErrorKind::Custom(Wrong::Kind(kind)) => match kind {
+            Kind::EmptySelector => "a selector is empty".into(),
+            Kind::DanglingCombinator => "nothing follows a combinator".into(),
+            Kind::ExpectedNamespace => "there are no namespaces here".into(),
+            Kind::PseudoElementExpectedIdent | Kind::UnsupportedPseudoClassOrElement => {
+                "there is no such pseudo-element".into()
+            }
+            _ => "something stands where it cannot".into(),
+        },
+        ParseErrorKind::Basic(BasicParseErrorKind::EndOfInput) => "it ends too early".into(),
+        ParseErrorKind::Basic(_) => "something stands where it cannot".into(),
+    }
+}
+
+/// What is wrong with a selector.
+#[derive(Debug)]
+enum Wrong {
+    /// By the selector parser's word.
+    Kind(SelectorParseErrorKind),
+    /// A pseudo-class or pseudo-element of this name is not known.
+    Unknown(String),
+}
+
+impl From<SelectorParseErrorKind> for Wrong {
+    fn from(kind: SelectorParseErrorKind) -> Self {
+        Wrong::Kind(kind)
+    }
+}
+
+fn unknown(name: &str) -> ParseError<Wrong> {
+    ParseError {
+        kind: ParseErrorKind::Custom(Wrong::Unknown(name.to_owned())),
+    }
+}
+
+/// What of CSS is understood.
+struct Rules;
+
+impl<'i> parser::Parser<'i> for Rules {
+    type Impl = Simple;
+    type Error = Wrong;
+
+    fn parse_is_and_where(&self) -> bool {
+        true
+    }
+
+    fn parse_has(&self) -> bool {
+        true
+    }
+
+    fn parse_nth_child_of(&self) -> bool {
+        true
+    }
+
+    /// A bad selector inside `:is()` is an error and not left out.
+    fn allow_forgiving_selectors(&self) -> bool {
+        false
+    }
+
+    fn parse_non_ts_pseudo_class(
+        &self,
+        name: CowRcStr<'i>,
+    ) -> Result<PseudoClass, ParseError<Wrong>> {
+        match &*name.to_ascii_lowercase() {
+            "link" | "any-link" => Ok(PseudoClass::Link),
+            "checked" => Ok(PseudoClass::Checked),
+            "disabled" => Ok(PseudoClass::Disabled),
+            "enabled" => Ok(PseudoClass::Enabled),
+            _ => Err(unknown(&name)),
+        }
+    }
+
+    fn parse_non_ts_functional_pseudo_class(
+        &self,
+        name: CowRcStr<'i>,
+        tokens: &mut Tokens<'i>,
+        _after_part: bool,
+    ) -> Result<PseudoClass, ParseError<Wrong>> {
+        if !name.eq_ignore_ascii_case("contains") {
+            return Err(unknown(&name));
+        }
+        let words = tokens.expect_ident_or_string()?;
+        Ok(PseudoClass::Contains(words.as_ref().to_owned()))
+    }
+
+    fn parse_pseudo_element(&self, name: CowRcStr<'i>) -> Result<PseudoElement, ParseError<Wrong>> {
+        Err(unknown(&format!(":{name}")))
+    }
+}
+
+/// The kinds of words in our selectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simple;
+
+impl parser::SelectorImpl for Simple {
+    type ExtraMatchingData<'a> = ();
+    type AttrValue = Word;
+    type Identifier = Word;
+    type LocalName = Word;
+    type NamespaceUrl = Word;
+    type NamespacePrefix = Word;
+    type BorrowedNamespaceUrl = Word;
+    type BorrowedLocalName = Word;
+    type NonTSPseudoClass = PseudoClass;
+    type PseudoElement = PseudoElement;
+}
+
+/// A name or a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Word(pub Box<str>);
+
+impl From<&str> for Word {
+    fn from(text: &str) -> Word {
+        Word(text.into())
+    }
+}
+
+impl AsRef<str> for Word {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ToCss for Word {
+    fn to_css<W: fmt::Write>(&self, out: &mut W) -> fmt::Result {
+        cssparser::serialize_identifier(&self.0, out)
+    }
+}
+
+impl PrecomputedHash for Word {
+    fn precomputed_hash(&self) -> u32 {
+        // Only for filters of ancestors, which are not used here.
+        0
+    }
+}
+
+/// The pseudo-classes beside those of the tree, as cssselect has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PseudoClass {
+    /// `:contains("text")`, anywhere in the element.
+    Contains(String),
+    /// `:link`: an `a`, `area` or `link` with `href`.
+    Link,
+    /// `:checked`: a box or an option that is chosen.
+    Checked,
+    /// `:disabled`.
+    Disabled,
+    /// `:enabled`: a form control that is not.
+    Enabled,
+}
+
+impl parser::NonTSPseudoClass for PseudoClass {
+    fn is_active_or_hover(&self) -> bool {
+        false
+    }
+
+    fn is_user_action_state(&self) -> bool {
+        false
+    }
+}
+
+impl ToCss for PseudoClass {
+    fn to_css<W: fmt::Write>(&self, out: &mut W) -> fmt::Result {
+        match self {
+            PseudoClass::Contains(text) => {
+                out.write_str(":contains(")?;
+                cssparser::serialize_string(text, out)?;
+                out.write_str(")")
+            }
+            PseudoClass::Link => out.write_str(":link"),
+            PseudoClass::Checked => out.write_str(":checked"),
+            PseudoClass::Disabled => out.write_str(":disabled"),
+            PseudoClass::Enabled => out.write_str(":enabled"),
+        }
+    }
+}
+
+/// There are none but the two that were taken away before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PseudoElement {}
+
+impl parser::PseudoElement for PseudoElement {}
+
+impl ToCss for PseudoElement {
+    fn to_css<W: fmt::Write>(&self, _: &mut W) -> fmt::Result {
+        match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_parted_from_the_selector() {
+        let parts = |text: &str| {
+            let css = Css::parse(text).unwrap();
+            let parts = css.parts.iter();
+            parts
+                .map(|(list, take)| (list.to_css_string(), take.clone()))
+                .collect::<Vec<_>>()
+        };
+        let text = |selector: &str| (selector.to_owned(), Take::Text);
+        assert_eq!(parts("h1::text"), [text("h1")]);
+        assert_eq!(parts("h1 ::text"), [text("h1 *")]);
+        assert_eq!(parts("::text"), [text("*")]);
+        assert_eq!(parts("ul > ::text"), [text("ul > *")]);
+        assert_eq!(parts("a::text, b::text"), [text("a, b")]);
+        let href = Take::Attribute("href".to_owned());
+        assert_eq!(
+            parts("a[title='x, y']::attr( HREF ), b"),
+            [
+                ("a[title=x\\,\\ y]".to_owned(), href),
+                ("b".to_owned(), Take::Markup)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (bad, why) in [
+            ("", "empty"),
+            ("a,", "empty"),
+            ("p >", "nothing follows"),
+            ("p:hover", "there is no :hover here"),
+            ("p::before", "there is no ::before here"),
+            ("a::attr()", "name of an attribute"),
+            ("a[", ""),
+            ("p..x", ""),
+        ] {
+            let error = Css::parse(bad).unwrap_err();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The tree of a page: elements and texts as places in the page's own bytes, in one
+//! vector that the next page uses again. Nothing is decoded before somebody asks.
+
+use std::borrow::Cow;
+
+use super::attributes::{Attributes, text_of};
+use super::names::{Name, Names};
+
+/// A node's place in the tree. 0 is the document.
+pub type Id = u32;
+
+/// The document.
+pub const ROOT: Id = 0;
+
+/// No node.
+pub const NONE: Id = u32::MAX;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The document, or the contents of a `template`, which belong to no tree.
+    Document,
+    /// An element; its span holds its attributes.
+    Element,
+    /// Text with character references.
+    #[allow(dead_code)]
+    Text,
+    /// Text without: of a script, a style, a CDATA section.
+    Verbatim,
+    /// A comment or a declaration. Nobody reads it, but it parts the texts beside it.
+    Comment,
+}
+
+/// Which vocabulary an element is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Space {
+    /// HTML.
+    #[default]
+    Html,
+    /// SVG.
+    Svg,
+    /// MathML.
+    Math,
+}
+
+/// One node: 32 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    /// The node that it is in.
+    pub parent: Id,
+    /// The sibling before it.
+    pub before: Id,
+    /// The sibling behind it.
+    pub next: Id,
+    /// Its first child.
+    pub first: Id,
+    /// Its last child.
+    pub last: Id,
+    /// Where its part of the page begins.
+    pub start: u32,
+    /// Where that ends.
+    pub end: u32,
+    /// An element's name.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+    /// An element's vocabulary.
+    pub space: Space,
+}
+
+impl Node {
+    /// A node in no tree.
+    pub fn new(kind: Kind, name: Name, space: Space, start: usize, end: usize) -> Node {
+        Node {
+            parent: NONE,
+            before: NONE,
+            next: NONE,
+            first: NONE,
+            last: NONE,
+            // Pages are at most `links::MAX_PAGE_BYTES` long.
+            start: start as u32,
+            end: end as u32,
+            name,
+            kind,
+            space,
+        }
+    }
+}
+
+/// The nodes of a page, in the order in which they were met.
+#[derive(Debug, Default)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// The names of its elements.
+    pub names: Names,
+    /// Some node does not stand in the tree where it stands in the vector.
+    pub shuffled: bool,
+    /// Attributes that a second `html` or `body` tag brought: the element and their place.
+    pub more_attributes: Vec<(Id, u32, u32)>,
+}
+
+/// Memory for nodes is kept up to so many.
+const KEEP_NODES: usize = 64 << 10;
+
+impl Tree {
+    /// Empties it for the next page.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+        self.nodes.shrink_to(KEEP_NODES);
+        self.names.clear();
+        self.shuffled = false;
+        self.more_attributes.clear();
+        self.push(Node::new(
+            Kind::Document,
+            Name::default(),
+            Space::Html,
+            0,
+            0,
+        ));
+    }
+
+    /// Adds a node that is in no tree yet.
+    pub fn push(&mut self, node: Node) -> Id {
+        let id = self.nodes.len() as Id;
+        self.nodes.push(node);
+        id
+    }
+
+    /// A node.
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    fn edit(&mut self, id: Id) -> &mut Node {
+        &mut self.nodes[id as usize]
+    }
+
+    /// Puts a node that is in no tree behind all children of another.
+    pub fn append(&mut self, parent: Id, child: Id) {
+        let last = self.node(parent).last;
+        let node = self.edit(child);
+        node.parent = parent;
+        node.before = last;
+        if last == NONE {
+            self.edit(parent).first = child;
+        } else {
+            self.edit(last).next = child;
+        }
+        self.edit(parent).last = child;
+    }
+
+    /// Puts a node that is in no tree before another.
+    pub fn insert_before(&mut self, sibling: Id, child: Id) {
+        self.shuffled = true;
+        let Node { parent, before, .. } = *self.node(sibling);
+        let node = self.edit(child);
+        (node.parent, node.before, node.next) = (parent, before, sibling);
+        self.edit(sibling).before = child;
+        if before == NONE {
+            self.edit(parent).first = child;
+        } else {
+            self.edit(before).next = child;
+        }
+    }
+
+    /// Takes a node out of the tree, with what is in it.
+    pub fn detach(&mut self, id: Id) {
+        let Node {
+            parent,
+            before,
+            next,
+            ..
+        } = *self.node(id);
+        if parent == NONE {
+            return;
+        }
+        self.shuffled = true;
+        match before {
+            NONE => self.edit(parent).first = next,
+            before => self.edit(before).next = next,
+        }
+        match next {
+            NONE => self.edit(parent).last = before,
+            next => self.edit(next).before = before,
+        }
+        let node = self.edit(id);
+        (node.parent, node.before, node.next) = (NONE, NONE, NONE);
+    }
+
+    /// Moves all children of a node behind those of another.
+    pub fn move_children(&mut self, from: Id, to: Id) {
+        let mut child = self.node(from).first;
+        while child != NONE {
+            let next = self.node(child).next;
+            self.detach(child);
+            self.append(to, child);
+            child = next;
+        }
+    }
+}
+
+/// A tree with the page that it is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'p> {
+    /// The page, in UTF-8 or at least ASCII.
+    pub html: &'p [u8],
+    /// Its nodes.
+    pub tree: &'p Tree,
+}
+
+impl<'p> Page<'p> {
+    /// A node.
+    pub fn node(&self, id: Id) -> &'p Node {
+        self.tree.node(id)
+    }
+
+    /// An element's name.
+    pub fn name(&self, id: Id) -> &'p str {
+        self.tree.names.text(self.node(id).name)
+    }
+
+    /// An element's attributes.
+    pub fn attributes(&self, id: Id) -> impl Iterator<Item = (&'p [u8], &'p [u8])> + use<'p> {
+        let html = self.html;
+        let span = move |start: u32, end: u32| Attributes::new(&html[start as usize..end as usize]);
+        let node = self.node(id);
+        let more = self.tree.more_attributes.iter();
+        let more = more.filter(move |(of, ..)| *of == id);
+        span(node.start, node.end).chain(more.flat_map(move |(_, start, end)| span(*start, *end)))
+    }
+
+    /// An attribute as it is written, by its name in lower case.
+    pub fn raw_attribute(&self, id: Id, name: &str) -> Option<&'p [u8]> {
+        self.attributes(id)
+            .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// An attribute's value.
+    pub fn attribute(&self, id: Id, name: &str) -> Option<Cow<'p, str>> {
+        self.raw_attribute(id, name).map(super::attributes::decoded)
+    }
+
+    /// The text of a text node.
+    pub fn text(&self, id: Id) -> Cow<'p, str> {
+        let node = self.node(id);
+        let raw = &self.html[node.start as usize..node.end as usize];
+        let foreign = node.parent != NONE && self.node(node.parent).space != Space::Html;
+        text_of(raw, node.kind == Kind::Verbatim, foreign)
+    }
+
+    /// Appends one text, which goes on over the text nodes behind it; returns the node
+    /// behind them.
+    pub fn whole_text(&self, id: Id, out: &mut String) -> Id {
+        let mut at = id;
+        while at != NONE && self.is_text(at) {
+            out.push_str(&self.text(at));
+            at = self.node(at).next;
+        }
+        at
+    }
+
+    /// True for text of either kind.
+    pub fn is_text(&self, id: Id) -> bool {
+        matches!(self.node(id).kind, Kind::Text | Kind::Verbatim)
+    }
+
+    /// True for a text node with which a text begins.
+    pub fn begins_text(&self, id: Id) -> bool {
+        let before = self.node(id).before;
+        self.is_text(id) && (before == NONE || !self.is_text(before))
+    }
+
+    /// True for an element.
+    pub fn is_element(&self, id: Id) -> bool {
+        self.node(id).kind == Kind::Element
+    }
+
+    /// The node behind this one in the page's order, within `scope`; `NONE` at its end.
+    pub fn following(&self, id: Id, scope: Id) -> Id {
+        match self.node(id).first {
+            NONE => self.behind(id, scope),
+            first => first,
+        }
+    }
+
+    /// The same, leaving out what is in the node.
+    pub fn behind(&self, mut id: Id, scope: Id) -> Id {
+        while id != scope {
+            let node = self.node(id);
+            if node.next != NONE {
+                return node.next;
+            }
+            if node.parent == NONE {
+                break;
+            }
+            id = node.parent;
+        }
+        NONE
+    }
+
+    /// All nodes in `scope` in the page's order, itself first.
+    pub fn walk(self, scope: Id) -> impl Iterator<Item = Id> + 'p {
+        let mut at = scope;
+        std::iter::from_fn(move || {
+            (at != NONE).then(|| {
+                let id = at;
+                at = self.following(id, scope);
+                id
+            })
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! An element as markup, and the text in it as people read it.
+
+use super::dom::{Id, Kind, NONE, Page};
+use super::names::Name;
+
+/// Appends an element's markup, itself included, as a browser's `outerHTML` gives it; ends
+/// when `out` is longer than `most`.
+pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
+    let mut at = element;
+    while out.len() <= most {
+        let node = page.node(at);
+        match node.kind {
+            Kind::Element => {
+                out.push('<');
+                out.push_str(page.name(at));
+                for (n, (name, value)) in page.attributes(at).enumerate() {
+                    let mut before = page.attributes(at).take(n);
+                    if before.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                        continue;
+                    }
+                    out.push(' ');
+                    out.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
+                    out.push_str("=\"");
+                    escape(&super::attributes::decoded(value), true, out);
+                    out.push('"');
+                }
+                out.push('>');
+            }
+            Kind::Verbatim => out.push_str(&page.text(at)),
+            Kind::Text => escape(&page.text(at), false, out),
+            Kind::Comment | Kind::Document => {}
+        }
+        if node.first != NONE {
+            at = node.first;
+            continue;
+        }
+        // Closes what ends here.
+        loop {
+            let node = page.node(at);
+            if node.kind == Kind::Element && !is_void(node.name) {
+                out.push_str("</");
+                out.push_str(page.name(at));
+                out.push('>');
+            }
+            if at == element {
+                return;
+            }
+            if node.next != NONE {
+                at = node.next;
+                break;
+            }
+            at = node.parent;
+        }
+    }
+}
+
+/// Appends the texts in an element, each without white space around it and a blank between
+/// two; scripts, styles and templates hold none. Ends when `out` is longer than `most`.
+pub fn read(page: Page<'_>, element: Id, out: &mut String, most: usize) {
+    let mut text = String::new();
+    let mut at = element;
+    while at != NONE && out.len() <= most {
+        let node = page.node(at);
+        let silent = matches!(node.name, Name::SCRIPT | Name::STYLE | Name::TEMPLATE);
+        if node.kind == Kind::Element && silent && at != element {
+            at = page.behind(at, element);
+            continue;
+        }
+        if page.begins_text(at) {
+            text.clear();
+            page.whole_text(at, &mut text);
+            join(&text, out);
+        }
+        at = page.following(at, element);
+    }
+}
+
+/// Appends a text without white space around it, a blank before it where something stands.
+pub fn join(text: &str, out: &mut String) {
+    let text = text.trim();
+    if !text.is_empty() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(text);
+    }
+}
+
+fn escape(text: &str, attribute: bool, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '\u{a0}' => out.push_str("&nbsp;"),
+            '"' if attribute => out.push_str("&quot;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Elements without content or an end tag.
+pub fn is_void(name: Name) -> bool {
+    matches!(
+        name,
+        Name::AREA
+            | Name::BASE
+            | Name::BASEFONT
+            | Name::BGSOUND
+            | Name::BR
+            | Name::COL
+            | Name::EMBED
+            | Name::FRAME
+            | Name::HR
+            | Name::IMG
+            | Name::INPUT
+            | Name::KEYGEN
+            | Name::LINK
+            | Name::META
+            | Name::PARAM
+            | Name::SOURCE
+            | Name::TRACK
+            | Name::WBR
+    )
+}

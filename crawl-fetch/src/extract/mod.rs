@@ -1,0 +1,119 @@
+//! `--extract`: items from pages, as a spider file's `sections` say.
+
+mod article;
+mod attributes;
+mod build;
+mod css;
+mod datetime;
+mod dom;
+mod element;
+mod markup;
+mod names;
+mod process;
+mod spec;
+mod values;
+
+use std::io::Read;
+use std::path::Path;
+
+use crawl_ckpt::extraction::Extraction;
+use crawl_ckpt::node::Node;
+use crawl_ckpt::tool::{Exit, Failure};
+use encoding_rs::Encoding;
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use url::Url;
+
+use article::Article;
+use dom::{Page, ROOT, Tree};
+use spec::Spec;
+use values::Reading;
+
+/// Takes items from pages. Shared by all workers.
+#[derive(Debug, Default)]
+pub struct Extractor {
+    spec: Spec,
+}
+
+/// Memory for one page at a time.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    tree: Tree,
+    source: Vec<u8>,
+    json: String,
+}
+
+/// An item.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'w> {
+    /// An object.
+    pub json: &'w RawValue,
+    /// Something was left out because it would be too large.
+    pub is_cut: bool,
+}
+
+impl Extractor {
+    /// Reads a spider file; `-` is stdin.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the JSON path, by itself and as [`Exit::Usage`].
+    pub fn load(path: &Path) -> Result<Extractor, (String, Failure)> {
+        let mut text = String::new();
+        let read = match path.as_os_str() == "-" {
+            true => std::io::stdin().read_to_string(&mut text),
+            false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+        };
+        let extractor = read
+            .map_err(|e| e.to_string())
+            .and_then(|_| Extractor::from_json(&text));
+        extractor.map_err(|why| {
+            let name = path.display();
+            let failure = Failure::with(Exit::Usage, format_args!("cannot use {name}: {why}"));
+            (why, failure)
+        })
+    }
+
+    /// Reads the text of a spider file.
+    ///
+    /// # Errors
+    /// The JSON path of what is wrong, and what was expected there.
+    pub fn from_json(text: &str) -> Result<Extractor, String> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        let spec = Spec::read(&Node::root(&value)).map_err(|e| e.to_string())?;
+        Ok(Extractor { spec })
+    }
+
+    /// What it takes from which pages.
+    pub fn describe(&self) -> Extraction {
+        Extraction {
+            pages: self.spec.lines(),
+            ignored: self.spec.ignored.clone(),
+            wrong: None,
+        }
+    }
+
+    /// The item of a page, if a section matches its URL.
+    pub fn item<'w>(
+        &self,
+        html: &[u8],
+        encoding: &'static Encoding,
+        url: &Url,
+        workspace: &'w mut Workspace,
+    ) -> Option<Item<'w>> {
+        let fields = self.spec.of(url.as_str())?;
+        let Workspace { tree, source, json } = workspace;
+        let html = &*encoding.decode(html).0;
+        build::parse(html, tree, source);
+        let page = Page { html: source, tree };
+        let now = Timestamp::now();
+        let mut article = Article::new(html, page, url.as_str(), now);
+        let mut reading = Reading::new(page, &mut article, now);
+        let item = reading.item(fields, ROOT);
+        let is_cut = reading.is_cut();
+        *json = Value::Object(item).to_string();
+        let json = serde_json::from_str(json).ok()?;
+        Some(Item { json, is_cut })
+    }
+}

@@ -1,0 +1,137 @@
+//! Names of elements as small numbers: those of HTML always the same, any other as
+//! it is met in a page.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// An element's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Name(pub u16);
+
+/// Gives the known names their numbers.
+macro_rules! names {
+    ($($constant:ident $text:literal)*) => {
+        #[allow(dead_code, non_camel_case_types, clippy::upper_case_acronyms)]
+        #[repr(u16)]
+        enum Number { $($constant),* }
+
+        #[allow(dead_code, missing_docs)]
+        impl Name {
+            $(pub const $constant: Name = Name(Number::$constant as u16);)*
+        }
+
+        const KNOWN: &[&str] = &[$($text),*];
+    };
+}
+
+names! {
+    A "a" ADDRESS "address" APPLET "applet" AREA "area" ARTICLE "article" ASIDE "aside"
+    B "b" BASE "base" BASEFONT "basefont" BGSOUND "bgsound" BIG "big" BLOCKQUOTE "blockquote"
+    BODY "body" BR "br" BUTTON "button" CAPTION "caption" CENTER "center" CODE "code" COL "col"
+    COLGROUP "colgroup" DD "dd" DETAILS "details" DIALOG "dialog" DIR "dir" DIV "div" DL "dl"
+    DT "dt" EM "em" EMBED "embed" FIELDSET "fieldset" FIGCAPTION "figcaption" FIGURE "figure"
+    FONT "font" FOOTER "footer" FORM "form" FRAME "frame" FRAMESET "frameset" H1 "h1" H2 "h2"
+    H3 "h3" H4 "h4" H5 "h5" H6 "h6" HEAD "head" HEADER "header" HGROUP "hgroup" HR "hr"
+    HTML "html" I "i" IFRAME "iframe" IMAGE "image" IMG "img" INPUT "input" KEYGEN "keygen"
+    LI "li" LINK "link" LISTING "listing" MAIN "main" MARQUEE "marquee" MATH "math" MENU "menu"
+    META "meta" NAV "nav" NOBR "nobr" NOEMBED "noembed" NOFRAMES "noframes" NOSCRIPT "noscript"
+    OBJECT "object" OL "ol" OPTGROUP "optgroup" OPTION "option" P "p" PARAM "param"
+    PLAINTEXT "plaintext" PRE "pre" RB "rb" RP "rp" RT "rt" RTC "rtc" RUBY "ruby" S "s"
+    SCRIPT "script" SEARCH "search" SECTION "section" SELECT "select" SMALL "small"
+    SOURCE "source" SPAN "span" STRIKE "strike" STRONG "strong" STYLE "style" SUB "sub"
+    SUMMARY "summary" SUP "sup" SVG "svg" TABLE "table" TBODY "tbody" TD "td"
+    TEMPLATE "template" TEXTAREA "textarea" TFOOT "tfoot" TH "th" THEAD "thead" TITLE "title"
+    TR "tr" TRACK "track" TT "tt" U "u" UL "ul" VAR "var" WBR "wbr" XMP "xmp"
+    FOREIGNOBJECT "foreignobject" DESC "desc" MI "mi" MO "mo" MN "mn" MS "ms" MTEXT "mtext"
+    MGLYPH "mglyph" MALIGNMARK "malignmark" ANNOTATION_XML "annotation-xml"
+}
+
+/// Longest name that can be known.
+const LONGEST_KNOWN: usize = 14;
+
+/// The names of a page.
+#[derive(Debug)]
+pub struct Names {
+    table: HashTable<u16>,
+    hasher: RandomState,
+    own: Vec<Box<str>>,
+}
+
+/// Further names of a page get no number of their own but share the last one.
+const MOST: usize = u16::MAX as usize;
+
+impl Default for Names {
+    fn default() -> Names {
+        let mut names = Names {
+            table: HashTable::with_capacity(2 * KNOWN.len()),
+            hasher: RandomState::default(),
+            own: Vec::new(),
+        };
+        for number in 0..KNOWN.len() {
+            names.enter(number as u16);
+        }
+        names
+    }
+}
+
+impl Names {
+    /// Forgets the names of the last page.
+    pub fn clear(&mut self) {
+        if !self.own.is_empty() {
+            *self = Names::default();
+        }
+    }
+
+    /// The text of a name, in lower case.
+    pub fn text(&self, name: Name) -> &str {
+        let number = usize::from(name.0);
+        KNOWN
+            .get(number)
+            .copied()
+            .unwrap_or_else(|| &self.own[number - KNOWN.len()])
+    }
+
+    /// The name that is written so, in any case.
+    pub fn name(&mut self, written: &[u8]) -> Name {
+        let mut buffer = [0; LONGEST_KNOWN];
+        if let Some(lower) = buffer.get_mut(..written.len()) {
+            lower.copy_from_slice(written);
+            lower.make_ascii_lowercase();
+            if let Some(name) = self.find(lower) {
+                return name;
+            }
+        }
+        let lower = String::from_utf8_lossy(written).replace('\0', "\u{fffd}");
+        let lower = lower.to_ascii_lowercase();
+        if let Some(name) = self.find(lower.as_bytes()) {
+            return name;
+        }
+        let number = KNOWN.len() + self.own.len();
+        if number >= MOST {
+            return Name((MOST - 1) as u16);
+        }
+        self.own.push(lower.into());
+        self.enter(number as u16);
+        Name(number as u16)
+    }
+
+    fn find(&self, lower: &[u8]) -> Option<Name> {
+        let hash = self.hasher.hash_one(lower);
+        let same = |number: &u16| self.text(Name(*number)).as_bytes() == lower;
+        self.table.find(hash, same).map(|number| Name(*number))
+    }
+
+    fn enter(&mut self, number: u16) {
+        let hash = self.hasher.hash_one(self.text(Name(number)).as_bytes());
+        let Names {
+            table, hasher, own, ..
+        } = self;
+        let text = |number: u16| match KNOWN.get(usize::from(number)) {
+            Some(text) => text.as_bytes(),
+            None => own[usize::from(number) - KNOWN.len()].as_bytes(),
+        };
+        table.insert_unique(hash, number, |other| hasher.hash_one(text(*other)));
+    }
+}

@@ -1,0 +1,237 @@
+//! From a page to the values of a field.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::article::Article;
+use super::css::{Css, Take};
+use super::dom::{Id, Kind, Page};
+use super::element::Matcher;
+use super::markup;
+use super::process::is_empty;
+use super::spec::{Field, How, Source};
+
+/// An item holds at most so many bytes of text.
+pub const MAX_ITEM_BYTES: usize = 4 << 20;
+
+/// A page that is being read for an item.
+pub struct Reading<'r, 'p> {
+    page: Page<'p>,
+    article: &'r mut Article<'p>,
+    now: Timestamp,
+    /// Bytes of text that the item may still take.
+    left: usize,
+}
+
+impl<'r, 'p> Reading<'r, 'p> {
+    /// Begins to read a page.
+    pub fn new(page: Page<'p>, article: &'r mut Article<'p>, now: Timestamp) -> Self {
+        Reading {
+            page,
+            article,
+            now,
+            left: MAX_ITEM_BYTES,
+        }
+    }
+
+    /// The fields of an item or of a row, `null` for one without a value.
+    pub fn item(&mut self, fields: &[Field], scope: Id) -> Map<String, Value> {
+        let field = |field: &Field| (field.name.clone(), self.value(field, scope));
+        fields.iter().map(field).collect()
+    }
+
+    /// True when something was left out because the item is as large as one may be.
+    pub fn is_cut(&self) -> bool {
+        self.left == 0
+    }
+
+    fn value(&mut self, field: &Field, scope: Id) -> Value {
+        let mut value = match &field.source {
+            Source::Auto(core) => self.article.value(*core),
+            Source::Select(css, how) => selected(self.page, css, *how, scope, self.left),
+            Source::Rows(css, fields) => {
+                let rows = elements(self.page, css, scope);
+                rows.into_iter()
+                    .map(|row| Value::Object(self.item(fields, row)))
+                    .collect()
+            }
+        };
+        for processor in &field.processors {
+            value = processor.apply(value, self.now);
+        }
+        if let (Some(core), true) = (field.fallback, is_empty(&value)) {
+            value = self.article.value(core);
+        }
+        self.allow(value)
+    }
+
+    /// Counts a value's text; leaves it out when the item would be too large.
+    fn allow(&mut self, value: Value) -> Value {
+        let size = size_of(&value);
+        match self.left.checked_sub(size) {
+            Some(left) => {
+                self.left = left;
+                value
+            }
+            None => {
+                self.left = 0;
+                Value::Null
+            }
+        }
+    }
+}
+
+/// What a selector takes in `scope`; texts end when they are longer than `most`.
+pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> Value {
+    match how {
+        How::First => {
+            let mut first = None;
+            find(page, css, scope, |found| {
+                first = Some(text_of(page, found, most));
+                false
+            });
+            first.map_or(Value::Null, Value::String)
+        }
+        How::All => {
+            let (mut all, mut size) = (Vec::new(), 0);
+            find(page, css, scope, |found| {
+                let text = text_of(page, found, most);
+                size += text.len() + 1;
+                all.push(Value::String(text));
+                size <= most
+            });
+            Value::Array(all)
+        }
+        How::Count => {
+            let mut count = 0_u64;
+            find(page, css, scope, |_| {
+                count += 1;
+                true
+            });
+            count.into()
+        }
+        How::Text => {
+            let mut text = String::new();
+            find(page, css, scope, |found| match found {
+                Found::Element(id) => {
+                    markup::read(page, id, &mut text, most);
+                    false
+                }
+                found => {
+                    markup::join(&text_of(page, found, most), &mut text);
+                    text.len() <= most
+                }
+            });
+            match text.is_empty() {
+                true => Value::Null,
+                false => Value::String(text),
+            }
+        }
+        How::Markdown => {
+            let mut first = None;
+            find(page, css, scope, |found| {
+                first = Some(text_of(page, found, most));
+                false
+            });
+            first.map_or(Value::Null, |html| Article::markdown(&html))
+        }
+    }
+}
+
+fn text_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
+    let mut text = String::new();
+    match found {
+        Found::Element(id) => markup::write(page, id, &mut text, most),
+        Found::Text(id) => {
+            page.whole_text(id, &mut text);
+        }
+        Found::Attribute(value) => text.push_str(&super::attributes::decoded(value)),
+    }
+    text
+}
+
+fn elements(page: Page<'_>, css: &Css, scope: Id) -> Vec<Id> {
+    let mut elements = Vec::new();
+    find(page, css, scope, |found| {
+        if let Found::Element(id) = found {
+            elements.push(id);
+        }
+        true
+    });
+    elements
+}
+
+/// Tells all that a selector takes in `scope`, in the page's order, until it is enough.
+fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
+    let mut parts: Vec<Part<'_, 'p>> = css
+        .parts
+        .iter()
+        .map(|(list, take)| Part {
+            take,
+            matcher: Matcher::new(list, page, scope),
+            parent: None,
+        })
+        .collect();
+    for id in page.walk(scope) {
+        let node = page.node(id);
+        for part in &mut parts {
+            let found = match (part.take, node.kind) {
+                (Take::Markup, Kind::Element) => {
+                    part.matcher.matches(id).then_some(Found::Element(id))
+                }
+                (Take::Attribute(name), Kind::Element) => page
+                    .raw_attribute(id, name)
+                    .filter(|_| part.matcher.matches(id))
+                    .map(Found::Attribute),
+                (Take::Text, Kind::Text | Kind::Verbatim) => {
+                    let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
+                    takes.then_some(Found::Text(id))
+                }
+                _ => None,
+            };
+            if found.is_some_and(|found| !tell(found)) {
+                return;
+            }
+        }
+    }
+}
+
+/// One of a selector's parts, at work.
+struct Part<'s, 'p> {
+    take: &'s Take,
+    matcher: Matcher<'s, 'p>,
+    /// The parent of the last text, and whether its texts are taken.
+    parent: Option<(Id, bool)>,
+}
+
+impl Part<'_, '_> {
+    fn takes_texts_of(&mut self, parent: Id, page: Page<'_>) -> bool {
+        match self.parent {
+            Some((known, takes)) if known == parent => takes,
+            _ => {
+                let takes = page.is_element(parent) && self.matcher.matches(parent);
+                self.parent = Some((parent, takes));
+                takes
+            }
+        }
+    }
+}
+
+/// What a selector takes.
+#[derive(Debug, Clone, Copy)]
+enum Found<'p> {
+    Element(Id),
+    Text(Id),
+    Attribute(&'p [u8]),
+}
+
+/// About how many bytes a value takes in a line.
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + items.len() + 2,
+        // Its fields were counted when they were made.
+        Value::Object(_) => 2,
+        _ => 8,
+    }
+}

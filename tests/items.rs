@@ -1,0 +1,422 @@
+//! Spider files of ScrapAI's form, run unchanged against pages on loopback.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use support::{Answer, Done, Folder, Site, Tool};
+
+/// The items of a test crawl with this spider file, by path; pages without one are `null`.
+#[track_caller]
+fn crawl(folder: &Folder, site: &Site, spider: Value) -> (BTreeMap<String, Value>, Done) {
+    folder.write("spider.json", spider.to_string());
+    let done = Tool::new("crawl-run")
+        .dir(folder)
+        .args(["--limit", "100", "spider.json"])
+        .run()
+        .code(0);
+    let mut items = BTreeMap::new();
+    for line in done.text().lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let url = record["url"].as_str().unwrap();
+        let path = url.strip_prefix(&site.url("")).unwrap().to_owned();
+        items.insert(path, record["item"].clone());
+    }
+    (items, done)
+}
+
+/// The items of crawl-fetch alone.
+#[track_caller]
+fn fetch(folder: &Folder, spider: &Value, url: &str) -> Value {
+    let file = folder.write("alone.json", spider.to_string());
+    let done = Tool::new("crawl-fetch")
+        .arg("--extract")
+        .arg(file)
+        .stdin(url)
+        .run()
+        .code(0);
+    serde_json::from_str(&done.text()).unwrap()
+}
+
+mod shop {
+    use super::*;
+
+    const PRODUCT: &str = r#"<!DOCTYPE html><html><head><title>Widget - Shop</title></head><body>
+<h1 class="product-name">
+   Widget &amp; Co
+</h1>
+<p>was <span class="original-price">$1,499.00</span>
+<p>now <span class="price"> $1,299.99 </span>
+<span class=rating data-rating=4.5></span> <span class="reviews">(42 reviews)</span>
+<span class="stock"> IN Stock </span>
+<ul><li class=feature>WiFi<li class=feature>Bluetooth<li class=feature>GPS</ul>
+<img class=product-image src="/1.jpg"><img class=product-image src=/2.jpg?a=1&amp;b=2>
+<time datetime="2024-02-24">today</time>
+<div class=review><span class=author>Ann</span><span class=stars data-rating=5></span><p class=text>Good.</div>
+<div class=review><span class=author>Bob</span><p class=text>Bad.</div>
+</body></html>"#;
+
+    fn spider(site: &Site) -> Value {
+        json!({
+            "name": "example_shop",
+            "source_url": site.url("/"),
+            "allowed_domains": ["127.0.0.1"],
+            "start_urls": [site.url("/products")],
+            "sections": [
+                {
+                    "match": ["/product/[^/]+$"],
+                    "follow": false,
+                    "extract": {
+                        "name": {"css": "h1.product-name::text", "processors": [{"type": "strip"}]},
+                        "price": {"css": "span.price::text", "processors": [
+                            {"type": "strip"},
+                            {"type": "regex", "pattern": "\\$([\\d,.]+)"},
+                            {"type": "replace", "old": ",", "new": ""},
+                            {"type": "cast", "to": "float"}]},
+                        "sale_price": {"css": "span.sale-price::text", "processors": [
+                            {"type": "cast", "to": "float"},
+                            {"type": "default", "default": null}]},
+                        "rating": {"css": "span.rating::attr(data-rating)",
+                            "processors": [{"type": "cast", "to": "float"}]},
+                        "review_count": {"css": "span.reviews::text", "processors": [
+                            {"type": "regex", "pattern": "(\\d+)"},
+                            {"type": "cast", "to": "int"},
+                            {"type": "default", "default": 0}]},
+                        "availability": {"css": "span.stock::text",
+                            "processors": [{"type": "strip"}, {"type": "lowercase"}]},
+                        "available": {"css": "span.stock::text", "processors": [
+                            {"type": "regex", "pattern": "(?i)(in) stock"},
+                            {"type": "replace", "old": "IN", "new": "yes"},
+                            {"type": "cast", "to": "bool"}]},
+                        "features": {"css": "li.feature::text", "get_all": true},
+                        "feature_line": {"css": "li.feature::text", "get_all": true,
+                            "processors": [{"type": "join", "separator": ", "}]},
+                        "images": {"css": "img.product-image::attr(src)", "get_all": true},
+                        "listed": {"css": "time::attr(datetime)",
+                            "processors": [{"type": "parse_datetime"}]},
+                        "reviews": {"type": "nested_list", "selector": "div.review", "extract": {
+                            "author": {"css": "span.author::text"},
+                            "rating": {"css": "span.stars::attr(data-rating)",
+                                "processors": [{"type": "cast", "to": "int"}]},
+                            "comment": {"css": "p.text::text"}}},
+                    }
+                },
+                {"match": ["/products", "/category/"], "follow": true}
+            ]
+        })
+    }
+
+    fn site() -> Site {
+        let site = Site::new();
+        site.page("/products", "<a href=/product/1>1</a><a href=/about>no</a>");
+        site.page("/product/1", PRODUCT);
+        site
+    }
+
+    fn item() -> Value {
+        json!({
+            "name": "Widget & Co",
+            "price": 1299.99,
+            "sale_price": null,
+            "rating": 4.5,
+            "review_count": 42,
+            "availability": "in stock",
+            "available": true,
+            "features": ["WiFi", "Bluetooth", "GPS"],
+            "feature_line": "WiFi, Bluetooth, GPS",
+            "images": ["/1.jpg", "/2.jpg?a=1&b=2"],
+            "listed": "2024-02-24T00:00:00",
+            "reviews": [
+                {"author": "Ann", "rating": 5, "comment": "Good."},
+                {"author": "Bob", "rating": null, "comment": "Bad."},
+            ],
+        })
+    }
+
+    #[test]
+    fn a_shop_gives_its_fields_with_their_types() {
+        let (folder, site) = (Folder::new(), site());
+        let (items, done) = crawl(&folder, &site, spider(&site));
+        let want = BTreeMap::from([
+            ("/products".into(), Value::Null),
+            ("/product/1".into(), item()),
+        ]);
+        assert_eq!(items, want);
+        done.says("`sale_price` empty on 1 of 1 page")
+            .never_says("`price`")
+            .never_says("ignored");
+    }
+
+    #[test]
+    fn crawl_fetch_alone_reads_the_same_file() {
+        let (folder, site) = (Folder::new(), site());
+        let record = fetch(&folder, &spider(&site), &site.url("/product/1"));
+        assert_eq!(record["item"], item());
+        let record = fetch(&folder, &spider(&site), &site.url("/products"));
+        assert_eq!(record.get("item"), None);
+        // An error page is no page of its kind.
+        site.on("/product/2", |_| Answer::html(PRODUCT).with_status(404));
+        let record = fetch(&folder, &spider(&site), &site.url("/product/2"));
+        assert_eq!(record.get("item"), None);
+    }
+}
+
+/// An article with what pages say of themselves.
+fn article(title: &str, by: &str, date: &str, head: &str) -> String {
+    let paragraph = "The harbour was quiet in the morning, and the boats lay in a row along the \
+        old stone wall, while the fishermen mended their nets and told each other, at length, \
+        what the weather would be.";
+    format!(
+        r#"<!DOCTYPE html><html><head><title>{title} | The Daily</title>{head}</head><body>
+        <nav><a href="/">Home</a> <a href="/news/1">News</a> <a href="/sport/1">Sport</a></nav>
+        <article><h1>{title}</h1><p class="byline">By <a rel="author" href="/by">{by}</a></p>
+        <time datetime="{date}">{date}</time>
+        <p>First: {paragraph}</p><p>Second: {paragraph}</p><p>Third: {paragraph}</p></article>
+        <footer>Imprint and so on</footer></body></html>"#
+    )
+}
+
+mod news {
+    use super::*;
+
+    fn site() -> Site {
+        let site = Site::new();
+        let links =
+            "<a href=/news/1>1</a><a href=/news/2>2</a><a href=/sport/1>3</a><a href=/x>4</a>";
+        site.page("/", links).page("/x", "x").page("/by", "by");
+        let ld = r#"<script type="application/ld+json">{"@context": "https://schema.org",
+            "@type": "NewsArticle", "headline": "Harbour wakes", "datePublished":
+            "2026-03-15T08:00:00+01:00", "author": {"@type": "Person", "name": "Ann Lee"}}</script>"#;
+        site.page(
+            "/news/1",
+            &article("Harbour wakes", "A. Lee", "2020-01-01", ld),
+        );
+        let og = r#"<meta property="og:title" content="Boats at rest">
+            <meta name="author" content="Bob Ray">
+            <meta property="article:published_time" content="2026-03-16T09:30:00Z">"#;
+        site.page(
+            "/news/2",
+            &article("Boats at rest", "Bob Ray", "2020-01-01", og),
+        );
+        site.page("/sport/1", &article("Rowing", "Cy Dee", "2026-03-17", ""));
+        site
+    }
+
+    #[track_caller]
+    fn check(item: &Value, title: &str, author: &str, date: &str) {
+        assert_eq!(item["title"], title, "{item}");
+        assert_eq!(item["author"], author, "{item}");
+        assert_eq!(item["published_date"], date, "{item}");
+        let content = item["content"].as_str().unwrap();
+        assert!(
+            content.contains("First: The harbour was quiet"),
+            "{content}"
+        );
+        assert!(content.contains("Third: "), "{content}");
+        assert!(
+            !content.contains("Imprint") && !content.contains("<p>"),
+            "{content}"
+        );
+    }
+
+    #[test]
+    fn auto_reads_articles_and_what_they_say_of_themselves() {
+        let (folder, site) = (Folder::new(), site());
+        let spider = json!({
+            "name": "news", "source_url": site.url("/"), "allowed_domains": ["127.0.0.1"],
+            "start_urls": [site.url("/")],
+            "sections": [
+                {"match": ["/news/"], "extract": "auto"},
+                {"match": ["/sport/"], "extract": {
+                    "title": "auto", "content": "auto", "published_date": "auto",
+                    "author": {"css": ".byline a::text", "processors": [{"type": "strip"}]},
+                    "kicker": {"css": ".kicker::text"}}},
+                {"match": [".*"], "follow": true}
+            ]
+        });
+        let (items, done) = crawl(&folder, &site, spider);
+        check(
+            &items["/news/1"],
+            "Harbour wakes",
+            "Ann Lee",
+            "2026-03-15T08:00:00+01:00",
+        );
+        check(
+            &items["/news/2"],
+            "Boats at rest",
+            "Bob Ray",
+            "2026-03-16T09:30:00+00:00",
+        );
+        check(
+            &items["/sport/1"],
+            "Rowing",
+            "Cy Dee",
+            "2026-03-17T00:00:00",
+        );
+        assert_eq!(items["/"], Value::Null);
+        assert_eq!(items["/x"], Value::Null);
+        done.says("`kicker` empty on 1 of 1 page");
+    }
+
+    #[test]
+    fn rules_alone_read_articles_by_parse_article_and_fields_by_callbacks() {
+        let (folder, site) = (Folder::new(), site());
+        let spider = json!({
+            "name": "rules_only", "source_url": site.url("/"), "allowed_domains": ["127.0.0.1"],
+            "start_urls": [site.url("/")],
+            "rules": [
+                {"allow": ["/news/.*"], "deny": ["/news/.*#comments"], "callback": "parse_article"},
+                {"allow": ["/sport/"], "callback": "parse_sport", "follow": false},
+                {"allow": ["/x"], "callback": null}
+            ],
+            "callbacks": {"parse_sport": {"extract": {
+                "headline": {"css": "article h1::text"},
+                "paragraphs": {"css": "article > p:not(.byline)", "get_all": true,
+                    "processors": [{"type": "count"}]},
+                "text": {"css": "article .byline", "to_text": true},
+                "as_markdown": {"css": "article .byline", "to_markdown": true}}}},
+            "settings": {"EXTRACTOR_ORDER": ["trafilatura", "newspaper"], "ROBOTSTXT_OBEY": true}
+        });
+        let (items, done) = crawl(&folder, &site, spider);
+        check(
+            &items["/news/1"],
+            "Harbour wakes",
+            "Ann Lee",
+            "2026-03-15T08:00:00+01:00",
+        );
+        let sport = json!({"headline": "Rowing", "paragraphs": 3, "text": "By Cy Dee",
+            "as_markdown": "By [Cy Dee](/by)"});
+        assert_eq!(items["/sport/1"], sport);
+        assert_eq!(items["/x"], Value::Null);
+        done.never_says("ignored").never_says("empty on");
+    }
+
+    #[test]
+    fn a_sitemap_spider_reads_every_page_that_it_names() {
+        let (folder, site) = (Folder::new(), site());
+        let map = format!(
+            "<urlset><url><loc>{}</loc></url><url><loc>{}</loc></url></urlset>",
+            site.url("/news/2"),
+            site.url("/sport/1")
+        );
+        site.on("/sitemap.xml", move |_| {
+            Answer::typed("application/xml", map.clone())
+        });
+        let spider = json!({
+            "name": "maps", "source_url": site.url("/"), "allowed_domains": ["127.0.0.1"],
+            "start_urls": [site.url("/sitemap.xml")],
+            "settings": {"USE_SITEMAP": true, "EXTRACTOR_ORDER": ["custom"], "FIELDS": {
+                "title": {"css": "h1", "to_text": true},
+                "published_date": {"css": ".no-such-date::text"}}}
+        });
+        let (items, _) = crawl(&folder, &site, spider);
+        let item = json!({"title": "Boats at rest", "published_date": "2026-03-16T09:30:00+00:00"});
+        assert_eq!(items["/news/2"], item);
+        assert_eq!(items["/sport/1"]["title"], "Rowing");
+    }
+}
+
+mod check {
+    use super::*;
+
+    #[test]
+    fn a_check_tells_what_would_be_extracted_and_what_is_wrong_with_it() {
+        let folder = Folder::new();
+        let spider = |field: Value| {
+            json!({"name": "s", "start_urls": ["http://127.0.0.1:1/"],
+                "sections": [{"match": "/p/", "extract": {"name": "x", "price": field}}]})
+        };
+        let check = |spider: Value| {
+            let mut spider = spider;
+            spider["sections"][0]["extract"]["name"] = json!({"css": "h1::text"});
+            folder.write("s.json", spider.to_string());
+            Tool::new("crawl-run")
+                .dir(&folder)
+                .args(["--check", "s.json"])
+                .run()
+        };
+        check(spider(json!({"css": "b::text", "hue": 1})))
+            .code(0)
+            .prints("extract    `/p/`: name, price\n")
+            .says("not supported and ignored: $.sections[0].extract.price.hue");
+        for (field, why) in [
+            (
+                json!({"css": "b["}),
+                "price.css: expected a CSS selector, found \"b[\": ",
+            ),
+            (
+                json!({"xpath": "//b"}),
+                "price.xpath: expected css in place of xpath",
+            ),
+            (
+                json!({"css": "b", "processors": [{"type": "regex", "pattern": "(?<=a)(b)"}]}),
+                "price.processors[0].pattern: expected a regular expression: look-around",
+            ),
+            (
+                json!({"css": "b", "processors": [{"type": "strip"}, {"type": "cast", "to": "x"}]}),
+                "price.processors[1].to: expected int, float, bool or str, found \"x\"",
+            ),
+        ] {
+            check(spider(field))
+                .code(2)
+                .says("cannot use spider s.json: $.sections[0].extract.")
+                .says(why);
+        }
+        folder.write("bad.json", "{\"sections\": [{\"extract\": 1}]}");
+        Tool::new("crawl-fetch")
+            .dir(&folder)
+            .args(["--extract", "bad.json"])
+            .run()
+            .code(2)
+            .says("cannot use bad.json: $.sections[0].extract: expected \"auto\" or an object of fields");
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    const DEEP: usize = 5_000;
+
+    #[track_caller]
+    fn item_of(html: String, extract: Value) -> Value {
+        let (folder, site) = (Folder::new(), Site::new());
+        site.page("/", &html);
+        let spider = json!({"sections": [{"extract": extract}]});
+        fetch(&folder, &spider, &site.url("/"))
+    }
+
+    #[test]
+    fn a_page_of_a_hundred_thousand_nested_elements_is_read() {
+        let html = format!("<p id=top>{}deep<b>er</b>", "<div>".repeat(DEEP));
+        let record = item_of(
+            html,
+            json!({
+                "divs": {"css": "div", "get_all": true, "processors": [{"type": "count"}]},
+                "deep": {"css": "div div div::text"},
+                "all": {"css": "body", "to_text": true},
+                "markup": {"css": "body"},
+                "holds": {"css": "div:has(b)", "get_all": true, "processors": [{"type": "count"}]},
+                "last": {"css": "div:nth-child(1) b::text"},
+            }),
+        );
+        let item = &record["item"];
+        assert_eq!(item["divs"], DEEP);
+        assert_eq!(item["deep"], "deep");
+        assert_eq!(item["all"], "deep er");
+        // What is nested deeper than 512 elements stands side by side, as in Chrome.
+        assert_eq!(item["holds"], 509);
+        assert_eq!(item["last"], "er");
+        assert!(item["markup"].as_str().unwrap().ends_with("</div></body>"));
+    }
+
+    #[test]
+    fn an_item_is_cut_before_it_is_too_large_and_says_so() {
+        let html = format!("<h1>t</h1><p>{}</p>", "word ".repeat(1_200_000));
+        let extract = json!({"a": {"css": "h1::text"}, "b": {"css": "p::text"}});
+        let record = item_of(html, extract);
+        assert_eq!(record["item"], json!({"a": "t", "b": null}));
+        assert_eq!(record["item_cut"], true);
+    }
+}

@@ -479,6 +479,7 @@ mod network {
         ground.site.stop();
         run.wait()
             .code(1)
+            .says("no request gets an answer any more: all stays pending, trying again for 2.0s")
             .says("the network is gone")
             .says("to go on: ");
         let job = ground.shown();
@@ -669,8 +670,9 @@ mod damage {
             assert_eq!(ground.shown()["done"], 5 + 5 * round, "byte {at}");
         }
         fs::remove_file(&image).unwrap();
-        ground.ckpt(&["verify"]).run().code(0);
-        ground.pause_after(5);
+        ground.ckpt(&["verify"]).run().code(65).says("is missing");
+        let more = ground.crawl().args(["--max-pages", "5"]).run().code(4);
+        more.says("image is missing; the journal is read instead");
         assert!(image.exists());
         let job = ground.shown();
         assert_eq!(job["done"], 25);

@@ -204,6 +204,9 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
         false
     };
     let image = match Image::open(job) {
+        Ok(None) if job.manifest().image => {
+            return problem("it is missing; a resume reads the journal instead".to_owned());
+        }
         Ok(None) => return false,
         Ok(Some(image)) => image,
         Err(error) => return problem(error.why().to_owned()),

@@ -47,7 +47,16 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
         // An image does not tell what has failed.
         Ok(Some(_)) if reopen => (Memory::new(window), None),
         Ok(Some((memory, mark))) => (memory, Some(mark)),
-        Ok(None) => (Memory::new(window), None),
+        Ok(None) => {
+            if job.manifest().image {
+                let path = job.image_path();
+                notes.push(format!(
+                    "{} is missing; the journal is read instead",
+                    path.display()
+                ));
+            }
+            (Memory::new(window), None)
+        }
         Err(why) => {
             notes.push(format!("{why}; the journal is read instead"));
             (Memory::new(window), None)

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
+use crawl_ckpt::human::span;
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::crawl::{Done, Step, Trouble};
@@ -91,6 +92,7 @@ pub fn serve(
         told_ms: 0,
         stop: None,
         test,
+        told_gone: false,
     };
     server.tell(&News::Started(server.opened.started.clone()));
     for note in std::mem::take(&mut server.opened.notes) {
@@ -128,6 +130,8 @@ struct Server {
     told_ms: u64,
     stop: Option<Stop>,
     test: bool,
+    /// People were told that the network is gone.
+    told_gone: bool,
 }
 
 /// How a run is over.
@@ -168,6 +172,7 @@ impl Server {
                     None => End::FetcherGone,
                 };
             }
+            self.tell_of_outage();
             let crawl = &mut self.opened.crawl;
             crawl.commit_if_due(now_ms)?;
             wake_ms = earliest(wake_ms, crawl.log.next_due_ms());
@@ -178,6 +183,23 @@ impl Server {
             self.listen(now_ms, wake_ms)?;
         };
         self.end(end)
+    }
+
+    /// Says once that the network is gone, and once that it is back.
+    fn tell_of_outage(&mut self) {
+        let gone = self.opened.crawl.network_is_gone();
+        if gone == self.told_gone {
+            return;
+        }
+        self.told_gone = gone;
+        let patience = Duration::from_secs(self.opened.crawl.patience_s());
+        self.warn(match gone {
+            true => format!(
+                "no request gets an answer any more: all stays pending, trying again for {} (--outage)",
+                span(patience)
+            ),
+            false => "answers come again".to_owned(),
+        });
     }
 
     /// Writes as many requests as can go now.

@@ -249,7 +249,8 @@ impl<'a> Crawl<'a> {
                     hint: None,
                 };
             }
-        } else {
+        } else if outcome.exit() != Exit::Damaged {
+            // Of a damaged job nothing is changed.
             checkpoint::note_command(&self.place.job, lock, &self.again);
         }
         Ok(self.ended(outcome, ending, output, view))

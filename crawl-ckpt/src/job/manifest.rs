@@ -43,6 +43,10 @@ pub struct Manifest {
     /// and after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Seal>,
+    /// The last pause in good order left an image; without one a resume takes longer, and
+    /// one that is not there any more is worth a word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image: bool,
 }
 
 /// The end of a journal that was closed in good order.
@@ -111,6 +115,7 @@ impl Manifest {
             command: None,
             output: None,
             sealed: None,
+            image: false,
         })
     }
 

@@ -184,7 +184,11 @@ impl Job {
             );
             return Err(JobError::damaged(&path, len, why));
         }
-        self.update(lock, |manifest| manifest.sealed = Some(*end))
+        let image = self.disk.open_read(&self.image_path()).is_ok();
+        self.update(lock, |manifest| {
+            manifest.sealed = Some(*end);
+            manifest.image = image;
+        })
     }
 
     /// Makes the job ready for a writer: what an earlier run changed and could not sync any more is
@@ -236,6 +240,7 @@ impl Job {
         self.update(lock, |manifest| {
             manifest.generation += 1;
             manifest.sealed = None;
+            manifest.image = false;
         })?;
         // The new one is in force. What cannot be removed is left over and counts for nothing; an error
         // here would make somebody go on with the old one.

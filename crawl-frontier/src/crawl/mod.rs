@@ -285,6 +285,16 @@ impl Crawl {
         }
     }
 
+    /// True while nothing gets an answer, probes included.
+    pub fn network_is_gone(&self) -> bool {
+        self.outage.is_proven()
+    }
+
+    /// How long a network that is gone is waited for, in seconds.
+    pub fn patience_s(&self) -> u64 {
+        self.plan.retry.outage_s
+    }
+
     /// How many requests are under way, robots.txt included.
     pub fn under_way(&self) -> usize {
         self.flights.len() + self.robots.under_way()

@@ -68,7 +68,14 @@ impl Place {
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),
             )
-            .hint("choose another -o FILE, or move that one away")),
+            .hint(match path.is_file() {
+                true => "choose another -o FILE, or move that one away".to_owned(),
+                // Nothing can be cut back there.
+                false => format!(
+                    "a device or a pipe is written with: -o - > {}",
+                    path.display()
+                ),
+            })),
             Some(path) => Ok(Output::File(path.to_owned())),
             None => Ok(Output::File(self.dated_output(today))),
         }

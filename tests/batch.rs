@@ -133,8 +133,22 @@ fn failed_entries_stop_nobody_and_are_retried_so_often() {
         format!(r#"{{"name": "dead", {start}, {settings}}}"#),
     );
     folder.write("twin.json", folder.read("s0.json"));
-    let done = batch(&folder).run().code(1);
+    let done = batch(&folder).arg("--json").run().code(1);
     is_whole(&folder, 3);
+    // One record a run: that of an entry which is tried again says so.
+    let ends = |site: &str| {
+        let lines = done.lines();
+        let records = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let records = records.filter(|record| record["site"] == site);
+        let ends = records
+            .map(|record| format!("{} {}", record["state"].as_str().unwrap(), record["exit"]));
+        ends.collect::<Vec<_>>()
+    };
+    assert_eq!(ends("s0.json"), ["done 0"]);
+    assert_eq!(ends("dead.json"), ["retry 1", "failed 1"]);
+    assert_eq!(ends("missing.json"), ["failed 2"]);
     let done = done.says("; no start URL ever answered");
     let done = done.says("batch: 3 of 6 done, 3 failed");
     assert_eq!(

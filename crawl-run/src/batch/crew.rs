@@ -155,10 +155,9 @@ impl Crew<'_> {
         if let Err(failure) = &result {
             view.error(format_args!("crawl-run: {}", failure.message));
         }
-        self.store.change(at, |record| settle(record, &result))?;
-        let record = &self.store.records()[at];
+        let record = self.store.change(at, |record| settle(record, &result))?;
         if self.args.json {
-            report::print(record, begun.elapsed(), result.as_ref().ok())?;
+            report::print(&record, self.args.retries, begun.elapsed(), &result)?;
         }
         Ok(record.stage == Stage::Failed && !record.is_settled(self.args.retries))
     }
@@ -191,19 +190,21 @@ impl Crew<'_> {
             return None;
         }
         let inside = job.strip_prefix(self.data_dir).unwrap_or(job).to_owned();
-        *kept = self.store.change(at, |record| {
+        let begun = self.store.change(at, |record| {
             record.stage = Stage::Running;
             record.job = Some(inside);
         });
-        if kept.is_err() {
+        if let Err(failure) = begun {
+            *kept = Err(failure);
             return None;
         }
         // Noted before the checkpoint goes: a crash in between must not crawl it again.
         let mut completed = |progress: &Progress| {
-            self.store.change(at, |record| {
+            let done = self.store.change(at, |record| {
                 figures(record, progress);
                 record.stage = Stage::Done;
-            })
+            });
+            done.map(|_| ())
         };
         let metrics = self.metrics.as_ref();
         Some(crawl.production(&mut completed, metrics, (&sender, &events), view))

@@ -9,6 +9,7 @@ mod crew;
 mod list;
 mod report;
 mod state;
+mod tally;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use bell::Bell;
 use board::Board;
 use crew::Crew;
 use state::{Look, Record, Stage, StatePlace, Store};
+use tally::Tally;
 
 /// Runs a batch, or tells how far it is. `again` is the command that goes on.
 ///
@@ -52,12 +54,11 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
 
     let view = View::plain(args.voice, screen.clone());
-    let total = || report::total(&store.records(), retries);
     let what = match store.resumed {
         true => "resuming the batch",
         false => "new batch",
     };
-    view.say(format_args!("{what}: {}", total()));
+    view.say(format_args!("{what}: {}", store.tally()));
     let crew = Crew {
         args,
         entries: &entries,
@@ -71,26 +72,25 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
         deadline: args.max_time.and_then(|time| begun.checked_add(time)),
     };
     let change = |running| {
-        crew.board.change(total(), running);
+        let tally = store.tally();
+        crew.board.change(tally.to_string(), running);
         if let Some(metrics) = &crew.metrics {
-            let states = report::tally(&store.records(), retries);
-            metrics.batch(&args.list, project.as_str(), states);
+            metrics.batch(&args.list, project.as_str(), tally.states());
         }
     };
     change(0);
     let worked = crew.work(&change);
     crew.board.end();
-    let records = store.records();
     let exit = match &worked {
-        Ok(()) => report::exit(&records, retries, bell.first()),
+        Ok(()) => report::exit(&store.records(), retries, bell.first()),
         Err(failure) => failure.exit,
     };
     if let Some(metrics) = &crew.metrics {
         metrics.end_batch(&args.list, project.as_str(), exit);
     }
     worked?;
-    view.say(format_args!("batch: {}", total()));
-    match report::is_settled(&records, retries) {
+    view.say(format_args!("batch: {}", store.tally()));
+    match store.tally().is_settled() {
         true => store.end()?,
         false => view.say(format_args!(
             "resume with: {}",
@@ -133,8 +133,8 @@ fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit,
         (false, None) if is_over => "over".into(),
         (false, None) => "not over; the same command without --status goes on".into(),
     };
-    let total = report::total(&now, args.retries);
-    View::plain(args.voice, None).say(format_args!("batch: {total}; {whole}"));
+    let tally = Tally::of(&now, args.retries);
+    View::plain(args.voice, None).say(format_args!("batch: {tally}; {whole}"));
     Ok(Exit::Complete)
 }
 

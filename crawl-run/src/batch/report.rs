@@ -1,4 +1,4 @@
-//! What a batch tells: a line about all of it, the exit code, and a record a site.
+//! What a batch tells: its exit code, its status, and a record a site.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,40 +17,10 @@ use super::state::{Record, Stage};
 use crate::crawl::Ended;
 use crate::place::Output;
 
-/// How many entries are done, failed for good, parked and left.
-pub fn tally(records: &[Record], retries: u32) -> [(&'static str, u64); 4] {
-    let with = |stage: Stage| records.iter().filter(|r| r.stage == stage).count();
-    let (done, parked) = (with(Stage::Done), with(Stage::Parked));
-    let settled = records.iter().filter(|r| r.is_settled(retries)).count();
-    [
-        ("done", done),
-        ("failed", settled - done - parked),
-        ("parked", parked),
-        ("left", records.len() - settled),
-    ]
-    .map(|(word, number)| (word, number as u64))
-}
-
-/// `12 of 30 done, 2 failed, 1 parked, 15 left`.
-pub fn total(records: &[Record], retries: u32) -> String {
-    let [(_, done), others @ ..] = tally(records, retries);
-    let mut line = format!("{} of {} done", count(done), count(records.len() as u64));
-    for (word, number) in others {
-        if number > 0 {
-            line.push_str(&format!(", {} {word}", count(number)));
-        }
-    }
-    line
-}
-
-/// True when no run would do anything more.
-pub fn is_settled(records: &[Record], retries: u32) -> bool {
-    records.iter().all(|record| record.is_settled(retries))
-}
-
 /// The exit code of a batch that ended, or was paused by a signal with work left.
 pub fn exit(records: &[Record], retries: u32, signal: Option<i32>) -> Exit {
-    if let Some(signal) = signal.filter(|_| !is_settled(records, retries)) {
+    let is_settled = records.iter().all(|record| record.is_settled(retries));
+    if let Some(signal) = signal.filter(|_| !is_settled) {
         return Exit::from_signal(signal);
     }
     let any = |stages: &[Stage]| records.iter().any(|record| stages.contains(&record.stage));
@@ -147,11 +117,21 @@ pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Resul
 ///
 /// # Errors
 /// Those of stdout.
-pub fn print(record: &Record, elapsed: Duration, ended: Option<&Ended>) -> Result<(), Failure> {
+pub fn print(
+    record: &Record,
+    retries: u32,
+    elapsed: Duration,
+    result: &Result<Ended, Failure>,
+) -> Result<(), Failure> {
     let mut value = json_of(record);
-    value["state"] = word(record, true, 0).into();
+    value["state"] = word(record, true, retries).into();
     value["elapsed_ms"] = json!(elapsed.as_millis() as u64);
-    if let Some(ended) = ended {
+    value["exit"] = match result {
+        Ok(ended) => ended.outcome.exit() as u8,
+        Err(failure) => failure.exit as u8,
+    }
+    .into();
+    if let Ok(ended) = result {
         let counts = &ended.progress.counts;
         value["done"] = counts.done.into();
         value["failed"] = counts.failed.into();
@@ -183,20 +163,7 @@ fn json_of(record: &Record) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn records(stages: &[Stage]) -> Vec<Record> {
-        let record = |stage: &Stage| Record {
-            site: "s".into(),
-            project: "p".into(),
-            job: None,
-            stage: *stage,
-            failures: 2,
-            records: 0,
-            pending: 0,
-            why: None,
-        };
-        stages.iter().map(record).collect()
-    }
+    use crate::batch::state::testing::records;
 
     #[test]
     fn the_exit_code_is_that_of_the_worst_end() {
@@ -216,19 +183,5 @@ mod tests {
         assert_eq!(exit(&stopped, 1, Some(15)), Exit::Terminated);
         // The signal came when all was done.
         assert_eq!(exit(&records(&[Done]), 1, Some(15)), Exit::Complete);
-    }
-
-    #[test]
-    fn the_total_counts_every_entry_once() {
-        use Stage::*;
-        let records = records(&[Done, Failed, Broken, Parked, Paused, Waiting]);
-        assert_eq!(
-            total(&records, 1),
-            "1 of 6 done, 2 failed, 1 parked, 2 left"
-        );
-        assert_eq!(
-            total(&records, 2),
-            "1 of 6 done, 1 failed, 1 parked, 3 left"
-        );
     }
 }

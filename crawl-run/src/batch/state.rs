@@ -17,6 +17,7 @@ use crawl_ckpt::tool::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::list::Entry;
+use super::tally::Tally;
 
 /// The version of the file that is written, and the newest that is read.
 const FORMAT: u32 = 1;
@@ -194,6 +195,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Kept {
     records: Vec<Record>,
+    tally: Tally,
     file: Append,
 }
 
@@ -246,7 +248,11 @@ impl Store {
         };
         let file = place.write(&records).map_err(|e| place.failure(&e))?;
         Ok(Store {
-            kept: Mutex::new(Kept { records, file }),
+            kept: Mutex::new(Kept {
+                tally: Tally::of(&records, retries),
+                records,
+                file,
+            }),
             place,
             _lock: lock,
             resumed,
@@ -258,17 +264,23 @@ impl Store {
         self.kept().records.clone()
     }
 
-    /// Changes the record of an entry. Durable when this returns.
+    /// How many entries ended how.
+    pub fn tally(&self) -> Tally {
+        self.kept().tally
+    }
+
+    /// Changes the record of an entry, and gives it back. Durable when this returns.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn change(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<(), Failure> {
+    pub fn change(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<Record, Failure> {
         let mut kept = self.kept();
         let mut record = kept.records[at].clone();
         change(&mut record);
         kept.write(&record).map_err(|e| self.place.failure(&e))?;
-        kept.records[at] = record;
-        Ok(())
+        let old = std::mem::replace(&mut kept.records[at], record.clone());
+        kept.tally.replace(&old, &record);
+        Ok(record)
     }
 
     /// Notes that the batch is over: the same command begins a new one from now on.
@@ -315,6 +327,28 @@ fn line(what: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     Ok(line)
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! Records for tests.
+
+    use super::{Record, Stage};
+
+    /// Entries in these stages, each of which failed twice.
+    pub fn records(stages: &[Stage]) -> Vec<Record> {
+        let record = |stage: &Stage| Record {
+            site: "s".into(),
+            project: "p".into(),
+            job: None,
+            stage: *stage,
+            failures: 2,
+            records: 0,
+            pending: 0,
+            why: None,
+        };
+        stages.iter().map(record).collect()
+    }
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ impl View {
         let Some(line) = &self.line else { return };
         let text = self.meter.line(now);
         line.show(match &self.title {
-            Some(title) => printable(&format!("{title}: {text}")),
+            Some(title) => printable(&format!("{}: {text}", shortened(title))),
             None => text,
         });
     }
@@ -151,5 +151,30 @@ impl View {
     /// Takes the progress line away. What is said after that still minds those of others.
     pub fn end(&mut self) {
         self.line = None;
+    }
+}
+
+/// A title that leaves room for the figures: its begin and its end.
+fn shortened(title: &str) -> String {
+    const MOST: usize = 32;
+    let chars: Vec<char> = title.chars().collect();
+    if chars.len() <= MOST {
+        return title.to_owned();
+    }
+    let (begin, end) = (&chars[..MOST / 2], &chars[chars.len() - MOST / 2 + 1..]);
+    format!("{}…{}", String::from_iter(begin), String::from_iter(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_title_keeps_its_begin_and_its_end() {
+        let short = "https://docs.example/";
+        assert_eq!(shortened(short), short);
+        let long = shortened("https://a-very-long-host-name.example/with/a/path/too.html");
+        assert_eq!(long, "https://a-very-l…a/path/too.html");
+        assert_eq!(long.chars().count(), 32);
     }
 }

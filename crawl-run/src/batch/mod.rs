@@ -2,6 +2,15 @@
 //!
 //! All crawls run in this process, so that one lock says whether the batch is under way and
 //! dies with it; the frontiers notice its end as that of any crawl-run.
+//!
+//! Each step is durable before the next one, so that a kill between any two crawls nothing twice:
+//!
+//! 1. The entry is marked as running. After a kill it resumes from its checkpoint.
+//! 2. Its crawl is complete, which its checkpoint says. After a kill that is found, and marked.
+//! 3. The entry is marked as done. After a kill the next run removes the checkpoint, no more.
+//! 4. The checkpoint is removed.
+//! 5. Nothing is left to do, and the batch is marked as over. Only now does the same command
+//!    begin a new one; after a kill before this it only tells the end.
 
 mod bell;
 mod board;

@@ -229,3 +229,62 @@ fn now() -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0.0, |now| now.as_secs() as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{PlaceArgs, VoiceArgs};
+    use crawl_ckpt::control::{Counts, Delta};
+    use crawl_ckpt::job::Name;
+
+    fn quiet() -> View {
+        let voice = VoiceArgs {
+            quiet: true,
+            verbose: false,
+        };
+        View::plain(voice, None)
+    }
+
+    #[test]
+    fn the_file_is_written_every_15_seconds_and_has_what_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("crawl.prom");
+        let args = PlaceArgs {
+            project: None,
+            data_dir: Some(dir.path().to_owned()),
+        };
+        let place = Place::new(&args, &Name::parse("shop").unwrap()).unwrap();
+        let series = Metrics::new(&file, quiet()).begin(&place);
+        let begun = Instant::now();
+        let text = || fs::read_to_string(&file).unwrap();
+        series.tick(begun);
+        assert!(text().contains("crawl_running{project=\"default\",spider=\"shop\"} 1\n"));
+        let progress = Progress {
+            counts: Counts {
+                pending: 2,
+                in_flight: 1,
+                parked: 4,
+                ..Counts::default()
+            },
+            delta: Some(Delta {
+                new: 1,
+                changed: 2,
+                unchanged: 3,
+                gone: 0,
+            }),
+            ..Progress::default()
+        };
+        series.update(&progress, begun);
+        series.tick(begun + Duration::from_secs(10));
+        assert!(!text().contains("crawl_pending_urls"));
+        series.tick(begun + Duration::from_secs(16));
+        for line in [
+            "crawl_pending_urls{project=\"default\",spider=\"shop\"} 3",
+            "crawl_parked_urls{project=\"default\",spider=\"shop\"} 4",
+            "crawl_delta_pages_total{project=\"default\",spider=\"shop\",change=\"unchanged\"} 3",
+            "crawl_delta_pages_total{project=\"default\",spider=\"shop\",change=\"gone\"} 0",
+        ] {
+            assert!(text().lines().any(|l| l == line), "{line}: {}", text());
+        }
+    }
+}

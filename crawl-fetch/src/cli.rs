@@ -45,64 +45,57 @@ Examples:
 pub struct Cli {
     /// Requests at once, over all hosts
     ///
-    /// Requests at once, over all hosts. Each needs a thread and a connection,
-    /// some 50 KiB. Default 32.
+    /// Each needs a thread and a connection, some 50 KiB.
     #[arg(short, long, value_name = "N", default_value_t = 32, value_parser = count)]
     concurrency: usize,
 
     /// Requests at once to one host
     ///
-    /// Requests at once to one host, where scheme, name and port make a host.
-    /// Default 8.
+    /// Scheme, name and port make a host.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     per_host: usize,
 
     /// Least time between two requests to a host
     ///
-    /// Least time between the starts of two requests to one host, such as 500ms or
-    /// 2s; a bare number is in seconds. Default 0.
+    /// Between their starts, such as 500ms or 2s; a bare number is in seconds.
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
     delay: Duration,
 
     /// Give up a connection after this time
     ///
-    /// Longest time for a connection, with name, proxy and TLS handshake, of which
-    /// the name may take as long again. Default 10s.
+    /// With name, proxy and TLS handshake, of which the name may take as long again.
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     connect_timeout: Duration,
 
     /// Give up a request after this time
     ///
-    /// Longest time for all of one request: connection, answer, body and followed
-    /// redirects. Default 30s.
+    /// For all of it: connection, answer, body and followed redirects.
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = duration)]
     timeout: Duration,
 
     /// Largest body, decoded
     ///
     /// A body with more bytes than this, decoded, is the error `too_large`. Takes
-    /// K, M and G, powers of 1024; at most 1G. Default 32M.
+    /// K, M and G, powers of 1024; at most 1G.
     #[arg(long, value_name = "BYTES", default_value = "32M", value_parser = size)]
     max_size: usize,
 
     /// Longest chain of redirects to follow
     ///
-    /// Longest chain of redirects that is followed; a longer one is the error
-    /// `redirect`. 0 follows none and reports the target as `location`. Default 10.
+    /// A longer one is the error `redirect`. 0 follows none and reports the target as
+    /// `location`.
     #[arg(long, value_name = "N", default_value_t = 10)]
     max_redirects: u32,
 
     /// The User-Agent header
     ///
-    /// The User-Agent header. robots.txt is read for its first word, up to a `/`.
-    /// Default: this tool's name and version.
+    /// robots.txt is read for its first word, up to a `/`.
     #[arg(short = 'A', long, value_name = "UA", default_value = concat!("crawl-fetch/", env!("CARGO_PKG_VERSION")))]
     user_agent: String,
 
     /// Add a header to every request
     ///
-    /// Adds a header to every request; a request's own header of that name goes
-    /// over it. May be given several times.
+    /// A request's own header of that name goes over it. May be given several times.
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
 
@@ -116,15 +109,14 @@ pub struct Cli {
 
     /// Put bodies into results
     ///
-    /// Puts bodies into results: as `body`, decoded to UTF-8, for text, and as
-    /// `body_base64` for anything else. One that would not fit a line of 64 MiB is
-    /// the error `too_large`.
+    /// As `body`, decoded to UTF-8, for text, and as `body_base64` for anything else. One that
+    /// would not fit a line of 64 MiB is the error `too_large`.
     #[arg(long)]
     body: bool,
 
     /// Leave links out of results
     ///
-    /// Leaves links out of results. Pages are still read for their title.
+    /// Pages are still read for their title.
     #[arg(long)]
     no_links: bool,
 

@@ -559,6 +559,30 @@ for r in results():
     }
 
     #[test]
+    fn what_lies_behind_a_page_that_was_set_aside_is_crawled() {
+        if !has("python3") {
+            return;
+        }
+        let (folder, site) = (Folder::new(), Site::tree(30, 5));
+        spider(&folder, &site, json!({}));
+        let text = "for r in results():\n    r['title'] == 'Page 0' and 1/0\n    give(r)\n";
+        parser(&folder, text);
+        shop(&folder).run().code(0).says("ZeroDivisionError");
+        let records = records(&folder);
+        assert_eq!(records.len(), 30);
+        let bad = records
+            .iter()
+            .filter(|record| record["error"]["kind"] == "parse");
+        assert_eq!(bad.count(), 1);
+        // A parser that fails on every page is found out.
+        parser(&folder, "for r in results():\n    1/0\n");
+        shop(&folder)
+            .run()
+            .code(1)
+            .says("10 pages in a row were set aside");
+    }
+
+    #[test]
     fn a_broken_parser_fails_the_crawl_and_a_mended_one_goes_on() {
         if !has("python3") {
             return;

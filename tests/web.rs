@@ -485,11 +485,64 @@ mod cookies {
         assert_eq!(records.len(), 21);
         assert!(records.values().all(|record| record["status"] == 200));
         assert_eq!(site.hits("/login"), 0);
+        assert_eq!(folder.read("cookies.txt"), text);
         shop(&folder)
             .args(["--cookies", "none"])
             .run()
             .code(2)
             .says("cannot read none: ");
+    }
+
+    #[test]
+    fn what_a_login_set_is_in_the_file_at_the_end_of_each_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, site) = (Folder::new(), members_only());
+        spider(&folder, &site, json!({}), json!({}));
+        let old = "# of mine\nother.example\tFALSE\t/\tFALSE\t0\ta\tb\n";
+        let file = folder.write("cookies.txt", old);
+        let run = || shop(&folder).args(["--cookies", "cookies.txt"]);
+        let test = ["--limit", "3", "-q"];
+        run().args(test).run().code(0);
+        assert_eq!(folder.read("cookies.txt"), old);
+        run().args(["--max-pages", "8"]).run().code(4);
+        let new = format!("{old}#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\n");
+        assert_eq!(folder.read("cookies.txt"), new);
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        run().run().code(0);
+        assert_eq!(folder.read("cookies.txt"), new);
+        assert!(
+            records(&folder)
+                .values()
+                .all(|record| record["status"] != 401)
+        );
+        // The next crawl is let in by the file, and so is crawl-fetch.
+        spider(
+            &folder,
+            &site,
+            json!({}),
+            json!({"start_urls": [site.url("/home")], "name": "b"}),
+        );
+        site.clear_log();
+        run().run().code(0);
+        assert_eq!(site.hits("/login"), 0);
+        folder.write("empty.txt", "");
+        for (file, status) in [("cookies.txt", "200"), ("empty.txt", "401")] {
+            let fetch = Tool::new("crawl-fetch").dir(&folder);
+            fetch
+                .args(["--cookies", file])
+                .stdin(site.url("/5"))
+                .run()
+                .code(0)
+                .prints(&format!("\"status\":{status}"));
+        }
+        let fetch = Tool::new("crawl-fetch").dir(&folder);
+        let fetch = fetch.args(["--cookies", "empty.txt"]);
+        fetch.stdin(site.url("/")).run().code(0).prints("/home");
+        let line = "#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\n";
+        assert_eq!(
+            folder.read("empty.txt"),
+            format!("# Netscape HTTP Cookie File\n{line}")
+        );
     }
 }
 

@@ -54,6 +54,9 @@ pub enum News {
     Progress(Box<Progress>),
     /// Something a human should read; one line.
     Warning(String),
+    /// What changed of the `cookies.txt` that the run began with: of each jar that did, its
+    /// name and its lines by now.
+    Cookies(BTreeMap<String, String>),
     /// The last line: why the frontier ends, with the final figures.
     Ended {
         /// Why.

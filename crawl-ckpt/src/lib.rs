@@ -11,6 +11,7 @@ pub mod cli;
 mod codec;
 mod command;
 pub mod control;
+pub mod cookies;
 pub mod delta;
 pub mod durable;
 pub mod extraction;

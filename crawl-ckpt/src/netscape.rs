@@ -1,5 +1,14 @@
 //! Cookies in Netscape's format, the `cookies.txt` that curl, wget and browsers write.
 
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::durable::{Disk, RealDisk, replace};
+
+/// Before the domain of a cookie that scripts do not see.
+const HTTP_ONLY: &str = "#HttpOnly_";
+
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie {
@@ -11,6 +20,8 @@ pub struct Cookie {
     pub path: String,
     /// It goes over https only.
     pub secure: bool,
+    /// Scripts in a page do not see it.
+    pub http_only: bool,
     /// Seconds since 1970; 0 means until the session ends, so always.
     pub expires: u64,
     /// `name=value`, without control characters.
@@ -23,12 +34,17 @@ pub fn parse(text: &str) -> (Vec<Cookie>, Vec<usize>) {
     let mut bad = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_end_matches('\r');
-        let line = line.strip_prefix("#HttpOnly_").unwrap_or(line);
+        let rest = line.strip_prefix(HTTP_ONLY);
+        let http_only = rest.is_some();
+        let line = rest.unwrap_or(line);
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
         match cookie(line) {
-            Some(cookie) => cookies.push(cookie),
+            Some(cookie) => cookies.push(Cookie {
+                http_only,
+                ..cookie
+            }),
             None => bad.push(number),
         }
     }
@@ -39,6 +55,50 @@ impl Cookie {
     /// Its time is over.
     pub fn is_expired(&self, now_s: u64) -> bool {
         self.expires != 0 && self.expires <= now_s
+    }
+
+    /// Its line, with the newline; `None` for one that a line cannot hold.
+    pub fn line(&self) -> Option<String> {
+        let (name, value) = self.pair.split_once('=').unwrap_or(("", &self.pair));
+        let (dot, prefix) = (["", "."], ["", HTTP_ONLY]);
+        let (dot, prefix) = (
+            dot[usize::from(self.subdomains)],
+            prefix[usize::from(self.http_only)],
+        );
+        let flag = |is: bool| if is { "TRUE" } else { "FALSE" };
+        let fields = [
+            &format!("{prefix}{dot}{}", self.domain),
+            flag(self.subdomains),
+            &self.path,
+            flag(self.secure),
+            &self.expires.to_string(),
+            name,
+            value,
+        ];
+        let is_clean = |field: &&str| !field.chars().any(char::is_control);
+        let line = fields.iter().all(is_clean).then(|| fields.join("\t"));
+        line.map(|line| line + "\n")
+    }
+}
+
+/// Changes a file's text, atomically; the new file is for its owner alone. Where nothing
+/// changes, and what is no regular file (a pipe), stays as it is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn update(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()> {
+    // Crawls of one batch may share the file.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = path.canonicalize()?;
+    if !path.metadata()?.is_file() {
+        return Ok(());
+    }
+    let old = String::from_utf8_lossy(&RealDisk.read(&path)?).into_owned();
+    let new = change(&old);
+    match new == old {
+        true => Ok(()),
+        false => replace(&RealDisk, &path, new.as_bytes()),
     }
 }
 
@@ -64,6 +124,7 @@ fn cookie(line: &str) -> Option<Cookie> {
         subdomains: flag(subdomains)? || domain.starts_with('.'),
         path: path.to_owned(),
         secure: flag(secure)?,
+        http_only: false,
         // Fractions and -1 are seen in the wild.
         expires: expires.parse::<f64>().ok()?.max(0.0) as u64,
         pair,

@@ -2,6 +2,7 @@
 //! followed over redirects.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
@@ -28,7 +29,7 @@ pub struct Caller {
     /// Which way calls go.
     pub proxies: Proxies,
     /// Cookies that are sent with requests that bring none.
-    pub cookies: Cookies,
+    pub cookies: Arc<Cookies>,
     /// Headers for every request; a request's own go over these.
     pub headers: HeaderMap,
     /// For all of one request, redirects included.
@@ -98,6 +99,7 @@ impl Caller {
             };
             let status = response.status();
             result.status = Some(status.as_u16());
+            self.cookies.take(&url, response.headers());
             let cookies = response.headers().get_all(SET_COOKIE).iter();
             let cookie = |value: &HeaderValue| Text::from(text_of(value));
             result.set_cookie.extend(cookies.map(cookie));

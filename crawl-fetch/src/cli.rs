@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -145,10 +146,11 @@ pub struct Cli {
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 
-    /// Send the cookies of this file
+    /// Send the cookies of this file, and keep it up to date
     ///
-    /// A file in Netscape's format, as curl and wget write it. Its cookies go with
-    /// requests that bring no `cookie` of their own. The file is never changed.
+    /// A file in Netscape's format (cookies.txt), as curl and wget write it. Its cookies go
+    /// with requests that bring no `cookie` of their own. What servers set is written back
+    /// at the end, atomically, with mode 0600; lines of other sites and comments stay.
     #[arg(long, value_name = "FILE")]
     cookies: Option<PathBuf>,
 
@@ -247,7 +249,10 @@ impl Cli {
         let cookies = match &self.cookies {
             None => Cookies::default(),
             Some(path) => {
-                let (cookies, bad) = read_cookies(path)?;
+                let (cookies, bad) = Cookies::read(path.clone()).map_err(|e| {
+                    let message = format!("cannot read {}: {e}", path.display());
+                    Failure::with(Exit::Usage, message)
+                })?;
                 if let Some(line) = bad.first().filter(|_| !self.quiet) {
                     let path = path.display();
                     say(
@@ -262,6 +267,7 @@ impl Cli {
             None => None,
             Some(path) => Some(read_extractor(path, self.quiet)?),
         };
+        let cookies = Arc::new(cookies);
         let robots = self
             .robots
             .then(|| Gate::new(product_token(&self.user_agent)));
@@ -293,7 +299,7 @@ impl Cli {
             caller: Caller {
                 agents,
                 proxies,
-                cookies,
+                cookies: Arc::clone(&cookies),
                 headers,
                 timeout: self.timeout,
                 allow_private: self.allow_private,
@@ -311,6 +317,7 @@ impl Cli {
         });
         Ok(Options {
             fetcher,
+            cookies,
             parse,
             concurrency: self.concurrency,
             per_host: self.per_host,
@@ -357,14 +364,6 @@ fn read_extractor(path: &Path, quiet: bool) -> Result<Extractor, Failure> {
         say(TOOL, format_args!("{path}: nothing says what to extract"));
     }
     Ok(extractor)
-}
-
-fn read_cookies(path: &Path) -> Result<(Cookies, Vec<usize>), Failure> {
-    let text = std::fs::read(path).map_err(|e| {
-        let message = format!("cannot read {}: {e}", path.display());
-        Failure::with(Exit::Usage, message)
-    })?;
-    Ok(Cookies::parse(&String::from_utf8_lossy(&text)))
 }
 
 fn count(text: &str) -> Result<usize, String> {

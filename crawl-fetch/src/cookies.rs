@@ -1,77 +1,90 @@
-//! Cookies from a file in Netscape's format, as curl and wget write it. They are
-//! sent, never changed: this tool keeps nothing.
+//! The cookies of `--cookies FILE`: sent where they belong, changed as servers say,
+//! and written back at the end.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crawl_ckpt::netscape::{self, Cookie};
-use ureq::http::header::{COOKIE, HeaderMap, HeaderValue};
+use crawl_ckpt::cookies::{Cookies as Jar, merged};
+use crawl_ckpt::netscape;
+use ureq::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use url::Url;
 
-/// The cookies of a file, those with the longest paths first.
-#[derive(Debug, Clone, Default)]
-pub struct Cookies {
-    cookies: Vec<Cookie>,
+use crate::header::text_of;
+
+/// The cookies of a file, or none at all.
+#[derive(Debug, Default)]
+pub struct Cookies(Option<File>);
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    /// What it held at the start.
+    text: String,
+    jar: Mutex<Jar>,
 }
 
 impl Cookies {
-    /// Reads the text of a file. Also says which lines were no cookies, from 1.
-    pub fn parse(text: &str) -> (Cookies, Vec<usize>) {
-        let (mut cookies, bad) = netscape::parse(text);
-        cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        (Cookies { cookies }, bad)
+    /// Reads a file. Also says which lines were no cookies, from 1.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: PathBuf) -> io::Result<(Cookies, Vec<usize>)> {
+        let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        let bad = netscape::parse(&text).1;
+        let mut jar = Jar::default();
+        jar.take_file(&text, now_s());
+        let jar = Mutex::new(jar);
+        Ok((Cookies(Some(File { path, text, jar })), bad))
     }
 
     /// Puts the Cookie header for a URL in place of whatever is there.
     pub fn put(&self, url: &Url, headers: &mut HeaderMap) {
-        if self.cookies.is_empty() {
-            return;
-        }
+        let Some(file) = &self.0 else { return };
         headers.remove(COOKIE);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs());
-        let sent = self
-            .cookies
-            .iter()
-            .filter(|cookie| is_for(cookie, url, now));
-        let pairs: Vec<&str> = sent.map(|cookie| cookie.pair.as_str()).collect();
-        if pairs.is_empty() {
-            return;
-        }
-        if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
+        let value = file.lock().header(url.as_str());
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
             headers.insert(COOKIE, value);
         }
     }
+
+    /// Takes what an answer from a URL sets.
+    pub fn take(&self, url: &Url, headers: &HeaderMap) {
+        let Some(file) = &self.0 else { return };
+        let set: Vec<String> = headers.get_all(SET_COOKIE).iter().map(text_of).collect();
+        if !set.is_empty() {
+            let set = set.iter().map(String::as_str);
+            file.lock().take(url.as_str(), set);
+        }
+    }
+
+    /// Writes back what changed, into the file as it is by now.
+    ///
+    /// # Errors
+    /// Those of the disk, with the file's name.
+    pub fn save(&self) -> Result<(), String> {
+        let Some(file) = &self.0 else { return Ok(()) };
+        let changes = file.lock().changes(&file.text, now_s());
+        netscape::update(&file.path, |text| merged(text, &changes))
+            .map_err(|e| format!("cannot write {}: {e}", file.path.display()))
+    }
 }
 
-/// Whether a cookie goes with a request for this URL at this time (RFC 6265, 5.4).
-fn is_for(cookie: &Cookie, url: &Url, now: u64) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let below = host.strip_suffix(cookie.domain.as_str());
-    let domain = match below {
-        Some("") => true,
-        Some(below) => cookie.subdomains && below.ends_with('.') && url.domain().is_some(),
-        None => false,
-    };
-    let rest = url.path().strip_prefix(cookie.path.as_str());
-    let path =
-        rest.is_some_and(|r| r.is_empty() || r.starts_with('/') || cookie.path.ends_with('/'));
-    let secure = !cookie.secure || url.scheme() == "https";
-    domain && path && secure && !cookie.is_expired(now)
+impl File {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sent(text: &str, url: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        Cookies::parse(text)
-            .0
-            .put(&Url::parse(url).unwrap(), &mut headers);
-        headers
-            .get(COOKIE)
-            .map(|value| value.to_str().unwrap().to_owned())
-    }
 
     #[test]
     fn cookies_go_only_where_they_belong() {
@@ -81,15 +94,23 @@ mod tests {
             a.example\tFALSE\t/\tTRUE\t0\tsafe\t4\n\
             a.example\tFALSE\t/\tFALSE\t1\told\t5\n\
             not a cookie\n";
-        assert_eq!(Cookies::parse(text).1, [7]);
-        assert_eq!(sent(text, "http://a.example/").unwrap(), "host=1");
-        assert_eq!(
-            sent(text, "http://a.example/d/x").unwrap(),
-            "wide=2 3; host=1"
-        );
-        assert_eq!(sent(text, "http://x.a.example/d").unwrap(), "wide=2 3");
-        assert_eq!(sent(text, "http://x.a.example/dd"), None);
-        assert_eq!(sent(text, "http://xa.example/d"), None);
-        assert_eq!(sent(text, "https://a.example/").unwrap(), "host=1; safe=4");
+        let dir = std::env::temp_dir().join(format!("crawl-fetch-cookies-{}", std::process::id()));
+        std::fs::write(&dir, text).unwrap();
+        let (cookies, bad) = Cookies::read(dir.clone()).unwrap();
+        std::fs::remove_file(&dir).unwrap();
+        assert_eq!(bad, [7]);
+        let sent = |url| {
+            let mut headers = HeaderMap::new();
+            cookies.put(&Url::parse(url).unwrap(), &mut headers);
+            headers
+                .get(COOKIE)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(sent("http://a.example/").unwrap(), "host=1");
+        assert_eq!(sent("http://a.example/d/x").unwrap(), "wide=2 3; host=1");
+        assert_eq!(sent("http://x.a.example/d").unwrap(), "wide=2 3");
+        assert_eq!(sent("http://x.a.example/dd"), None);
+        assert_eq!(sent("http://xa.example/d"), None);
+        assert_eq!(sent("https://a.example/").unwrap(), "host=1; safe=4");
     }
 }

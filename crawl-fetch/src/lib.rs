@@ -46,6 +46,7 @@ use crawl_ckpt::tool::{Exit, Failure, say};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
+use crate::cookies::Cookies;
 use crate::fetch::Fetcher;
 use crate::input::{Line, Lines};
 use crate::job::{Job, invalid};
@@ -63,6 +64,8 @@ const JOBS_AT_ONCE: usize = 256;
 pub struct Options {
     /// Fetches.
     pub fetcher: Fetcher,
+    /// The cookies that it keeps up to date.
+    pub cookies: Arc<Cookies>,
     /// The user's parser.
     pub parse: Option<ParseOptions>,
     /// Requests at once.
@@ -127,7 +130,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if let Some(parsers) = parsers {
         parsers.end();
     }
-    ended
+    match (options.cookies.save(), ended) {
+        (Err(why), Ok(_)) => Err(Failure::new(why)),
+        (_, ended) => ended,
+    }
 }
 
 /// Follows what happens to the end, and says what that means.

@@ -11,7 +11,6 @@ mod add;
 mod answer;
 pub mod cli;
 mod compact;
-mod cookies;
 pub mod crawl;
 pub mod delta;
 mod explain;

@@ -325,6 +325,10 @@ impl Server {
         {
             self.opened.crawl.make_known(job)?;
         }
+        let cookies = self.opened.crawl.changed_cookies(&self.begin, now_ms);
+        if let Some(cookies) = cookies.filter(|cookies| !cookies.is_empty()) {
+            self.tell(&News::Cookies(cookies));
+        }
         let (reason, result) = self.judge(end, &progress);
         self.tell(&News::Ended {
             reason,

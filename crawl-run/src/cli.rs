@@ -393,10 +393,12 @@ pub struct FetchArgs {
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
     pub headers: Vec<String>,
 
-    /// Begin with the cookies in FILE (cookies.txt, as curl and wget write it)
+    /// Begin with the cookies in FILE (cookies.txt), and write them back at the end
     ///
-    /// Each goes only where it belongs. A resume takes FILE in again only if it changed, since
-    /// what the sites set meanwhile is newer.
+    /// FILE is as curl and wget write it. Each cookie goes only where it belongs. A resume takes
+    /// FILE in again only if it changed, since what the sites set meanwhile is newer. At the end of
+    /// a run what sites set is written back, atomically, with mode 0600; lines of other sites
+    /// and comments stay. A test crawl (--limit) writes nothing back.
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
 

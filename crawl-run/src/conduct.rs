@@ -1,7 +1,7 @@
 //! Runs the children to the end of this run: restarts them when the fetcher dies,
 //! passes signals on, and tells how it all ended.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Ending {
     pub killed: bool,
     /// What the frontier said on stderr at its end.
     pub last_words: LastWords,
+    /// What changed of `--cookies FILE`, by jar.
+    pub cookies: BTreeMap<String, String>,
     /// Records of this run, over all its performances.
     pub records_run: u64,
     /// How long the run took.
@@ -105,6 +107,7 @@ struct Act {
     silent: usize,
     killed: bool,
     last_words: LastWords,
+    cookies: BTreeMap<String, String>,
 }
 
 impl Conductor<'_> {
@@ -118,9 +121,11 @@ impl Conductor<'_> {
         let mut signals = Vec::new();
         let mut progress = Progress::default();
         let mut records_run = 0;
+        let mut cookies = BTreeMap::new();
         for number in 0.. {
             let begin = self.begin_after(number, begun.elapsed(), records_run);
-            let act = self.perform(number, begin, &mut signals)?;
+            let mut act = self.perform(number, begin, &mut signals)?;
+            cookies.append(&mut act.cookies);
             if let Some(latest) = act.progress {
                 records_run += latest.records_run;
                 progress = latest;
@@ -144,6 +149,7 @@ impl Conductor<'_> {
                 signal: signals.first().copied(),
                 killed: act.killed,
                 last_words: act.last_words,
+                cookies,
                 records_run,
                 elapsed: begun.elapsed(),
             });
@@ -258,6 +264,7 @@ impl Conductor<'_> {
                 act.progress = Some(*progress);
             }
             News::Warning(text) => self.view.warn(text),
+            News::Cookies(cookies) => act.cookies = cookies,
             News::Ended { reason, progress } => {
                 act.reason = Some(reason);
                 act.progress = Some(*progress);

@@ -1,5 +1,6 @@
 //! One crawl, from its options to how it ended.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Progress};
+use crawl_ckpt::cookies::merged;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
 use crawl_ckpt::job;
@@ -239,6 +241,8 @@ impl<'a> Crawl<'a> {
         };
         let cast = self.cast(Some(lock), &output)?;
         let ending = conduct(&cast, begin, events, view)?;
+        // Before the checkpoint goes, which has them too.
+        self.write_cookies(&ending.cookies, view);
         let mut outcome = judge(&ending, Purpose::Production);
         if outcome == Outcome::Complete {
             completed(&ending.progress)?;
@@ -254,6 +258,17 @@ impl<'a> Crawl<'a> {
             checkpoint::note_command(&self.place.job, lock, &self.again);
         }
         Ok(self.ended(outcome, ending, output, view))
+    }
+
+    /// Brings `--cookies FILE` up to date.
+    fn write_cookies(&self, changes: &BTreeMap<String, String>, view: &View) {
+        let Some(path) = &self.args.fetch.cookies else {
+            return;
+        };
+        if let Err(error) = netscape::update(path, |text| merged(text, changes)) {
+            let path = path.display();
+            view.error(format_args!("crawl-run: cannot write {path}: {error}"));
+        }
     }
 
     fn settle(&self, lock: &JobLock, view: &View) -> Result<Decision, Failure> {

@@ -170,6 +170,7 @@ mod tests {
             signal: None,
             killed: false,
             last_words: LastWords::default(),
+            cookies: Default::default(),
             records_run: 5,
             elapsed: Duration::ZERO,
         }

@@ -193,7 +193,9 @@ impl Crawl {
             }
             return;
         }
-        if result.error.is_some() || result.blocked.is_some() {
+        // A page that the user's parser failed on came whole all the same.
+        let error = result.error.as_ref().map(|error| error.kind);
+        if error.is_some_and(|kind| kind != ErrorKind::Parse) || result.blocked.is_some() {
             return;
         }
         self.follow_sitemap(&result.url, &result.sitemap, flight);

@@ -8,10 +8,11 @@ mod receive;
 mod send;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Parked, Progress};
+use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
@@ -22,7 +23,6 @@ use self::intake::Links;
 pub(crate) use self::keep::route_key;
 pub use self::receive::Trouble;
 pub(crate) use self::send::request_of;
-use crate::cookies::Cookies;
 use crate::delta::Delta;
 use crate::log::Log;
 use crate::outage::Outage;
@@ -271,6 +271,12 @@ impl Crawl {
         if let Some(text) = &begin.cookies {
             self.cookies.take_file(text, now_ms / 1000);
         }
+    }
+
+    /// What changed of the `cookies.txt` that the order to begin brought along.
+    pub fn changed_cookies(&self, begin: &Begin, now_ms: u64) -> Option<BTreeMap<String, String>> {
+        let text = begin.cookies.as_ref()?;
+        Some(self.cookies.changes(text, now_ms / 1000))
     }
 
     /// Puts what changed in memory into the next commit.

@@ -1,18 +1,25 @@
-//! The cookie jar (RFC 6265): one a registrable domain, kept in the checkpoint.
+//! The cookie jar (RFC 6265): one a registrable domain, as the checkpoint keeps it
+//! and as a `cookies.txt` has it.
 //!
 //! A jar never serves another domain, so that no `Domain=co.uk` reaches
 //! beyond the site that set it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cookie_store::CookieStore;
-use crawl_ckpt::netscape;
-use url::Url;
+use cookie_store::{CookieDomain, CookieExpiration, CookieStore};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use url::{Host, Url};
+
+use crate::netscape;
 
 /// A longer Set-Cookie header is left out (RFC 6265, 6.1).
 const MAX_COOKIE_BYTES: usize = 4096;
 /// A jar takes no further cookies (RFC 6265 asks for at least 50).
 const MAX_COOKIES: usize = 180;
+/// A cookie that lives longer than HTTP's dates reach lives until then: in the year 9999.
+const LATEST_S: u64 = 253_402_000_000;
 /// The key of a jar in the checkpoint begins with this.
 const KEY: &str = "cookies:";
 /// Under this key the checkpoint keeps which `cookies.txt` was taken in last.
@@ -63,7 +70,7 @@ impl Cookies {
             }
             let scheme = if cookie.secure { "https" } else { "http" };
             let url = format!("{scheme}://{}/", cookie.domain);
-            self.take(&url, [set_cookie(&cookie, now_s).as_str()]);
+            self.take(&url, [set_cookie(&cookie).as_str()]);
         }
     }
 
@@ -74,10 +81,12 @@ impl Cookies {
         }
         let url = Url::parse(url).ok()?;
         let jar = self.jars.get(&jar_name(&url))?;
-        let pairs: Vec<String> = jar
-            .get_request_values(&url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let mut cookies = jar.matches(&url);
+        // Those with the longer paths first (RFC 6265, 5.4).
+        cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
+        let pairs = cookies.iter().map(|cookie| cookie.name_value());
+        let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
+        let pairs: Vec<String> = pairs.collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
@@ -109,6 +118,27 @@ impl Cookies {
         ))
     }
 
+    /// What differs from the `cookies.txt` with this text: of each jar that does, its name
+    /// and the lines that take the place of its lines there.
+    pub fn changes(&self, text: &str, now_s: u64) -> BTreeMap<String, String> {
+        let mut began = Cookies::default();
+        began.take_file(text, now_s);
+        let lines = |cookies: &Cookies, name: &str| {
+            let jar = cookies.jars.get(name).into_iter();
+            let cookies = jar
+                .flat_map(CookieStore::iter_unexpired)
+                .filter_map(line_of);
+            cookies.collect::<BTreeSet<String>>()
+        };
+        let names: BTreeSet<&String> = self.jars.keys().chain(began.jars.keys()).collect();
+        let changes = names.into_iter().filter_map(|name| {
+            let ours = lines(self, name);
+            let changed = ours != lines(&began, name);
+            changed.then(|| (name.clone(), ours.into_iter().collect()))
+        });
+        changes.collect()
+    }
+
     /// Takes a jar from the checkpoint, if `key` is one's. Returns how many cookies expired.
     pub fn restore(&mut self, key: &str, value: &[u8]) -> u64 {
         if key == FILE_KEY {
@@ -131,8 +161,29 @@ impl Cookies {
     }
 }
 
+/// The text of a `cookies.txt` with those changes: lines of jars that did not change, and
+/// those that are no cookies, stay.
+pub fn merged(text: &str, changes: &BTreeMap<String, String>) -> String {
+    if changes.is_empty() {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    if text.is_empty() {
+        out.push_str("# Netscape HTTP Cookie File\n");
+    }
+    for line in text.lines() {
+        let cookie = netscape::parse(line).0.pop();
+        if !cookie.is_some_and(|cookie| changes.contains_key(&jar_of(&cookie.domain))) {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out.extend(changes.values().map(String::as_str));
+    out
+}
+
 /// A line of a `cookies.txt` as a server would have sent it.
-fn set_cookie(cookie: &netscape::Cookie, now_s: u64) -> String {
+fn set_cookie(cookie: &netscape::Cookie) -> String {
     let mut header = format!("{}; Path={}", cookie.pair, cookie.path);
     if cookie.subdomains {
         header.push_str(&format!("; Domain={}", cookie.domain));
@@ -140,18 +191,56 @@ fn set_cookie(cookie: &netscape::Cookie, now_s: u64) -> String {
     if cookie.secure {
         header.push_str("; Secure");
     }
-    if cookie.expires > 0 {
-        header.push_str(&format!("; Max-Age={}", cookie.expires - now_s));
+    if cookie.http_only {
+        header.push_str("; HttpOnly");
+    }
+    let expires = cookie.expires.min(LATEST_S) as i64;
+    if expires > 0
+        && let Ok(time) = Timestamp::from_second(expires)
+        && let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&time)
+    {
+        header.push_str(&format!("; Expires={date}"));
     }
     header
 }
 
-/// The registrable domain of a host, or the host when it has none (an address, `localhost`).
+/// A cookie as a line of a `cookies.txt`, unless it cannot stand there.
+fn line_of(cookie: &cookie_store::Cookie<'_>) -> Option<String> {
+    let (domain, subdomains) = match &cookie.domain {
+        CookieDomain::HostOnly(host) => (host, false),
+        CookieDomain::Suffix(domain) => (domain, true),
+        CookieDomain::NotPresent | CookieDomain::Empty => return None,
+    };
+    let expires = match &cookie.expires {
+        CookieExpiration::AtUtc(time) => u64::try_from(time.unix_timestamp()).ok()?,
+        CookieExpiration::SessionEnd => 0,
+    };
+    let (name, value) = cookie.name_value();
+    let cookie = netscape::Cookie {
+        domain: domain.clone(),
+        subdomains,
+        path: cookie.path.to_string(),
+        secure: cookie.secure().unwrap_or(false),
+        http_only: cookie.http_only().unwrap_or(false),
+        expires,
+        pair: format!("{name}={value}"),
+    };
+    cookie.line()
+}
+
+/// The jar of the cookies that a host sets.
 fn jar_name(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.domain() {
-        Some(domain) => psl::domain_str(domain).unwrap_or(domain).to_owned(),
-        None => host.to_owned(),
+    match url.host() {
+        Some(Host::Domain(domain)) => jar_of(domain),
+        _ => url.host_str().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The registrable domain of a host, or the host when it has none (an address, `localhost`).
+fn jar_of(host: &str) -> String {
+    match Host::parse(host) {
+        Ok(Host::Domain(domain)) => psl::domain_str(&domain).unwrap_or(&domain).to_owned(),
+        _ => host.to_owned(),
     }
 }
 
@@ -243,5 +332,54 @@ mod tests {
         assert_eq!(sent(&resumed, "http://a.example/"), "host=newer");
         resumed.take_file(&text.replace("host\t1", "host\t7"), 1_800_000_000);
         assert_eq!(sent(&resumed, "http://a.example/"), "host=7");
+    }
+
+    #[test]
+    fn what_sites_set_goes_back_into_the_file_and_all_else_stays() {
+        let text = "# mine\na.example\tFALSE\t/\tFALSE\t0\told\t1\nnonsense\n\
+            b.example\tFALSE\t/\tFALSE\t4102444800\tother\t2\n";
+        let mut cookies = Cookies::default();
+        cookies.take_file(text, 1_800_000_000);
+        assert!(cookies.changes(text, 1_800_000_000).is_empty());
+        cookies.take(
+            "https://x.a.example/d/p",
+            [
+                "s=3; Domain=a.example; Path=/; Secure; HttpOnly; Max-Age=1000000000",
+                "local=4",
+            ],
+        );
+        cookies.take(
+            "http://a.example/",
+            ["old=1; Max-Age=0", "gone=1; Max-Age=0"],
+        );
+        let changes = cookies.changes(text, 1_800_000_000);
+        assert_eq!(changes.keys().collect::<Vec<_>>(), ["a.example"]);
+        let merged = merged(text, &changes);
+        let (kept, set) = merged.split_at(merged.find("#HttpOnly_").unwrap());
+        assert_eq!(
+            kept,
+            "# mine\nnonsense\nb.example\tFALSE\t/\tFALSE\t4102444800\tother\t2\n"
+        );
+        let (read, bad) = netscape::parse(set);
+        assert!(bad.is_empty());
+        assert!(
+            set.starts_with("#HttpOnly_.a.example\tTRUE\t/\tTRUE\t"),
+            "{set}"
+        );
+        assert_eq!(
+            (read[0].pair.as_str(), read[1].pair.as_str()),
+            ("s=3", "local=4")
+        );
+        assert_eq!(
+            (read[1].domain.as_str(), read[1].path.as_str()),
+            ("x.a.example", "/d")
+        );
+        let mut again = Cookies::default();
+        again.take_file(&merged, 1_800_000_000);
+        assert_eq!(
+            again.header("https://x.a.example/d/"),
+            cookies.header("https://x.a.example/d/")
+        );
+        assert!(again.changes(&merged, 1_800_000_000).is_empty());
     }
 }

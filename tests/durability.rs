@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
+use crawl_ckpt::delta::{self, LEARNED, Learning, Links, Page, ScopeHash};
 use crawl_ckpt::durable::sim::{Fault, SimDisk, Unsynced};
 use crawl_ckpt::durable::{Append, Disk};
 use crawl_ckpt::image::{Image, ImageWriter};
@@ -37,6 +38,8 @@ struct State {
     values: BTreeMap<String, Vec<u8>>,
     /// The output's committed bytes.
     output: String,
+    /// What was learned of finished URLs: the commit in which they were.
+    learned: BTreeMap<u64, u64>,
 }
 
 /// What may be found.
@@ -81,6 +84,8 @@ struct Life {
     job: Job,
     writer: Writer,
     output: Append,
+    pages: Append,
+    learning: Learning,
     state: State,
     /// Ids in the journal of the URLs that are pending.
     ids: BTreeMap<u64, u64>,
@@ -92,8 +97,10 @@ struct Life {
 struct Restored {
     state: State,
     ids: BTreeMap<u64, u64>,
-    output_bytes: u64,
+    files: BTreeMap<String, u64>,
 }
+
+const SCOPE: ScopeHash = [3; 16];
 
 fn url_of(number: u64) -> String {
     format!("https://site.example/some/page/{number}")
@@ -104,15 +111,14 @@ fn fingerprint_of(number: u64) -> [u8; 16] {
 }
 
 impl State {
-    /// The commit of this state.
-    fn to_commit(&self) -> Commit {
+    /// The commit of this state, with so many bytes learned.
+    fn to_commit(&self, learned_bytes: u64) -> Commit {
         let mut commit = Commit {
             at_ms: self.commit,
             ..Commit::default()
         };
-        commit
-            .files
-            .insert("output".into(), self.output.len() as u64);
+        let output = ("output".to_owned(), self.output.len() as u64);
+        commit.files = [output, (LEARNED.to_owned(), learned_bytes)].into();
         commit
     }
 
@@ -137,6 +143,7 @@ impl State {
             self.pending.remove(&url);
             self.deferred.remove(&url);
             self.finished.insert(url);
+            self.learned.insert(url, n);
             self.output
                 .push_str(&format!("{{\"url\":\"{}\",\"commit\":{n}}}\n", url_of(url)));
             facts.push(Fact::Done(url));
@@ -181,6 +188,7 @@ impl Life {
         model.lock().unwrap().acknowledged = Some(0);
         let end = replay(&job, None, |_| Ok(()))?.mark;
         let writer = Writer::open(&mut job, &ground.lock, &end)?;
+        let (pages, learning) = delta::begin(&job, &ground.lock, None, SCOPE)?;
         Ok(Life {
             disk,
             ground,
@@ -188,6 +196,8 @@ impl Life {
             job,
             writer,
             output,
+            pages,
+            learning,
             state: State::default(),
             ids: BTreeMap::new(),
             next_url: 0,
@@ -199,12 +209,16 @@ impl Life {
         let mut job = Job::open(self.disk.clone(), &self.ground.place)?.ok_or("the job is gone")?;
         let (restored, end) = restore(&job)?;
         self.output = Append::open(&*self.disk, &self.ground.output)?;
-        self.output.cut_to(restored.output_bytes)?;
+        self.output.cut_to(restored.files["output"])?;
+        let learned_bytes = restored.files[LEARNED];
+        delta::check(&job, learned_bytes)?;
+        (self.pages, self.learning) = delta::resume(&job, &self.ground.lock, learned_bytes, SCOPE)?;
         self.writer = Writer::open(&mut job, &self.ground.lock, &end)?;
         self.job = job;
-        let output = std::mem::take(&mut self.state.output);
+        let (output, learned) = (self.state.output.clone(), self.state.learned.clone());
         self.state = State {
             output,
+            learned,
             ..restored.state
         };
         self.ids = restored.ids;
@@ -224,7 +238,10 @@ impl Life {
                     });
                     self.ids.insert(url, id);
                 }
-                Fact::Done(url) => batch.done(self.ids.remove(&url).unwrap(), url % 2 == 0),
+                Fact::Done(url) => {
+                    batch.done(self.ids.remove(&url).unwrap(), url % 2 == 0);
+                    learn(&mut self.learning, url, self.state.commit);
+                }
                 Fact::Defer(url, due_ms) => batch.defer(self.ids[&url], 1, due_ms),
                 Fact::Set(key, value) => batch.set(&key, &value),
                 Fact::Unset(key) => batch.unset(&key),
@@ -238,7 +255,13 @@ impl Life {
         self.output
             .append(&self.state.output.as_bytes()[written..])?;
         self.output.sync()?;
-        Ok(batch.close(&self.state.to_commit()))
+        self.pages.append(&self.learning.take())?;
+        self.pages.sync()?;
+        Ok(batch.close(&self.commit_of_state()))
+    }
+
+    fn commit_of_state(&self) -> Commit {
+        self.state.to_commit(self.learning.end())
     }
 
     fn acknowledge(&self) {
@@ -268,10 +291,11 @@ impl Life {
         let restored = Restored {
             state: State {
                 output: String::new(),
+                learned: BTreeMap::new(),
                 ..self.state.clone()
             },
             ids: self.ids.clone(),
-            output_bytes: self.state.output.len() as u64,
+            files: self.commit_of_state().files,
         };
         let mut image = ImageWriter::create(&self.job, &self.ground.lock, &self.writer.end(), 1)?;
         image.write_all(&serde_json::to_vec(&restored)?)?;
@@ -304,7 +328,7 @@ impl Life {
         for url in &self.state.finished {
             batch.seen(&fingerprint_of(*url));
         }
-        next.append_unsynced(&batch.close(&self.state.to_commit()))?;
+        next.append_unsynced(&batch.close(&self.commit_of_state()))?;
         let mut batch = Batch::new(&next.end());
         let mut ids = BTreeMap::new();
         for url in &self.state.pending {
@@ -320,7 +344,7 @@ impl Life {
         for (key, value) in &self.state.values {
             batch.set(key, value);
         }
-        next.append_unsynced(&batch.close(&self.state.to_commit()))?;
+        next.append_unsynced(&batch.close(&self.commit_of_state()))?;
         self.job.switch_generation(&self.ground.lock, &mut next)?;
         (self.writer, self.ids) = (next, ids);
         self.model.lock().unwrap().is_compacting = false;
@@ -382,7 +406,7 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
     let Restored {
         mut state,
         ids,
-        mut output_bytes,
+        mut files,
     } = base;
     let mut urls: BTreeMap<u64, u64> = ids.into_iter().map(|(url, id)| (id, url)).collect();
     let replayed = replay(job, from, |entry| {
@@ -422,14 +446,39 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
     })?;
     if let Some(commit) = &replayed.commit {
         state.commit = commit.at_ms;
-        output_bytes = commit.files["output"];
+        files.clone_from(&commit.files);
     }
     let restored = Restored {
         state,
         ids: urls.into_iter().map(|(id, url)| (url, id)).collect(),
-        output_bytes,
+        files,
     };
     Ok((restored, replayed.mark))
+}
+
+/// What a job learned, by number: nothing but what the commit vouches for.
+fn learned(job: &Job, commit: &Commit) -> Result<BTreeMap<u64, u64>, Error> {
+    let mut learned = BTreeMap::new();
+    delta::tell_learned(job, commit, |entry| {
+        let delta::Entry::Page(page) = entry else {
+            panic!("nobody learned {entry:?}");
+        };
+        let number = u128::from_be_bytes(page.fingerprint) as u64;
+        let links = page.links.unwrap().decode().unwrap();
+        assert_eq!(links, [url_of(number)]);
+        learned.insert(number, u64::from(page.missed));
+    })?;
+    Ok(learned)
+}
+
+fn learn(learning: &mut Learning, url: u64, commit: u64) {
+    let mut bytes = Vec::new();
+    learning.page(&Page {
+        fingerprint: fingerprint_of(url),
+        missed: commit as u32,
+        links: Links::encode([&url_of(url)[..]], &mut bytes),
+        ..Page::default()
+    });
 }
 
 /// What is found on a disk after a stop: the number of the commit, or `None` without a job. It must be
@@ -459,7 +508,7 @@ fn found(
         );
     }
     let last = last_commit(&job)?;
-    if last.map_or(0, |commit| commit.at_ms) != commit {
+    if last.as_ref().map_or(0, |commit| commit.at_ms) != commit {
         return Err("the last commit is another seen from the end".into());
     }
     let allowed = model
@@ -467,9 +516,11 @@ fn found(
         .get(commit as usize)
         .ok_or("a commit from nowhere")?;
     let mut output = Append::open(disk, &ground.output)?;
-    output.cut_to(restored.output_bytes)?;
+    // Before the first commit there is nothing, and perhaps no file of it.
+    output.cut_to(restored.files.get("output").copied().unwrap_or(0))?;
     let state = State {
         output: String::from_utf8(disk.read(&ground.output)?)?,
+        learned: learned(&job, &last.unwrap_or_default())?,
         ..restored.state
     };
     if state != **allowed {
@@ -485,6 +536,8 @@ fn go_on(disk: &SimDisk, ground: &Ground, model: &Arc<Mutex<Model>>) -> Result<(
     let Some((mut job, end, mut state)) = found(disk, ground, &before)? else {
         return Ok(());
     };
+    let last = last_commit(&job)?;
+    let learned_bytes = last.and_then(|commit| commit.files.get(LEARNED).copied());
     let mut writer = Writer::open(&mut job, &ground.lock, &end)?;
     let commit = state.commit;
     {
@@ -493,11 +546,19 @@ fn go_on(disk: &SimDisk, ground: &Ground, model: &Arc<Mutex<Model>>) -> Result<(
         model.states.truncate(commit as usize + 1);
         state.commit += 1;
         state.values.insert("again".into(), vec![1]);
+        state.learned.insert(u64::MAX, commit + 1);
         model.states.push(Arc::new(state.clone()));
     }
     let mut batch = Batch::new(&end);
     batch.set("again", &[1]);
-    writer.append(&batch.close(&state.to_commit()))?;
+    let (mut pages, mut learning) = match learned_bytes {
+        Some(bytes) => delta::resume(&job, &ground.lock, bytes, SCOPE)?,
+        None => delta::begin(&job, &ground.lock, None, SCOPE)?,
+    };
+    learn(&mut learning, u64::MAX, commit + 1);
+    pages.append(&learning.take())?;
+    pages.sync()?;
+    writer.append(&batch.close(&state.to_commit(learning.end())))?;
     model.lock().unwrap().acknowledged = Some(commit + 1);
     job.seal(&ground.lock, &writer.end())?;
     disk.power_cut(Unsynced::Lost);
@@ -637,7 +698,6 @@ fn a_job_stopped_at_any_operation_is_one_that_the_model_allows() {
                     } else {
                         3
                     };
-                    // A recovery removes something in force before only after a compaction.
                     // A recovery removes what was in force before only after a compaction.
                     let nested = moment.number % NESTED_EVERY == 0 || moment.model.is_compacting;
                     let tried = try_stops(&moment, &ground, ways, nested);
@@ -652,7 +712,7 @@ fn a_job_stopped_at_any_operation_is_one_that_the_model_allows() {
         drop(receive);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut life = Life::begin(shared, ground.clone(), model.clone()).unwrap();
-        life.live(300).unwrap();
+        life.live(220).unwrap();
         life.remove().unwrap();
         // The watcher holds the sending end.
         disk.watch(|_| {});
@@ -728,18 +788,18 @@ fn short_life(
 #[test]
 fn after_a_failed_write_or_sync_nothing_more_is_written() {
     for fault in [Fault::Full, Fault::Broken, Fault::Interrupted] {
-        for operation in 1..=5 {
+        for operation in 1..=7 {
             let disk = SimDisk::new();
             let ground = Arc::new(Ground::new());
             let mut life = Life::begin(Arc::new(disk.clone()), ground, Arc::default()).unwrap();
             life.commit().unwrap();
-            // Output written and synced; header and payload of the batch written, journal synced.
+            // Output written and synced, pages too; the batch written, journal synced.
             disk.fail(disk.operations() + operation, fault);
             assert!(life.commit().is_err());
             let journal = life.job.journal_path();
             let before = disk.read(&journal).unwrap();
             assert!(life.commit().is_err());
-            if operation > 2 {
+            if operation > 4 {
                 assert!(life.retag().is_err() && life.pause().is_err());
             }
             assert_eq!(disk.read(&journal).unwrap(), before);

@@ -17,7 +17,7 @@ pub use error::DeltaError;
 pub use frame::ScopeHash;
 pub use known::Known;
 pub use learned::{Learning, begin, check, resume};
-pub use page::{Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
+pub use page::{Entry, Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
 
 use crate::durable::parent;
 use crate::job::Job;
@@ -48,6 +48,24 @@ pub fn is_absorbed(job: &Job) -> Result<bool, DeltaError> {
     Ok(true)
 }
 
+/// Tells all that a job has learned up to a commit, in the order in which it did.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub fn tell_learned(
+    job: &Job,
+    commit: &Commit,
+    mut each: impl FnMut(Entry<'_>),
+) -> Result<(), DeltaError> {
+    let Some(&committed) = commit.files.get(LEARNED) else {
+        return Ok(());
+    };
+    learned::File::open(job, committed)?.tell(|_, entry, _| {
+        each(entry);
+        Ok(())
+    })
+}
+
 /// Reads all that an incremental job learned and all that is known beside it. Gives the number of
 /// pages known.
 ///
@@ -57,8 +75,8 @@ pub fn verify(job: &Job, commit: Option<&Commit>) -> Result<u64, DeltaError> {
     if !job.manifest().plan.as_ref().is_some_and(|plan| plan.delta) {
         return Ok(0);
     }
-    if let Some(&committed) = commit.and_then(|commit| commit.files.get(LEARNED)) {
-        learned::File::open(job, committed)?.tell(|_, _, _| Ok(()))?;
+    if let Some(commit) = commit {
+        tell_learned(job, commit, |_| ())?;
     }
     let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
     let Some(known) = known else { return Ok(0) };

@@ -378,7 +378,12 @@ fn damage_is_refused_with_its_place_and_what_mends_it() {
         bytes[at] ^= 1;
         fs::write(file, bytes).unwrap();
     };
+    let ckpt = |words: &[&str]| Tool::new("crawl-ckpt").dir(&ground.folder).args(words);
+    let sound = "default/shop: sound: no checkpoint, and what is known of 60 pages";
+    ckpt(&["verify"]).run().code(0).prints(sound);
     flip(&ground.known(), 1000);
+    let damaged = "delta/pages: damaged at byte 64";
+    ckpt(&["verify", "shop"]).run().code(65).says(damaged);
     let done = ground.crawl().run().code(65);
     done.says("delta/pages: damaged at byte 64")
         .says("--reset-deltafetch");
@@ -387,7 +392,6 @@ fn damage_is_refused_with_its_place_and_what_mends_it() {
     flip(&ground.known(), 1000);
 
     pause(&ground);
-    let ckpt = |words: &[&str]| Tool::new("crawl-ckpt").dir(&ground.folder).args(words);
     ckpt(&["verify"])
         .run()
         .code(0)

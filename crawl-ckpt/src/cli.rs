@@ -92,8 +92,8 @@ enum Command {
     /// Read every record and check every checksum
     ///
     /// Also checks that the counts are what the records come to, and that the output is at least as
-    /// long as the last commit vouches for, with as many lines. Without a name: all checkpoints. Exit
-    /// 65 when one is damaged; the file and the byte are named, and nothing is changed.
+    /// long as the last commit vouches for, with as many lines; and what spiders know of pages from
+    /// earlier crawls (delta). Without a name: all of them. Exit 65 when one is damaged; the file and the byte are named, and nothing is changed.
     Verify {
         #[command(flatten)]
         which: AnyOne,
@@ -223,10 +223,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             command::show::run(&mut context, job, form)
         }
         Command::Size { which, form } => {
-            let job = match &which.name {
-                Some(name) => Some(context.catalog.named_that_takes_space(name)?),
-                None => one(&context.catalog, None, which.job)?,
-            };
+            let job = one_that_takes_space(&context.catalog, which)?;
             command::size::run(&mut context, job, form)
         }
         Command::Verify {
@@ -234,7 +231,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             repair,
             form,
         } => {
-            let job = one(&context.catalog, which.name, which.job)?;
+            let job = one_that_takes_space(&context.catalog, which)?;
             command::verify::run(&mut context, job, repair, form)
         }
         Command::Rm { which, yes } => {
@@ -255,6 +252,13 @@ fn one(
         (Some(name), _) => catalog.named(&name).map(Some),
         (None, Some(dir)) => Catalog::at(&dir).map(Some),
         (None, None) => Ok(None),
+    }
+}
+
+fn one_that_takes_space(catalog: &Catalog, which: AnyOne) -> Result<Option<Found>, Failure> {
+    match &which.name {
+        Some(name) => catalog.named_that_takes_space(name).map(Some),
+        None => one(catalog, None, which.job),
     }
 }
 

@@ -6,11 +6,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::catalog::Found;
 use crate::control::Counts;
 use crate::delta::{self, DeltaError};
 use crate::durable::RealDisk;
 use crate::image::Image;
-use crate::job::{Job, JobError, JobPlace};
+use crate::job::{Job, JobError};
 use crate::journal::{Commit, Entry, JournalError, Mark, Replayed, replay};
 use crate::look::steadily;
 use crate::tool::Exit;
@@ -18,6 +19,8 @@ use crate::tool::Exit;
 /// What a check of a whole job came to.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// False when there is only what is known of pages.
+    pub has_job: bool,
     /// Batches read.
     pub batches: u64,
     /// Entries read, commits included.
@@ -47,14 +50,16 @@ pub struct Problem {
     pub exit: Exit,
 }
 
-/// Checks a job; `None` when there is none, or not any more. Changes nothing, holds no lock, and may
-/// be done beside a crawl that is running. `data_dir` is where a relative output path begins.
-pub fn verify(place: &JobPlace, data_dir: &Path) -> Option<Report> {
+/// Checks a job, and what its spider knows of pages; `None` when there is neither, or not any more.
+/// Changes nothing, holds no lock, and may be done beside a crawl that is running. `data_dir` is where
+/// a relative output path begins.
+pub fn verify(job: &Found, data_dir: &Path) -> Option<Report> {
     // A run may compact, seal or remove what is being read: only what is found twice is a problem.
-    let found = steadily(place, || match attempt(place, data_dir) {
+    let found = steadily(&job.place, || match attempt(job, data_dir) {
         Ok(Some(report)) if !report.problems.is_empty() => Err(report),
         Ok(report) => Ok(report),
         Err(error) => Err(Report {
+            has_job: true,
             problems: vec![Problem::of(&error)],
             ..Report::default()
         }),
@@ -65,25 +70,41 @@ pub fn verify(place: &JobPlace, data_dir: &Path) -> Option<Report> {
     }
 }
 
-fn attempt(place: &JobPlace, data_dir: &Path) -> Result<Option<Report>, JobError> {
-    let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
-        return Ok(None);
-    };
+fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, JobError> {
     let mut report = Report::default();
-    let (replayed, tally) = read_journal(&job, &mut report)?;
-    check_counts(&job, &replayed, &tally)?;
-    report.has_image = check_image(&job, &replayed.mark, &mut report.problems);
-    match delta::verify(&job, replayed.commit.as_ref()) {
-        Ok(pages) => report.known_pages = pages,
-        Err(error) => report.problems.push(Problem::of_delta(&error)),
+    let job = Job::open(Arc::new(RealDisk), &found.place)?;
+    if let Some(job) = &job {
+        report.has_job = true;
+        check_job(job, data_dir, &mut report)?;
+    }
+    // Beside a job that was made by hand may lie anything.
+    let plan = job.as_ref().and_then(|job| job.manifest().plan.as_ref());
+    if found.names.is_some() || plan.is_some_and(|plan| plan.delta) {
+        match delta::verify_known(&RealDisk, &found.place) {
+            Ok(pages) => report.known_pages = pages,
+            Err(error) => report.problems.push(Problem::of_delta(&error)),
+        }
+    }
+    let is_anything = report.has_job || report.known_pages > 0 || !report.problems.is_empty();
+    Ok(is_anything.then_some(report))
+}
+
+fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), JobError> {
+    let (replayed, tally) = read_journal(job, report)?;
+    check_counts(job, &replayed, &tally)?;
+    report.has_image = check_image(job, &replayed.mark, &mut report.problems);
+    if let Some(commit) = &replayed.commit
+        && let Err(error) = delta::tell_learned(job, commit, |_| ())
+    {
+        report.problems.push(Problem::of_delta(&error));
     }
     check_output(
-        &job,
+        job,
         replayed.commit.as_ref(),
         data_dir,
         &mut report.problems,
     );
-    Ok(Some(report))
+    Ok(())
 }
 
 impl fmt::Display for Report {

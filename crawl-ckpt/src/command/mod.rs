@@ -45,3 +45,15 @@ fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
     }
     fields
 }
+
+/// The names of a spider that only knows pages of earlier crawls.
+fn json_without_checkpoint(job: &Found) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if let Some((project, spider)) = &job.names {
+        fields.insert("project".into(), json!(project.as_str()));
+        fields.insert("spider".into(), json!(spider.as_str()));
+    }
+    fields.insert("bytes".into(), json!(0));
+    fields.insert("delta_bytes".into(), json!(job.delta_bytes()));
+    fields
+}

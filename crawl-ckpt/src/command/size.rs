@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{json_of, unfinished};
+use super::{json_of, json_without_checkpoint, unfinished};
 use crate::catalog::Found;
 use crate::cli::{Context, Form};
 use crate::human::{bytes, count};
@@ -79,18 +79,6 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<
     }
     context.print(&table.to_text())?;
     Ok(Exit::Complete)
-}
-
-/// The names of a spider that only knows pages of earlier crawls.
-fn json_without_checkpoint(job: &Found) -> Map<String, Value> {
-    let mut fields = Map::new();
-    if let Some((project, spider)) = &job.names {
-        fields.insert("project".into(), json!(project.as_str()));
-        fields.insert("spider".into(), json!(spider.as_str()));
-    }
-    fields.insert("bytes".into(), json!(0));
-    fields.insert("delta_bytes".into(), json!(job.delta_bytes()));
-    fields
 }
 
 impl Parts {

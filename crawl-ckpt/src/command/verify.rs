@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::json_of;
+use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
 use crate::cli::{Context, Form, TOOL};
 use crate::human::{bytes, count, counted};
@@ -21,12 +21,12 @@ pub fn run(
 ) -> Result<Exit, Failure> {
     let jobs = match job {
         Some(job) => vec![job],
-        None => context.catalog.all(None)?,
+        None => context.catalog.all_that_take_space()?,
     };
     let mut exit = Exit::Complete;
     for job in jobs {
         context.tell(format_args!("reading {job}"));
-        let Some(report) = verify(&job.place, context.catalog.data_dir()) else {
+        let Some(report) = verify(&job, context.catalog.data_dir()) else {
             continue;
         };
         for problem in &report.problems {
@@ -37,7 +37,10 @@ pub fn run(
             };
         }
         let mut repaired = None;
-        let is_damaged = report.problems.iter().any(|p| p.exit == Exit::Damaged);
+        // What is known of pages is learned anew, not repaired.
+        let known = job.place.delta_dir();
+        let is_damaged = |p: &Problem| p.exit == Exit::Damaged && !p.path.starts_with(&known);
+        let is_damaged = report.problems.iter().any(is_damaged);
         if with_repair && is_damaged {
             let lock = JobLock::acquire(&job.place)?;
             repaired = Some(repair(&job.place, &lock, context.catalog.data_dir())?);
@@ -119,12 +122,15 @@ fn in_words(report: &Report) -> String {
         1 => format!("1 {one}"),
         number => format!("{} {many}", count(number)),
     };
-    let mut text = format!(
-        "sound: {} in {}, {}",
-        several(report.entries, "entry", "entries"),
-        several(report.batches, "batch", "batches"),
-        bytes(report.bytes)
-    );
+    let mut text = match report.has_job {
+        true => format!(
+            "sound: {} in {}, {}",
+            several(report.entries, "entry", "entries"),
+            several(report.batches, "batch", "batches"),
+            bytes(report.bytes)
+        ),
+        false => "sound: no checkpoint".to_owned(),
+    };
     if report.has_image {
         text.push_str(", and an image");
     }
@@ -142,7 +148,10 @@ fn in_words(report: &Report) -> String {
 }
 
 fn as_json(job: &Found, report: &Report, repaired: Option<&Repaired>) -> Value {
-    let mut fields = Look::at(&job.place).map_or_else(Map::new, |look| json_of(job, &look));
+    let mut fields = match Look::at(&job.place) {
+        Some(look) => json_of(job, &look),
+        None => json_without_checkpoint(job),
+    };
     fields.insert("sound".into(), json!(report.problems.is_empty()));
     fields.insert("batches".into(), json!(report.batches));
     fields.insert("entries".into(), json!(report.entries));

@@ -19,8 +19,8 @@ pub use known::Known;
 pub use learned::{Learning, begin, check, resume};
 pub use page::{Entry, Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
 
-use crate::durable::parent;
-use crate::job::Job;
+use crate::durable::{Disk, parent};
+use crate::job::{Job, JobPlace};
 use crate::journal::Commit;
 
 /// The name of what a crawl learned, in its job directory and in its commits.
@@ -66,20 +66,14 @@ pub fn tell_learned(
     })
 }
 
-/// Reads all that an incremental job learned and all that is known beside it. Gives the number of
-/// pages known.
+/// Reads all that is known beside a job. Gives the number of pages.
 ///
 /// # Errors
 /// Those of the disk, and damage.
-pub fn verify(job: &Job, commit: Option<&Commit>) -> Result<u64, DeltaError> {
-    if !job.manifest().plan.as_ref().is_some_and(|plan| plan.delta) {
+pub fn verify_known(disk: &dyn Disk, place: &JobPlace) -> Result<u64, DeltaError> {
+    let Some(known) = Known::open(disk, place, ScopeHash::default())? else {
         return Ok(0);
-    }
-    if let Some(commit) = commit {
-        tell_learned(job, commit, |_| ())?;
-    }
-    let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
-    let Some(known) = known else { return Ok(0) };
+    };
     known.tell(|_| Ok(()))?;
     Ok(known.pages())
 }

@@ -216,6 +216,8 @@ fn resume(
     let mut notes = Vec::new();
     let plan = plan_of_resume(&job, begin, &mut notes)?;
     let mut restored = restore(&job, &plan, now_ms, begin.retry_blocked)?;
+    // Which hosts those are is seen anew each time: `add` may bring more.
+    let kept_plan = restored.plan().clone();
     restored.stay_on_its_hosts();
     let plan = restored.plan().clone();
     check_output(&job, &restored, data_dir)?;
@@ -233,8 +235,8 @@ fn resume(
     reopen::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
     let output = resume_output(&job, output, data_dir, restored.output_bytes())?;
     job.update(&lock, |manifest| {
-        manifest.plan = Some(plan.clone());
-        manifest.proxy_type.clone_from(&plan.proxy_type);
+        manifest.proxy_type.clone_from(&kept_plan.proxy_type);
+        manifest.plan = Some(kept_plan);
     })?;
     let delta = Delta::resume(&job, &lock, &plan, learned_bytes, &mut notes)?;
     let (delta, learned) = delta.unzip();

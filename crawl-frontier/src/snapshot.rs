@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Read, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::image::{Image, ImageError, ImageWriter};
@@ -138,22 +140,7 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
             body.lane(&mut queue, host)?;
         }
     }
-    let mut seen = Seen::new();
-    let mut marks = Vec::new();
-    for number in 0..SHARDS {
-        let bytes = body.sized_bytes(16)?;
-        marks.clear();
-        marks.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|bytes| u128::from_le_bytes(*bytes)),
-        );
-        if !seen.fill_shard(number, &marks) {
-            return Err(io::Error::other("its marks are not in order"));
-        }
-    }
+    let seen = read_seen(&mut body)?;
     let values = head
         .values
         .into_iter()
@@ -167,6 +154,38 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         at_ms: head.at_ms,
         files: head.files,
     })
+}
+
+/// Reads and checksums the marks here, and fills the set on another thread: a third of the
+/// time of a resume.
+fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
+    thread::scope(|scope| {
+        let (shards, read) = sync_channel::<Vec<u8>>(2);
+        let filling = scope.spawn(move || fill_seen(&read));
+        for _ in 0..SHARDS {
+            // Refused only when the marks before are in no order, which is told below.
+            if shards.send(body.sized_bytes(16)?).is_err() {
+                break;
+            }
+        }
+        drop(shards);
+        let seen = filling.join().ok().flatten();
+        seen.ok_or_else(|| io::Error::other("its marks are not in order"))
+    })
+}
+
+fn fill_seen(shards: &Receiver<Vec<u8>>) -> Option<Seen> {
+    let mut seen = Seen::new();
+    let mut marks = Vec::new();
+    for (number, bytes) in shards.iter().enumerate() {
+        marks.clear();
+        let bytes = bytes.as_chunks().0.iter();
+        marks.extend(bytes.map(|bytes| u128::from_le_bytes(*bytes)));
+        if !seen.fill_shard(number, &marks) {
+            return None;
+        }
+    }
+    Some(seen)
 }
 
 /// The body of an image, read piece by piece; no piece is longer than the whole.

@@ -15,7 +15,8 @@ fn tools() -> [Command; 4] {
     ]
 }
 
-/// A folder with all pages and completions, as below PREFIX/share.
+/// A folder with all pages and completions, as below PREFIX/share. `cargo test` builds the program,
+/// `cargo test --test manual` alone does not.
 fn manual() -> Folder {
     let folder = Folder::new();
     let program = target_dir().join("examples/manual");

@@ -154,6 +154,25 @@ fn the_page_says_what_became_of_a_crawl_and_a_failed_run_keeps_the_last_success(
 }
 
 #[test]
+fn unchanged_pages_are_counted_and_what_is_known_of_them_is_measured() {
+    let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+    for _ in 0..2 {
+        shop(&folder, &site).arg("--delta").run().code(0);
+    }
+    let page = parse(&folder.read(FILE));
+    for (change, want) in [("new", 0.0), ("changed", 0.0), ("unchanged", 30.0)] {
+        let label = format!(",change=\"{change}\"");
+        assert_eq!(value(&page, "crawl_delta_pages_total", &label), want);
+    }
+    assert_eq!(value(&page, "crawl_records_total", ""), 0.0);
+    assert!(value(&page, "crawl_delta_bytes", "") > 0.0);
+    let ls = Tool::new("crawl-ckpt").arg("ls").dir(&folder).run();
+    ls.code(0)
+        .prints_just("")
+        .says("known of earlier crawls of 1 spider");
+}
+
+#[test]
 fn errors_are_counted_by_kind() {
     let folder = Folder::new();
     let site = Site::new();

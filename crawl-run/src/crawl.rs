@@ -295,10 +295,13 @@ impl<'a> Crawl<'a> {
 
     fn was_complete(&self, complete: Complete, view: &View) -> Ended {
         let Complete { manifest, progress } = complete;
+        let mut figures = counted(progress.records, "record");
+        if let Some(delta) = &progress.delta {
+            figures.push_str(&format!("; {}", summary::compared(delta)));
+        }
         view.say(format_args!(
-            "the last run of {} was complete ({}); its checkpoint was left, and is removed now",
-            self.place.title(),
-            counted(progress.records, "record")
+            "the last run of {} was complete ({figures}); its checkpoint was left, and is removed now",
+            self.place.title()
         ));
         let began = manifest.output.unwrap_or_default();
         let output = began.resolve(&self.place.data_dir);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::{FieldUse, Progress};
+use crawl_ckpt::control::{Delta, FieldUse, Progress};
 use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::again::Again;
@@ -17,6 +17,17 @@ const LISTED: usize = 10;
 
 /// Reasons for leaving out a link that would otherwise belong to the crawl.
 const CAPS: [&str; 4] = ["trap", "depth", "host_pages", "too_many_links"];
+
+/// How the pages of an incremental crawl compare with the last crawl's.
+pub fn compared(delta: &Delta) -> String {
+    format!(
+        "new {}, changed {}, unchanged {}, gone {}",
+        count(delta.new),
+        count(delta.changed),
+        count(delta.unchanged),
+        count(delta.gone)
+    )
+}
 
 /// What the lines are made of.
 #[derive(Debug)]
@@ -44,16 +55,7 @@ impl Summary<'_> {
         row("status", tally(&progress.by_status));
         row("errors", tally(&progress.by_error));
         if let Some(delta) = progress.delta {
-            row(
-                "delta",
-                format!(
-                    "new {}, changed {}, unchanged {}, gone {}",
-                    count(delta.new),
-                    count(delta.changed),
-                    count(delta.unchanged),
-                    count(delta.gone)
-                ),
-            );
+            row("delta", compared(&delta));
         }
         if progress.proxies.keys().any(|name| name != "direct") {
             for (name, used) in &progress.proxies {

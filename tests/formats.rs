@@ -1,7 +1,8 @@
 //! Small jobs of every released format, sound and damaged, in `tests/data`: each
 //! reads as it ever did, whatever becomes of the code.
 //!
-//! `frontier` was left by a real crawl that was paused. The others are made
+//! `frontier` was left by a real crawl that was paused, `delta` by an incremental one, and
+//! `flipped-learned` and `flipped-known` are that with one bit changed. The others are made
 //! from a few entries by `make_the_jobs`, which is run by hand, once a format.
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +21,7 @@ use crawl_ckpt::lock::JobLock;
 use support::{Folder, Tool};
 
 /// Name, exit code of `crawl-ckpt verify`, and what it says.
-const JOBS: [(&str, i32, &str); 10] = [
+const JOBS: [(&str, i32, &str); 13] = [
     ("frontier", 0, "sound: 32 entries in 6 batches"),
     (
         "paused",
@@ -42,6 +43,21 @@ const JOBS: [(&str, i32, &str); 10] = [
     ("flipped-image", 65, "image: damaged: the checksum is wrong"),
     ("cut-journal", 65, "the journal ends here, the seal has"),
     ("cut-output", 65, "the output ends here"),
+    (
+        "delta",
+        0,
+        "sound: 16 entries in 2 batches, 1.3 KiB, and what is known of 12 pages",
+    ),
+    (
+        "flipped-learned",
+        65,
+        "checkpoint/pages: damaged at byte 64: the checksum of a block is wrong",
+    ),
+    (
+        "flipped-known",
+        65,
+        "delta/pages: damaged at byte 64: the checksum of a block is wrong",
+    ),
     ("newer", 65, "format 2, this tool knows 1"),
 ];
 
@@ -134,7 +150,7 @@ fn the_entries_of_format_1_mean_what_they_ever_did() {
     assert_eq!(words(&job), expected);
 }
 
-/// Writes all jobs but `frontier` anew, into the source tree: `MAKE_JOBS=1 cargo test make_the_jobs`.
+/// Writes all jobs but those that crawls left anew, into the source tree: `MAKE_JOBS=1 cargo test make_the_jobs`.
 #[test]
 fn make_the_jobs() {
     if std::env::var_os("MAKE_JOBS").is_none() {

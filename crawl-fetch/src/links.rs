@@ -258,7 +258,7 @@ impl<'h> Scanner<'h, '_> {
     fn declaration(&mut self, at: usize) -> usize {
         let rest = &self.html[at..];
         if rest.starts_with(b"--") {
-            return self.comment(at + 2);
+            return comment_end(self.html, at + 2);
         }
         let foreign = !matches!(self.foreign.last(), None | Some(Content::Html));
         if foreign && rest.starts_with(b"[CDATA[") {
@@ -269,26 +269,6 @@ impl<'h> Scanner<'h, '_> {
         }
         // A doctype ends at its first `>` too, even within quotes.
         self.after(b'>', at)
-    }
-
-    /// A comment whose text begins at `start`.
-    fn comment(&self, start: usize) -> usize {
-        let html = self.html;
-        if html[start..].starts_with(b">") {
-            return start + 1;
-        }
-        if html[start..].starts_with(b"->") {
-            return start + 2;
-        }
-        let mut at = start;
-        while let Some(step) = memchr(b'>', &html[at..]) {
-            let text = &html[start..at + step];
-            at += step + 1;
-            if text.ends_with(b"--") || text.ends_with(b"--!") {
-                return at;
-            }
-        }
-        html.len()
     }
 
     fn after(&self, byte: u8, at: usize) -> usize {
@@ -453,7 +433,7 @@ fn skip_spaces(html: &[u8], at: usize) -> usize {
 /// Only `=` and `>` matter: between them is nothing that could hide a `>`, and
 /// behind a `=` that ends an attribute's name there may be a quoted value.
 #[inline]
-fn skip_tag(html: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_tag(html: &[u8], mut at: usize) -> usize {
     if html.get(at) == Some(&b'>') {
         return at + 1;
     }
@@ -566,8 +546,27 @@ impl<'h> Attributes<'h> {
     }
 }
 
+/// Where a comment ends whose text begins at `start`.
+pub(crate) fn comment_end(html: &[u8], start: usize) -> usize {
+    if html[start..].starts_with(b">") {
+        return start + 1;
+    }
+    if html[start..].starts_with(b"->") {
+        return start + 2;
+    }
+    let mut at = start;
+    while let Some(step) = memchr(b'>', &html[at..]) {
+        let text = &html[start..at + step];
+        at += step + 1;
+        if text.ends_with(b"--") || text.ends_with(b"--!") {
+            return at;
+        }
+    }
+    html.len()
+}
+
 /// Where raw text ends: at the `<` of the end tag of this name, or with the page.
-fn text_end(html: &[u8], mut at: usize, name: &[u8]) -> usize {
+pub(crate) fn text_end(html: &[u8], mut at: usize, name: &[u8]) -> usize {
     while let Some(step) = memchr(b'<', &html[at..]) {
         at += step;
         if is_end_tag(&html[at + 1..], name) {
@@ -590,7 +589,7 @@ fn is_tag(rest: &[u8], name: &[u8]) -> bool {
 
 /// Where a script ends. Inside `<!--` ... `-->`, a `<script` makes its own end
 /// tag a part of the text ("script data double escaped").
-fn script_end(html: &[u8], mut at: usize) -> usize {
+pub(crate) fn script_end(html: &[u8], mut at: usize) -> usize {
     #[derive(PartialEq)]
     enum State {
         Plain,

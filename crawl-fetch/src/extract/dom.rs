@@ -15,6 +15,10 @@ pub const ROOT: Id = 0;
 /// No node.
 pub const NONE: Id = u32::MAX;
 
+/// What is nested deeper stands beside its parent, as in Chrome: selectors are matched by
+/// calls that go as deep as elements do.
+pub const MAX_DEPTH: usize = 512;
+
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -23,7 +27,6 @@ pub enum Kind {
     /// An element; its span holds its attributes.
     Element,
     /// Text with character references.
-    #[allow(dead_code)]
     Text,
     /// Text without: of a script, a style, a CDATA section.
     Verbatim,

@@ -2,15 +2,19 @@
 
 mod article;
 mod attributes;
-mod build;
 mod css;
 mod datetime;
 mod dom;
 mod element;
+mod full;
 mod markup;
 mod names;
 mod process;
+mod quick;
+mod sets;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::io::Read;
@@ -105,8 +109,10 @@ impl Extractor {
         let fields = self.spec.of(url.as_str())?;
         let Workspace { tree, source, json } = workspace;
         let html = &*encoding.decode(html).0;
-        build::parse(html, tree, source);
-        let page = Page { html: source, tree };
+        let page = Page {
+            html: build(html, tree, source),
+            tree,
+        };
         let now = Timestamp::now();
         let mut article = Article::new(html, page, url.as_str(), now);
         let mut reading = Reading::new(page, &mut article, now);
@@ -116,4 +122,17 @@ impl Extractor {
         let json = serde_json::from_str(json).ok()?;
         Some(Item { json, is_cut })
     }
+}
+
+/// Builds the tree of a page; returns the bytes that it points into.
+fn build<'h>(html: &'h str, tree: &mut Tree, source: &'h mut Vec<u8>) -> &'h [u8] {
+    if !quick::parse(html.as_bytes(), tree, false).is_unusual {
+        return html.as_bytes();
+    }
+    // The complete builder searches all that is open for most tags.
+    if quick::parse(html.as_bytes(), tree, true).is_deep {
+        return html.as_bytes();
+    }
+    full::parse(html, tree, source);
+    source
 }

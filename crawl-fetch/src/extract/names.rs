@@ -6,6 +6,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::attributes::is_space;
+
 /// An element's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Name(pub u16);
@@ -51,6 +53,60 @@ names! {
 /// Longest name that can be known.
 const LONGEST_KNOWN: usize = 14;
 
+/// The known names of at most eight bytes, which nearly all are, by these bytes as a number.
+static SHORT: Short = Short::new();
+
+struct Short {
+    slots: [(u64, u16); SLOTS],
+}
+
+const SLOTS: usize = 1024;
+
+impl Short {
+    const fn new() -> Short {
+        let mut slots = [(0, 0); SLOTS];
+        let mut number = 0;
+        while number < KNOWN.len() {
+            let text = KNOWN[number].as_bytes();
+            if text.len() <= 8 {
+                let (mut key, mut i) = (0, 0);
+                while i < text.len() {
+                    key = key << 8 | text[i] as u64;
+                    i += 1;
+                }
+                let mut slot = Short::slot(key);
+                while slots[slot].0 != 0 {
+                    slot = (slot + 1) % SLOTS;
+                }
+                slots[slot] = (key, number as u16);
+            }
+            number += 1;
+        }
+        Short { slots }
+    }
+
+    const fn slot(key: u64) -> usize {
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
+    }
+
+    #[inline]
+    fn find(&self, key: u64) -> Option<Name> {
+        let mut slot = Short::slot(key);
+        loop {
+            match self.slots[slot] {
+                (0, _) => return None,
+                (found, number) if found == key => return Some(Name(number)),
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
+    }
+}
+
+#[inline]
+fn lower(byte: u8) -> u8 {
+    byte | u8::from(byte.is_ascii_uppercase()) << 5
+}
+
 /// The names of a page.
 #[derive(Debug)]
 pub struct Names {
@@ -93,6 +149,26 @@ impl Names {
             .unwrap_or_else(|| &self.own[number - KNOWN.len()])
     }
 
+    /// The name at `at`, and where it ends.
+    #[inline]
+    pub fn read(&mut self, html: &[u8], at: usize) -> (Name, usize) {
+        let mut key = 0;
+        let mut end = at;
+        while let Some(&byte) = html.get(end) {
+            if is_space(byte) || matches!(byte, b'/' | b'>') {
+                break;
+            }
+            key = key << 8 | u64::from(lower(byte));
+            end += 1;
+        }
+        if end - at <= 8
+            && let Some(name) = SHORT.find(key)
+        {
+            return (name, end);
+        }
+        (self.name(&html[at..end]), end)
+    }
+
     /// The name that is written so, in any case.
     pub fn name(&mut self, written: &[u8]) -> Name {
         let mut buffer = [0; LONGEST_KNOWN];
@@ -115,6 +191,11 @@ impl Names {
         self.own.push(lower.into());
         self.enter(number as u16);
         Name(number as u16)
+    }
+
+    /// The name of this text, if some element of the page may have it.
+    pub fn known(&self, lower: &str) -> Option<Name> {
+        self.find(lower.as_bytes())
     }
 
     fn find(&self, lower: &[u8]) -> Option<Name> {

@@ -53,7 +53,7 @@ fn every_request_line_gives_one_result_whatever_the_server_does() {
     let urls: Vec<String> = CASES.iter().map(|case| site.url(case.path)).collect();
     let tool = fetch()
         .args(["--max-redirects", "0", "--max-size", "1M"])
-        .args(["--timeout", "2s", "-c", "16", "--per-host", "16"]);
+        .args(["--timeout", "6s", "-c", "16", "--per-host", "16"]);
     let results = results(tool, &urls);
     let mut wrong = Vec::new();
     for case in CASES {

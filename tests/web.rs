@@ -291,6 +291,36 @@ mod proxies {
     }
 
     #[test]
+    fn a_robots_txt_that_was_blocked_does_not_rule_what_comes_through_a_proxy() {
+        for status in [403, 503] {
+            let world = World::new();
+            let refuse = move |_: &_| block().with_status(status);
+            world.direct.on("/robots.txt", refuse);
+            world.direct.on("/", |_| block());
+            world.direct.otherwise(|_| block());
+            world.datacenter.on("/robots.txt", |_| {
+                Answer::text("User-agent: *\nDisallow: /5").header("Connection", "close")
+            });
+            let stop = ["--max-pages", "1"];
+            world.run(shop(&world.folder).args(stop)).code(4);
+            let done = world.run(shop(&world.folder)).code(0);
+            let records = records(&world.folder);
+            assert_eq!(records.len(), 9, "{done}");
+            for (url, record) in &records {
+                let forbidden = url.ends_with("/5");
+                let want = if forbidden { json!(null) } else { json!(200) };
+                assert_eq!(record["status"], want, "{status}: {record}");
+                assert_eq!(kind(record) == "robots", forbidden);
+            }
+            assert_eq!(world.datacenter.hits("/5"), 0);
+            assert_eq!(world.datacenter.hits("/robots.txt"), 1);
+            assert_eq!(world.direct.hits("/robots.txt"), 1);
+            let before = if status == 403 { vec!["/"] } else { vec![] };
+            assert_eq!(pages(&world.direct), before, "{status}");
+        }
+    }
+
+    #[test]
     fn a_host_that_blocks_both_waits_for_an_approval_that_fetches_only_what_waits() {
         let world = World::new();
         world.block_the_rest();

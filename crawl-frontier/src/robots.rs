@@ -3,7 +3,8 @@
 //!
 //! A missing file (4xx) allows everything. While a host's file cannot be had
 //! (5xx, no answer) its pages wait; when it cannot be had for good they end
-//! with an error, since nobody allowed them.
+//! with an error, since nobody allowed them. A host that is asked another way
+//! from now on, through a proxy, is asked for its file that way first.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -40,7 +41,11 @@ pub struct Robots {
 
 #[derive(Debug)]
 enum File {
-    Wanted { attempts: u32 },
+    Wanted {
+        attempts: u32,
+        /// What holds when no better answer comes.
+        before: Option<Rules>,
+    },
     Known(Rules),
     Unreachable(Unreachable),
 }
@@ -50,6 +55,19 @@ enum File {
 struct Rules {
     robots: robots::Robots,
     fetched_ms: u64,
+    /// The file was refused, which allows everything as long as the host is asked the same way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refused: bool,
+}
+
+impl Rules {
+    fn new(robots: robots::Robots, fetched_ms: u64) -> Rules {
+        Rules {
+            robots,
+            fetched_ms,
+            refused: false,
+        }
+    }
 }
 
 /// Why a robots.txt cannot be had.
@@ -108,8 +126,25 @@ impl Robots {
         if self.files.contains_key(&host) {
             return;
         }
-        self.files.insert(host, File::Wanted { attempts: 0 });
+        self.insert_wanted(host, None);
         self.wanted.push_back(host);
+    }
+
+    /// The host is asked another way from now on, so its file is, too. What it said is kept
+    /// in case that it says nothing this way.
+    pub fn want_again(&mut self, host: HostId) {
+        let before = match self.files.remove(&host) {
+            Some(File::Known(rules)) if !rules.refused => Some(rules),
+            Some(File::Wanted { before, .. }) => before,
+            _ => None,
+        };
+        self.insert_wanted(host, before);
+        self.wanted.push_back(host);
+    }
+
+    fn insert_wanted(&mut self, host: HostId, before: Option<Rules>) {
+        let attempts = 0;
+        self.files.insert(host, File::Wanted { attempts, before });
     }
 
     /// Requests for robots.txt, probes included, that are under way.
@@ -170,10 +205,11 @@ impl Robots {
         now_ms: u64,
     ) -> Option<u64> {
         self.under_way = self.under_way.saturating_sub(1);
-        let attempts = match self.files.get(&host) {
-            Some(File::Wanted { attempts }) => attempts + 1,
+        let (attempts, before) = match self.files.get_mut(&host) {
+            Some(File::Wanted { attempts, before }) => (*attempts + 1, before.take()),
             _ => return None,
         };
+        let no_worse = |new: Rules| before.clone().unwrap_or(new);
         let why = match (&result.error, result.status) {
             (Some(error), _) => Unreachable {
                 kind: error.kind,
@@ -186,21 +222,30 @@ impl Robots {
             (None, Some(200..=299)) => {
                 let text = result.robots.as_deref().unwrap_or("");
                 let robots = robots::Robots::parse(text, &self.token);
-                self.know(host, robots, now_ms);
-                return Some(self.delay_ms(host));
+                return Some(self.know(host, Rules::new(robots, now_ms)));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
-            (None, _) => {
-                self.know(host, robots::Robots::default(), now_ms);
-                return Some(0);
+            (None, status) => {
+                let rules = Rules::new(robots::Robots::default(), now_ms);
+                let rules = match status {
+                    Some(403) => no_worse(Rules {
+                        refused: true,
+                        ..rules
+                    }),
+                    _ => rules,
+                };
+                return Some(self.know(host, rules));
             }
         };
         if attempts <= retries {
             let wait_ms = (FIRST_BACKOFF_MS << (attempts - 1).min(6))
                 .max(result.retry_after_s.unwrap_or(0).min(120) * 1000);
-            self.files.insert(host, File::Wanted { attempts });
+            self.files.insert(host, File::Wanted { attempts, before });
             self.later.push(Reverse((now_ms + wait_ms, host)));
             return None;
+        }
+        if let Some(rules) = before {
+            return Some(self.know(host, rules));
         }
         let silent = why.kind.is_unanswered();
         self.files.insert(host, File::Unreachable(why));
@@ -219,7 +264,7 @@ impl Robots {
     /// Nobody was answered for a while, so the held hosts are asked once more.
     pub fn want_held(&mut self, now_ms: u64) {
         for host in std::mem::take(&mut self.held) {
-            self.files.insert(host, File::Wanted { attempts: 0 });
+            self.insert_wanted(host, None);
             self.later.push(Reverse((now_ms, host)));
         }
     }
@@ -268,17 +313,19 @@ impl Robots {
         }
     }
 
-    fn know(&mut self, host: HostId, robots: robots::Robots, fetched_ms: u64) {
-        self.files
-            .insert(host, File::Known(Rules { robots, fetched_ms }));
+    /// Gives the host's least delay in milliseconds.
+    fn know(&mut self, host: HostId, rules: Rules) -> u64 {
+        self.files.insert(host, File::Known(rules));
+        self.delay_ms(host)
     }
 
-    /// Takes a host's file from the checkpoint; true when it could be read and is not too old.
+    /// Takes a host's file from the checkpoint; true when it could be read and still holds.
     pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) -> bool {
         let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
             return false;
         };
-        if now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS {
+        // One that was refused may be asked for another way now.
+        if rules.refused || now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS {
             return false;
         }
         self.files.insert(host, File::Known(rules));

@@ -35,6 +35,15 @@ struct Route<R> {
     refused: Vec<R>,
 }
 
+impl<R> Route<R> {
+    fn new() -> Route<R> {
+        Route {
+            state: State::default(),
+            refused: Vec::new(),
+        }
+    }
+}
+
 /// What the checkpoint keeps of a host's route.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
@@ -112,10 +121,7 @@ impl<R> Routes<R> {
         if last == 0 && !self.costlier {
             return Block::Final(request);
         }
-        let route = self.hosts.entry(host).or_insert_with(|| Route {
-            state: State::default(),
-            refused: Vec::new(),
-        });
+        let route = self.hosts.entry(host).or_insert_with(Route::new);
         route.state.why = why;
         if rung < last {
             // Others of the host may have moved it on meanwhile.
@@ -132,6 +138,17 @@ impl<R> Routes<R> {
         }
         route.state.parked = true;
         Block::Park(std::mem::take(&mut route.refused))
+    }
+
+    /// The host blocks before a page was asked for. True when it is on the next rung now.
+    pub fn climb(&mut self, host: HostId, why: String) -> bool {
+        let rung = self.rung(host);
+        if rung + 1 >= self.ladder.len() {
+            return false;
+        }
+        let route = self.hosts.entry(host).or_insert_with(Route::new);
+        (route.state.rung, route.state.why) = (rung + 1, why);
+        true
     }
 
     /// Nothing else of the host is left to tell: what was refused is tried again.

@@ -36,7 +36,7 @@ impl Crawl {
             .map(|(id, host)| (id, host.origin.to_string()))
             .collect();
         for (id, host_origin) in hosts {
-            let saved = memory.values.get(&format!("robots:{host_origin}"));
+            let saved = memory.values.get(&robots_key(&host_origin));
             let known = saved.is_some_and(|saved| self.robots.restore(id, saved, now_ms));
             let shut = self.plan.robots && !known;
             if shut {
@@ -100,7 +100,7 @@ impl Crawl {
     fn values(&self) -> BTreeMap<String, String> {
         let robots = self.queue.hosts().filter_map(|(id, host)| {
             let saved = self.robots.saved(id)?;
-            Some((format!("robots:{}", host.origin), saved))
+            Some((robots_key(&host.origin), saved))
         });
         let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
         let state = self.state.json.iter();
@@ -122,6 +122,11 @@ impl Crawl {
             .chain(state)
             .collect()
     }
+}
+
+/// Under this key the checkpoint keeps the rules of a host's robots.txt.
+pub(super) fn robots_key(origin: &str) -> String {
+    format!("robots:{origin}")
 }
 
 /// Under this key the checkpoint keeps until when a host asked not to be asked.

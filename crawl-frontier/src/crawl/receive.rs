@@ -3,7 +3,7 @@
 use crawl_ckpt::record::{Change, ErrorKind, FetchError, FetchResult};
 use crawl_ckpt::tool::Failure;
 
-use super::keep::{route_key, wait_key};
+use super::keep::{robots_key, route_key, wait_key};
 use super::{Crawl, Flight, Held, Record, Refused};
 use crate::answer::{self, Fate};
 use crate::queue::{Gate, HostId, Ticket};
@@ -138,12 +138,15 @@ impl Crawl {
 
     fn take_block(&mut self, flight: &Flight, refused: Refused, why: String, now_ms: u64) {
         let host = flight.host;
+        let rung = self.routes.rung(host);
         match self.routes.blocked(host, flight.rung, why, refused) {
             Block::Final(refused) => self.finish(refused.ticket.id, &refused.record),
             Block::Climb(refused) => {
                 self.log.defer(refused.ticket.id, 0, now_ms);
                 self.queue.defer(host, refused.ticket, now_ms);
-                self.keep_route(host);
+                if self.routes.rung(host) != rung {
+                    self.change_route(host);
+                }
             }
             Block::Wait if self.is_idle(host) => {
                 for refused in self.routes.retry_refused(host) {
@@ -180,6 +183,23 @@ impl Crawl {
     fn is_idle(&self, host: HostId) -> bool {
         let host = self.queue.host(host);
         host.pending == 0 && host.in_flight == 0
+    }
+
+    /// A host is asked another way from now on, its robots.txt first: what the other way got
+    /// may have been a block.
+    fn change_route(&mut self, host: HostId) {
+        self.keep_route(host);
+        if !self.plan.robots {
+            return;
+        }
+        self.robots.want_again(host);
+        self.queue.change(host, |host| {
+            if host.gate == Gate::Open {
+                host.gate = Gate::Shut;
+            }
+        });
+        let origin = self.queue.host(host).origin.clone();
+        self.log.set(&robots_key(&origin), b"");
     }
 
     fn keep_route(&mut self, host: HostId) {
@@ -259,9 +279,15 @@ impl Crawl {
         };
         self.hear(host, result, now_ms);
         let retries = self.plan.retry.times;
+        let block = block_of(result).filter(|_| result.status != Some(403));
         let Some(delay_ms) = self.robots.answer(host, result, retries, now_ms) else {
             return;
         };
+        if let Some(why) = block
+            && self.routes.climb(host, why)
+        {
+            return self.change_route(host);
+        }
         self.queue.change(host, |host| {
             host.delay_ms = host.delay_ms.max(delay_ms);
             if host.gate == Gate::Shut {
@@ -270,7 +296,7 @@ impl Crawl {
         });
         let origin = self.queue.host(host).origin.clone();
         if let Some(saved) = self.robots.saved(host) {
-            self.log.set(&format!("robots:{origin}"), saved.as_bytes());
+            self.log.set(&robots_key(&origin), saved.as_bytes());
         }
         self.take_on_sitemaps(&origin);
     }

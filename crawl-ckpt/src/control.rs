@@ -42,6 +42,8 @@ pub struct Begin {
     pub adopt_plan: bool,
     /// The text of a `cookies.txt` whose cookies are taken into the jar first.
     pub cookies: Option<String>,
+    /// Tell of each URL that a cap keeps out.
+    pub list_left_out: bool,
 }
 
 /// From the frontier to crawl-run.
@@ -54,6 +56,8 @@ pub enum News {
     Progress(Box<Progress>),
     /// Something a human should read; one line.
     Warning(String),
+    /// Something for those who want to know all; one line.
+    Detail(String),
     /// What changed of the `cookies.txt` that the run began with: of each jar that did, its
     /// name and its lines by now.
     Cookies(BTreeMap<String, String>),

@@ -17,6 +17,7 @@ mod explain;
 mod extra;
 mod history;
 mod inspect;
+mod left_out;
 pub mod log;
 mod memory;
 pub mod open;

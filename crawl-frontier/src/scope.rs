@@ -52,6 +52,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// True when it would belong to the crawl if it were not so much of it.
+    pub fn is_cap(self) -> bool {
+        matches!(self, Refusal::Depth | Refusal::Trap | Refusal::HostPages)
+    }
+
     /// The word in summaries.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -168,10 +173,10 @@ impl Scope {
     /// # Errors
     /// Why it is not taken on.
     pub fn admit(&self, url: &str, depth: u32) -> Result<Admission, Refusal> {
+        self.check_host(url)?;
         if self.depth_limit.is_some_and(|limit| depth > limit) {
             return Err(Refusal::Depth);
         }
-        self.check_host(url)?;
         let path = path_of(url);
         if url.len() > MAX_URL_BYTES || is_trap(path) {
             return Err(Refusal::Trap);

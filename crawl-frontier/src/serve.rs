@@ -145,6 +145,9 @@ enum End {
 impl Server {
     fn run(mut self) -> Result<Exit, Failure> {
         self.opened.crawl.limit_records(self.begin.max_records);
+        if self.begin.list_left_out {
+            self.opened.crawl.list_left_out();
+        }
         let deadline_ms = self
             .begin
             .max_time_ms
@@ -232,6 +235,9 @@ impl Server {
                 Err(Trouble::Line(why)) => bad.push(why),
                 Err(Trouble::Crawl(failure)) => return Err(failure),
             }
+        }
+        for line in self.opened.crawl.take_left_out() {
+            self.tell(&News::Detail(line));
         }
         for why in bad {
             self.warn(format!("a result line is left out: {why}"));

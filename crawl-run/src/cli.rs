@@ -433,7 +433,10 @@ pub struct VoiceArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell more
+    /// Tell more, such as each URL that a cap kept out
+    ///
+    /// Tells more: what was left out for any reason, each URL that a cap (depth, traps, pages a
+    /// host) kept out and why, what is asked for again.
     #[arg(short, long)]
     pub verbose: bool,
 }

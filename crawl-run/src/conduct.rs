@@ -264,6 +264,7 @@ impl Conductor<'_> {
                 act.progress = Some(*progress);
             }
             News::Warning(text) => self.view.warn(text),
+            News::Detail(text) => self.view.tell(text),
             News::Cookies(cookies) => act.cookies = cookies,
             News::Ended { reason, progress } => {
                 act.reason = Some(reason);

@@ -335,6 +335,7 @@ impl<'a> Crawl<'a> {
             retry_blocked: false,
             adopt_plan: false,
             cookies: self.cookies.clone(),
+            list_left_out: self.args.voice.verbose,
         }
     }
 

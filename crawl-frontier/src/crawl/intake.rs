@@ -144,6 +144,10 @@ impl Crawl {
             }
             Err(refusal) => {
                 tally::add(&mut self.progress.dropped, refusal.as_str());
+                if refusal.is_cap() {
+                    let why = || self.scope.why(refusal, canonical, found.depth);
+                    self.left_out.add(mark, canonical, why);
+                }
                 matches!(refusal, Refusal::Depth | Refusal::HostPages)
             }
         }
@@ -205,6 +209,9 @@ impl Crawl {
         if let Some(dropped) = result.links_dropped {
             let name = "too_many_links".to_owned();
             *self.progress.dropped.entry(name).or_default() += dropped;
+            let why = || format!("{dropped} of its links, too many for a page");
+            self.left_out
+                .add(self.marker.get(&result.url), &result.url, why);
         }
         let found = Found {
             way: Way::Link,

@@ -24,6 +24,7 @@ pub(crate) use self::keep::route_key;
 pub use self::receive::Trouble;
 pub(crate) use self::send::request_of;
 use crate::delta::Delta;
+use crate::left_out::LeftOut;
 use crate::log::Log;
 use crate::outage::Outage;
 use crate::pace::Pace;
@@ -67,6 +68,7 @@ pub struct Crawl {
     outage: Outage<Held>,
     progress: Progress,
     state: ParserState,
+    left_out: LeftOut,
     /// What earlier crawls knew; `None` unless the crawl is incremental.
     delta: Option<Delta>,
     /// Ends this run after so many records.
@@ -197,6 +199,7 @@ impl Crawl {
             outage: Outage::default(),
             progress: Progress::default(),
             state: ParserState::default(),
+            left_out: LeftOut::default(),
             delta: None,
             max_records: None,
             links: Links::default(),
@@ -217,6 +220,16 @@ impl Crawl {
             self.progress.delta.get_or_insert_default();
         }
         self.delta = delta;
+    }
+
+    /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out.
+    pub fn list_left_out(&mut self) {
+        self.left_out.want();
+    }
+
+    /// A line for each URL that a cap kept out since the last call.
+    pub fn take_left_out(&mut self) -> Vec<String> {
+        self.left_out.take()
     }
 
     /// The figures as they stand.

@@ -4,11 +4,12 @@ use crawl_ckpt::control;
 use crawl_ckpt::delta::{
     self, Fingerprint, Known, Learning, Links, MAX_VALIDATOR_BYTES, Page, ScopeHash,
 };
-use crawl_ckpt::durable::Append;
+use crawl_ckpt::durable::{Append, RealDisk};
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{Change, FetchResult, Request};
+use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use crate::crawl::Ask;
@@ -35,7 +36,7 @@ impl Delta {
             return Ok(None);
         }
         let scope = scope_of(plan);
-        let known = Known::open(&crawl_ckpt::durable::RealDisk, place, scope)?;
+        let known = Known::open(&RealDisk, place, scope)?;
         if let Some(known) = &known {
             known.tell(|_| Ok(()))?;
         }
@@ -162,7 +163,7 @@ fn scope_of(plan: &Plan) -> ScopeHash {
 pub fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<Links<'a>>) -> Page<'a> {
     let status = result.status.unwrap_or(0);
     // Only these can be asked for again with a condition.
-    let keep = |value: &'a Option<crawl_ckpt::text::Text<'_>>| {
+    let keep = |value: &'a Option<Text<'_>>| {
         let value = value.as_deref().filter(|_| matches!(status, 200 | 304));
         value.filter(|value| !value.is_empty() && value.len() <= MAX_VALIDATOR_BYTES)
     };

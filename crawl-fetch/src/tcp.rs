@@ -127,6 +127,8 @@ pub struct Socket {
     buffers: Window,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Something was read since it was last asked whether this is open.
+    just_read: bool,
 }
 
 impl Socket {
@@ -136,6 +138,7 @@ impl Socket {
             buffers: Window::default(),
             read_timeout: None,
             write_timeout: None,
+            just_read: false,
         }
     }
 }
@@ -191,6 +194,7 @@ impl Transport for Socket {
             }
         };
         self.buffers.input_appended(amount);
+        self.just_read = amount > 0;
         let mut note = NOTE.get();
         note.received += amount as u64;
         NOTE.set(note);
@@ -198,6 +202,11 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
+        // ureq asks when it puts a connection back and again when it takes it out, both with
+        // its pool locked. The second time counts.
+        if std::mem::take(&mut self.just_read) {
+            return true;
+        }
         // Nothing may be there to read: neither the end nor bytes nobody asked for.
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);

@@ -163,6 +163,31 @@ mod shop {
     }
 }
 
+#[test]
+fn a_resumed_crawl_goes_on_counting_and_another_extract_is_no_other_spider() {
+    let (folder, site) = (Folder::new(), Site::new());
+    site.page("/", "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>");
+    for n in 1..=3 {
+        site.page(&format!("/{n}"), &format!("<h1>{n}</h1><b class=x></b>"));
+    }
+    let spider = |css: &str| {
+        let spider = json!({"name": "s", "start_urls": [site.url("/")], "sections": [
+            {"match": "/[0-9]$", "extract": {"n": {"css": css}, "no": {"css": "i::text"}}}]});
+        folder.write("s.json", spider.to_string());
+    };
+    let run = |words: &[&str]| {
+        let tool = Tool::new("crawl-run").dir(&folder).arg("s.json");
+        tool.args(words).run()
+    };
+    spider("h1::text");
+    run(&["--max-pages", "2"]).code(4);
+    spider("h1");
+    run(&[])
+        .code(0)
+        .says("`no` empty on 3 of 3 pages")
+        .never_says("`n` empty");
+}
+
 /// An article with what pages say of themselves.
 fn article(title: &str, by: &str, date: &str, head: &str) -> String {
     let paragraph = "The harbour was quiet in the morning, and the boats lay in a row along the \

@@ -138,6 +138,11 @@ impl Tree {
         &mut self.nodes[id as usize]
     }
 
+    /// How many nodes there are.
+    pub fn len(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
     /// Puts a node that is in no tree behind all children of another.
     pub fn append(&mut self, parent: Id, child: Id) {
         let last = self.node(parent).last;
@@ -304,11 +309,18 @@ impl<'p> Page<'p> {
 
     /// All nodes in `scope` in the page's order, itself first.
     pub fn walk(self, scope: Id) -> impl Iterator<Item = Id> + 'p {
+        // Most trees lie in the vector as a walk meets them.
+        let in_order = scope == ROOT && !self.tree.shuffled;
+        let end = self.tree.len();
         let mut at = scope;
         std::iter::from_fn(move || {
             (at != NONE).then(|| {
                 let id = at;
-                at = self.following(id, scope);
+                at = match in_order {
+                    true if id + 1 < end => id + 1,
+                    true => NONE,
+                    false => self.following(id, scope),
+                };
                 id
             })
         })

@@ -32,6 +32,8 @@ pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
         ..ParseOpts::default()
     };
     (*tree, *source) = parse_document(sink, options).one(html);
+    // Contents of templates lie in the vector too.
+    tree.shuffled = true;
 }
 
 struct Sink {

@@ -115,6 +115,9 @@ pub struct Names {
     own: Vec<Box<str>>,
 }
 
+/// Names are kept for the next page up to so many.
+const KEEP_OWN: usize = 1000;
+
 /// Further names of a page get no number of their own but share the last one.
 const MOST: usize = u16::MAX as usize;
 
@@ -133,9 +136,9 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Forgets the names of the last page.
+    /// Forgets the names of earlier pages, when there are so many that they are none.
     pub fn clear(&mut self) {
-        if !self.own.is_empty() {
+        if self.own.len() > KEEP_OWN {
             *self = Names::default();
         }
     }

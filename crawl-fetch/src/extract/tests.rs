@@ -102,6 +102,9 @@ fn usual_pages_are_built_quickly() {
         "<custom-tag><Other-Tag>x</other-TAG></custom-tag>",
         "<ruby>a<rt>b<rp>c</ruby><object>x<b>y</object>z",
         "x<![CDATA[y]]>z<svg><![CDATA[a&amp;b]]></svg>",
+        "<template id=a><p>x<svg><path/></svg></template>y<p>z<template><b>u</template>w",
+        "<head><template><i>x</template><title>t</title></head><template>u</template><p>y",
+        "<table><template><p>x</template><tr><td><template>y</template>z</table>",
         "a</>b</ x>c<?php ?>d<!x>e<",
         "<p title='a>b' x=\"'\" y=a\"b>t<img/alt=x><a b='c",
     ] {
@@ -116,7 +119,8 @@ fn unusual_pages_are_told() {
         "<p><b>a<p>b",
         "<a>x<a>y",
         "<table>x<tr><td>y</table>",
-        "<template><p>x</template>",
+        "<template><tr><td>x</template>",
+        "<template>x",
         "<frameset><frame></frameset>",
         "<p>a\0b",
     ] {
@@ -230,6 +234,8 @@ fn random_pages_are_the_same_where_they_are_built_quickly() {
         "<foreignObject>",
         "</foreignObject>",
         "<!doctype html>",
+        "<template>",
+        "</template>",
         "<code>",
         "</code>",
         "<em>",

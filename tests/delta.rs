@@ -477,6 +477,36 @@ fn links_are_not_trusted_when_the_scope_changed() {
 }
 
 #[test]
+fn pages_that_went_together_with_all_links_to_them_are_gone() {
+    let ground = small(Validator::ETag);
+    // Page 2 and all below it go, but for page 25, which nobody leads to any more.
+    let gone: Vec<String> = [2]
+        .into_iter()
+        .chain(21..25)
+        .chain(26..31)
+        .map(path)
+        .collect();
+    ground.change(|pages| {
+        pages.retain(|path, _| !gone.contains(path));
+        for (version, links) in pages.values_mut() {
+            let before = links.len();
+            links.retain(|link| !gone.contains(link) && *link != path(25));
+            *version += u32::from(links.len() < before);
+        }
+    });
+    let (done, records) = ground.complete();
+    done.says(&format!("gone {}", gone.len()));
+    for (path, record) in &records {
+        match record["delta"].as_str() {
+            Some("gone") => assert!(gone.contains(path) && record["status"] == 404, "{path}"),
+            change => assert_eq!(change, Some("changed"), "{path}"),
+        }
+    }
+    assert!(!records.contains_key(&path(25)), "it is as it was");
+    assert_eq!(ground.complete().1, BTreeMap::new());
+}
+
+#[test]
 fn redirects_errors_and_pages_that_come_back_are_told_once() {
     let ground = small(Validator::ETag);
     let target = Arc::new(Mutex::new(path(8)));

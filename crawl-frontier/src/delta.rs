@@ -186,9 +186,13 @@ fn digest_of(text: &str) -> Option<[u8; 32]> {
     Some(*hash.as_bytes())
 }
 
+/// True for a page that said that it is not there.
+pub fn is_gone(page: &Page<'_>) -> bool {
+    matches!(page.status, 404 | 410)
+}
+
 /// How a page compares with what was known of it; `None` for one that never was there.
 pub fn compare(known: Option<&Page<'_>>, page: &Page<'_>) -> Option<Change> {
-    let is_gone = |page: &Page<'_>| matches!(page.status, 404 | 410);
     let was_gone = known.is_none_or(is_gone);
     Some(match (known, is_gone(page)) {
         (None, true) => return None,

@@ -6,7 +6,7 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::{Crawl, Flight};
-use crate::delta::{compare, count, mark, page_of};
+use crate::delta::{compare, count, is_gone, mark, page_of};
 use crate::open::HeldJob;
 
 /// How a request was sent, as far as what is known of pages goes.
@@ -50,7 +50,13 @@ impl Crawl {
             // It says nothing of the page when nobody asked on a condition.
             None if result.status == Some(NOT_MODIFIED) => None,
             None if failed || result.error.is_some() => None,
-            None => self.learn(known.as_ref(), result, flight),
+            None => {
+                let change = self.learn(known.as_ref(), result, flight);
+                if let Some(known) = known.filter(|_| flight.follow) {
+                    self.follow_former(&known, &result.url, flight)?;
+                }
+                change
+            }
         };
         self.known_buffer = buffer;
         if let (Some(change), Some(counts)) = (change, &mut self.progress.delta) {
@@ -84,6 +90,33 @@ impl Crawl {
         let page = page_of(result, links.flatten());
         self.keep(known, &page);
         compare(known, &page)
+    }
+
+    /// Asks again for the known pages that a page led to when it was known and does not any more:
+    /// they may be gone, and with their links gone too nobody would ever tell.
+    fn follow_former(
+        &mut self,
+        known: &Page<'_>,
+        url: &str,
+        flight: &Flight,
+    ) -> Result<(), Failure> {
+        let (Some(links), Some(delta)) = (known.links, &self.delta) else {
+            return Ok(());
+        };
+        let mut buffer = Vec::new();
+        let mut former = Vec::new();
+        for link in links.decode().map_err(Failure::new)? {
+            let is_met = self.seen.contains(self.marker.get(&link));
+            if !is_met
+                && delta
+                    .find(&mark(&link), &mut buffer)?
+                    .is_some_and(|page| !is_gone(&page))
+            {
+                former.push(Text::from(link));
+            }
+        }
+        self.follow_links(&former, url, flight);
+        Ok(())
     }
 
     fn keep(&mut self, known: Option<&Page<'_>>, page: &Page<'_>) {

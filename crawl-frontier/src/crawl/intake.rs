@@ -213,15 +213,20 @@ impl Crawl {
             self.left_out
                 .add(self.marker.get(&result.url), &result.url, why);
         }
+        self.follow_links(&result.links, &result.url, flight);
+    }
+
+    /// Takes on what a page links to.
+    pub(super) fn follow_links(&mut self, links: &[Text<'_>], page: &str, flight: &Flight) {
         let found = Found {
             way: Way::Link,
             kind: Kind::Page,
-            page: Some(&result.url),
+            page: Some(page),
             depth: flight.depth + 1,
             redirects: 0,
             terminal: false,
         };
-        self.take_on_links(&result.links, found);
+        self.take_on_links(links, found);
     }
 
     fn take_on_links(&mut self, urls: &[Text<'_>], found: Found<'_>) {

@@ -62,19 +62,18 @@ fn parse_into(url: &str, out: &mut String) -> Result<(), UrlError> {
         return Err(UrlError::Scheme(url.scheme().chars().take(40).collect()));
     }
     url.set_fragment(None);
-    let mut escape_left = 0;
-    out.extend(url.as_str().chars().map(|c| {
-        escape_left = if c == '%' {
-            2
-        } else {
-            i32::max(escape_left - 1, -1)
-        };
-        if escape_left >= 0 && matches!(c, 'a'..='f') {
-            c.to_ascii_uppercase()
-        } else {
-            c
-        }
-    }));
+    let mut rest = url.as_str();
+    while let Some(at) = rest.find('%') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let digits = escape.as_bytes().get(1..3);
+        // A bare `%` is no escape, and what follows it is to stay as it is.
+        let is_escape = digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let (escape, after) = escape.split_at(if is_escape { 3 } else { 1 });
+        out.extend(escape.chars().map(|c| c.to_ascii_uppercase()));
+        rest = after;
+    }
+    out.push_str(rest);
     Ok(())
 }
 
@@ -284,6 +283,10 @@ mod tests {
     fn urls_that_mean_the_same_become_the_same() {
         for (url, want) in [
             ("HTTP://Example.COM:80", "http://example.com/"),
+            (
+                "http://a/%?a=%c3%a4&%zb&%%4a%",
+                "http://a/%?a=%C3%A4&%zb&%%4A%",
+            ),
             ("https://a.example:443/x#frag", "https://a.example/x"),
             ("http://a/b/../c/./d", "http://a/c/d"),
             ("http://a/%7euser/%aB", "http://a/%7Euser/%AB"),

@@ -12,16 +12,17 @@ fn by_the_book(text: &str) -> Option<String> {
         return None;
     }
     url.set_fragment(None);
-    let (text, mut upper) = (url.as_str(), String::new());
-    let mut after = usize::MAX;
-    for c in text.chars() {
-        after = if c == '%' { 0 } else { after.saturating_add(1) };
-        upper.push(match (after, c) {
-            (1 | 2, 'a'..='f') => c.to_ascii_uppercase(),
-            _ => c,
-        });
-    }
-    Some(upper)
+    let bytes = url.as_str().as_bytes();
+    let is_escape = |at: usize| {
+        let digits = bytes.get(at + 1..at + 3);
+        bytes[at] == b'%' && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_digit = |at: usize| (1..=2).any(|back| at >= back && is_escape(at - back));
+    let upper = |(at, byte): (usize, &u8)| match is_digit(at) {
+        true => byte.to_ascii_uppercase(),
+        false => *byte,
+    };
+    String::from_utf8(bytes.iter().enumerate().map(upper).collect()).ok()
 }
 
 fuzz_target!(|text: &str| {

@@ -183,7 +183,7 @@ impl<'a> Crawl<'a> {
                 break;
             }
         }
-        self.end(run, last, total);
+        self.end(run, resumes, last, total);
         // A run that was stopped for 3 s meanwhile tells nothing about resuming.
         let kills = &self.kills[kills_before..];
         let stopped = kills.iter().any(|kill| kill.way == Way::Stop);
@@ -217,7 +217,7 @@ impl<'a> Crawl<'a> {
 
     /// Reaps a run and checks its exit code, that nothing is left behind, and that the
     /// checkpoint is there or gone as it should be.
-    fn end(&mut self, mut run: Running, last: Option<Way>, total: &mut Total) {
+    fn end(&mut self, mut run: Running, resumes: bool, last: Option<Way>, total: &mut Total) {
         let left = run.wait_all_gone(Duration::from_secs(60));
         total.worst_orphan = total.worst_orphan.max(left);
         if let (Some(_), Some(kill)) = (last, self.kills.last_mut()) {
@@ -243,7 +243,10 @@ impl<'a> Crawl<'a> {
         if exit == 0 && kept {
             wrong.push("exit 0, and the checkpoint is still there".into());
         }
-        if exit != 0 && exit != 137 && !kept {
+        let records = judge::records(&self.folder);
+        // A run that was killed before it made a checkpoint has taken on nothing.
+        let had_begun = resumes || !records.is_empty();
+        if exit != 0 && exit != 137 && had_begun && !kept {
             wrong.push("not complete, and the checkpoint is gone".into());
         }
         for why in &wrong {
@@ -251,7 +254,6 @@ impl<'a> Crawl<'a> {
         }
         self.wrong += wrong.len() as u64;
         // Killed after the checkpoint was removed, it was complete all the same.
-        let records = judge::records(&self.folder);
         self.complete = exit == 0 || (!kept && !records.is_empty());
         if self.wrong > 20 {
             say("giving up on this crawl");

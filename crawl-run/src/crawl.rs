@@ -388,6 +388,7 @@ impl<'a> Crawl<'a> {
         let summary = Summary {
             ended: &ended,
             has_checkpoint: self.args.limits.limit.is_none(),
+            is_kept: self.place.job.dir.is_dir(),
             again: &self.again,
             verbose: self.args.voice.verbose,
         };

@@ -36,6 +36,8 @@ pub struct Summary<'a> {
     pub ended: &'a Ended,
     /// False for a test crawl.
     pub has_checkpoint: bool,
+    /// The checkpoint is there now.
+    pub is_kept: bool,
     /// The command that was typed.
     pub again: &'a Again,
     /// Tell of all that was left out, not only of what caps kept out.
@@ -126,6 +128,7 @@ impl Summary<'_> {
         match (self.has_checkpoint, &self.ended.outcome) {
             (false, _) => "none (test crawl)".into(),
             (true, Outcome::Complete) => "removed".into(),
+            (true, _) if !self.is_kept => "none yet".into(),
             (true, _) => {
                 let mut text = format!("kept, {} pending", counted(left, "URL"));
                 if counts.parked > 0 {
@@ -256,6 +259,7 @@ mod tests {
                 output: Output::File("data/x.jsonl".into()),
             },
             has_checkpoint: true,
+            is_kept: true,
             again: &again(),
             verbose: false,
         };

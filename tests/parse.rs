@@ -123,15 +123,16 @@ fn several_copies_share_the_pages_and_answer_in_any_order() {
     }
     let (folder, (_site, urls)) = (Folder::new(), numbered(200));
     let parser = "\
-waiting = []
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+lock = Lock()
+def work(r):
+    time.sleep(int(r['title']) % 5 / 500)
+    with lock:
+        give(r, item=os.getpid())
+pool = ThreadPoolExecutor(8)
 for r in results():
-    waiting.append(r)
-    if len(waiting) == 2:
-        for r in reversed(waiting):
-            give(r, item=os.getpid())
-        waiting = []
-    elif r['title'] >= '180':
-        give(waiting.pop(), item=os.getpid())
+    pool.submit(work, r)
 ";
     let done = fetch(
         &folder,

@@ -69,14 +69,6 @@ impl Ground {
         Ground { place, lock, _dir }
     }
 
-    /// A disk on which the spider's folder is there.
-    fn disk(&self) -> SimDisk {
-        let disk = SimDisk::new();
-        disk.create_dir_all(self.place.dir.parent().unwrap())
-            .unwrap();
-        disk
-    }
-
     fn known(&self, disk: &SimDisk) -> Result<Model, Error> {
         let mut model = Model::new();
         if let Some(known) = Known::open(disk, &self.place, SCOPE)? {
@@ -197,7 +189,7 @@ fn the_model_has_every_kind_of_page() {
 #[test]
 fn what_is_known_is_that_of_a_whole_crawl_whenever_everything_stops() {
     let ground = Arc::new(Ground::new());
-    let disk = ground.disk();
+    let disk = SimDisk::new();
     let tried = Arc::new(Mutex::new(0));
     for crawl in 1..=CRAWLS {
         let (ground, tried) = (ground.clone(), tried.clone());
@@ -261,7 +253,7 @@ fn a_disk_that_fails_at_any_operation_loses_nothing_that_was_known() {
     let mut tried = 0;
     for fault in [Fault::Full, Fault::Broken, Fault::Interrupted] {
         for operation in 1.. {
-            let disk = ground.disk();
+            let disk = SimDisk::new();
             ground.crawl(&disk, 1).unwrap();
             disk.fail(disk.operations() + operation, fault);
             let failed = ground.crawl(&disk, 2).is_err();

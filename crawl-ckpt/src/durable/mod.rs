@@ -40,7 +40,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Creates a directory, mode 0700. An existing one is an error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory and what is missing above it, modes by the umask, and
-    /// makes them durable. Existing ones are fine.
+    /// makes them durable, also those that exist and may not be durable yet.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and all that is in it.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::{Disk, DiskFile, parent};
@@ -17,6 +17,23 @@ impl RealDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(mode);
         Ok(Box::new(options.open(path)?))
+    }
+
+    /// Makes a directory durable that somebody made and perhaps did not sync: a run that was
+    /// killed, or whoever made the lock file. Goes up to where the file system begins.
+    fn sync_above(&self, path: &Path) -> io::Result<()> {
+        let device = fs::metadata(path)?.dev();
+        for above in std::path::absolute(path)?.ancestors().skip(1) {
+            if fs::metadata(above)?.dev() != device {
+                break;
+            }
+            match self.sync_dir(above) {
+                // Where we may not look we made nothing.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -56,7 +73,7 @@ impl Disk for RealDisk {
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         if path.is_dir() {
-            return Ok(());
+            return self.sync_above(path);
         }
         self.create_dir_all(parent(path))?;
         match fs::create_dir(path) {

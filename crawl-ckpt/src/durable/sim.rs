@@ -264,12 +264,16 @@ impl Disk for SimDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if self.exists(path)? {
-            return Ok(());
+        if !self.exists(path)? {
+            self.create_dir_all(parent(path))?;
+            self.create_dir(path)?;
+            return self.sync_dir(parent(path));
         }
-        self.create_dir_all(parent(path))?;
-        self.create_dir(path)?;
-        self.sync_dir(parent(path))
+        let mut above = path.ancestors().skip(1);
+        above.try_for_each(|above| match above.as_os_str().is_empty() {
+            true => Ok(()),
+            false => self.sync_dir(above),
+        })
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {

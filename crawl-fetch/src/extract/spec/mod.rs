@@ -1,0 +1,229 @@
+//! What a spider file says of extraction: `sections`, and what they are short for, `rules`
+//! with `callbacks` and the article settings.
+
+mod articles;
+mod field;
+mod page;
+mod rules;
+
+use crawl_ckpt::node::{Complaint, Node};
+use serde_json::Value;
+
+pub use field::{Core, Field, How, Source};
+use page::PageKind;
+
+/// Which pages are read, and for what.
+#[derive(Debug, Clone, Default)]
+pub struct Spec {
+    /// The first that a URL belongs to counts.
+    pub pages: Vec<PageKind>,
+    /// JSON paths of keys that have no effect.
+    pub ignored: Vec<String>,
+}
+
+impl Spec {
+    /// Reads a spider file. Keys that say nothing of extraction are somebody else's.
+    ///
+    /// # Errors
+    /// Names the place of what is wrong.
+    pub fn read(root: &Node<'_>) -> Result<Spec, Complaint> {
+        let mut reader = Reader::default();
+        let mut fields = root.object()?;
+        let articles = match fields.get("settings") {
+            Some(node) => reader.article_settings(&mut node.object()?)?,
+            None => None,
+        };
+        let callbacks = match fields.get("callbacks") {
+            Some(node) => Some(reader.callbacks(&node)?),
+            None => None,
+        };
+        let mut pages = Vec::new();
+        let sections = fields.get("sections");
+        let rules = fields.get("rules");
+        if let Some(node) = &sections {
+            for item in node.list("sections")? {
+                let mut section = item.object()?;
+                let extract = match section.get("extract") {
+                    Some(node) => Some(reader.extract(&node)?),
+                    None => None,
+                };
+                pages.push(PageKind::read(&mut section, "match", extract)?);
+            }
+        }
+        if let Some(node) = &rules {
+            for item in node.list("rules")? {
+                let mut rule = item.object()?;
+                let extract = match rule.get("callback") {
+                    None => None,
+                    Some(node) => reader.called(&node, callbacks.as_deref(), articles.as_ref())?,
+                };
+                pages.push(PageKind::read(&mut rule, "allow", extract)?);
+            }
+        }
+        if let (Some(articles), true) = (articles, pages.is_empty()) {
+            pages.push(PageKind::every(articles));
+        }
+        Ok(Spec {
+            pages,
+            ignored: reader.ignored,
+        })
+    }
+
+    /// What is taken of the page at a URL.
+    pub fn of(&self, url: &str) -> Option<&[Field]> {
+        let kind = self.pages.iter().find(|kind| kind.is(url))?;
+        kind.extract.as_deref()
+    }
+
+    /// A line for people for each kind of page that is read.
+    pub fn lines(&self) -> Vec<String> {
+        let pages = self.pages.iter();
+        pages.filter_map(PageKind::line).collect()
+    }
+}
+
+/// Reads, and notes what has no effect.
+#[derive(Default)]
+struct Reader {
+    ignored: Vec<String>,
+}
+
+impl Reader {
+    /// A section's `extract`.
+    pub(super) fn extract(&mut self, node: &Node<'_>) -> Result<Vec<Field>, Complaint> {
+        match node.value() {
+            Value::Object(_) => {}
+            Value::String(text) if text == "auto" => return Ok(articles::article()),
+            _ => return Err(node.expected("\"auto\" or an object of fields")),
+        }
+        let mut fields = self.fields(node, 0)?;
+        // Where the reader is at work anyway, it stands in for a selector that finds nothing.
+        let reads = |field: &Field| matches!(field.source, Source::Auto(_));
+        if fields.iter().any(reads) {
+            for field in fields.iter_mut().filter(|field| !reads(field)) {
+                field.fallback = Core::by_name(&field.name);
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Result<Spec, Complaint> {
+        Spec::read(&Node::root(&value))
+    }
+
+    #[test]
+    fn the_first_section_that_a_url_belongs_to_counts() {
+        let spec = read(json!({"sections": [
+            {"match": ["/p/"], "deny": "/p/old", "extract": {"name": {"css": "h1::text"}}},
+            {"match": "/blog/", "extract": "auto"},
+            {"extract": {"title": "auto", "tags": {"css": "li", "get_all": true}}},
+        ]}))
+        .unwrap();
+        let fields = |url| spec.of(url).map(|fields| fields.len());
+        assert_eq!(fields("http://h/p/1"), Some(1));
+        assert_eq!(fields("http://h/blog/1"), Some(4));
+        assert_eq!(fields("http://h/p/old"), Some(2));
+        assert_eq!(
+            spec.lines(),
+            [
+                "`/p/`: name",
+                "`/blog/`: title (auto), content (auto), author (auto), published_date (auto)",
+                "every page: tags, title (auto)",
+            ]
+        );
+    }
+
+    #[test]
+    fn rules_call_callbacks_and_the_article_reader() {
+        let spec = read(json!({
+            "rules": [
+                {"allow": ["/p/"], "callback": "product"},
+                {"allow": "/a/", "callback": "parse_article"},
+                {"allow": ".*", "callback": null},
+            ],
+            "callbacks": {"product": {"extract": {"price": {"css": ".price::text"}}}},
+            "settings": {"FIELDS": {"author": {"css": ".by::text"}}},
+        }))
+        .unwrap();
+        assert_eq!(
+            spec.lines(),
+            [
+                "`/p/`: price",
+                "`/a/`: author, title (auto), content (auto), published_date (auto)"
+            ]
+        );
+        assert!(spec.of("http://h/other").is_none());
+        let alone = read(json!({"settings": {"EXTRACTOR_ORDER": ["custom"],
+            "CUSTOM_SELECTORS": {"title": "h1"}}}));
+        assert_eq!(alone.unwrap().lines(), ["every page: title"]);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_ignored_by_name() {
+        let spec = read(json!({
+            "rules": [{"callback": "list"}],
+            "callbacks": {"list": {"iterate": {}, "extract": {"x": {"css": "a"}}, "odd": 1}},
+            "sections": [{"match": "x", "extract": {
+                "a": {"css": "a", "colour": 1},
+                "b": {"type": "ajax_nested_list", "ajax_url": "/x"},
+            }}],
+        }));
+        let mut ignored = spec.unwrap().ignored;
+        ignored.sort();
+        assert_eq!(
+            ignored,
+            [
+                "$.callbacks.list.iterate",
+                "$.callbacks.list.odd",
+                "$.sections[0].extract.a.colour",
+                "$.sections[0].extract.b",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let section = |extract: Value| json!({"sections": [{"extract": extract}]});
+        for (bad, path) in [
+            (section(json!("all")), "$.sections[0].extract"),
+            (section(json!({})), "$.sections[0].extract"),
+            (section(json!({"x": "auto"})), "$.sections[0].extract.x"),
+            (section(json!({"x": {}})), "$.sections[0].extract.x.css"),
+            (
+                section(json!({"x": {"css": "a["}})),
+                "$.sections[0].extract.x.css",
+            ),
+            (
+                section(json!({"x": {"xpath": "//a"}})),
+                "$.sections[0].extract.x.xpath",
+            ),
+            (
+                section(json!({"x": {"css": "a", "get_all": true, "to_text": true}})),
+                "$.sections[0].extract.x.to_text",
+            ),
+            (
+                section(json!({"x": {"css": "a", "processors": [{"type": "no"}]}})),
+                "$.sections[0].extract.x.processors[0].type",
+            ),
+            (
+                section(json!({"x": {"type": "nested_list", "extract": {}}})),
+                "$.sections[0].extract.x.selector",
+            ),
+            (json!({"sections": [{"match": "("}]}), "$.sections[0].match"),
+            (
+                json!({"rules": [{"callback": "x"}], "callbacks": {}}),
+                "$.rules[0].callback",
+            ),
+        ] {
+            let error = read(bad).unwrap_err();
+            assert_eq!(error.path, path, "{error}");
+            assert!(error.what.contains("expected "), "{error}");
+        }
+    }
+}

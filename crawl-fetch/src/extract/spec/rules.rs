@@ -1,0 +1,61 @@
+//! `rules` and their `callbacks`, for which `sections` are the newer words.
+
+use crawl_ckpt::node::{Complaint, Node};
+
+use super::articles::article;
+use super::{Field, Reader};
+
+/// A callback's name, and what it extracts.
+type Callback<'a> = (&'a str, Option<Vec<Field>>);
+
+impl Reader {
+    /// `callbacks`: their names, and what they extract.
+    pub(super) fn callbacks<'a>(
+        &mut self,
+        node: &Node<'a>,
+    ) -> Result<Vec<Callback<'a>>, Complaint> {
+        let mut callbacks = Vec::new();
+        for (name, node) in node.object()?.all() {
+            let mut keys = node.object()?;
+            let extract = match keys.get("extract") {
+                Some(_) if keys.get("iterate").is_some() => None,
+                Some(node) => Some(self.fields(&node, 0)?),
+                None => None,
+            };
+            // It makes requests that carry a row's fields to another page, which is not
+            // supported; then `extract` is of a row and not of a page.
+            if keys.get("iterate").is_some() {
+                self.ignored.push(format!("{}.iterate", node.path()));
+            }
+            self.ignored.extend(keys.unknown());
+            callbacks.push((name, extract));
+        }
+        Ok(callbacks)
+    }
+
+    /// What the callback of a rule extracts.
+    pub(super) fn called(
+        &mut self,
+        node: &Node<'_>,
+        callbacks: Option<&[Callback<'_>]>,
+        articles: Option<&Vec<Field>>,
+    ) -> Result<Option<Vec<Field>>, Complaint> {
+        let name = node.string("the name of a callback")?;
+        if name == "parse_article" {
+            return Ok(Some(articles.cloned().unwrap_or_else(article)));
+        }
+        let Some(callbacks) = callbacks else {
+            // A method in Python.
+            self.ignored.push(node.path().to_owned());
+            return Ok(None);
+        };
+        match callbacks.iter().find(|(known, _)| *known == name) {
+            Some((_, extract)) => Ok(extract.clone()),
+            None => {
+                let names: Vec<&str> = callbacks.iter().map(|(name, _)| *name).collect();
+                let names = names.join(", ");
+                Err(node.expected(format_args!("parse_article or one of {names}")))
+            }
+        }
+    }
+}

@@ -7,12 +7,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::{Catalog, Found};
-use crate::command;
+pub use crate::command::TOOL;
+use crate::command::{self, Context, Form};
 use crate::job::{Name, data_dir};
-use crate::tool::{Exit, Failure, parse_duration, say};
-
-/// The name that goes before every message.
-pub const TOOL: &str = "crawl-ckpt";
+use crate::tool::{Exit, Failure, parse_duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,14 +118,6 @@ enum Command {
     },
 }
 
-/// How the answer is printed.
-#[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Form {
-    /// Print JSON, one object a line
-    #[arg(long)]
-    pub json: bool,
-}
-
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct One {
@@ -165,42 +155,6 @@ struct Doomed {
     /// All of them
     #[arg(long)]
     all: bool,
-}
-
-/// What a command works with.
-pub(crate) struct Context<'a> {
-    pub catalog: Catalog,
-    pub out: &'a mut dyn Write,
-    quiet: bool,
-    verbose: bool,
-}
-
-impl Context<'_> {
-    /// Says something that is no error.
-    pub fn say(&self, message: impl std::fmt::Display) {
-        if !self.quiet {
-            say(TOOL, message);
-        }
-    }
-
-    /// Says something that only who asked for it wants to know.
-    pub fn tell(&self, message: impl std::fmt::Display) {
-        if self.verbose {
-            say(TOOL, message);
-        }
-    }
-
-    /// Prints text for people.
-    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
-        self.out
-            .write_all(text.as_bytes())
-            .map_err(Failure::from_stdout)
-    }
-
-    /// Prints one object for programs.
-    pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
-        self.print(&format!("{value}\n"))
-    }
 }
 
 /// Does what the command line says.

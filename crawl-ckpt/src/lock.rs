@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::durable::parent;
-use crate::job::JobPlace;
+use crate::job::place::JobPlace;
 use crate::tool::{Exit, Failure};
 
 /// How often an exclusive lock is asked for before its holder is believed: the

@@ -10,7 +10,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchError};
 use ureq::{Error, Timeout};
 
-use crate::tcp::{Note, OUTPUT_BYTES};
+use crate::tcp::{Note, OUTPUT_BYTES, Reset};
 
 /// What ureq says of a request line or header that its output buffer cannot hold,
 /// and of an answer with more headers than it takes. Its error type is not ours to name.
@@ -113,10 +113,6 @@ fn ended(note: Note) -> &'static str {
     }
 }
 
-/// A connection that broke off.
-#[derive(Debug)]
-pub struct Reset(pub io::Error);
-
 /// A name that the system's resolver does not know.
 #[derive(Debug)]
 pub struct Unknown(pub String);
@@ -153,12 +149,6 @@ impl Staged {
     }
 }
 
-impl fmt::Display for Reset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -177,7 +167,6 @@ impl fmt::Display for Staged {
     }
 }
 
-impl StdError for Reset {}
 impl StdError for Unknown {}
 impl StdError for Private {}
 impl StdError for Staged {}

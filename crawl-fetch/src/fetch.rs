@@ -17,6 +17,7 @@ use url::Url;
 use crate::body::{BodyReader, Limit};
 use crate::call::{Answer, Caller, Reach};
 use crate::charset::{self, Media};
+use crate::event::Fetched;
 use crate::extract::{Extractor, Workspace};
 use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
@@ -90,17 +91,6 @@ pub struct Fetcher {
     pub extractor: Option<Extractor>,
     /// Memory for pages.
     pub scratches: Scratches,
-}
-
-/// What became of a request line.
-#[derive(Debug, Clone, Copy)]
-pub struct Fetched {
-    /// The result is on its way; without this the output is broken.
-    pub written: bool,
-    /// The status of the answer.
-    pub status: Option<u16>,
-    /// The kind of error in the result.
-    pub error: Option<ErrorKind>,
 }
 
 /// An answer that arrived whole.

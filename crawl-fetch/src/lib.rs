@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod charset;
 pub mod cli;
 pub mod cookies;
+pub mod event;
 pub mod extract;
 pub mod failure;
 pub mod fetch;
@@ -47,12 +48,13 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
 use crate::cookies::Cookies;
+use crate::event::Event;
 use crate::fetch::Fetcher;
 use crate::input::{Line, Lines};
 use crate::job::{Job, invalid};
 use crate::output::Output;
 use crate::parse::{ParseOptions, Parsers, Sink};
-use crate::pool::{Event, Pool};
+use crate::pool::Pool;
 
 /// The tool's name, in messages.
 pub const TOOL: &str = "crawl-fetch";

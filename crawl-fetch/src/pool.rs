@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::ErrorKind;
 
+use crate::event::Event;
 use crate::fetch::{Fetcher, broken_down};
 use crate::job::Job;
 use crate::output::Output;
@@ -23,23 +24,6 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Stack of a worker. A request with TLS and a full header needs less than half.
 const STACK_BYTES: usize = 256 << 10;
-
-/// What the main thread is told.
-#[derive(Debug)]
-pub enum Event {
-    /// Every request that was taken on has its result.
-    Drained,
-    /// Stdin failed.
-    InputFailed(std::io::Error),
-    /// Stdout cannot be written any more.
-    OutputBroken,
-    /// The reader of stdout went away.
-    ReaderGone,
-    /// The user's parser does not work, and why.
-    ParserBroken(String),
-    /// A signal came.
-    Signal(i32),
-}
 
 /// What workers share.
 pub struct Pool<W> {

@@ -7,6 +7,7 @@
 //! fixed input buffer.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -16,8 +17,6 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
 use ureq::{Error, Timeout};
-
-use crate::failure::Reset;
 
 /// What a connection reads into at first. Thousands of connections wait at once.
 const FIRST_INPUT_BYTES: usize = 8 << 10;
@@ -226,6 +225,18 @@ fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
 fn broken(error: io::Error) -> Error {
     Error::Other(Box::new(Reset(error)))
 }
+
+/// A connection that broke off.
+#[derive(Debug)]
+pub struct Reset(pub io::Error);
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Reset {}
 
 /// Bytes that came and were not used yet, and those to send.
 #[derive(Debug, Default)]

@@ -12,7 +12,6 @@ use crawl_ckpt::record::{Change, FetchResult, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use crate::crawl::Ask;
 use crate::url::fingerprint;
 
 /// What earlier crawls knew; nothing of it changes before the crawl is complete.
@@ -20,6 +19,17 @@ use crate::url::fingerprint;
 pub struct Delta {
     known: Option<Known>,
     scope: ScopeHash,
+}
+
+/// How a request was sent, as far as what is known of pages goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// It is nothing that is compared.
+    Apart,
+    /// For the whole page, whatever is known of it.
+    Whole,
+    /// For the page only if it changed.
+    IfChanged,
 }
 
 /// What the crawl learns, as it goes to the disk and as it gathers in memory.

@@ -26,6 +26,7 @@ use crate::check;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
 use crate::conduct::{Conductor, Ending};
+use crate::ended::Ended;
 use crate::extraction::Extraction;
 use crate::hold::hold;
 use crate::metrics::Metrics;
@@ -61,21 +62,6 @@ pub struct Crawl<'a> {
     parser: Option<Parser>,
     /// The text of `--cookies`.
     cookies: Option<String>,
-}
-
-/// How a run of a crawl ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What that means.
-    pub outcome: Outcome,
-    /// The last figures of the whole crawl.
-    pub progress: Progress,
-    /// Records of this run.
-    pub records_run: u64,
-    /// Time of this run.
-    pub elapsed: Duration,
-    /// Where the records are.
-    pub output: Output,
 }
 
 impl<'a> Crawl<'a> {

@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;
+pub mod ended;
 pub mod extraction;
 pub mod hold;
 pub mod meter;
@@ -38,7 +39,8 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use again::Again;
 use cli::{Cli, Command, CrawlArgs};
-use crawl::{Crawl, Ended};
+use crawl::Crawl;
+use ended::Ended;
 use outcome::Outcome;
 use stage::Event;
 use view::View;

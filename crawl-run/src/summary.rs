@@ -6,7 +6,7 @@ use crawl_ckpt::control::{Delta, FieldUse, Progress};
 use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::again::Again;
-use crate::crawl::Ended;
+use crate::ended::Ended;
 use crate::outcome::Outcome;
 use crate::place::Output;
 use crate::proxies::Proxies;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::{Context, Form};
 use super::{json_of, unfinished};
-use crate::cli::{Context, Form};
 use crate::human::{bytes, count, counted, span};
 use crate::job::Name;
 use crate::look::Look;

@@ -6,11 +6,62 @@ pub mod show;
 pub mod size;
 pub mod verify;
 
+use std::io::Write;
+
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::Found;
+use crate::catalog::{Catalog, Found};
 use crate::control::Counts;
 use crate::look::Look;
+use crate::tool::{Failure, say};
+
+/// The name that goes before every message.
+pub const TOOL: &str = "crawl-ckpt";
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Form {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a command works with.
+pub(crate) struct Context<'a> {
+    pub catalog: Catalog,
+    pub out: &'a mut dyn Write,
+    pub quiet: bool,
+    pub verbose: bool,
+}
+
+impl Context<'_> {
+    /// Says something that is no error.
+    pub fn say(&self, message: impl std::fmt::Display) {
+        if !self.quiet {
+            say(TOOL, message);
+        }
+    }
+
+    /// Says something that only who asked for it wants to know.
+    pub fn tell(&self, message: impl std::fmt::Display) {
+        if self.verbose {
+            say(TOOL, message);
+        }
+    }
+
+    /// Prints text for people.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(Failure::from_stdout)
+    }
+
+    /// Prints one object for programs.
+    pub fn print_json(&mut self, value: &Value) -> Result<(), Failure> {
+        self.print(&format!("{value}\n"))
+    }
+}
 
 /// What is not finished is pending for whoever resumes: in flight or parked, too.
 fn unfinished(counts: &Counts) -> u64 {

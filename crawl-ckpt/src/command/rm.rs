@@ -3,8 +3,8 @@
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::time::Duration;
 
+use super::{Context, TOOL};
 use crate::catalog::Found;
-use crate::cli::{Context, TOOL};
 use crate::durable::RealDisk;
 use crate::human::{bytes, counted};
 use crate::job;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::json_of;
+use super::{Context, Form};
 use crate::address::masked;
 use crate::catalog::Found;
-use crate::cli::{Context, Form};
 use crate::human::{bytes, count, counted, span};
 use crate::job::{Manifest, Name};
 use crate::look::{Look, State};

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::{Context, Form};
 use super::{json_of, json_without_checkpoint, unfinished};
 use crate::catalog::Found;
-use crate::cli::{Context, Form};
 use crate::human::{bytes, count};
 use crate::look::{Look, bytes_in};
 use crate::table::{Table, facts};

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{Context, Form, TOOL};
 use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
-use crate::cli::{Context, Form, TOOL};
 use crate::human::{bytes, count, counted};
 use crate::journal::Gap;
 use crate::lock::JobLock;

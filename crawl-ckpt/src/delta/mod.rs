@@ -2,7 +2,7 @@
 //!
 //! [`Known`] is what earlier crawls knew, a sorted file that no crawl under way changes; what a
 //! crawl learns gathers in its [`Learning`], goes to a file in its job directory with each
-//! commit, and is [absorbed](absorb) when the crawl is complete. The bytes are described in
+//! commit, and is [absorbed](fn@absorb) when the crawl is complete. The bytes are described in
 //! FORMAT.md.
 
 mod absorb;

@@ -6,7 +6,7 @@
 mod error;
 mod manifest;
 mod name;
-mod place;
+pub(crate) mod place;
 
 use std::path::PathBuf;
 use std::sync::Arc;

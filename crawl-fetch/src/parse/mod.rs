@@ -23,8 +23,7 @@ use std::time::Duration;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind};
 use url::Url;
 
-use crate::fetch::Fetched;
-use crate::pool::Event;
+use crate::event::{Event, Fetched};
 
 use self::copy::Copy;
 use self::page::Page;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::event::Fetched;
 use crate::failure::Failure;
-use crate::fetch::Fetched;
 use crate::job::{try_write, write};
 
 /// A page that was fetched and is not parsed yet.

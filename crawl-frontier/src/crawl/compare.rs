@@ -6,19 +6,8 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::{Crawl, Flight};
-use crate::delta::{compare, count, is_gone, mark, page_of};
+use crate::delta::{Ask, compare, count, is_gone, mark, page_of};
 use crate::open::HeldJob;
-
-/// How a request was sent, as far as what is known of pages goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// It is nothing that is compared.
-    Apart,
-    /// For the whole page, whatever is known of it.
-    Whole,
-    /// For the page only if it changed.
-    IfChanged,
-}
 
 /// The status of a page that did not change.
 const NOT_MODIFIED: u16 = 304;

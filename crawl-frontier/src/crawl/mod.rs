@@ -18,12 +18,11 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
-pub use self::compare::Ask;
 use self::intake::Links;
 pub(crate) use self::keep::route_key;
 pub use self::receive::Trouble;
 pub(crate) use self::send::request_of;
-use crate::delta::Delta;
+use crate::delta::{Ask, Delta};
 use crate::left_out::LeftOut;
 use crate::log::Log;
 use crate::outage::Outage;

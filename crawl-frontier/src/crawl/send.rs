@@ -5,8 +5,8 @@ use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use super::compare::Ask;
 use super::{Crawl, Done, Flight, Record, Step};
+use crate::delta::Ask;
 use crate::extra::Extra;
 use crate::outage::Advice;
 use crate::queue::Due;

@@ -16,13 +16,15 @@ use crawl_ckpt::tool::{Exit, Failure};
 use super::bell::Bell;
 use super::board::Board;
 use super::list::Entry;
+use super::record::{Record, Stage};
 use super::report;
-use super::state::{Record, Stage, Store};
+use super::state::Store;
 use crate::again::Again;
 use crate::cli::{
     BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, MetricsArgs, OutputArgs, PlaceArgs,
 };
-use crate::crawl::{Crawl, Ended};
+use crate::crawl::Crawl;
+use crate::ended::Ended;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::screen::Screen;

@@ -16,6 +16,7 @@ mod bell;
 mod board;
 mod crew;
 mod list;
+mod record;
 mod report;
 mod state;
 mod tally;
@@ -36,7 +37,8 @@ use crate::view::View;
 use bell::Bell;
 use board::Board;
 use crew::Crew;
-use state::{Look, Record, Stage, StatePlace, Store};
+use record::{Record, Stage};
+use state::{Look, StatePlace, Store};
 use tally::Tally;
 
 /// Runs a batch, or tells how far it is. `again` is the command that goes on.

@@ -13,8 +13,8 @@ use crawl_ckpt::journal::last_commit;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde_json::json;
 
-use super::state::{Record, Stage};
-use crate::crawl::Ended;
+use super::record::{Record, Stage};
+use crate::ended::Ended;
 use crate::place::Output;
 
 /// The exit code of a batch that ended, or was paused by a signal with work left.

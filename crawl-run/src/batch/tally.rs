@@ -4,7 +4,7 @@ use std::fmt;
 
 use crawl_ckpt::human::count;
 
-use super::state::{Record, Stage};
+use super::record::{Record, Stage};
 
 /// How many entries ended how; each is in one of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

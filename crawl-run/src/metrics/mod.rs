@@ -17,7 +17,7 @@ use crawl_ckpt::look::bytes_in;
 use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::cli::MetricsArgs;
-use crate::crawl::Ended;
+use crate::ended::Ended;
 use crate::place::Place;
 use crate::view::{View, Watch};
 use page::{Labels, Page};

@@ -1,0 +1,67 @@
+//! What became of an entry of a batch: one line of its state.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Not begun.
+    Waiting,
+    /// Begun; when nobody holds the batch, its run died and it goes on with the next one.
+    Running,
+    /// Paused by a signal.
+    Paused,
+    /// Stopped at `--max-time`.
+    Stopped,
+    /// Another run held the spider's job.
+    Held,
+    /// Hosts wait for a human's decision.
+    Parked,
+    /// Failed; `failures` says whether it is tried again.
+    Failed,
+    /// Failed in a way that no retry mends.
+    Broken,
+    /// Complete.
+    Done,
+}
+
+/// An entry and what became of it: one line of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// As in the list.
+    pub site: String,
+    /// The project of the entry.
+    pub project: String,
+    /// The directory of the spider's job, once known, relative to the data directory when
+    /// under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<PathBuf>,
+    /// What became of it.
+    pub stage: Stage,
+    /// How often it failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// Output records of the crawl.
+    #[serde(default)]
+    pub records: u64,
+    /// URLs that wait.
+    #[serde(default)]
+    pub pending: u64,
+    /// Why it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Record {
+    /// True when no run of this batch would do anything about it.
+    pub fn is_settled(&self, retries: u32) -> bool {
+        match self.stage {
+            Stage::Done | Stage::Broken | Stage::Parked => true,
+            Stage::Failed => self.failures > retries,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How a run of a crawl ended, for whoever tells of it.
+
+use std::time::Duration;
+
+use crawl_ckpt::control::Progress;
+
+use crate::outcome::Outcome;
+use crate::place::Output;
+
+/// How a run of a crawl ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What that means.
+    pub outcome: Outcome,
+    /// The last figures of the whole crawl.
+    pub progress: Progress,
+    /// Records of this run.
+    pub records_run: u64,
+    /// Time of this run.
+    pub elapsed: Duration,
+    /// Where the records are.
+    pub output: Output,
+}

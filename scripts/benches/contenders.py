@@ -33,25 +33,25 @@ class Ours:
 
     def check(self, dir, pages):
         """What is wrong with the output, if the site sent these pages."""
-        if self.checkpoint:
-            files = list(dir.glob("data/default/docs/crawls/*.jsonl"))
-            if (dir / "data/default/docs/checkpoint").exists():
-                return "the checkpoint is still there"
-        else:
-            files = [dir / "pages.jsonl"]
-        found = []
-        for file in files:
-            with open(file, "rb") as lines:
-                for line in lines:
-                    record = json.loads(line)
-                    kind = record.get("content_type", "")
-                    if record.get("status") == 200 and kind.startswith("text/html"):
-                        found.append("/" + record["url"].split("/", 3)[3])
+        if self.checkpoint and (dir / "data/default/docs/checkpoint").exists():
+            return "the checkpoint is still there"
+        found = ["/" + record["url"].split("/", 3)[3] for record in self.records(dir)]
         if len(found) != len(set(found)):
             return f"{len(found) - len(set(found))} records are doubled"
         if set(found) != pages:
             return f"{len(set(found) ^ pages)} pages differ between output and server log"
         return None
+
+    def records(self, dir):
+        """The records of pages."""
+        crawls = dir.glob("data/default/docs/crawls/*.jsonl")
+        for file in crawls if self.checkpoint else [dir / "pages.jsonl"]:
+            with open(file, "rb") as lines:
+                for line in lines:
+                    record = json.loads(line)
+                    kind = record.get("content_type", "")
+                    if record.get("status") == 200 and kind.startswith("text/html"):
+                        yield record
 
 
 class Wget2:

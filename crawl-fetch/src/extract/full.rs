@@ -73,6 +73,7 @@ impl Sink {
         let mut text = String::new();
         for attribute in attrs {
             let value = attribute.value.replace('&', "&amp;").replace('"', "&quot;");
+            let value = value.replace('\r', "&#13;");
             text.push_str(&format!(" {}=\"{value}\"", &*attribute.name.local));
         }
         self.write(text.as_bytes())
@@ -82,8 +83,15 @@ impl Sink {
         match child {
             NodeOrText::AppendNode(id) => id,
             NodeOrText::AppendText(text) => {
-                let (start, end) = self.write(text.as_bytes());
-                let node = Node::new(Kind::Verbatim, Default::default(), Space::Html, start, end);
+                // A reference alone makes a carriage return; as it is it would end a line.
+                let (kind, (start, end)) = match text.contains('\r') {
+                    false => (Kind::Verbatim, self.write(text.as_bytes())),
+                    true => {
+                        let text = text.replace('&', "&amp;").replace('\r', "&#13;");
+                        (Kind::Text, self.write(text.as_bytes()))
+                    }
+                };
+                let node = Node::new(kind, Default::default(), Space::Html, start, end);
                 self.tree.borrow_mut().push(node)
             }
         }

@@ -2,6 +2,8 @@
 
 mod article;
 mod attributes;
+#[cfg(any(test, feature = "compare"))]
+pub mod compare;
 mod css;
 mod datetime;
 mod dom;

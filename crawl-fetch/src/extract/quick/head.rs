@@ -13,7 +13,7 @@ impl Builder<'_, '_> {
     #[cold]
     pub(super) fn start_before_body(&mut self, tag: Tag) -> Next {
         let name = tag.name;
-        if self.mode == Mode::BeforeHtml {
+        if matches!(self.mode, Mode::Initial | Mode::BeforeHtml) {
             self.mode = Mode::BeforeHead;
             if name == Name::HTML {
                 self.insert(tag);
@@ -109,6 +109,9 @@ impl Builder<'_, '_> {
 
     #[cold]
     pub(super) fn end_before_body(&mut self, name: Name) -> Step {
+        if self.mode == Mode::Initial {
+            self.mode = Mode::BeforeHtml;
+        }
         match (self.mode, name) {
             (Mode::InHeadNoscript, Name::NOSCRIPT) => {
                 self.pop();
@@ -140,7 +143,7 @@ impl Builder<'_, '_> {
 
     /// Opens what of html, head and body is not there yet.
     pub(super) fn reach_body(&mut self) -> Step {
-        if self.mode == Mode::BeforeHtml {
+        if matches!(self.mode, Mode::Initial | Mode::BeforeHtml) {
             self.phantom(Name::HTML);
             self.mode = Mode::BeforeHead;
         }

@@ -47,7 +47,7 @@ pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Outcome {
         tree,
         lenient,
         outcome: Outcome::default(),
-        mode: Mode::BeforeHtml,
+        mode: Mode::Initial,
         open: Vec::new(),
         over: 0,
         paragraphs: 0,
@@ -78,6 +78,7 @@ const DONE: Next = ControlFlow::Continue(None);
 /// The insertion mode: where in the page the next tag stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
+    Initial,
     BeforeHtml,
     BeforeHead,
     InHead,
@@ -142,6 +143,7 @@ impl Builder<'_, '_> {
     /// What an end tag means here.
     fn end(&mut self, name: Name) -> Step {
         if name == Name::TEMPLATE {
+            self.after_body = false;
             self.end_template();
             return ON;
         }

@@ -93,7 +93,8 @@ impl Builder<'_, '_> {
         }
         let end = self.after(at);
         if rest.len() >= 7 && rest[..7].eq_ignore_ascii_case(b"doctype") {
-            if self.mode == Mode::BeforeHtml {
+            if self.mode == Mode::Initial {
+                self.mode = Mode::BeforeHtml;
                 let name = rest[7..end - at].trim_ascii();
                 let name = name.strip_suffix(b">").unwrap_or(name).trim_ascii();
                 self.quirks = name.eq_ignore_ascii_case(b"html").then_some(false);

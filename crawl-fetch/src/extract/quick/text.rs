@@ -22,8 +22,12 @@ impl Builder<'_, '_> {
         }
         match self.mode {
             Mode::InBody | Mode::InCell | Mode::InCaption => {
-                if !raw.iter().all(|byte| is_space(*byte)) {
-                    self.after_body = false;
+                if self.after_body {
+                    let words = raw.trim_ascii_start();
+                    if begins_with_reference_to_blank(words) {
+                        self.unusual()?;
+                    }
+                    self.after_body = words.is_empty();
                 }
                 self.reconstruct()?;
                 self.append_text(Kind::Text, start, end);
@@ -45,14 +49,16 @@ impl Builder<'_, '_> {
             self.append_text(Kind::Text, start, end);
             return ON;
         }
-        if !matches!(self.mode, Mode::BeforeHtml | Mode::BeforeHead) {
+        if !matches!(
+            self.mode,
+            Mode::Initial | Mode::BeforeHtml | Mode::BeforeHead
+        ) {
             self.append_text(Kind::Text, start, words);
         }
         if words == end {
             return ON;
         }
-        if self.html[words..].starts_with(b"&#") {
-            // It may stand for a blank.
+        if begins_with_reference_to_blank(&self.html[words..end]) {
             self.unusual()?;
         }
         if self.mode == Mode::InColumnGroup {
@@ -74,12 +80,25 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn comment(&mut self) {
-        if self.after_body || matches!(self.mode, Mode::BeforeHtml | Mode::BeforeHead) {
+        let current = self.current();
+        let is_outside = self.after_body && current.space == Space::Html;
+        if is_outside
+            || matches!(
+                self.mode,
+                Mode::Initial | Mode::BeforeHtml | Mode::BeforeHead
+            )
+        {
             return;
         }
-        let parent = self.current().id;
         let node = Node::new(Kind::Comment, Name::default(), Space::Html, 0, 0);
         let id = self.tree.push(node);
-        self.tree.append(parent, id);
+        self.tree.append(current.id, id);
     }
+}
+
+/// True when a text may begin with white space by its number or name.
+fn begins_with_reference_to_blank(text: &[u8]) -> bool {
+    [&b"&#"[..], b"&Tab;", b"&NewLine;"]
+        .iter()
+        .any(|reference| text.starts_with(reference))
 }

@@ -452,4 +452,18 @@ mod bounds {
         assert_eq!(record["item"], json!({"a": "t", "b": null}));
         assert_eq!(record["item_cut"], true);
     }
+    #[test]
+    fn selectors_that_would_take_minutes_are_ended_and_say_so() {
+        let html = format!(
+            "<h1>t</h1>{}{}",
+            "<div>".repeat(500),
+            "word ".repeat(1_000_000)
+        );
+        let record = item_of(
+            html,
+            json!({"first": {"css": "h1::text"}, "slow": {"css": "div:contains('none')"}}),
+        );
+        assert_eq!(record["item"], json!({"first": "t", "slow": null}));
+        assert_eq!(record["item_cut"], true);
+    }
 }

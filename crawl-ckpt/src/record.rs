@@ -274,7 +274,8 @@ pub struct FetchResult<'a> {
     /// What the spider's `extract` found.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub item: Option<&'a RawValue>,
-    /// True when something was left out of the item because it would be too large.
+    /// True when something was left out of the item because it would be too large, or take
+    /// too long to find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_cut: Option<bool>,
     /// The value that a user's parser wants kept in the checkpoint.

@@ -2,6 +2,7 @@
 //! vector that the next page uses again. Nothing is decoded before somebody asks.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::attributes::{Attributes, text_of};
 use super::names::{Name, Names};
@@ -18,6 +19,10 @@ pub const NONE: Id = u32::MAX;
 /// What is nested deeper stands beside its parent, as in Chrome: selectors are matched by
 /// calls that go as deep as elements do.
 pub const MAX_DEPTH: usize = 512;
+
+/// So many steps from element to element a page allows: about a second of a core. Selectors
+/// with `:has`, `:contains` or `~` can ask for as many as the square of its elements.
+pub const MAX_STEPS: usize = 100_000_000;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +105,9 @@ pub struct Tree {
     pub shuffled: bool,
     /// Attributes that a second `html` or `body` tag brought: the element and their place.
     pub more_attributes: Vec<(Id, u32, u32)>,
+    /// Steps from element to element that selectors may still take; the article reader has a
+    /// thread of its own.
+    steps: AtomicUsize,
 }
 
 /// Memory for nodes is kept up to so many.
@@ -113,6 +121,7 @@ impl Tree {
         self.names.clear();
         self.shuffled = false;
         self.more_attributes.clear();
+        *self.steps.get_mut() = MAX_STEPS;
         self.push(Node::new(
             Kind::Document,
             Name::default(),
@@ -217,6 +226,18 @@ pub struct Page<'p> {
 }
 
 impl<'p> Page<'p> {
+    /// Takes steps from element to element; false when none are left.
+    pub fn step(&self, steps: usize) -> bool {
+        let left = self.tree.steps.load(Relaxed).saturating_sub(steps);
+        self.tree.steps.store(left, Relaxed);
+        left > 0
+    }
+
+    /// True when selectors took all steps that they may.
+    pub fn is_spent(&self) -> bool {
+        self.tree.steps.load(Relaxed) == 0
+    }
+
     /// A node.
     pub fn node(&self, id: Id) -> &'p Node {
         self.tree.node(id)

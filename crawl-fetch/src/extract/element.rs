@@ -31,7 +31,7 @@ impl Element<'_> {
 
     /// The first element from here on, in the direction of `step`.
     fn first(&self, mut id: Id, step: impl Fn(Id) -> Id) -> Option<Self> {
-        while id != NONE {
+        while id != NONE && self.page.step(1) {
             if self.page.is_element(id) {
                 return Some(self.at(id));
             }
@@ -71,9 +71,16 @@ impl Element<'_> {
 
     fn contains(&self, words: &str) -> bool {
         let mut text = String::new();
-        let texts = self.page.walk(self.id).filter(|id| self.page.is_text(*id));
-        texts.for_each(|id| text.push_str(&self.page.text(id)));
-        text.contains(words)
+        for id in self.page.walk(self.id) {
+            if self.page.is_text(id) {
+                text.push_str(&self.page.text(id));
+            }
+            if !self.page.step(1) {
+                return false;
+            }
+        }
+        // Sixteen bytes or so are read in the time of a step.
+        self.page.step(text.len() / 16) && text.contains(words)
     }
 }
 
@@ -86,7 +93,8 @@ impl selectors::Element for Element<'_> {
 
     fn parent_element(&self) -> Option<Self> {
         let parent = self.page.node(self.id).parent;
-        (parent != NONE && self.page.is_element(parent)).then(|| self.at(parent))
+        let is_there = parent != NONE && self.page.is_element(parent);
+        (is_there && self.page.step(1)).then(|| self.at(parent))
     }
 
     fn parent_node_is_shadow_root(&self) -> bool {
@@ -244,7 +252,7 @@ impl<'s, 'p> Matcher<'s, 'p> {
         }
     }
 
-    /// True when one of the selectors matches the element.
+    /// True when one of the selectors matches the element; false when no steps are left.
     pub fn matches(&mut self, id: Id) -> bool {
         // Most elements of a page have another name: this saves two thirds of the time.
         let name = self.page.node(id).name;
@@ -252,6 +260,7 @@ impl<'s, 'p> Matcher<'s, 'p> {
             .names
             .as_ref()
             .is_some_and(|names| !names.contains(&name))
+            || self.page.is_spent()
         {
             return false;
         }
@@ -273,7 +282,10 @@ impl<'s, 'p> Matcher<'s, 'p> {
         }
         let element = Element { page, id };
         let mut list = self.list.slice().iter();
-        list.any(|selector| matches_selector(selector, 0, None, &element, &mut context))
+        let found =
+            list.any(|selector| matches_selector(selector, 0, None, &element, &mut context));
+        // What was not looked at to its end may be anything.
+        found && !page.is_spent()
     }
 }
 

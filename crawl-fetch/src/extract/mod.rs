@@ -55,7 +55,7 @@ pub struct Workspace {
 pub struct Item<'w> {
     /// An object.
     pub json: &'w RawValue,
-    /// Something was left out because it would be too large.
+    /// Something was left out because it would be too large, or take too long to find.
     pub is_cut: bool,
 }
 

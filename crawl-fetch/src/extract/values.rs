@@ -40,9 +40,10 @@ impl<'r, 'p> Reading<'r, 'p> {
         fields.iter().map(field).collect()
     }
 
-    /// True when something was left out because the item is as large as one may be.
+    /// True when something was left out: the item is as large as one may be, or its selectors
+    /// took as many steps as they may.
     pub fn is_cut(&self) -> bool {
-        self.left == 0
+        self.left == 0 || self.page.is_spent()
     }
 
     fn value(&mut self, field: &Field, scope: Id) -> Value {
@@ -233,5 +234,35 @@ fn size_of(value: &Value) -> usize {
         // Its fields were counted when they were made.
         Value::Object(_) => 2,
         _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dom::{MAX_STEPS, ROOT, Tree};
+    use super::*;
+
+    #[test]
+    fn selectors_find_nothing_more_when_a_page_has_no_steps_left() {
+        let html = "<i></i>".repeat(1_000);
+        let mut tree = Tree::default();
+        for (css, most) in [
+            ("i", 1_000),
+            ("i:has(~ b)", 0),
+            ("b ~ i", 0),
+            // Each would match, if what was not looked at counted as not there.
+            ("i:not(:has(~ b))", 10),
+        ] {
+            super::super::quick::parse(html.as_bytes(), &mut tree, false);
+            let page = Page {
+                html: html.as_bytes(),
+                tree: &tree,
+            };
+            assert!(page.step(MAX_STEPS - 3_000));
+            let selector = Css::parse(css).unwrap();
+            let count = selected(page, &selector, How::Count, ROOT, usize::MAX);
+            assert!(count.as_u64().unwrap() <= most, "{css}: {count}");
+            assert_eq!(page.is_spent(), css != "i", "{css}");
+        }
     }
 }

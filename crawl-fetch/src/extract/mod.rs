@@ -11,7 +11,7 @@ mod element;
 mod full;
 mod markup;
 mod names;
-mod process;
+mod processor;
 mod quick;
 mod sets;
 mod spec;

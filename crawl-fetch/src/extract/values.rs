@@ -8,7 +8,7 @@ use super::css::{Css, Take};
 use super::dom::{Id, Kind, Page};
 use super::element::Matcher;
 use super::markup;
-use super::process::is_empty;
+use super::processor::is_empty;
 use super::spec::{Field, How, Source};
 
 /// An item holds at most so many bytes of text.

@@ -4,7 +4,7 @@ use crawl_ckpt::node::{Complaint, Fields, Node};
 
 use super::Reader;
 use crate::extract::css::Css;
-use crate::extract::process::Processor;
+use crate::extract::processor::Processor;
 
 /// A field of an item.
 #[derive(Debug, Clone)]

@@ -60,6 +60,13 @@ pub struct Scope {
     pub aggressive_urls: bool,
 }
 
+impl Scope {
+    /// True when some rule depends on where on its page a link stands.
+    pub fn has_regions(&self) -> bool {
+        self.rules.iter().any(Rule::has_region)
+    }
+}
+
 /// One rule of a spider: regular expressions searched in the absolute URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,10 +75,24 @@ pub struct Rule {
     pub allow: Vec<String>,
     /// None of these may match.
     pub deny: Vec<String>,
+    /// Only links in elements that one of these selectors matches; empty: wherever they stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restrict_css: Vec<String>,
+    /// Only links of these elements, by their names in lower case; empty: the usual links, or
+    /// `a` and `area` with `restrict_css`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Whether links on the pages that match are followed in turn.
     pub follow: bool,
     /// Priority of the requests that match.
     pub priority: i64,
+}
+
+impl Rule {
+    /// True when it depends on where on its page a link stands.
+    pub fn has_region(&self) -> bool {
+        !self.restrict_css.is_empty() || !self.tags.is_empty()
+    }
 }
 
 impl Default for Rule {
@@ -79,6 +100,8 @@ impl Default for Rule {
         Rule {
             allow: Vec::new(),
             deny: Vec::new(),
+            restrict_css: Vec::new(),
+            tags: Vec::new(),
             follow: true,
             priority: 0,
         }

@@ -201,6 +201,17 @@ pub struct SitemapEntry<'a> {
     pub kind: Kind,
 }
 
+/// Where the links of a page stand, as far as rules of the spider ask.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LinkRegions {
+    /// So many of `links`, from the first on, are the usual ones. Those behind them are there
+    /// for `rules` alone.
+    pub usual: u32,
+    /// For each rule with `restrict_css` or `tags`, in the spider's order: which of `links`
+    /// stand where it asks, from 0, ascending.
+    pub rules: Vec<Vec<u32>>,
+}
+
 /// What became of one request. The same type, with `id`, `links`, the body and
 /// the frontier's own fields taken out, is the output record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -293,6 +304,10 @@ pub struct FetchResult<'a> {
     /// Absolute URLs in document order, each once, no fragment.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Text<'a>>,
+    /// Where they stand, for the frontier alone; absent: nowhere in particular, and then no
+    /// rule asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_regions: Option<LinkRegions>,
     /// How many links did not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links_dropped: Option<u64>,

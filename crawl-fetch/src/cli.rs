@@ -360,7 +360,7 @@ fn read_extractor(path: &Path, quiet: bool) -> Result<Extractor, Failure> {
             format_args!("{path}: not supported and ignored: {keys}"),
         );
     }
-    if !quiet && pages.is_empty() {
+    if !quiet && pages.is_empty() && extractor.regions().is_none() {
         say(TOOL, format_args!("{path}: nothing says what to extract"));
     }
     Ok(extractor)

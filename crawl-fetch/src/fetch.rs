@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
 use crate::job::{Job, begun, internal_error, write};
 use crate::output::Output;
-use crate::page::PageReader;
+use crate::page::{PageReader, Want};
 use crate::parse::{Parsers, Waiting, is_parsed};
 use crate::robots::{self, Gate};
 use crate::{challenge, redirect, sitemap};
@@ -125,7 +125,7 @@ impl Fetcher {
         let mut waiting = None;
         match page {
             Ok(received) => {
-                self.understand(request.kind, &received, pages, &mut result);
+                self.understand(request.kind, &received, pages, items, &mut result);
                 if request.kind == Kind::Page {
                     self.extract(&received, items, &mut result);
                 }
@@ -206,6 +206,7 @@ impl Fetcher {
         kind: Kind,
         received: &Received<'p>,
         pages: &'p mut PageReader,
+        workspace: &mut Workspace,
         result: &mut FetchResult<'p>,
     ) {
         let bytes = received.bytes;
@@ -225,7 +226,12 @@ impl Fetcher {
             Kind::Page if media == Media::Html => {
                 // Links of an error page or a redirect lead in circles.
                 let with_links = self.options.links && good;
-                let page = pages.read(bytes, encoding(), &received.url, with_links);
+                let regions = self.extractor.as_ref().and_then(Extractor::regions);
+                let want = Want {
+                    links: with_links,
+                    regions: regions.map(|regions| (regions, workspace)),
+                };
+                let page = pages.read(bytes, encoding(), &received.url, want);
                 if good {
                     let title = page.title.as_deref();
                     let why = challenge::of(&received.headers, bytes, title, page.links.len());
@@ -233,6 +239,7 @@ impl Fetcher {
                 }
                 result.title = page.title.map(Text::from);
                 result.links = page.links;
+                result.link_regions = page.regions;
                 result.links_dropped = (page.dropped > 0).then_some(page.dropped);
             }
             _ => {}

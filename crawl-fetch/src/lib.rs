@@ -31,6 +31,7 @@ pub mod robots;
 mod signals;
 pub mod sitemap;
 pub mod tally;
+mod targets;
 pub mod tcp;
 
 use std::fs::File;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::hash::BuildHasher;
 
-use crawl_ckpt::record::{MAX_LINK_BYTES, MAX_LINKS};
+use crawl_ckpt::record::LinkRegions;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
 use foldhash::fast::RandomState;
@@ -12,7 +12,9 @@ use hashbrown::HashTable;
 use memchr::memchr;
 use url::Url;
 
+use crate::extract::{Regions, Workspace};
 use crate::links::{Found, Link, scan};
+use crate::targets::Targets;
 
 /// Longest title kept, in characters.
 const MAX_TITLE_CHARS: usize = 1_000;
@@ -33,6 +35,15 @@ pub struct PageReader {
     hasher: RandomState,
 }
 
+/// What is wanted of a page beside its title.
+#[derive(Debug, Default)]
+pub struct Want<'w> {
+    /// Its links.
+    pub links: bool,
+    /// Where they stand, and memory to find that out.
+    pub regions: Option<(&'w Regions, &'w mut Workspace)>,
+}
+
 /// What a page says.
 #[derive(Debug, Default)]
 pub struct Page<'p> {
@@ -40,6 +51,8 @@ pub struct Page<'p> {
     pub title: Option<String>,
     /// Absolute http(s) URLs without fragments, in document order, each once.
     pub links: Vec<Text<'p>>,
+    /// Where the links stand, if that was wanted.
+    pub regions: Option<LinkRegions>,
     /// How many links did not fit.
     pub dropped: u64,
 }
@@ -51,7 +64,7 @@ impl PageReader {
         html: &[u8],
         encoding: &'static Encoding,
         url: &Url,
-        with_links: bool,
+        want: Want<'_>,
     ) -> Page<'_> {
         // The scanner reads ASCII markup, so what is no superset of it is made UTF-8.
         let html = if encoding == UTF_8 {
@@ -64,21 +77,28 @@ impl PageReader {
         };
         scan(&html, &mut self.found);
         let title = self.found.title.map(|title| folded(title.of(&html)));
-        let dropped = if with_links {
-            self.resolve(&html, encoding, url)
+        let (regions, dropped) = if want.links {
+            self.resolve(&html, encoding, url, want.regions)
         } else {
             self.ends.clear();
-            0
+            (None, 0)
         };
         Page {
             title: title.filter(|title| !title.is_empty()),
             links: self.links(),
+            regions,
             dropped,
         }
     }
 
-    /// Fills `text` and `ends`; returns how many links did not fit.
-    fn resolve(&mut self, html: &[u8], encoding: &'static Encoding, url: &Url) -> u64 {
+    /// Fills `text` and `ends`; tells where links stand, and how many did not fit.
+    fn resolve(
+        &mut self,
+        html: &[u8],
+        encoding: &'static Encoding,
+        url: &Url,
+        regions: Option<(&Regions, &mut Workspace)>,
+    ) -> (Option<LinkRegions>, u64) {
         let PageReader {
             found,
             raw,
@@ -103,7 +123,14 @@ impl PageReader {
         let options = Url::options()
             .base_url(Some(base))
             .encoding_override(encode);
-        let mut dropped = 0;
+        let mut targets = Targets {
+            options,
+            resolved,
+            text,
+            ends,
+            hasher,
+            dropped: 0,
+        };
         for (index, link) in found.links.iter().enumerate() {
             // Most links of a page stand there more than once; this costs a
             // tenth of resolving them.
@@ -124,36 +151,13 @@ impl PageReader {
                     None => continue,
                 },
             };
-            let href = &href[..memchr(b'#', href.as_bytes()).unwrap_or(href.len())];
-            let Ok(target) = options.parse(href) else {
-                continue;
-            };
-            if !matches!(target.scheme(), "http" | "https") {
-                continue;
-            }
-            let target = target.as_str();
-            let hash = hasher.hash_one(target.as_bytes());
-            let at = |other: u32| {
-                let start = other
-                    .checked_sub(1)
-                    .map_or(0, |before| ends[before as usize]);
-                &text.as_bytes()[start..ends[other as usize]]
-            };
-            if resolved
-                .find(hash, |other| at(*other) == target.as_bytes())
-                .is_some()
-            {
-                continue;
-            }
-            if ends.len() >= MAX_LINKS || text.len() + target.len() > MAX_LINK_BYTES {
-                dropped += 1;
-                continue;
-            }
-            resolved.insert_unique(hash, ends.len() as u32, |other| hasher.hash_one(at(*other)));
-            text.push_str(target);
-            ends.push(text.len());
+            targets.add(&href);
         }
-        dropped
+        let regions = regions.map(|(regions, workspace)| LinkRegions {
+            usual: targets.ends.len() as u32,
+            rules: regions.find(html, workspace, |href| targets.add(href)),
+        });
+        (regions, targets.dropped)
     }
 
     fn links(&self) -> Vec<Text<'_>> {
@@ -262,6 +266,7 @@ fn folded(title: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::Extractor;
 
     fn read(html: &str) -> (Option<String>, Vec<String>) {
         read_as(html.as_bytes(), UTF_8)
@@ -270,7 +275,11 @@ mod tests {
     fn read_as(html: &[u8], encoding: &'static Encoding) -> (Option<String>, Vec<String>) {
         let mut reader = PageReader::default();
         let url = Url::parse("http://h.example/d/p?q").unwrap();
-        let page = reader.read(html, encoding, &url, true);
+        let want = Want {
+            links: true,
+            regions: None,
+        };
+        let page = reader.read(html, encoding, &url, want);
         let links = page.links.into_iter().map(Text::into_string).collect();
         (page.title, links)
     }
@@ -309,6 +318,37 @@ mod tests {
         assert_eq!(links, ["http://h.example/d/%C3%A4?%E4"]);
         let (_, links) = read_as(b"<a href='\xc3\xa4?\xc3\xa4'>", UTF_8);
         assert_eq!(links, ["http://h.example/d/%C3%A4?%C3%A4"]);
+    }
+
+    #[test]
+    fn links_in_regions_are_resolved_as_all_are() {
+        let rules = r#"{"rules": [{"restrict_css": "main"}, {"tags": ["img"]}]}"#;
+        let extractor = Extractor::from_json(rules).unwrap();
+        let mut workspace = Workspace::default();
+        let want = Want {
+            links: true,
+            regions: Some((extractor.regions().unwrap(), &mut workspace)),
+        };
+        let html = b"<base href=/b/><a href='?\xe4#1'>1</a><a href=2>2</a><img src=3>\
+            <main><a href='/b/?&#228;'>1</a><a href=mailto:x>x</a><a href=4>4</a></main>";
+        let url = Url::parse("http://h.example/").unwrap();
+        let mut reader = PageReader::default();
+        let page = reader.read(html, WINDOWS_1252, &url, want);
+        let links: Vec<&str> = page.links.iter().map(|link| &**link).collect();
+        assert_eq!(
+            links,
+            [
+                "http://h.example/b/?%E4",
+                "http://h.example/b/2",
+                "http://h.example/b/4",
+                "http://h.example/b/3",
+            ]
+        );
+        let regions = page.regions.unwrap();
+        assert_eq!(
+            (regions.usual, regions.rules),
+            (3, vec![vec![0, 2], vec![3]])
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::{count, counted};
 use crawl_ckpt::job::{Job, JobPlace};
-use crawl_ckpt::plan::Plan;
+use crawl_ckpt::plan::{Plan, Rule};
 use crawl_ckpt::tool::{Exit, Failure, printable};
 
 use crate::crawl::{HOSTS, route_key};
@@ -16,7 +16,7 @@ use crate::history::{History, record_of};
 use crate::queue::HostId;
 use crate::robots::{Robots, Ruling};
 use crate::routes::Routes;
-use crate::scope::{Refusal, Scope};
+use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize, origin};
 
 /// What is asked.
@@ -103,7 +103,7 @@ fn verdict(
     let is_seen = history.is_some_and(History::is_seen);
     let admitted = match is_start {
         true => Ok(None),
-        false => scope.admit(url, depth).map(Some),
+        false => scope.admit(url, depth, By::Url).map(Some),
     };
     // What was taken on is within the host's share.
     let admitted = match is_seen {
@@ -112,19 +112,7 @@ fn verdict(
     };
     let told = match admitted {
         Ok(None) => "belongs to the crawl: it is a start URL".to_owned(),
-        Ok(Some(admission)) => {
-            let mut told = match scope.rule_for(url) {
-                Some(rule) => format!("belongs to the crawl by rule {}", rule + 1),
-                None => "belongs to the crawl".to_owned(),
-            };
-            if admission.priority != 0 {
-                told.push_str(&format!(", priority {}", admission.priority));
-            }
-            if !admission.follow {
-                told.push_str(", its links are not followed");
-            }
-            told
-        }
+        Ok(Some(admission)) => belongs(plan, &scope.rules_for(url), admission),
         Err(refusal) => format!("left out: {}", scope.why(refusal, url, depth)),
     };
     let mut rows = vec![("verdict", told)];
@@ -139,6 +127,47 @@ fn verdict(
         rows.push(("depth", format!("{depth}{how}, at most {most}")));
     }
     rows
+}
+
+/// By which of the rules that may take it on.
+fn belongs(plan: &Plan, rules: &[(usize, bool)], admission: Admission) -> String {
+    let mut told = match rules {
+        [] => "belongs to the crawl".to_owned(),
+        [(rule, false), ..] => format!("belongs to the crawl by rule {}", rule + 1),
+        rules => {
+            let mut ways = Vec::new();
+            for &(place, depends) in rules {
+                ways.push(match depends {
+                    true => {
+                        let region = region(&plan.scope.rules[place]);
+                        format!("by rule {} for links {region}", place + 1)
+                    }
+                    false => format!("else by rule {}", place + 1),
+                });
+            }
+            if rules.iter().all(|(_, depends)| *depends) {
+                ways.push("else not".to_owned());
+            }
+            return format!("belongs to the crawl {}", ways.join(", "));
+        }
+    };
+    if admission.priority != 0 {
+        told.push_str(&format!(", priority {}", admission.priority));
+    }
+    if !admission.follow {
+        told.push_str(", its links are not followed");
+    }
+    told
+}
+
+/// Where a rule wants links to stand.
+fn region(rule: &Rule) -> String {
+    let list = |list: &[String]| format!("`{}`", list.join("` or `"));
+    match (&rule.restrict_css[..], &rule.tags[..]) {
+        (css, []) => format!("in {}", list(css)),
+        ([], tags) => format!("of {}", list(tags)),
+        (css, tags) => format!("of {} in {}", list(tags), list(css)),
+    }
 }
 
 /// What the job knows of it.

@@ -86,6 +86,17 @@ pub struct Admission {
     pub follow: bool,
 }
 
+/// What decides by which rule a link is taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Its URL alone: it stands nowhere.
+    Url,
+    /// Its URL and where it stands: this is the rule, from 0.
+    Rule(usize),
+    /// The same, and there is none.
+    Nothing,
+}
+
 /// What start URLs, and links without rules, get.
 pub const PLAIN: Admission = Admission {
     priority: 0,
@@ -110,12 +121,18 @@ pub struct Scope {
 struct Rule {
     allow: RegexSet,
     deny: RegexSet,
+    /// Its number among those that ask where a link stands, from 0.
+    region: Option<usize>,
     admission: Admission,
 }
 
 impl Rule {
     fn allows(&self, url: &str) -> bool {
         self.allow.is_empty() || self.allow.is_match(url)
+    }
+
+    fn matches(&self, url: &str) -> bool {
+        self.allows(url) && !self.deny.is_match(url)
     }
 }
 
@@ -126,6 +143,7 @@ impl Scope {
     /// Names the rule whose regular expression is bad.
     pub fn compile(scope: &plan::Scope, allow_private: bool) -> Result<Scope, String> {
         let lower = |list: &[String]| list.iter().map(|s| s.to_ascii_lowercase()).collect();
+        let mut regions = 0..;
         let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
             let set = |name, list: &[String]| {
                 RegexSet::new(list).map_err(|e| {
@@ -140,6 +158,7 @@ impl Scope {
             Ok(Rule {
                 allow: set("allow", &rule.allow)?,
                 deny: set("deny", &rule.deny)?,
+                region: rule.has_region().then(|| regions.next()).flatten(),
                 admission: Admission {
                     priority: rule.priority,
                     follow: rule.follow,
@@ -172,7 +191,7 @@ impl Scope {
     ///
     /// # Errors
     /// Why it is not taken on.
-    pub fn admit(&self, url: &str, depth: u32) -> Result<Admission, Refusal> {
+    pub fn admit(&self, url: &str, depth: u32, by: By) -> Result<Admission, Refusal> {
         self.check_host(url)?;
         if self.depth_limit.is_some_and(|limit| depth > limit) {
             return Err(Refusal::Depth);
@@ -187,15 +206,37 @@ impl Scope {
         if self.rules.is_empty() {
             return Ok(PLAIN);
         }
-        let rule = self.rule_for(url).ok_or(Refusal::Rule)?;
+        let rule = match by {
+            By::Url => self.rule_for(url, |_| true),
+            By::Rule(rule) => Some(rule),
+            By::Nothing => None,
+        };
+        let rule = rule.filter(|rule| *rule < self.rules.len());
+        let rule = rule.ok_or(Refusal::Rule)?;
         Ok(self.rules[rule].admission)
     }
 
-    /// The place of the first rule that takes a URL on, from 0.
-    pub fn rule_for(&self, url: &str) -> Option<usize> {
+    /// The place of the first rule that takes a link on, from 0. `stands` tells whether it stands
+    /// in the region of this number, or is a usual link where a rule has none.
+    pub fn rule_for(&self, url: &str, stands: impl Fn(Option<usize>) -> bool) -> Option<usize> {
         self.rules
             .iter()
-            .position(|rule| rule.allows(url) && !rule.deny.is_match(url))
+            .position(|rule| stands(rule.region) && rule.matches(url))
+    }
+
+    /// The rules that may take a URL on, from 0, each with whether that depends on where a link
+    /// to it stands; the last is the first of which it does not.
+    pub fn rules_for(&self, url: &str) -> Vec<(usize, bool)> {
+        let mut found = Vec::new();
+        for (place, rule) in self.rules.iter().enumerate() {
+            if rule.matches(url) {
+                found.push((place, rule.region.is_some()));
+                if rule.region.is_none() {
+                    break;
+                }
+            }
+        }
+        found
     }
 
     /// A refusal in words, for the URL and depth that it is for.
@@ -348,18 +389,22 @@ mod tests {
     #[test]
     fn a_domain_allows_itself_and_what_is_below() {
         let scope = scope(|s| s.allowed_domains = vec!["Example.com".into()]);
-        assert!(scope.admit("http://example.com/", 0).is_ok());
-        assert!(scope.admit("https://www.example.com:8443/x", 0).is_ok());
+        assert!(scope.admit("http://example.com/", 0, By::Url).is_ok());
+        assert!(
+            scope
+                .admit("https://www.example.com:8443/x", 0, By::Url)
+                .is_ok()
+        );
         assert_eq!(
-            scope.admit("http://badexample.com/", 0),
+            scope.admit("http://badexample.com/", 0, By::Url),
             Err(Refusal::Domain)
         );
         assert_eq!(
-            scope.admit("http://example.com.evil/", 0),
+            scope.admit("http://example.com.evil/", 0, By::Url),
             Err(Refusal::Domain)
         );
         assert_eq!(
-            scope.admit("http://evil/?example.com", 0),
+            scope.admit("http://evil/?example.com", 0, By::Url),
             Err(Refusal::Domain)
         );
     }
@@ -367,10 +412,13 @@ mod tests {
     #[test]
     fn a_host_is_that_host_and_port_only() {
         let scope = scope(|s| s.allowed_hosts = vec!["a.example:81".into()]);
-        assert!(scope.admit("http://a.example:81/x", 0).is_ok());
-        assert_eq!(scope.admit("http://a.example/x", 0), Err(Refusal::Domain));
+        assert!(scope.admit("http://a.example:81/x", 0, By::Url).is_ok());
         assert_eq!(
-            scope.admit("http://b.a.example:81/x", 0),
+            scope.admit("http://a.example/x", 0, By::Url),
+            Err(Refusal::Domain)
+        );
+        assert_eq!(
+            scope.admit("http://b.a.example:81/x", 0, By::Url),
             Err(Refusal::Domain)
         );
     }
@@ -386,6 +434,7 @@ mod tests {
             },
             follow,
             priority,
+            ..plan::Rule::default()
         };
         let scope = scope(|s| {
             s.rules = vec![
@@ -394,43 +443,61 @@ mod tests {
             ];
         });
         assert_eq!(
-            scope.admit("http://a/item/1", 0),
+            scope.admit("http://a/item/1", 0, By::Url),
             Ok(Admission {
                 priority: 5,
                 follow: false
             })
         );
-        assert_eq!(scope.admit("http://a/list/item/draft", 0), Ok(PLAIN));
-        assert_eq!(scope.admit("http://a/item/draft", 0), Err(Refusal::Rule));
-        assert_eq!(scope.admit("http://a/other", 0), Err(Refusal::Rule));
+        assert_eq!(
+            scope.admit("http://a/list/item/draft", 0, By::Url),
+            Ok(PLAIN)
+        );
+        assert_eq!(
+            scope.admit("http://a/item/draft", 0, By::Url),
+            Err(Refusal::Rule)
+        );
+        assert_eq!(
+            scope.admit("http://a/other", 0, By::Url),
+            Err(Refusal::Rule)
+        );
     }
 
     #[test]
     fn files_that_are_no_pages_are_left_out_unless_wanted() {
         let usual = scope(|_| ());
-        assert_eq!(usual.admit("http://a/x.PDF?y", 0), Err(Refusal::Extension));
-        assert!(usual.admit("http://a/x.html", 0).is_ok());
-        assert!(usual.admit("http://a.zip/pdf", 0).is_ok());
+        assert_eq!(
+            usual.admit("http://a/x.PDF?y", 0, By::Url),
+            Err(Refusal::Extension)
+        );
+        assert!(usual.admit("http://a/x.html", 0, By::Url).is_ok());
+        assert!(usual.admit("http://a.zip/pdf", 0, By::Url).is_ok());
         let all = scope(|s| s.deny_extensions = Some(vec![".html".into()]));
-        assert!(all.admit("http://a/x.pdf", 0).is_ok());
-        assert_eq!(all.admit("http://a/x.html", 0), Err(Refusal::Extension));
+        assert!(all.admit("http://a/x.pdf", 0, By::Url).is_ok());
+        assert_eq!(
+            all.admit("http://a/x.html", 0, By::Url),
+            Err(Refusal::Extension)
+        );
     }
 
     #[test]
     fn traps_end() {
         let scope = scope(|s| s.depth_limit = Some(3));
-        assert_eq!(scope.admit("http://a/a/a/a/a/", 0), Err(Refusal::Trap));
-        assert!(scope.admit("http://a/a/a/a/b/", 0).is_ok());
         assert_eq!(
-            scope.admit(&format!("http://a/{}", "x".repeat(3000)), 0),
+            scope.admit("http://a/a/a/a/a/", 0, By::Url),
+            Err(Refusal::Trap)
+        );
+        assert!(scope.admit("http://a/a/a/a/b/", 0, By::Url).is_ok());
+        assert_eq!(
+            scope.admit(&format!("http://a/{}", "x".repeat(3000)), 0, By::Url),
             Err(Refusal::Trap)
         );
         let deep: String = (0..60).map(|n| format!("/{n}")).collect();
         assert_eq!(
-            scope.admit(&format!("http://a{deep}"), 0),
+            scope.admit(&format!("http://a{deep}"), 0, By::Url),
             Err(Refusal::Trap)
         );
-        assert_eq!(scope.admit("http://a/", 4), Err(Refusal::Depth));
+        assert_eq!(scope.admit("http://a/", 4, By::Url), Err(Refusal::Depth));
     }
 
     #[test]
@@ -447,14 +514,14 @@ mod tests {
             "0.0.0.0",
         ] {
             assert_eq!(
-                public.admit(&format!("http://{host}:8/"), 0),
+                public.admit(&format!("http://{host}:8/"), 0, By::Url),
                 Err(Refusal::Private),
                 "{host}"
             );
         }
-        assert!(public.admit("http://8.8.8.8/", 0).is_ok());
+        assert!(public.admit("http://8.8.8.8/", 0, By::Url).is_ok());
         let inside = Scope::compile(&plan::Scope::default(), true).unwrap();
-        assert!(inside.admit("http://127.0.0.1:8/", 0).is_ok());
+        assert!(inside.admit("http://127.0.0.1:8/", 0, By::Url).is_ok());
     }
 
     #[test]

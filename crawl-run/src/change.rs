@@ -64,6 +64,8 @@ fn rules(number: usize, old: &Rule, new: &Rule, changes: &mut Vec<String>) {
     for (what, old, new) in [
         ("allow", &old.allow, &new.allow),
         ("deny", &old.deny, &new.deny),
+        ("restrict_css", &old.restrict_css, &new.restrict_css),
+        ("tags", &old.tags, &new.tags),
     ] {
         if old != new {
             let (old, new) = (patterns(old), patterns(new));
@@ -159,6 +161,14 @@ mod tests {
             (
                 |i| i.scope.rules[0].deny.push("x".into()),
                 "rule 1: deny nothing -> `x`",
+            ),
+            (
+                |i| i.scope.rules[0].restrict_css.push("main".into()),
+                "rule 1: restrict_css nothing -> `main`",
+            ),
+            (
+                |i| i.scope.rules[0].tags.push("img".into()),
+                "rule 1: tags nothing -> `img`",
             ),
             (
                 |i| i.scope.rules[0].follow = false,

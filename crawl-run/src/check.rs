@@ -86,6 +86,12 @@ fn describe(rule: &Rule) -> String {
     if !rule.deny.is_empty() {
         line.push_str(&format!(" but not {}", patterns(&rule.deny)));
     }
+    if !rule.restrict_css.is_empty() {
+        line.push_str(&format!(" in {}", patterns(&rule.restrict_css)));
+    }
+    if !rule.tags.is_empty() {
+        line.push_str(&format!(" of {}", patterns(&rule.tags)));
+    }
     if !rule.follow {
         line.push_str(", links not followed");
     }

@@ -107,7 +107,7 @@ impl<'a> Crawl<'a> {
             fetch_args: fetch_args(&spider, args, &plan),
             hidden,
             parser: spider.parser,
-            extraction: extraction.filter(|extraction| !extraction.pages.is_empty()),
+            extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,
             plan,
             proxies,

@@ -1,4 +1,5 @@
-//! `--extract`: items from pages, as a spider file's `sections` say.
+//! `--extract`: items from pages, as a spider file's `sections` say, and where their links
+//! stand, as its `rules` ask.
 
 mod article;
 mod attributes;
@@ -13,6 +14,7 @@ mod markup;
 mod names;
 mod processor;
 mod quick;
+mod regions;
 mod sets;
 mod spec;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use url::Url;
 
 use article::Article;
 use dom::{Page, ROOT, Tree};
+pub use regions::Regions;
 use spec::Spec;
 use values::Reading;
 
@@ -40,6 +43,7 @@ use values::Reading;
 #[derive(Debug, Default)]
 pub struct Extractor {
     spec: Spec,
+    regions: Regions,
 }
 
 /// Memory for one page at a time.
@@ -87,8 +91,10 @@ impl Extractor {
     pub fn from_json(text: &str) -> Result<Extractor, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
-        let spec = Spec::read(&Node::root(&value)).map_err(|e| e.to_string())?;
-        Ok(Extractor { spec })
+        let root = Node::root(&value);
+        let spec = Spec::read(&root).map_err(|e| e.to_string())?;
+        let regions = Regions::read(&root).map_err(|e| e.to_string())?;
+        Ok(Extractor { spec, regions })
     }
 
     /// What it takes from which pages.
@@ -98,6 +104,11 @@ impl Extractor {
             ignored: self.spec.ignored.clone(),
             wrong: None,
         }
+    }
+
+    /// Where rules want links to stand, if one does.
+    pub fn regions(&self) -> Option<&Regions> {
+        Some(&self.regions).filter(|regions| !regions.is_empty())
     }
 
     /// The item of a page, if a section matches its URL.

@@ -71,8 +71,13 @@ impl Page {
         let (mut line, mut kept) = (Vec::new(), Vec::new());
         let id = result.id.replace(number);
         let cookies = std::mem::take(&mut result.set_cookie);
+        let regions = result.link_regions.take();
+        let usual = regions.as_ref().map_or(usize::MAX, |r| r.usual as usize);
+        let others = result.links.split_off(usual.min(result.links.len()));
         let fits = try_write(result, &mut line);
         (result.id, result.set_cookie) = (id, cookies);
+        result.link_regions = regions;
+        result.links.extend(others);
         result.body.take_if(|_| !keep_body);
         let fits = fits && try_write(result, &mut kept);
         fits.then_some(Page {
@@ -115,6 +120,8 @@ impl Page {
             if let Some(links) = &answer.links {
                 let (links, dropped) = resolved(links, url);
                 result.links = links;
+                // They stand where the parser says, not on the page.
+                result.link_regions = None;
                 result.links_dropped = (dropped > 0).then_some(dropped);
             }
             let value = |value: &'_ RawValue| value.get() != "null";
@@ -170,6 +177,7 @@ fn resolved(links: &[Text<'_>], url: &Url) -> (Vec<Text<'static>>, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::record::LinkRegions;
     use serde_json::{Value, json};
     use std::sync::mpsc::sync_channel;
 
@@ -202,6 +210,29 @@ mod tests {
             (&json!(99), &json!("<p>text"))
         );
         assert_eq!(sent["set_cookie"], Value::Null);
+    }
+
+    #[test]
+    fn where_links_stand_is_kept_unless_the_parser_gives_others() {
+        let mut result = FetchResult {
+            links: vec!["http://h.example/1".into(), "http://h.example/2.png".into()],
+            link_regions: Some(LinkRegions {
+                usual: 1,
+                rules: vec![vec![0, 1]],
+            }),
+            body: Some("text".into()),
+            ..FetchResult::default()
+        };
+        let url = Url::parse("http://h.example/").unwrap();
+        let page = Page::new(&mut result, url, false, 99, sync_channel(1).0).unwrap();
+        let sent: Value = serde_json::from_slice(&page.line).unwrap();
+        assert_eq!(sent["links"], json!(["http://h.example/1"]));
+        assert_eq!(sent["link_regions"], Value::Null);
+        let same = answered(&page, json!({"id": 99}));
+        assert_eq!(same["links"][1], "http://h.example/2.png");
+        assert_eq!(same["link_regions"], json!({"usual": 1, "rules": [[0, 1]]}));
+        let other = answered(&page, json!({"id": 99, "links": ["/3"]}));
+        assert_eq!(other["link_regions"], Value::Null);
     }
 
     #[test]

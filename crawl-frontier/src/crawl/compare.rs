@@ -5,6 +5,7 @@ use crawl_ckpt::record::{Change, FetchResult};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
+use super::places::{self, Places};
 use super::{Crawl, Flight};
 use crate::delta::{Ask, compare, count, is_gone, mark, page_of};
 use crate::open::HeldJob;
@@ -22,18 +23,20 @@ impl Crawl {
         failed: bool,
     ) -> Result<Option<Change>, Failure> {
         let Some(delta) = self.delta.as_ref().filter(|_| flight.ask != Ask::Apart) else {
-            self.follow(result, flight);
+            self.follow(result, None, flight);
             return Ok(None);
         };
         let mut buffer = std::mem::take(&mut self.known_buffer);
         let known = delta.find(&mark(&result.url), &mut buffer)?;
         let held =
             known.filter(|_| flight.ask == Ask::IfChanged && result.status == Some(NOT_MODIFIED));
+        let mut rules = None;
         if let Some(links) = held.and_then(|page| page.links) {
-            let links = links.decode().map_err(Failure::new)?;
+            let (links, by) = places::known(links.decode().map_err(Failure::new)?);
             result.links = links.into_iter().map(Text::from).collect();
+            rules = Some(by);
         }
-        self.follow(result, flight);
+        self.follow(result, rules.as_deref(), flight);
         let change = match held {
             Some(page) => Some(self.learn_held(&page, result)),
             // It says nothing of the page when nobody asked on a condition.
@@ -93,8 +96,9 @@ impl Crawl {
             return Ok(());
         };
         let mut buffer = Vec::new();
-        let mut former = Vec::new();
-        for link in links.decode().map_err(Failure::new)? {
+        let (mut former, mut rules) = (Vec::new(), Vec::new());
+        let (links, by) = places::known(links.decode().map_err(Failure::new)?);
+        for (link, rule) in links.into_iter().zip(by) {
             let is_met = self.seen.contains(self.marker.get(&link));
             if !is_met
                 && delta
@@ -102,9 +106,10 @@ impl Crawl {
                     .is_some_and(|page| !is_gone(&page))
             {
                 former.push(Text::from(link));
+                rules.push(rule);
             }
         }
-        self.follow_links(&former, url, flight);
+        self.follow_links(&former, Places::Known(&rules), url, flight);
         Ok(())
     }
 

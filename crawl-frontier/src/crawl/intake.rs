@@ -5,9 +5,10 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, SitemapEntry}
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
+use super::places::Places;
 use super::{Crawl, Flight};
 use crate::queue::{Gate, HostId};
-use crate::scope::{Admission, PLAIN, Refusal};
+use crate::scope::{Admission, By, PLAIN, Refusal};
 use crate::tally;
 use crate::url::{canonicalize, origin};
 
@@ -22,7 +23,7 @@ enum Way {
     /// Where a start URL redirects to, or a sitemap: a host of the crawl.
     Host,
     /// A link: the whole scope.
-    Link,
+    Link(By),
 }
 
 /// Where a URL was found.
@@ -42,15 +43,26 @@ struct Found<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     text: String,
-    found: Vec<(usize, usize, u128)>,
+    found: Vec<Link>,
     one: String,
 }
 
+/// A link in `text`.
+#[derive(Debug)]
+struct Link {
+    start: usize,
+    end: usize,
+    /// The end of what is kept of it, which has the rule behind a `#`.
+    kept: usize,
+    mark: u128,
+    by: By,
+}
+
 impl Links {
-    /// The links of the page that was followed last.
+    /// The links of the page that was followed last, as they are kept.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let found = self.found.iter();
-        found.map(|&(start, end, _)| &self.text[start..end])
+        found.map(|link| &self.text[link.start..link.kept])
     }
 }
 
@@ -129,7 +141,7 @@ impl Crawl {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
             Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
-            Way::Link => self.scope.admit(canonical, found.depth),
+            Way::Link(by) => self.scope.admit(canonical, found.depth, by),
         };
         let admitted = admitted.and_then(|admission| {
             let host = self.host_of(canonical);
@@ -188,8 +200,13 @@ impl Crawl {
     }
 
     /// Takes on what a finished page leads to. A redirect that leads nowhere becomes the
-    /// page's error.
-    pub(super) fn follow(&mut self, result: &mut FetchResult<'_>, flight: &Flight) {
+    /// page's error. `rules` are those by which its links are known to belong to the crawl.
+    pub(super) fn follow(
+        &mut self,
+        result: &mut FetchResult<'_>,
+        rules: Option<&[Option<usize>]>,
+        flight: &Flight,
+    ) {
         if let Some(location) = &result.location {
             if let Err(message) = self.follow_redirect(&result.url, location, flight) {
                 let (kind, message) = (ErrorKind::Redirect, message.into());
@@ -213,27 +230,38 @@ impl Crawl {
             self.left_out
                 .add(self.marker.get(&result.url), &result.url, why);
         }
-        self.follow_links(&result.links, &result.url, flight);
+        let places = match (rules, &result.link_regions) {
+            (Some(rules), _) => Places::Known(rules),
+            (None, Some(regions)) => Places::Told(regions),
+            (None, None) => Places::Untold,
+        };
+        self.follow_links(&result.links, places, &result.url, flight);
     }
 
     /// Takes on what a page links to.
-    pub(super) fn follow_links(&mut self, links: &[Text<'_>], page: &str, flight: &Flight) {
+    pub(super) fn follow_links(
+        &mut self,
+        links: &[Text<'_>],
+        places: Places<'_>,
+        page: &str,
+        flight: &Flight,
+    ) {
         let found = Found {
-            way: Way::Link,
+            way: Way::Link(By::Url),
             kind: Kind::Page,
             page: Some(page),
             depth: flight.depth + 1,
             redirects: 0,
             terminal: false,
         };
-        self.take_on_links(links, found);
+        self.take_on_links(links, places, found);
     }
 
-    fn take_on_links(&mut self, urls: &[Text<'_>], found: Found<'_>) {
+    fn take_on_links(&mut self, urls: &[Text<'_>], places: Places<'_>, found: Found<'_>) {
         let mut links = std::mem::take(&mut self.links);
         links.text.clear();
         links.found.clear();
-        for url in urls {
+        for (place, url) in urls.iter().enumerate() {
             if canonicalize(url, self.scope.form, &mut links.one).is_err() {
                 tally::add(&mut self.progress.dropped, "invalid");
                 continue;
@@ -242,13 +270,30 @@ impl Crawl {
             self.seen.touch(mark);
             let start = links.text.len();
             links.text.push_str(&links.one);
-            links.found.push((start, links.text.len(), mark));
+            let end = links.text.len();
+            let by = places.by(place, &links.one, &self.scope);
+            if let By::Rule(rule) = by {
+                links.text.push('#');
+                links.text.push_str(&rule.to_string());
+            }
+            links.found.push(Link {
+                start,
+                end,
+                kept: links.text.len(),
+                mark,
+                by,
+            });
         }
         let Links {
             text, found: list, ..
         } = &mut links;
-        list.retain(|&(start, end, mark)| {
-            self.seen.contains(mark) || self.take_on(&text[start..end], found)
+        list.retain(|link| match self.seen.contains(link.mark) {
+            // Seen elsewhere, it may not stand here where a rule asks.
+            true => link.by != By::Nothing,
+            false => {
+                let way = Way::Link(link.by);
+                self.take_on(&text[link.start..link.end], Found { way, ..found })
+            }
         });
         self.links = links;
     }
@@ -261,14 +306,15 @@ impl Crawl {
                 self.take_on_sitemap(&entry.url, Some(page), flight.depth, !flight.follow);
             } else {
                 let found = Found {
-                    way: Way::Link,
+                    way: Way::Link(By::Url),
                     kind: Kind::Page,
                     page: Some(page),
                     depth: flight.depth + 1,
                     redirects: 0,
                     terminal: !flight.follow,
                 };
-                self.take_on_links(std::slice::from_ref(&entry.url), found);
+                let entry = std::slice::from_ref(&entry.url);
+                self.take_on_links(entry, Places::Untold, found);
             }
         }
     }
@@ -290,7 +336,10 @@ impl Crawl {
             self.log
                 .set(super::HOSTS, self.scope.hosts_json().as_bytes());
         }
-        let way = if is_start { Way::Host } else { Way::Link };
+        let way = match is_start {
+            true => Way::Host,
+            false => Way::Link(By::Url),
+        };
         let (kind, depth) = (flight.kind, flight.depth);
         self.take_on(
             &target,

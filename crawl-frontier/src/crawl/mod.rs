@@ -4,6 +4,7 @@
 mod compare;
 mod intake;
 mod keep;
+mod places;
 mod receive;
 mod send;
 

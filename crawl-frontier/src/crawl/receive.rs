@@ -324,6 +324,10 @@ impl Crawl {
         result.set_cookie.clear();
         result.sitemap.clear();
         (result.robots, result.state) = (None, None);
+        // Links that are none but for some rules.
+        if let Some(regions) = result.link_regions.take() {
+            result.links.truncate(regions.usual as usize);
+        }
         if !self.plan.keep_links {
             result.links.clear();
         }

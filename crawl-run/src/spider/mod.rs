@@ -352,7 +352,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [12, 5, 5, 20]);
+        assert_eq!(counts.map(keys), [12, 7, 5, 20]);
     }
 
     #[test]

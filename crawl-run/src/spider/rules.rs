@@ -1,7 +1,7 @@
-//! The rules of a spider: which links are taken on, and which go first. What they extract
-//! is crawl-fetch's to read.
+//! The rules of a spider: which links are taken on, and which go first. What they extract, and
+//! their selectors, are crawl-fetch's to read.
 
-use crawl_ckpt::node::{Complaint, Node};
+use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Rule;
 use regex::Regex;
 
@@ -15,18 +15,24 @@ const PRIORITY: i64 = 1_000_000;
 pub struct Beside {
     /// JSON paths of keys that have no effect.
     pub ignored: Vec<String>,
-    /// Something is to be extracted.
+    /// Something is to be extracted, or selected.
     pub extracts: bool,
 }
 
-/// Reads `rules`: `allow`, `deny`, `follow`, `priority`.
+/// Reads `rules`: `allow`, `deny`, `restrict_css`, `tags`, `follow`, `priority`.
 pub fn rules(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(node, "rules", ("allow", "callback"), beside)
+    read(node, "rules", ("allow", "callback"), beside, region)
 }
 
 /// Reads `sections`, which are rules whose pattern is called `match`.
 pub fn sections(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(node, "sections", ("match", "extract"), beside)
+    read(
+        node,
+        "sections",
+        ("match", "extract"),
+        beside,
+        |_, _| Ok(()),
+    )
 }
 
 fn read(
@@ -34,6 +40,7 @@ fn read(
     what: &str,
     (pattern_key, extract_key): (&'static str, &'static str),
     beside: &mut Beside,
+    region: fn(&mut Fields<'_>, &mut Rule) -> Result<(), Complaint>,
 ) -> Result<Vec<Rule>, Complaint> {
     let mut rules = Vec::new();
     for item in node.list(what)? {
@@ -54,11 +61,29 @@ fn read(
                 "a whole number from -1000000 to 1000000",
             )?;
         }
-        beside.extracts |= fields.get(extract_key).is_some();
+        region(&mut fields, &mut rule)?;
+        beside.extracts |= fields.get(extract_key).is_some() || rule.has_region();
         beside.ignored.extend(fields.unknown());
         rules.push(rule);
     }
     Ok(rules)
+}
+
+/// Where links must stand. Whether the selectors are any, crawl-fetch is asked before a crawl.
+fn region(fields: &mut Fields<'_>, rule: &mut Rule) -> Result<(), Complaint> {
+    if let Some(node) = fields.get("restrict_css") {
+        for item in node.one_or_list("CSS selectors")? {
+            let selector = item.string("a CSS selector")?;
+            rule.restrict_css.push(selector.to_owned());
+        }
+    }
+    if let Some(node) = fields.get("tags") {
+        for item in node.one_or_list("names of elements")? {
+            let name = item.string("the name of an element")?;
+            rule.tags.push(name.to_ascii_lowercase());
+        }
+    }
+    Ok(())
 }
 
 /// One pattern or a list of them, each checked by compiling it.
@@ -96,7 +121,8 @@ mod tests {
                 allow: vec!["a".into()],
                 deny: vec!["b".into(), "c".into()],
                 follow: false,
-                priority: 5
+                priority: 5,
+                ..Rule::default()
             }]
         );
     }

@@ -1,0 +1,217 @@
+//! Where on a page links stand: the `restrict_css` and `tags` of a spider's rules.
+
+use std::borrow::Cow;
+
+use crawl_ckpt::node::{Complaint, Node};
+
+use super::css::Css;
+use super::dom::{Id, NONE, Page, ROOT};
+use super::element::Matcher;
+use super::{Workspace, build};
+
+/// Elements whose links a region holds when nothing else is said: Scrapy's.
+const USUAL_TAGS: [&str; 2] = ["a", "area"];
+
+/// Elements that name what they show in `src`.
+const WITH_SRC: [&str; 10] = [
+    "audio", "embed", "frame", "iframe", "img", "input", "script", "source", "track", "video",
+];
+
+/// The regions of all rules that have one, in the spider's order.
+#[derive(Debug, Default)]
+pub struct Regions(Vec<Region>);
+
+/// Where a rule wants links to stand.
+#[derive(Debug)]
+struct Region {
+    /// In elements that one of these matches, which may be the link itself; none: anywhere.
+    within: Vec<Css>,
+    /// Names of elements that links are taken of.
+    tags: Vec<String>,
+}
+
+impl Regions {
+    /// Reads the rules of a spider file.
+    ///
+    /// # Errors
+    /// Names the place of a bad selector.
+    pub fn read(root: &Node<'_>) -> Result<Regions, Complaint> {
+        let mut regions = Vec::new();
+        if let Some(rules) = root.object()?.get("rules") {
+            for rule in rules.list("rules")? {
+                regions.extend(Region::read(&rule)?);
+            }
+        }
+        Ok(Regions(regions))
+    }
+
+    /// True when no rule asks where a link stands.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Gives what stands in each region as a link to `add`, which tells its number. The numbers
+    /// of each region come back, ascending.
+    pub fn find(
+        &self,
+        html: &[u8],
+        workspace: &mut Workspace,
+        mut add: impl FnMut(&str) -> Option<u32>,
+    ) -> Vec<Vec<u32>> {
+        let Workspace { tree, source, .. } = workspace;
+        let html: Cow<'_, str> = String::from_utf8_lossy(html);
+        let page = Page {
+            html: build(&html, tree, source),
+            tree,
+        };
+        let regions = self.0.iter();
+        let numbers = regions.map(|region| {
+            let mut numbers = Vec::new();
+            region.walk(page, |link| numbers.extend(add(link)));
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers
+        });
+        numbers.collect()
+    }
+}
+
+impl Region {
+    /// Nothing for a rule that has none.
+    fn read(rule: &Node<'_>) -> Result<Option<Region>, Complaint> {
+        let mut rule = rule.object()?;
+        let mut within = Vec::new();
+        if let Some(node) = rule.get("restrict_css") {
+            for item in node.one_or_list("CSS selectors")? {
+                let css = Css::parse(item.string("a CSS selector")?);
+                let css = css.map_err(|why| {
+                    item.complaint(format_args!("expected a CSS selector: {why}"))
+                })?;
+                if !css.is_of_elements() {
+                    return Err(item.expected("a CSS selector of elements"));
+                }
+                within.push(css);
+            }
+        }
+        let mut tags = Vec::new();
+        if let Some(node) = rule.get("tags") {
+            for item in node.one_or_list("names of elements")? {
+                tags.push(item.string("the name of an element")?.to_ascii_lowercase());
+            }
+        }
+        if within.is_empty() && tags.is_empty() {
+            return Ok(None);
+        }
+        if tags.is_empty() {
+            tags = USUAL_TAGS.map(str::to_owned).to_vec();
+        }
+        Ok(Some(Region { within, tags }))
+    }
+
+    /// Tells of each link in it, as it is written and decoded, in document order.
+    fn walk(&self, page: Page<'_>, mut tell: impl FnMut(&str)) {
+        let lists = self.within.iter().flat_map(|css| &css.parts);
+        let mut matchers: Vec<_> = lists
+            .map(|(list, _)| Matcher::new(list, page, ROOT))
+            .collect();
+        let mut is_within = |id: Id| matchers.iter_mut().any(|matcher| matcher.matches(id));
+        let everywhere = self.within.is_empty();
+        let mut at = page.following(ROOT, ROOT);
+        // Behind the region that `at` is in; regions within it change nothing.
+        let mut end = None;
+        while at != NONE {
+            if end == Some(at) {
+                end = None;
+            }
+            if page.is_element(at) {
+                if end.is_none() && !everywhere && is_within(at) {
+                    end = Some(page.behind(at, ROOT));
+                }
+                if everywhere || end.is_some() {
+                    self.tell_links(page, at, &mut tell);
+                }
+            }
+            at = page.following(at, ROOT);
+        }
+    }
+
+    fn tell_links(&self, page: Page<'_>, id: Id, tell: &mut impl FnMut(&str)) {
+        let name = page.name(id);
+        if !self.tags.iter().any(|tag| tag == name) {
+            return;
+        }
+        let source = WITH_SRC.contains(&name).then_some("src");
+        for attribute in ["href"].into_iter().chain(source) {
+            if let Some(link) = page.attribute(id, attribute) {
+                tell(&link);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// The links in the region of a rule, as they are written.
+    #[track_caller]
+    fn links(rule: Value, html: &str) -> Vec<String> {
+        let value = json!({"rules": [{}, rule]});
+        let regions = Regions::read(&Node::root(&value)).unwrap();
+        let mut links = Vec::new();
+        let numbers = regions.find(html.as_bytes(), &mut Workspace::default(), |link| {
+            links.push(link.to_owned());
+            Some(links.len() as u32 - 1)
+        });
+        assert_eq!(numbers.len(), 1);
+        assert_eq!(numbers[0].len(), links.len());
+        links
+    }
+
+    const PAGE: &str = "<!DOCTYPE html><link rel=next href=next><nav><a href=n1></a></nav>\
+        <main><div class=x><a href='m1&amp;'></a><main><area href=m2></main><img src=i></div>\
+        <template><a href=t></a></template></main><a href=out></a>\
+        <footer><p><a class=more href=f1></a></footer>";
+
+    #[test]
+    fn links_stand_in_elements_that_match_or_are_those() {
+        assert_eq!(links(json!({"restrict_css": "main"}), PAGE), ["m1&", "m2"]);
+        let two = json!({"restrict_css": ["nav", "footer p, .x"]});
+        assert_eq!(links(two, PAGE), ["n1", "m1&", "m2", "f1"]);
+        assert_eq!(links(json!({"restrict_css": "a.more"}), PAGE), ["f1"]);
+        assert_eq!(links(json!({"restrict_css": "aside"}), PAGE).len(), 0);
+    }
+
+    #[test]
+    fn a_region_may_end_where_the_next_begins() {
+        let html = "<p class=x><a href=1></a><p><a href=2></a><p class=x><a href=3></a>\
+            <p class=x><a href=4></a>";
+        assert_eq!(links(json!({"restrict_css": ".x"}), html), ["1", "3", "4"]);
+    }
+
+    #[test]
+    fn tags_choose_elements() {
+        let region = json!({"restrict_css": "main", "tags": ["IMG"]});
+        assert_eq!(links(region, PAGE), ["i"]);
+        assert_eq!(
+            links(json!({"tags": ["link", "area"]}), PAGE),
+            ["next", "m2"]
+        );
+    }
+
+    #[test]
+    fn a_bad_selector_is_named() {
+        for (rule, path) in [
+            (json!({"restrict_css": "p["}), "$.rules[0].restrict_css"),
+            (
+                json!({"restrict_css": ["p", "a::text"]}),
+                "$.rules[0].restrict_css[1]",
+            ),
+            (json!({"tags": [5]}), "$.rules[0].tags[0]"),
+        ] {
+            let value = json!({"rules": [rule]});
+            assert_eq!(Regions::read(&Node::root(&value)).unwrap_err().path, path);
+        }
+    }
+}

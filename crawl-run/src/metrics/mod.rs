@@ -7,6 +7,7 @@
 mod page;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,7 +53,8 @@ impl Metrics {
     /// The metrics in `file`, beginning with what an earlier run left there. `view` is for the
     /// warning when it cannot be written.
     fn new(file: &Path, view: View) -> Arc<Metrics> {
-        let mut page = Page::read(&fs::read_to_string(file).unwrap_or_default());
+        let old = target(file).and_then(fs::read_to_string);
+        let mut page = Page::read(&old.unwrap_or_default());
         page.zero("crawl_running");
         page.zero("crawl_batch_running");
         let inner = Inner {
@@ -116,7 +118,8 @@ impl Metrics {
 
     fn write(&self, inner: &mut Inner) {
         inner.due = Instant::now() + BETWEEN_WRITES;
-        let written = publish(&RealDisk, &self.file, inner.page.text().as_bytes());
+        let written = target(&self.file)
+            .and_then(|file| publish(&RealDisk, &file, inner.page.text().as_bytes()));
         match written {
             Err(e) if !std::mem::replace(&mut inner.failed, true) => {
                 let file = self.file.display();
@@ -221,6 +224,19 @@ impl Watch for Series {
     }
 }
 
+/// The file that is replaced: where links lead to, and never a device or a pipe, for what
+/// is renamed over `/dev/stdout` takes its place.
+fn target(file: &Path) -> io::Result<PathBuf> {
+    if matches!(file.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound) {
+        return Ok(file.to_owned());
+    }
+    let target = file.canonicalize()?;
+    match target.metadata()?.is_file() {
+        true => Ok(target),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 fn batch_labels(list: &Path, project: &str) -> Labels {
     Labels::new(&[("project", project), ("list", &list.to_string_lossy())])
 }
@@ -243,6 +259,21 @@ mod tests {
             verbose: false,
         };
         View::plain(voice, None)
+    }
+
+    #[test]
+    fn a_link_stays_and_what_is_no_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        for (link, to) in [("link", "file"), ("device", "/dev/null"), ("gone", "no/x")] {
+            std::os::unix::fs::symlink(to, at(link)).unwrap();
+            Metrics::new(&at(link), quiet()).end_batch(&at("l"), "p", Exit::Complete);
+            assert!(at(link).is_symlink(), "{link}");
+        }
+        assert!(fs::read_to_string(at("file")).unwrap().contains("p"));
+        Metrics::new(&at("new"), quiet()).end_batch(&at("l"), "p", Exit::Complete);
+        assert!(at("new").is_file());
     }
 
     #[test]

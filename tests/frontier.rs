@@ -395,7 +395,7 @@ mod stopping {
         let folder = Folder::new();
         let (mut run, _) = three_in_flight(&folder);
         run.close_stdin();
-        run.wait().code(1).says("while 3 requests were in flight");
+        run.wait().code(1).says("with 3 requests in flight");
         finish(&folder, 3);
     }
 

@@ -307,7 +307,10 @@ mod stand_in {
 mod crawl {
     use super::*;
     use std::collections::BTreeSet;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};
+    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use serde_json::{Value, json};
@@ -498,6 +501,38 @@ mod crawl {
             let again: Vec<String> = site.paths().iter().map(|path| site.url(path)).collect();
             assert!(again.iter().all(|url| !recorded.contains(url)), "{again:?}");
         }
+    }
+
+    #[test]
+    fn a_signal_ends_a_run_that_still_waits_for_what_it_is_to_read() {
+        let folder = Folder::new();
+        let fifo = folder.join("cookies.txt");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let run = crawl_run(&folder).args(["http://127.0.0.1:9/", "--cookies", "cookies.txt"]);
+        let run = run.start();
+        // Opens when it is opened for reading, and then nothing comes.
+        let _writer = std::fs::File::options().write(true).open(&fifo).unwrap();
+        run.signal(Signal::Term);
+        run.wait_within(Duration::from_secs(20)).code(143);
+        assert!(!folder.join("data").exists());
+    }
+
+    #[test]
+    fn a_name_that_no_checkpoint_can_hold_is_refused() {
+        let folder = Folder::new();
+        let name = OsStr::from_bytes(b"o\xff.jsonl");
+        let run = crawl_run(&folder).args(["http://127.0.0.1:9/", "-o"]);
+        run.arg(name).run().code(2).says("the name is not UTF-8");
+        let spider = r#"{"name": "a", "start_urls": ["http://user:hidden@x:99999/"]}"#;
+        folder.write("a.json", spider);
+        let run = crawl_run(&folder).arg("a.json").run();
+        run.code(2).says("$.start_urls[0]: ").never_says("hidden");
     }
 
     #[test]
@@ -868,7 +903,7 @@ mod crawl {
         shop(&folder)
             .run()
             .code(1)
-            .says("no start URL ever answered");
+            .says("no start URL ever answered: connect: ");
         site.start();
         shop(&folder).run().code(0).says("resuming");
         is_whole(&folder);

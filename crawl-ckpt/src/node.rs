@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use crate::address::masked;
+
 /// What is wrong at one place of a spider file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
@@ -72,9 +74,10 @@ impl<'a> Node<'a> {
             Value::Object(_) => "an object".into(),
             scalar => {
                 let text = scalar.to_string();
+                let text = masked(&text);
                 match text.char_indices().nth(LONGEST) {
                     Some((cut, _)) => format!("{}…", &text[..cut]),
-                    None => text,
+                    None => text.into_owned(),
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
-use crawl_ckpt::human::span;
+use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::crawl::{Done, Step, Trouble};
@@ -360,16 +360,23 @@ impl Server {
             End::Stopped(exit, Reason::Paused) => (EndReason::Paused, Ok(exit)),
             End::Crawl(Done::NetworkGone) => (
                 EndReason::NetworkGone,
-                Err(Failure::new("the network is gone: nobody answers any more")),
+                Err(Failure::new(format_args!(
+                    "the network is gone, and the wait for it is over: {}",
+                    self.opened.crawl.last_unanswered()
+                ))),
             ),
             End::Crawl(Done::NoAnswer) => (
                 EndReason::NoAnswer,
-                Err(Failure::new("no start URL ever answered")),
+                Err(Failure::new(format_args!(
+                    "no start URL ever answered: {}",
+                    self.opened.crawl.last_unanswered()
+                ))),
             ),
             End::FetcherGone => (
                 EndReason::FetcherGone,
                 Err(Failure::new(format_args!(
-                    "the results ended while {in_flight} requests were in flight"
+                    "the results ended with {} in flight",
+                    counted(in_flight, "request")
                 ))),
             ),
         }

@@ -33,7 +33,8 @@ pub mod view;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use crawl_ckpt::tool::{Exit, Failure};
 
@@ -58,8 +59,14 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
         return print(spider::SCHEMA);
     }
     let (sender, events) = mpsc::channel();
-    let signals = sender.clone();
+    let (signals, begun) = (sender.clone(), Arc::new(AtomicBool::new(false)));
+    let has_begun = Arc::clone(&begun);
     signals::watch(move |signal| {
+        // Until then there is nothing to pause, and nobody listens: a spider or cookies may come
+        // from a pipe that nobody writes to.
+        if !has_begun.load(Ordering::SeqCst) {
+            std::process::exit(Exit::from_signal(signal) as i32);
+        }
         // Whoever listened has ended; so has this process, nearly.
         let _ = signals.send(Event::Signal(signal));
     })
@@ -74,6 +81,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     if let Some(url) = &cli.explain {
         return crawl.explain(url);
     }
+    begun.store(true, Ordering::SeqCst);
     let events = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, events, &mut view)?,

@@ -110,13 +110,6 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
                 format!("the crawl cannot go on: crawl-fetch {how}"),
             )
         }
-        (Exit::Failed, Some(EndReason::NetworkGone)) => failed(
-            Exit::Failed,
-            "the network is gone: no request got an answer, and the wait for it is over".into(),
-        ),
-        (Exit::Failed, Some(EndReason::NoAnswer)) => {
-            failed(Exit::Failed, "no start URL ever answered".into())
-        }
         _ => as_told(Exit::Failed),
     }
 }

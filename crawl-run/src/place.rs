@@ -64,6 +64,11 @@ impl Place {
     pub fn new_output(&self, chosen: Option<&Path>, today: Date) -> Result<Output, Failure> {
         match chosen {
             Some(path) if path == Path::new("-") => Ok(Output::Stdout),
+            // The checkpoint, which has to name it, is JSON.
+            Some(path) if path.to_str().is_none() => Err(Failure::with(
+                Exit::Usage,
+                format_args!("cannot write to {}: the name is not UTF-8", path.display()),
+            )),
             Some(path) if is_there(path) => Err(Failure::with(
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),

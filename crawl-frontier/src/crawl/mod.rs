@@ -66,6 +66,8 @@ pub struct Crawl {
     sitemaps: Sitemaps,
     paces: HashMap<HostId, Pace>,
     outage: Outage<Held>,
+    /// Why the last request that got no answer at all did not.
+    unanswered: Option<String>,
     progress: Progress,
     state: ParserState,
     left_out: LeftOut,
@@ -197,6 +199,7 @@ impl Crawl {
             sitemaps: Sitemaps::new(&plan),
             paces: HashMap::new(),
             outage: Outage::default(),
+            unanswered: None,
             progress: Progress::default(),
             state: ParserState::default(),
             left_out: LeftOut::default(),
@@ -207,6 +210,11 @@ impl Crawl {
             known_buffer: Vec::new(),
             plan,
         })
+    }
+
+    /// Why the last request that got no answer at all did not.
+    pub fn last_unanswered(&self) -> &str {
+        self.unanswered.as_deref().unwrap_or("nothing was asked")
     }
 
     /// Ends this run after so many output records.

@@ -251,10 +251,17 @@ impl Crawl {
 
     /// Notes whether the network answers at all.
     fn hear(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        match result.error.as_ref().map(|error| error.kind) {
-            Some(kind) if kind.is_unanswered() => self.outage.unanswered(now_ms),
+        match &result.error {
+            Some(error) if error.kind.is_unanswered() => {
+                self.outage.unanswered(now_ms);
+                self.unanswered = Some(format!("{}: {}", error.kind, error.message));
+            }
             // These say nothing of the network.
-            Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused) => {}
+            Some(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused
+                ) => {}
             _ => {
                 let origin = self.queue.host(host).origin.clone();
                 if self.outage.is_proven() {

@@ -410,11 +410,16 @@ impl Files {
             append(file, &work.pages)?;
         }
         match (&mut self.writer, &work.batch) {
-            (Some(writer), Some(batch)) => Ok(Some(writer.append(batch)?)),
+            (Some(writer), Some(batch)) => {
+                let written = writer.append(batch).map_err(Failure::from);
+                Ok(Some(written.map_err(|failure| failure.hint(MAKE_ROOM))?))
+            }
             _ => Ok(None),
         }
     }
 }
+
+const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
 
 fn append(file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
     file.append(bytes)
@@ -423,6 +428,5 @@ fn append(file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn cannot_write(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {
-    Failure::new(format_args!("cannot write {what}: {error}"))
-        .hint("make room, then give the same command again: nothing is lost")
+    Failure::new(format_args!("cannot write {what}: {error}")).hint(MAKE_ROOM)
 }

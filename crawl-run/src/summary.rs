@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crawl_ckpt::control::{Delta, FieldUse, Progress};
 use crawl_ckpt::human::{bytes, count, counted, span};
+use crawl_ckpt::tool::Exit;
 
 use crate::again::Again;
 use crate::ended::Ended;
@@ -99,6 +100,9 @@ impl Summary<'_> {
             Outcome::Parked => "waiting for a decision".to_owned(),
             Outcome::Failed { .. } => "failed".to_owned(),
         };
+        if is_damaged(&self.ended.outcome) {
+            return format!("{how} after {}", span(self.ended.elapsed));
+        }
         let records = counted(self.ended.progress.records, "record");
         let mut line = format!("{how} after {}: {records}", span(self.ended.elapsed));
         if self.ended.records_run != self.ended.progress.records {
@@ -129,6 +133,8 @@ impl Summary<'_> {
             (false, _) => "none (test crawl)".into(),
             (true, Outcome::Complete) => "removed".into(),
             (true, _) if !self.is_kept => "none yet".into(),
+            // Nobody knows what is pending in one that cannot be read.
+            (true, outcome) if is_damaged(outcome) => "kept as it is".into(),
             (true, _) => {
                 let mut text = format!("kept, {} pending", counted(left, "URL"));
                 if counts.parked > 0 {
@@ -138,6 +144,10 @@ impl Summary<'_> {
             }
         }
     }
+}
+
+fn is_damaged(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed { exit, .. } if *exit == Exit::Damaged)
 }
 
 /// For exit 3: which hosts wait, what they did, and the commands that approve the cheapest

@@ -111,7 +111,7 @@ impl From<JobError> for Failure {
         match error {
             JobError::Damaged { ref path, .. } => failure(Exit::Damaged).hint(format_args!(
                 "crawl-ckpt verify --repair --job {}",
-                crate::durable::parent(path).display()
+                crate::tool::quoted(&crate::durable::parent(path).to_string_lossy())
             )),
             JobError::Unknown { .. } => failure(Exit::Damaged),
             JobError::Io { .. } | JobError::Exists { .. } => failure(Exit::Failed),

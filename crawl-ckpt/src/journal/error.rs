@@ -122,7 +122,7 @@ impl From<JournalError> for Failure {
         match &error {
             JournalError::Damaged { path, .. } => failure(Exit::Damaged).hint(format_args!(
                 "crawl-ckpt verify --repair --job {}",
-                crate::durable::parent(path).display()
+                crate::tool::quoted(&crate::durable::parent(path).to_string_lossy())
             )),
             JournalError::Newer { .. } => failure(Exit::Damaged),
             _ => failure(Exit::Failed),

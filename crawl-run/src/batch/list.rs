@@ -100,7 +100,9 @@ fn csv(text: &str) -> Result<Placed, String> {
 }
 
 fn json(text: &str) -> Result<Placed, String> {
-    let items: Vec<Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let Value::Array(items) = serde_json::from_str(text).map_err(|e| e.to_string())? else {
+        return Err("expected an array of start URLs and spider files".into());
+    };
     let placed = items.into_iter().enumerate();
     placed
         .map(|(i, item)| {
@@ -139,7 +141,8 @@ fn item_fields(item: Value) -> Result<Fields, String> {
             spider: Some(text),
             ..Fields::default()
         }),
-        item => serde_json::from_value(item).map_err(|e| e.to_string()),
+        Value::Object(_) => serde_json::from_value(item).map_err(|e| e.to_string()),
+        _ => Err("expected an object with `url` or `spider`, or a text".into()),
     }
 }
 
@@ -234,6 +237,8 @@ mod tests {
                 "line 2: project: ",
             ),
             ("l.json", "[{\"url\":7}]", "$[0]: "),
+            ("l.json", "[1]", "$[0]: expected an object"),
+            ("l.json", "{\"name\":\"a\"}", "expected an array"),
             ("l.jsonl", "\"https://a/\"\nnonsense\n", "line 2: "),
             ("l.jsonl", "{}\n", "line 1: expected a `url`"),
             ("l.csv", "url\n", "it is empty"),

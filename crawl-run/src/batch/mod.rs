@@ -138,6 +138,8 @@ fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit,
         report::refresh(record, data_dir);
     }
     report::status(&now, holder.is_some(), args.retries, args.json)?;
+    // As Store::open has it: another --retries may find something left to do.
+    let is_over = is_over && now.iter().all(|record| record.is_settled(args.retries));
     let whole = match (now.is_empty(), holder) {
         (_, Some(holder)) => format!("running: {holder}"),
         (true, None) => "not begun".into(),

@@ -27,7 +27,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     format: u32,
-    list: PathBuf,
+    /// For people.
+    list: String,
     begun_at: String,
 }
 
@@ -249,7 +250,7 @@ impl StatePlace {
     fn write(&self, records: &[Record]) -> io::Result<Append> {
         let head = Head {
             format: FORMAT,
-            list: self.list.clone(),
+            list: self.list.to_string_lossy().into_owned(),
             begun_at: jiff::Timestamp::now().to_string(),
         };
         let mut bytes = line(&head)?;

@@ -479,6 +479,15 @@ fn links_are_not_trusted_when_the_scope_changed() {
 }
 
 #[test]
+fn smaller_batches_count_pages_that_did_not_change_too() {
+    let ground = small(Validator::ETag);
+    let batch = || ground.crawl().args(["--max-pages", "25"]).run();
+    batch().code(4);
+    batch().code(4);
+    batch().code(0).says("unchanged 60");
+}
+
+#[test]
 fn pages_that_went_together_with_all_links_to_them_are_gone() {
     let ground = small(Validator::ETag);
     // Page 2 and all below it go, but for page 25, which nobody leads to any more.

@@ -255,7 +255,8 @@ pub struct LimitArgs {
 
     /// Stop this run in good order after N records; exit 4
     ///
-    /// What is pending stays for the next run. Counts this run, not the whole crawl.
+    /// What is pending stays for the next run. Counts this run, not the whole crawl, and also the
+    /// pages that an incremental crawl found unchanged.
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub max_pages: Option<u64>,
 }

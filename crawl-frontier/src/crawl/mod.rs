@@ -73,8 +73,8 @@ pub struct Crawl {
     left_out: LeftOut,
     /// What earlier crawls knew; `None` unless the crawl is incremental.
     delta: Option<Delta>,
-    /// Ends this run after so many records.
-    max_records: Option<u64>,
+    /// This run ends when so many pages of the crawl are told or found unchanged.
+    most_told: Option<u64>,
     links: Links,
     read_buffer: Vec<u8>,
     known_buffer: Vec<u8>,
@@ -204,7 +204,7 @@ impl Crawl {
             state: ParserState::default(),
             left_out: LeftOut::default(),
             delta: None,
-            max_records: None,
+            most_told: None,
             links: Links::default(),
             read_buffer: Vec::new(),
             known_buffer: Vec::new(),
@@ -217,9 +217,15 @@ impl Crawl {
         self.unanswered.as_deref().unwrap_or("nothing was asked")
     }
 
-    /// Ends this run after so many output records.
+    /// Records, and pages that an incremental crawl makes none for since they did not change.
+    fn told(&self) -> u64 {
+        let delta = self.progress.delta.unwrap_or_default();
+        self.progress.records + delta.unchanged
+    }
+
+    /// Ends this run after so many more are told.
     pub fn limit_records(&mut self, most: Option<u64>) {
-        self.max_records = most;
+        self.most_told = most.map(|most| self.told().saturating_add(most));
     }
 
     /// Compares with what earlier crawls knew, if the crawl is incremental.

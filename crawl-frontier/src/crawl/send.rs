@@ -69,8 +69,8 @@ impl Crawl {
 
     fn limit_reached(&self) -> bool {
         let under_way = self.flights.len() as u64;
-        self.max_records
-            .is_some_and(|most| self.progress.records_run + under_way >= most)
+        self.most_told
+            .is_some_and(|most| self.told() + under_way >= most)
     }
 
     fn waiting_or(&self, done: Done) -> Step {

@@ -219,6 +219,10 @@ fn a_file_that_cannot_be_written_is_a_warning_and_ends_nothing() {
     let warned = done.words().matches("cannot write none/crawl.prom").count();
     assert_eq!(warned, 1, "{done}");
     shop(&folder, &site).args(["--limit", "3"]).run().code(2);
+    let dash = Tool::new("crawl-run")
+        .dir(&folder)
+        .args([&site.url("/"), "--metrics", "-"]);
+    dash.run().code(2).says("replaced as a whole");
 }
 
 #[test]

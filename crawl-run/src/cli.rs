@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crawl_ckpt::tool::parse_duration;
 
@@ -422,8 +423,15 @@ pub struct MetricsArgs {
     /// Replaced as a whole; what earlier runs left is kept until there is something newer.
     /// Each command needs a FILE of its own; a batch has one for all its crawls. A FILE that
     /// cannot be written is a warning.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(metrics_file))]
     pub metrics: Option<PathBuf>,
+}
+
+fn metrics_file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.as_os_str() == "-" {
+        true => Err("a FILE is replaced as a whole, which stdout cannot be"),
+        false => Ok(path),
+    }
 }
 
 /// How much is said.

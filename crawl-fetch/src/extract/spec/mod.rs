@@ -159,6 +159,11 @@ mod tests {
             ]
         );
         assert!(spec.of("http://h/other").is_none());
+        let own = read(json!({
+            "rules": [{"allow": "/a/", "callback": "parse_article"}],
+            "callbacks": {"parse_article": {"extract": {"mine": {"css": "p"}}}},
+        }));
+        assert_eq!(own.unwrap().lines(), ["`/a/`: mine"]);
         let alone = read(json!({"settings": {"EXTRACTOR_ORDER": ["custom"],
             "CUSTOM_SELECTORS": {"title": "h1"}}}));
         assert_eq!(alone.unwrap().lines(), ["every page: title"]);

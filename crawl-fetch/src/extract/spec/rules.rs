@@ -41,17 +41,20 @@ impl Reader {
         articles: Option<&Vec<Field>>,
     ) -> Result<Option<Vec<Field>>, Complaint> {
         let name = node.string("the name of a callback")?;
+        let own = callbacks.unwrap_or_default().iter();
+        if let Some((_, extract)) = own.clone().find(|(known, _)| *known == name) {
+            return Ok(extract.clone());
+        }
         if name == "parse_article" {
             return Ok(Some(articles.cloned().unwrap_or_else(article)));
         }
-        let Some(callbacks) = callbacks else {
-            // A method in Python.
-            self.ignored.push(node.path().to_owned());
-            return Ok(None);
-        };
-        match callbacks.iter().find(|(known, _)| *known == name) {
-            Some((_, extract)) => Ok(extract.clone()),
+        match callbacks {
             None => {
+                // A method in Python.
+                self.ignored.push(node.path().to_owned());
+                Ok(None)
+            }
+            Some(callbacks) => {
                 let names: Vec<&str> = callbacks.iter().map(|(name, _)| *name).collect();
                 let names = names.join(", ");
                 Err(node.expected(format_args!("parse_article or one of {names}")))

@@ -1,0 +1,160 @@
+use super::*;
+
+fn ticket(n: u64) -> Ticket {
+    Ticket {
+        id: n,
+        at: n * 1000,
+    }
+}
+
+fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
+    tickets.into_iter().map(|ticket| ticket.id).collect()
+}
+
+fn drain(queue: &mut Queue, now_ms: u64) -> Vec<u64> {
+    std::iter::from_fn(|| queue.next(now_ms))
+        .map(|due| due.ticket.id)
+        .collect()
+}
+
+#[test]
+fn hosts_take_turns_and_each_is_first_come_first_served() {
+    let mut queue = Queue::new(9);
+    let (a, b) = (
+        queue.host_of("http://a", Gate::Open),
+        queue.host_of("http://b", Gate::Open),
+    );
+    for at in [10, 11, 12] {
+        queue.push(a, ticket(at), 0);
+    }
+    queue.push(b, ticket(20), 0);
+    assert_eq!(queue.host_of("http://a", Gate::Open), a);
+    assert_eq!(drain(&mut queue, 0), [10, 20, 11, 12]);
+    assert_eq!(queue.pending(), 0);
+}
+
+#[test]
+fn a_higher_priority_goes_first() {
+    let mut queue = Queue::new(9);
+    let a = queue.host_of("http://a", Gate::Open);
+    for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
+        queue.push(a, ticket(at), priority);
+    }
+    let lanes = queue
+        .lanes_of(a)
+        .into_iter()
+        .flat_map(|(_, tickets)| tickets);
+    assert_eq!(ids(lanes.collect()), [3, 4, 1, 5, 2]);
+    assert_eq!(drain(&mut queue, 0), [3, 4, 1, 5, 2]);
+}
+
+#[test]
+fn a_host_has_no_more_in_flight_than_its_window() {
+    let mut queue = Queue::new(2);
+    let a = queue.host_of("http://a", Gate::Open);
+    (0..5).for_each(|at| queue.push(a, ticket(at), 0));
+    assert_eq!(drain(&mut queue, 0), [0, 1]);
+    queue.answered(a);
+    assert_eq!(drain(&mut queue, 0), [2]);
+}
+
+#[test]
+fn a_delay_holds_one_host_and_no_other() {
+    let mut queue = Queue::new(9);
+    let (a, b) = (
+        queue.host_of("http://a", Gate::Open),
+        queue.host_of("http://b", Gate::Open),
+    );
+    queue.change(a, |host| host.delay_ms = 100);
+    (0..3).for_each(|at| queue.push(a, ticket(at), 0));
+    (10..13).for_each(|at| queue.push(b, ticket(at), 0));
+    assert_eq!(drain(&mut queue, 1000), [0, 10, 11, 12]);
+    assert_eq!(queue.next_due_ms(), Some(1100));
+    assert!(drain(&mut queue, 1099).is_empty());
+    assert_eq!(drain(&mut queue, 1100), [1]);
+}
+
+#[test]
+fn a_deferred_request_comes_back_in_time_and_first() {
+    let mut queue = Queue::new(9);
+    let a = queue.host_of("http://a", Gate::Open);
+    queue.push(a, ticket(1), 3);
+    queue.defer(a, ticket(9), 500);
+    assert_eq!(queue.pending(), 2);
+    assert_eq!(queue.next_due_ms(), Some(500));
+    queue.push(a, ticket(2), 3);
+    assert_eq!(drain(&mut queue, 500), [9, 1, 2]);
+}
+
+#[test]
+fn a_shut_host_waits_until_its_gate_opens() {
+    let mut queue = Queue::new(9);
+    let a = queue.host_of("http://a", Gate::Shut);
+    queue.push(a, ticket(1), 0);
+    assert!(drain(&mut queue, 5).is_empty());
+    queue.change(a, |host| host.gate = Gate::Open);
+    assert_eq!(drain(&mut queue, 5), [1]);
+}
+
+#[test]
+fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
+    let (mut plain, mut bulk) = (Queue::new(9), Queue::new(9));
+    for queue in [&mut plain, &mut bulk] {
+        for origin in ["http://a", "http://b", "http://c"] {
+            let id = queue.host_of(origin, Gate::Open);
+            queue.push(id, ticket(u64::from(id.0)), 0);
+            queue.push(id, ticket(10 + u64::from(id.0)), 5);
+        }
+        assert!(queue.next(0).is_some());
+    }
+    let decide = |ticket: Ticket| match ticket.id % 10 {
+        3 => Sweep::Drop,
+        4 => Sweep::Defer(900),
+        _ => Sweep::Keep,
+    };
+    for n in 100..200_u64 {
+        let (host, priority) = (HostId((n % 3) as u32), [0, 0, 5, -1][n as usize % 4]);
+        bulk.arrive(host, ticket(n), priority);
+        match decide(ticket(n)) {
+            Sweep::Keep => plain.push(host, ticket(n), priority),
+            Sweep::Drop => {}
+            Sweep::Defer(due_ms) => plain.defer(host, ticket(n), due_ms),
+        }
+    }
+    bulk.settle(decide);
+    assert_eq!(bulk.pending(), plain.pending());
+    let taken: u64 = bulk.hosts().map(|(_, host)| host.taken).sum();
+    assert_eq!(taken, 100, "whatever became of them");
+    for now_ms in [0, 900] {
+        let mut drained = Vec::new();
+        for queue in [&mut plain, &mut bulk] {
+            (0..3).for_each(|id| queue.change(HostId(id), |host| host.in_flight = 0));
+            (0..3).for_each(|id| queue.change(HostId(id), |host| host.window = 999));
+            drained.push(drain(queue, now_ms));
+        }
+        assert!(
+            !drained[0].is_empty() && drained[0] == drained[1],
+            "{drained:?}"
+        );
+    }
+}
+
+#[test]
+fn freed_nodes_are_used_again() {
+    let mut queue = Queue::new(u32::MAX);
+    let a = queue.host_of("http://a", Gate::Open);
+    for at in 0..1000 {
+        queue.push(
+            a,
+            Ticket {
+                id: at << 30,
+                at: at << 33,
+            },
+            0,
+        );
+        queue.push(a, ticket(at), 0);
+        assert!(queue.next(0).is_some());
+    }
+    assert!(queue.nodes.len() <= 1001);
+    assert_eq!(drain(&mut queue, 0).len(), 1000);
+}

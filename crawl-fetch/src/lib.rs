@@ -27,6 +27,7 @@ pub mod pool;
 pub mod proxy;
 pub mod queue;
 pub mod redirect;
+mod relative;
 pub mod robots;
 mod signals;
 pub mod sitemap;

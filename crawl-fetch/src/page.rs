@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::extract::{Regions, Workspace};
 use crate::links::{Found, Link, scan};
+use crate::relative::Folder;
 use crate::targets::Targets;
 
 /// Longest title kept, in characters.
@@ -125,16 +126,21 @@ impl PageReader {
             .encoding_override(encode);
         let mut targets = Targets {
             options,
+            folder: Folder::of(base),
             resolved,
             text,
             ends,
             hasher,
             dropped: 0,
         };
+        let mut last: Option<&[u8]> = None;
         for (index, link) in found.links.iter().enumerate() {
-            // Most links of a page stand there more than once; this costs a
-            // tenth of resolving them.
+            // Most links of a page stand there more than once, a third of them in a row:
+            // those into the page itself, and into one source file.
             let bytes = written(link, html);
+            if last.replace(bytes) == Some(bytes) {
+                continue;
+            }
             let hash = hasher.hash_one(bytes);
             let same = |other: &u32| written(&found.links[*other as usize], html) == bytes;
             let entry = raw.entry(hash, same, |other| {
@@ -145,6 +151,7 @@ impl PageReader {
                 hashbrown::hash_table::Entry::Vacant(entry) => entry.insert(index as u32),
             };
             let href = match link {
+                Link::Href(_) if targets.add_plain(bytes) => continue,
                 Link::Href(_) => decoded(bytes),
                 Link::Refresh(_) => match refresh_target(&decoded(bytes)) {
                     Some(target) => Cow::Owned(target),

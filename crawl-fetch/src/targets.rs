@@ -7,10 +7,14 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use memchr::memchr;
 
+use crate::relative::Folder;
+
 /// Absolute http(s) URLs without fragments, one behind the other, each once.
 pub struct Targets<'t> {
     /// What they are resolved against.
     pub options: url::ParseOptions<'t>,
+    /// The same, for plain links.
+    pub folder: Option<Folder<'t>>,
     /// Each, as an index into `ends`.
     pub resolved: &'t mut HashTable<u32>,
     /// Their text.
@@ -27,6 +31,42 @@ impl Targets<'_> {
     /// Resolves a link; returns the place of its target, if it has one.
     #[inline]
     pub fn add(&mut self, href: &str) -> Option<u32> {
+        let href = &href[..memchr(b'#', href.as_bytes()).unwrap_or(href.len())];
+        let target = self.options.parse(href).ok()?;
+        if !matches!(target.scheme(), "http" | "https") {
+            return None;
+        }
+        let start = self.text.len();
+        self.text.push_str(target.as_str());
+        self.keep(start)
+    }
+
+    /// Resolves a link, as it is written but for its fragment, if it is plain.
+    #[inline]
+    pub fn add_plain(&mut self, href: &[u8]) -> bool {
+        let start = self.text.len();
+        let folder = self.folder.as_ref();
+        let is_plain = folder.is_some_and(|folder| folder.resolve(href, self.text));
+        if is_plain {
+            self.keep(start);
+        }
+        is_plain
+    }
+
+    /// Keeps the target that `text` has from `start` on, if it is new and fits; returns
+    /// its place.
+    fn keep(&mut self, start: usize) -> Option<u32> {
+        let place = self.place(start);
+        if place.is_some_and(|place| place as usize == self.ends.len()) {
+            self.ends.push(self.text.len());
+        } else {
+            self.text.truncate(start);
+        }
+        place
+    }
+
+    /// The place of the target that `text` has from `start` on; a new one is the next.
+    fn place(&mut self, start: usize) -> Option<u32> {
         let Targets {
             resolved,
             text,
@@ -34,30 +74,23 @@ impl Targets<'_> {
             hasher,
             ..
         } = self;
-        let href = &href[..memchr(b'#', href.as_bytes()).unwrap_or(href.len())];
-        let target = self.options.parse(href).ok()?;
-        if !matches!(target.scheme(), "http" | "https") {
-            return None;
-        }
-        let target = target.as_str();
-        let hash = hasher.hash_one(target.as_bytes());
-        let at = |other: u32| {
-            let start = other
-                .checked_sub(1)
-                .map_or(0, |before| ends[before as usize]);
-            &text.as_bytes()[start..ends[other as usize]]
+        let target = &text.as_bytes()[start..];
+        let at = |place: u32| {
+            let before = place.checked_sub(1);
+            let from = before.map_or(0, |before| ends[before as usize]);
+            let end = ends.get(place as usize).copied();
+            &text.as_bytes()[from..end.unwrap_or(text.len())]
         };
-        if let Some(same) = resolved.find(hash, |other| at(*other) == target.as_bytes()) {
+        let hash = hasher.hash_one(target);
+        if let Some(same) = resolved.find(hash, |place| at(*place) == target) {
             return Some(*same);
         }
-        if ends.len() >= MAX_LINKS || text.len() + target.len() > MAX_LINK_BYTES {
+        if ends.len() >= MAX_LINKS || text.len() > MAX_LINK_BYTES {
             self.dropped += 1;
             return None;
         }
         let place = ends.len() as u32;
-        resolved.insert_unique(hash, place, |other| hasher.hash_one(at(*other)));
-        text.push_str(target);
-        ends.push(text.len());
+        resolved.insert_unique(hash, place, |place| hasher.hash_one(at(*place)));
         Some(place)
     }
 }

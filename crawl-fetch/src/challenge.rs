@@ -4,7 +4,8 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memmem;
+use regex::bytes::Regex;
 use ureq::http::HeaderMap;
 
 /// A challenge page is smaller.
@@ -70,13 +71,11 @@ const TITLES: [&str; 8] = [
 /// What a captcha needs to be solved.
 const WIDGETS: [&str; 4] = ["g-recaptcha", "h-captcha", "cf-turnstile", "captcha"];
 
-/// The marks, ready to be searched for: most pages are small and innocent.
-static FINDERS: LazyLock<Vec<(&str, Vec<Finder<'static>>)>> = LazyLock::new(|| {
-    let mut ready = Vec::new();
-    for (vendor, texts) in MARKS {
-        ready.push((vendor, texts.iter().map(Finder::new).collect()));
-    }
-    ready
+/// The first text of each mark. Most pages are small and innocent, and one look for all of
+/// them takes a third of the time of a look for each.
+static FIRST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let first = MARKS.map(|(_, texts)| regex::escape(texts[0]));
+    Regex::new(&first.join("|")).ok()
 });
 
 /// Why a page with a good status counts as a block; `None` for a real page.
@@ -96,12 +95,14 @@ pub fn of(
     if html.len() > MAX_BYTES || links > MAX_LINKS {
         return None;
     }
-    let has = |text: &Finder<'_>| text.find(html).is_some();
-    if let Some((vendor, _)) = FINDERS.iter().find(|(_, texts)| texts.iter().all(has)) {
+    let has = |text: &&str| memmem::find(html, text.as_bytes()).is_some();
+    if FIRST.as_ref().is_none_or(|first| first.is_match(html))
+        && let Some((vendor, _)) = MARKS.iter().find(|(_, texts)| texts.iter().all(has))
+    {
         return Some(vendor);
     }
     let title = title?.to_lowercase();
-    let widget = || WIDGETS.iter().any(|widget| has(&Finder::new(widget)));
+    let widget = || WIDGETS.iter().any(has);
     (TITLES.contains(&title.as_str()) && widget()).then_some("captcha")
 }
 

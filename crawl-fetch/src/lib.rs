@@ -34,6 +34,7 @@ pub mod sitemap;
 pub mod tally;
 mod targets;
 pub mod tcp;
+mod turns;
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::output::Output;
 use crate::queue::{Next, Queue};
 use crate::tally::Tally;
+use crate::turns;
 
 /// So many requests are read ahead.
 const MAX_WAITING: usize = 100_000;
@@ -44,6 +45,9 @@ struct State {
     idle: usize,
     /// An idle worker watches the clock for all.
     watched: bool,
+    /// The reader of requests waits for room. Only then it is woken: waking nobody costs a
+    /// system call too.
+    crowded: bool,
     /// No more requests come.
     closed: bool,
     tally: Tally,
@@ -69,6 +73,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 workers: 0,
                 idle: 0,
                 watched: false,
+                crowded: false,
                 closed: false,
                 tally: Tally::default(),
             }),
@@ -94,10 +99,10 @@ impl<W: Write + Send + 'static> Pool<W> {
         for job in jobs.drain(..) {
             while !state.closed && is_full(&state.queue) {
                 self.wake(&mut state);
-                state = self
-                    .room
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state.crowded = true;
+                let woken = self.room.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                state.crowded = false;
             }
             if state.closed {
                 return false;
@@ -177,14 +182,18 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     /// The life of a worker.
     fn work(self: Arc<Self>) {
+        turns::wait_patiently();
+        let mut state = self.lock();
         loop {
-            let (job, host) = self.next();
+            let (job, host) = self.next(state);
             let fetched = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
             let fetched = fetched.unwrap_or_else(|_| broken_down(&job, &self.output));
             if !fetched.written {
                 let _ = self.events.send(Event::OutputBroken);
             }
-            let mut state = self.lock();
+            // It stays locked until the next request is taken: were it open in between, a
+            // request would seem to be free to an idle worker, which would wake for nothing.
+            state = self.lock();
             state.queue.done(&host);
             state.tally.add(fetched.status, fetched.error);
             self.tell_if_drained(&state);
@@ -192,12 +201,11 @@ impl<W: Write + Send + 'static> Pool<W> {
     }
 
     /// The next request; waits until there is one.
-    fn next(self: &Arc<Self>) -> (Box<Job>, Arc<str>) {
-        let mut state = self.lock();
+    fn next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> (Box<Job>, Arc<str>) {
         loop {
             let due = match state.queue.take(Instant::now()) {
                 Next::Job(job, host) => {
-                    if !is_full(&state.queue) {
+                    if state.crowded && !is_full(&state.queue) {
                         self.room.notify_one();
                     }
                     self.output.expect(state.queue.waiting().0);

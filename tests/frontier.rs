@@ -287,6 +287,45 @@ mod serving {
         assert_eq!(records(&folder).len(), 3);
     }
 
+    /// A host whose answers take so long is sent so many requests at once, in the end.
+    #[track_caller]
+    fn under_way(elapsed_ms: u64, expected: usize) {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--in-flight", "8", "--per-host", "8"]);
+        let links: Vec<String> = (0..200)
+            .map(|n| format!("http://site.example/{n}"))
+            .collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        let answer = |request: &Value, links: &[&str]| {
+            let mut answer = page(request, links);
+            answer["elapsed_ms"] = elapsed_ms.into();
+            answer
+        };
+        let first = requests(&run, 1);
+        send(&mut run, &answer(&first[0], &links));
+        for answered in 1..40 {
+            let sent = run.wait_lines(answered + 1);
+            let request = serde_json::from_str(&sent[answered]).unwrap();
+            send(&mut run, &answer(&request, &[]));
+        }
+        assert_eq!(run.wait_lines(40 + expected).len(), 40 + expected);
+        // It says itself that it sent no more meanwhile; nobody answers, so it is told twice.
+        run.signal(Signal::Term);
+        run.signal(Signal::Term);
+        let pausing = format!("pausing: {expected} requests are under way");
+        run.wait().code(143).says(&pausing);
+    }
+
+    #[test]
+    fn a_quick_host_is_sent_requests_ahead_even_when_it_may_have_all_of_them() {
+        under_way(3, 64);
+    }
+
+    #[test]
+    fn a_slow_host_is_sent_none_ahead() {
+        under_way(2000, 8);
+    }
+
     #[test]
     fn one_host_may_not_hold_up_another() {
         let folder = Folder::new();

@@ -16,10 +16,11 @@ const LEAST_DELAY_MS: u64 = 50;
 /// Latency is no sign of load below this many times the host's best, and below half a second.
 const LATENCY_GROWTH: u64 = 4;
 const LATENCY_FLOOR_MS: u64 = 500;
-/// A host that answers faster than this is sent so many times its limit ahead,
-/// which hides the way through the pipes; the fetcher keeps to the limit.
+/// A host that answers faster than this is sent requests ahead.
 const QUICK_MS: u64 = 50;
-const AHEAD: u32 = 8;
+/// So many times its limit, which hides the way through the pipes; the fetcher keeps to the
+/// limit. A whole crawl has no more than so many times its concurrency under way.
+pub const AHEAD: u32 = 8;
 /// Clean answers in a row before requests are sent ahead.
 const TRUST: u32 = 16;
 

@@ -54,7 +54,7 @@ pub struct Crawl {
     /// The journal and the output.
     pub(crate) log: Log,
     flights: HashMap<u64, Flight>,
-    /// Of `flights`, those within their host's limit: what concurrency counts.
+    /// Of `flights`, those to hosts that get nothing ahead: what concurrency counts.
     busy: u32,
     /// How often a request was tried that will be tried again.
     tries: HashMap<u64, u32>,

@@ -9,6 +9,7 @@ use super::{Crawl, Done, Flight, Record, Step};
 use crate::delta::Ask;
 use crate::extra::Extra;
 use crate::outage::Advice;
+use crate::pace::AHEAD;
 use crate::queue::Due;
 use crate::robots::Ruling;
 
@@ -49,7 +50,9 @@ impl Crawl {
             if self.outage.witness().is_none() && self.outage.held() >= NOBODY {
                 return Ok(self.waiting_or(Done::NoAnswer));
             }
-            if self.busy >= self.plan.pace.concurrency {
+            let most = self.plan.pace.concurrency;
+            let most_ahead = most.saturating_mul(AHEAD) as usize;
+            if self.busy >= most || self.flights.len() >= most_ahead {
                 return Ok(Step::Wait { until_ms: None });
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
@@ -139,7 +142,7 @@ impl Crawl {
             Some(delta) => delta.ask(&mut request, follow, &mut self.known_buffer)?,
             None => Ask::Apart,
         };
-        let busy = self.queue.host(due.host).in_flight <= self.plan.pace.per_host;
+        let busy = self.queue.host(due.host).window <= self.plan.pace.per_host;
         let flight = Flight {
             host: due.host,
             at: due.ticket.at,

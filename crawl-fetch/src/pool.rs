@@ -43,6 +43,8 @@ struct State {
     queue: Queue,
     workers: usize,
     idle: usize,
+    /// A worker was begun or woken, and did not look for work yet.
+    coming: bool,
     /// An idle worker watches the clock for all.
     watched: bool,
     /// The reader of requests waits for room. Only then it is woken: waking nobody costs a
@@ -72,6 +74,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 queue: Queue::new(per_host, delay),
                 workers: 0,
                 idle: 0,
+                coming: false,
                 watched: false,
                 crowded: false,
                 closed: false,
@@ -155,22 +158,26 @@ impl<W: Write + Send + 'static> Pool<W> {
         }
     }
 
-    /// Gets one more worker going when there is work for it. Each worker that
-    /// takes a request does the same, so that as many run as there is work for.
+    /// Gets one more worker going when there is work for it, unless one comes already. Each
+    /// worker that takes a request does the same, so that as many run as there is work for.
     fn wake(self: &Arc<Self>, state: &mut State) {
         let ready = state.queue.is_ready();
         let untimed = state.queue.waiting().0 > 0 && !state.watched && state.idle == state.workers;
-        if !ready && !untimed {
+        if state.coming || !(ready || untimed) {
             return;
         }
         if state.idle > 0 {
+            state.coming = true;
             self.work.notify_one();
         } else if state.workers < self.concurrency {
             let pool = Arc::clone(self);
             let thread = thread::Builder::new().name("fetch".into());
             let spawned = thread.stack_size(STACK_BYTES).spawn(move || pool.work());
             match spawned {
-                Ok(_) => state.workers += 1,
+                Ok(_) => {
+                    state.workers += 1;
+                    state.coming = true;
+                }
                 // With fewer threads it only takes longer.
                 Err(_) if state.workers > 0 => {}
                 Err(error) => {
@@ -184,6 +191,7 @@ impl<W: Write + Send + 'static> Pool<W> {
     fn work(self: Arc<Self>) {
         turns::wait_patiently();
         let mut state = self.lock();
+        state.coming = false;
         loop {
             let (job, host) = self.next(state);
             let fetched = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
@@ -231,6 +239,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 }
             };
             state.idle -= 1;
+            state.coming = false;
         }
     }
 }

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
+pub mod canonical;
 pub mod catalog;
 pub mod cli;
 mod codec;

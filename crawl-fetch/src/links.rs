@@ -30,6 +30,11 @@ impl Span {
         }
     }
 
+    /// Its first bytes, which must not be more than it has.
+    pub fn first(&self, bytes: usize) -> Span {
+        Span::new(self.start as usize, self.start as usize + bytes)
+    }
+
     /// The part of the page that it stands for.
     pub fn of<'h>(&self, html: &'h [u8]) -> &'h [u8] {
         &html[self.start as usize..self.end as usize]

@@ -9,11 +9,13 @@ use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use memchr::memchr;
 use url::Url;
 
 use crate::extract::{Regions, Workspace};
-use crate::links::{Found, Link, scan};
+use crate::links::{Found, Link, Span, scan};
+use crate::near::find;
 use crate::relative::Folder;
 use crate::targets::Targets;
 
@@ -21,14 +23,14 @@ use crate::targets::Targets;
 const MAX_TITLE_CHARS: usize = 1_000;
 
 /// A hash table is given back to the system above so many entries.
-const KEEP_ENTRIES: usize = 16 << 10;
+const KEEP_ENTRIES: usize = 1 << 10;
 
 /// Reads pages one after the other, with the same memory.
 #[derive(Default)]
 pub struct PageReader {
     found: Found,
-    /// Raw links of the page seen so far, as indices into `found`.
-    raw: HashTable<u32>,
+    /// Links of the page seen so far, as they are written.
+    raw: HashTable<Span>,
     /// Resolved links of the page seen so far, as indices into `ends`.
     resolved: HashTable<u32>,
     text: String,
@@ -134,21 +136,19 @@ impl PageReader {
             dropped: 0,
         };
         let mut last: Option<&[u8]> = None;
-        for (index, link) in found.links.iter().enumerate() {
+        for link in &found.links {
             // Most links of a page stand there more than once, a third of them in a row:
             // those into the page itself, and into one source file.
-            let bytes = written(link, html);
+            let span = written(link, html);
+            let bytes = span.of(html);
             if last.replace(bytes) == Some(bytes) {
                 continue;
             }
             let hash = hasher.hash_one(bytes);
-            let same = |other: &u32| written(&found.links[*other as usize], html) == bytes;
-            let entry = raw.entry(hash, same, |other| {
-                hasher.hash_one(written(&found.links[*other as usize], html))
-            });
-            match entry {
-                hashbrown::hash_table::Entry::Occupied(_) => continue,
-                hashbrown::hash_table::Entry::Vacant(entry) => entry.insert(index as u32),
+            let same = |other: &Span| other.of(html) == bytes;
+            match raw.entry(hash, same, |other| hasher.hash_one(other.of(html))) {
+                Entry::Occupied(_) => continue,
+                Entry::Vacant(entry) => entry.insert(span),
             };
             let href = match link {
                 Link::Href(_) if targets.add_plain(bytes) => continue,
@@ -184,7 +184,7 @@ fn query_encoder(encoding: &'static Encoding) -> impl Fn(&str) -> Cow<'_, [u8]> 
 }
 
 /// Empties a table without keeping the memory of a giant page.
-fn empty(table: &mut HashTable<u32>) {
+fn empty<T>(table: &mut HashTable<T>) {
     if table.capacity() > KEEP_ENTRIES {
         *table = HashTable::new();
     } else {
@@ -193,17 +193,17 @@ fn empty(table: &mut HashTable<u32>) {
 }
 
 /// A link as it is written in the page, up to its fragment where that is certain.
-fn written<'h>(link: &Link, html: &'h [u8]) -> &'h [u8] {
+fn written(link: &Link, html: &[u8]) -> Span {
     match link {
         Link::Href(span) => {
             let href = span.of(html);
-            match memchr(b'#', href) {
+            match find(href, 0, b'#') {
                 // A `#` behind a `&` may be a part of a character reference.
-                Some(end) if memchr(b'&', &href[..end]).is_none() => &href[..end],
-                _ => href,
+                Some(end) if memchr(b'&', &href[..end]).is_none() => span.first(end),
+                _ => *span,
             }
         }
-        Link::Refresh(span) => span.of(html),
+        Link::Refresh(span) => *span,
     }
 }
 

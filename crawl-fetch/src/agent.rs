@@ -1,10 +1,11 @@
 //! All of the ureq set-up: every timeout and cap stands here.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use crawl_ckpt::record::ErrorKind;
@@ -61,7 +62,7 @@ pub struct AgentOptions {
 pub struct Agents {
     options: AgentOptions,
     names: Arc<Names>,
-    routes: Mutex<HashMap<(Way, bool), Arc<Route>>>,
+    routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
     roots: OnceLock<Result<RootCerts, Failure>>,
 }
 
@@ -85,7 +86,7 @@ impl Agents {
         Agents {
             options,
             names: Arc::default(),
-            routes: Mutex::default(),
+            routes: RwLock::default(),
             roots: OnceLock::new(),
         }
     }
@@ -97,13 +98,19 @@ impl Agents {
     pub fn route(&self, way: &Way, url: &Url) -> Result<Arc<Route>, Failure> {
         let secure = url.scheme() == "https" || needs_tls(way);
         let key = (way.clone(), secure);
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = routes.get(&key) {
             return Ok(Arc::clone(route));
         }
-        let route = Arc::new(self.new_route(way, secure)?);
-        routes.insert(key, Arc::clone(&route));
-        Ok(route)
+        drop(routes);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        // Another worker may have been quicker, and one route has one pool of connections.
+        Ok(match routes.entry(key) {
+            Entry::Occupied(route) => Arc::clone(route.get()),
+            Entry::Vacant(place) => {
+                Arc::clone(place.insert(Arc::new(self.new_route(way, secure)?)))
+            }
+        })
     }
 
     /// Looks whether a way can be used at all.

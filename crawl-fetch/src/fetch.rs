@@ -10,6 +10,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::text::Text;
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use url::Url;
@@ -40,6 +41,8 @@ pub struct FetchOptions {
     /// Bodies come with the results.
     pub body: bool,
 }
+
+const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Memory for one page at a time.
 #[derive(Default)]
@@ -108,7 +111,7 @@ impl Fetcher {
             return broken_down(job, output);
         };
         let mut result = begun(&request);
-        result.fetched_at = Some(format!("{:.3}", Timestamp::now()).into());
+        result.fetched_at = Some(MILLISECONDS.timestamp_to_string(&Timestamp::now()).into());
         let started = Instant::now();
         let answer = self.ask(job, &request, started, &mut result);
         // The answer's head is there, so the rest of it should not take long.

@@ -267,6 +267,30 @@ fn a_kept_alive_connection_that_the_server_closed_is_no_error() {
 }
 
 #[test]
+fn an_answer_that_nobody_asked_for_answers_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+                    let asked = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+                    let _ = stream.write_all(format!("{asked}{forged}").as_bytes());
+                }
+            });
+        }
+    });
+    let lines: Vec<String> = (0..40).map(|n| format!("{url}{n}")).collect();
+    let results = results(fetch().args(["-c", "2"]), &lines);
+    assert!(
+        results.values().all(|result| result["bytes"] == 2),
+        "{results:?}"
+    );
+}
+
+#[test]
 fn redirects_are_followed_or_reported() {
     let site = hostile::site();
     let one = |tool: Tool, path: &str| result(tool, &json!({"url": site.url(path)}));

@@ -149,6 +149,7 @@ fn send(
     body: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<Response<Body>, Failure> {
+    let repeatable = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     loop {
         let mut request = http::Request::builder()
             .method(method.clone())
@@ -156,7 +157,7 @@ fn send(
         if let Some(map) = request.headers_mut() {
             map.clone_from(headers);
         }
-        tcp::note_start();
+        tcp::note_start(repeatable);
         let sent = match body {
             None => run(agent, request.body(()), limit),
             Some(body) => run(agent, request.body(body), limit),
@@ -167,7 +168,6 @@ fn send(
         };
         let note = tcp::note();
         let failure = Failure::from_ureq(&error, note);
-        let repeatable = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         let stale = !note.dialed && note.received == 0 && failure.kind == ErrorKind::Connect;
         if !(repeatable && stale) {
             return Err(failure);

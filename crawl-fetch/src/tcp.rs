@@ -28,12 +28,18 @@ const MAX_INPUT_BYTES: usize = 128 << 10;
 /// A request line or header line must fit into this.
 pub const OUTPUT_BYTES: usize = 8 << 10;
 
+/// A connection that was read from so lately is taken to be open; a look takes a hundredth
+/// of a crawl's processor time.
+const FRESH: Duration = Duration::from_millis(2);
+
 /// Shortest time that an address gets when a name has several.
 const MIN_ADDRESS_TIME: Duration = Duration::from_millis(250);
 
 /// What happened on this thread's connections since [`note_start`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Note {
+    /// The request may be sent again when the connection turns out to be closed.
+    pub repeatable: bool,
     /// A connection was begun; without this a kept-alive one was used.
     pub dialed: bool,
     /// Bytes received over the connection, after any proxy and TLS handshake.
@@ -41,12 +47,15 @@ pub struct Note {
 }
 
 thread_local! {
-    static NOTE: Cell<Note> = const { Cell::new(Note { dialed: false, received: 0 }) };
+    static NOTE: Cell<Note> = const { Cell::new(Note { repeatable: false, dialed: false, received: 0 }) };
 }
 
 /// Begins a new note on this thread.
-pub fn note_start() {
-    NOTE.set(Note::default());
+pub fn note_start(repeatable: bool) {
+    NOTE.set(Note {
+        repeatable,
+        ..Note::default()
+    });
 }
 
 /// The note of this thread.
@@ -60,6 +69,7 @@ pub fn note_dialed() {
     NOTE.set(Note {
         dialed: true,
         received: 0,
+        ..NOTE.get()
     });
 }
 
@@ -128,6 +138,7 @@ pub struct Socket {
     write_timeout: Option<Duration>,
     /// Something was read since it was last asked whether this is open.
     just_read: bool,
+    read_at: Instant,
 }
 
 impl Socket {
@@ -138,6 +149,7 @@ impl Socket {
             read_timeout: None,
             write_timeout: None,
             just_read: false,
+            read_at: Instant::now(),
         }
     }
 }
@@ -194,6 +206,7 @@ impl Transport for Socket {
         };
         self.buffers.input_appended(amount);
         self.just_read = amount > 0;
+        self.read_at = Instant::now();
         let mut note = NOTE.get();
         note.received += amount as u64;
         NOTE.set(note);
@@ -204,6 +217,10 @@ impl Transport for Socket {
         // ureq asks when it puts a connection back and again when it takes it out, both with
         // its pool locked. The second time counts.
         if std::mem::take(&mut self.just_read) {
+            return true;
+        }
+        // In so short a time hardly a server closes, and who may be asked twice is.
+        if NOTE.get().repeatable && self.read_at.elapsed() < FRESH {
             return true;
         }
         // Nothing may be there to read: neither the end nor bytes nobody asked for.

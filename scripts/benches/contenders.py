@@ -1,10 +1,13 @@
-"""Who crawls: ours in three ways, wget2 in two, Scrapy."""
+"""Who crawls: ours in three ways, wget2 in three, Scrapy."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
 
+# A file system in memory.
+MEMORY = pathlib.Path("/dev/shm")
 SPIDER = pathlib.Path(__file__).with_name("scrapy_docs.py")
 
 
@@ -55,27 +58,36 @@ class Ours:
 
 
 class Wget2:
-    """wget2, writing to memory; `pages_only` keeps it from fetching scripts and images too."""
+    """wget2 with 32 threads. It keeps the pages in memory, or throws them away, which is all
+    that ours does with them; `pages_only` keeps it from fetching scripts and images too.
+    """
 
-    def __init__(self, name, pages_only):
+    def __init__(self, name, keeps=False, pages_only=False):
         self.name = name
         self.program = shutil.which("wget2")
+        self.keeps = MEMORY / f"bench-{os.getpid()}" if keeps else None
         self.pages_only = pages_only
 
     def prepare(self, site, dir):
-        pass
+        self.clear()
 
     def command(self, site, dir):
         command = [self.program, "-q", "-r", "-np", "-l", "inf", "--max-threads=32"]
         if self.pages_only:
             command += ["--ignore-tags=img,script,link"]
-        return [*command, "-O", "/dev/null", site.start]
+        command += ["-P", self.keeps] if self.keeps else ["-O", "/dev/null"]
+        return [*command, site.start]
 
     # 8: a server sent an error for some file, as it does for the docs' missing scripts.
     codes = (0, 8)
 
     def check(self, dir, pages):
+        self.clear()
         return None
+
+    def clear(self):
+        if self.keeps:
+            shutil.rmtree(self.keeps, ignore_errors=True)
 
 
 class Scrapy:
@@ -112,7 +124,11 @@ def line_up(bins, work, with_scrapy):
         Ours("ours, default settings", bins, tuned=False),
     ]
     if shutil.which("wget2"):
-        crawlers += [Wget2("wget2", False), Wget2("wget2, pages only", True)]
+        crawlers += [
+            Wget2("wget2 into memory", keeps=True),
+            Wget2("wget2 to nowhere"),
+            Wget2("wget2 to nowhere, pages only", pages_only=True),
+        ]
     else:
         print("LEFT OUT: wget2 is not installed: apt-get install wget2")
     if with_scrapy:

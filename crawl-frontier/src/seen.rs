@@ -83,15 +83,23 @@ impl Seen {
         self.shards.iter().map(Shard::marks)
     }
 
-    /// Fills an empty shard with its marks in ascending order; false when they are not that.
+    /// Fills an empty shard with its marks in ascending order; false when they are not that,
+    /// and the set is of no use then.
     #[must_use]
-    pub fn fill_shard(&mut self, number: usize, marks: &[u128]) -> bool {
-        let own = |mark: &u128| *mark != EMPTY && shard_of(*mark) == number;
-        let fits = marks.is_sorted_by(|a, b| a < b) && marks.iter().all(own);
-        if fits {
-            self.shards[number].rebuild(marks.iter().copied(), marks.len());
-        }
-        fits
+    pub fn fill_shard(
+        &mut self,
+        number: usize,
+        marks: impl ExactSizeIterator<Item = u128>,
+    ) -> bool {
+        let count = marks.len();
+        let mut before = EMPTY;
+        let in_order = marks.take_while(|mark| {
+            let fits = before < *mark && shard_of(*mark) == number;
+            before = *mark;
+            fits
+        });
+        self.shards[number].rebuild(in_order, count);
+        self.shards[number].len == count
     }
 }
 
@@ -217,12 +225,16 @@ mod tests {
         }
         let mut again = Seen::new();
         for (number, shard) in seen.shards().enumerate() {
-            assert!(again.fill_shard(number, &shard.collect::<Vec<_>>()));
+            let shard: Vec<u128> = shard.collect();
+            assert!(again.fill_shard(number, shard.into_iter()));
         }
         assert!(again.shards().flatten().eq(seen.shards().flatten()));
         assert!(seen.shards().flatten().all(|mark| !again.insert(mark)));
         for bad in [vec![2, 1], vec![2, 2], vec![0], vec![u128::MAX]] {
-            assert!(!Seen::new().fill_shard(0, &bad), "{bad:?}");
+            assert!(
+                !Seen::new().fill_shard(0, bad.clone().into_iter()),
+                "{bad:?}"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Read, Write};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 use crawl_ckpt::control::Progress;
@@ -161,10 +161,14 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
 fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
     thread::scope(|scope| {
         let (shards, read) = sync_channel::<Vec<u8>>(2);
-        let filling = scope.spawn(move || fill_seen(&read));
+        let (used, empty) = channel::<Vec<u8>>();
+        let filling = scope.spawn(move || fill_seen(&read, &used));
         for _ in 0..SHARDS {
+            // The same few buffers go back and forth: new memory costs more than what is read.
+            let mut bytes = empty.try_recv().unwrap_or_default();
+            body.sized_bytes_into(16, &mut bytes)?;
             // Refused only when the marks before are in no order, which is told below.
-            if shards.send(body.sized_bytes(16)?).is_err() {
+            if shards.send(bytes).is_err() {
                 break;
             }
         }
@@ -174,16 +178,15 @@ fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
     })
 }
 
-fn fill_seen(shards: &Receiver<Vec<u8>>) -> Option<Seen> {
+fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Seen> {
     let mut seen = Seen::new();
-    let mut marks = Vec::new();
     for (number, bytes) in shards.iter().enumerate() {
-        marks.clear();
-        let bytes = bytes.as_chunks().0.iter();
-        marks.extend(bytes.map(|bytes| u128::from_le_bytes(*bytes)));
-        if !seen.fill_shard(number, &marks) {
+        let marks = bytes.as_chunks().0.iter();
+        if !seen.fill_shard(number, marks.map(|bytes| u128::from_le_bytes(*bytes))) {
             return None;
         }
+        // Nobody wants it back when the last shard was read.
+        let _ = used.send(bytes);
     }
     Some(seen)
 }
@@ -205,14 +208,19 @@ impl Body<'_> {
         self.sized_bytes(1)
     }
 
-    /// A count of things of `size` bytes, and these.
     fn sized_bytes(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.sized_bytes_into(size, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A count of things of `size` bytes, and these.
+    fn sized_bytes_into(&mut self, size: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         let count = self.number()?;
         match count.checked_mul(size) {
             Some(len) if len <= self.limit => {
-                let mut bytes = vec![0; len as usize];
-                self.image.read_exact(&mut bytes)?;
-                Ok(bytes)
+                bytes.resize(len as usize, 0);
+                self.image.read_exact(bytes)
             }
             _ => Err(io::Error::other("a length in it is wrong")),
         }

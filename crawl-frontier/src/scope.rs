@@ -6,7 +6,6 @@ use std::fmt;
 use crawl_ckpt::address::is_private_host;
 use crawl_ckpt::plan;
 use regex::{Regex, RegexSet};
-use url::Url;
 
 use crate::url::{Form, authority};
 
@@ -347,9 +346,9 @@ fn is_within(host: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// True when a URL's host is private.
-pub fn is_private_url(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_private_host))
+/// True when a canonical URL's host is private.
+pub fn is_private_url(canonical: &str) -> bool {
+    is_private_host(host_name(authority(canonical)))
 }
 
 fn path_of(url: &str) -> &str {

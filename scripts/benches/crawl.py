@@ -55,7 +55,9 @@ def bench(site, nginx, crawlers, work, options, problems):
     commands = {}
     # The first round warms the page cache and is not counted.
     for round in range(options.runs + 1):
-        for crawler in crawlers:
+        # Each begins a round in its turn: who comes after whom would otherwise matter.
+        turn = round % len(crawlers)
+        for crawler in crawlers[turn:] + crawlers[:turn]:
             if round == 0 and isinstance(crawler, contenders.Scrapy):
                 continue
             dir = work / "run"

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -243,20 +243,26 @@ fn a_reset_is_an_error_wherever_it_comes() {
     }
 }
 
-#[test]
-fn a_kept_alive_connection_that_the_server_closed_is_no_error() {
+/// A server that does this with each connection.
+fn serving(serve: fn(TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     thread::spawn(move || {
-        // Each connection answers once, promises more, and closes at the next request.
-        for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                let _ = stream.read(&mut buffer);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-                let _ = stream.read(&mut buffer);
-            });
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream));
         }
+    });
+    url
+}
+
+#[test]
+fn a_kept_alive_connection_that_the_server_closed_is_no_error() {
+    // Each connection answers once, promises more, and closes at the next request.
+    let url = serving(|mut stream| {
+        let mut buffer = [0; 4096];
+        let _ = stream.read(&mut buffer);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let _ = stream.read(&mut buffer);
     });
     let lines: Vec<String> = (0..40).map(|n| format!("{url}{n}")).collect();
     let results = results(fetch().args(["-c", "4"]), &lines);
@@ -268,18 +274,12 @@ fn a_kept_alive_connection_that_the_server_closed_is_no_error() {
 
 #[test]
 fn an_answer_that_nobody_asked_for_answers_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
-                    let asked = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                    let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
-                    let _ = stream.write_all(format!("{asked}{forged}").as_bytes());
-                }
-            });
+    let url = serving(|mut stream| {
+        let mut buffer = [0; 4096];
+        while stream.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+            let asked = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+            let _ = stream.write_all(format!("{asked}{forged}").as_bytes());
         }
     });
     let lines: Vec<String> = (0..40).map(|n| format!("{url}{n}")).collect();
@@ -648,7 +648,7 @@ impl Secure {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let serve = format!("openssl s_server -accept 127.0.0.1:{port} -cert cert.pem -key key.pem -www");
             let server = Tool::program("sh").args(["-c", &format!("exec {serve}")]).dir(&folder).start();
-            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 assert!(server.status().is_none(), "{}", server.so_far());
                 thread::yield_now();
             }

@@ -6,7 +6,7 @@
 //! compared on random links.
 
 use crawl_ckpt::canonical::{is_canonical, is_canonical_path};
-use memchr::memchr2;
+use memchr::memchr;
 use url::{Position, Url};
 
 /// Where relative links of a page start from.
@@ -35,43 +35,52 @@ impl<'b> Folder<'b> {
     /// False when the parser must say what it is; `out` is then as it was.
     #[inline]
     pub fn resolve(&self, href: &[u8], out: &mut String) -> bool {
-        let Ok(mut path) = str::from_utf8(href) else {
+        let Ok(link) = str::from_utf8(href) else {
             return false;
         };
-        let mut folder = "";
-        match memchr2(b'&', b':', href) {
-            None if href.is_empty() || href[0] == b'?' || href.starts_with(b"//") => return false,
-            None => {
-                folder = self.text;
-                if let Some(below) = path.strip_prefix('/') {
-                    folder = &self.text[..=self.root];
-                    path = below;
-                }
-                loop {
-                    if let Some(beside) = path.strip_prefix("../") {
-                        folder = self.parent(folder);
-                        path = beside;
-                    } else if let Some(here) = path.strip_prefix("./") {
-                        path = here;
-                    } else {
-                        break;
-                    }
-                }
-            }
-            // A `&` may begin a character reference.
-            Some(colon) if href[colon] == b'&' || href[colon..].contains(&b'&') => return false,
-            Some(_) if !is_canonical(href) => return false,
-            Some(_) => {}
+        // A `&` may begin a character reference, two slashes begin a host.
+        if href.is_empty() || memchr(b'&', href).is_some() || link.starts_with("//") {
+            return false;
         }
+        // Without a colon there is no scheme, and it is relative.
+        if memchr(b':', href).is_some() {
+            let is_whole = is_canonical(href);
+            if is_whole {
+                out.push_str(link);
+            }
+            return is_whole;
+        }
+        if link.starts_with('?') {
+            return false;
+        }
+        let (folder, path) = self.below(link);
         let start = out.len();
         out.push_str(folder);
         out.push_str(path);
-        let plain =
-            folder.is_empty() || is_canonical_path(&out.as_bytes()[start + folder.len() - 1..]);
-        if !plain {
+        let is_plain = is_canonical_path(&out.as_bytes()[start + folder.len() - 1..]);
+        if !is_plain {
             out.truncate(start);
         }
-        plain
+        is_plain
+    }
+
+    /// The folder in which a relative link leads, and its way from there.
+    #[inline]
+    fn below<'l>(&self, link: &'l str) -> (&'b str, &'l str) {
+        let (mut folder, mut path) = match link.strip_prefix('/') {
+            Some(path) => (&self.text[..=self.root], path),
+            None => (self.text, link),
+        };
+        loop {
+            if let Some(beside) = path.strip_prefix("../") {
+                folder = self.parent(folder);
+                path = beside;
+            } else if let Some(here) = path.strip_prefix("./") {
+                path = here;
+            } else {
+                return (folder, path);
+            }
+        }
     }
 
     /// What `..` leads to.

@@ -76,7 +76,9 @@ fn tell_what_stays(context: &Context<'_>, project: Option<&Name>) -> Result<(), 
     let mut known = context.catalog.all_that_take_space()?;
     known.retain(|job| {
         let of = job.names.as_ref().map(|(project, _)| project);
-        !job.is_there() && (project.is_none() || project == of)
+        // A checkpoint that was removed since they were listed leaves nothing behind.
+        let knows = !job.is_there() && job.delta_bytes() > 0;
+        knows && (project.is_none() || project == of)
     });
     if !known.is_empty() {
         let total = known.iter().map(|job| job.delta_bytes()).sum();

@@ -11,7 +11,7 @@ use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::plan::{Plan, Rule};
 use crawl_ckpt::tool::{Exit, Failure, printable};
 
-use crate::crawl::{HOSTS, route_key};
+use crate::crawl::route_key;
 use crate::history::{History, record_of};
 use crate::queue::HostId;
 use crate::robots::{Robots, Ruling};
@@ -60,8 +60,8 @@ pub fn explain(question: Question<'_>, out: &mut impl Write) -> Result<Exit, Fai
         Some(job) => Some(History::read(job, &url)?),
         None => None,
     };
-    if let Some(hosts) = history.as_ref().and_then(|h| h.values.get(HOSTS)) {
-        scope.restore_hosts(hosts);
+    if let Some(history) = &history {
+        scope.restore_hosts(&history.values);
     }
     let mut rows = vec![("canonical", masked(&url).into_owned())];
     rows.extend(verdict(

@@ -31,6 +31,9 @@ pub struct Extra<'a> {
     last_modified: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Kind::is_page")]
     kind: Kind,
+    /// A sitemap that is a start URL, or where one redirects to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    start: bool,
 }
 
 impl<'a> Extra<'a> {
@@ -57,6 +60,7 @@ impl<'a> Extra<'a> {
             etag: request.etag,
             last_modified: request.last_modified,
             kind: request.kind,
+            start: false,
         };
         // Strings and raw JSON that was parsed before: this cannot fail.
         serde_json::to_string(&extra).ok()
@@ -92,6 +96,16 @@ impl<'a> Extra<'a> {
     pub fn body(&self) -> &str {
         self.body.as_deref().unwrap_or("")
     }
+}
+
+/// True for a start URL and for what one redirects to. What `add` brought at depth 0 is one too.
+///
+/// # Errors
+/// When the journal holds something else in place of `extra`.
+pub fn is_start(stored: &Stored<'_>) -> Result<bool, Failure> {
+    let extra = stored.extra.filter(|_| stored.depth == 0);
+    let extra = extra.map(Extra::parse).transpose()?;
+    Ok(stored.depth == 0 && extra.is_none_or(|extra| extra.start || extra.kind.is_page()))
 }
 
 /// The mark under which a stored request is remembered.

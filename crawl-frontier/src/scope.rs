@@ -1,6 +1,6 @@
 //! Which links belong to the crawl.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crawl_ckpt::address::is_private_host;
@@ -9,6 +9,13 @@ use regex::{Regex, RegexSet};
 
 use crate::url::{Form, authority};
 
+/// Under this key an image keeps the hosts that the crawl stays on.
+pub const HOSTS: &str = "scope:hosts";
+/// A key that begins so has a host that a start URL redirected to: a key each, since a list
+/// that is written again for each of many grows with their square.
+pub const HOST: &str = "scope:host:";
+/// So many hosts and domains of a crawl are told one by one.
+const PLACES_TOLD: usize = 10;
 /// Longer URLs are traps, or no browser would follow them.
 const MAX_URL_BYTES: usize = 2083;
 /// Deeper paths are traps.
@@ -105,7 +112,7 @@ pub const PLAIN: Admission = Admission {
 /// A scope that was checked and compiled.
 #[derive(Debug)]
 pub struct Scope {
-    domains: Vec<String>,
+    domains: HashSet<String>,
     hosts: BTreeSet<String>,
     rules: Vec<Rule>,
     extensions: HashSet<String>,
@@ -141,7 +148,9 @@ impl Scope {
     /// # Errors
     /// Names the rule whose regular expression is bad.
     pub fn compile(scope: &plan::Scope, allow_private: bool) -> Result<Scope, String> {
-        let lower = |list: &[String]| list.iter().map(|s| s.to_ascii_lowercase()).collect();
+        let lower = |list: &[String]| -> Vec<String> {
+            list.iter().map(|s| s.to_ascii_lowercase()).collect()
+        };
         let mut regions = 0..;
         let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
             let set = |name, list: &[String]| {
@@ -165,7 +174,7 @@ impl Scope {
             })
         });
         Ok(Scope {
-            domains: lower(&scope.allowed_domains),
+            domains: lower(&scope.allowed_domains).into_iter().collect(),
             hosts: lower(&scope.allowed_hosts).into_iter().collect(),
             rules: rules.collect::<Result<_, String>>()?,
             extensions: match &scope.deny_extensions {
@@ -243,10 +252,17 @@ impl Scope {
         let path = path_of(url);
         match refusal {
             Refusal::Domain => {
-                let places = self.hosts.iter().chain(&self.domains);
-                let places: Vec<&str> = places.map(String::as_str).collect();
+                let domains: BTreeSet<_> = self.domains.iter().collect();
+                let mut places: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
+                places.extend(domains.into_iter().map(String::as_str));
+                let more = places.len().saturating_sub(PLACES_TOLD);
+                places.truncate(PLACES_TOLD);
+                let more = match more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 let host = authority(url);
-                format!("{host} is not of this crawl ({})", places.join(", "))
+                format!("{host} is not of this crawl ({}{more})", places.join(", "))
             }
             Refusal::Rule => match self.rules.iter().position(|rule| rule.allows(url)) {
                 Some(rule) => format!("rule {} denies it", rule + 1),
@@ -287,9 +303,21 @@ impl Scope {
             return Err(Refusal::Domain);
         }
         let host = host_name(authority);
-        if !self.domains.is_empty() && !self.domains.iter().any(|domain| is_within(host, domain)) {
+        if !self.domains.is_empty() && !is_within(host, &self.domains) {
             return Err(Refusal::Domain);
         }
+        self.check_private(host)
+    }
+
+    /// Decides on the host of a sitemap, which may lie on any: its pages are looked at one by one.
+    ///
+    /// # Errors
+    /// Why it is not asked for.
+    pub fn check_sitemap_host(&self, url: &str) -> Result<(), Refusal> {
+        self.check_private(host_name(authority(url)))
+    }
+
+    fn check_private(&self, host: &str) -> Result<(), Refusal> {
         if !self.allow_private && is_private_host(host) {
             return Err(Refusal::Private);
         }
@@ -307,10 +335,12 @@ impl Scope {
         }
     }
 
-    /// Lets the crawl follow its start URL to the host that it redirects to. True when that
-    /// host is new.
-    pub fn add_host(&mut self, url: &str) -> bool {
-        !self.hosts.is_empty() && self.hosts.insert(authority(url).to_owned())
+    /// Lets the crawl follow its start URL to the host that it redirects to. Gives the key that
+    /// keeps it, when that host is new.
+    pub fn add_host(&mut self, url: &str) -> Option<String> {
+        let host = authority(url);
+        let is_new = !self.hosts.is_empty() && self.hosts.insert(host.to_owned());
+        is_new.then(|| format!("{HOST}{host}"))
     }
 
     /// The hosts, as the checkpoint keeps them.
@@ -318,10 +348,13 @@ impl Scope {
         serde_json::json!(self.hosts).to_string()
     }
 
-    /// Adds the hosts that a checkpoint kept.
-    pub fn restore_hosts(&mut self, json: &[u8]) {
-        let kept: Vec<String> = serde_json::from_slice(json).unwrap_or_default();
+    /// Adds the hosts that a checkpoint kept: those of an image, and those that came after it.
+    pub fn restore_hosts(&mut self, values: &HashMap<String, Vec<u8>>) {
+        let list = values.get(HOSTS).map(Vec::as_slice).unwrap_or_default();
+        let kept: Vec<String> = serde_json::from_slice(list).unwrap_or_default();
         self.hosts.extend(kept);
+        let later = values.keys().filter_map(|key| key.strip_prefix(HOST));
+        self.hosts.extend(later.map(str::to_owned));
     }
 
     fn is_no_page(&self, path: &str) -> bool {
@@ -341,9 +374,18 @@ fn host_name(authority: &str) -> &str {
     }
 }
 
-fn is_within(host: &str, domain: &str) -> bool {
-    host.strip_suffix(domain)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+/// True when a host is one of the domains or below one.
+fn is_within(host: &str, domains: &HashSet<String>) -> bool {
+    let mut name = host;
+    loop {
+        if domains.contains(name) {
+            return true;
+        }
+        let Some((_, parent)) = name.split_once('.') else {
+            return false;
+        };
+        name = parent;
+    }
 }
 
 /// True when a canonical URL's host is private.

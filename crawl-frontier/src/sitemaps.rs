@@ -1,14 +1,20 @@
 //! Sitemaps (sitemaps.org): where a start host's are, and which entries are new enough.
 
+use std::collections::HashMap;
+
 use crawl_ckpt::plan::Plan;
 use jiff::Timestamp;
 use jiff::civil::Date;
+
+use crate::url::{Form, canonicalize, origin};
 
 /// What the plan says of sitemaps.
 #[derive(Debug)]
 pub struct Sitemaps {
     wanted: bool,
     since: Option<Timestamp>,
+    /// The origins of the start URLs, each with whether a start URL there is a sitemap itself.
+    starts: HashMap<String, bool>,
 }
 
 impl Sitemaps {
@@ -18,10 +24,29 @@ impl Sitemaps {
             .sitemap_since
             .as_deref()
             .and_then(|since| since.parse().ok());
-        Sitemaps {
+        let mut sitemaps = Sitemaps {
             wanted: plan.sitemap,
             since,
+            starts: HashMap::new(),
+        };
+        if sitemaps.wanted {
+            let mut canonical = String::new();
+            for url in &plan.start_urls {
+                // One that is none is told when it is to be taken on.
+                if canonicalize(url, Form::Standard, &mut canonical).is_ok() {
+                    let is_one = sitemaps.is_one(&canonical);
+                    let start = sitemaps.starts.entry(origin(&canonical).to_owned());
+                    *start.or_default() |= is_one;
+                }
+            }
         }
+        sitemaps
+    }
+
+    /// True for an origin whose sitemaps are read: one that the crawl starts from. A start URL
+    /// that is a sitemap itself stands for all sitemaps of its host.
+    pub fn is_asked_for(&self, origin: &str) -> bool {
+        self.starts.get(origin) == Some(&false)
     }
 
     /// True for a start URL that is a sitemap, by its name.

@@ -1,5 +1,6 @@
 //! What changed in a spider since its checkpoint, in words.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use crawl_ckpt::plan::{Identity, Rule, Scope};
@@ -99,8 +100,9 @@ fn patterns(list: &[String]) -> String {
 
 /// What one list has and the other has not; another order is no change.
 fn lists(what: &str, old: &[String], new: &[String], changes: &mut Vec<String>) {
-    let added = new.iter().filter(|item| !old.contains(item));
-    let removed = old.iter().filter(|item| !new.contains(item));
+    let (before, after): (HashSet<_>, HashSet<_>) = (old.iter().collect(), new.iter().collect());
+    let added = new.iter().filter(|item| !before.contains(item));
+    let removed = old.iter().filter(|item| !after.contains(item));
     changes.extend(added.map(|item| format!("{what} added {item}")));
     changes.extend(removed.map(|item| format!("{what} removed {item}")));
 }

@@ -10,18 +10,24 @@ use super::{Crawl, Flight};
 use crate::queue::{Gate, HostId};
 use crate::scope::{Admission, By, PLAIN, Refusal};
 use crate::tally;
-use crate::url::{canonicalize, origin};
+use crate::url::{authority, canonicalize, origin};
 
 /// The `extra` of a request for a sitemap.
 const SITEMAP: &str = r#"{"kind":"sitemap"}"#;
+
+/// The same, for one that is a start URL or that a start URL redirects to.
+const START_SITEMAP: &str = r#"{"kind":"sitemap","start":true}"#;
 
 /// How a URL was found, which decides what it must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// A start URL: nothing.
     Start,
-    /// Where a start URL redirects to, or a sitemap: a host of the crawl.
+    /// Where a start URL redirects to: a host of the crawl.
     Host,
+    /// A sitemap that robots.txt names, wherever that one redirects to: any host, since a site
+    /// vouches for it (sitemaps.org).
+    Sitemap,
     /// A link: the whole scope.
     Link(By),
 }
@@ -34,6 +40,8 @@ struct Found<'a> {
     page: Option<&'a str>,
     depth: u32,
     redirects: u32,
+    /// It is a start URL, or where one redirects to.
+    start: bool,
     /// What it leads to is the whole crawl: links of those pages are not followed.
     terminal: bool,
 }
@@ -86,6 +94,7 @@ impl Crawl {
                 page: None,
                 depth: 0,
                 redirects: 0,
+                start: true,
                 terminal: is_sitemap,
             };
             self.take_on(&canonical, found);
@@ -98,34 +107,37 @@ impl Crawl {
 
     /// Takes on the sitemaps of a host, if it is one that the crawl starts from.
     pub(super) fn take_on_sitemaps(&mut self, host: &str) {
-        let mut starts = self.plan.start_urls.iter();
-        // One that is a sitemap itself stands for all sitemaps of its host.
-        let is_start = starts.clone().any(|url| origin(url) == host)
-            && !starts.any(|url| origin(url) == host && self.sitemaps.is_one(url));
+        let is_start = self.sitemaps.is_asked_for(host);
         let Some(id) = self.queue.find_host(host).filter(|_| is_start) else {
             return;
         };
         for sitemap in self.sitemaps.of_host(host, self.robots.sitemaps(id)) {
-            self.take_on_sitemap(&sitemap, None, 0, false);
+            self.take_on_sitemap(&sitemap, Way::Sitemap, None, 0, false);
         }
     }
 
-    fn take_on_sitemap(&mut self, url: &str, page: Option<&str>, depth: u32, terminal: bool) {
+    fn take_on_sitemap(
+        &mut self,
+        url: &str,
+        way: Way,
+        page: Option<&str>,
+        depth: u32,
+        terminal: bool,
+    ) {
         let mut canonical = String::new();
         if canonicalize(url, self.scope.form, &mut canonical).is_err() {
             tally::add(&mut self.progress.dropped, "invalid");
             return;
         }
-        let kind = Kind::Sitemap;
-        let way = Way::Host;
         self.take_on(
             &canonical,
             Found {
                 way,
-                kind,
+                kind: Kind::Sitemap,
                 page,
                 depth,
                 redirects: 0,
+                start: false,
                 terminal,
             },
         );
@@ -141,6 +153,7 @@ impl Crawl {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
             Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
+            Way::Sitemap => self.scope.check_sitemap_host(canonical).map(|()| PLAIN),
             Way::Link(by) => self.scope.admit(canonical, found.depth, by),
         };
         let admitted = admitted.and_then(|admission| {
@@ -173,7 +186,11 @@ impl Crawl {
             nofollow: found.terminal || !admission.follow,
             redirects: found.redirects,
             referer: found.page.map(|page| Referer::of(url, page)),
-            extra: (found.kind == Kind::Sitemap).then_some(SITEMAP),
+            extra: match (found.kind, found.start) {
+                (Kind::Sitemap, true) => Some(START_SITEMAP),
+                (Kind::Sitemap, false) => Some(SITEMAP),
+                _ => None,
+            },
         });
         self.progress.counts.seen += 1;
         self.queue.change(host, |host| host.taken += 1);
@@ -252,6 +269,7 @@ impl Crawl {
             page: Some(page),
             depth: flight.depth + 1,
             redirects: 0,
+            start: false,
             terminal: false,
         };
         self.take_on_links(links, places, found);
@@ -303,7 +321,10 @@ impl Crawl {
             if self.sitemaps.is_too_old(entry.lastmod.as_deref()) {
                 tally::add(&mut self.progress.dropped, "sitemap_since");
             } else if entry.kind == Kind::Sitemap {
-                self.take_on_sitemap(&entry.url, Some(page), flight.depth, !flight.follow);
+                // An index speaks for its own host, and for those of the crawl.
+                let is_beside = authority(&entry.url) == authority(page);
+                let way = if is_beside { Way::Sitemap } else { Way::Host };
+                self.take_on_sitemap(&entry.url, way, Some(page), flight.depth, !flight.follow);
             } else {
                 let found = Found {
                     way: Way::Link(By::Url),
@@ -311,6 +332,7 @@ impl Crawl {
                     page: Some(page),
                     depth: flight.depth + 1,
                     redirects: 0,
+                    start: false,
                     terminal: !flight.follow,
                 };
                 let entry = std::slice::from_ref(&entry.url);
@@ -331,16 +353,15 @@ impl Crawl {
         if redirects > most {
             return Err(format!("more than {most} redirects"));
         }
-        let is_start = flight.depth == 0;
-        if is_start && self.scope.add_host(&target) {
-            self.log
-                .set(super::HOSTS, self.scope.hosts_json().as_bytes());
+        let (kind, depth, start) = (flight.kind, flight.depth, flight.start);
+        if start && let Some(key) = self.scope.add_host(&target) {
+            self.log.set(&key, b"1");
         }
-        let way = match is_start {
-            true => Way::Host,
-            false => Way::Link(By::Url),
+        let way = match (start, kind) {
+            (true, _) => Way::Host,
+            (false, Kind::Sitemap) => Way::Sitemap,
+            (false, _) => Way::Link(By::Url),
         };
-        let (kind, depth) = (flight.kind, flight.depth);
         self.take_on(
             &target,
             Found {
@@ -349,6 +370,7 @@ impl Crawl {
                 page: Some(from),
                 depth,
                 redirects,
+                start,
                 terminal: kind == Kind::Sitemap && !flight.follow,
             },
         );

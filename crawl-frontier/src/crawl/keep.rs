@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crawl, HOSTS, STATE};
+use super::{Crawl, STATE};
 use crate::memory::{Memory, View};
 use crate::queue::{Gate, HostId, Ticket};
+use crate::scope::HOSTS;
 use crate::url::origin;
 
 impl Crawl {
@@ -19,9 +20,7 @@ impl Crawl {
             .map(|(id, (attempts, _))| (id, attempts))
             .collect();
         self.progress = memory.progress;
-        if let Some(hosts) = memory.values.get(HOSTS) {
-            self.scope.restore_hosts(hosts);
-        }
+        self.scope.restore_hosts(&memory.values);
         self.state.json = memory
             .values
             .get(STATE)

@@ -37,9 +37,6 @@ use crate::sitemaps::Sitemaps;
 use crate::tally::Class;
 use crate::url::Marker;
 
-/// Under this key the checkpoint keeps the hosts that start URLs redirected to.
-pub(crate) const HOSTS: &str = "scope:hosts";
-
 /// Under this key the checkpoint keeps the state of the user's parser.
 const STATE: &str = "parse:state";
 
@@ -98,6 +95,8 @@ struct Flight {
     kind: Kind,
     depth: u32,
     redirects: u32,
+    /// It is a start URL, or where one redirects to.
+    start: bool,
     follow: bool,
     busy: bool,
     /// The rung of its host's route on which it was sent.

@@ -7,7 +7,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::delta::Ask;
-use crate::extra::Extra;
+use crate::extra::{Extra, is_start};
 use crate::outage::Advice;
 use crate::pace::AHEAD;
 use crate::queue::Due;
@@ -23,7 +23,7 @@ impl Crawl {
     /// When a pending request cannot be read back from the journal.
     pub fn next_request(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<Step, Failure> {
         loop {
-            if self.limit_reached() {
+            if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
                 return Ok(self.waiting_or(Done::Limit));
             }
             match self.outage.advice(now_ms, self.plan.retry.outage_s * 1000) {
@@ -74,6 +74,11 @@ impl Crawl {
         let under_way = self.flights.len() as u64;
         self.most_told
             .is_some_and(|most| self.told() + under_way >= most)
+    }
+
+    /// True while a URL could go on without a human's decision.
+    fn is_anything_left(&self) -> bool {
+        self.progress().counts.pending > 0
     }
 
     fn waiting_or(&self, done: Done) -> Step {
@@ -149,6 +154,7 @@ impl Crawl {
             kind: request.kind,
             depth: stored.depth,
             redirects: stored.redirects,
+            start: is_start(&stored)?,
             follow,
             busy,
             rung,

@@ -5,6 +5,7 @@ mod parser;
 mod rules;
 mod settings;
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
@@ -177,12 +178,9 @@ fn scope(
     }
     // Nobody who names no domain means the whole web.
     if scope.allowed_domains.is_empty() {
-        for url in start_urls {
-            let host = host_and_port(url);
-            if !scope.allowed_hosts.contains(&host) {
-                scope.allowed_hosts.push(host);
-            }
-        }
+        let mut met = HashSet::new();
+        let hosts = start_urls.iter().map(host_and_port);
+        scope.allowed_hosts = hosts.filter(|host| met.insert(host.clone())).collect();
     }
     if let Some(node) = fields.get("sections") {
         scope.rules.extend(rules::sections(&node, beside)?);

@@ -1,0 +1,157 @@
+//! Where a crawl goes and where it does not: sitemaps on other hosts, and limits that a site
+//! just fills.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use support::{Answer, Folder, Site, Tool};
+
+/// crawl-run on this target, with its output in `out.jsonl`.
+fn crawl(folder: &Folder, target: &str) -> Tool {
+    Tool::new("crawl-run")
+        .dir(folder)
+        .args([target, "-o", "out.jsonl"])
+}
+
+/// The URLs that have records, each just one.
+#[track_caller]
+fn recorded(folder: &Folder) -> BTreeSet<String> {
+    let text = fs::read_to_string(folder.join("out.jsonl")).unwrap();
+    let mut urls = BTreeSet::new();
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let url = record["url"].as_str().unwrap().to_owned();
+        assert!(urls.insert(url), "two records: {line}");
+    }
+    urls
+}
+
+fn urls<'a>(urls: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    urls.into_iter().map(str::to_owned).collect()
+}
+
+/// A sitemap with these pages.
+fn sitemap(pages: &[String]) -> Answer {
+    let urls: String = pages
+        .iter()
+        .map(|url| format!("<url><loc>{url}</loc></url>"))
+        .collect();
+    let xml =
+        format!("<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{urls}</urlset>");
+    Answer::typed("application/xml", xml)
+}
+
+/// A sitemap index with these sitemaps.
+fn index(sitemaps: &[String]) -> Answer {
+    let maps: String = sitemaps
+        .iter()
+        .map(|url| format!("<sitemap><loc>{url}</loc></sitemap>"))
+        .collect();
+    let xml = format!(
+        "<sitemapindex xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{maps}</sitemapindex>"
+    );
+    Answer::typed("application/xml", xml)
+}
+
+fn sitemap_spider(folder: &Folder, start: &str) {
+    let spider = json!({
+        "name": "shop", "start_urls": [start], "settings": {"USE_SITEMAP": true, "RETRY_TIMES": 0}
+    });
+    folder.write("shop.json", spider.to_string());
+}
+
+#[test]
+fn sitemaps_of_a_site_are_read_on_any_host_and_open_none() {
+    let (site, cdn, third) = (Arc::new(Site::new()), Arc::new(Site::new()), Site::new());
+    let robots = format!(
+        "Sitemap: {}\nSitemap: {}\nSitemap: {}\n",
+        cdn.url("/direct.xml"),
+        site.url("/moved.xml"),
+        cdn.url("/index.xml")
+    );
+    site.on("/robots.txt", move |_| Answer::text(robots.as_str()))
+        .page("/", "home");
+    for name in ["direct", "moved", "index"] {
+        site.page(
+            &format!("/{name}"),
+            &format!("<a href='{}'>c</a>", cdn.url("/linked")),
+        );
+    }
+    let to = cdn.url("/moved.xml");
+    site.on("/moved.xml", move |_| Answer::redirect(&to));
+    let pages = [site.url("/direct"), cdn.url("/foreign")];
+    cdn.on("/direct.xml", move |_| sitemap(&pages));
+    let pages = [site.url("/moved"), cdn.url("/foreign")];
+    cdn.on("/moved.xml", move |_| sitemap(&pages));
+    let parts = [cdn.url("/part.xml"), third.url("/part.xml")];
+    cdn.on("/index.xml", move |_| index(&parts));
+    let pages = [site.url("/index")];
+    cdn.on("/part.xml", move |_| sitemap(&pages));
+    let folder = Folder::new();
+    sitemap_spider(&folder, &site.url("/"));
+    crawl(&folder, "shop.json").run().code(0);
+    let of_site = ["/", "/direct", "/moved", "/index", "/moved.xml"].map(|path| site.url(path));
+    let of_cdn = ["/direct.xml", "/moved.xml", "/index.xml", "/part.xml"].map(|path| cdn.url(path));
+    let want = of_site.iter().chain(&of_cdn).map(String::as_str);
+    assert_eq!(recorded(&folder), urls(want));
+    // An index speaks for its own host alone.
+    assert_eq!(third.count(), 0);
+}
+
+#[test]
+fn a_start_url_that_is_a_sitemap_takes_the_crawl_to_the_host_that_it_moved_to() {
+    let (old, site) = (Site::new(), Site::new());
+    let to = site.url("/sitemap.xml");
+    old.on("/sitemap.xml", move |_| Answer::redirect(&to));
+    let pages = [site.url("/a")];
+    site.on("/sitemap.xml", move |_| sitemap(&pages));
+    site.page("/a", "a");
+    let folder = Folder::new();
+    sitemap_spider(&folder, &old.url("/sitemap.xml"));
+    crawl(&folder, "shop.json").run().code(0);
+    assert_eq!(site.hits("/a"), 1);
+}
+
+#[test]
+fn a_site_that_has_just_the_pages_of_the_limit_is_complete() {
+    let site = Site::tree(12, 4);
+    for (limits, codes) in [
+        (&["12"][..], &[0][..]),
+        (&["11", "1"], &[4, 0]),
+        (&["5", "6", "9"], &[4, 4, 0]),
+    ] {
+        let folder = Folder::new();
+        for (limit, code) in limits.iter().zip(codes) {
+            let run = crawl(&folder, &site.url("/")).args(["--max-pages", limit]);
+            run.run().code(*code);
+        }
+        assert_eq!(recorded(&folder).len(), 12);
+    }
+}
+
+#[test]
+fn the_hosts_that_start_urls_moved_to_are_known_over_a_resume() {
+    let (old, new) = (Site::at("0.0.0.0"), Site::at("0.0.0.0"));
+    let port = new.port();
+    let at = move |host: usize, port: u16| format!("http://127.0.1.{host}:{port}/");
+    old.otherwise(move |asked| match asked.path.as_str() {
+        "/robots.txt" => Answer::status(404),
+        path => Answer::redirect(&at(path[1..].parse().unwrap(), port)),
+    });
+    new.page("/", "<a href='/a'>a</a>").page("/a", "a");
+    let folder = Folder::new();
+    let starts = (1..=40).map(|n| format!("{}{n}", at(1, old.port())));
+    let starts: Vec<String> = starts.collect();
+    let serve = |spider: &str| crawl(&folder, spider);
+    let spider = json!({"name": "many", "start_urls": starts, "settings": {"RETRY_TIMES": 0}});
+    folder.write("many.json", spider.to_string());
+    serve("many.json").args(["--max-pages", "60"]).run().code(4);
+    // The hosts are known over a resume.
+    serve("many.json").run().code(0);
+    assert_eq!(recorded(&folder).len(), 40 * 3);
+}

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
+use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -26,7 +27,7 @@ use crate::job::{Job, begun, internal_error, write};
 use crate::output::Output;
 use crate::page::{PageReader, Want};
 use crate::parse::{Parsers, Waiting, is_parsed};
-use crate::robots::{self, Gate};
+use crate::robots::Gate;
 use crate::{challenge, redirect, sitemap};
 
 /// How answers are read.

@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
-use crawl_ckpt::robots::Robots;
+use crawl_ckpt::robots::{MAX_BYTES, Robots};
 use url::Url;
 
 use crate::body::{BodyReader, Limit};
 use crate::call::{Caller, Reach};
 use crate::failure::Failure;
-
-/// So much of a robots.txt is read (RFC 9309 asks for at least this).
-pub const MAX_BYTES: usize = 500 << 10;
 
 /// Redirects that are followed to a robots.txt (RFC 9309, 2.3.1.2).
 const MAX_REDIRECTS: u32 = 5;

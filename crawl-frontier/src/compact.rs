@@ -101,6 +101,7 @@ impl Rewriter {
     fn rewrite(&mut self, view: &View<'_>) -> Result<(), Failure> {
         for (key, value) in &view.values {
             self.batch.set(key, value.as_bytes());
+            self.close_if_full()?;
         }
         let mut others: BTreeMap<HostId, Vec<Ticket>> = BTreeMap::new();
         for &(host, ticket) in &view.others {
@@ -118,6 +119,7 @@ impl Rewriter {
                 .to_string();
             self.batch
                 .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
+            self.close_if_full()?;
             let new = self.queue.host_of(&host.origin, host.gate);
             self.queue.change(new, |changed| changed.taken = host.taken);
             for &ticket in tickets() {
@@ -279,5 +281,24 @@ mod tests {
                 (&new.origin, new.taken, new.pending)
             );
         }
+    }
+
+    #[test]
+    fn much_beside_the_queue_is_written_in_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = JobPlace::at(&dir.path().join("job"));
+        let lock = JobLock::acquire(&place).unwrap();
+        let mut job = job(&lock, &place, 30);
+        let before = restore(&job, &Plan::default(), 5, false).unwrap();
+        let (end, mut before) = (before.end, before.into_memory());
+        let rules = vec![b'x'; BATCH_BYTES / 2];
+        for n in 0..9 {
+            let key = format!("robots:http://h{n}.example");
+            before.values.insert(key, rules.clone());
+        }
+        let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
+        assert!(compacted.end.seq > 4, "{:?}", compacted.end);
+        let after = restore(&job, &Plan::default(), 5, false).unwrap();
+        assert_eq!(after.into_memory().values, before.values);
     }
 }

@@ -318,7 +318,11 @@ impl Scanner<'_, '_> {
             Content::Math => matches!(name, b"mi" | b"mo" | b"mn" | b"ms" | b"mtext"),
         };
         match key {
-            A | AREA | BASE | LINK | META => self.linking_tag(key, name_end),
+            // Of the elements that link, SVG has `a`, and the others are HTML's alone.
+            A => self.linking_tag(key, name_end),
+            AREA | BASE | LINK | META if content == Content::Html => {
+                self.linking_tag(key, name_end)
+            }
             SVG | MATH => self.enter(key, name_end),
             TITLE | SCRIPT | STYLE | XMP | IFRAME | NOEMBED | TEXTAREA | NOFRAMES | PLAINTEXT
             | TEMPLATE
@@ -714,10 +718,11 @@ mod tests {
     #[test]
     fn the_first_title_and_base_count() {
         let html = b"<svg><title>no</title></svg><title>A &amp; <b></title><title>no</title>\
-            <base target=x><base href=b><base href=no>";
+            <svg><base href=no><g><link rel=next href=no></g></svg><base target=x><base href=b><base href=no>";
         let mut found = Found::default();
         scan(html, &mut found);
         assert_eq!(found.title.unwrap().of(html), b"A &amp; <b>");
         assert_eq!(found.base.unwrap().of(html), b"b");
+        assert!(found.links.is_empty());
     }
 }

@@ -63,15 +63,6 @@ impl<'p> Article<'p> {
         };
         found.clone().map_or(Value::Null, Value::String)
     }
-
-    /// Markup as Markdown.
-    pub fn markdown(html: &str) -> Value {
-        let text = dom_query::Document::fragment(html).md(None).to_string();
-        match text.trim() {
-            "" => Value::Null,
-            text => Value::String(text.to_owned()),
-        }
-    }
 }
 
 /// Where a page says when it was published, the surest first.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::dom::{NONE, Page, ROOT, Tree};
 use super::{full, quick};
 
-/// The tree as text, a line a node.
+/// The tree as text, a line a node, and then its markup.
 fn dump(page: Page<'_>) -> String {
     let mut out = String::new();
     for id in page.walk(ROOT).skip(1) {
@@ -33,6 +33,7 @@ fn dump(page: Page<'_>) -> String {
             let _ = writeln!(out, "{:depth$}{text:?}", "");
         }
     }
+    super::markup::write(page, ROOT, &mut out, usize::MAX);
     out
 }
 
@@ -83,7 +84,7 @@ pub fn is_same(html: &str) -> bool {
 }
 
 /// What random pages are made of.
-pub const WORDS: [&str; 128] = [
+pub const WORDS: [&str; 144] = [
     "<p>",
     "</p>",
     "<div>",
@@ -212,4 +213,20 @@ pub const WORDS: [&str; 128] = [
     "<keygen>",
     "<marquee>",
     "&NewLine;",
+    "<pre>",
+    "<listing>",
+    "<textarea>",
+    "</textarea>",
+    "\r",
+    "&lt;b&gt;",
+    "&amp;lt;",
+    "a & b",
+    "]]>",
+    "<annotation-xml>",
+    "<annotation-xml encoding=text/html>",
+    "</annotation-xml>",
+    "<base href=x>",
+    "<title>",
+    "</title>",
+    "<script>a < b && c</script>",
 ];

@@ -86,7 +86,8 @@ fn groups(text: &str) -> Result<Vec<&str>, String> {
     }
 }
 
-/// Parts one selector from what it takes. `p ::text` is `p *::text`, and `::text` alone `*::text`.
+/// Parts one selector from what it takes. As in parsel, `p ::text` and `p *::text` are of `p` and of
+/// all that is in it, `p > ::text` is `p > *::text`, and `::text` alone `*::text`.
 fn split(text: &str) -> Result<(String, Take), String> {
     let text = text.trim();
     let (selector, take) = if let Some(selector) = text.strip_suffix("::text") {
@@ -104,13 +105,16 @@ fn split(text: &str) -> Result<(String, Take), String> {
     } else {
         (text, Take::Markup)
     };
-    let any = take != Take::Markup
-        && (selector.is_empty()
-            || selector.ends_with(|c: char| c.is_ascii_whitespace() || ">+~".contains(c)));
-    let selector = if any {
-        format!("{selector}*")
-    } else {
-        selector.to_owned()
+    if take == Take::Markup {
+        return Ok((selector.to_owned(), take));
+    }
+    let within = selector.strip_suffix('*').unwrap_or(selector);
+    let around = within.trim_end();
+    let is_combined = |part: &str| part.is_empty() || part.ends_with(['>', '+', '~']);
+    let selector = match () {
+        () if is_combined(around) => format!("{around}*"),
+        () if around.len() < within.len() => format!("{around}, {around} *"),
+        () => selector.to_owned(),
     };
     Ok((selector, take))
 }
@@ -198,11 +202,19 @@ impl<'i> parser::Parser<'i> for Rules {
         tokens: &mut Tokens<'i>,
         _after_part: bool,
     ) -> Result<PseudoClass, ParseError<Wrong>> {
-        if !name.eq_ignore_ascii_case("contains") {
-            return Err(unknown(&name));
+        match &*name.to_ascii_lowercase() {
+            "contains" => {
+                let words = tokens.expect_ident_or_string()?;
+                Ok(PseudoClass::Contains(words.as_ref().to_owned()))
+            }
+            "lang" => {
+                let range = |tokens: &mut Tokens<'i>| {
+                    Ok(tokens.expect_ident_or_string()?.to_ascii_lowercase())
+                };
+                Ok(PseudoClass::Lang(tokens.parse_comma_separated(range)?))
+            }
+            _ => Err(unknown(&name)),
         }
-        let words = tokens.expect_ident_or_string()?;
-        Ok(PseudoClass::Contains(words.as_ref().to_owned()))
     }
 
     fn parse_pseudo_element(&self, name: CowRcStr<'i>) -> Result<PseudoElement, ParseError<Wrong>> {
@@ -261,11 +273,13 @@ impl PrecomputedHash for Word {
 pub enum PseudoClass {
     /// `:contains("text")`, anywhere in the element.
     Contains(String),
+    /// `:lang(en, "de")`, languages in lower case: of an element in one of these, or in a kind of it.
+    Lang(Vec<String>),
     /// `:link`: an `a`, `area` or `link` with `href`.
     Link,
     /// `:checked`: a box or an option that is chosen.
     Checked,
-    /// `:disabled`.
+    /// `:disabled`: a form control that is, by itself or by what it is in.
     Disabled,
     /// `:enabled`: a form control that is not.
     Enabled,
@@ -287,6 +301,14 @@ impl ToCss for PseudoClass {
             PseudoClass::Contains(text) => {
                 out.write_str(":contains(")?;
                 cssparser::serialize_string(text, out)?;
+                out.write_str(")")
+            }
+            PseudoClass::Lang(ranges) => {
+                out.write_str(":lang(")?;
+                for (n, range) in ranges.iter().enumerate() {
+                    out.write_str(if n == 0 { "" } else { ", " })?;
+                    cssparser::serialize_string(range, out)?;
+                }
                 out.write_str(")")
             }
             PseudoClass::Link => out.write_str(":link"),
@@ -324,9 +346,14 @@ mod tests {
         };
         let text = |selector: &str| (selector.to_owned(), Take::Text);
         assert_eq!(parts("h1::text"), [text("h1")]);
-        assert_eq!(parts("h1 ::text"), [text("h1 *")]);
+        for selector in ["h1 ::text", "h1 *::text", "h1\n\t::text", "h1  *::text"] {
+            assert_eq!(parts(selector), [text("h1, h1 *")], "{selector}");
+        }
+        assert_eq!(parts("h1 * ::text"), [text("h1 *, h1 * *")]);
+        assert_eq!(parts("*::text"), [text("*")]);
         assert_eq!(parts("::text"), [text("*")]);
         assert_eq!(parts("ul > ::text"), [text("ul > *")]);
+        assert_eq!(parts("ul>*::text"), [text("ul > *")]);
         assert_eq!(parts("a::text, b::text"), [text("a, b")]);
         let href = Take::Attribute("href".to_owned());
         assert_eq!(

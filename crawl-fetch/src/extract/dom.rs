@@ -2,6 +2,7 @@
 //! vector that the next page uses again. Nothing is decoded before somebody asks.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::attributes::{Attributes, text_of};
@@ -33,7 +34,7 @@ pub enum Kind {
     Element,
     /// Text with character references.
     Text,
-    /// Text without: of a script, a style, a CDATA section.
+    /// Text without: of a script or a style, or already decoded.
     Verbatim,
     /// A comment or a declaration. Nobody reads it, but it parts the texts beside it.
     Comment,
@@ -105,6 +106,8 @@ pub struct Tree {
     pub shuffled: bool,
     /// Attributes that a second `html` or `body` tag brought: the element and their place.
     pub more_attributes: Vec<(Id, u32, u32)>,
+    /// Where each node stands in the page's order, once somebody asked and the tree is shuffled.
+    ranks: OnceLock<Vec<u32>>,
     /// Steps from element to element that selectors may still take; the article reader has a
     /// thread of its own.
     steps: AtomicUsize,
@@ -120,6 +123,7 @@ impl Tree {
         self.nodes.shrink_to(KEEP_NODES);
         self.names.clear();
         self.shuffled = false;
+        self.ranks.take();
         self.more_attributes.clear();
         *self.steps.get_mut() = MAX_STEPS;
         self.push(Node::new(
@@ -326,6 +330,40 @@ impl<'p> Page<'p> {
             id = node.parent;
         }
         NONE
+    }
+
+    /// Where a node stands in the page's order; a node in no tree stands behind all.
+    pub fn rank(&self, id: Id) -> u32 {
+        if !self.tree.shuffled {
+            return id;
+        }
+        let ranks = self.tree.ranks.get_or_init(|| {
+            let mut ranks = vec![u32::MAX; self.tree.nodes.len()];
+            for (rank, id) in self.walk(ROOT).enumerate() {
+                ranks[id as usize] = rank as u32;
+            }
+            ranks
+        });
+        ranks[id as usize]
+    }
+
+    /// Where what follows a node and all that is in it stands in the page's order.
+    pub fn rank_behind(&self, id: Id) -> u32 {
+        match self.behind(id, ROOT) {
+            NONE => u32::MAX,
+            behind => self.rank(behind),
+        }
+    }
+
+    /// What a template holds: a document of its own, which lies behind it.
+    pub fn contents(&self, id: Id) -> Id {
+        let node = self.node(id);
+        let is_template = node.name == Name::TEMPLATE && node.space == Space::Html;
+        let contents = self.tree.nodes.get(id as usize + 1);
+        match contents {
+            Some(contents) if is_template && contents.kind == Kind::Document => id + 1,
+            _ => NONE,
+        }
     }
 
     /// All nodes in `scope` in the page's order, itself first.

@@ -57,6 +57,63 @@ impl Element<'_> {
         )
     }
 
+    /// Disabled by itself, by the list of options that it is in, or by a fieldset around it; what
+    /// is in a fieldset's first legend is not.
+    fn is_disabled(&self) -> bool {
+        if !self.is_control() {
+            return false;
+        }
+        if self.has("disabled") {
+            return true;
+        }
+        let is_option = self.page.node(self.id).name == Name::OPTION;
+        let mut inside = *self;
+        while let Some(around) = selectors::Element::parent_element(&inside) {
+            let disables = match self.page.node(around.id).name {
+                Name::OPTGROUP => is_option,
+                Name::FIELDSET => !is_option && around.first_legend() != Some(inside.id),
+                _ => false,
+            };
+            if disables && around.has("disabled") {
+                return true;
+            }
+            inside = around;
+        }
+        false
+    }
+
+    fn first_legend(&self) -> Option<Id> {
+        let mut child = selectors::Element::first_element_child(self);
+        while let Some(element) = child {
+            if self.page.name(element.id) == "legend" {
+                return Some(element.id);
+            }
+            child = selectors::Element::next_sibling_element(&element);
+        }
+        None
+    }
+
+    /// In a language when the nearest `lang` around says so, or a kind of it: `de-AT` is `de`.
+    fn is_in(&self, ranges: &[String]) -> bool {
+        let mut at = Some(*self);
+        let lang = std::iter::from_fn(|| {
+            let element = at?;
+            at = selectors::Element::parent_element(&element);
+            let lang = self.page.attribute(element.id, "lang");
+            Some(lang.or_else(|| self.page.attribute(element.id, "xml:lang")))
+        });
+        let lang = lang.flatten().next().unwrap_or_default();
+        let lang = lang.trim().to_ascii_lowercase();
+        ranges.iter().any(|range| match &**range {
+            "*" => !lang.is_empty(),
+            "" => lang.is_empty(),
+            range => match lang.strip_prefix(range) {
+                Some(rest) => rest.is_empty() || rest.starts_with('-'),
+                None => false,
+            },
+        })
+    }
+
     fn is_chosen(&self) -> bool {
         match self.page.node(self.id).name {
             Name::OPTION => self.has("selected"),
@@ -159,8 +216,9 @@ impl selectors::Element for Element<'_> {
             PseudoClass::Contains(words) => self.contains(words),
             PseudoClass::Link => self.is_link(),
             PseudoClass::Checked => self.is_chosen(),
-            PseudoClass::Disabled => self.is_control() && self.has("disabled"),
-            PseudoClass::Enabled => self.is_control() && !self.has("disabled"),
+            PseudoClass::Disabled => self.is_disabled(),
+            PseudoClass::Enabled => self.is_control() && !self.is_disabled(),
+            PseudoClass::Lang(ranges) => self.is_in(ranges),
         }
     }
 

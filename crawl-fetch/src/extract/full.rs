@@ -23,6 +23,7 @@ pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
         source: RefCell::new(std::mem::take(source)),
         names: RefCell::default(),
         templates: RefCell::default(),
+        annotations: RefCell::default(),
     };
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {
@@ -41,6 +42,8 @@ struct Sink {
     source: RefCell<Vec<u8>>,
     names: RefCell<Vec<(Id, QualName)>>,
     templates: RefCell<Vec<(Id, Id)>>,
+    /// The `annotation-xml` elements in which HTML goes on.
+    annotations: RefCell<Vec<Id>>,
 }
 
 struct FoundName<'a>(Ref<'a, QualName>);
@@ -135,6 +138,9 @@ impl TreeSink for Sink {
             let contents = Node::new(Kind::Document, number, space, 0, 0);
             self.templates.borrow_mut().push((id, tree.push(contents)));
         }
+        if flags.mathml_annotation_xml_integration_point {
+            self.annotations.borrow_mut().push(id);
+        }
         id
     }
 
@@ -174,6 +180,10 @@ impl TreeSink for Sink {
         let templates = self.templates.borrow();
         let found = templates.iter().find(|(template, _)| template == target);
         found.map_or(*target, |(_, contents)| *contents)
+    }
+
+    fn is_mathml_annotation_xml_integration_point(&self, id: &Id) -> bool {
+        self.annotations.borrow().contains(id)
     }
 
     fn same_node(&self, x: &Id, y: &Id) -> bool {

@@ -1,37 +1,31 @@
 //! An element as markup, and the text in it as people read it.
 
-use super::dom::{Id, Kind, NONE, Page};
+use super::dom::{Id, Kind, NONE, Page, Space};
 use super::names::Name;
 
-/// Appends an element's markup, itself included, as a browser's `outerHTML` gives it; ends
-/// when `out` is longer than `most`.
+/// Appends an element's markup, itself included, as a browser's `outerHTML` gives it, with
+/// names in lower case; ends when `out` is longer than `most`.
 pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
     let mut at = element;
     while out.len() <= most {
         let node = page.node(at);
+        let mut inside = node.first;
         match node.kind {
             Kind::Element => {
-                out.push('<');
-                out.push_str(page.name(at));
-                for (n, (name, value)) in page.attributes(at).enumerate() {
-                    let mut before = page.attributes(at).take(n);
-                    if before.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-                        continue;
-                    }
-                    out.push(' ');
-                    out.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
-                    out.push_str("=\"");
-                    escape(&super::attributes::decoded(value), true, out);
-                    out.push('"');
+                open(page, at, out);
+                match page.contents(at) {
+                    NONE => {}
+                    contents => inside = page.node(contents).first,
                 }
-                out.push('>');
             }
-            Kind::Verbatim => out.push_str(&page.text(at)),
-            Kind::Text => escape(&page.text(at), false, out),
+            Kind::Verbatim | Kind::Text => match is_raw(page, node.parent) {
+                true => out.push_str(&page.text(at)),
+                false => escape(&page.text(at), false, out),
+            },
             Kind::Comment | Kind::Document => {}
         }
-        if node.first != NONE {
-            at = node.first;
+        if inside != NONE {
+            at = inside;
             continue;
         }
         // Closes what ends here.
@@ -50,8 +44,49 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
                 break;
             }
             at = node.parent;
+            if at != element && page.node(at).kind == Kind::Document {
+                // The template whose contents these are.
+                at -= 1;
+            }
         }
     }
+}
+
+/// Appends a start tag.
+fn open(page: Page<'_>, element: Id, out: &mut String) {
+    out.push('<');
+    out.push_str(page.name(element));
+    for (n, (name, value)) in page.attributes(element).enumerate() {
+        let mut before = page.attributes(element).take(n);
+        if before.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        out.push(' ');
+        out.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
+        out.push_str("=\"");
+        escape(&super::attributes::decoded(value), true, out);
+        out.push('"');
+    }
+    out.push('>');
+}
+
+/// True for an element whose text is written as it is: nothing in it is read as markup.
+fn is_raw(page: Page<'_>, parent: Id) -> bool {
+    if parent == NONE {
+        return false;
+    }
+    let node = page.node(parent);
+    node.space == Space::Html
+        && matches!(
+            node.name,
+            Name::SCRIPT
+                | Name::STYLE
+                | Name::XMP
+                | Name::IFRAME
+                | Name::NOEMBED
+                | Name::NOFRAMES
+                | Name::PLAINTEXT
+        )
 }
 
 /// Appends the texts in an element, each without white space around it and a blank between

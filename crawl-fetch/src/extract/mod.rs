@@ -10,6 +10,7 @@ mod datetime;
 mod dom;
 mod element;
 mod full;
+mod markdown;
 mod markup;
 mod names;
 mod processor;

@@ -7,6 +7,7 @@ use super::article::Article;
 use super::css::{Css, Take};
 use super::dom::{Id, Kind, Page};
 use super::element::Matcher;
+use super::markdown;
 use super::markup;
 use super::processor::is_empty;
 use super::spec::{Field, How, Source};
@@ -113,15 +114,18 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
         }
         How::Text => {
             let mut text = String::new();
-            find(page, css, scope, |found| match found {
-                Found::Element(id) => {
-                    markup::read(page, id, &mut text, most);
-                    false
+            // Where what was read ends: an element was read with all that is in it.
+            let mut end = 0;
+            find(page, css, scope, |found| {
+                match found {
+                    Found::Element(id) | Found::Text(id) if page.rank(id) < end => {}
+                    Found::Element(id) => {
+                        markup::read(page, id, &mut text, most);
+                        end = page.rank_behind(id);
+                    }
+                    found => markup::join(&text_of(page, found, most), &mut text),
                 }
-                found => {
-                    markup::join(&text_of(page, found, most), &mut text);
-                    text.len() <= most
-                }
+                text.len() <= most
             });
             match text.is_empty() {
                 true => Value::Null,
@@ -134,7 +138,7 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
                 first = Some(text_of(page, found, most));
                 false
             });
-            first.map_or(Value::Null, |html| Article::markdown(&html))
+            first.map_or(Value::Null, |html| markdown::of(&html))
         }
     }
 }
@@ -239,6 +243,8 @@ fn size_of(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::dom::{MAX_STEPS, ROOT, Tree};
     use super::*;
 
@@ -264,5 +270,130 @@ mod tests {
             assert!(count.as_u64().unwrap() <= most, "{css}: {count}");
             assert_eq!(page.is_spent(), css != "i", "{css}");
         }
+    }
+
+    /// What a selector takes of a page that both builders make, one and the other.
+    fn taken(html: &str, css: &str, how: How) -> Value {
+        let css = Css::parse(css).unwrap();
+        let (mut tree, mut source) = (Tree::default(), Vec::new());
+        super::super::full::parse(html, &mut tree, &mut source);
+        let page = Page {
+            html: &source,
+            tree: &tree,
+        };
+        let by_full = selected(page, &css, how, ROOT, usize::MAX);
+        if super::super::quick::parse(html.as_bytes(), &mut tree, false).is_unusual {
+            return by_full;
+        }
+        let page = Page {
+            html: html.as_bytes(),
+            tree: &tree,
+        };
+        let by_quick = selected(page, &css, how, ROOT, usize::MAX);
+        assert_eq!(by_quick, by_full);
+        by_quick
+    }
+
+    #[test]
+    fn a_blank_before_what_is_taken_means_all_that_is_inside() {
+        let html = "<h1 id=t>A <em id=e>b</em> c</h1><ul id=u><li>d<li>e<ul><li>f</ul></ul>";
+        for (css, all) in [
+            ("h1 ::text", json!(["A ", "b", " c"])),
+            ("h1 *::text", json!(["A ", "b", " c"])),
+            ("h1::text", json!(["A ", " c"])),
+            ("h1 > ::text", json!(["b"])),
+            ("li ::text", json!(["d", "e", "f"])),
+            ("h1 ::attr(id)", json!(["t", "e"])),
+            (
+                "h1::text, em ::text, ul ::attr(id)",
+                json!(["A ", "b", " c", "u"]),
+            ),
+        ] {
+            assert_eq!(taken(html, css, How::All), all, "{css}");
+        }
+    }
+
+    #[test]
+    fn text_is_of_all_that_matches_each_once() {
+        let html = "<div>a <p>b<script>no</script></p><div>c</div></div><p> <p title=t>d<b>e</b>\
+            <table><div>f</div></table>";
+        for (css, text) in [
+            ("p", json!("b d e f")),
+            ("div", json!("a b c f")),
+            ("div, p, b", json!("a b c d e f")),
+            ("p::text, p::attr(title)", json!("b t d")),
+            ("div ::text", json!("a b no c f")),
+            ("p + p, h1", json!("d e f")),
+            ("h1", Value::Null),
+        ] {
+            assert_eq!(taken(html, css, How::Text), text, "{css}");
+        }
+    }
+
+    #[test]
+    fn controls_are_disabled_with_what_they_are_in() {
+        let html = "<fieldset disabled id=f><legend><input id=a></legend><legend><input id=b></legend>\
+            <p><button id=c></button><select id=d><option id=e></select></fieldset>\
+            <fieldset id=g><input id=h disabled><textarea id=i></textarea></fieldset>\
+            <select id=j><optgroup disabled id=k><option id=l></optgroup><option id=m></select>\
+            <p id=n disabled>";
+        let disabled = taken(html, "[id]:disabled::attr(id)", How::All);
+        assert_eq!(disabled, json!(["f", "b", "c", "d", "h", "k", "l"]));
+        let enabled = taken(html, "[id]:enabled::attr(id)", How::All);
+        assert_eq!(enabled, json!(["a", "e", "g", "i", "j", "m"]));
+    }
+
+    #[test]
+    fn languages_are_those_of_what_elements_are_in() {
+        let html = "<html lang=en><p id=a><div lang=de-AT><p id=b><p id=c lang=''></div>\
+            <svg xml:lang=fr><text id=d></text></svg><p lang=DE id=e><p lang=den id=f>";
+        for (css, ids) in [
+            ("[id]:lang(en)", json!(["a"])),
+            ("[id]:lang(de)", json!(["b", "e"])),
+            ("[id]:lang('de-at', FR)", json!(["b", "d"])),
+            ("[id]:not(:lang('*'))", json!(["c"])),
+        ] {
+            let css = format!("{css}::attr(id)");
+            assert_eq!(taken(html, &css, How::All), ids, "{css}");
+        }
+    }
+
+    #[test]
+    fn markup_is_what_a_browser_reads_as_the_same_again() {
+        for (html, markup) in [
+            (
+                "<b><i>x</b>&lt;y</i><p>&lt;a&gt; &amp;amp; &nbsp;\"",
+                "<p>&lt;a&gt; &amp;amp; &nbsp;\"</p>",
+            ),
+            (
+                "<p title='&lt;a&amp;&quot;'>",
+                "<p title=\"&lt;a&amp;&quot;\"></p>",
+            ),
+            (
+                "<p><script>a < b && '&lt;'</script><xmp><i>&lt;</xmp>",
+                "<p><script>a < b && '&lt;'</script></p>",
+            ),
+            (
+                "<p><svg><style>a &lt; b</style><text><![CDATA[<b>&amp;]]></text></svg>",
+                "<p><svg><style>a &lt; b</style><text>&lt;b&gt;&amp;amp;</text></svg></p>",
+            ),
+            (
+                "<p><template><td>a &lt; b<template>c</template></td></template><b>d</b>",
+                "<p><template><td>a &lt; b<template>c</template></td></template><b>d</b></p>",
+            ),
+            (
+                "<p><template><b>a</b>&lt;</template>d",
+                "<p><template><b>a</b>&lt;</template>d</p>",
+            ),
+            (
+                "<p><math><annotation-xml encoding=text/html><i>a</i></annotation-xml></math>",
+                "<p><math><annotation-xml encoding=\"text/html\"><i>a</i></annotation-xml></math></p>",
+            ),
+        ] {
+            assert_eq!(taken(html, "p", How::First), markup, "{html}");
+        }
+        let html = "<pre>\r&lt;b&gt;\r\n</pre><pre>\r\n\r\na</pre><pre><!-- --></i>\nb</pre><textarea>\rc</textarea>";
+        let all = json!(["<b>\n", "\na", "\nb", "c"]);
+        assert_eq!(taken(html, "pre::text, textarea::text", How::All), all);
     }
 }

@@ -81,12 +81,12 @@ impl Builder<'_, '_> {
             }
             name if is_of_head(name) => return self.start_of_head(tag),
             Name::TEXTAREA | Name::IFRAME | Name::NOEMBED => {
-                return ControlFlow::Continue(Some(self.raw(tag)));
+                return ControlFlow::Continue(Some(self.raw(tag)?));
             }
             Name::XMP => {
                 self.close_paragraph();
                 self.reconstruct()?;
-                return ControlFlow::Continue(Some(self.raw(tag)));
+                return ControlFlow::Continue(Some(self.raw(tag)?));
             }
             Name::TABLE => {
                 if self.paragraphs > 0 && self.quirks.is_none() {

@@ -94,7 +94,7 @@ impl Builder<'_, '_> {
     pub(super) fn start_of_head(&mut self, tag: Tag) -> Next {
         match tag.name {
             Name::TITLE | Name::STYLE | Name::SCRIPT | Name::NOFRAMES => {
-                ControlFlow::Continue(Some(self.raw(tag)))
+                ControlFlow::Continue(Some(self.raw(tag)?))
             }
             Name::TEMPLATE => {
                 self.start_template(tag);

@@ -93,6 +93,7 @@ impl Builder<'_, '_> {
         }
         let end = self.after(at);
         if rest.len() >= 7 && rest[..7].eq_ignore_ascii_case(b"doctype") {
+            self.skip_newline = false;
             if self.mode == Mode::Initial {
                 self.mode = Mode::BeforeHtml;
                 let name = rest[7..end - at].trim_ascii();
@@ -153,7 +154,7 @@ impl Builder<'_, '_> {
     }
 
     /// An element whose content is no markup; returns where the page goes on.
-    pub(super) fn raw(&mut self, tag: Tag) -> usize {
+    pub(super) fn raw(&mut self, tag: Tag) -> ControlFlow<(), usize> {
         let html = self.html;
         let start = tag.end + 1;
         let end = match tag.name {
@@ -164,25 +165,32 @@ impl Builder<'_, '_> {
         let decoded = matches!(tag.name, Name::TITLE | Name::TEXTAREA);
         let kind = if decoded { Kind::Text } else { Kind::Verbatim };
         let newline = tag.name == Name::TEXTAREA;
-        let start = if newline {
-            self.behind_newline(start)
-        } else {
-            start
+        let start = match newline {
+            true => self.behind_newline(start)?,
+            false => start,
         };
         if start < end {
             let node = Node::new(kind, Name::default(), Space::Html, start, end);
             let text = self.tree.push(node);
             self.tree.append(id, text);
         }
-        match html.get(end) {
+        ControlFlow::Continue(match html.get(end) {
             Some(_) => skip_tag(html, end + 2),
             None => html.len(),
-        }
+        })
     }
 
-    pub(super) fn behind_newline(&self, at: usize) -> usize {
+    /// Behind the line end with which the text of some elements may begin without having one.
+    pub(super) fn behind_newline(&mut self, at: usize) -> ControlFlow<(), usize> {
         let rest = &self.html[at..];
-        at + usize::from(rest.starts_with(b"\n")) + 2 * usize::from(rest.starts_with(b"\r\n"))
+        if rest.starts_with(b"&#") || rest.starts_with(b"&NewLine;") {
+            self.unusual()?;
+        }
+        ControlFlow::Continue(match rest {
+            [b'\r', b'\n', ..] => at + 2,
+            [b'\r' | b'\n', ..] => at + 1,
+            _ => at,
+        })
     }
 
     pub(super) fn attribute(&self, tag: Tag, name: &[u8]) -> Option<&[u8]> {

@@ -12,7 +12,7 @@ impl Builder<'_, '_> {
             return ON;
         }
         if std::mem::take(&mut self.skip_newline) {
-            start = self.behind_newline(start);
+            start = self.behind_newline(start)?;
         }
         let raw = &self.html[start..end];
         let current = self.current();
@@ -80,6 +80,7 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn comment(&mut self) {
+        self.skip_newline = false;
         let current = self.current();
         let is_outside = self.after_body && current.space == Space::Html;
         if is_outside

@@ -39,7 +39,7 @@ pub enum How {
     All,
     /// How many there are.
     Count,
-    /// The text in the first.
+    /// The text in all of them.
     Text,
     /// The first, as Markdown.
     Markdown,

@@ -87,6 +87,9 @@ pub fn scan(html: &[u8], found: &mut Found) {
     }
 }
 
+/// So many `svg`, `math` and integration points are told apart when they are in each other.
+const MAX_FOREIGN: usize = 512;
+
 /// In what kind of content an `svg` or `math` element put the scanner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -286,10 +289,17 @@ impl<'h> Scanner<'h, '_> {
 
 /// Foreign content: inside `svg` and `math` no tag begins raw text.
 impl Scanner<'_, '_> {
+    /// What is nested deeper counts as what it is in: end tags look through all that is open.
+    fn open(&mut self, content: Content) {
+        if self.foreign.len() < MAX_FOREIGN {
+            self.foreign.push(content);
+        }
+    }
+
     fn enter(&mut self, key: u64, name_end: usize) -> usize {
         let end = skip_tag(self.html, name_end);
         if end <= self.html.len() && !self.html[..end].ends_with(b"/>") {
-            self.foreign.push(match key {
+            self.open(match key {
                 SVG => Content::Svg,
                 _ => Content::Math,
             });
@@ -333,7 +343,7 @@ impl Scanner<'_, '_> {
             _ => {
                 let end = skip_tag(self.html, name_end);
                 if integrates && end <= self.html.len() && !self.html[..end].ends_with(b"/>") {
-                    self.foreign.push(Content::Html);
+                    self.open(Content::Html);
                 }
                 end
             }

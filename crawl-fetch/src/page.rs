@@ -17,7 +17,7 @@ use crate::extract::{Regions, Workspace};
 use crate::links::{Found, Link, Span, scan};
 use crate::near::find;
 use crate::relative::Folder;
-use crate::targets::Targets;
+use crate::targets::{MAX_WORK_BYTES, Targets};
 
 /// Longest title kept, in characters.
 const MAX_TITLE_CHARS: usize = 1_000;
@@ -128,11 +128,13 @@ impl PageReader {
             .encoding_override(encode);
         let mut targets = Targets {
             options,
+            base_bytes: base.as_str().len(),
             folder: Folder::of(base),
             resolved,
             text,
             ends,
             hasher,
+            work: MAX_WORK_BYTES,
             dropped: 0,
         };
         let mut last: Option<&[u8]> = None;
@@ -356,6 +358,26 @@ mod tests {
             (regions.usual, regions.rules),
             (3, vec![vec![0, 2], vec![3]])
         );
+    }
+
+    #[test]
+    fn links_that_take_too_long_to_resolve_are_counted() {
+        let base = "x".repeat(4 << 20);
+        for link in ["<a href=#>", "<a href='?a&#'>"] {
+            let links: String = (0..1_000)
+                .map(|n| link.replace('#', &n.to_string()))
+                .collect();
+            let html = format!("<base href='/{base}/'>{links}");
+            let mut reader = PageReader::default();
+            let url = Url::parse("http://h.example/").unwrap();
+            let want = Want {
+                links: true,
+                regions: None,
+            };
+            let page = reader.read(html.as_bytes(), UTF_8, &url, want);
+            assert!(page.links.len() > 5, "{}", page.links.len());
+            assert_eq!(page.links.len() as u64 + page.dropped, 1_000);
+        }
     }
 
     #[test]

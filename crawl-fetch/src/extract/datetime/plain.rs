@@ -19,8 +19,7 @@ pub fn plain(text: &str) -> String {
         apart.chars().filter(|c| !is_mark(*c)).map(simple).collect()
     };
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
+    for c in text.chars() {
         let c = match c {
             '.' if !out.ends_with(|c: char| c.is_ascii_digit()) => ' ',
             c if c.is_whitespace() => ' ',

@@ -108,7 +108,8 @@ fn plain_time(tokens: &[Token<'_>]) -> Option<(Time, usize)> {
             let is_named = is(at + 1, name);
             // "18h11", and not the day in "18h 5 mars".
             let is_bare = matches!(tokens[at], Token::Number { digits, .. } if digits.len() == 2);
-            if !is_named && !(is_bare && name == Meaning::Minutes) {
+            let is_minutes = is_bare && name == Meaning::Minutes;
+            if !is_named && !is_minutes {
                 break;
             }
             *part = number;

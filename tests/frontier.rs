@@ -550,6 +550,29 @@ mod hosts {
     }
 
     #[test]
+    fn what_robots_txt_disallows_costs_no_turn_of_the_delay() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--robots", "--delay", "1s"]);
+        let first = requests(&run, 1);
+        send(
+            &mut run,
+            &robots(&first[0], "User-agent: *\nDisallow: /no\n"),
+        );
+        let all = requests(&run, 2);
+        let mut links: Vec<String> = (0..500).map(|n| format!("{START}no/{n}")).collect();
+        links.push(format!("{START}yes"));
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        let begun = std::time::Instant::now();
+        send(&mut run, &page(&all[1], &links));
+        let all = requests(&run, 3);
+        // One delay, and not 501 of them.
+        assert!(begun.elapsed().as_secs() < 100);
+        send(&mut run, &page(&all[2], &[]));
+        run.wait().code(0);
+        assert_eq!(records(&folder).len(), 502);
+    }
+
+    #[test]
     fn a_missing_robots_txt_allows_and_a_broken_one_forbids() {
         let folder = Folder::new();
         let options = [
@@ -571,6 +594,125 @@ mod hosts {
         let record = &records(&folder)["http://down.example/"];
         assert_eq!(record["error"]["kind"], "robots");
         assert_eq!(record["error"]["message"], "no robots.txt: status 500");
+    }
+}
+
+/// A fetcher of another make or version, or a broken one.
+mod strangers {
+    use super::*;
+
+    #[test]
+    fn an_error_of_an_unknown_kind_ends_its_url_as_io() {
+        let folder = Folder::new();
+        let run = serve(&folder, &["--retries", "1"]);
+        answer_all(run, |request| match request["url"] == START {
+            true => page(request, &["http://site.example/a", "http://site.example/b"]),
+            false if request["url"] == "http://site.example/a" => error(request, "browser"),
+            // Not even a message.
+            false => json!({"url": request["url"], "id": request["id"], "error": {"kind": "x"}}),
+        })
+        .code(0);
+        let records = records(&folder);
+        let record = &records["http://site.example/a"];
+        assert_eq!(record["error"]["kind"], "io");
+        assert_eq!(record["error"]["message"], "browser: told");
+        assert_eq!(record["attempts"], 2);
+        assert_eq!(records["http://site.example/b"]["error"]["kind"], "io");
+    }
+
+    #[test]
+    fn a_line_that_is_no_result_is_a_failed_attempt_of_the_request_that_it_names() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--retries", "3", "--in-flight", "1"]);
+        for number in 0..3 {
+            let sent = requests(&run, number + 1);
+            let id = &sent[number]["id"];
+            run.send(&match number {
+                0 => format!(r#"{{"url":"{START}","id":{id},"status":"200"}}"#),
+                1 => format!(r#"{{"id":{id},"set_cookie":"sid=secret","url":"{START}"}}"#),
+                _ => format!(r#"{{"url":"{START}","id":{id},"status":200,"links":["htt"#),
+            });
+        }
+        let sent = requests(&run, 4);
+        send(&mut run, &page(&sent[3], &[]));
+        let done = run.wait().code(0).says("a result line is left out");
+        assert!(!done.words().contains("secret"), "{done}");
+        let record = &records(&folder)[START];
+        assert_eq!(record["status"], 200);
+        assert_eq!(record["attempts"], 4);
+    }
+
+    #[test]
+    fn one_that_answers_nonsense_for_ever_gets_its_record() {
+        let folder = Folder::new();
+        let run = serve(&folder, &["--retries", "1"]);
+        answer_all(run, |request| match request["url"] == START {
+            true => page(request, &["http://site.example/a"]),
+            false => json!({"id": request["id"]}),
+        })
+        .code(0);
+        let record = &records(&folder)["http://site.example/a"];
+        assert_eq!(record["error"]["kind"], "io");
+        let message = record["error"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("the fetcher's answer is no result"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn wrong_and_repeated_ids_are_told_and_do_no_harm() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &["--robots"]);
+        let robots = requests(&run, 1);
+        let rules = json!({"url": "u", "id": robots[0]["id"], "status": 404});
+        send(&mut run, &rules);
+        send(&mut run, &rules);
+        let first = requests(&run, 2);
+        for id in [
+            json!(1 << 20),
+            json!(-1),
+            json!(1_u64 << 51),
+            json!(1_u64 << 52),
+            json!((1_u64 << 52) + 1),
+            json!((1_u64 << 52) + (1 << 32)),
+            json!((1_u64 << 52) + (1 << 40)),
+            json!(u64::MAX),
+        ] {
+            send(&mut run, &json!({"url": START, "id": id, "status": 200}));
+        }
+        send(&mut run, &page(&first[1], &["http://site.example/a"]));
+        send(&mut run, &page(&first[1], &["http://site.example/b"]));
+        let all = requests(&run, 3);
+        assert_eq!(all[2]["url"], "http://site.example/a");
+        send(&mut run, &page(&all[2], &[]));
+        run.wait()
+            .code(0)
+            .says("a result line is left out: no request with id 4503599627370496 is under way");
+        assert_eq!(records(&folder).len(), 2);
+    }
+
+    #[test]
+    fn a_record_has_the_url_of_its_request_whatever_the_fetcher_says() {
+        let folder = Folder::new();
+        let mut run = serve(&folder, &[]);
+        let first = requests(&run, 1);
+        let mut answer = page(&first[0], &["http://site.example/a"]);
+        answer["url"] = json!("http://elsewhere.example/");
+        answer["depth"] = json!(77);
+        answer["bytes"] = json!(u64::MAX);
+        answer["elapsed_ms"] = json!(u64::MAX);
+        answer["links_dropped"] = json!(u64::MAX);
+        send(&mut run, &answer);
+        let all = requests(&run, 2);
+        let mut answer = page(&all[1], &[]);
+        answer["bytes"] = json!(u64::MAX);
+        answer["links_dropped"] = json!(u64::MAX);
+        send(&mut run, &answer);
+        run.wait().code(0);
+        let records = records(&folder);
+        assert_eq!(records[START]["depth"], 0);
+        assert!(records.contains_key("http://site.example/a"), "{records:?}");
     }
 }
 
@@ -631,6 +773,11 @@ mod proxies {
         answer_all(serve(&folder, &proxies), blocked)
             .code(3)
             .prints("");
+        // What is added to a parked host waits with the rest of it.
+        let added = frontier(&folder).args(["add", "--job", "job"]);
+        added.stdin("http://site.example/more\n").run().code(0);
+        assert_eq!(stat(&folder)["pending"], 2);
+        answer_all(serve(&folder, &proxies), blocked).code(3);
         let approved = [&proxies[..], &["--proxy-type", "residential"]].concat();
         let done = answer_all(serve(&folder, &approved), |request| {
             assert_eq!(request["proxy"], "residential");

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::text::Text;
@@ -164,13 +165,39 @@ impl fmt::Display for ErrorKind {
 }
 
 /// Why a request got no usable response, in a word and in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FetchError<'a> {
     /// The class of the failure.
     pub kind: ErrorKind,
     /// One line for people; credentials are masked.
-    #[serde(borrow)]
     pub message: Text<'a>,
+}
+
+/// A kind that is unknown counts as `io`, its word goes into the message; a message may be
+/// missing.
+impl<'de: 'a, 'a> Deserialize<'de> for FetchError<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Told<'a> {
+            #[serde(borrow)]
+            kind: Text<'a>,
+            #[serde(borrow)]
+            message: Option<Text<'a>>,
+        }
+        let Told {
+            kind: word,
+            message,
+        } = Told::deserialize(deserializer)?;
+        let message = message.unwrap_or_else(|| "no reason is given".into());
+        let kind = ErrorKind::deserialize(StrDeserializer::<ValueError>::new(&word));
+        Ok(match kind {
+            Ok(kind) => FetchError { kind, message },
+            Err(_) => FetchError {
+                kind: ErrorKind::Io,
+                message: format!("{word}: {message}").into(),
+            },
+        })
+    }
 }
 
 /// How the page of a result compares with what earlier crawls knew of it.
@@ -369,6 +396,17 @@ mod tests {
         assert!(matches!(result.links[0].0, std::borrow::Cow::Borrowed(_)));
         assert_eq!(&*result.links[1], "http://a/2");
         assert_eq!(result.meta.unwrap().get(), r#"{"k":[1]}"#);
+    }
+
+    #[test]
+    fn an_error_of_an_unknown_kind_counts_as_io() {
+        let of = |text| serde_json::from_str::<FetchError<'_>>(text).unwrap();
+        let error = of(r#"{"kind":"browser","message":"it crashed","more":1}"#);
+        assert_eq!(error.kind, ErrorKind::Io);
+        assert_eq!(&*error.message, "browser: it crashed");
+        let error = of(r#"{"kind":"too_large"}"#);
+        assert_eq!(error.kind, ErrorKind::TooLarge);
+        assert!(serde_json::from_str::<FetchError<'_>>(r#"{"kind":5}"#).is_err());
     }
 
     #[test]

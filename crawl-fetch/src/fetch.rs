@@ -13,7 +13,7 @@ use crawl_ckpt::text::Text;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
-use ureq::http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use url::Url;
 
 use crate::body::{BodyReader, Limit};
@@ -311,9 +311,10 @@ fn describe(answer: &Answer, result: &mut FetchResult<'_>) {
     result.content_type = value(CONTENT_TYPE);
     result.etag = value(ETAG);
     result.last_modified = value(LAST_MODIFIED);
-    result.retry_after_s = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| retry_after(&text_of(value), SystemTime::now()));
+    result.retry_after_s = headers.get(RETRY_AFTER).and_then(|value| {
+        let date = headers.get(DATE).map(text_of);
+        retry_after(&text_of(value), date.as_deref(), SystemTime::now())
+    });
     if answer.hops > 0 {
         result.final_url = Some(masked(answer.url.as_str()).into_owned().into());
     }

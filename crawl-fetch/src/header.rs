@@ -1,11 +1,13 @@
 //! Header values, as they go out and as they come in.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::record::{ErrorKind, Request};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use ureq::http::header::{
     COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, REFERER,
@@ -85,21 +87,39 @@ pub fn text_of(value: &HeaderValue) -> String {
     }
 }
 
-/// Retry-After in seconds from `now`, whether it came as a number or as a date.
-pub fn retry_after(value: &str, now: SystemTime) -> Option<u64> {
+/// A server's clock this far from ours is wrong, or ours is.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Retry-After in seconds from `now`, whether it came as a number or as a date. A date is meant
+/// by the server's own clock, which its Date header shows.
+pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<u64> {
     let value = value.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         return Some(value.parse().unwrap_or(u64::MAX >> 1));
     }
-    let at = httpdate::parse_http_date(value).ok()?;
-    let wait = at.duration_since(now).unwrap_or_default();
+    let at = time_of(value)?;
+    let theirs = date.and_then(time_of).filter(|theirs| {
+        let skew = theirs.duration_since(now);
+        skew.unwrap_or_else(|behind| behind.duration()) > SKEW
+    });
+    let wait = at.duration_since(theirs.unwrap_or(now)).unwrap_or_default();
     Some(wait.as_millis().div_ceil(1000) as u64)
+}
+
+/// A date in one of the three forms of RFC 9110, or as mail or RFC 3339 write it.
+fn time_of(value: &str) -> Option<SystemTime> {
+    let value = value.trim();
+    let mail = || Some(rfc2822::parse(value).ok()?.timestamp().into());
+    let plain = || Some(value.parse::<Timestamp>().ok()?.into());
+    httpdate::parse_http_date(value)
+        .ok()
+        .or_else(mail)
+        .or_else(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_wait_is_read_as_a_number_or_a_date() {
@@ -109,13 +129,32 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(7)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 10:49:37 +0200", Some(7)),
+            ("6 Nov 1994 08:49:37 GMT", Some(7)),
+            ("1994-11-06T08:49:37Z", Some(7)),
             ("99999999999999999999999", Some(u64::MAX >> 1)),
             ("soon", None),
             ("-1", None),
             ("", None),
         ] {
-            assert_eq!(retry_after(value, now), wait, "{value}");
+            assert_eq!(retry_after(value, None, now), wait, "{value}");
         }
+    }
+
+    #[test]
+    fn a_date_is_meant_by_the_clock_of_the_server() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        let at = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (date, wait) in [
+            ("Sun, 06 Nov 1994 08:49:33 GMT", 7),
+            ("Sun, 06 Nov 1994 07:49:33 GMT", 3604),
+            ("soon", 7),
+        ] {
+            assert_eq!(retry_after(at, Some(date), now), Some(wait), "{date}");
+        }
+        let ahead = "Sun, 06 Nov 1994 09:49:37 GMT";
+        let date = "Sun, 06 Nov 1994 09:49:33 GMT";
+        assert_eq!(retry_after(ahead, Some(date), now), Some(4));
     }
 
     #[test]

@@ -312,7 +312,9 @@ impl Loader<'_> {
         self.memory.at_ms = self.at_ms;
         let progress = &mut self.memory.progress;
         progress.counts.seen = self.memory.seen.len() as u64;
-        progress.counts.pending = self.memory.queue.pending();
+        // What is parked waits in the queue too, and is counted apart.
+        let waiting = self.memory.queue.pending();
+        progress.counts.pending = waiting.saturating_sub(progress.counts.parked);
         progress.counts.in_flight = 0;
         progress.hosts = self.memory.queue.hosts().len() as u64;
         let commit = Commit {

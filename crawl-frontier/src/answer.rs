@@ -8,6 +8,8 @@ use crate::pace::Manner;
 
 /// A longer Retry-After is not waited for.
 const MAX_RETRY_AFTER_S: u64 = 120;
+/// No request, and no host that asked for it, is waited for longer than this.
+pub const LONGEST_PAUSE_MS: u64 = MAX_RETRY_AFTER_S * 1000;
 const FIRST_BACKOFF_MS: u64 = 1000;
 const MAX_BACKOFF_MS: u64 = 60_000;
 
@@ -34,7 +36,9 @@ pub enum Fate {
 pub fn fate(result: &FetchResult<'_>, attempt: u32, retry: &plan::Retry, salt: u64) -> Fate {
     let error = result.error.as_ref().map(|error| error.kind);
     let may_pass = match (error, result.status) {
-        (Some(kind), _) => kind.is_unanswered() || kind == ErrorKind::Protocol,
+        (Some(kind), _) => {
+            kind.is_unanswered() || matches!(kind, ErrorKind::Protocol | ErrorKind::Io)
+        }
         (None, Some(status)) => matches!(status, 408 | 429 | 500..=599),
         (None, None) => false,
     };

@@ -44,6 +44,7 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
         serde_json::to_writer(&mut *out, &request_of(&stored)?)
             .map_err(|e| Failure::from_stdout(e.into()))?;
         out.write_all(b"\n").map_err(Failure::from_stdout)?;
+        memory.queue.skipped(due.host);
     }
     out.flush().map_err(Failure::from_stdout)?;
     Ok(Exit::Complete)

@@ -364,7 +364,8 @@ impl Queue {
         self.deferred.push(Reverse((due_ms, id.0, ticket)));
     }
 
-    /// The next request to send, or `None` when nothing can go now.
+    /// The next request to send, or `None` when nothing can go now. Say [`Queue::sent`] or
+    /// [`Queue::skipped`] of it, else its host is asked nothing more.
     pub fn next(&mut self, now_ms: u64) -> Option<Due> {
         self.now_ms = now_ms;
         self.wake(now_ms);
@@ -379,16 +380,24 @@ impl Queue {
                 self.list(id);
                 continue;
             }
-            let ticket = self.pop(id);
-            let host = &mut self.hosts[id as usize];
-            host.in_flight += 1;
-            host.due_ms = now_ms + host.delay_ms;
-            self.list(id);
             return Some(Due {
                 host: HostId(id),
-                ticket,
+                ticket: self.pop(id),
             });
         }
+    }
+
+    /// What [`Queue::next`] gave was sent: the host is left alone for its delay.
+    pub fn sent(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0 as usize];
+        host.in_flight += 1;
+        host.due_ms = self.now_ms.saturating_add(host.delay_ms);
+        self.list(id.0);
+    }
+
+    /// What [`Queue::next`] gave ended without asking the host, so it costs the host no turn.
+    pub fn skipped(&mut self, id: HostId) {
+        self.list(id.0);
     }
 
     /// A request of the host was answered, or will not be.

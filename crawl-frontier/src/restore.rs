@@ -8,6 +8,7 @@ use crawl_ckpt::journal::{Commit, JournalError, Mark};
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::Failure;
 
+use crate::answer::LONGEST_PAUSE_MS;
 use crate::crawl::Crawl;
 use crate::log::Log;
 use crate::memory::Memory;
@@ -73,6 +74,10 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
     }
     memory.tries.retain(|id, _| !finished.contains(*id));
     let mut reopened = Vec::new();
+    let told_ms = replayed.commit.as_ref().map_or(memory.at_ms, |c| c.at_ms);
+    for (_, due_ms) in memory.tries.values_mut() {
+        *due_ms = due_by(*due_ms, told_ms, now_ms, LONGEST_PAUSE_MS);
+    }
     let Memory { queue, tries, .. } = &mut memory;
     let mut decide = |ticket: Ticket| match tries.get(&ticket.id) {
         _ if finished.contains(ticket.id) => Sweep::Drop,
@@ -131,6 +136,13 @@ pub fn restore(job: &Job, plan: &Plan, now_ms: u64, reopen: bool) -> Result<Rest
     })
 }
 
+/// When a stored wait is over. It was for some time of the clock that the last commit saw; a
+/// clock that was set back since makes it no longer than it was then, nor than `longest_ms`.
+pub fn due_by(stored_ms: u64, told_ms: u64, now_ms: u64, longest_ms: u64) -> u64 {
+    let left_ms = stored_ms.saturating_sub(told_ms).min(longest_ms);
+    stored_ms.min(now_ms.saturating_add(left_ms))
+}
+
 impl Restored {
     /// A value that is kept beside the queue.
     pub fn value(&self, key: &str) -> Option<&[u8]> {
@@ -180,5 +192,29 @@ impl Restored {
         let mut started = self.started;
         started.cookies_expired = crawl.restore(self.memory, now_ms);
         Ok((crawl, started))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::due_by;
+
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+
+    #[test]
+    fn a_wait_ends_when_it_was_to_end() {
+        assert_eq!(due_by(1_002_000, 1_000_000, 1_000_500, 120_000), 1_002_000);
+        assert_eq!(due_by(1_002_000, 1_000_000, 9_000_000, 120_000), 1_002_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_wait_longer() {
+        let now_ms = 20_000 * DAY_MS;
+        let ahead_ms = now_ms + 365 * DAY_MS;
+        let due = |stored_ms, told_ms| due_by(stored_ms, told_ms, now_ms, 120_000);
+        assert_eq!(due(ahead_ms + 2000, ahead_ms), now_ms + 2000);
+        // Set back two runs ago, so that the last commit knows nothing of it.
+        assert_eq!(due(ahead_ms, now_ms - 5), now_ms + 120_000);
+        assert_eq!(due(u64::MAX, 0), now_ms + 120_000);
     }
 }

@@ -7,7 +7,7 @@
 //! from now on, through a proxy, is asked for its file that way first.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::queue::HostId;
 
 /// Requests for robots.txt have ids from here on, which no page's request reaches.
-pub const ROBOTS_ID: u64 = 1 << 52;
+const ROBOTS_ID: u64 = 1 << 52;
 /// The id of a probe of the network.
 const PROBE_ID: u64 = ROBOTS_ID + (1 << 40);
 /// A longer Crawl-delay is taken for this.
@@ -35,8 +35,18 @@ pub struct Robots {
     later: BinaryHeap<Reverse<(u64, HostId)>>,
     /// Hosts whose file nobody answered for, however often.
     held: Vec<HostId>,
-    under_way: usize,
+    /// Hosts whose file was asked for.
+    under_way: HashSet<HostId>,
     probing: bool,
+}
+
+/// What a request that is none for a page was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// The file of this host.
+    File(HostId),
+    /// To see whether anybody answers.
+    Probe,
 }
 
 #[derive(Debug)]
@@ -116,7 +126,7 @@ impl Robots {
             wanted: VecDeque::new(),
             later: BinaryHeap::new(),
             held: Vec::new(),
-            under_way: 0,
+            under_way: HashSet::new(),
             probing: false,
         }
     }
@@ -149,7 +159,7 @@ impl Robots {
 
     /// Requests for robots.txt, probes included, that are under way.
     pub fn under_way(&self) -> usize {
-        self.under_way + usize::from(self.probing)
+        self.under_way.len() + usize::from(self.probing)
     }
 
     /// Hosts whose file nobody answered for.
@@ -175,7 +185,7 @@ impl Robots {
 
     /// Writes the request for a host's file.
     pub fn send(&mut self, host: HostId, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
-        self.under_way += 1;
+        self.under_way.insert(host);
         write_request(origin, ROBOTS_ID + u64::from(host.0), proxy, out);
     }
 
@@ -185,14 +195,18 @@ impl Robots {
         write_request(origin, PROBE_ID, proxy, out);
     }
 
-    /// The probe came back.
-    pub fn probe_answered(&mut self) {
-        self.probing = false;
+    /// Whether a request has an id of those that are given here.
+    pub fn is_ours(id: u64) -> bool {
+        id >= ROBOTS_ID
     }
 
-    /// The host that a request id belongs to; `None` for a probe.
-    pub fn host_of(&self, id: u64) -> Option<HostId> {
-        (id < PROBE_ID).then(|| HostId((id - ROBOTS_ID) as u32))
+    /// The request with this id is not under way any more; what it was for. `None`: it was not.
+    pub fn came(&mut self, id: u64) -> Option<Errand> {
+        if id == PROBE_ID {
+            return std::mem::take(&mut self.probing).then_some(Errand::Probe);
+        }
+        let host = HostId(u32::try_from(id.checked_sub(ROBOTS_ID)?).ok()?);
+        self.under_way.remove(&host).then_some(Errand::File(host))
     }
 
     /// Takes the answer for a host. Returns the host's least delay in milliseconds when
@@ -204,7 +218,6 @@ impl Robots {
         retries: u32,
         now_ms: u64,
     ) -> Option<u64> {
-        self.under_way = self.under_way.saturating_sub(1);
         let (attempts, before) = match self.files.get_mut(&host) {
             Some(File::Wanted { attempts, before }) => (*attempts + 1, before.take()),
             _ => return None,
@@ -324,8 +337,10 @@ impl Robots {
         let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
             return false;
         };
+        // Of one that was fetched in the future nobody knows the age.
+        let age_ms = now_ms.checked_sub(rules.fetched_ms);
         // One that was refused may be asked for another way now.
-        if rules.refused || now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS {
+        if rules.refused || age_ms.is_none_or(|age_ms| age_ms > MAX_AGE_MS) {
             return false;
         }
         self.files.insert(host, File::Known(rules));

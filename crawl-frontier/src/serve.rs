@@ -10,6 +10,7 @@ use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::crawl::{Done, Step, Trouble};
+use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
 use crate::wires::{Wires, Word};
 
@@ -93,6 +94,7 @@ pub fn serve(
         stop: None,
         test,
         told_gone: false,
+        flaws: Flaws::default(),
     };
     server.tell(&News::Started(server.opened.started.clone()));
     for note in std::mem::take(&mut server.opened.notes) {
@@ -132,6 +134,7 @@ struct Server {
     test: bool,
     /// People were told that the network is gone.
     told_gone: bool,
+    flaws: Flaws,
 }
 
 /// How a run is over.
@@ -240,7 +243,9 @@ impl Server {
             self.tell(&News::Detail(line));
         }
         for why in bad {
-            self.warn(format!("a result line is left out: {why}"));
+            if let Some(message) = self.flaws.tell(&why) {
+                self.warn(message);
+            }
         }
         if let Some(Err(error)) = &self.wires.ended {
             let message = format!("the results ended badly: {error}");
@@ -313,7 +318,7 @@ impl Server {
         let mark = self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
         let Opened { crawl, job, .. } = &mut self.opened;
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.flaws.sum().into_iter().collect();
         if let (Some(job), Some(mark)) = (job, &mark) {
             job.close(mark, crawl.view(now_ms), &mut |note| notes.push(note))?;
         }

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{Crawl, STATE};
+use crate::answer::LONGEST_PAUSE_MS;
 use crate::memory::{Memory, View};
 use crate::queue::{Gate, HostId, Ticket};
+use crate::restore::due_by;
 use crate::scope::HOSTS;
 use crate::url::origin;
 
@@ -47,8 +49,9 @@ impl Crawl {
             let parked = self.routes.parked(id).is_some();
             let wait = memory.values.get(&wait_key(&host_origin));
             let wait_ms = wait.and_then(|wait| std::str::from_utf8(wait).ok()?.parse().ok());
-            let wait_ms = wait_ms.unwrap_or(0);
             let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
+            let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
+            let wait_ms = due_by(wait_ms.unwrap_or(0), memory.at_ms, now_ms, longest_ms);
             self.queue.change(id, |host| {
                 host.delay_ms = delay_ms;
                 host.due_ms = wait_ms;

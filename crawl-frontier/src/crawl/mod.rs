@@ -92,6 +92,8 @@ struct ParserState {
 struct Flight {
     host: HostId,
     at: u64,
+    /// Of its URL.
+    mark: u64,
     kind: Kind,
     depth: u32,
     redirects: u32,

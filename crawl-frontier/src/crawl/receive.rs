@@ -7,7 +7,8 @@ use super::keep::{robots_key, route_key, wait_key};
 use super::{Crawl, Flight, Held, Record, Refused};
 use crate::answer::{self, Fate};
 use crate::queue::{Gate, HostId, Ticket};
-use crate::robots::ROBOTS_ID;
+use crate::result::{self, Told};
+use crate::robots::{Errand, Robots};
 use crate::routes::{Block, block_of};
 use crate::tally;
 
@@ -26,52 +27,73 @@ impl From<String> for Trouble {
     }
 }
 
-impl From<&str> for Trouble {
-    fn from(why: &str) -> Trouble {
-        Trouble::Line(why.to_owned())
-    }
-}
-
 impl Crawl {
     /// Takes one result line.
     ///
     /// # Errors
     /// Says what is wrong with a line that is no result, or why the crawl cannot go on.
     pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble> {
-        let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
-        let mut result: FetchResult<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
-        let id = result.id.ok_or("it has no id")?;
-        if id >= ROBOTS_ID {
-            tally::proxy(&mut self.progress, &result);
-            self.answer_robots(id, &result, now_ms);
+        let Told { mut result, flaw } = result::read(line);
+        let Some(id) = result.id else {
+            let why = flaw.unwrap_or_else(|| "it has no id".into());
+            return Err(Trouble::Line(why));
+        };
+        self.take(id, &mut result, now_ms)?;
+        flaw.map_or(Ok(()), |flaw| Err(Trouble::Line(flaw)))
+    }
+
+    fn take(&mut self, id: u64, result: &mut FetchResult<'_>, now_ms: u64) -> Result<(), Trouble> {
+        let none = || format!("no request with id {id} is under way");
+        if Robots::is_ours(id) {
+            let errand = self.robots.came(id).ok_or_else(none)?;
+            tally::proxy(&mut self.progress, result);
+            match errand {
+                Errand::File(host) => self.answer_robots(host, result, now_ms),
+                Errand::Probe => self.answer_probe(result, now_ms),
+            }
             return Ok(());
         }
-        let flight = self
-            .flights
-            .remove(&id)
-            .ok_or("no request with its id is under way")?;
+        let flight = self.flights.remove(&id).ok_or_else(none)?;
+        let ticket = Ticket { id, at: flight.at };
+        self.name(ticket, &flight, result)?;
         self.busy -= u32::from(flight.busy);
-        self.learn_pace(&flight, &result, now_ms);
+        self.learn_pace(&flight, result, now_ms);
         self.queue.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
-        tally::proxy(&mut self.progress, &result);
+        tally::proxy(&mut self.progress, result);
         if self.plan.cookies {
             let set = result.set_cookie.iter().map(|header| &**header);
             self.cookies.take(&result.url, set);
         }
-        self.hear(flight.host, &result, now_ms);
+        self.hear(flight.host, result, now_ms);
         if let Some(state) = result.state {
             // In the commit of this result, and it came later than any before.
             self.state.json = Some(state.get().to_owned());
             (self.state.is_new, self.state.is_told) = (true, true);
         }
-        let ticket = Ticket { id, at: flight.at };
-        if self.turns_back(&mut result, id) {
+        if self.turns_back(result, id) {
             self.queue.defer(flight.host, ticket, now_ms);
             return Ok(());
         }
-        self.decide(ticket, &flight, &mut result, now_ms)
+        self.decide(ticket, &flight, result, now_ms)
             .map_err(Trouble::Crawl)
+    }
+
+    /// A result is of its request's URL, whatever URL the fetcher writes into it.
+    fn name(
+        &mut self,
+        ticket: Ticket,
+        flight: &Flight,
+        result: &mut FetchResult<'_>,
+    ) -> Result<(), Trouble> {
+        result.depth = Some(flight.depth);
+        if self.marker.get(&result.url) as u64 == flight.mark {
+            return Ok(());
+        }
+        let stored = self.log.read(ticket, &mut self.read_buffer);
+        let stored = stored.map_err(Trouble::Crawl)?;
+        result.url = stored.url.to_owned().into();
+        Ok(())
     }
 
     fn decide(
@@ -280,10 +302,7 @@ impl Crawl {
         }
     }
 
-    fn answer_robots(&mut self, id: u64, result: &FetchResult<'_>, now_ms: u64) {
-        let Some(host) = self.robots.host_of(id) else {
-            return self.answer_probe(result, now_ms);
-        };
+    fn answer_robots(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
         self.hear(host, result, now_ms);
         let retries = self.plan.retry.times;
         let block = block_of(result).filter(|_| result.status != Some(403));
@@ -309,7 +328,6 @@ impl Crawl {
     }
 
     fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {
-        self.robots.probe_answered();
         let witness = self
             .outage
             .witness()

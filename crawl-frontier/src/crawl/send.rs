@@ -16,13 +16,17 @@ use crate::robots::Ruling;
 /// So many requests that nobody answered, and none that somebody did: there is no network.
 const NOBODY: usize = 1000;
 
+/// So many requests may end unsent at a time.
+const TURN: usize = 1000;
+
 impl Crawl {
     /// Writes the next request line into `out`, or says why there is none.
     ///
     /// # Errors
     /// When a pending request cannot be read back from the journal.
     pub fn next_request(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<Step, Failure> {
-        loop {
+        // Of a million that robots.txt forbids, so many end before somebody else has a turn.
+        for _ in 0..TURN {
             if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
                 return Ok(self.waiting_or(Done::Limit));
             }
@@ -68,6 +72,8 @@ impl Crawl {
                 return Ok(Step::Sent);
             }
         }
+        let until_ms = Some(now_ms);
+        Ok(Step::Wait { until_ms })
     }
 
     fn limit_reached(&self) -> bool {
@@ -129,7 +135,7 @@ impl Crawl {
             };
             let record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
             self.read_buffer = buffer;
-            self.queue.answered(due.host);
+            self.queue.skipped(due.host);
             self.finish(due.ticket.id, &record);
             return Ok(false);
         }
@@ -156,6 +162,7 @@ impl Crawl {
             redirects: stored.redirects,
             start: is_start(&stored)?,
             follow,
+            mark: self.marker.get(stored.url) as u64,
             busy,
             rung,
             ask,
@@ -167,6 +174,7 @@ impl Crawl {
             .and_then(|json| serde_json::from_str(json).ok());
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');
+        self.queue.sent(due.host);
         self.busy += u32::from(busy);
         self.flights.insert(due.ticket.id, flight);
         self.read_buffer = buffer;

@@ -11,8 +11,14 @@ fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
     tickets.into_iter().map(|ticket| ticket.id).collect()
 }
 
+fn sent(queue: &mut Queue, now_ms: u64) -> Option<Due> {
+    let due = queue.next(now_ms)?;
+    queue.sent(due.host);
+    Some(due)
+}
+
 fn drain(queue: &mut Queue, now_ms: u64) -> Vec<u64> {
-    std::iter::from_fn(|| queue.next(now_ms))
+    std::iter::from_fn(|| sent(queue, now_ms))
         .map(|due| due.ticket.id)
         .collect()
 }
@@ -105,7 +111,7 @@ fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
             queue.push(id, ticket(u64::from(id.0)), 0);
             queue.push(id, ticket(10 + u64::from(id.0)), 5);
         }
-        assert!(queue.next(0).is_some());
+        assert!(sent(queue, 0).is_some());
     }
     let decide = |ticket: Ticket| match ticket.id % 10 {
         3 => Sweep::Drop,
@@ -153,8 +159,24 @@ fn freed_nodes_are_used_again() {
             0,
         );
         queue.push(a, ticket(at), 0);
-        assert!(queue.next(0).is_some());
+        assert!(sent(&mut queue, 0).is_some());
     }
     assert!(queue.nodes.len() <= 1001);
     assert_eq!(drain(&mut queue, 0).len(), 1000);
+}
+
+#[test]
+fn what_is_not_sent_costs_its_host_no_turn() {
+    let mut queue = Queue::new(1);
+    let a = queue.host_of("http://a", Gate::Open);
+    queue.change(a, |host| host.delay_ms = 1000);
+    (0..4).for_each(|at| queue.push(a, ticket(at), 0));
+    for id in [0, 1] {
+        assert_eq!(queue.next(5).unwrap().ticket.id, id);
+        queue.skipped(a);
+    }
+    assert_eq!(sent(&mut queue, 5).unwrap().ticket.id, 2);
+    queue.answered(a);
+    assert!(queue.next(5).is_none());
+    assert_eq!(queue.next_due_ms(), Some(1005));
 }

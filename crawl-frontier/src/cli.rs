@@ -1,30 +1,25 @@
 //! The command line.
 
 use std::fs::File;
-use std::io::{BufWriter, Write, stdin, stdout};
+use std::io::{BufWriter, stdin, stdout};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use crawl_ckpt::control::Begin;
-use crawl_ckpt::durable::RealDisk;
-use crawl_ckpt::job::{Job, JobPlace};
-use crawl_ckpt::journal::Writer;
-use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::job::JobPlace;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 
-use crate::add;
-use crate::explain::{Question, explain};
-use crate::inspect;
-use crate::open::{HeldJob, OutputTo, Places, new_manifest};
-use crate::restore::restore;
+use crate::command::add;
+use crate::command::explain::{Question, explain};
+use crate::command::inspect;
+use crate::open::{OutputTo, Places};
 use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
-use crate::url::{Form, Marker, authority, canonicalize};
+use crate::url::{Form, authority, canonicalize};
 
 const TOOL: &str = "crawl-frontier";
 
@@ -229,7 +224,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             run_serve(*serve, args.quiet)
         }
         Command::Add { job, print_new } => {
-            let added = run_add(&JobPlace::at(&job), print_new.then_some(&mut out))?;
+            let added = add::run(&JobPlace::at(&job), print_new.then_some(&mut out))?;
             if !args.quiet {
                 for (line, why) in &added.examples {
                     say(TOOL, format_args!("line {line} is left out: {why}"));
@@ -284,38 +279,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 fn plan_on_stdin() -> Result<Plan, Failure> {
     serde_json::from_reader(stdin().lock())
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot read the plan: {e}")))
-}
-
-fn run_add(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<add::Added, Failure> {
-    let lock = JobLock::acquire(place)?;
-    let disk = Arc::new(RealDisk);
-    let mut job = match Job::open(disk.clone(), place)? {
-        Some(job) => job,
-        None => Job::create(disk, place, &lock, new_manifest()?)?,
-    };
-    let plan = job.manifest().plan.clone();
-    let form = inspect::form_of(plan.as_ref());
-    let marker = Marker::new(job.manifest().key);
-    let restored = restore(&job, &plan.unwrap_or_default(), now_ms(), false)?;
-    for note in &restored.notes {
-        say(TOOL, note);
-    }
-    let (end, image) = (restored.end, restored.image);
-    let writer = Writer::open(&mut job, &lock, &end)?;
-    let mut memory = restored.into_memory();
-    let print_new = print_new.map(|out| out as &mut dyn Write);
-    let (added, end) = add::add(
-        &mut memory,
-        marker,
-        form,
-        writer,
-        stdin(),
-        print_new,
-        now_ms(),
-    )?;
-    let mut held = HeldJob::new(job, lock, image.as_ref());
-    held.close(&end, memory.view(), &mut |note| say(TOOL, note))?;
-    Ok(added)
 }
 
 fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
@@ -414,11 +377,4 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         retry_blocked: args.retry_blocked,
         ..Begin::default()
     })
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
 }

@@ -2,40 +2,21 @@
 //! job directory.
 //!
 //! [`serve`](serve::serve) is the loop around a [`Crawl`](crawl::Crawl), which
-//! decides by its [`Scope`](scope::Scope), remembers in [`Seen`](seen::Seen) and
-//! [`Queue`](queue::Queue), and writes through its [`Log`](log::Log).
+//! decides by its [`Scope`](scope::Scope), asks its [`Schedule`](schedule::Schedule) whose turn
+//! it is, and keeps what shall last behind the door of its [`Store`](store::Store).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod add;
-mod answer;
+mod class;
 pub mod cli;
-mod compact;
+mod clock;
+mod command;
 pub mod crawl;
-pub mod delta;
-mod explain;
-mod extra;
 mod flaws;
-mod history;
-mod inspect;
-mod left_out;
-pub mod log;
-mod memory;
 pub mod open;
-mod outage;
-mod pace;
-pub mod queue;
-mod reopen;
-mod restore;
-mod result;
-mod robots;
-mod routes;
+pub mod schedule;
 pub mod scope;
-pub mod seen;
 pub mod serve;
-mod sitemaps;
-mod snapshot;
-mod tale;
-mod tally;
+pub mod store;
 pub mod url;
 mod wires;

@@ -7,20 +7,19 @@ use std::sync::Arc;
 use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
 use crawl_ckpt::durable::{Append, Disk, RealDisk};
-use crawl_ckpt::job::{Job, JobPlace, Manifest, OutputPlace};
-use crawl_ckpt::journal::{Mark, Writer};
+use crawl_ckpt::job::{Job, JobPlace, OutputPlace};
+use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
-use crawl_ckpt::plan::Plan;
+use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::{Exit, Failure};
 
-use crate::compact;
 use crate::crawl::Crawl;
-use crate::delta::Delta;
-use crate::log::{Log, Output};
-use crate::memory::View;
-use crate::reopen;
-use crate::restore::{Restored, restore};
-use crate::snapshot;
+use crate::schedule::Schedule;
+use crate::scope::is_private_url;
+use crate::store::known::Delta;
+use crate::store::restore::{Restored, restore};
+use crate::store::{Embedded, HeldJob, Log, Output, Ticket, new_manifest, random_key, retry};
+use crate::url::authority;
 
 /// Where a crawl keeps its state and its records.
 #[derive(Debug)]
@@ -46,84 +45,11 @@ pub enum OutputTo {
     Nowhere,
 }
 
-/// A job that is held and written.
-#[derive(Debug)]
-pub struct HeldJob {
-    job: Job,
-    lock: JobLock,
-    /// How far the image in the job reaches.
-    imaged_bytes: u64,
-}
-
-impl HeldJob {
-    /// A job that was restored, or made.
-    pub fn new(job: Job, lock: JobLock, image: Option<&Mark>) -> HeldJob {
-        HeldJob {
-            job,
-            lock,
-            imaged_bytes: image.map_or(0, |mark| mark.bytes),
-        }
-    }
-
-    /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,
-    /// writes an image when that would spare a long replay, and seals the journal.
-    ///
-    /// # Errors
-    /// Those of the disk; an image that cannot be written is only worth a note.
-    pub fn close(
-        &mut self,
-        end: &Mark,
-        view: View<'_>,
-        note: &mut dyn FnMut(String),
-    ) -> Result<(), Failure> {
-        let compacted = match compact::is_worth(end, &view) {
-            true => Some(compact::compact(&mut self.job, &self.lock, end, &view)?),
-            false => None,
-        };
-        let (end, view) = match &compacted {
-            None => (*end, view),
-            Some(compacted) => {
-                self.imaged_bytes = 0;
-                let tries = compacted.tries.clone();
-                let others = Vec::new();
-                let queue = &compacted.queue;
-                (
-                    compacted.end,
-                    View {
-                        queue,
-                        others,
-                        tries,
-                        ..view
-                    },
-                )
-            }
-        };
-        if end.bytes.saturating_sub(self.imaged_bytes) >= snapshot::WORTH_BYTES
-            && let Err(error) = snapshot::save(&self.job, &self.lock, &end, &view)
-        {
-            note(format!(
-                "no image was written, the next start takes longer: {error}"
-            ));
-        }
-        Ok(self.job.seal(&self.lock, &end)?)
-    }
-
-    /// Makes what the complete crawl learned known to the next one.
-    ///
-    /// # Errors
-    /// Those of the disk, and damage.
-    pub fn absorb(&self, delta: &Delta, learned_bytes: u64) -> Result<(), Failure> {
-        delta.absorb(&self.job, &self.lock, learned_bytes)
-    }
-}
-
 /// A crawl that is ready to go on.
 #[derive(Debug)]
 pub struct Opened {
     /// The crawl.
-    pub crawl: Crawl,
-    /// Its job; `None` for a test crawl.
-    pub job: Option<HeldJob>,
+    pub crawl: Crawl<Embedded>,
     /// What to tell.
     pub started: Started,
     /// What people should read.
@@ -144,13 +70,13 @@ pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failur
 
 fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
     let output = begin_output(&RealDisk, places.output)?;
-    let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, Log::in_memory(output)?)?;
+    let store = Embedded::new(Log::in_memory(output)?, None, None);
+    let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     let started = Started::default();
     Ok(Opened {
         crawl,
-        job: None,
         started,
         notes: Vec::new(),
     })
@@ -190,14 +116,14 @@ fn open_job(
             let writer = Writer::open(&mut job, &lock, &end)?;
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
             let log = Log::on_disk(writer, output, learned.transpose()?)?;
-            let mut crawl = Crawl::new(begin.plan.clone(), key, log)?;
-            crawl.compare_with(delta);
+            let held = HeldJob::new(job, lock, None);
+            let store = Embedded::new(log, Some(held), delta);
+            let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
             crawl.take_cookies(begin, now_ms);
             crawl.start()?;
             let started = Started::default();
             Ok(Opened {
                 crawl,
-                job: Some(HeldJob::new(job, lock, None)),
                 started,
                 notes: Vec::new(),
             })
@@ -215,11 +141,10 @@ fn resume(
 ) -> Result<Opened, Failure> {
     let mut notes = Vec::new();
     let plan = plan_of_resume(&job, begin, &mut notes)?;
-    let mut restored = restore(&job, &plan, now_ms, begin.retry_blocked)?;
+    let mut restored = restore(&job, plan.pace.per_host, now_ms, begin.retry_blocked)?;
     // Which hosts those are is seen anew each time: `add` may bring more.
-    let kept_plan = restored.plan().clone();
-    restored.stay_on_its_hosts();
-    let plan = restored.plan().clone();
+    let kept_plan = plan.clone();
+    let plan = on_its_hosts(plan, restored.schedule());
     check_output(&job, &restored, data_dir)?;
     let learned_bytes = restored.figures().1.get(LEARNED).copied();
     if let Some(bytes) = learned_bytes {
@@ -232,7 +157,7 @@ fn resume(
         job.update(&lock, |manifest| manifest.output = place)?;
     }
     let mut writer = Writer::open(&mut job, &lock, &restored.end)?;
-    reopen::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
+    retry::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
     let output = resume_output(&job, output, data_dir, restored.output_bytes())?;
     job.update(&lock, |manifest| {
         manifest.proxy_type.clone_from(&kept_plan.proxy_type);
@@ -241,15 +166,17 @@ fn resume(
     let delta = Delta::resume(&job, &lock, &plan, learned_bytes, &mut notes)?;
     let (delta, learned) = delta.unzip();
     notes.append(&mut restored.notes);
-    let image = restored.image;
+    let mut started = restored.started.clone();
     let log = Log::on_disk(writer, output, learned)?;
-    let (mut crawl, started) = restored.into_crawl(log, now_ms)?;
-    crawl.compare_with(delta);
+    let key = job.manifest().key;
+    let held = HeldJob::new(job, lock, restored.image.as_ref());
+    let (store, remembered) = restored.into_store(log, held, delta);
+    let mut crawl = Crawl::new(plan, key, store)?;
+    started.cookies_expired = crawl.restore(remembered, now_ms);
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     Ok(Opened {
         crawl,
-        job: Some(HeldJob::new(job, lock, image.as_ref())),
         started,
         notes,
     })
@@ -283,6 +210,18 @@ fn plan_of_resume(job: &Job, begin: &Begin, notes: &mut Vec<String>) -> Result<P
         delta,
         ..begin.plan.clone()
     })
+}
+
+/// Keeps a crawl without start URLs and scope on the hosts that it has requests for.
+fn on_its_hosts(mut plan: Plan, schedule: &Schedule<Ticket>) -> Plan {
+    if plan.start_urls.is_empty() && plan.scope == Scope::default() {
+        let origins = || schedule.hosts().map(|(_, host)| &*host.origin);
+        plan.scope.allowed_hosts = origins()
+            .map(|origin| authority(origin).to_owned())
+            .collect();
+        plan.allow_private |= origins().any(is_private_url);
+    }
+    plan
 }
 
 /// Where the output of a job that begins will be; a file that is there already is nobody's to
@@ -354,7 +293,7 @@ fn check_output(job: &Job, restored: &Restored, data_dir: &Path) -> Result<(), F
         return Ok(());
     };
     // A killed run may have left the file that is to take its place beside it.
-    if committed == 0 || reopen::is_exchange_due(restored) {
+    if committed == 0 || retry::is_exchange_due(restored) {
         return Ok(());
     }
     let why = match path.metadata() {
@@ -398,19 +337,7 @@ fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
     })
 }
 
-/// The manifest of a new job.
-///
-/// # Errors
-/// When the system has no random bytes to give.
-pub fn new_manifest() -> Result<Manifest, Failure> {
-    Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION"))).map_err(Failure::new)
-}
-
 fn taken(path: &Path) -> Failure {
     let message = format!("output {}: the file exists already", path.display());
     Failure::with(Exit::Usage, message).hint("name another file, or move this one away")
-}
-
-fn random_key() -> Result<[u8; 16], Failure> {
-    new_manifest().map(|manifest| manifest.key)
 }

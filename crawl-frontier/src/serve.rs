@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
 use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
+use crate::clock::Clock;
 use crate::crawl::{Done, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
@@ -30,29 +31,6 @@ pub enum Conductor {
         /// Say nothing but errors.
         quiet: bool,
     },
-}
-
-/// Wall-clock milliseconds that never go back.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    start: Instant,
-    start_ms: u64,
-}
-
-impl Clock {
-    fn new() -> Clock {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Clock {
-            start: Instant::now(),
-            start_ms: since.as_millis() as u64,
-        }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.start_ms + self.start.elapsed().as_millis() as u64
-    }
 }
 
 /// Why a run is to end, and how long it waits for what is under way.
@@ -181,7 +159,7 @@ impl Server {
             self.tell_of_outage();
             let crawl = &mut self.opened.crawl;
             crawl.commit_if_due(now_ms)?;
-            wake_ms = earliest(wake_ms, crawl.log.next_due_ms());
+            wake_ms = earliest(wake_ms, crawl.next_commit_ms());
             if self.wires.conductor().is_some() {
                 self.publish(now_ms);
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
@@ -315,14 +293,10 @@ impl Server {
     fn end(mut self, end: End) -> Result<Exit, Failure> {
         let now_ms = self.clock.now_ms();
         self.opened.crawl.release_held(now_ms);
-        let mark = self.opened.crawl.commit_now(now_ms)?;
+        self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
-        let Opened { crawl, job, .. } = &mut self.opened;
-        let mut notes: Vec<String> = self.flaws.sum().into_iter().collect();
-        if let (Some(job), Some(mark)) = (job, &mark) {
-            job.close(mark, crawl.view(now_ms), &mut |note| notes.push(note))?;
-        }
-        for note in notes {
+        let closing = self.opened.crawl.close(now_ms)?;
+        for note in self.flaws.sum().into_iter().chain(closing) {
             self.warn(note);
         }
         if !progress.counts.balances() {
@@ -331,10 +305,8 @@ impl Server {
                 "the figures do not balance: {counts:?}"
             )));
         }
-        if end == End::Crawl(Done::Complete)
-            && let Some(job) = &self.opened.job
-        {
-            self.opened.crawl.make_known(job)?;
+        if end == End::Crawl(Done::Complete) {
+            self.opened.crawl.make_known()?;
         }
         let cookies = self.opened.crawl.changed_cookies(&self.begin, now_ms);
         if let Some(cookies) = cookies.filter(|cookies| !cookies.is_empty()) {

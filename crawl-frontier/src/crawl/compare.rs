@@ -1,19 +1,31 @@
 //! An incremental crawl: what an answer says against what was known of its page.
 
-use crawl_ckpt::delta::{LEARNED, Links, Page};
-use crawl_ckpt::record::{Change, FetchResult};
+use crawl_ckpt::control;
+use crawl_ckpt::delta::{Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
+use crawl_ckpt::record::{Change, FetchResult, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use super::places::{self, Places};
+use super::regions::{self, Places};
 use super::{Crawl, Flight};
-use crate::delta::{Ask, compare, count, is_gone, mark, page_of};
-use crate::open::HeldJob;
+use crate::store::Store;
+use crate::url::fingerprint;
 
 /// The status of a page that did not change.
 const NOT_MODIFIED: u16 = 304;
 
-impl Crawl {
+/// How a request was sent, as far as what is known of pages goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// It is nothing that is compared.
+    Apart,
+    /// For the whole page, whatever is known of it.
+    Whole,
+    /// For the page only if it changed.
+    IfChanged,
+}
+
+impl<S: Store> Crawl<S> {
     /// Takes on what a finished page leads to, and says how the page compares with what was known
     /// of it; `None` when it does not compare.
     pub(super) fn follow_and_compare(
@@ -22,17 +34,17 @@ impl Crawl {
         flight: &Flight,
         failed: bool,
     ) -> Result<Option<Change>, Failure> {
-        let Some(delta) = self.delta.as_ref().filter(|_| flight.ask != Ask::Apart) else {
+        if flight.ask == Ask::Apart || !self.store.is_incremental() {
             self.follow(result, None, flight);
             return Ok(None);
-        };
+        }
         let mut buffer = std::mem::take(&mut self.known_buffer);
-        let known = delta.find(&mark(&result.url), &mut buffer)?;
+        let known = self.store.known(&mark(&result.url), &mut buffer)?;
         let held =
             known.filter(|_| flight.ask == Ask::IfChanged && result.status == Some(NOT_MODIFIED));
         let mut rules = None;
         if let Some(links) = held.and_then(|page| page.links) {
-            let (links, by) = places::known(links.decode().map_err(Failure::new)?);
+            let (links, by) = regions::known(links.decode().map_err(Failure::new)?);
             result.links = links.into_iter().map(Text::from).collect();
             rules = Some(by);
         }
@@ -92,19 +104,18 @@ impl Crawl {
         url: &str,
         flight: &Flight,
     ) -> Result<(), Failure> {
-        let (Some(links), Some(delta)) = (known.links, &self.delta) else {
+        let Some(links) = known.links else {
             return Ok(());
         };
+        let (links, by) = regions::known(links.decode().map_err(Failure::new)?);
+        let fingerprints: Vec<u128> = links.iter().map(|link| self.marker.get(link)).collect();
+        let mut met = Vec::new();
+        self.store.is_seen(&fingerprints, &mut met);
         let mut buffer = Vec::new();
         let (mut former, mut rules) = (Vec::new(), Vec::new());
-        let (links, by) = places::known(links.decode().map_err(Failure::new)?);
-        for (link, rule) in links.into_iter().zip(by) {
-            let is_met = self.seen.contains(self.marker.get(&link));
-            if !is_met
-                && delta
-                    .find(&mark(&link), &mut buffer)?
-                    .is_some_and(|page| !is_gone(&page))
-            {
+        for ((link, rule), is_met) in links.into_iter().zip(by).zip(met) {
+            let is_there = |page: Option<Page<'_>>| page.is_some_and(|page| !is_gone(&page));
+            if !is_met && is_there(self.store.known(&mark(&link), &mut buffer)?) {
                 former.push(Text::from(link));
                 rules.push(rule);
             }
@@ -118,20 +129,140 @@ impl Crawl {
             missed: 0,
             ..*known
         });
-        match same.as_ref() == Some(page) {
-            true => self.log.learn_same(&page.fingerprint),
-            false => self.log.learn_page(page),
+        self.store.learn(page, same.as_ref() == Some(page));
+    }
+}
+
+/// Makes a request for a page that is known a conditional one, if its links are known in
+/// case that it did not change.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub(super) fn ask(
+    store: &impl Store,
+    request: &mut Request<'_>,
+    follow: bool,
+    buffer: &mut Vec<u8>,
+) -> Result<Ask, Failure> {
+    let is_get = request
+        .method
+        .as_deref()
+        .is_none_or(|method| method == "GET");
+    let is_conditional = request.etag.is_some() || request.last_modified.is_some();
+    let is_apart = !request.kind.is_page() || !is_get || request.body.is_some() || is_conditional;
+    if is_apart || !store.is_incremental() {
+        return Ok(Ask::Apart);
+    }
+    let Some(page) = store.known(&mark(&request.url), buffer)? else {
+        return Ok(Ask::Whole);
+    };
+    let has_validator = page.etag.is_some() || page.last_modified.is_some();
+    if !has_validator || (follow && page.links.is_none()) {
+        return Ok(Ask::Whole);
+    }
+    let text = |value: &str| value.to_owned().into();
+    request.etag = page.etag.map(text);
+    request.last_modified = page.last_modified.map(text);
+    Ok(Ask::IfChanged)
+}
+
+/// Under this fingerprint a page is known.
+fn mark(canonical: &str) -> Fingerprint {
+    fingerprint("GET", canonical, "")
+}
+
+/// What an answer says of its page.
+fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<Links<'a>>) -> Page<'a> {
+    let status = result.status.unwrap_or(0);
+    // Only these can be asked for again with a condition.
+    let keep = |value: &'a Option<Text<'_>>| {
+        let value = value.as_deref().filter(|_| matches!(status, 200 | 304));
+        value.filter(|value| !value.is_empty() && value.len() <= MAX_VALIDATOR_BYTES)
+    };
+    Page {
+        fingerprint: mark(&result.url),
+        status,
+        missed: 0,
+        digest: match &result.location {
+            Some(target) => Some(*blake3::hash(target.as_bytes()).as_bytes()),
+            None => result.digest.as_deref().and_then(digest_of),
+        },
+        etag: keep(&result.etag),
+        last_modified: keep(&result.last_modified),
+        links,
+    }
+}
+
+fn digest_of(text: &str) -> Option<[u8; 32]> {
+    let hash = blake3::Hash::from_hex(text.strip_prefix("blake3:")?).ok()?;
+    Some(*hash.as_bytes())
+}
+
+/// True for a page that said that it is not there.
+fn is_gone(page: &Page<'_>) -> bool {
+    matches!(page.status, 404 | 410)
+}
+
+/// How a page compares with what was known of it; `None` for one that never was there.
+fn compare(known: Option<&Page<'_>>, page: &Page<'_>) -> Option<Change> {
+    let was_gone = known.is_none_or(is_gone);
+    Some(match (known, is_gone(page)) {
+        (None, true) => return None,
+        (Some(_), true) if was_gone => Change::Unchanged,
+        (Some(_), true) => Change::Gone,
+        (_, false) if was_gone => Change::New,
+        (Some(known), false)
+            if page.digest.is_some()
+                && (known.status, known.digest) == (page.status, page.digest) =>
+        {
+            Change::Unchanged
+        }
+        (_, false) => Change::Changed,
+    })
+}
+
+/// Counts a page.
+fn count(delta: &mut control::Delta, change: Change) {
+    match change {
+        Change::New => delta.new += 1,
+        Change::Changed => delta.changed += 1,
+        Change::Unchanged => delta.unchanged += 1,
+        Change::Gone => delta.gone += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(status: u16, digest: u8) -> Page<'static> {
+        Page {
+            status,
+            digest: Some([digest; 32]),
+            ..Page::default()
         }
     }
 
-    /// Makes what the complete crawl learned known to the next one. Call it after the last commit.
-    ///
-    /// # Errors
-    /// Those of the disk, and damage.
-    pub fn make_known(&self, job: &HeldJob) -> Result<(), Failure> {
-        match (&self.delta, self.log.files().get(LEARNED)) {
-            (Some(delta), Some(&bytes)) => job.absorb(delta, bytes),
-            _ => Ok(()),
+    #[test]
+    fn a_page_compares_by_status_and_digest_and_what_is_gone_by_status_alone() {
+        let blind = Page {
+            digest: None,
+            ..page(200, 0)
+        };
+        for (known, now, want) in [
+            (None, page(200, 1), Some(Change::New)),
+            (None, page(404, 1), None),
+            (Some(page(200, 1)), page(200, 1), Some(Change::Unchanged)),
+            (Some(page(200, 1)), page(200, 2), Some(Change::Changed)),
+            (Some(page(200, 1)), page(301, 1), Some(Change::Changed)),
+            (Some(page(200, 1)), page(410, 1), Some(Change::Gone)),
+            (Some(page(404, 1)), page(410, 2), Some(Change::Unchanged)),
+            (Some(page(404, 1)), page(200, 1), Some(Change::New)),
+            (Some(page(301, 1)), page(301, 1), Some(Change::Unchanged)),
+            // Without a digest nobody knows that it is the same.
+            (Some(blind), blind, Some(Change::Changed)),
+        ] {
+            assert_eq!(compare(known.as_ref(), &now), want, "{known:?} {now:?}");
         }
     }
 }

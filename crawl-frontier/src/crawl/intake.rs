@@ -5,11 +5,12 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, SitemapEntry}
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use super::places::Places;
+use super::regions::Places;
 use super::{Crawl, Flight};
-use crate::queue::{Gate, HostId};
+use crate::class;
+use crate::schedule::{Gate, HostId};
 use crate::scope::{Admission, By, PLAIN, Refusal};
-use crate::tally;
+use crate::store::Store;
 use crate::url::{authority, canonicalize, origin};
 
 /// The `extra` of a request for a sitemap.
@@ -53,6 +54,8 @@ pub(super) struct Links {
     text: String,
     found: Vec<Link>,
     one: String,
+    marks: Vec<u128>,
+    seen: Vec<bool>,
 }
 
 /// A link in `text`.
@@ -74,7 +77,7 @@ impl Links {
     }
 }
 
-impl Crawl {
+impl<S: Store> Crawl<S> {
     /// Takes on the plan's start URLs that were not seen before.
     ///
     /// # Errors
@@ -108,7 +111,7 @@ impl Crawl {
     /// Takes on the sitemaps of a host, if it is one that the crawl starts from.
     pub(super) fn take_on_sitemaps(&mut self, host: &str) {
         let is_start = self.sitemaps.is_asked_for(host);
-        let Some(id) = self.queue.find_host(host).filter(|_| is_start) else {
+        let Some(id) = self.schedule.find_host(host).filter(|_| is_start) else {
             return;
         };
         for sitemap in self.sitemaps.of_host(host, self.robots.sitemaps(id)) {
@@ -126,7 +129,7 @@ impl Crawl {
     ) {
         let mut canonical = String::new();
         if canonicalize(url, self.scope.form, &mut canonical).is_err() {
-            tally::add(&mut self.progress.dropped, "invalid");
+            class::add(&mut self.progress.dropped, "invalid");
             return;
         }
         self.take_on(
@@ -147,9 +150,11 @@ impl Crawl {
     /// belong to it, wherever it is found.
     fn take_on(&mut self, canonical: &str, found: Found<'_>) -> bool {
         let mark = self.marker.get(canonical);
-        if self.seen.contains(mark) {
-            return true;
-        }
+        self.is_seen(mark) || self.take_on_new(canonical, mark, found)
+    }
+
+    /// The same of one that was not seen a moment ago.
+    fn take_on_new(&mut self, canonical: &str, mark: u128, found: Found<'_>) -> bool {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
             Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
@@ -158,17 +163,19 @@ impl Crawl {
         };
         let admitted = admitted.and_then(|admission| {
             let host = self.host_of(canonical);
-            self.scope.check_host_pages(self.queue.host(host).taken)?;
+            self.scope
+                .check_host_pages(self.schedule.host(host).taken)?;
             Ok((admission, host))
         });
         match admitted {
             Ok((admission, host)) => {
-                self.seen.insert(mark);
-                self.put_in(canonical, host, admission, found);
+                self.put_in(canonical, mark, host, admission, found);
                 true
             }
+            // Twice on its page, it may have come to the cap itself.
+            Err(refusal) if refusal.is_cap() && self.is_seen(mark) => true,
             Err(refusal) => {
-                tally::add(&mut self.progress.dropped, refusal.as_str());
+                class::add(&mut self.progress.dropped, refusal.as_str());
                 if refusal.is_cap() {
                     let why = || self.scope.why(refusal, canonical, found.depth);
                     self.left_out.add(mark, canonical, why);
@@ -178,8 +185,15 @@ impl Crawl {
         }
     }
 
-    fn put_in(&mut self, url: &str, host: HostId, admission: Admission, found: Found<'_>) {
-        let ticket = self.log.request(&Stored {
+    fn put_in(
+        &mut self,
+        url: &str,
+        mark: u128,
+        host: HostId,
+        admission: Admission,
+        found: Found<'_>,
+    ) {
+        let request = Stored {
             url,
             depth: found.depth,
             priority: admission.priority,
@@ -191,15 +205,17 @@ impl Crawl {
                 (Kind::Sitemap, false) => Some(SITEMAP),
                 _ => None,
             },
-        });
-        self.progress.counts.seen += 1;
-        self.queue.change(host, |host| host.taken += 1);
-        self.queue.push(host, ticket, admission.priority);
+        };
+        if self.store.take_on(host, mark, &request).is_some() {
+            self.progress.counts.seen += 1;
+            self.schedule.change(host, |host| host.taken += 1);
+            self.schedule.arrived(host);
+        }
     }
 
     fn host_of(&mut self, canonical: &str) -> HostId {
         let origin = origin(canonical);
-        if let Some(id) = self.queue.find_host(origin) {
+        if let Some(id) = self.schedule.find_host(origin) {
             return id;
         }
         let gate = if self.plan.robots {
@@ -207,9 +223,9 @@ impl Crawl {
         } else {
             Gate::Open
         };
-        let id = self.queue.host_of(origin, gate);
+        let id = self.schedule.host_of(origin, gate);
         let delay_ms = self.plan.pace.delay_ms;
-        self.queue.change(id, |host| host.delay_ms = delay_ms);
+        self.schedule.change(id, |host| host.delay_ms = delay_ms);
         if self.plan.robots {
             self.robots.want(id);
         }
@@ -281,11 +297,10 @@ impl Crawl {
         links.found.clear();
         for (place, url) in urls.iter().enumerate() {
             if canonicalize(url, self.scope.form, &mut links.one).is_err() {
-                tally::add(&mut self.progress.dropped, "invalid");
+                class::add(&mut self.progress.dropped, "invalid");
                 continue;
             }
             let mark = self.marker.get(&links.one);
-            self.seen.touch(mark);
             let start = links.text.len();
             links.text.push_str(&links.one);
             let end = links.text.len();
@@ -303,15 +318,27 @@ impl Crawl {
             });
         }
         let Links {
-            text, found: list, ..
+            text,
+            found: list,
+            marks,
+            seen,
+            ..
         } = &mut links;
-        list.retain(|link| match self.seen.contains(link.mark) {
-            // Seen elsewhere, it may not stand here where a rule asks.
-            true => link.by != By::Nothing,
-            false => {
-                let way = Way::Link(link.by);
-                self.take_on(&text[link.start..link.end], Found { way, ..found })
+        marks.clear();
+        marks.extend(list.iter().map(|link| link.mark));
+        self.store.is_seen(marks, seen);
+        let mut seen = seen.iter();
+        list.retain(|link| {
+            if seen.next() == Some(&true) {
+                // Seen elsewhere, it may not stand here where a rule asks.
+                return link.by != By::Nothing;
             }
+            let way = Way::Link(link.by);
+            self.take_on_new(
+                &text[link.start..link.end],
+                link.mark,
+                Found { way, ..found },
+            )
         });
         self.links = links;
     }
@@ -319,7 +346,7 @@ impl Crawl {
     fn follow_sitemap(&mut self, page: &str, entries: &[SitemapEntry<'_>], flight: &Flight) {
         for entry in entries {
             if self.sitemaps.is_too_old(entry.lastmod.as_deref()) {
-                tally::add(&mut self.progress.dropped, "sitemap_since");
+                class::add(&mut self.progress.dropped, "sitemap_since");
             } else if entry.kind == Kind::Sitemap {
                 // An index speaks for its own host, and for those of the crawl.
                 let is_beside = authority(&entry.url) == authority(page);
@@ -355,7 +382,7 @@ impl Crawl {
         }
         let (kind, depth, start) = (flight.kind, flight.depth, flight.start);
         if start && let Some(key) = self.scope.add_host(&target) {
-            self.log.set(&key, b"1");
+            self.store.set(&key, b"1");
         }
         let way = match (start, kind) {
             (true, _) => Way::Host,

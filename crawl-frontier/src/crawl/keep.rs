@@ -3,25 +3,28 @@
 
 use std::collections::BTreeMap;
 
+use crawl_ckpt::tool::Failure;
+
 use super::{Crawl, STATE};
-use crate::answer::LONGEST_PAUSE_MS;
-use crate::memory::{Memory, View};
-use crate::queue::{Gate, HostId, Ticket};
-use crate::restore::due_by;
+use crate::clock::{LONGEST_PAUSE_MS, due_by};
+use crate::schedule::{Gate, HostId};
 use crate::scope::HOSTS;
+use crate::store::{Remembered, Rest, Store, Ticket, Tries};
 use crate::url::origin;
 
-impl Crawl {
-    /// Goes on from what a journal told. Returns how many cookies expired meanwhile.
-    pub(crate) fn restore(&mut self, memory: Memory, now_ms: u64) -> u64 {
-        self.seen = memory.seen;
-        self.queue = memory.queue;
+impl<S: Store> Crawl<S> {
+    /// Goes on from what the store remembers. Returns how many cookies expired meanwhile.
+    pub(crate) fn restore(&mut self, memory: Remembered, now_ms: u64) -> u64 {
+        self.schedule = memory.schedule;
         self.tries = memory
             .tries
             .into_iter()
             .map(|(id, (attempts, _))| (id, attempts))
             .collect();
         self.progress = memory.progress;
+        if self.store.is_incremental() {
+            self.progress.delta.get_or_insert_default();
+        }
         self.scope.restore_hosts(&memory.values);
         self.state.json = memory
             .values
@@ -32,7 +35,7 @@ impl Crawl {
             .map(|(key, value)| self.cookies.restore(key, value))
             .sum();
         let hosts: Vec<(HostId, String)> = self
-            .queue
+            .schedule
             .hosts()
             .map(|(id, host)| (id, host.origin.to_string()))
             .collect();
@@ -52,7 +55,7 @@ impl Crawl {
             let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
             let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
             let wait_ms = due_by(wait_ms.unwrap_or(0), memory.at_ms, now_ms, longest_ms);
-            self.queue.change(id, |host| {
+            self.schedule.change(id, |host| {
                 host.delay_ms = delay_ms;
                 host.due_ms = wait_ms;
                 host.gate = match (parked, shut) {
@@ -70,51 +73,68 @@ impl Crawl {
         expired
     }
 
-    /// All that an image keeps. Call it after the last commit.
-    pub(crate) fn view(&self, at_ms: u64) -> View<'_> {
+    /// Closes the store, behind the last commit. Gives what people should read.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(&mut self, now_ms: u64) -> Result<Vec<String>, Failure> {
+        let (others, tries) = self.elsewhere();
+        let rest = Rest {
+            schedule: &self.schedule,
+            others,
+            tries,
+            values: self.values(),
+            progress: self.progress(),
+            at_ms: now_ms,
+        };
+        self.store.close(rest)
+    }
+
+    /// Makes what the complete crawl learned known to the next one. Call it behind
+    /// [`Crawl::close`].
+    ///
+    /// # Errors
+    /// Those of the disk, and damage.
+    pub fn make_known(&mut self) -> Result<(), Failure> {
+        self.store.make_known()
+    }
+
+    /// Requests that wait in no host, and what is known of those that will be tried again.
+    fn elsewhere(&self) -> (Vec<(HostId, Ticket)>, Tries) {
         let flights = self.flights.iter();
-        let flights = flights.map(|(&id, flight)| (flight.host, Ticket { id, at: flight.at }));
+        let flights = flights.map(|(_, flight)| (flight.host, flight.ticket));
         let later = self
-            .queue
+            .schedule
             .deferred()
             .map(|(_, host, ticket)| (host, ticket));
-        let mut tries: BTreeMap<u64, (u32, u64)> = self
+        let mut tries: Tries = self
             .tries
             .iter()
             .map(|(&id, &attempts)| (id, (attempts, 0)))
             .collect();
-        for (due_ms, _, ticket) in self.queue.deferred() {
-            tries.entry(ticket.id).or_default().1 = due_ms;
+        for (due_ms, _, ticket) in self.schedule.deferred() {
+            tries.entry(ticket.id()).or_default().1 = due_ms;
         }
-        View {
-            seen: &self.seen,
-            queue: &self.queue,
-            others: flights.chain(later).collect(),
-            tries,
-            values: self.values(),
-            progress: self.progress(),
-            at_ms,
-            files: self.log.files(),
-        }
+        (flights.chain(later).collect(), tries)
     }
 
     /// The values that are kept beside the queue, by key.
     fn values(&self) -> BTreeMap<String, String> {
-        let robots = self.queue.hosts().filter_map(|(id, host)| {
+        let robots = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.robots.saved(id)?;
             Some((robots_key(&host.origin), saved))
         });
         let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
         let state = self.state.json.iter();
         let state = state.map(|json| (STATE.to_owned(), json.clone()));
-        let routes = self.queue.hosts().filter_map(|(id, host)| {
+        let routes = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.routes.saved(id)?;
             Some((route_key(&host.origin), saved))
         });
         let waits = self
-            .queue
+            .schedule
             .hosts()
-            .filter(|(_, host)| host.due_ms > self.queue.now_ms());
+            .filter(|(_, host)| host.due_ms > self.schedule.now_ms());
         let waits = waits.map(|(_, host)| (wait_key(&host.origin), host.due_ms.to_string()));
         robots
             .chain(waits)

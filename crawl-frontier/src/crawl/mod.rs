@@ -1,12 +1,21 @@
 //! One crawl: what is taken on, sent, answered and written. Everything here
-//! happens in memory and in the [`Log`]; the clock is an argument.
+//! happens in memory and behind the door of the [`Store`]; the clock is an argument.
 
+mod answer;
 mod compare;
 mod intake;
 mod keep;
-mod places;
+mod left_out;
+mod outage;
+mod pace;
 mod receive;
+mod regions;
+mod result;
+pub(crate) mod robots;
+pub(crate) mod routes;
 mod send;
+mod sitemaps;
+mod tally;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -14,42 +23,37 @@ use std::collections::{BTreeMap, HashMap};
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Parked, Progress};
 use crawl_ckpt::cookies::Cookies;
-use crawl_ckpt::journal::Mark;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
+use self::compare::Ask;
 use self::intake::Links;
 pub(crate) use self::keep::route_key;
+use self::left_out::LeftOut;
+use self::outage::Outage;
+use self::pace::Pace;
 pub use self::receive::Trouble;
-pub(crate) use self::send::request_of;
-use crate::delta::{Ask, Delta};
-use crate::left_out::LeftOut;
-use crate::log::Log;
-use crate::outage::Outage;
-use crate::pace::Pace;
-use crate::queue::{Gate, HostId, Queue, Ticket};
-use crate::robots::Robots;
-use crate::routes::Routes;
+use self::robots::Robots;
+use self::routes::Routes;
+use self::sitemaps::Sitemaps;
+use crate::class::Class;
+use crate::schedule::{Gate, HostId, Schedule};
 use crate::scope::Scope;
-use crate::seen::Seen;
-use crate::sitemaps::Sitemaps;
-use crate::tally::Class;
+use crate::store::{Store, Ticket};
 use crate::url::Marker;
 
 /// Under this key the checkpoint keeps the state of the user's parser.
 const STATE: &str = "parse:state";
 
-/// A crawl under way.
+/// A crawl under way, over a store.
 #[derive(Debug)]
-pub struct Crawl {
+pub struct Crawl<S> {
     plan: Plan,
     scope: Scope,
     marker: Marker,
-    seen: Seen,
-    queue: Queue,
-    /// The journal and the output.
-    pub(crate) log: Log,
+    schedule: Schedule<Ticket>,
+    store: S,
     flights: HashMap<u64, Flight>,
     /// Of `flights`, those to hosts that get nothing ahead: what concurrency counts.
     busy: u32,
@@ -68,8 +72,6 @@ pub struct Crawl {
     progress: Progress,
     state: ParserState,
     left_out: LeftOut,
-    /// What earlier crawls knew; `None` unless the crawl is incremental.
-    delta: Option<Delta>,
     /// This run ends when so many pages of the crawl are told or found unchanged.
     most_told: Option<u64>,
     links: Links,
@@ -91,7 +93,7 @@ struct ParserState {
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     host: HostId,
-    at: u64,
+    ticket: Ticket,
     /// Of its URL.
     mark: u64,
     kind: Kind,
@@ -177,19 +179,22 @@ pub enum Done {
     NoAnswer,
 }
 
-impl Crawl {
+impl<S: Store> Crawl<S> {
     /// A crawl with nothing taken on.
     ///
     /// # Errors
     /// When the plan's scope does not compile.
-    pub fn new(plan: Plan, key: [u8; 16], log: Log) -> Result<Crawl, Failure> {
+    pub fn new(plan: Plan, key: [u8; 16], store: S) -> Result<Crawl<S>, Failure> {
         let scope = Scope::compile(&plan.scope, plan.allow_private).map_err(Failure::new)?;
+        let progress = Progress {
+            delta: store.is_incremental().then(Default::default),
+            ..Progress::default()
+        };
         Ok(Crawl {
             scope,
             marker: Marker::new(key),
-            seen: Seen::new(),
-            queue: Queue::new(plan.pace.per_host),
-            log,
+            schedule: Schedule::new(plan.pace.per_host),
+            store,
             flights: HashMap::new(),
             busy: 0,
             tries: HashMap::new(),
@@ -201,10 +206,9 @@ impl Crawl {
             paces: HashMap::new(),
             outage: Outage::default(),
             unanswered: None,
-            progress: Progress::default(),
+            progress,
             state: ParserState::default(),
             left_out: LeftOut::default(),
-            delta: None,
             most_told: None,
             links: Links::default(),
             read_buffer: Vec::new(),
@@ -229,14 +233,6 @@ impl Crawl {
         self.most_told = most.map(|most| self.told().saturating_add(most));
     }
 
-    /// Compares with what earlier crawls knew, if the crawl is incremental.
-    pub fn compare_with(&mut self, delta: Option<Delta>) {
-        if delta.is_some() {
-            self.progress.delta.get_or_insert_default();
-        }
-        self.delta = delta;
-    }
-
     /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out.
     pub fn list_left_out(&mut self) {
         self.left_out.want();
@@ -247,13 +243,25 @@ impl Crawl {
         self.left_out.take()
     }
 
+    fn is_seen(&self, fingerprint: u128) -> bool {
+        let mut seen = Vec::with_capacity(1);
+        self.store.is_seen(&[fingerprint], &mut seen);
+        seen == [true]
+    }
+
+    /// Has a request wait in its host again.
+    fn put(&mut self, host: HostId, ticket: Ticket, priority: i64) {
+        self.store.put(host, ticket, priority);
+        self.schedule.arrived(host);
+    }
+
     /// The figures as they stand.
     pub fn progress(&self) -> Progress {
         let mut progress = self.progress.clone();
-        progress.hosts = self.queue.hosts().len() as u64;
+        progress.hosts = self.schedule.hosts().len() as u64;
         progress.parked.clear();
         for (id, host) in self
-            .queue
+            .schedule
             .hosts()
             .filter(|(_, host)| host.gate == Gate::Parked)
         {
@@ -266,7 +274,7 @@ impl Crawl {
         let counts = &mut progress.counts;
         counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
         counts.in_flight = self.flights.len() as u64;
-        let waiting = self.queue.pending() - counts.parked;
+        let waiting = self.schedule.pending() - counts.parked;
         counts.pending = waiting + (self.outage.held() + self.routes.refused()) as u64;
         progress
     }
@@ -276,22 +284,27 @@ impl Crawl {
     /// # Errors
     /// The failure of an earlier commit.
     pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
-        if self.log.wants_commit(now_ms)? {
+        if self.store.wants_commit(now_ms)? {
             self.keep_values();
             let progress = self.progress();
-            self.log.commit(now_ms, progress)?;
+            self.store.commit(now_ms, progress)?;
         }
         Ok(())
     }
 
-    /// Commits all that waits; it is durable when this returns. Gives the journal's end.
+    /// When the next commit is due, if anything waits for it.
+    pub fn next_commit_ms(&self) -> Option<u64> {
+        self.store.next_commit_ms()
+    }
+
+    /// Commits all that waits; it is durable when this returns.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn commit_now(&mut self, now_ms: u64) -> Result<Option<Mark>, Failure> {
+    pub fn commit_now(&mut self, now_ms: u64) -> Result<(), Failure> {
         self.keep_values();
         let progress = self.progress();
-        self.log.commit_now(now_ms, progress)
+        self.store.commit_now(now_ms, progress)
     }
 
     /// Takes the cookies that the order to begin brings along.
@@ -310,12 +323,12 @@ impl Crawl {
     /// Puts what changed in memory into the next commit.
     fn keep_values(&mut self) {
         for (key, jar) in self.cookies.take_changed() {
-            self.log.set(&key, jar.as_bytes());
+            self.store.set(&key, jar.as_bytes());
         }
         if let Some(json) = &self.state.json
             && std::mem::take(&mut self.state.is_new)
         {
-            self.log.set(STATE, json.as_bytes());
+            self.store.set(STATE, json.as_bytes());
         }
     }
 
@@ -334,3 +347,6 @@ impl Crawl {
         self.flights.len() + self.robots.under_way()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,15 @@
 use crawl_ckpt::record::{Change, ErrorKind, FetchError, FetchResult};
 use crawl_ckpt::tool::Failure;
 
+use super::answer::{self, Fate};
 use super::keep::{robots_key, route_key, wait_key};
+use super::result::{self, Told};
+use super::robots::{Errand, Robots};
+use super::routes::{Block, block_of};
+use super::tally;
 use super::{Crawl, Flight, Held, Record, Refused};
-use crate::answer::{self, Fate};
-use crate::queue::{Gate, HostId, Ticket};
-use crate::result::{self, Told};
-use crate::robots::{Errand, Robots};
-use crate::routes::{Block, block_of};
-use crate::tally;
+use crate::schedule::{Gate, HostId};
+use crate::store::{Store, Ticket};
 
 /// Why a result line was not taken.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl From<String> for Trouble {
     }
 }
 
-impl Crawl {
+impl<S: Store> Crawl<S> {
     /// Takes one result line.
     ///
     /// # Errors
@@ -54,11 +55,11 @@ impl Crawl {
             return Ok(());
         }
         let flight = self.flights.remove(&id).ok_or_else(none)?;
-        let ticket = Ticket { id, at: flight.at };
+        let ticket = flight.ticket;
         self.name(ticket, &flight, result)?;
         self.busy -= u32::from(flight.busy);
         self.learn_pace(&flight, result, now_ms);
-        self.queue.answered(flight.host);
+        self.schedule.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
         tally::proxy(&mut self.progress, result);
         if self.plan.cookies {
@@ -72,7 +73,7 @@ impl Crawl {
             (self.state.is_new, self.state.is_told) = (true, true);
         }
         if self.turns_back(result, id) {
-            self.queue.defer(flight.host, ticket, now_ms);
+            self.schedule.defer(flight.host, ticket, now_ms);
             return Ok(());
         }
         self.decide(ticket, &flight, result, now_ms)
@@ -90,7 +91,7 @@ impl Crawl {
         if self.marker.get(&result.url) as u64 == flight.mark {
             return Ok(());
         }
-        let stored = self.log.read(ticket, &mut self.read_buffer);
+        let stored = self.store.read(ticket, &mut self.read_buffer);
         let stored = stored.map_err(Trouble::Crawl)?;
         result.url = stored.url.to_owned().into();
         Ok(())
@@ -103,7 +104,7 @@ impl Crawl {
         result: &mut FetchResult<'_>,
         now_ms: u64,
     ) -> Result<(), Failure> {
-        let id = ticket.id;
+        let id = ticket.id();
         let attempt = self.tries.remove(&id).unwrap_or(0) + 1;
         match answer::fate(result, attempt, &self.plan.retry, id) {
             Fate::Finished { failed } => match block_of(result) {
@@ -114,12 +115,12 @@ impl Crawl {
                 None => {
                     result.delta = self.follow_and_compare(result, flight, failed)?;
                     if result.delta == Some(Change::Unchanged) {
-                        self.log.finish(id, failed, None);
+                        self.store.finish(ticket, failed, None);
                         self.progress.counts.done += 1;
                     } else {
                         tally::item(&mut self.progress, result);
                         let record = self.record(result, attempt, failed);
-                        self.finish(id, &record);
+                        self.finish(ticket, &record);
                     }
                     self.take_success(flight, result);
                 }
@@ -134,8 +135,8 @@ impl Crawl {
                 }
                 self.progress.retries += 1;
                 self.tries.insert(id, attempt);
-                self.log.defer(id, attempt, due_ms);
-                self.queue.defer(flight.host, ticket, due_ms);
+                self.store.defer(ticket, attempt, due_ms);
+                self.schedule.defer(flight.host, ticket, due_ms);
             }
             Fate::Unanswered => {
                 let record = self.record(result, attempt, true);
@@ -151,10 +152,10 @@ impl Crawl {
 
     /// Asks nothing of a host before this time, over a resume too.
     fn hold_host(&mut self, host: HostId, due_ms: u64) {
-        self.queue
+        self.schedule
             .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
-        let host = self.queue.host(host);
-        self.log
+        let host = self.schedule.host(host);
+        self.store
             .set(&wait_key(&host.origin), host.due_ms.to_string().as_bytes());
     }
 
@@ -162,25 +163,25 @@ impl Crawl {
         let host = flight.host;
         let rung = self.routes.rung(host);
         match self.routes.blocked(host, flight.rung, why, refused) {
-            Block::Final(refused) => self.finish(refused.ticket.id, &refused.record),
+            Block::Final(refused) => self.finish(refused.ticket, &refused.record),
             Block::Climb(refused) => {
-                self.log.defer(refused.ticket.id, 0, now_ms);
-                self.queue.defer(host, refused.ticket, now_ms);
+                self.store.defer(refused.ticket, 0, now_ms);
+                self.schedule.defer(host, refused.ticket, now_ms);
                 if self.routes.rung(host) != rung {
                     self.change_route(host);
                 }
             }
             Block::Wait if self.is_idle(host) => {
                 for refused in self.routes.retry_refused(host) {
-                    self.queue.defer(host, refused.ticket, now_ms);
+                    self.schedule.defer(host, refused.ticket, now_ms);
                 }
             }
             Block::Wait => {}
             Block::Park(list) => {
                 for refused in list {
-                    self.queue.push(host, refused.ticket, i64::MAX);
+                    self.put(host, refused.ticket, i64::MAX);
                 }
-                self.queue.change(host, |host| host.gate = Gate::Parked);
+                self.schedule.change(host, |host| host.gate = Gate::Parked);
                 self.keep_route(host);
             }
         }
@@ -194,16 +195,16 @@ impl Crawl {
         }
         let (refused, unparked) = self.routes.succeeded(host);
         for refused in refused {
-            self.finish(refused.ticket.id, &refused.record);
+            self.finish(refused.ticket, &refused.record);
         }
         if unparked {
-            self.queue.change(host, |host| host.gate = Gate::Open);
+            self.schedule.change(host, |host| host.gate = Gate::Open);
             self.keep_route(host);
         }
     }
 
     fn is_idle(&self, host: HostId) -> bool {
-        let host = self.queue.host(host);
+        let host = self.schedule.host(host);
         host.pending == 0 && host.in_flight == 0
     }
 
@@ -215,19 +216,19 @@ impl Crawl {
             return;
         }
         self.robots.want_again(host);
-        self.queue.change(host, |host| {
+        self.schedule.change(host, |host| {
             if host.gate == Gate::Open {
                 host.gate = Gate::Shut;
             }
         });
-        let origin = self.queue.host(host).origin.clone();
-        self.log.set(&robots_key(&origin), b"");
+        let origin = self.schedule.host(host).origin.clone();
+        self.store.set(&robots_key(&origin), b"");
     }
 
     fn keep_route(&mut self, host: HostId) {
-        let origin = self.queue.host(host).origin.clone();
+        let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.routes.saved(host) {
-            self.log.set(&route_key(&origin), saved.as_bytes());
+            self.store.set(&route_key(&origin), saved.as_bytes());
         }
     }
 
@@ -266,7 +267,7 @@ impl Crawl {
             .max(self.robots.delay_ms(flight.host));
         let pace = self.paces.entry(flight.host).or_default();
         let limits = &self.plan.pace;
-        self.queue.change(flight.host, |host| {
+        self.schedule.change(flight.host, |host| {
             pace.learn(manner, now_ms, limits, floor_ms, host);
         });
     }
@@ -285,7 +286,7 @@ impl Crawl {
                     ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused
                 ) => {}
             _ => {
-                let origin = self.queue.host(host).origin.clone();
+                let origin = self.schedule.host(host).origin.clone();
                 if self.outage.is_proven() {
                     // No host was to blame.
                     self.paces.clear();
@@ -293,10 +294,10 @@ impl Crawl {
                     self.robots.want_held(now_ms);
                 }
                 for held in self.outage.answered(&origin) {
-                    self.finish(held.ticket.id, &held.record);
+                    self.finish(held.ticket, &held.record);
                 }
                 for host in self.robots.give_up() {
-                    self.queue.change(host, |host| host.gate = Gate::Open);
+                    self.schedule.change(host, |host| host.gate = Gate::Open);
                 }
             }
         }
@@ -314,15 +315,15 @@ impl Crawl {
         {
             return self.change_route(host);
         }
-        self.queue.change(host, |host| {
+        self.schedule.change(host, |host| {
             host.delay_ms = host.delay_ms.max(delay_ms);
             if host.gate == Gate::Shut {
                 host.gate = Gate::Open;
             }
         });
-        let origin = self.queue.host(host).origin.clone();
+        let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.robots.saved(host) {
-            self.log.set(&robots_key(&origin), saved.as_bytes());
+            self.store.set(&robots_key(&origin), saved.as_bytes());
         }
         self.take_on_sitemaps(&origin);
     }
@@ -331,7 +332,7 @@ impl Crawl {
         let witness = self
             .outage
             .witness()
-            .and_then(|origin| self.queue.find_host(origin));
+            .and_then(|origin| self.schedule.find_host(origin));
         let answered = !result
             .error
             .as_ref()
@@ -363,8 +364,8 @@ impl Crawl {
     }
 
     /// Writes the record of a URL and remembers that it is finished, in one commit.
-    pub(super) fn finish(&mut self, id: u64, record: &Record) {
-        self.log.finish(id, record.failed, Some(&record.line));
+    pub(super) fn finish(&mut self, ticket: Ticket, record: &Record) {
+        self.store.finish(ticket, record.failed, Some(&record.line));
         if let Some(class) = record.class {
             class.count(&mut self.progress);
         }
@@ -379,8 +380,8 @@ impl Crawl {
     /// Makes what nobody answered pending again, at no cost.
     fn release_unanswered(&mut self, now_ms: u64) {
         for held in self.outage.release() {
-            self.log.defer(held.ticket.id, 0, now_ms);
-            self.queue.defer(held.host, held.ticket, now_ms);
+            self.store.defer(held.ticket, 0, now_ms);
+            self.schedule.defer(held.host, held.ticket, now_ms);
         }
     }
 
@@ -395,7 +396,7 @@ impl Crawl {
         let refused = self.routes.release();
         let any = !refused.is_empty();
         for (host, refused) in refused {
-            self.queue.defer(host, refused.ticket, now_ms);
+            self.schedule.defer(host, refused.ticket, now_ms);
         }
         any
     }

@@ -1,17 +1,16 @@
 //! What goes out next: a probe, a robots.txt, or a page whose turn it is.
 
-use crawl_ckpt::journal::Stored;
-use crawl_ckpt::record::{FetchResult, Request};
-use crawl_ckpt::text::Text;
+use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
+use super::compare::ask;
 use super::{Crawl, Done, Flight, Record, Step};
-use crate::delta::Ask;
-use crate::extra::{Extra, is_start};
-use crate::outage::Advice;
-use crate::pace::AHEAD;
-use crate::queue::Due;
-use crate::robots::Ruling;
+use crate::crawl::outage::Advice;
+use crate::crawl::pace::AHEAD;
+use crate::crawl::robots::Ruling;
+use crate::schedule::HostId;
+use crate::store::request::{is_start, request_of};
+use crate::store::{Store, Ticket};
 
 /// So many requests that nobody answered, and none that somebody did: there is no network.
 const NOBODY: usize = 1000;
@@ -19,7 +18,14 @@ const NOBODY: usize = 1000;
 /// So many requests may end unsent at a time.
 const TURN: usize = 1000;
 
-impl Crawl {
+/// A request that is to be sent now.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    host: HostId,
+    ticket: Ticket,
+}
+
+impl<S: Store> Crawl<S> {
     /// Writes the next request line into `out`, or says why there is none.
     ///
     /// # Errors
@@ -40,12 +46,12 @@ impl Crawl {
                 Advice::Probe => {
                     let witness = self.outage.witness().unwrap_or_default().to_owned();
                     self.outage.probe_sent();
-                    let host = self.queue.find_host(&witness);
+                    let host = self.schedule.find_host(&witness);
                     let rung = host.map_or(0, |host| self.routes.rung(host));
                     self.robots
                         .send_probe(&witness, self.routes.proxy(rung), out);
                     // The witness may be the only one that is gone.
-                    if let Some(due) = self.queue.next(now_ms) {
+                    if let Some(due) = self.next_due(now_ms) {
                         self.send(due, out)?;
                     }
                     return Ok(Step::Sent);
@@ -60,12 +66,12 @@ impl Crawl {
                 return Ok(Step::Wait { until_ms: None });
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
-                let origin = self.queue.host(host).origin.clone();
+                let origin = self.schedule.host(host).origin.clone();
                 let proxy = self.routes.proxy(self.routes.rung(host));
                 self.robots.send(host, &origin, proxy, out);
                 return Ok(Step::Sent);
             }
-            let Some(due) = self.queue.next(now_ms) else {
+            let Some(due) = self.next_due(now_ms) else {
                 return Ok(self.nothing_to_send(now_ms));
             };
             if self.send(due, out)? {
@@ -74,6 +80,17 @@ impl Crawl {
         }
         let until_ms = Some(now_ms);
         Ok(Step::Wait { until_ms })
+    }
+
+    /// The next request whose turn it is.
+    fn next_due(&mut self, now_ms: u64) -> Option<Due> {
+        while let Some((host, ticket)) = self.schedule.woken(now_ms) {
+            self.put(host, ticket, i64::MAX);
+        }
+        let host = self.schedule.next(now_ms)?;
+        let ticket = self.store.pop(host);
+        debug_assert!(ticket.is_some(), "the schedule counts what waits");
+        ticket.map(|ticket| Due { host, ticket })
     }
 
     fn limit_reached(&self) -> bool {
@@ -95,7 +112,7 @@ impl Crawl {
     }
 
     fn nothing_to_send(&mut self, now_ms: u64) -> Step {
-        let timers = [self.queue.next_due_ms(), self.robots.next_due_ms()];
+        let timers = [self.schedule.next_due_ms(), self.robots.next_due_ms()];
         let until_ms = timers.into_iter().flatten().min();
         if self.under_way() > 0 || until_ms.is_some() {
             return Step::Wait { until_ms };
@@ -114,7 +131,7 @@ impl Crawl {
                 until_ms: Some(now_ms),
             };
         }
-        Step::Done(if self.queue.pending() > 0 {
+        Step::Done(if self.schedule.pending() > 0 {
             Done::Parked
         } else {
             Done::Complete
@@ -124,7 +141,7 @@ impl Crawl {
     /// Sends a request, or finishes it when robots.txt disallows it.
     fn send(&mut self, due: Due, out: &mut Vec<u8>) -> Result<bool, Failure> {
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        let stored = self.log.read(due.ticket, &mut buffer)?;
+        let stored = self.store.read(due.ticket, &mut buffer)?;
         let ruling = self.robots.ruling(due.host, stored.url);
         if let Some(error) = ruling.error() {
             let result = FetchResult {
@@ -135,12 +152,12 @@ impl Crawl {
             };
             let record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
             self.read_buffer = buffer;
-            self.queue.skipped(due.host);
-            self.finish(due.ticket.id, &record);
+            self.schedule.skipped(due.host);
+            self.finish(due.ticket, &record);
             return Ok(false);
         }
         let mut request = request_of(&stored)?;
-        request.id = Some(due.ticket.id);
+        request.id = Some(due.ticket.id());
         if self.plan.cookies {
             request.cookie = self.cookies.header(stored.url).map(Into::into);
         }
@@ -149,14 +166,11 @@ impl Crawl {
             request.proxy = self.routes.proxy(rung).map(|proxy| proxy.to_owned().into());
         }
         let follow = !stored.nofollow;
-        let ask = match &self.delta {
-            Some(delta) => delta.ask(&mut request, follow, &mut self.known_buffer)?,
-            None => Ask::Apart,
-        };
-        let busy = self.queue.host(due.host).window <= self.plan.pace.per_host;
+        let ask = ask(&self.store, &mut request, follow, &mut self.known_buffer)?;
+        let busy = self.schedule.host(due.host).window <= self.plan.pace.per_host;
         let flight = Flight {
             host: due.host,
-            at: due.ticket.at,
+            ticket: due.ticket,
             kind: request.kind,
             depth: stored.depth,
             redirects: stored.redirects,
@@ -174,29 +188,10 @@ impl Crawl {
             .and_then(|json| serde_json::from_str(json).ok());
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');
-        self.queue.sent(due.host);
+        self.schedule.sent(due.host);
         self.busy += u32::from(busy);
-        self.flights.insert(due.ticket.id, flight);
+        self.flights.insert(due.ticket.id(), flight);
         self.read_buffer = buffer;
         Ok(true)
     }
-}
-
-/// A stored request as it goes out, without an id.
-///
-/// # Errors
-/// When the journal's JSON in it is none.
-pub(crate) fn request_of<'a>(stored: &Stored<'a>) -> Result<Request<'a>, Failure> {
-    let referer = stored.referer.map(|referer| referer.to_text(stored.url));
-    let mut request = Request {
-        url: stored.url.into(),
-        depth: Some(stored.depth),
-        priority: (stored.priority != 0).then_some(stored.priority),
-        referer: referer.map(Text),
-        ..Request::default()
-    };
-    if let Some(extra) = stored.extra {
-        Extra::parse(extra)?.fill(&mut request);
-    }
-    Ok(request)
 }

@@ -12,8 +12,8 @@ use crawl_ckpt::journal::{Entry, replay};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
-use crate::extra::mark_of;
-use crate::memory::HOST;
+use crate::store::memory::HOST;
+use crate::store::request::mark_of;
 use crate::url::{Marker, origin};
 
 /// The history of a URL.

@@ -4,12 +4,11 @@
 use crawl_ckpt::plan;
 use crawl_ckpt::record::{ErrorKind, FetchResult};
 
-use crate::pace::Manner;
+use super::pace::Manner;
+use crate::clock::LONGEST_PAUSE_MS;
 
 /// A longer Retry-After is not waited for.
-const MAX_RETRY_AFTER_S: u64 = 120;
-/// No request, and no host that asked for it, is waited for longer than this.
-pub const LONGEST_PAUSE_MS: u64 = MAX_RETRY_AFTER_S * 1000;
+const MAX_RETRY_AFTER_S: u64 = LONGEST_PAUSE_MS / 1000;
 const FIRST_BACKOFF_MS: u64 = 1000;
 const MAX_BACKOFF_MS: u64 = 60_000;
 

@@ -16,7 +16,7 @@ use crawl_ckpt::durable::Append;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
 use crawl_ckpt::tool::Failure;
 
-use crate::queue::Ticket;
+use super::Ticket;
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;

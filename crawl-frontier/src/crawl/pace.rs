@@ -7,7 +7,7 @@
 
 use crawl_ckpt::plan;
 
-use crate::queue::Host;
+use crate::schedule::Host;
 
 const FIRST_DELAY_MS: u64 = 500;
 const MAX_DELAY_MS: u64 = 60_000;
@@ -107,7 +107,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::{Gate, Queue};
+    use crate::schedule::{Gate, Schedule};
 
     /// After these answers, each long after the one before.
     fn after(answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
@@ -115,13 +115,13 @@ mod tests {
     }
 
     fn after_every(pause_ms: u64, answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
-        let mut queue = Queue::new(8);
-        let id = queue.host_of("http://a", Gate::Open);
+        let mut schedule = Schedule::<u64>::new(8);
+        let id = schedule.host_of("http://a", Gate::Open);
         let (mut pace, limits) = (Pace::default(), plan::Pace::default());
         for (now_ms, manner) in (0..).step_by(pause_ms as usize).zip(answers) {
-            queue.change(id, |host| pace.learn(manner, now_ms, &limits, 0, host));
+            schedule.change(id, |host| pace.learn(manner, now_ms, &limits, 0, host));
         }
-        (queue.host(id).delay_ms, queue.host(id).window)
+        (schedule.host(id).delay_ms, schedule.host(id).window)
     }
 
     fn clean(elapsed_ms: u64, times: usize) -> Vec<Manner> {

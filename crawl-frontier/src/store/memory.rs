@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::control::Progress;
 
-use crate::queue::{Gate, HostId, Queue, Ticket};
-use crate::seen::Seen;
+use super::lanes::Lanes;
+use super::seen::Seen;
+use super::{Rest, Ticket};
+use crate::schedule::{Gate, HostId, Schedule};
 
 /// Under these keys a rewritten journal keeps how many requests each host has had.
 pub const HOST: &str = "host:";
@@ -16,8 +18,10 @@ pub const HOST: &str = "host:";
 pub struct Memory {
     /// Every URL taken on.
     pub seen: Seen,
-    /// What is pending.
-    pub queue: Queue,
+    /// The hosts.
+    pub schedule: Schedule<Ticket>,
+    /// What waits in them.
+    pub lanes: Lanes,
     /// Attempts and due time of requests that will be tried again, by id.
     pub tries: HashMap<u64, (u32, u64)>,
     /// Values kept beside the queue.
@@ -35,20 +39,12 @@ pub struct Memory {
 pub struct View<'a> {
     /// Every URL taken on.
     pub seen: &'a Seen,
-    /// What is pending.
-    pub queue: &'a Queue,
-    /// Requests in no lane, in flight or kept back: pending for whoever resumes.
-    pub others: Vec<(HostId, Ticket)>,
-    /// Attempts and due time of requests that will be tried again, by id.
-    pub tries: BTreeMap<u64, (u32, u64)>,
-    /// Values kept beside the queue.
-    pub values: BTreeMap<String, String>,
-    /// The figures.
-    pub progress: Progress,
-    /// When they were committed.
-    pub at_ms: u64,
+    /// What waits in the hosts.
+    pub lanes: &'a Lanes,
     /// Committed lengths of files.
     pub files: BTreeMap<String, u64>,
+    /// All else.
+    pub rest: Rest<'a>,
 }
 
 impl Memory {
@@ -56,7 +52,8 @@ impl Memory {
     pub fn new(window: u32) -> Memory {
         Memory {
             seen: Seen::new(),
-            queue: Queue::new(window),
+            schedule: Schedule::new(window),
+            lanes: Lanes::new(),
             tries: HashMap::new(),
             values: HashMap::new(),
             progress: Progress::default(),
@@ -70,17 +67,68 @@ impl Memory {
         let text = |(key, value): (&String, &Vec<u8>)| {
             (key.clone(), String::from_utf8_lossy(value).into_owned())
         };
-        let later = self.queue.deferred();
+        let later = self.schedule.deferred();
         View {
             seen: &self.seen,
-            queue: &self.queue,
-            others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
-            tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
-            values: self.values.iter().map(text).collect(),
-            progress: self.progress.clone(),
-            at_ms: self.at_ms,
+            lanes: &self.lanes,
             files: self.files.clone(),
+            rest: Rest {
+                schedule: &self.schedule,
+                others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
+                tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
+                values: self.values.iter().map(text).collect(),
+                progress: self.progress.clone(),
+                at_ms: self.at_ms,
+            },
         }
+    }
+
+    /// Requests that wait, those that did not settle included.
+    pub fn pending(&self) -> u64 {
+        self.schedule.pending() + self.lanes.unsettled()
+    }
+
+    /// Puts requests that arrived together into their hosts, but for those that are not to stay.
+    pub fn settle(&mut self, mut stays: impl FnMut(&mut Schedule<Ticket>, HostId, Ticket) -> bool) {
+        let hosts = self.schedule.hosts().len();
+        let schedule = &mut self.schedule;
+        let gained = self
+            .lanes
+            .settle(hosts, |host, ticket| stays(schedule, host, ticket));
+        self.schedule.gained(gained);
+    }
+
+    /// Takes those out that are not to stay.
+    pub fn sweep(&mut self, mut stays: impl FnMut(&mut Schedule<Ticket>, HostId, Ticket) -> bool) {
+        let schedule = &mut self.schedule;
+        let left = self
+            .lanes
+            .sweep(|host, ticket| stays(schedule, host, ticket));
+        self.schedule.left(left);
+    }
+
+    /// Takes one of very many requests, `kept` under this id and there in the journal; nothing
+    /// but this may be done before [`Memory::settle`].
+    #[inline]
+    pub fn arrive(&mut self, host: HostId, kept: (u64, u64), priority: i64) {
+        let (id, at) = kept;
+        self.lanes.arrive(host, Ticket { id, at }, priority);
+    }
+
+    /// The next request that a crawl would send, and its host, of which the schedule wants to
+    /// know what became of it.
+    pub fn next(&mut self, now_ms: u64) -> Option<(HostId, Ticket)> {
+        while let Some((host, ticket)) = self.schedule.woken(now_ms) {
+            self.push(host, ticket, i64::MAX);
+        }
+        let host = self.schedule.next(now_ms)?;
+        self.lanes.pop(host).map(|ticket| (host, ticket))
+    }
+
+    /// Adds a request behind those of its priority.
+    pub fn push(&mut self, host: HostId, ticket: Ticket, priority: i64) {
+        self.lanes.push(host, ticket, priority);
+        self.schedule.arrived(host);
     }
 
     /// Takes a host as a rewritten journal keeps it.
@@ -88,9 +136,9 @@ impl Memory {
         let taken = std::str::from_utf8(taken)
             .ok()
             .and_then(|taken| taken.parse().ok());
-        let id = self.queue.host_of(origin, Gate::Open);
+        let id = self.schedule.host_of(origin, Gate::Open);
         // Its pending requests follow and count themselves.
-        self.queue
+        self.schedule
             .change(id, |host| host.taken = taken.unwrap_or(0));
     }
 
@@ -100,7 +148,7 @@ impl Memory {
     #[inline]
     pub fn touch(&self, marks: Marks) -> Option<HostId> {
         std::hint::black_box(self.seen.touch(marks.request));
-        self.queue.find_marked(marks.host)
+        self.schedule.find_marked(marks.host)
     }
 
     /// Remembers a request; its host, when it was not seen before. `met` is what
@@ -110,7 +158,7 @@ impl Memory {
         if !self.seen.insert(marks.request) {
             return None;
         }
-        let new = || self.queue.host_marked(marks.host, origin, Gate::Open);
+        let new = || self.schedule.host_marked(marks.host, origin, Gate::Open);
         Some(met.unwrap_or_else(new))
     }
 }
@@ -123,6 +171,6 @@ pub const GROUP: usize = 64;
 pub struct Marks {
     /// Of the request, in [`Seen`].
     pub request: u128,
-    /// Of its origin, in [`Queue`].
+    /// Of its origin, in the [`Schedule`].
     pub host: u128,
 }

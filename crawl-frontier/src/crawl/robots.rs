@@ -14,7 +14,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
 use crawl_ckpt::robots;
 use serde::{Deserialize, Serialize};
 
-use crate::queue::HostId;
+use crate::schedule::HostId;
 
 /// Requests for robots.txt have ids from here on, which no page's request reaches.
 const ROBOTS_ID: u64 = 1 << 52;

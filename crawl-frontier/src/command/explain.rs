@@ -11,11 +11,11 @@ use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::plan::{Plan, Rule};
 use crawl_ckpt::tool::{Exit, Failure, printable};
 
+use crate::command::history::{History, record_of};
+use crate::crawl::robots::{Robots, Ruling};
 use crate::crawl::route_key;
-use crate::history::{History, record_of};
-use crate::queue::HostId;
-use crate::robots::{Robots, Ruling};
-use crate::routes::Routes;
+use crate::crawl::routes::Routes;
+use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize, origin};
 

@@ -12,9 +12,9 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
 
-use crate::crawl::request_of;
-use crate::memory::Memory;
-use crate::restore::restore;
+use crate::store::memory::Memory;
+use crate::store::request::{read_request, request_of};
+use crate::store::restore::restore;
 use crate::url::{Form, Marker, canonicalize, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
@@ -23,11 +23,8 @@ fn open(place: &JobPlace) -> Result<Job, Failure> {
 }
 
 fn read(job: &Job) -> Result<Memory, Failure> {
-    let mut plan = job.manifest().plan.clone().unwrap_or_default();
-    // Read as a plain list: neither delays nor limits hold anything back.
-    plan.pace.per_host = u32::MAX;
-    plan.pace.delay_ms = 0;
-    Ok(restore(job, &plan, u64::MAX, false)?.into_memory())
+    // Read as a plain list: no limit holds anything back.
+    Ok(restore(job, u32::MAX, u64::MAX, false)?.into_memory())
 }
 
 /// Writes the pending requests in the order in which they would be sent.
@@ -39,12 +36,12 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut memory = read(&job)?;
     let reader = Reader::open(&job)?;
     let mut buffer = Vec::new();
-    while let Some(due) = memory.queue.next(u64::MAX) {
-        let stored = reader.request_at(due.ticket.at, &mut buffer)?;
+    while let Some((host, ticket)) = memory.next(u64::MAX) {
+        let stored = read_request(&reader, ticket, &mut buffer)?;
         serde_json::to_writer(&mut *out, &request_of(&stored)?)
             .map_err(|e| Failure::from_stdout(e.into()))?;
         out.write_all(b"\n").map_err(Failure::from_stdout)?;
-        memory.queue.skipped(due.host);
+        memory.schedule.skipped(host);
     }
     out.flush().map_err(Failure::from_stdout)?;
     Ok(Exit::Complete)

@@ -1,4 +1,8 @@
+//! Lanes and schedule together, as a crawl uses them.
+
 use super::*;
+use crate::schedule::Gate;
+use crate::store::memory::Memory;
 
 fn ticket(n: u64) -> Ticket {
     Ticket {
@@ -11,43 +15,44 @@ fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
     tickets.into_iter().map(|ticket| ticket.id).collect()
 }
 
-fn sent(queue: &mut Queue, now_ms: u64) -> Option<Due> {
-    let due = queue.next(now_ms)?;
-    queue.sent(due.host);
-    Some(due)
+fn sent(queue: &mut Memory, now_ms: u64) -> Option<Ticket> {
+    let (host, ticket) = queue.next(now_ms)?;
+    queue.schedule.sent(host);
+    Some(ticket)
 }
 
-fn drain(queue: &mut Queue, now_ms: u64) -> Vec<u64> {
+fn drain(queue: &mut Memory, now_ms: u64) -> Vec<u64> {
     std::iter::from_fn(|| sent(queue, now_ms))
-        .map(|due| due.ticket.id)
+        .map(|ticket| ticket.id)
         .collect()
 }
 
 #[test]
 fn hosts_take_turns_and_each_is_first_come_first_served() {
-    let mut queue = Queue::new(9);
+    let mut queue = Memory::new(9);
     let (a, b) = (
-        queue.host_of("http://a", Gate::Open),
-        queue.host_of("http://b", Gate::Open),
+        queue.schedule.host_of("http://a", Gate::Open),
+        queue.schedule.host_of("http://b", Gate::Open),
     );
     for at in [10, 11, 12] {
         queue.push(a, ticket(at), 0);
     }
     queue.push(b, ticket(20), 0);
-    assert_eq!(queue.host_of("http://a", Gate::Open), a);
+    assert_eq!(queue.schedule.host_of("http://a", Gate::Open), a);
     assert_eq!(drain(&mut queue, 0), [10, 20, 11, 12]);
     assert_eq!(queue.pending(), 0);
 }
 
 #[test]
 fn a_higher_priority_goes_first() {
-    let mut queue = Queue::new(9);
-    let a = queue.host_of("http://a", Gate::Open);
+    let mut queue = Memory::new(9);
+    let a = queue.schedule.host_of("http://a", Gate::Open);
     for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
         queue.push(a, ticket(at), priority);
     }
     let lanes = queue
-        .lanes_of(a)
+        .lanes
+        .of(a)
         .into_iter()
         .flat_map(|(_, tickets)| tickets);
     assert_eq!(ids(lanes.collect()), [3, 4, 1, 5, 2]);
@@ -56,86 +61,87 @@ fn a_higher_priority_goes_first() {
 
 #[test]
 fn a_host_has_no_more_in_flight_than_its_window() {
-    let mut queue = Queue::new(2);
-    let a = queue.host_of("http://a", Gate::Open);
+    let mut queue = Memory::new(2);
+    let a = queue.schedule.host_of("http://a", Gate::Open);
     (0..5).for_each(|at| queue.push(a, ticket(at), 0));
     assert_eq!(drain(&mut queue, 0), [0, 1]);
-    queue.answered(a);
+    queue.schedule.answered(a);
     assert_eq!(drain(&mut queue, 0), [2]);
 }
 
 #[test]
 fn a_delay_holds_one_host_and_no_other() {
-    let mut queue = Queue::new(9);
+    let mut queue = Memory::new(9);
     let (a, b) = (
-        queue.host_of("http://a", Gate::Open),
-        queue.host_of("http://b", Gate::Open),
+        queue.schedule.host_of("http://a", Gate::Open),
+        queue.schedule.host_of("http://b", Gate::Open),
     );
-    queue.change(a, |host| host.delay_ms = 100);
+    queue.schedule.change(a, |host| host.delay_ms = 100);
     (0..3).for_each(|at| queue.push(a, ticket(at), 0));
     (10..13).for_each(|at| queue.push(b, ticket(at), 0));
     assert_eq!(drain(&mut queue, 1000), [0, 10, 11, 12]);
-    assert_eq!(queue.next_due_ms(), Some(1100));
+    assert_eq!(queue.schedule.next_due_ms(), Some(1100));
     assert!(drain(&mut queue, 1099).is_empty());
     assert_eq!(drain(&mut queue, 1100), [1]);
 }
 
 #[test]
 fn a_deferred_request_comes_back_in_time_and_first() {
-    let mut queue = Queue::new(9);
-    let a = queue.host_of("http://a", Gate::Open);
+    let mut queue = Memory::new(9);
+    let a = queue.schedule.host_of("http://a", Gate::Open);
     queue.push(a, ticket(1), 3);
-    queue.defer(a, ticket(9), 500);
+    queue.schedule.defer(a, ticket(9), 500);
     assert_eq!(queue.pending(), 2);
-    assert_eq!(queue.next_due_ms(), Some(500));
+    assert_eq!(queue.schedule.next_due_ms(), Some(500));
     queue.push(a, ticket(2), 3);
     assert_eq!(drain(&mut queue, 500), [9, 1, 2]);
 }
 
 #[test]
 fn a_shut_host_waits_until_its_gate_opens() {
-    let mut queue = Queue::new(9);
-    let a = queue.host_of("http://a", Gate::Shut);
+    let mut queue = Memory::new(9);
+    let a = queue.schedule.host_of("http://a", Gate::Shut);
     queue.push(a, ticket(1), 0);
     assert!(drain(&mut queue, 5).is_empty());
-    queue.change(a, |host| host.gate = Gate::Open);
+    queue.schedule.change(a, |host| host.gate = Gate::Open);
     assert_eq!(drain(&mut queue, 5), [1]);
 }
 
 #[test]
 fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
-    let (mut plain, mut bulk) = (Queue::new(9), Queue::new(9));
+    let (mut plain, mut bulk) = (Memory::new(9), Memory::new(9));
     for queue in [&mut plain, &mut bulk] {
         for origin in ["http://a", "http://b", "http://c"] {
-            let id = queue.host_of(origin, Gate::Open);
+            let id = queue.schedule.host_of(origin, Gate::Open);
             queue.push(id, ticket(u64::from(id.0)), 0);
             queue.push(id, ticket(10 + u64::from(id.0)), 5);
         }
         assert!(sent(queue, 0).is_some());
     }
-    let decide = |ticket: Ticket| match ticket.id % 10 {
-        3 => Sweep::Drop,
-        4 => Sweep::Defer(900),
-        _ => Sweep::Keep,
-    };
     for n in 100..200_u64 {
         let (host, priority) = (HostId((n % 3) as u32), [0, 0, 5, -1][n as usize % 4]);
-        bulk.arrive(host, ticket(n), priority);
-        match decide(ticket(n)) {
-            Sweep::Keep => plain.push(host, ticket(n), priority),
-            Sweep::Drop => {}
-            Sweep::Defer(due_ms) => plain.defer(host, ticket(n), due_ms),
+        bulk.arrive(host, (n, n * 1000), priority);
+        match n % 10 {
+            3 => {}
+            4 => plain.schedule.defer(host, ticket(n), 900),
+            _ => plain.push(host, ticket(n), priority),
         }
     }
-    bulk.settle(decide);
+    assert_eq!(bulk.pending(), 5 + 100);
+    bulk.settle(|schedule, host, ticket| {
+        if ticket.id % 10 == 4 {
+            schedule.defer(host, ticket, 900);
+        }
+        !matches!(ticket.id % 10, 3 | 4)
+    });
     assert_eq!(bulk.pending(), plain.pending());
-    let taken: u64 = bulk.hosts().map(|(_, host)| host.taken).sum();
+    let taken: u64 = bulk.schedule.hosts().map(|(_, host)| host.taken).sum();
     assert_eq!(taken, 100, "whatever became of them");
     for now_ms in [0, 900] {
         let mut drained = Vec::new();
         for queue in [&mut plain, &mut bulk] {
-            (0..3).for_each(|id| queue.change(HostId(id), |host| host.in_flight = 0));
-            (0..3).for_each(|id| queue.change(HostId(id), |host| host.window = 999));
+            (0..3).for_each(|id| queue.schedule.change(HostId(id), |host| host.in_flight = 0));
+            (0..3).for_each(|id| queue.schedule.change(HostId(id), |host| host.window = 999));
             drained.push(drain(queue, now_ms));
         }
         assert!(
@@ -147,8 +153,8 @@ fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
 
 #[test]
 fn freed_nodes_are_used_again() {
-    let mut queue = Queue::new(u32::MAX);
-    let a = queue.host_of("http://a", Gate::Open);
+    let mut queue = Memory::new(u32::MAX);
+    let a = queue.schedule.host_of("http://a", Gate::Open);
     for at in 0..1000 {
         queue.push(
             a,
@@ -161,22 +167,22 @@ fn freed_nodes_are_used_again() {
         queue.push(a, ticket(at), 0);
         assert!(sent(&mut queue, 0).is_some());
     }
-    assert!(queue.nodes.len() <= 1001);
+    assert!(queue.lanes.nodes.len() <= 1001);
     assert_eq!(drain(&mut queue, 0).len(), 1000);
 }
 
 #[test]
 fn what_is_not_sent_costs_its_host_no_turn() {
-    let mut queue = Queue::new(1);
-    let a = queue.host_of("http://a", Gate::Open);
-    queue.change(a, |host| host.delay_ms = 1000);
+    let mut queue = Memory::new(1);
+    let a = queue.schedule.host_of("http://a", Gate::Open);
+    queue.schedule.change(a, |host| host.delay_ms = 1000);
     (0..4).for_each(|at| queue.push(a, ticket(at), 0));
     for id in [0, 1] {
-        assert_eq!(queue.next(5).unwrap().ticket.id, id);
-        queue.skipped(a);
+        assert_eq!(queue.next(5).unwrap().1.id, id);
+        queue.schedule.skipped(a);
     }
-    assert_eq!(sent(&mut queue, 5).unwrap().ticket.id, 2);
-    queue.answered(a);
+    assert_eq!(sent(&mut queue, 5).unwrap().id, 2);
+    queue.schedule.answered(a);
     assert!(queue.next(5).is_none());
-    assert_eq!(queue.next_due_ms(), Some(1005));
+    assert_eq!(queue.schedule.next_due_ms(), Some(1005));
 }

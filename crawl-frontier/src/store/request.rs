@@ -1,15 +1,16 @@
-//! What a request has beyond its URL: kept in the journal as one JSON object,
-//! absent for nearly all requests.
+//! A request as a store keeps it, and as it goes out. What it has beyond its URL is kept as one
+//! JSON object, absent for nearly all requests.
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::journal::Stored;
+use crawl_ckpt::journal::{Reader, Stored};
 use crawl_ckpt::record::{Kind, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Ticket;
 use crate::url::Marker;
 
 /// The uncommon fields of a request.
@@ -120,4 +121,35 @@ pub fn mark_of(marker: Marker, stored: &Stored<'_>) -> Result<u128, Failure> {
             marker.request(extra.method(), stored.url, extra.body())
         }
     })
+}
+
+/// A stored request as it goes out, without an id.
+///
+/// # Errors
+/// When the journal's JSON in it is none.
+pub fn request_of<'a>(stored: &Stored<'a>) -> Result<Request<'a>, Failure> {
+    let referer = stored.referer.map(|referer| referer.to_text(stored.url));
+    let mut request = Request {
+        url: stored.url.into(),
+        depth: Some(stored.depth),
+        priority: (stored.priority != 0).then_some(stored.priority),
+        referer: referer.map(Text),
+        ..Request::default()
+    };
+    if let Some(extra) = stored.extra {
+        Extra::parse(extra)?.fill(&mut request);
+    }
+    Ok(request)
+}
+
+/// Reads a request from a journal that nobody writes.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub fn read_request<'b>(
+    reader: &Reader,
+    ticket: Ticket,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Stored<'b>, Failure> {
+    Ok(reader.request_at(ticket.at, buffer)?)
 }

@@ -11,9 +11,11 @@ use crawl_ckpt::journal::{Batch, Commit, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
-use crate::extra::mark_of;
-use crate::memory::{HOST, View};
-use crate::queue::{HostId, Queue, Ticket};
+use super::lanes::Lanes;
+use super::memory::{HOST, View};
+use super::request::mark_of;
+use super::{Rest, Ticket, Tries};
+use crate::schedule::{HostId, Schedule};
 use crate::url::Marker;
 
 /// A smaller journal is not worth the rewriting.
@@ -25,7 +27,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// True when a rewritten journal would be half as long at most.
 pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
-    let counts = view.progress.counts;
+    let counts = view.rest.progress.counts;
     let finished = counts.done + counts.failed;
     let living = finished * SEEN_BYTES + (counts.seen - finished) * PENDING_BYTES;
     end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
@@ -36,10 +38,28 @@ pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
 pub struct Compacted {
     /// The end of the new journal.
     pub end: Mark,
-    /// What is pending, with its new tickets.
-    pub queue: Queue,
+    /// The hosts.
+    schedule: Schedule<Ticket>,
+    /// What is pending in them, with its new tickets.
+    lanes: Lanes,
     /// Attempts and due time of requests that will be tried again, by new id.
-    pub tries: BTreeMap<u64, (u32, u64)>,
+    tries: Tries,
+}
+
+impl Compacted {
+    /// What an image of it is made from, as `old` was of the journal before.
+    pub fn view<'a>(&'a self, old: View<'a>) -> View<'a> {
+        View {
+            lanes: &self.lanes,
+            rest: Rest {
+                schedule: &self.schedule,
+                others: Vec::new(),
+                tries: self.tries.clone(),
+                ..old.rest
+            },
+            ..old
+        }
+    }
 }
 
 /// Rewrites the journal and puts the new one in force.
@@ -53,8 +73,8 @@ pub fn compact(
     view: &View<'_>,
 ) -> Result<Compacted, Failure> {
     let commit = Commit {
-        at_ms: view.at_ms,
-        progress: view.progress.clone(),
+        at_ms: view.rest.at_ms,
+        progress: view.rest.progress.clone(),
         files: view.files.clone(),
     };
     let writer = job.begin_generation(lock, end.next_id)?;
@@ -64,7 +84,8 @@ pub fn compact(
         batch: Batch::new(&writer.end()),
         writer,
         commit,
-        queue: Queue::new(u32::MAX),
+        schedule: Schedule::new(u32::MAX),
+        lanes: Lanes::new(),
         tries: BTreeMap::new(),
         living: Vec::new(),
         buffer: Vec::new(),
@@ -72,14 +93,16 @@ pub fn compact(
     rewriter.rewrite(view)?;
     let Rewriter {
         mut writer,
-        queue,
+        schedule,
+        lanes,
         tries,
         ..
     } = rewriter;
     job.switch_generation(lock, &mut writer)?;
     Ok(Compacted {
         end: writer.end(),
-        queue,
+        schedule,
+        lanes,
         tries,
     })
 }
@@ -90,8 +113,9 @@ struct Rewriter {
     batch: Batch,
     writer: Writer,
     commit: Commit,
-    queue: Queue,
-    tries: BTreeMap<u64, (u32, u64)>,
+    schedule: Schedule<Ticket>,
+    lanes: Lanes,
+    tries: Tries,
     /// The marks of pending requests.
     living: Vec<u128>,
     buffer: Vec<u8>,
@@ -99,18 +123,18 @@ struct Rewriter {
 
 impl Rewriter {
     fn rewrite(&mut self, view: &View<'_>) -> Result<(), Failure> {
-        for (key, value) in &view.values {
+        for (key, value) in &view.rest.values {
             self.batch.set(key, value.as_bytes());
             self.close_if_full()?;
         }
         let mut others: BTreeMap<HostId, Vec<Ticket>> = BTreeMap::new();
-        for &(host, ticket) in &view.others {
+        for &(host, ticket) in &view.rest.others {
             others.entry(host).or_default().push(ticket);
         }
-        for (id, host) in view.queue.hosts() {
+        for (id, host) in view.rest.schedule.hosts() {
             // They were sent before, so they go first.
             let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
-            let lanes: Vec<_> = lanes.into_iter().chain(view.queue.lanes_of(id)).collect();
+            let lanes: Vec<_> = lanes.into_iter().chain(view.lanes.of(id)).collect();
             let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
             // Pending requests count themselves when they are read back.
             let taken = host
@@ -120,8 +144,9 @@ impl Rewriter {
             self.batch
                 .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
             self.close_if_full()?;
-            let new = self.queue.host_of(&host.origin, host.gate);
-            self.queue.change(new, |changed| changed.taken = host.taken);
+            let new = self.schedule.host_of(&host.origin, host.gate);
+            self.schedule
+                .change(new, |changed| changed.taken = host.taken);
             for &ticket in tickets() {
                 self.request(new, ticket, view)?;
             }
@@ -135,8 +160,9 @@ impl Rewriter {
         let stored = self.reader.request_at(old.at, &mut buffer)?;
         self.living.push(mark_of(self.marker, &stored)?);
         let (id, at) = self.batch.request(&stored);
-        self.queue.push(host, Ticket { id, at }, stored.priority);
-        if let Some(&(attempts, due_ms)) = view.tries.get(&old.id) {
+        self.lanes.push(host, Ticket { id, at }, stored.priority);
+        self.schedule.arrived(host);
+        if let Some(&(attempts, due_ms)) = view.rest.tries.get(&old.id) {
             self.batch.defer(id, attempts, due_ms);
             self.tries.insert(id, (attempts, due_ms));
         }
@@ -183,11 +209,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::restore::restore;
+    use crate::store::memory::Memory;
+    use crate::store::restore::restore;
     use crawl_ckpt::durable::RealDisk;
     use crawl_ckpt::job::{JobPlace, Manifest};
     use crawl_ckpt::journal::{Stored, replay};
-    use crawl_ckpt::plan::Plan;
 
     /// A job of `count` requests of which all but every tenth are finished, and one is to be
     /// tried again.
@@ -230,7 +256,7 @@ mod tests {
         let place = JobPlace::at(&dir.path().join("job"));
         let lock = JobLock::acquire(&place).unwrap();
         let mut job = job(&lock, &place, 3000);
-        let before = restore(&job, &Plan::default(), 5, false).unwrap();
+        let before = restore(&job, 9, 5, false).unwrap();
         let (end, before) = (before.end, before.into_memory());
         let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
         assert!(
@@ -240,7 +266,7 @@ mod tests {
             end.bytes
         );
 
-        let after = restore(&job, &Plan::default(), 5, false).unwrap();
+        let after = restore(&job, 9, 5, false).unwrap();
         assert_eq!(after.end, compacted.end);
         let after = after.into_memory();
         assert!(
@@ -252,13 +278,14 @@ mod tests {
         );
         assert_eq!(after.values, before.values);
         assert_eq!(after.progress, before.progress);
-        assert_eq!(after.queue.pending(), 300);
-        assert_eq!(after.queue.deferred().count(), 1);
+        assert_eq!(after.schedule.pending(), 300);
+        assert_eq!(after.schedule.deferred().count(), 1);
         assert_eq!(after.tries.values().collect::<Vec<_>>(), [&(2, 90_000)]);
-        let urls = |job: &Job, queue: &Queue| -> Vec<String> {
+        let urls = |job: &Job, memory: &Memory| -> Vec<String> {
             let reader = Reader::open(job).unwrap();
             let mut buffer = Vec::new();
-            let lanes = queue.hosts().flat_map(|(id, _)| queue.lanes_of(id));
+            let lanes = memory.schedule.hosts();
+            let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id));
             let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
             let url = |ticket: &Ticket| {
                 reader
@@ -269,10 +296,10 @@ mod tests {
             };
             tickets.iter().map(url).collect()
         };
-        let list = urls(&job, &after.queue);
+        let list = urls(&job, &after);
         assert_eq!(list.len(), 299);
         assert!(list.iter().all(|url| url.ends_with('0')));
-        for ((_, old), (_, new)) in before.queue.hosts().zip(after.queue.hosts()) {
+        for ((_, old), (_, new)) in before.schedule.hosts().zip(after.schedule.hosts()) {
             assert_eq!(
                 (&old.origin, old.taken, old.pending),
                 (&new.origin, new.taken, new.pending)
@@ -286,7 +313,7 @@ mod tests {
         let place = JobPlace::at(&dir.path().join("job"));
         let lock = JobLock::acquire(&place).unwrap();
         let mut job = job(&lock, &place, 30);
-        let before = restore(&job, &Plan::default(), 5, false).unwrap();
+        let before = restore(&job, 9, 5, false).unwrap();
         let (end, mut before) = (before.end, before.into_memory());
         let rules = vec![b'x'; BATCH_BYTES / 2];
         for n in 0..9 {
@@ -295,7 +322,7 @@ mod tests {
         }
         let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
         assert!(compacted.end.seq > 4, "{:?}", compacted.end);
-        let after = restore(&job, &Plan::default(), 5, false).unwrap();
+        let after = restore(&job, 9, 5, false).unwrap();
         assert_eq!(after.into_memory().values, before.values);
     }
 }

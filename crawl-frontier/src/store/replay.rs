@@ -9,9 +9,9 @@ use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Entry, JournalError, Mark, Replayed, replay};
 use crawl_ckpt::tool::Failure;
 
-use crate::extra::mark_of;
-use crate::memory::{GROUP, HOST, Marks, Memory};
-use crate::queue::Ticket;
+use super::Ticket;
+use super::memory::{GROUP, HOST, Marks, Memory};
+use super::request::mark_of;
 use crate::url::{Marker, origin};
 
 /// So many requests travel from thread to thread at once.
@@ -43,7 +43,7 @@ pub fn tell(
 ) -> Result<Told, Failure> {
     let mut listener = Listener {
         marker: Marker::new(job.manifest().key),
-        origins: memory.queue.origins(),
+        origins: memory.schedule.origins(),
         wants_failed,
         tries: std::mem::take(&mut memory.tries),
         values: std::mem::take(&mut memory.values),
@@ -204,7 +204,7 @@ fn remember(memory: &mut Memory, pieces: Receiver<Piece>) -> Result<(), (u64, St
                     let why = format!("request {} was taken on before", ticket.id);
                     return Err((ticket.at, why));
                 };
-                memory.queue.arrive(host, ticket, request.priority);
+                memory.lanes.arrive(host, ticket, request.priority);
             }
         }
     }

@@ -19,8 +19,8 @@ use crawl_ckpt::journal::{Batch, Commit, Reader, Writer};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
-use crate::restore::Restored;
-use crate::tally::Class;
+use super::restore::Restored;
+use crate::class::Class;
 
 /// Under this key the checkpoint says that the exchange of the output is due.
 const EXCHANGE: &str = "output:exchange";

@@ -4,17 +4,25 @@
 //! form and marked; the marks are held against the set and new requests are
 //! encoded; batches are checksummed and written, several to a sync.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write, stdin};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Referer, Stored, Writer};
+use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
-use crawl_ckpt::tool::Failure;
+use crawl_ckpt::tool::{Failure, say};
 
-use crate::extra::Extra;
-use crate::memory::{GROUP, Marks, Memory};
-use crate::queue::{HostId, Sweep, Ticket};
+use super::inspect::form_of;
+use crate::clock::now_ms;
+use crate::schedule::HostId;
+use crate::store::memory::{GROUP, Marks, Memory};
+use crate::store::request::Extra;
+use crate::store::restore::restore;
+use crate::store::{HeldJob, new_manifest};
 use crate::url::{Form, Marker, canonicalize, origin};
 
 const READ_BYTES: usize = 1 << 20;
@@ -66,12 +74,53 @@ struct Rare {
     line: String,
 }
 
+/// Adds the requests on stdin to a job, which is made when there is none.
+///
+/// # Errors
+/// A job that another run holds (75) or that is damaged (65); those of input, output and disk.
+pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added, Failure> {
+    let lock = JobLock::acquire(place)?;
+    let disk = Arc::new(RealDisk);
+    let mut job = match Job::open(disk.clone(), place)? {
+        Some(job) => job,
+        None => Job::create(disk, place, &lock, new_manifest()?)?,
+    };
+    let plan = job.manifest().plan.clone();
+    let form = form_of(plan.as_ref());
+    let marker = Marker::new(job.manifest().key);
+    let restored = restore(
+        &job,
+        plan.unwrap_or_default().pace.per_host,
+        now_ms(),
+        false,
+    )?;
+    for note in &restored.notes {
+        say("crawl-frontier", note);
+    }
+    let (end, image) = (restored.end, restored.image);
+    let writer = Writer::open(&mut job, &lock, &end)?;
+    let mut memory = restored.into_memory();
+    let print_new = print_new.map(|out| out as &mut dyn Write);
+    let (added, end) = add(
+        &mut memory,
+        marker,
+        form,
+        writer,
+        stdin(),
+        print_new,
+        now_ms(),
+    )?;
+    let mut held = HeldJob::new(job, lock, image.as_ref());
+    held.close(&end, memory.view(), &mut |note| say("crawl-frontier", note))?;
+    Ok(added)
+}
+
 /// Adds requests to a job; they are durable when this returns. New ones go to
 /// `print_new` before they are committed, so that none is missed after a crash.
 ///
 /// # Errors
 /// Those of input, output and disk.
-pub fn add(
+fn add(
     memory: &mut Memory,
     marker: Marker,
     form: Form,
@@ -85,7 +134,7 @@ pub fn add(
         let (batches, closed) = sync_channel(AHEAD);
         let reading = Reading {
             marker,
-            origins: memory.queue.origins(),
+            origins: memory.schedule.origins(),
             form,
         };
         scope.spawn(move || prepare(input, &reading, &pieces));
@@ -105,7 +154,7 @@ pub fn add(
         let end = end.unwrap_or_else(|_| Err(Failure::new("the writing thread is gone")));
         match (loaded, end) {
             (Ok(()), Ok(mark)) => {
-                loader.memory.queue.settle(|_| Sweep::Keep);
+                loader.memory.settle(|_, _, _| true);
                 Ok((loader.added, mark))
             }
             // A writer that is gone is the cause of a loader that cannot go on.
@@ -295,9 +344,8 @@ impl Loader<'_> {
                 .map(|referer| Referer::of(url, referer));
             stored.extra = rare.extra.as_deref();
         }
-        let (id, at) = self.batch.request(&stored);
-        let queue = &mut self.memory.queue;
-        queue.arrive(host, Ticket { id, at }, stored.priority);
+        let kept = self.batch.request(&stored);
+        self.memory.arrive(host, kept, stored.priority);
         true
     }
 
@@ -310,13 +358,13 @@ impl Loader<'_> {
             out.flush().map_err(Failure::from_stdout)?;
         }
         self.memory.at_ms = self.at_ms;
+        let pending = self.memory.pending();
         let progress = &mut self.memory.progress;
         progress.counts.seen = self.memory.seen.len() as u64;
-        // What is parked waits in the queue too, and is counted apart.
-        let waiting = self.memory.queue.pending();
-        progress.counts.pending = waiting.saturating_sub(progress.counts.parked);
+        // What is parked waits in the lanes too, and is counted apart.
+        progress.counts.pending = pending.saturating_sub(progress.counts.parked);
         progress.counts.in_flight = 0;
-        progress.hosts = self.memory.queue.hosts().len() as u64;
+        progress.hosts = self.memory.schedule.hosts().len() as u64;
         let commit = Commit {
             at_ms: self.at_ms,
             progress: progress.clone(),

@@ -16,9 +16,11 @@ use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
 use serde::{Deserialize, Serialize};
 
-use crate::memory::{Memory, View};
-use crate::queue::{Gate, HostId, Queue, Ticket};
-use crate::seen::{SHARDS, Seen};
+use super::Ticket;
+use super::lanes::Lanes;
+use super::memory::{Memory, View};
+use super::seen::{SHARDS, Seen};
+use crate::schedule::{Count, Gate, HostId, Schedule};
 
 /// Version of the body's layout.
 const BODY_FORMAT: u32 = 1;
@@ -44,25 +46,26 @@ struct Head {
 pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Result<()> {
     let mut out =
         BufWriter::with_capacity(1 << 20, ImageWriter::create(job, lock, mark, BODY_FORMAT)?);
+    let rest = &view.rest;
     let head = serde_json::to_vec(&Head {
-        progress: view.progress.clone(),
-        at_ms: view.at_ms,
+        progress: rest.progress.clone(),
+        at_ms: rest.at_ms,
         files: view.files.clone(),
-        values: view.values.clone(),
-        tries: view.tries.clone(),
-        hosts: view.queue.hosts().len() as u32,
+        values: rest.values.clone(),
+        tries: rest.tries.clone(),
+        hosts: rest.schedule.hosts().len() as u32,
     })?;
     put_bytes(&mut out, &head)?;
     let mut others: HashMap<HostId, Vec<Ticket>> = HashMap::new();
-    for &(host, ticket) in &view.others {
+    for &(host, ticket) in &rest.others {
         others.entry(host).or_default().push(ticket);
     }
-    for (id, host) in view.queue.hosts() {
+    for (id, host) in rest.schedule.hosts() {
         put_bytes(&mut out, host.origin.as_bytes())?;
         put(&mut out, host.taken)?;
         // They were sent before, so they go first.
         put_lane(&mut out, i64::MAX, &others.remove(&id).unwrap_or_default())?;
-        let lanes = view.queue.lanes_of(id);
+        let lanes = view.lanes.of(id);
         put(&mut out, lanes.len() as u64)?;
         for (priority, tickets) in lanes {
             put_lane(&mut out, priority, &tickets)?;
@@ -129,17 +132,21 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         limit: body_bytes,
     };
     let head: Head = serde_json::from_slice(&body.bytes()?)?;
-    let mut queue = Queue::new(window);
+    let mut schedule = Schedule::new(window);
+    let mut lanes = Lanes::new();
+    let mut met = Vec::new();
     for _ in 0..head.hosts {
         let origin = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
-        let host = queue.host_of(&origin, Gate::Open);
+        let host = schedule.host_of(&origin, Gate::Open);
         let taken = body.number()?;
-        queue.change(host, |host| host.taken = taken);
-        body.lane(&mut queue, host)?;
+        let mut pending = body.lane(&mut lanes, host)?;
         for _ in 0..body.number()? {
-            body.lane(&mut queue, host)?;
+            pending += body.lane(&mut lanes, host)?;
         }
+        schedule.change(host, |host| host.taken = taken);
+        met.push(Count { pending, taken: 0 });
     }
+    schedule.gained(met);
     let seen = read_seen(&mut body)?;
     let values = head
         .values
@@ -147,7 +154,8 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         .map(|(key, value)| (key, value.into_bytes()));
     Ok(Memory {
         seen,
-        queue,
+        schedule,
+        lanes,
         tries: head.tries.into_iter().collect(),
         values: values.collect(),
         progress: head.progress,
@@ -226,12 +234,15 @@ impl Body<'_> {
         }
     }
 
-    fn lane(&mut self, queue: &mut Queue, host: HostId) -> io::Result<()> {
+    /// Gives how many requests it has.
+    fn lane(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
         let priority = self.number()? as i64;
-        for bytes in self.sized_bytes(12)?.as_chunks().0 {
-            queue.push(host, ticket(bytes), priority);
+        let bytes = self.sized_bytes(12)?;
+        let tickets = bytes.as_chunks().0;
+        for bytes in tickets {
+            lanes.push(host, ticket(bytes), priority);
         }
-        Ok(())
+        u32::try_from(tickets.len()).map_err(io::Error::other)
     }
 }
 

@@ -11,7 +11,7 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::FetchResult;
 use serde::{Deserialize, Serialize};
 
-use crate::queue::HostId;
+use crate::schedule::HostId;
 
 /// Blocks on the last rung, without a success between, that park a host.
 const BLOCKS_TO_PARK: u32 = 5;

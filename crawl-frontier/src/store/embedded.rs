@@ -1,0 +1,158 @@
+//! The store that users have: in memory and on this machine's disk.
+
+use crawl_ckpt::control::Progress;
+use crawl_ckpt::delta::{Fingerprint, LEARNED, Page};
+use crawl_ckpt::journal::{Mark, Stored};
+use crawl_ckpt::tool::Failure;
+
+use super::known::Delta;
+use super::lanes::Lanes;
+use super::memory::View;
+use super::seen::Seen;
+use super::{HeldJob, Log, Rest, Store, Ticket};
+use crate::schedule::HostId;
+
+/// A seen set and lanes in memory; a journal, the outputs and what is known of pages on the disk.
+/// A test crawl has no journal.
+#[derive(Debug)]
+pub struct Embedded {
+    seen: Seen,
+    lanes: Lanes,
+    log: Log,
+    /// `None` for a test crawl.
+    job: Option<HeldJob>,
+    /// What earlier crawls knew; `None` unless the crawl is incremental.
+    delta: Option<Delta>,
+    /// The journal's end as of the last commit that was waited for.
+    end: Option<Mark>,
+}
+
+impl Embedded {
+    /// A store with nothing in it.
+    pub fn new(log: Log, job: Option<HeldJob>, delta: Option<Delta>) -> Embedded {
+        Embedded::with(Seen::new(), Lanes::new(), log, job, delta)
+    }
+
+    /// A store that goes on.
+    pub(super) fn with(
+        seen: Seen,
+        lanes: Lanes,
+        log: Log,
+        job: Option<HeldJob>,
+        delta: Option<Delta>,
+    ) -> Embedded {
+        Embedded {
+            seen,
+            lanes,
+            log,
+            job,
+            delta,
+            end: None,
+        }
+    }
+}
+
+impl Store for Embedded {
+    fn is_seen(&self, fingerprints: &[u128], seen: &mut Vec<bool>) {
+        // The processor waits for the cache misses of all of them at once.
+        for &fingerprint in fingerprints {
+            std::hint::black_box(self.seen.touch(fingerprint));
+        }
+        seen.clear();
+        seen.extend(fingerprints.iter().map(|one| self.seen.contains(*one)));
+    }
+
+    fn take_on(&mut self, host: HostId, fingerprint: u128, request: &Stored<'_>) -> Option<Ticket> {
+        if !self.seen.insert(fingerprint) {
+            return None;
+        }
+        let ticket = self.log.request(request);
+        self.lanes.push(host, ticket, request.priority);
+        Some(ticket)
+    }
+
+    fn put(&mut self, host: HostId, ticket: Ticket, priority: i64) {
+        self.lanes.push(host, ticket, priority);
+    }
+
+    fn pop(&mut self, host: HostId) -> Option<Ticket> {
+        self.lanes.pop(host)
+    }
+
+    fn read<'b>(&'b self, ticket: Ticket, buffer: &'b mut Vec<u8>) -> Result<Stored<'b>, Failure> {
+        self.log.read(ticket, buffer)
+    }
+
+    fn finish(&mut self, ticket: Ticket, failed: bool, record: Option<&str>) {
+        self.log.finish(ticket.id, failed, record);
+    }
+
+    fn defer(&mut self, ticket: Ticket, attempts: u32, due_ms: u64) {
+        self.log.defer(ticket.id, attempts, due_ms);
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) {
+        self.log.set(key, value);
+    }
+
+    fn is_incremental(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    fn known<'b>(
+        &self,
+        page: &Fingerprint,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Option<Page<'b>>, Failure> {
+        match &self.delta {
+            Some(delta) => delta.find(page, buffer),
+            None => Ok(None),
+        }
+    }
+
+    fn learn(&mut self, page: &Page<'_>, is_same: bool) {
+        if is_same {
+            self.log.learn_same(&page.fingerprint);
+        } else {
+            self.log.learn_page(page);
+        }
+    }
+
+    fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
+        self.log.wants_commit(now_ms)
+    }
+
+    fn next_commit_ms(&self) -> Option<u64> {
+        self.log.next_due_ms()
+    }
+
+    fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.log.commit(now_ms, progress)
+    }
+
+    fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.end = self.log.commit_now(now_ms, progress)?;
+        Ok(())
+    }
+
+    fn close(&mut self, rest: Rest<'_>) -> Result<Vec<String>, Failure> {
+        let mut notes = Vec::new();
+        if let (Some(job), Some(end)) = (&mut self.job, &self.end) {
+            let view = View {
+                seen: &self.seen,
+                lanes: &self.lanes,
+                files: self.log.files(),
+                rest,
+            };
+            job.close(end, view, &mut |note| notes.push(note))?;
+        }
+        Ok(notes)
+    }
+
+    fn make_known(&mut self) -> Result<(), Failure> {
+        match (&self.job, &self.delta, self.log.files().get(LEARNED)) {
+            (Some(job), Some(delta), Some(&bytes)) => job.absorb(delta, bytes),
+            _ => Ok(()),
+        }
+    }
+}

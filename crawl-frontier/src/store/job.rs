@@ -1,0 +1,87 @@
+//! The job directory that a store writes.
+
+use crawl_ckpt::job::{Job, Manifest};
+use crawl_ckpt::journal::Mark;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::tool::Failure;
+
+use super::known::Delta;
+use super::memory::View;
+use super::{compact, image};
+
+/// A job that is held and written.
+#[derive(Debug)]
+pub struct HeldJob {
+    job: Job,
+    lock: JobLock,
+    /// How far the image in the job reaches.
+    imaged_bytes: u64,
+}
+
+impl HeldJob {
+    /// A job that was restored, or made.
+    pub fn new(job: Job, lock: JobLock, image: Option<&Mark>) -> HeldJob {
+        HeldJob {
+            job,
+            lock,
+            imaged_bytes: image.map_or(0, |mark| mark.bytes),
+        }
+    }
+
+    /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,
+    /// writes an image when that would spare a long replay, and seals the journal.
+    ///
+    /// # Errors
+    /// Those of the disk; an image that cannot be written is only worth a note.
+    pub fn close(
+        &mut self,
+        end: &Mark,
+        view: View<'_>,
+        note: &mut dyn FnMut(String),
+    ) -> Result<(), Failure> {
+        let compacted = if compact::is_worth(end, &view) {
+            Some(compact::compact(&mut self.job, &self.lock, end, &view)?)
+        } else {
+            None
+        };
+        let (end, view) = match &compacted {
+            None => (*end, view),
+            Some(compacted) => {
+                self.imaged_bytes = 0;
+                (compacted.end, compacted.view(view))
+            }
+        };
+        if end.bytes.saturating_sub(self.imaged_bytes) >= image::WORTH_BYTES
+            && let Err(error) = image::save(&self.job, &self.lock, &end, &view)
+        {
+            note(format!(
+                "no image was written, the next start takes longer: {error}"
+            ));
+        }
+        Ok(self.job.seal(&self.lock, &end)?)
+    }
+
+    /// Makes what the complete crawl learned known to the next one.
+    ///
+    /// # Errors
+    /// Those of the disk, and damage.
+    pub fn absorb(&self, delta: &Delta, learned_bytes: u64) -> Result<(), Failure> {
+        delta.absorb(&self.job, &self.lock, learned_bytes)
+    }
+}
+
+/// The manifest of a new job.
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub fn new_manifest() -> Result<Manifest, Failure> {
+    Manifest::new(concat!("crawl-frontier ", env!("CARGO_PKG_VERSION"))).map_err(Failure::new)
+}
+
+/// A key that nobody can guess.
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub fn random_key() -> Result<[u8; 16], Failure> {
+    new_manifest().map(|manifest| manifest.key)
+}

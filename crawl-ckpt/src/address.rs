@@ -24,9 +24,9 @@ pub fn is_localhost(host: &str) -> bool {
     last.eq_ignore_ascii_case(b"localhost") && (below.is_empty() || below.ends_with(b"."))
 }
 
-/// True for an address that is not on the public internet: loopback, private,
-/// link-local, shared, reserved, multicast, and IPv6 forms that hold such an
-/// IPv4 address.
+/// True for an address that is not on the public internet: whatever the IANA registries of
+/// special-purpose addresses (as of 2025) do not call globally reachable, multicast, what is
+/// reserved or not given to anybody, and IPv6 forms that hold such an IPv4 address.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
@@ -44,6 +44,7 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
         || a >= 224 // multicast, reserved, broadcast
         || (a == 100 && b & 0xc0 == 64) // shared with the provider, RFC 6598
         || (a == 192 && b == 0 && c == 0) // protocol assignments, RFC 6890
+        || (a == 192 && b == 88 && c == 99) // 6to4 relays, given up, RFC 7526
         || (a == 198 && b & 0xfe == 18) // benchmarks, RFC 2544
 }
 
@@ -55,17 +56,17 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         is_private_v4(Ipv4Addr::new(a, b, c, d))
     };
     match parts {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
-        // Mapped, translated, compatible and NAT64 forms of an IPv4 address.
+        // Mapped, translated, NAT64 and 6to4 forms of an IPv4 address.
         [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0, 0, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, _, _, _, _, _] => v4(high, low),
-        [0x64, 0xff9b, 1, ..] => true, // local NAT64, RFC 8215
-        [0x2001, 0xdb8, ..] => true,   // documentation
-        [first, ..] if first >= 0xfe80 => true, // link-local, site-local, multicast
-        [first, ..] => first & 0xfe00 == 0xfc00, // unique local
+        // Protocol assignments with Teredo, benchmarks and ORCHID; documentation.
+        [0x2001, second, ..] => second < 0x200 || second == 0xdb8,
+        [0x3fff, second, ..] => second < 0x1000, // documentation, RFC 9637
+        // All that was ever given out lies in 2000::/3: beside it are loopback, discard-only
+        // (RFC 6666, 9780), segment routing (RFC 9602), unique local, link-local, multicast.
+        [first, ..] => first & 0xe000 != 0x2000,
     }
 }
 
@@ -123,6 +124,27 @@ mod tests {
             "[64:ff9b::a00:1]",
             "[2002:7f00:1::]",
             "[2001:db8::1]",
+            "[64:ff9b:1::808:808]",
+            "[64:ff9b::7f00:1]",
+            "[::ffff:0:10.0.0.1]",
+            "[100::1]",
+            "[100:0:0:1::1]",
+            "[2001::1]",
+            "[2001:2::1]",
+            "[2001:10::1]",
+            "[2001:20::1]",
+            "[2001:1ff::1]",
+            "[3fff::1]",
+            "[3fff:fff::1]",
+            "[5f00::1]",
+            "[4000::1]",
+            "[fec0::1]",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.51.100.7",
+            "203.0.113.7",
+            "240.0.0.1",
         ] {
             assert!(is_private_host(host), "{host}");
         }
@@ -137,6 +159,14 @@ mod tests {
             "[2606:4700::1111]",
             "[::ffff:8.8.8.8]",
             "[64:ff9b::808:808]",
+            "[2002:808:808::1]",
+            "[2001:200::1]",
+            "[2001:4860:4860::8888]",
+            "[2a00:1450::1]",
+            "[3ffe::1]",
+            "192.0.1.1",
+            "192.88.98.1",
+            "203.0.114.1",
             "",
         ] {
             assert!(!is_private_host(host), "{host}");

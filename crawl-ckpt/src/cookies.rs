@@ -4,20 +4,20 @@
 //! A jar never serves another domain, so that no `Domain=co.uk` reaches
 //! beyond the site that set it.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cookie_store::{CookieDomain, CookieExpiration, CookieStore};
+use cookie_store::{Cookie, CookieDomain, CookieExpiration};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use url::{Host, Url};
 
+use crate::jar::Jar;
 use crate::netscape;
 
-/// A longer Set-Cookie header is left out (RFC 6265, 6.1).
+/// A cookie whose name and value are longer is left out, as browsers do.
 const MAX_COOKIE_BYTES: usize = 4096;
-/// A jar takes no further cookies (RFC 6265 asks for at least 50).
-const MAX_COOKIES: usize = 180;
+/// A longer Set-Cookie header is left out.
+const MAX_SET_BYTES: usize = 2 * MAX_COOKIE_BYTES;
 /// A cookie that lives longer than HTTP's dates reach lives until then: in the year 9999.
 const LATEST_S: u64 = 253_402_000_000;
 /// The key of a jar in the checkpoint begins with this.
@@ -28,7 +28,7 @@ const FILE_KEY: &str = "cookie-file";
 /// All jars.
 #[derive(Debug, Default)]
 pub struct Cookies {
-    jars: BTreeMap<String, CookieStore>,
+    jars: BTreeMap<String, Jar>,
     changed: BTreeSet<String>,
     /// The digest of the `cookies.txt` that was taken in last.
     file: Option<String>,
@@ -39,7 +39,7 @@ impl Cookies {
     pub fn take<'a>(&mut self, url: &str, headers: impl IntoIterator<Item = &'a str>) {
         let headers = headers
             .into_iter()
-            .filter(|header| header.len() <= MAX_COOKIE_BYTES);
+            .filter(|header| header.len() <= MAX_SET_BYTES);
         let mut headers = headers.peekable();
         if headers.peek().is_none() {
             return;
@@ -48,9 +48,12 @@ impl Cookies {
         let name = jar_name(&url);
         let jar = self.jars.entry(name.clone()).or_default();
         for header in headers {
-            let is_full = jar.iter_any().count() >= MAX_COOKIES;
             // A cookie that is refused (another domain's, or none at all) is not ours to mend.
-            if !is_full && jar.parse(header, &url).is_ok() {
+            let Ok(cookie) = Cookie::parse(header, &url) else {
+                continue;
+            };
+            let bytes = cookie.name().len() + cookie.value().len();
+            if bytes <= MAX_COOKIE_BYTES && jar.take(cookie.into_owned(), &url) {
                 self.changed.insert(name.clone());
             }
         }
@@ -75,19 +78,12 @@ impl Cookies {
     }
 
     /// The Cookie header for `url`; `None` when there is nothing to send.
-    pub fn header(&self, url: &str) -> Option<String> {
+    pub fn header(&mut self, url: &str) -> Option<String> {
         if self.jars.is_empty() {
             return None;
         }
         let url = Url::parse(url).ok()?;
-        let jar = self.jars.get(&jar_name(&url))?;
-        let mut cookies = jar.matches(&url);
-        // Those with the longer paths first (RFC 6265, 5.4).
-        cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
-        let pairs = cookies.iter().map(|cookie| cookie.name_value());
-        let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
-        let pairs: Vec<String> = pairs.collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        self.jars.get_mut(&jar_name(&url))?.header(&url)
     }
 
     /// The jars that changed since the last call, as the checkpoint keeps them.
@@ -110,12 +106,8 @@ impl Cookies {
     }
 
     fn saved(&self, name: &str) -> Option<(String, String)> {
-        let cookies: Vec<_> = self.jars.get(name)?.iter_any().collect();
-        // Strings and dates: this becomes JSON.
-        Some((
-            format!("{KEY}{name}"),
-            serde_json::to_string(&cookies).ok()?,
-        ))
+        let jar = self.jars.get(name)?;
+        Some((format!("{KEY}{name}"), jar.to_json()?))
     }
 
     /// What differs from the `cookies.txt` with this text: of each jar that does, its name
@@ -126,7 +118,7 @@ impl Cookies {
         let lines = |cookies: &Cookies, name: &str| {
             let jar = cookies.jars.get(name).into_iter();
             let cookies = jar
-                .flat_map(CookieStore::iter_unexpired)
+                .flat_map(Jar::living)
                 .filter_map(line_of);
             cookies.collect::<BTreeSet<String>>()
         };
@@ -147,17 +139,11 @@ impl Cookies {
         let Some(name) = key.strip_prefix(KEY) else {
             return 0;
         };
-        let Ok(cookies) = serde_json::from_slice::<Vec<cookie_store::Cookie<'static>>>(value)
-        else {
+        let Some((jar, expired)) = Jar::from_json(value) else {
             return 0;
         };
-        let whole = cookies.len();
-        let living = cookies.into_iter().filter(|cookie| !cookie.is_expired());
-        let jar = CookieStore::from_cookies(living.map(Ok::<_, std::convert::Infallible>), true);
-        let Ok(jar) = jar;
-        let expired = whole - jar.iter_any().count();
         self.jars.insert(name.to_owned(), jar);
-        expired as u64
+        expired
     }
 }
 
@@ -205,7 +191,7 @@ fn set_cookie(cookie: &netscape::Cookie) -> String {
 }
 
 /// A cookie as a line of a `cookies.txt`, unless it cannot stand there.
-fn line_of(cookie: &cookie_store::Cookie<'_>) -> Option<String> {
+fn line_of(cookie: &Cookie<'_>) -> Option<String> {
     let (domain, subdomains) = match &cookie.domain {
         CookieDomain::HostOnly(host) => (host, false),
         CookieDomain::Suffix(domain) => (domain, true),
@@ -300,15 +286,19 @@ mod tests {
     #[test]
     fn a_jar_does_not_grow_without_end() {
         let mut cookies = Cookies::default();
+        let url = "http://a.example/";
         for n in 0..1000 {
-            cookies.take("http://a.example/", [format!("c{n}=1").as_str()]);
+            cookies.take(url, [format!("c{n}=1").as_str()]);
         }
-        cookies.take(
-            "http://a.example/",
-            [format!("big={}", "x".repeat(5000)).as_str()],
-        );
-        let header = cookies.header("http://a.example/").unwrap();
-        assert_eq!(header.split("; ").count(), MAX_COOKIES);
+        let value = |bytes: usize| "x".repeat(bytes);
+        let long = format!("; Path=/{}", value(4000));
+        let fits = format!("fits={}; Path=/; Expires={}", value(4092), value(90));
+        let over = format!("over={}", value(4093));
+        cookies.take(url, [fits.as_str(), over.as_str(), &format!("a=b{long}")]);
+        let header = cookies.header(url).unwrap();
+        assert!(header.contains("fits=") && !header.contains("over="));
+        let kept = cookies.jars["a.example"].living().count();
+        assert_eq!(kept, crate::jar::MAX_COOKIES);
     }
 
     #[test]
@@ -319,19 +309,19 @@ mod tests {
             a.example\tFALSE\t/\tFALSE\t1\told\t5\n";
         let mut cookies = Cookies::default();
         cookies.take_file(text, 1_800_000_000);
-        let sent = |cookies: &Cookies, url| cookies.header(url).unwrap_or_default();
-        assert_eq!(sent(&cookies, "http://a.example/"), "host=1");
-        assert_eq!(sent(&cookies, "http://x.a.example/d"), "wide=2");
-        assert!(sent(&cookies, "https://a.example/").contains("safe=4"));
+        let sent = |cookies: &mut Cookies, url| cookies.header(url).unwrap_or_default();
+        assert_eq!(sent(&mut cookies, "http://a.example/"), "host=1");
+        assert_eq!(sent(&mut cookies, "http://x.a.example/d"), "wide=2");
+        assert!(sent(&mut cookies, "https://a.example/").contains("safe=4"));
         let mut resumed = Cookies::default();
         for (key, value) in cookies.take_changed() {
             resumed.restore(&key, value.as_bytes());
         }
         resumed.take("http://a.example/", ["host=newer"]);
         resumed.take_file(text, 1_800_000_000);
-        assert_eq!(sent(&resumed, "http://a.example/"), "host=newer");
+        assert_eq!(sent(&mut resumed, "http://a.example/"), "host=newer");
         resumed.take_file(&text.replace("host\t1", "host\t7"), 1_800_000_000);
-        assert_eq!(sent(&resumed, "http://a.example/"), "host=7");
+        assert_eq!(sent(&mut resumed, "http://a.example/"), "host=7");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod format {}
 pub mod hex;
 pub mod human;
 pub mod image;
+mod jar;
 pub mod job;
 pub mod journal;
 pub mod lock;

@@ -71,7 +71,7 @@ impl Caller {
         reach: &Reach<'_>,
         result: &mut FetchResult<'_>,
     ) -> Result<Answer, Failure> {
-        let mut headers = header::of_request(request, &self.headers)?;
+        let mut headers = header::of_request(request, url, &self.headers)?;
         let mut method = method(request)?;
         let mut body = request.body.as_deref();
         let own_cookies = headers.contains_key(COOKIE);

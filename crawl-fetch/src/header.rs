@@ -1,6 +1,5 @@
 //! Header values, as they go out and as they come in.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -16,19 +15,28 @@ use url::Url;
 
 use crate::failure::Failure;
 
+/// Of a longer referer only the origin is sent.
+const MAX_REFERER_BYTES: usize = 4096;
+
 /// The headers of a request, over those for every request.
 ///
 /// # Errors
 /// When a name or a value cannot travel, which makes the line no request.
-pub fn of_request(request: &Request<'_>, every: &HeaderMap) -> Result<HeaderMap, Failure> {
+pub fn of_request(
+    request: &Request<'_>,
+    url: &Url,
+    every: &HeaderMap,
+) -> Result<HeaderMap, Failure> {
     let mut headers = every.clone();
     for (name, value) in &request.headers {
         let name = HeaderName::from_bytes(name.as_bytes());
         let name = name.map_err(|e| Failure::new(ErrorKind::Invalid, e))?;
         headers.insert(name, sendable(value)?);
     }
-    if let Some(referer) = &request.referer {
-        headers.insert(REFERER, sendable(&shown_referer(referer))?);
+    if let Some(referer) = request.referer.as_deref()
+        && let Some(shown) = shown_referer(referer, url)
+    {
+        headers.insert(REFERER, sendable(&shown)?);
     }
     for (name, value) in [
         (COOKIE, &request.cookie),
@@ -65,17 +73,23 @@ pub fn without_credentials(url: &Url) -> Option<(Url, HeaderValue)> {
     Some((plain, HeaderValue::from_str(&value).ok()?))
 }
 
-/// A referer without what is nobody's business (RFC 9110, 10.1.3).
-fn shown_referer(referer: &str) -> Cow<'_, str> {
-    match Url::parse(referer) {
-        Ok(mut url) if url.has_host() => {
-            url.set_fragment(None);
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            Cow::Owned(url.into())
-        }
-        _ => Cow::Borrowed(referer),
+/// A referer without what is nobody's business (RFC 9110, 10.1.3): no user name, password and
+/// fragment; none at all of a secure page to a server that is not; of a long one its origin alone
+/// (Referrer Policy, 8.3).
+fn shown_referer(referer: &str, to: &Url) -> Option<String> {
+    let mut url = Url::parse(referer).ok()?;
+    let is_safe = url.scheme() == "http" || (url.scheme() == "https" && to.scheme() == "https");
+    if !is_safe {
+        return None;
     }
+    url.set_fragment(None);
+    // An http URL has a host, so neither can fail.
+    let _ = (url.set_username(""), url.set_password(None));
+    if url.as_str().len() > MAX_REFERER_BYTES {
+        url.set_path("/");
+        url.set_query(None);
+    }
+    Some(url.into())
 }
 
 /// A header's value as text: UTF-8, or else Latin-1.
@@ -168,7 +182,16 @@ mod tests {
 
     #[test]
     fn a_referer_keeps_its_secrets() {
-        assert_eq!(shown_referer("http://u:p@a/b#c"), "http://a/b");
-        assert_eq!(shown_referer("what"), "what");
+        let shown = |referer: &str, to| shown_referer(referer, &Url::parse(to).unwrap());
+        let (plain, secure) = ("http://x/", "https://x/");
+        assert_eq!(shown("http://u:p@a/b#c", plain).unwrap(), "http://a/b");
+        assert_eq!(shown("http://a/b", secure).unwrap(), "http://a/b");
+        assert_eq!(shown("https://u@a/b#c", secure).unwrap(), "https://a/b");
+        assert_eq!(shown("https://a/b", plain), None);
+        let long = format!("http://u@a/{}?q", "x".repeat(5000));
+        assert_eq!(shown(&long, plain).unwrap(), "http://a/");
+        for none in ["what", "data:x", "ftp://a/", "about:blank"] {
+            assert_eq!(shown(none, secure), None, "{none}");
+        }
     }
 }

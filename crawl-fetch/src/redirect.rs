@@ -2,8 +2,10 @@
 
 use crawl_ckpt::address::is_private_host;
 use crawl_ckpt::record::ErrorKind;
-use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION};
-use ureq::http::{HeaderMap, Method, StatusCode};
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, REFERER,
+};
+use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::failure::Failure;
@@ -61,8 +63,13 @@ pub fn drop_body_headers(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
 }
 
-/// Takes out the secrets when a redirect leads to another origin.
+/// Takes out the secrets when a redirect leads to another origin, and a secure page's Referer
+/// when it leads to a server that is not secure.
 pub fn drop_secrets(headers: &mut HeaderMap, from: &Url, to: &Url) {
+    let secure = |value: &HeaderValue| value.as_bytes().starts_with(b"https:");
+    if to.scheme() == "http" && headers.get(REFERER).is_some_and(secure) {
+        headers.remove(REFERER);
+    }
     if origin(from) != origin(to) {
         headers.remove(AUTHORIZATION);
         headers.remove(COOKIE);
@@ -76,7 +83,6 @@ fn origin(url: &Url) -> (&str, Option<&str>, Option<u16>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ureq::http::HeaderValue;
 
     fn to(location: &[u8]) -> Result<String, Failure> {
         let url = Url::parse("http://a.example/d/p").unwrap();
@@ -98,6 +104,23 @@ mod tests {
         let none = HeaderMap::new();
         assert!(target(&url, StatusCode::FOUND, &none).is_err());
         assert_eq!(target(&url, StatusCode::NOT_MODIFIED, &none), Ok(None));
+    }
+
+    #[test]
+    fn what_others_may_not_see_goes_no_further() {
+        let parse = |url| Url::parse(url).unwrap();
+        let left = |from, to, referer| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static("a"));
+            headers.insert(REFERER, HeaderValue::from_static(referer));
+            drop_secrets(&mut headers, &parse(from), &parse(to));
+            headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        let (plain, secure) = ("http://a/", "https://a/");
+        assert_eq!(left(secure, "https://a/x", "https://r/"), ["authorization", "referer"]);
+        assert_eq!(left(secure, "https://b/", "https://r/"), ["referer"]);
+        assert_eq!(left(secure, plain, "http://r/"), ["referer"]);
+        assert!(left(secure, plain, "https://r/").is_empty());
     }
 
     #[test]

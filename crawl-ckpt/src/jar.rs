@@ -1,0 +1,221 @@
+//! The cookies of one registrable domain, in the order in which they were created
+//! (RFC 6265, 5.3 and 5.4).
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use cookie_store::Cookie;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// So many cookies are kept, as browsers do (RFC 6265, 6.1 asks for at least 50).
+pub const MAX_COOKIES: usize = 180;
+
+/// A Cookie header is no longer than this; hardly a server takes one line over 64 KiB.
+pub const MAX_HEADER_BYTES: usize = 60 << 10;
+
+/// A jar.
+#[derive(Debug, Default)]
+pub struct Jar {
+    kept: Vec<Kept>,
+    /// Counts what happens, so that it has an order.
+    clock: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    cookie: Cookie<'static>,
+    /// When it was set last.
+    #[serde(default)]
+    set: u64,
+    /// When it was set or sent last.
+    #[serde(skip)]
+    used: u64,
+}
+
+impl Kept {
+    fn is_same(&self, other: &Cookie<'_>) -> bool {
+        let own = &self.cookie;
+        own.name() == other.name()
+            && *own.path == *other.path
+            && own.domain.as_cow() == other.domain.as_cow()
+    }
+}
+
+impl Jar {
+    /// Takes a cookie that `url` sets: a new one, the new value of one that is there, which keeps
+    /// its place, or its deletion. A full jar gives up what is over, or else what was not used
+    /// for longest. Returns whether anything changed.
+    pub fn take(&mut self, cookie: Cookie<'static>, url: &Url) -> bool {
+        if !cookie.domain.matches(url) {
+            return false;
+        }
+        self.clock += 1;
+        let place = self.kept.iter().position(|kept| kept.is_same(&cookie));
+        let is_over = |place: &usize| self.kept[*place].cookie.is_expired() || cookie.is_expired();
+        if let Some(over) = place.filter(is_over) {
+            self.kept.remove(over);
+            if cookie.is_expired() {
+                return true;
+            }
+        } else if let Some(place) = place {
+            let kept = &mut self.kept[place];
+            let changed = kept.cookie != cookie;
+            *kept = Kept::new(cookie, self.clock);
+            return changed;
+        }
+        if cookie.is_expired() {
+            return false;
+        }
+        if self.kept.len() >= MAX_COOKIES {
+            self.kept.retain(|kept| !kept.cookie.is_expired());
+        }
+        while self.kept.len() >= MAX_COOKIES {
+            let ages = self.kept.iter().map(|kept| (kept.used, kept.set));
+            let Some((oldest, _)) = ages.enumerate().min_by_key(|(_, age)| *age) else {
+                break;
+            };
+            self.kept.remove(oldest);
+        }
+        self.kept.push(Kept::new(cookie, self.clock));
+        true
+    }
+
+    /// The Cookie header for `url`: longer paths first, then what was created first. Of more than
+    /// fits, what was set longest ago stays out.
+    pub fn header(&mut self, url: &Url) -> Option<String> {
+        let mut fit: Vec<usize> = (0..self.kept.len())
+            .filter(|place| self.kept[*place].cookie.matches(url))
+            .filter(|place| !self.kept[*place].cookie.is_expired())
+            .collect();
+        let size = |place: &usize| {
+            let (name, value) = self.kept[*place].cookie.name_value();
+            name.len() + value.len() + "=; ".len()
+        };
+        if fit.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
+            let mut newest = fit.clone();
+            newest.sort_by_key(|place| Reverse((self.kept[*place].set, *place)));
+            let mut bytes = 0;
+            let is_in = |place: &usize| {
+                bytes += size(place);
+                bytes <= MAX_HEADER_BYTES
+            };
+            let sent: BTreeSet<usize> = newest.into_iter().take_while(is_in).collect();
+            fit.retain(|place| sent.contains(place));
+        }
+        // Stable, so the order of creation stays.
+        fit.sort_by_key(|place| Reverse(self.kept[*place].cookie.path.len()));
+        self.clock += 1;
+        let mut header = String::new();
+        for place in fit {
+            let kept = &mut self.kept[place];
+            kept.used = self.clock;
+            let (name, value) = kept.cookie.name_value();
+            for part in [if header.is_empty() { "" } else { "; " }, name, "=", value] {
+                header.push_str(part);
+            }
+        }
+        (!header.is_empty()).then_some(header)
+    }
+
+    /// The cookies that are not over.
+    pub fn living(&self) -> impl Iterator<Item = &Cookie<'static>> {
+        let cookies = self.kept.iter().map(|kept| &kept.cookie);
+        cookies.filter(|cookie| !cookie.is_expired())
+    }
+
+    /// As the checkpoint keeps it.
+    pub fn to_json(&self) -> Option<String> {
+        serde_json::to_string(&self.kept).ok()
+    }
+
+    /// From the checkpoint. Also says how many cookies were over meanwhile.
+    pub fn from_json(json: &[u8]) -> Option<(Jar, u64)> {
+        let mut kept: Vec<Kept> = serde_json::from_slice(json).ok()?;
+        let whole = kept.len();
+        kept.retain(|kept| !kept.cookie.is_expired());
+        let over = (whole - kept.len()) as u64;
+        let clock = kept.iter().map(|kept| kept.set).max().unwrap_or(0);
+        Some((Jar { kept, clock }, over))
+    }
+}
+
+impl Kept {
+    fn new(cookie: Cookie<'static>, now: u64) -> Kept {
+        Kept {
+            cookie,
+            set: now,
+            used: now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(jar: &mut Jar, set: &str) -> bool {
+        let url = Url::parse("http://a.example/d/p").unwrap();
+        jar.take(Cookie::parse(set.to_owned(), &url).unwrap(), &url)
+    }
+
+    fn sent(jar: &mut Jar) -> String {
+        let url = Url::parse("http://a.example/d/p").unwrap();
+        jar.header(&url).unwrap_or_default()
+    }
+
+    #[test]
+    fn cookies_go_in_the_order_of_paths_and_of_creation() {
+        let mut jar = Jar::default();
+        for set in ["z=1; Path=/", "B=1; Path=/", "a=1; Path=/", "long=1; Path=/d"] {
+            assert!(take(&mut jar, set));
+        }
+        assert!(take(&mut jar, "z=2; Path=/"));
+        assert!(!take(&mut jar, "z=2; Path=/"), "nothing changed");
+        assert_eq!(sent(&mut jar), "long=1; z=2; B=1; a=1");
+        assert!(take(&mut jar, "B=; Max-Age=0; Path=/"));
+        assert!(!take(&mut jar, "B=; Max-Age=0; Path=/"));
+        take(&mut jar, "B=3; Path=/");
+        let (mut again, over) = Jar::from_json(jar.to_json().unwrap().as_bytes()).unwrap();
+        assert_eq!(over, 0);
+        assert_eq!(sent(&mut again), "long=1; z=2; a=1; B=3");
+    }
+
+    #[test]
+    fn a_full_jar_gives_up_what_is_over_and_then_what_was_not_used_for_longest() {
+        let mut jar = Jar::default();
+        take(&mut jar, "sid=1; Path=/");
+        take(&mut jar, "elsewhere=1; Path=/x");
+        for n in 2..MAX_COOKIES {
+            take(&mut jar, &format!("c{n}=1; Path=/"));
+        }
+        sent(&mut jar);
+        take(&mut jar, "sid=2; Path=/");
+        take(&mut jar, "new=1; Path=/");
+        assert!(!jar.to_json().unwrap().contains("elsewhere"));
+        take(&mut jar, "newer=1; Path=/");
+        let all = sent(&mut jar);
+        assert!(all.starts_with("sid=2; c3=1; ") && all.ends_with("new=1; newer=1"), "{all}");
+        assert_eq!(all.split("; ").count(), MAX_COOKIES);
+        take(&mut jar, "c3=; Max-Age=0; Path=/");
+        assert!(!sent(&mut jar).contains("c3="));
+        jar.kept[5].cookie.expire();
+        take(&mut jar, "a=1; Path=/");
+        take(&mut jar, "b=1; Path=/");
+        assert!(sent(&mut jar).starts_with("sid=2; c4=1; "), "only what was over went");
+    }
+
+    #[test]
+    fn of_more_than_fits_the_newest_are_sent() {
+        let mut jar = Jar::default();
+        take(&mut jar, "sid=1; Path=/");
+        for n in 0..30 {
+            take(&mut jar, &format!("c{n}={}; Path=/", "v".repeat(4000)));
+        }
+        take(&mut jar, "sid=2; Path=/");
+        let header = sent(&mut jar);
+        assert!(header.len() > MAX_HEADER_BYTES - 4010 && header.len() <= MAX_HEADER_BYTES);
+        assert!(header.starts_with("sid=2; ") && header.contains("c29=") && !header.contains("c1="));
+    }
+}

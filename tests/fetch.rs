@@ -6,6 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -270,6 +271,27 @@ fn a_kept_alive_connection_that_the_server_closed_is_no_error() {
         results.values().all(|result| result["status"] == 200),
         "{results:?}"
     );
+}
+
+#[test]
+fn a_server_that_keeps_connections_and_closes_one_without_an_answer_is_asked_once() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let url = serving(|mut stream| {
+        let mut buffer = [0; 4096];
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+            if buffer[..bytes].starts_with(b"GET /mute") {
+                ASKED.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    // One after the other, so that each goes over the connection of the one before it.
+    let lines = ["1", "2", "mute1", "3", "4", "mute2"].map(|path| format!("{url}{path}"));
+    let results = results(fetch().args(["--per-host", "1"]), &lines);
+    assert_eq!(kind(&results[&lines[2]]), "connect");
+    assert_eq!(kind(&results[&lines[5]]), "connect");
+    assert_eq!(ASKED.load(Ordering::SeqCst), 2);
 }
 
 #[test]

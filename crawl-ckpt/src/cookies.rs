@@ -117,9 +117,7 @@ impl Cookies {
         began.take_file(text, now_s);
         let lines = |cookies: &Cookies, name: &str| {
             let jar = cookies.jars.get(name).into_iter();
-            let cookies = jar
-                .flat_map(Jar::living)
-                .filter_map(line_of);
+            let cookies = jar.flat_map(Jar::living).filter_map(line_of);
             cookies.collect::<BTreeSet<String>>()
         };
         let names: BTreeSet<&String> = self.jars.keys().chain(began.jars.keys()).collect();

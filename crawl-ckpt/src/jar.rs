@@ -168,7 +168,12 @@ mod tests {
     #[test]
     fn cookies_go_in_the_order_of_paths_and_of_creation() {
         let mut jar = Jar::default();
-        for set in ["z=1; Path=/", "B=1; Path=/", "a=1; Path=/", "long=1; Path=/d"] {
+        for set in [
+            "z=1; Path=/",
+            "B=1; Path=/",
+            "a=1; Path=/",
+            "long=1; Path=/d",
+        ] {
             assert!(take(&mut jar, set));
         }
         assert!(take(&mut jar, "z=2; Path=/"));
@@ -196,14 +201,20 @@ mod tests {
         assert!(!jar.to_json().unwrap().contains("elsewhere"));
         take(&mut jar, "newer=1; Path=/");
         let all = sent(&mut jar);
-        assert!(all.starts_with("sid=2; c3=1; ") && all.ends_with("new=1; newer=1"), "{all}");
+        assert!(
+            all.starts_with("sid=2; c3=1; ") && all.ends_with("new=1; newer=1"),
+            "{all}"
+        );
         assert_eq!(all.split("; ").count(), MAX_COOKIES);
         take(&mut jar, "c3=; Max-Age=0; Path=/");
         assert!(!sent(&mut jar).contains("c3="));
         jar.kept[5].cookie.expire();
         take(&mut jar, "a=1; Path=/");
         take(&mut jar, "b=1; Path=/");
-        assert!(sent(&mut jar).starts_with("sid=2; c4=1; "), "only what was over went");
+        assert!(
+            sent(&mut jar).starts_with("sid=2; c4=1; "),
+            "only what was over went"
+        );
     }
 
     #[test]
@@ -216,6 +227,8 @@ mod tests {
         take(&mut jar, "sid=2; Path=/");
         let header = sent(&mut jar);
         assert!(header.len() > MAX_HEADER_BYTES - 4010 && header.len() <= MAX_HEADER_BYTES);
-        assert!(header.starts_with("sid=2; ") && header.contains("c29=") && !header.contains("c1="));
+        assert!(
+            header.starts_with("sid=2; ") && header.contains("c29=") && !header.contains("c1=")
+        );
     }
 }

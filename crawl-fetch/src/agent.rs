@@ -1,7 +1,7 @@
 //! All of the ureq set-up: every timeout and cap stands here.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crawl_ckpt::record::ErrorKind;
 use foldhash::fast::RandomState;
+use ureq::config::Config;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, RustlsConnector, SocksConnector, Transport,
@@ -17,7 +18,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Error, Proxy};
 use url::Url;
 
-use crate::failure::{Failure, Staged};
+use crate::failure::{Failure, Staged, is_shortage};
 use crate::names::{Names, RouteNames};
 use crate::proxy::Way;
 use crate::tcp::{self, Tcp};
@@ -36,6 +37,9 @@ const MAX_IDLE: Duration = Duration::from_secs(15);
 /// connections for each request, so with thousands of them one pool would be the
 /// whole cost of a crawl.
 const SHARDS: usize = 64;
+
+/// Of at most so many hosts a route remembers that they keep connections.
+const MAX_KEEPING: usize = 100_000;
 
 /// What agents are made with.
 #[derive(Debug, Clone)]
@@ -63,20 +67,58 @@ pub struct Agents {
     options: AgentOptions,
     names: Arc<Names>,
     routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
-    roots: OnceLock<Result<RootCerts, Failure>>,
+    roots: OnceLock<RootCerts>,
 }
 
 /// One way to servers, with or without TLS.
 pub struct Route {
     shards: Vec<Agent>,
+    /// Hosts that answered more than one request over a connection.
+    keeping: RwLock<HashSet<u64>>,
     hasher: RandomState,
 }
 
+/// A host, on its way.
+pub struct Host<'r> {
+    /// The agent that keeps its connections.
+    pub agent: &'r Agent,
+    route: &'r Route,
+    hash: u64,
+}
+
 impl Route {
-    /// The agent that keeps this host's connections.
-    pub fn agent(&self, url: &Url) -> &Agent {
-        let host = self.hasher.hash_one((url.host_str(), url.port()));
-        &self.shards[host as usize % SHARDS]
+    /// The host of a URL.
+    pub fn host(&self, url: &Url) -> Host<'_> {
+        let hash = self.hasher.hash_one((url.host_str(), url.port()));
+        Host {
+            agent: &self.shards[hash as usize % SHARDS],
+            route: self,
+            hash,
+        }
+    }
+}
+
+impl Host<'_> {
+    /// True when it answered more than one request over a connection, as not all do that
+    /// promise to.
+    pub fn keeps(&self) -> bool {
+        let keeping = self.route.keeping.read();
+        keeping
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&self.hash)
+    }
+
+    /// It did.
+    pub fn note_kept(&self) {
+        if self.keeps() {
+            return;
+        }
+        let keeping = self.route.keeping.write();
+        let mut keeping = keeping.unwrap_or_else(PoisonError::into_inner);
+        if keeping.len() >= MAX_KEEPING {
+            keeping.clear();
+        }
+        keeping.insert(self.hash);
     }
 }
 
@@ -113,6 +155,13 @@ impl Agents {
         })
     }
 
+    /// Closes the connections that are kept for later: this machine has no more descriptors or
+    /// ports. Those under way are closed when they end.
+    pub fn forget_idle(&self) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.clear();
+    }
+
     /// Looks whether a way can be used at all.
     ///
     /// # Errors
@@ -132,30 +181,45 @@ impl Agents {
         };
         let mut tls = TlsConfig::builder().disable_verification(options.insecure);
         if secure && !options.insecure {
-            let roots = self.roots.get_or_init(|| roots(options.ca_cert.as_deref()));
-            tls = tls.root_certs(roots.clone()?);
+            let roots = match self.roots.get() {
+                Some(roots) => roots.clone(),
+                // What fails for want of a descriptor goes well another time.
+                None => {
+                    let found = roots(options.ca_cert.as_deref())?;
+                    self.roots.get_or_init(|| found).clone()
+                }
+            };
+            tls = tls.root_certs(roots);
         }
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .allow_non_standard_methods(true)
-            .proxy(proxy.clone())
-            .tls_config(tls.build())
-            .user_agent(&options.user_agent)
-            .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-            .accept_encoding("gzip, deflate, br")
-            .timeout_global(Some(options.timeout))
-            .timeout_resolve(Some(options.connect_timeout))
-            .timeout_connect(Some(options.connect_timeout))
-            .max_response_header_size(MAX_HEADER_BYTES)
-            .input_buffer_size(TLS_BUFFER_BYTES)
-            .output_buffer_size(tcp::OUTPUT_BYTES)
-            .max_idle_age(MAX_IDLE)
-            .max_idle_connections(options.per_host + options.concurrency.div_ceil(SHARDS))
-            .max_idle_connections_per_host(options.per_host)
-            .build();
-        let dialer = Dialer::new();
+        let tls = tls.build();
+        let config = |proxy, output| {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .allow_non_standard_methods(true)
+                .proxy(proxy)
+                .tls_config(tls.clone())
+                .user_agent(&options.user_agent)
+                .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+                .accept_encoding("gzip, deflate, br")
+                .timeout_global(Some(options.timeout))
+                .timeout_resolve(Some(options.connect_timeout))
+                .timeout_connect(Some(options.connect_timeout))
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .input_buffer_size(TLS_BUFFER_BYTES)
+                .output_buffer_size(output)
+                .max_idle_age(MAX_IDLE)
+                .max_idle_connections(options.per_host + options.concurrency.div_ceil(SHARDS))
+                .max_idle_connections_per_host(options.per_host)
+                .build()
+        };
+        let dialer = Dialer {
+            chain: chain(&self.names),
+            wide: config(proxy.clone(), tcp::MAX_OUTPUT_BYTES),
+            wide_to_proxy: config(None, tcp::MAX_OUTPUT_BYTES),
+        };
+        let config = config(proxy.clone(), tcp::OUTPUT_BYTES);
         let proxy_host = proxy.as_ref().map(|proxy| proxy.host().to_owned());
         let agent = || {
             let names = RouteNames {
@@ -167,6 +231,7 @@ impl Agents {
         };
         Ok(Route {
             shards: std::iter::repeat_with(agent).take(SHARDS).collect(),
+            keeping: RwLock::default(),
             hasher: RandomState::default(),
         })
     }
@@ -182,8 +247,10 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
     let failure = |why: fmt::Arguments<'_>| Failure::new(ErrorKind::Tls, why);
     let certificates = match file {
         Some(path) => {
-            let pem = std::fs::read(path)
-                .map_err(|e| failure(format_args!("cannot read {}: {e}", path.display())))?;
+            let pem = std::fs::read(path).map_err(|e| Failure {
+                is_shortage: is_shortage(&e),
+                ..failure(format_args!("cannot read {}: {e}", path.display()))
+            })?;
             let items = parse_pem(&pem).filter_map(|item| match item {
                 Ok(PemItem::Certificate(certificate)) => Some(certificate),
                 _ => None,
@@ -192,6 +259,13 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
         }
         None => {
             let found = rustls_native_certs::load_native_certs();
+            let short = found.errors.iter().find_map(|error| match &error.kind {
+                rustls_native_certs::ErrorKind::Io { inner, .. } => Some(inner),
+                _ => None,
+            });
+            if let Some(short) = short.filter(|error| is_shortage(error)) {
+                return Err(Failure::shortage(short));
+            }
             let owned = found
                 .certs
                 .iter()
@@ -205,20 +279,26 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
     Ok(RootCerts::from(certificates))
 }
 
-/// Makes connections: through SOCKS, through CONNECT, or straight, then TLS.
+/// Makes connections.
 #[derive(Debug, Clone)]
-struct Dialer(Arc<dyn Connector<(), Out = Box<dyn Transport>>>);
+struct Dialer {
+    chain: Arc<dyn Connector<(), Out = Box<dyn Transport>>>,
+    /// For a request with a line that a usual buffer cannot hold.
+    wide: Config,
+    /// The same for the way to the proxy.
+    wide_to_proxy: Config,
+}
 
-impl Dialer {
-    fn new() -> Dialer {
-        let chain =
-            ().chain(Stage(ErrorKind::Proxy, SocksConnector::default()))
-                .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
-                .chain(Stage(ErrorKind::Connect, Tcp))
-                .chain(Stage(ErrorKind::Tls, RustlsConnector::default()))
-                .chain(Boxed);
-        Dialer(Arc::new(chain))
-    }
+/// Through SOCKS, through CONNECT, or straight, then TLS.
+fn chain(names: &Arc<Names>) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
+    let names = Arc::clone(names);
+    let chain =
+        ().chain(Stage(ErrorKind::Proxy, SocksConnector::default()))
+            .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
+            .chain(Stage(ErrorKind::Connect, Tcp { names }))
+            .chain(Stage(ErrorKind::Tls, RustlsConnector::default()))
+            .chain(Boxed);
+    Arc::new(chain)
 }
 
 impl Connector<()> for Dialer {
@@ -230,7 +310,24 @@ impl Connector<()> for Dialer {
         chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
         tcp::note_dialed();
-        let transport = self.0.connect(details, chained)?;
+        let config = match (tcp::note().wide, details.config.proxy()) {
+            (false, _) => details.config,
+            (true, Some(_)) => &self.wide,
+            (true, None) => &self.wide_to_proxy,
+        };
+        let details = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        let transport = self.chain.connect(&details, chained)?;
         tcp::note_dialed();
         Ok(transport)
     }

@@ -12,15 +12,18 @@ use ureq::http::{self, Method, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Host};
 use crate::cookies::Cookies;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_overflow};
 use crate::header::{self, text_of};
 use crate::proxy::Proxies;
 use crate::{redirect, tcp};
 
 /// So much of a redirect's own body is read, so that its connection can be kept.
 const MAX_REDIRECT_BODY_BYTES: u64 = 64 << 10;
+
+/// What a line of a request may have beside its URL or value.
+const LINE_REST: usize = 256;
 
 /// Makes calls.
 pub struct Caller {
@@ -73,6 +76,7 @@ impl Caller {
     ) -> Result<Answer, Failure> {
         let mut headers = header::of_request(request, url, &self.headers)?;
         let mut method = method(request)?;
+        let may_repeat = is_repeatable(&method);
         let mut body = request.body.as_deref();
         let own_cookies = headers.contains_key(COOKIE);
         let asked = url;
@@ -88,15 +92,20 @@ impl Caller {
             }
             let left = self.timeout.saturating_sub(reach.started.elapsed());
             let limit = (hops > 0).then_some(left);
-            let agent = route.agent(&url);
-            let mut response = match header::without_credentials(&url) {
-                None => send(agent, &method, &url, &headers, body, limit)?,
+            let host = route.host(&url);
+            let sent = match header::without_credentials(&url) {
+                None => send(&host, &method, &url, &headers, body, limit),
                 Some((plain, value)) => {
                     let mut headers = headers.clone();
                     headers.entry(AUTHORIZATION).or_insert(value);
-                    send(agent, &method, &plain, &headers, body, limit)?
+                    send(&host, &method, &plain, &headers, body, limit)
                 }
             };
+            let mut response = sent.map_err(|failure| Failure {
+                // Begun anew, it would reach the first server a second time.
+                is_shortage: failure.is_shortage && (hops == 0 || may_repeat),
+                ..failure
+            })?;
             let status = response.status();
             result.status = Some(status.as_u16());
             self.cookies.take(&url, response.headers());
@@ -139,17 +148,21 @@ impl Caller {
     }
 }
 
-/// Sends once, and again as long as it was a kept-alive connection that the
-/// server had closed meanwhile, which says nothing about this request.
+/// Sends, and once more over a new connection when it was a kept-alive one that the server had
+/// closed before the request came, which says nothing about this request. A server that takes
+/// the request and then closes has answered it so, if it is one that keeps connections at all.
 fn send(
-    agent: &Agent,
+    host: &Host<'_>,
     method: &Method,
     url: &Url,
     headers: &HeaderMap,
     body: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<Response<Body>, Failure> {
-    let repeatable = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let repeatable = is_repeatable(method);
+    let lengths = headers.iter().map(|(_, value)| value.len());
+    let wide = lengths.max().max(Some(url.as_str().len())) > Some(tcp::OUTPUT_BYTES - LINE_REST);
+    let mut anew = false;
     loop {
         let mut request = http::Request::builder()
             .method(method.clone())
@@ -157,37 +170,56 @@ fn send(
         if let Some(map) = request.headers_mut() {
             map.clone_from(headers);
         }
-        tcp::note_start(repeatable);
+        tcp::note_start(repeatable, wide);
         let sent = match body {
-            None => run(agent, request.body(()), limit),
-            Some(body) => run(agent, request.body(body), limit),
+            None => run(host.agent, request.body(()), limit, anew),
+            Some(body) => run(host.agent, request.body(body), limit, anew),
         };
         let error = match sent {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                if !tcp::note().dialed {
+                    host.note_kept();
+                }
+                return Ok(response);
+            }
             Err(error) => error,
         };
         let note = tcp::note();
         let failure = Failure::from_ureq(&error, note);
-        let stale = !note.dialed && note.received == 0 && failure.kind == ErrorKind::Connect;
-        if !(repeatable && stale) {
+        let is_silent = note.received == 0 && failure.kind == ErrorKind::Connect;
+        let is_unused = is_silent && !(note.taken && host.keeps());
+        // Over TLS a connection keeps the buffer that it was begun with.
+        let is_cramped = wide && is_overflow(&error);
+        if anew || note.dialed || !(is_cramped || (repeatable && is_unused)) {
             return Err(failure);
         }
+        anew = true;
     }
+}
+
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn run<B: ureq::AsSendBody>(
     agent: &Agent,
     request: http::Result<http::Request<B>>,
     limit: Option<Duration>,
+    anew: bool,
 ) -> Result<Response<Body>, ureq::Error> {
     let request = request?;
-    match limit {
-        None => agent.run(request),
-        Some(limit) => {
-            let configured = agent.configure_request(request);
-            agent.run(configured.timeout_global(Some(limit)).build())
-        }
+    if limit.is_none() && !anew {
+        return agent.run(request);
     }
+    let mut configured = agent.configure_request(request);
+    if let Some(limit) = limit {
+        configured = configured.timeout_global(Some(limit));
+    }
+    if anew {
+        // No kept connection is as young.
+        configured = configured.max_idle_age(Duration::ZERO);
+    }
+    agent.run(configured.build())
 }
 
 fn method(request: &Request<'_>) -> Result<Method, Failure> {

@@ -322,6 +322,7 @@ impl Cli {
             concurrency: self.concurrency,
             per_host: self.per_host,
             delay: self.delay,
+            quiet: self.quiet,
             verbose: self.verbose,
         })
     }

@@ -13,6 +13,15 @@ pub struct Fetched {
     pub error: Option<ErrorKind>,
 }
 
+/// How a request line went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It has its result.
+    Fetched(Fetched),
+    /// It goes again: this machine had not enough of something, and of what.
+    Short(String),
+}
+
 /// What the main thread is told.
 #[derive(Debug)]
 pub enum Event {
@@ -20,6 +29,10 @@ pub enum Event {
     Drained,
     /// Stdin failed.
     InputFailed(std::io::Error),
+    /// Not a single worker could be started.
+    NoWorker(std::io::Error),
+    /// Requests wait, for want of what this says.
+    Short(String),
     /// Stdout cannot be written any more.
     OutputBroken,
     /// The reader of stdout went away.

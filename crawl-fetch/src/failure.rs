@@ -10,7 +10,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchError};
 use ureq::{Error, Timeout};
 
-use crate::tcp::{Note, OUTPUT_BYTES, Reset};
+use crate::tcp::{MAX_OUTPUT_BYTES, Note, Reset};
 
 /// What ureq says of a request line or header that its output buffer cannot hold,
 /// and of an answer with more headers than it takes. Its error type is not ours to name.
@@ -24,6 +24,9 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// One line; credentials are masked.
     pub message: String,
+    /// This machine has not enough of something: the request goes again, and nobody is told of
+    /// this as its end.
+    pub is_shortage: bool,
 }
 
 impl Failure {
@@ -31,7 +34,19 @@ impl Failure {
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Failure {
         let message = message.to_string();
         let message = masked(&message).replace(['\n', '\r'], " ");
-        Failure { kind, message }
+        Failure {
+            kind,
+            message,
+            is_shortage: false,
+        }
+    }
+
+    /// A failure for want of something of this machine's.
+    pub fn shortage(message: impl fmt::Display) -> Failure {
+        Failure {
+            is_shortage: true,
+            ..Failure::new(ErrorKind::Io, message)
+        }
     }
 
     /// As it travels.
@@ -54,12 +69,16 @@ impl Failure {
             Error::Io(e) => e.to_string(),
             Error::Other(e) if e.is::<Reset>() => format!("{}: {e}", ended(note)),
             Error::Other(e) => e.to_string(),
-            Error::Protocol(e) if e.to_string() == OVERFLOW => {
-                format!("the URL or a header is over {OUTPUT_BYTES} bytes")
+            e if is_overflow(e) => {
+                format!("the URL or a header is over {MAX_OUTPUT_BYTES} bytes")
             }
             e => e.to_string(),
         };
-        Failure::new(kind, message)
+        Failure {
+            // Nothing else of ureq's is of this kind.
+            is_shortage: kind == ErrorKind::Io,
+            ..Failure::new(kind, message)
+        }
     }
 }
 
@@ -84,6 +103,7 @@ fn kind_of(error: &Error, note: Note) -> ErrorKind {
         Error::Io(e) => kind_of_io(e).unwrap_or(broken_off),
         Error::Other(e) => match e.downcast_ref::<Staged>() {
             Some(staged) => staged.kind,
+            None if e.downcast_ref().is_some_and(|Reset(e)| is_shortage(e)) => ErrorKind::Io,
             None if e.is::<Unknown>() => ErrorKind::Dns,
             None if e.is::<Private>() => ErrorKind::Refused,
             None => broken_off,
@@ -95,14 +115,31 @@ fn kind_of(error: &Error, note: Note) -> ErrorKind {
 /// The kind of an error that is not the other side's: this machine has no more
 /// of something, or TLS was broken.
 fn kind_of_io(error: &io::Error) -> Option<ErrorKind> {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN) => {
-            Some(ErrorKind::Io)
-        }
-        None if error.kind() == io::ErrorKind::InvalidData => Some(ErrorKind::Tls),
-        _ => None,
+    match error.raw_os_error() {
+        Some(_) => is_shortage(error).then_some(ErrorKind::Io),
+        None => (error.kind() == io::ErrorKind::InvalidData).then_some(ErrorKind::Tls),
     }
+}
+
+/// True when this machine has no more of something: descriptors, ports, memory, threads.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOMEM
+                | Errno::NOBUFS
+                | Errno::AGAIN
+                | Errno::ADDRNOTAVAIL
+        )
+    )
+}
+
+/// True for a request line or header that a connection's buffer cannot hold.
+pub fn is_overflow(error: &Error) -> bool {
+    matches!(error, Error::Protocol(e) if e.to_string() == OVERFLOW)
 }
 
 fn ended(note: Note) -> &'static str {

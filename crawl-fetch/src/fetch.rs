@@ -19,7 +19,7 @@ use url::Url;
 use crate::body::{BodyReader, Limit};
 use crate::call::{Answer, Caller, Reach};
 use crate::charset::{self, Media};
-use crate::event::Fetched;
+use crate::event::{Fetched, Outcome};
 use crate::extract::{Extractor, Workspace};
 use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
@@ -106,7 +106,7 @@ struct Received<'b> {
 
 impl Fetcher {
     /// Fetches and puts the result line out.
-    pub fn fetch<W: Write>(&self, job: &Job, output: &Output<W>) -> Fetched {
+    pub fn fetch<W: Write>(&self, job: &Job, output: &Output<W>) -> Outcome {
         let Ok(request) = parse_request(&job.line) else {
             // It was one when it was read.
             return broken_down(job, output);
@@ -135,6 +135,11 @@ impl Fetcher {
                 }
                 waiting = self.for_parser(request.kind, received.url, &mut result);
             }
+            Err(failure) if failure.is_shortage => {
+                drop((parsing, result));
+                self.scratches.give_back(scratch);
+                return Outcome::Short(failure.message);
+            }
             Err(failure) => {
                 let invalid = failure.kind == ErrorKind::Invalid;
                 result.line = invalid.then_some(job.number);
@@ -144,7 +149,7 @@ impl Fetcher {
         if let (Some(waiting), Some(parsers)) = (waiting, &self.parsers) {
             drop((parsing, result));
             self.scratches.give_back(scratch);
-            return parsers.parse(waiting);
+            return Outcome::Fetched(parsers.parse(waiting));
         }
         write(&result, line);
         let fetched = Fetched {
@@ -154,7 +159,7 @@ impl Fetcher {
         };
         drop(result);
         self.scratches.give_back(scratch);
-        fetched
+        Outcome::Fetched(fetched)
     }
 
     /// Calls, if robots.txt allows it.
@@ -296,12 +301,12 @@ impl Fetcher {
 }
 
 /// Puts out the result of a request whose handling broke down here.
-pub fn broken_down<W: Write>(job: &Job, output: &Output<W>) -> Fetched {
-    Fetched {
+pub fn broken_down<W: Write>(job: &Job, output: &Output<W>) -> Outcome {
+    Outcome::Fetched(Fetched {
         written: output.parsing().put(&internal_error(job)),
         status: None,
         error: Some(ErrorKind::Io),
-    }
+    })
 }
 
 /// Fills the result from what came before the body.

@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod charset;
 pub mod cli;
 pub mod cookies;
+pub mod dial;
 pub mod event;
 pub mod extract;
 pub mod failure;
@@ -31,6 +32,7 @@ mod relative;
 pub mod robots;
 mod signals;
 pub mod sitemap;
+pub mod stall;
 pub mod tally;
 mod targets;
 pub mod tcp;
@@ -79,6 +81,8 @@ pub struct Options {
     pub per_host: usize,
     /// Least time between the starts of two requests to one host.
     pub delay: Duration,
+    /// Say nothing but errors.
+    pub quiet: bool,
     /// Say at the end what became of all requests.
     pub verbose: bool,
 }
@@ -131,7 +135,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         thread.map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
     }
     // What still runs when this returns ends with the process.
-    let ended = watch(happened, &pool, options.verbose);
+    let ended = watch(happened, &pool, options.quiet, options.verbose);
     if let Some(parsers) = parsers {
         parsers.end();
     }
@@ -145,9 +149,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 fn watch<W: Write + Send + 'static>(
     happened: Receiver<Event>,
     pool: &Pool<W>,
+    quiet: bool,
     verbose: bool,
 ) -> Result<Exit, Failure> {
     let mut paused = None;
+    let mut is_told = quiet;
     let mut failed = None;
     for event in happened {
         match event {
@@ -162,6 +168,17 @@ fn watch<W: Write + Send + 'static>(
                 failed = Some(Failure::new(format_args!("cannot read stdin: {error}")));
                 pool.stop();
             }
+            Event::NoWorker(error) => {
+                return Err(Failure::new(format_args!("cannot start a thread: {error}")));
+            }
+            Event::Short(what) if !is_told => {
+                is_told = true;
+                say(
+                    TOOL,
+                    format_args!("{what}: requests wait until there is room, fewer at once"),
+                );
+            }
+            Event::Short(_) => {}
             Event::ParserBroken(why) => {
                 pool.output().flush();
                 return Err(Failure::with(Exit::Usage, why));
@@ -270,7 +287,7 @@ fn raise_file_limit() {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Where that is refused, connections fail one by one and say why.
+    // Where that is refused, requests wait for one another.
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 

@@ -1,4 +1,6 @@
-//! Worker threads: as many as there is work for, up to the limit.
+//! Worker threads: as many as there is work for, up to the limit. Those that wait for a host
+//! which does not answer have no place among the requests at once, see [`crate::stall`]; when
+//! this machine is short of something there are fewer places for a while.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::ErrorKind;
 
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::fetch::{Fetcher, broken_down};
 use crate::job::Job;
 use crate::output::Output;
 use crate::queue::{Next, Queue};
 use crate::tally::Tally;
-use crate::turns;
+use crate::{stall, turns};
 
 /// So many requests are read ahead.
 const MAX_WAITING: usize = 100_000;
@@ -26,6 +28,16 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Stack of a worker. A request with TLS and a full header needs less than half.
 const STACK_BYTES: usize = 256 << 10;
 
+/// So many workers more than requests at once, for those that wait for dead hosts.
+const MAX_STALLED: usize = 1_000;
+
+/// When this machine is short of something and no request is under way that could give it back,
+/// nothing is tried for so long; twice as long each time, up to the second.
+const SHORT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// After a shortage there is room for an eighth more requests each time so long.
+const RECOVER: Duration = Duration::from_secs(1);
+
 /// What workers share.
 pub struct Pool<W> {
     fetcher: Fetcher,
@@ -35,6 +47,8 @@ pub struct Pool<W> {
     state: Mutex<State>,
     /// Work came, or the end.
     work: Condvar,
+    /// A place is free for one that wants it back.
+    place: Condvar,
     /// There is room for more requests.
     room: Condvar,
 }
@@ -43,6 +57,11 @@ struct State {
     queue: Queue,
     workers: usize,
     idle: usize,
+    /// Requests that have a place.
+    active: usize,
+    /// Workers that waited for a host and want their place back.
+    returning: usize,
+    places: Places,
     /// A worker was begun or woken, and did not look for work yet.
     coming: bool,
     /// An idle worker watches the clock for all.
@@ -52,7 +71,59 @@ struct State {
     crowded: bool,
     /// No more requests come.
     closed: bool,
+    /// Nothing more is sent either.
+    stopped: bool,
     tally: Tally,
+}
+
+/// How many requests there is room for.
+struct Places {
+    most: usize,
+    now: usize,
+    changed: Instant,
+    /// After a shortage, nothing is sent before this.
+    until: Option<Instant>,
+    pause: Duration,
+}
+
+impl Places {
+    /// This machine is short of something while so many other requests have it.
+    fn shrink(&mut self, others: usize, now: Instant) {
+        self.now = others.max(1);
+        self.changed = now;
+        if others == 0 {
+            self.until = Some(now + self.pause);
+            self.pause = (self.pause * 2).min(SHORT_PAUSE.1);
+        }
+    }
+
+    /// A request went well.
+    fn recover(&mut self) {
+        if self.now < self.most && self.changed.elapsed() >= RECOVER {
+            self.now = (self.now + self.now / 8 + 1).min(self.most);
+            self.changed = Instant::now();
+            self.pause = SHORT_PAUSE.0;
+        }
+    }
+}
+
+impl State {
+    fn has_place(&self) -> bool {
+        self.active + self.returning < self.places.now
+    }
+
+    /// The next request, if there is a place for it.
+    fn take(&mut self) -> Next {
+        if !self.has_place() {
+            return Next::Nothing;
+        }
+        let now = Instant::now();
+        match self.places.until {
+            Some(until) if until > now => return Next::At(until),
+            _ => self.places.until = None,
+        }
+        self.queue.take(now)
+    }
 }
 
 impl<W: Write + Send + 'static> Pool<W> {
@@ -74,13 +145,24 @@ impl<W: Write + Send + 'static> Pool<W> {
                 queue: Queue::new(per_host, delay),
                 workers: 0,
                 idle: 0,
+                active: 0,
+                returning: 0,
+                places: Places {
+                    most: concurrency,
+                    now: concurrency,
+                    changed: Instant::now(),
+                    until: None,
+                    pause: SHORT_PAUSE.0,
+                },
                 coming: false,
                 watched: false,
                 crowded: false,
                 closed: false,
+                stopped: false,
                 tally: Tally::default(),
             }),
             work: Condvar::new(),
+            place: Condvar::new(),
             room: Condvar::new(),
         })
     }
@@ -135,7 +217,7 @@ impl<W: Write + Send + 'static> Pool<W> {
         let mut state = self.lock();
         state.queue.clear();
         self.output.expect(0);
-        state.closed = true;
+        (state.closed, state.stopped) = (true, true);
         self.room.notify_all();
         self.tell_if_drained(&state);
     }
@@ -162,14 +244,14 @@ impl<W: Write + Send + 'static> Pool<W> {
     /// worker that takes a request does the same, so that as many run as there is work for.
     fn wake(self: &Arc<Self>, state: &mut State) {
         let ready = state.queue.is_ready();
-        let untimed = state.queue.waiting().0 > 0 && !state.watched && state.idle == state.workers;
-        if state.coming || !(ready || untimed) {
+        let untimed = state.queue.waiting().0 > 0 && !state.watched && state.active == 0;
+        if state.coming || !state.has_place() || !(ready || untimed) {
             return;
         }
         if state.idle > 0 {
             state.coming = true;
             self.work.notify_one();
-        } else if state.workers < self.concurrency {
+        } else if state.workers < self.concurrency + MAX_STALLED {
             let pool = Arc::clone(self);
             let thread = thread::Builder::new().name("fetch".into());
             let spawned = thread.stack_size(STACK_BYTES).spawn(move || pool.work());
@@ -181,7 +263,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 // With fewer threads it only takes longer.
                 Err(_) if state.workers > 0 => {}
                 Err(error) => {
-                    let _ = self.events.send(Event::InputFailed(error));
+                    let _ = self.events.send(Event::NoWorker(error));
                 }
             }
         }
@@ -190,29 +272,53 @@ impl<W: Write + Send + 'static> Pool<W> {
     /// The life of a worker.
     fn work(self: Arc<Self>) {
         turns::wait_patiently();
+        stall::work_in(Arc::new(Seat(Arc::clone(&self))));
         let mut state = self.lock();
         state.coming = false;
         loop {
             let (job, host) = self.next(state);
-            let fetched = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
-            let fetched = fetched.unwrap_or_else(|_| broken_down(&job, &self.output));
-            if !fetched.written {
-                let _ = self.events.send(Event::OutputBroken);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.fetcher.fetch(&job, &self.output)));
+            let outcome = outcome.unwrap_or_else(|_| broken_down(&job, &self.output));
+            if let Outcome::Short(_) = &outcome {
+                self.fetcher.caller.agents.forget_idle();
             }
             // It stays locked until the next request is taken: were it open in between, a
             // request would seem to be free to an idle worker, which would wake for nothing.
             state = self.lock();
-            state.queue.done(&host);
-            state.tally.add(fetched.status, fetched.error);
+            state.active -= 1;
+            if state.returning > 0 {
+                self.place.notify_one();
+            }
+            match outcome {
+                Outcome::Fetched(fetched) => {
+                    if !fetched.written {
+                        let _ = self.events.send(Event::OutputBroken);
+                    }
+                    state.queue.done(&host);
+                    state.tally.add(fetched.status, fetched.error);
+                    state.places.recover();
+                }
+                Outcome::Short(what) => {
+                    let others = state.active;
+                    state.places.shrink(others, Instant::now());
+                    if state.stopped {
+                        state.queue.done(&host);
+                    } else {
+                        state.queue.again(*job, &host);
+                    }
+                    let _ = self.events.send(Event::Short(what));
+                }
+            }
             self.tell_if_drained(&state);
         }
     }
 
-    /// The next request; waits until there is one.
+    /// The next request; waits until there is one, and a place for it.
     fn next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> (Box<Job>, Arc<str>) {
         loop {
-            let due = match state.queue.take(Instant::now()) {
+            let due = match state.take() {
                 Next::Job(job, host) => {
+                    state.active += 1;
                     if state.crowded && !is_full(&state.queue) {
                         self.room.notify_one();
                     }
@@ -241,6 +347,32 @@ impl<W: Write + Send + 'static> Pool<W> {
             state.idle -= 1;
             state.coming = false;
         }
+    }
+}
+
+/// Where a worker has its place.
+struct Seat<W>(Arc<Pool<W>>);
+
+impl<W: Write + Send + 'static> stall::Places for Seat<W> {
+    fn leave(&self) {
+        let mut state = self.0.lock();
+        state.active -= 1;
+        if state.returning > 0 {
+            self.0.place.notify_one();
+        } else {
+            self.0.wake(&mut state);
+        }
+    }
+
+    fn enter(&self) {
+        let mut state = self.0.lock();
+        state.returning += 1;
+        while state.active >= state.places.now {
+            let woken = self.0.place.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.returning -= 1;
+        state.active += 1;
     }
 }
 

@@ -133,6 +133,15 @@ impl Queue {
         }
     }
 
+    /// A request of this host is to go again, before the others.
+    pub fn again(&mut self, job: Job, key: &Arc<str>) {
+        self.jobs += 1;
+        self.bytes += job.line.len();
+        let host = self.hosts.entry(Arc::clone(key)).or_default();
+        host.jobs.push_front(job);
+        self.done(key);
+    }
+
     /// Drops all that waits.
     pub fn clear(&mut self) {
         for host in self.hosts.values_mut() {
@@ -218,6 +227,25 @@ mod tests {
         queue.done(&keys[1]);
         queue.done(&keys[2]);
         assert!(queue.hosts.is_empty() && queue.under_way() == 0);
+    }
+
+    #[test]
+    fn what_goes_again_goes_first() {
+        let mut queue = Queue::new(1, Duration::ZERO);
+        queue.add(job("http://a/1"));
+        queue.add(job("http://a/2"));
+        let now = Instant::now();
+        let Next::Job(first, key) = queue.take(now) else {
+            panic!("nothing to send");
+        };
+        assert!(taken(&mut queue, now).is_none());
+        queue.again(*first, &key);
+        assert_eq!((queue.waiting().0, queue.under_way()), (2, 0));
+        for url in ["http://a/1", "http://a/2"] {
+            assert_eq!(taken(&mut queue, now).unwrap().0, url);
+            queue.done(&key);
+        }
+        assert!(queue.hosts.is_empty());
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use crawl_ckpt::address::is_private_host;
 use crawl_ckpt::record::ErrorKind;
-use ureq::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, REFERER,
-};
+use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, REFERER};
 use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -114,10 +112,16 @@ mod tests {
             headers.insert(AUTHORIZATION, HeaderValue::from_static("a"));
             headers.insert(REFERER, HeaderValue::from_static(referer));
             drop_secrets(&mut headers, &parse(from), &parse(to));
-            headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+            headers
+                .keys()
+                .map(|name| name.as_str().to_owned())
+                .collect::<Vec<_>>()
         };
         let (plain, secure) = ("http://a/", "https://a/");
-        assert_eq!(left(secure, "https://a/x", "https://r/"), ["authorization", "referer"]);
+        assert_eq!(
+            left(secure, "https://a/x", "https://r/"),
+            ["authorization", "referer"]
+        );
         assert_eq!(left(secure, "https://b/", "https://r/"), ["referer"]);
         assert_eq!(left(secure, plain, "http://r/"), ["referer"]);
         assert!(left(secure, plain, "https://r/").is_empty());

@@ -2,7 +2,7 @@
 //! the frontier asks for it as for any page, and decides itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
@@ -12,6 +12,7 @@ use url::Url;
 use crate::body::{BodyReader, Limit};
 use crate::call::{Caller, Reach};
 use crate::failure::Failure;
+use crate::stall::Stall;
 
 /// Redirects that are followed to a robots.txt (RFC 9309, 2.3.1.2).
 const MAX_REDIRECTS: u32 = 5;
@@ -58,7 +59,7 @@ impl Gate {
     /// When robots.txt disallows it, or could not be had.
     pub fn check(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<(), Failure> {
         let host = self.host(url);
-        let mut host = host.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut host = patiently(&host);
         let fresh = host.0.take_if(|(at, rules)| {
             let keep = match rules {
                 Rules::Known(_) => KEEP_RULES,
@@ -67,9 +68,10 @@ impl Gate {
             at.elapsed() >= keep
         });
         drop(fresh);
-        let (_, rules) = host
-            .0
-            .get_or_insert_with(|| (Instant::now(), self.ask(caller, url, proxy)));
+        let (_, rules) = match &mut host.0 {
+            Some(known) => known,
+            unknown => unknown.insert((Instant::now(), self.ask(caller, url, proxy)?)),
+        };
         let verdict = match rules {
             Rules::Known(robots) => robots.verdict(url.as_str()),
             Rules::Unreachable(why) => {
@@ -95,7 +97,10 @@ impl Gate {
     }
 
     /// RFC 9309, 2.3.1: no such file allows all; no answer allows nothing.
-    fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Rules {
+    ///
+    /// # Errors
+    /// When this machine has not enough of something to ask.
+    fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<Rules, Failure> {
         let mut robots = url.clone();
         robots.set_path("/robots.txt");
         robots.set_query(None);
@@ -116,16 +121,17 @@ impl Gate {
             Ok(answer) => answer,
             // Redirects in a circle are no file.
             Err(failure) if failure.kind == ErrorKind::Redirect => {
-                return Rules::Known(Robots::default());
+                return Ok(Rules::Known(Robots::default()));
             }
-            Err(failure) => return Rules::Unreachable(failure.message),
+            Err(failure) if failure.is_shortage => return Err(failure),
+            Err(failure) => return Ok(Rules::Unreachable(failure.message)),
         };
         let status = answer.response.status();
         if status.is_server_error() || status.as_u16() == 429 {
-            return Rules::Unreachable(format!("status {}", status.as_u16()));
+            return Ok(Rules::Unreachable(format!("status {}", status.as_u16())));
         }
         if !status.is_success() {
-            return Rules::Known(Robots::default());
+            return Ok(Rules::Known(Robots::default()));
         }
         let limit = Limit {
             bytes: MAX_BYTES,
@@ -136,9 +142,20 @@ impl Gate {
         match text {
             Ok(text) => {
                 let text = String::from_utf8_lossy(text);
-                Rules::Known(Robots::parse(&text, &self.token))
+                Ok(Rules::Known(Robots::parse(&text, &self.token)))
             }
-            Err(failure) => Rules::Unreachable(failure.message),
+            Err(failure) if failure.is_shortage => Err(failure),
+            Err(failure) => Ok(Rules::Unreachable(failure.message)),
         }
     }
+}
+
+/// Locks a host's rules. Somebody else may just ask for them, for as long as it takes.
+fn patiently(host: &Mutex<Host>) -> MutexGuard<'_, Host> {
+    if let Ok(host) = host.try_lock() {
+        return host;
+    }
+    let mut stall = Stall::begin();
+    stall.leave();
+    host.lock().unwrap_or_else(PoisonError::into_inner)
 }

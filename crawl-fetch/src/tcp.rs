@@ -9,7 +9,9 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::net::RecvFlags;
@@ -18,6 +20,10 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use crate::dial::race;
+use crate::failure::is_shortage;
+use crate::names::Names;
+
 /// What a connection reads into at first. Thousands of connections wait at once.
 const FIRST_INPUT_BYTES: usize = 8 << 10;
 
@@ -25,35 +31,43 @@ const FIRST_INPUT_BYTES: usize = 8 << 10;
 /// [`crate::agent::MAX_HEADER_BYTES`] fit with room to spare.
 const MAX_INPUT_BYTES: usize = 128 << 10;
 
-/// A request line or header line must fit into this.
+/// What a connection sends from, for a request line and header lines that fit into this.
 pub const OUTPUT_BYTES: usize = 8 << 10;
+
+/// The same for longer ones, which are rare: a jar full of cookies. All must fit into this.
+pub const MAX_OUTPUT_BYTES: usize = 72 << 10;
 
 /// A connection that was read from so lately is taken to be open; a look takes a hundredth
 /// of a crawl's processor time.
 const FRESH: Duration = Duration::from_millis(2);
-
-/// Shortest time that an address gets when a name has several.
-const MIN_ADDRESS_TIME: Duration = Duration::from_millis(250);
 
 /// What happened on this thread's connections since [`note_start`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Note {
     /// The request may be sent again when the connection turns out to be closed.
     pub repeatable: bool,
+    /// The request needs a buffer of [`MAX_OUTPUT_BYTES`].
+    pub wide: bool,
     /// A connection was begun; without this a kept-alive one was used.
     pub dialed: bool,
     /// Bytes received over the connection, after any proxy and TLS handshake.
     pub received: u64,
+    /// The other side ended the connection after its system had taken all that was sent, so it
+    /// was not closed before.
+    pub taken: bool,
 }
 
 thread_local! {
-    static NOTE: Cell<Note> = const { Cell::new(Note { repeatable: false, dialed: false, received: 0 }) };
+    static NOTE: Cell<Note> = const {
+        Cell::new(Note { repeatable: false, wide: false, dialed: false, received: 0, taken: false })
+    };
 }
 
 /// Begins a new note on this thread.
-pub fn note_start(repeatable: bool) {
+pub fn note_start(repeatable: bool, wide: bool) {
     NOTE.set(Note {
         repeatable,
+        wide,
         ..Note::default()
     });
 }
@@ -75,7 +89,10 @@ pub fn note_dialed() {
 
 /// Makes TCP connections.
 #[derive(Debug)]
-pub struct Tcp;
+pub struct Tcp {
+    /// Where it learns what became of addresses.
+    pub names: Arc<Names>,
+}
 
 impl<In: Transport> Connector<In> for Tcp {
     type Out = Either<In, Socket>;
@@ -88,38 +105,47 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(socks) = chained {
             return Ok(Some(Either::A(socks)));
         }
-        let stream = connect_any(&details.addrs, details.timeout)?;
+        let stream = self.dial(details)?;
         stream.set_nodelay(true)?;
         Ok(Some(Either::B(Socket::new(stream))))
     }
 }
 
-/// Tries the addresses in turn. Each but the last gets half of the time left, so
-/// that one that swallows packets does not use it all up.
-fn connect_any(addresses: &[SocketAddr], timeout: NextTimeout) -> Result<TcpStream, Error> {
-    let deadline = timeout.not_zero().map(|left| Instant::now() + *left);
-    let mut last = Error::HostNotFound;
-    for (index, address) in addresses.iter().enumerate() {
-        let result = match deadline {
-            None => TcpStream::connect(address),
-            Some(deadline) => {
-                let mut left = deadline.saturating_duration_since(Instant::now());
-                if index + 1 < addresses.len() {
-                    left = (left / 2).max(MIN_ADDRESS_TIME);
+impl Tcp {
+    /// Connects, to where the name leads by now when it led elsewhere before.
+    fn dial(&self, details: &ConnectionDetails) -> Result<TcpStream, Error> {
+        let host = details.uri.host().unwrap_or_default();
+        let begun = Instant::now();
+        let deadline = details.timeout.not_zero().map(|left| begun + *left);
+        let failed = match race(&details.addrs, deadline) {
+            Ok((stream, address)) => {
+                if details.addrs.first() != Some(&address) {
+                    self.names.prefer(host, address.ip());
                 }
-                if left.is_zero() {
-                    return Err(Error::Timeout(timeout.reason));
-                }
-                TcpStream::connect_timeout(address, left)
+                return Ok(stream);
             }
+            Err(error) if is_shortage(&error) => return Err(Error::Io(error)),
+            Err(error) => error,
         };
-        last = match result {
-            Ok(stream) => return Ok(stream),
-            Err(e) if timed_out(&e) => Error::Timeout(Timeout::Connect),
-            Err(e) => Error::Io(e),
-        };
+        if self.names.forget(host, begun) && !timed_out(&failed) {
+            let found = (details.resolver).resolve(details.uri, details.config, details.timeout)?;
+            if found.iter().any(|address| !details.addrs.contains(address)) {
+                return match race(&found, deadline) {
+                    Ok((stream, _)) => Ok(stream),
+                    Err(error) => Err(told(error)),
+                };
+            }
+        }
+        Err(told(failed))
     }
-    Err(last)
+}
+
+fn told(error: io::Error) -> Error {
+    if timed_out(&error) {
+        Error::Timeout(Timeout::Connect)
+    } else {
+        Error::Io(error)
+    }
 }
 
 fn timed_out(error: &io::Error) -> bool {
@@ -209,6 +235,7 @@ impl Transport for Socket {
         self.read_at = Instant::now();
         let mut note = NOTE.get();
         note.received += amount as u64;
+        note.taken = amount == 0 && unsent(&self.stream) == Some(0);
         NOTE.set(note);
         Ok(amount > 0)
     }
@@ -228,6 +255,15 @@ impl Transport for Socket {
         let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);
         peeked.err() == Some(rustix::io::Errno::AGAIN)
     }
+}
+
+/// Bytes that the other side has not confirmed yet.
+#[allow(unsafe_code)]
+fn unsent(stream: &TcpStream) -> Option<i32> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open, and the kernel writes one int where one is.
+    let told = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    (told == 0).then_some(bytes)
 }
 
 fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
@@ -286,7 +322,7 @@ impl Window {
 
 impl Buffers for Window {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT_BYTES, 0);
+        self.output.resize(output_bytes(), 0);
         &mut self.output
     }
 
@@ -312,13 +348,20 @@ impl Buffers for Window {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output.resize(OUTPUT_BYTES, 0);
+        self.output.resize(output_bytes(), 0);
         self.room();
         (&mut self.input[self.end..], &mut self.output)
     }
 
     fn can_use_input(&self) -> bool {
         self.start < self.end && self.progress
+    }
+}
+
+fn output_bytes() -> usize {
+    match NOTE.get().wide {
+        true => MAX_OUTPUT_BYTES,
+        false => OUTPUT_BYTES,
     }
 }
 

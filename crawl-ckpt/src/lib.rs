@@ -28,6 +28,7 @@ pub mod lock;
 pub mod look;
 pub mod netscape;
 pub mod node;
+pub mod pattern;
 pub mod plan;
 pub mod record;
 pub mod repair;

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crawl_ckpt::address::is_private_host;
+use crawl_ckpt::pattern::Patterns;
 use crawl_ckpt::plan;
-use regex::{Regex, RegexSet};
 
 use crate::url::{Form, authority};
 
@@ -125,20 +125,30 @@ pub struct Scope {
 
 #[derive(Debug)]
 struct Rule {
-    allow: RegexSet,
-    deny: RegexSet,
+    allow: Patterns,
+    deny: Patterns,
     /// Its number among those that ask where a link stands, from 0.
     region: Option<usize>,
     admission: Admission,
 }
 
 impl Rule {
+    /// A link of which a pattern cannot tell in good time is not allowed.
     fn allows(&self, url: &str) -> bool {
-        self.allow.is_empty() || self.allow.is_match(url)
+        self.allow.is_empty() || self.allow.is_match(url).unwrap_or(false)
+    }
+
+    /// A link of which a pattern cannot tell in good time is denied.
+    fn denies(&self, url: &str) -> bool {
+        self.deny.is_match(url).unwrap_or(true)
     }
 
     fn matches(&self, url: &str) -> bool {
-        self.allows(url) && !self.deny.is_match(url)
+        self.allows(url) && !self.denies(url)
+    }
+
+    fn takes_too_long(&self, url: &str) -> bool {
+        self.allow.is_match(url).is_err() || self.deny.is_match(url).is_err()
     }
 }
 
@@ -154,13 +164,9 @@ impl Scope {
         let mut regions = 0..;
         let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
             let set = |name, list: &[String]| {
-                RegexSet::new(list).map_err(|e| {
-                    match list.iter().find(|re| Regex::new(re).is_err()) {
-                        Some(bad) => {
-                            format!("rule {number}: {name} '{bad}' is no regular expression")
-                        }
-                        None => format!("rule {number}: {name}: {e}"),
-                    }
+                Patterns::compile(list).map_err(|(place, why)| {
+                    let bad = &list[place];
+                    format!("rule {number}: {name} '{bad}' is no regular expression: {why}")
                 })
             };
             Ok(Rule {
@@ -264,10 +270,17 @@ impl Scope {
                 let host = authority(url);
                 format!("{host} is not of this crawl ({}{more})", places.join(", "))
             }
-            Refusal::Rule => match self.rules.iter().position(|rule| rule.allows(url)) {
-                Some(rule) => format!("rule {} denies it", rule + 1),
-                None => "no rule allows it".to_owned(),
-            },
+            Refusal::Rule => {
+                let place = |is: fn(&Rule, &str) -> bool| {
+                    let rule = self.rules.iter().position(|rule| is(rule, url));
+                    rule.map(|rule| rule + 1)
+                };
+                match (place(Rule::takes_too_long), place(Rule::allows)) {
+                    (Some(rule), _) => format!("a pattern of rule {rule} takes too long on it"),
+                    (None, Some(rule)) => format!("rule {rule} denies it"),
+                    (None, None) => "no rule allows it".to_owned(),
+                }
+            }
             Refusal::Extension => {
                 let name = path.rsplit('/').next().unwrap_or_default();
                 format!("its name says that it is no page: {name}")
@@ -575,6 +588,27 @@ mod tests {
             ..Default::default()
         };
         let error = Scope::compile(&plan, false).unwrap_err();
-        assert_eq!(error, "rule 0: allow '(' is no regular expression");
+        let start = "rule 0: allow '(' is no regular expression: ";
+        assert!(error.starts_with(start), "{error}");
+    }
+
+    #[test]
+    fn a_link_of_which_a_pattern_cannot_tell_in_time_is_left_out_and_told() {
+        let forever = r"^http://h/((a|aa)+)\1c";
+        let url = format!("http://h/{}b", "a".repeat(60));
+        let allow = plan::Rule {
+            allow: vec![forever.into()],
+            ..Default::default()
+        };
+        let deny = plan::Rule {
+            deny: vec![forever.into()],
+            ..Default::default()
+        };
+        for rule in [allow, deny] {
+            let scope = scope(|s| s.rules = vec![rule]);
+            assert_eq!(scope.admit(&url, 1, By::Url), Err(Refusal::Rule));
+            let why = scope.why(Refusal::Rule, &url, 1);
+            assert_eq!(why, "a pattern of rule 1 takes too long on it");
+        }
     }
 }

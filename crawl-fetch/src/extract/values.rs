@@ -9,7 +9,7 @@ use super::dom::{Id, Kind, Page};
 use super::element::Matcher;
 use super::markdown;
 use super::markup;
-use super::processor::is_empty;
+use super::processor::{Bench, is_empty};
 use super::spec::{Field, How, Source};
 
 /// An item holds at most so many bytes of text.
@@ -19,7 +19,7 @@ pub const MAX_ITEM_BYTES: usize = 4 << 20;
 pub struct Reading<'r, 'p> {
     page: Page<'p>,
     article: &'r mut Article<'p>,
-    now: Timestamp,
+    bench: Bench,
     /// Bytes of text that the item may still take.
     left: usize,
 }
@@ -30,7 +30,7 @@ impl<'r, 'p> Reading<'r, 'p> {
         Reading {
             page,
             article,
-            now,
+            bench: Bench::new(now),
             left: MAX_ITEM_BYTES,
         }
     }
@@ -42,9 +42,9 @@ impl<'r, 'p> Reading<'r, 'p> {
     }
 
     /// True when something was left out: the item is as large as one may be, or its selectors
-    /// took as many steps as they may.
+    /// and expressions took as many steps as they may.
     pub fn is_cut(&self) -> bool {
-        self.left == 0 || self.page.is_spent()
+        self.left == 0 || self.page.is_spent() || self.bench.is_spent()
     }
 
     fn value(&mut self, field: &Field, scope: Id) -> Value {
@@ -59,7 +59,7 @@ impl<'r, 'p> Reading<'r, 'p> {
             }
         };
         for processor in &field.processors {
-            value = processor.apply(value, self.now);
+            value = processor.apply(value, &self.bench);
         }
         if let (Some(core), true) = (field.fallback, is_empty(&value)) {
             value = self.article.value(core);

@@ -2,8 +2,8 @@
 //! their selectors, are crawl-fetch's to read.
 
 use crawl_ckpt::node::{Complaint, Fields, Node};
+use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::Rule;
-use regex::Regex;
 
 const PATTERN: &str = "a regular expression";
 
@@ -91,19 +91,12 @@ fn patterns(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
     let mut patterns = Vec::new();
     for item in node.one_or_list("regular expressions")? {
         let pattern = item.string(PATTERN)?;
-        if let Err(error) = Regex::new(pattern) {
-            return Err(item.complaint(format_args!("expected {PATTERN}: {}", reason(&error))));
+        if let Err(why) = Pattern::compile(pattern) {
+            return Err(item.complaint(format_args!("expected {PATTERN}: {why}")));
         }
         patterns.push(pattern.to_owned());
     }
     Ok(patterns)
-}
-
-/// The last line of the error says what is wrong; those before it draw the place.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -129,10 +122,14 @@ mod tests {
 
     #[test]
     fn a_pattern_that_does_not_compile_is_named() {
-        let value = json!([{"allow": ["fine", "(?=x)"]}]);
+        let value = json!([{"allow": ["(?=fine)", "(?P=x)"]}]);
         let error = rules(&Node::root(&value), &mut Beside::default()).unwrap_err();
         assert_eq!(error.path, "$[0].allow[1]");
-        assert!(error.what.contains("look-around"), "{}", error.what);
+        assert!(
+            error.what.starts_with("expected a regular expression: "),
+            "{}",
+            error.what
+        );
     }
 
     #[test]

@@ -3,8 +3,11 @@
 mod cast;
 mod read;
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::pattern::Pattern;
 use jiff::Timestamp;
-use regex::Regex;
 use serde_json::Value;
 
 use super::datetime::{self, Language};
@@ -26,7 +29,7 @@ pub enum Processor {
     /// Keeps what a group of the first match matched; without a match all is kept.
     Regex {
         /// The expression.
-        pattern: Regex,
+        pattern: Pattern,
         /// The group's number.
         group: usize,
     },
@@ -49,20 +52,61 @@ pub enum Processor {
     Count,
 }
 
+/// All searches of a page that go back take no longer than this together.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// What the processors of a page share.
+#[derive(Debug)]
+pub struct Bench {
+    now: Timestamp,
+    searched: Cell<Duration>,
+}
+
+impl Bench {
+    /// For a page that is read at this time.
+    pub fn new(now: Timestamp) -> Bench {
+        Bench {
+            now,
+            searched: Cell::default(),
+        }
+    }
+
+    /// True when searches took so long that the rest was left out.
+    pub fn is_spent(&self) -> bool {
+        self.searched.get() >= LONGEST
+    }
+
+    /// What a group of an expression finds; without a match all, and nothing where that cannot
+    /// be told in good time.
+    fn search(&self, pattern: &Pattern, group: usize, text: String) -> Value {
+        let began = pattern.goes_back().then(Instant::now);
+        if began.is_some() && self.is_spent() {
+            return Value::Null;
+        }
+        let found = match pattern.group(&text, group) {
+            Ok(None) => None,
+            Ok(Some(part)) => Some(part.map_or(Value::Null, Value::from)),
+            Err(_) => {
+                self.searched.set(LONGEST);
+                Some(Value::Null)
+            }
+        };
+        if let Some(began) = began {
+            self.searched.set(self.searched.get() + began.elapsed());
+        }
+        found.unwrap_or(Value::String(text))
+    }
+}
+
 impl Processor {
     /// The value that follows from this one.
-    pub fn apply(&self, value: Value, now: Timestamp) -> Value {
+    pub fn apply(&self, value: Value, bench: &Bench) -> Value {
         match self {
             Processor::Strip => strings(value, &|text| text.trim().to_owned()),
             Processor::Replace { old, new } => strings(value, &|text| text.replace(old, new)),
             Processor::Lowercase => strings(value, &|text| text.to_lowercase()),
             Processor::Regex { pattern, group } => each(value, &|value| match value {
-                Value::String(text) => match pattern.captures(&text) {
-                    Some(found) => found
-                        .get(*group)
-                        .map_or(Value::Null, |part| part.as_str().into()),
-                    None => Value::String(text),
-                },
+                Value::String(text) => bench.search(pattern, *group, text),
                 other => other,
             }),
             Processor::Cast(to) => each(value, &|value| to.of(value)),
@@ -80,7 +124,7 @@ impl Processor {
                 let text = value.as_str().unwrap_or_default().trim();
                 let time = match format {
                     Some(format) => datetime::by_format(text, format),
-                    None => datetime::parse(text, languages, now),
+                    None => datetime::parse(text, languages, bench.now),
                 };
                 time.map_or(Value::Null, Value::String)
             }),
@@ -126,9 +170,9 @@ mod tests {
 
     #[track_caller]
     fn check(processor: Value, from: Value, to: Value) {
-        let now = Timestamp::UNIX_EPOCH;
+        let bench = Bench::new(Timestamp::UNIX_EPOCH);
         let read = Processor::read(&Node::root(&processor), &mut Vec::new());
-        let got = read.unwrap().apply(from.clone(), now);
+        let got = read.unwrap().apply(from.clone(), &bench);
         assert_eq!(got, to, "{processor} of {from}");
     }
 
@@ -163,6 +207,22 @@ mod tests {
         check(second, json!("a"), json!(null));
         let whole = json!({"type": "regex", "pattern": "a+", "group": 0});
         check(whole, json!("baab"), json!("aa"));
+        let behind = json!({"type": "regex", "pattern": r"(?<=Price: )(\d+)"});
+        check(behind, json!("1 Price: 99"), json!("99"));
+    }
+
+    #[test]
+    fn a_search_that_would_take_forever_finds_nothing_and_is_told() {
+        let bench = Bench::new(Timestamp::UNIX_EPOCH);
+        let forever = json!({"type": "regex", "pattern": r"^((a|aa)+)\1c"});
+        let forever = Processor::read(&Node::root(&forever), &mut Vec::new()).unwrap();
+        let plain = json!({"type": "regex", "pattern": "(a)"});
+        let plain = Processor::read(&Node::root(&plain), &mut Vec::new()).unwrap();
+        let text = json!("a".repeat(60) + "b");
+        assert!(!bench.is_spent());
+        assert_eq!(forever.apply(text.clone(), &bench), json!(null));
+        assert!(bench.is_spent());
+        assert_eq!(plain.apply(text, &bench), json!("a"));
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! A processor as a spider file says it.
 
 use crawl_ckpt::node::{Complaint, Fields, Node};
-use regex::RegexBuilder;
+use crawl_ckpt::pattern::Pattern;
 
 use super::{Processor, Type};
 use crate::extract::datetime::{self, Language};
 
 const NAMES: &str =
     "strip, replace, regex, cast, join, default, lowercase, parse_datetime or count";
-
-/// A compiled expression takes no more memory than this.
-const MAX_REGEX_BYTES: usize = 1 << 20;
 
 impl Processor {
     /// Reads one of a field's `processors`.
@@ -61,22 +58,14 @@ fn string(fields: &mut Fields<'_>, key: &'static str, what: &str) -> Result<Stri
 fn regex(fields: &mut Fields<'_>) -> Result<Processor, Complaint> {
     const PATTERN: &str = "a regular expression";
     let node = fields.need("pattern", PATTERN)?;
-    let pattern = RegexBuilder::new(node.string(PATTERN)?)
-        .size_limit(MAX_REGEX_BYTES)
-        .build()
-        .map_err(|error| {
-            // The last line says what is wrong; those before it draw the place.
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            let last = last.trim_start_matches("error: ");
-            node.complaint(format_args!("expected {PATTERN}: {last}"))
-        })?;
+    let pattern = Pattern::of_texts(node.string(PATTERN)?)
+        .map_err(|why| node.complaint(format_args!("expected {PATTERN}: {why}")))?;
     let group = match fields.get("group") {
         Some(group) => group.integer(0..=1000, "the number of a group")?,
         None => 1,
     };
     let group = usize::try_from(group).unwrap_or_default();
-    if group >= pattern.captures_len() {
+    if group >= pattern.groups() {
         return Err(node.expected(format_args!(
             "{PATTERN} with a group {group} in parentheses"
         )));
@@ -123,7 +112,7 @@ mod tests {
             (json!({"type": "upper"}), "$.type"),
             (json!({"type": "replace", "old": "a"}), "$.new"),
             (json!({"type": "regex"}), "$.pattern"),
-            (json!({"type": "regex", "pattern": "(?=x)"}), "$.pattern"),
+            (json!({"type": "regex", "pattern": "(?=x"}), "$.pattern"),
             (json!({"type": "regex", "pattern": "no group"}), "$.pattern"),
             (
                 json!({"type": "regex", "pattern": "(a)", "group": 2}),

@@ -1,21 +1,20 @@
 //! A kind of page: which URLs are of it.
 
 use crawl_ckpt::node::{Complaint, Fields};
-use regex::{RegexSet, RegexSetBuilder};
+use crawl_ckpt::pattern::Patterns;
 
 use super::Field;
 
 /// One kind of page.
 #[derive(Debug, Clone)]
 pub struct PageKind {
-    allow: RegexSet,
-    deny: RegexSet,
+    allow: Patterns,
+    deny: Patterns,
+    /// What `allow` is made of.
+    shown: Vec<String>,
     /// What is taken of such a page; none: nothing is.
     pub extract: Option<Vec<Field>>,
 }
-
-/// A compiled set of expressions takes no more memory than this.
-const MAX_REGEX_BYTES: usize = 10 << 20;
 
 impl PageKind {
     /// Reads what a section or a rule says of the URLs that are its own.
@@ -24,27 +23,27 @@ impl PageKind {
         allow_key: &'static str,
         extract: Option<Vec<Field>>,
     ) -> Result<PageKind, Complaint> {
-        let mut set = |key| match fields.get(key) {
-            None => Ok(RegexSet::empty()),
-            Some(node) => {
+        let mut set =
+            |key| {
                 let mut patterns = Vec::new();
-                for item in node.one_or_list("regular expressions")? {
-                    patterns.push(item.string("a regular expression")?);
+                let items = match fields.get(key) {
+                    Some(node) => node.one_or_list("regular expressions")?,
+                    None => Vec::new(),
+                };
+                for item in &items {
+                    patterns.push(item.string("a regular expression")?.to_owned());
                 }
-                RegexSetBuilder::new(patterns)
-                    .size_limit(MAX_REGEX_BYTES)
-                    .build()
-                    .map_err(|error| {
-                        let text = error.to_string();
-                        let last = text.lines().last().unwrap_or_default();
-                        let last = last.trim_start_matches("error: ");
-                        node.complaint(format_args!("expected a regular expression: {last}"))
-                    })
-            }
-        };
+                match Patterns::compile(&patterns) {
+                    Ok(compiled) => Ok((compiled, patterns)),
+                    Err((place, why)) => Err(items[place]
+                        .complaint(format_args!("expected a regular expression: {why}"))),
+                }
+            };
+        let (allow, shown) = set(allow_key)?;
         Ok(PageKind {
-            allow: set(allow_key)?,
-            deny: set("deny")?,
+            allow,
+            deny: set("deny")?.0,
+            shown,
             extract,
         })
     }
@@ -52,20 +51,23 @@ impl PageKind {
     /// Every page.
     pub(super) fn every(extract: Vec<Field>) -> PageKind {
         PageKind {
-            allow: RegexSet::empty(),
-            deny: RegexSet::empty(),
+            allow: Patterns::default(),
+            deny: Patterns::default(),
+            shown: Vec::new(),
             extract: Some(extract),
         }
     }
 
     pub(super) fn is(&self, url: &str) -> bool {
-        (self.allow.is_empty() || self.allow.is_match(url)) && !self.deny.is_match(url)
+        // What cannot be told in good time takes nothing, as it is in the frontier.
+        (self.allow.is_empty() || self.allow.is_match(url).unwrap_or(false))
+            && !self.deny.is_match(url).unwrap_or(true)
     }
 
     /// It and its fields, for people.
     pub(super) fn line(&self) -> Option<String> {
         let fields = self.extract.as_ref()?;
-        let which = match self.allow.patterns() {
+        let which = match &self.shown[..] {
             [] => "every page".to_owned(),
             patterns => format!("`{}`", patterns.join("` or `")),
         };

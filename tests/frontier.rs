@@ -757,7 +757,10 @@ mod proxies {
     #[test]
     fn without_a_proxy_a_block_is_a_failed_record() {
         let folder = Folder::new();
-        answer_all(serve(&folder, &[]), blocked).code(0);
+        let nothing = answer_all(serve(&folder, &[]), blocked).code(1);
+        nothing.says("nothing useful").says("--accept-empty");
+        assert_eq!(stat(&folder)["pending"], 1);
+        answer_all(serve(&folder, &["--accept-empty"]), blocked).code(0);
         assert_eq!(records(&folder)[START]["status"], 403);
         assert_eq!(stat(&folder)["failed"], 1);
     }

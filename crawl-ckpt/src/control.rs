@@ -44,6 +44,8 @@ pub struct Begin {
     pub cookies: Option<String>,
     /// Tell of each URL that a cap keeps out.
     pub list_left_out: bool,
+    /// A crawl none of whose start URLs gave a page is complete all the same.
+    pub accept_empty: bool,
 }
 
 /// From the frontier to crawl-run.
@@ -126,6 +128,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Hosts with URLs taken on.
     pub hosts: u64,
+    /// URLs taken on that no link led to: start URLs, what they redirect to, sitemaps.
+    pub starts: u64,
     /// Records by status class: `2xx`, `3xx`, `4xx`, `5xx`.
     pub by_status: BTreeMap<String, u64>,
     /// Records by error kind.
@@ -208,4 +212,6 @@ pub enum EndReason {
     NetworkGone,
     /// No start URL ever answered.
     NoAnswer,
+    /// Start URLs answered, and none gave a page.
+    NothingUseful,
 }

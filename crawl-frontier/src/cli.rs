@@ -198,6 +198,11 @@ struct ServeArgs {
     /// How long to wait for a network that is gone.
     #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse_duration)]
     outage: Duration,
+    /// Take it for complete when no start URL gives a page.
+    ///
+    /// Without it such a crawl ends with exit code 1 and names the cause; its start URLs stay pending.
+    #[arg(long)]
+    accept_empty: bool,
     /// What a relative output path is relative to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     data_dir: PathBuf,
@@ -375,6 +380,7 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         max_time_ms: args.max_time.map(|time| time.as_millis() as u64),
         grace_ms: args.grace.as_millis() as u64,
         retry_blocked: args.retry_blocked,
+        accept_empty: args.accept_empty,
         ..Begin::default()
     })
 }

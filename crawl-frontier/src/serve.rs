@@ -73,6 +73,7 @@ pub fn serve(
         test,
         told_gone: false,
         flaws: Flaws::default(),
+        why_empty: None,
     };
     server.tell(&News::Started(server.opened.started.clone()));
     for note in std::mem::take(&mut server.opened.notes) {
@@ -113,6 +114,8 @@ struct Server {
     /// People were told that the network is gone.
     told_gone: bool,
     flaws: Flaws,
+    /// Why nothing useful came, at the end.
+    why_empty: Option<String>,
 }
 
 /// How a run is over.
@@ -126,6 +129,12 @@ enum End {
 impl Server {
     fn run(mut self) -> Result<Exit, Failure> {
         self.opened.crawl.limit_records(self.begin.max_records);
+        if self.test {
+            self.opened.crawl.run_once();
+        }
+        if self.begin.accept_empty {
+            self.opened.crawl.accept_empty();
+        }
         if self.begin.list_left_out {
             self.opened.crawl.list_left_out();
         }
@@ -292,6 +301,7 @@ impl Server {
     /// Commits everything, seals the job, and says how it ended.
     fn end(mut self, end: End) -> Result<Exit, Failure> {
         let now_ms = self.clock.now_ms();
+        self.why_empty = self.opened.crawl.nothing_useful();
         self.opened.crawl.release_held(now_ms);
         self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
@@ -320,11 +330,23 @@ impl Server {
         result
     }
 
+    fn nothing_useful(&self) -> (EndReason, Result<Exit, Failure>) {
+        let why = self.why_empty.as_deref().unwrap_or_default();
+        let failure = Failure::new(format_args!("nothing useful: {why}"));
+        let failure = match self.wires.has_conductor() {
+            true => failure,
+            false => failure
+                .hint("the same command asks again; --accept-empty takes that for the result"),
+        };
+        (EndReason::NothingUseful, Err(failure))
+    }
+
     fn judge(&self, end: End, progress: &Progress) -> (EndReason, Result<Exit, Failure>) {
         let in_flight = progress.counts.in_flight;
         match end {
             End::Crawl(Done::Complete) => (EndReason::Complete, Ok(Exit::Complete)),
             End::Crawl(Done::Parked) => (EndReason::Parked, Ok(Exit::Decide)),
+            End::Crawl(Done::NothingUseful) => self.nothing_useful(),
             End::Crawl(Done::Limit) => {
                 let exit = if self.test {
                     Exit::Complete

@@ -137,6 +137,11 @@ impl Wires {
         Ok(())
     }
 
+    /// True when somebody listens to news.
+    pub fn has_conductor(&self) -> bool {
+        self.conductor.is_some()
+    }
+
     /// Whom to tell news, if anybody listens.
     pub fn conductor(&mut self) -> Option<&mut UnixStream> {
         self.conductor.as_mut().map(|(socket, _)| socket)

@@ -40,7 +40,7 @@ Examples:
 /// Without --limit a crawl has a checkpoint. Ctrl+C pauses it and the same
 /// command goes on; a complete crawl removes its checkpoint.
 ///
-/// Exit codes: 0 complete; 1 failed; 2 usage, or the spider changed; 3 hosts
+/// Exit codes: 0 complete; 1 failed, or no start URL gave a page; 2 usage, or the spider changed; 3 hosts
 /// wait for a costlier proxy to be approved; 4 stopped at --max-time or
 /// --max-pages; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
 /// 129 paused by SIGINT, SIGTERM, SIGHUP.
@@ -277,6 +277,13 @@ pub struct ReachArgs {
     /// Wait so long for a network that is gone, then exit 1 [default: 10m]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub outage: Option<Duration>,
+
+    /// Take a crawl for complete though no start URL gives a page
+    ///
+    /// Without it such a crawl (403, 404, 5xx, robots.txt forbids) ends with exit code 1 and
+    /// names the cause; the start URLs stay pending and are asked again by the same command.
+    #[arg(long)]
+    pub accept_empty: bool,
 
     /// A pause waits so long for pages under way
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::control::{Begin, Progress};
+use crawl_ckpt::control::{Begin, EndReason, Progress};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
@@ -230,6 +230,15 @@ impl<'a> Crawl<'a> {
         // Before the checkpoint goes, which has them too.
         self.write_cookies(&ending.cookies, view);
         let mut outcome = judge(&ending, Purpose::Production);
+        if let Outcome::Failed { hint, .. } = &mut outcome
+            && ending.reason == Some(EndReason::NothingUseful)
+        {
+            let accept = self.again.with_flag("--accept-empty");
+            *hint = Some(format!(
+                "{}   (asks again), or {accept}   (takes that for the result)",
+                self.again
+            ));
+        }
         if outcome == Outcome::Complete {
             completed(&ending.progress)?;
             if let Err(error) = job::remove(&RealDisk, &self.place.job, lock) {
@@ -322,6 +331,7 @@ impl<'a> Crawl<'a> {
             adopt_plan: false,
             cookies: self.cookies.clone(),
             list_left_out: self.args.voice.verbose,
+            accept_empty: self.args.reach.accept_empty,
         }
     }
 
@@ -382,7 +392,7 @@ impl<'a> Crawl<'a> {
             Outcome::Failed { why, .. } if view.is_among() => {
                 view.error(format_args!("{}; {why}", summary.headline()));
             }
-            _ if view.is_among() => view.say(summary.headline()),
+            _ if view.is_among() => view.say(summary.one_line()),
             _ => summary.lines().iter().for_each(|line| view.say(line)),
         }
         if ended.outcome == Outcome::Parked {

@@ -80,6 +80,7 @@ impl Summary<'_> {
             row("fields", line);
         }
         row("left out", self.left_out());
+        row("links", self.links().to_owned());
         row("output", self.output());
         row("checkpoint", self.checkpoint());
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
@@ -112,11 +113,38 @@ impl Summary<'_> {
         line
     }
 
-    /// What caps kept out of the crawl; with `verbose` what was left out for any reason.
+    /// The headline of one crawl among several, with what its lines would say that may not be meant.
+    pub fn one_line(&self) -> String {
+        let headline = self.headline();
+        match (self.leads_nowhere(), self.left_out(), self.links()) {
+            (false, ..) => headline,
+            (true, left_out, "") => format!("{headline}; all links left out: {left_out}"),
+            (true, _, links) => format!("{headline}; links: {links}"),
+        }
+    }
+
+    /// True when pages came and no link of theirs belongs to the crawl, which may not be meant.
+    fn leads_nowhere(&self) -> bool {
+        let progress = &self.ended.progress;
+        let came = progress.by_status.contains_key("2xx");
+        self.ended.outcome == Outcome::Complete && came && progress.starts == progress.counts.seen
+    }
+
+    /// What caps kept out of the crawl; with `verbose`, and when that was all, what was left out
+    /// for any reason.
     fn left_out(&self) -> String {
         let mut dropped = self.ended.progress.dropped.clone();
-        dropped.retain(|reason, _| self.verbose || CAPS.contains(&reason.as_str()));
+        let all = self.verbose || self.leads_nowhere();
+        dropped.retain(|reason, _| all || CAPS.contains(&reason.as_str()));
         tally(&dropped)
+    }
+
+    /// Says that no page had a link.
+    fn links(&self) -> &'static str {
+        match self.leads_nowhere() && self.ended.progress.dropped.is_empty() {
+            true => "none on any page (what a script makes is not seen)",
+            false => "",
+        }
     }
 
     fn output(&self) -> String {

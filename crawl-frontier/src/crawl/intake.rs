@@ -208,6 +208,7 @@ impl<S: Store> Crawl<S> {
         };
         if self.store.take_on(host, mark, &request).is_some() {
             self.progress.counts.seen += 1;
+            self.progress.starts += u64::from(found.depth == 0);
             self.schedule.change(host, |host| host.taken += 1);
             self.schedule.arrived(host);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crawl_ckpt::tool::Failure;
 
+use super::starts::GAVE_PAGE;
 use super::{Crawl, STATE};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
 use crate::schedule::{Gate, HostId};
@@ -26,6 +27,7 @@ impl<S: Store> Crawl<S> {
             self.progress.delta.get_or_insert_default();
         }
         self.scope.restore_hosts(&memory.values);
+        self.starts.gave_page = memory.values.contains_key(GAVE_PAGE);
         self.state.json = memory
             .values
             .get(STATE)
@@ -127,6 +129,10 @@ impl<S: Store> Crawl<S> {
         let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
         let state = self.state.json.iter();
         let state = state.map(|json| (STATE.to_owned(), json.clone()));
+        let page = self
+            .starts
+            .gave_page
+            .then(|| (GAVE_PAGE.to_owned(), "1".to_owned()));
         let routes = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.routes.saved(id)?;
             Some((route_key(&host.origin), saved))
@@ -142,6 +148,7 @@ impl<S: Store> Crawl<S> {
             .chain(self.cookies.all())
             .chain(hosts)
             .chain(state)
+            .chain(page)
             .collect()
     }
 }

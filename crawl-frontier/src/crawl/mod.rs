@@ -15,6 +15,7 @@ pub(crate) mod robots;
 pub(crate) mod routes;
 mod send;
 mod sitemaps;
+mod starts;
 mod tally;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ pub use self::receive::Trouble;
 use self::robots::Robots;
 use self::routes::Routes;
 use self::sitemaps::Sitemaps;
+use self::starts::{NoPage, Starts};
 use crate::class::Class;
 use crate::schedule::{Gate, HostId, Schedule};
 use crate::scope::Scope;
@@ -67,6 +69,10 @@ pub struct Crawl<S> {
     sitemaps: Sitemaps,
     paces: HashMap<HostId, Pace>,
     outage: Outage<Held>,
+    starts: Starts,
+    /// A crawl that comes to nothing is complete all the same.
+    accept_empty: bool,
+    runs_once: bool,
     /// Why the last request that got no answer at all did not.
     unanswered: Option<String>,
     progress: Progress,
@@ -129,6 +135,8 @@ struct Record {
     line: String,
     class: Option<Class>,
     failed: bool,
+    /// Of a start URL that gave no page.
+    no_page: Option<NoPage>,
 }
 
 impl Record {
@@ -146,6 +154,7 @@ impl Record {
             line: line.unwrap_or_default(),
             class: Class::of(result),
             failed,
+            no_page: None,
         }
     }
 }
@@ -177,6 +186,8 @@ pub enum Done {
     NetworkGone,
     /// Nobody ever answered.
     NoAnswer,
+    /// No start URL gave a page, nor did anything else.
+    NothingUseful,
 }
 
 impl<S: Store> Crawl<S> {
@@ -205,6 +216,9 @@ impl<S: Store> Crawl<S> {
             sitemaps: Sitemaps::new(&plan),
             paces: HashMap::new(),
             outage: Outage::default(),
+            starts: Starts::default(),
+            accept_empty: false,
+            runs_once: false,
             unanswered: None,
             progress,
             state: ParserState::default(),
@@ -231,6 +245,16 @@ impl<S: Store> Crawl<S> {
     /// Ends this run after so many more are told.
     pub fn limit_records(&mut self, most: Option<u64>) {
         self.most_told = most.map(|most| self.told().saturating_add(most));
+    }
+
+    /// Takes it for complete when no start URL gives a page.
+    pub fn accept_empty(&mut self) {
+        self.accept_empty = true;
+    }
+
+    /// Nothing of the crawl outlives this run, so nothing waits for another.
+    pub fn run_once(&mut self) {
+        self.runs_once = true;
     }
 
     /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out.
@@ -275,7 +299,8 @@ impl<S: Store> Crawl<S> {
         counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
         counts.in_flight = self.flights.len() as u64;
         let waiting = self.schedule.pending() - counts.parked;
-        counts.pending = waiting + (self.outage.held() + self.routes.refused()) as u64;
+        counts.pending =
+            waiting + (self.outage.held() + self.routes.refused() + self.starts.waiting()) as u64;
         progress
     }
 

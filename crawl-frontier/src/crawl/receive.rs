@@ -109,18 +109,19 @@ impl<S: Store> Crawl<S> {
         match answer::fate(result, attempt, &self.plan.retry, id) {
             Fate::Finished { failed } => match block_of(result) {
                 Some(why) => {
-                    let record = self.record(result, attempt, failed);
+                    let record = self.record(result, attempt, failed, flight);
                     self.take_block(flight, Refused { ticket, record }, why, now_ms);
                 }
                 None => {
                     result.delta = self.follow_and_compare(result, flight, failed)?;
+                    self.note_page(result, flight);
                     if result.delta == Some(Change::Unchanged) {
                         self.store.finish(ticket, failed, None);
                         self.progress.counts.done += 1;
                     } else {
                         tally::item(&mut self.progress, result);
-                        let record = self.record(result, attempt, failed);
-                        self.finish(ticket, &record);
+                        let record = self.record(result, attempt, failed, flight);
+                        self.finish(ticket, record);
                     }
                     self.take_success(flight, result);
                 }
@@ -139,7 +140,7 @@ impl<S: Store> Crawl<S> {
                 self.schedule.defer(flight.host, ticket, due_ms);
             }
             Fate::Unanswered => {
-                let record = self.record(result, attempt, true);
+                let record = self.record(result, attempt, true, flight);
                 self.outage.hold(Held {
                     ticket,
                     host: flight.host,
@@ -163,7 +164,7 @@ impl<S: Store> Crawl<S> {
         let host = flight.host;
         let rung = self.routes.rung(host);
         match self.routes.blocked(host, flight.rung, why, refused) {
-            Block::Final(refused) => self.finish(refused.ticket, &refused.record),
+            Block::Final(refused) => self.finish(refused.ticket, refused.record),
             Block::Climb(refused) => {
                 self.store.defer(refused.ticket, 0, now_ms);
                 self.schedule.defer(host, refused.ticket, now_ms);
@@ -195,7 +196,7 @@ impl<S: Store> Crawl<S> {
         }
         let (refused, unparked) = self.routes.succeeded(host);
         for refused in refused {
-            self.finish(refused.ticket, &refused.record);
+            self.finish(refused.ticket, refused.record);
         }
         if unparked {
             self.schedule.change(host, |host| host.gate = Gate::Open);
@@ -294,7 +295,7 @@ impl<S: Store> Crawl<S> {
                     self.robots.want_held(now_ms);
                 }
                 for held in self.outage.answered(&origin) {
-                    self.finish(held.ticket, &held.record);
+                    self.finish(held.ticket, held.record);
                 }
                 for host in self.robots.give_up() {
                     self.schedule.change(host, |host| host.gate = Gate::Open);
@@ -344,7 +345,14 @@ impl<S: Store> Crawl<S> {
     }
 
     /// The output record of a result.
-    fn record(&self, result: &mut FetchResult<'_>, attempts: u32, failed: bool) -> Record {
+    fn record(
+        &self,
+        result: &mut FetchResult<'_>,
+        attempts: u32,
+        failed: bool,
+        flight: &Flight,
+    ) -> Record {
+        let no_page = self.no_page(result, flight);
         result.id = None;
         result.attempts = (attempts > 1).then_some(attempts);
         result.set_cookie.clear();
@@ -360,11 +368,23 @@ impl<S: Store> Crawl<S> {
         if !self.plan.keep_body {
             (result.body, result.body_base64) = (None, None);
         }
-        Record::of(result, failed)
+        Record {
+            no_page,
+            ..Record::of(result, failed)
+        }
+    }
+
+    /// Finishes a URL, unless its record has to wait.
+    pub(super) fn finish(&mut self, ticket: Ticket, record: Record) {
+        // A test crawl ends with this run, so nothing of it waits for another.
+        let keep = !self.runs_once;
+        if let Some(record) = self.starts.take(ticket, record, keep) {
+            self.write(ticket, &record);
+        }
     }
 
     /// Writes the record of a URL and remembers that it is finished, in one commit.
-    pub(super) fn finish(&mut self, ticket: Ticket, record: &Record) {
+    pub(super) fn write(&mut self, ticket: Ticket, record: &Record) {
         self.store.finish(ticket, record.failed, Some(&record.line));
         if let Some(class) = record.class {
             class.count(&mut self.progress);
@@ -389,6 +409,7 @@ impl<S: Store> Crawl<S> {
     pub fn release_held(&mut self, now_ms: u64) {
         self.release_unanswered(now_ms);
         self.retry_refused(now_ms);
+        self.release_starts(now_ms);
     }
 
     /// Makes what waits for the outcome of others pending again. True if there was any.

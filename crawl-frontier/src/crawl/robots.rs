@@ -282,6 +282,11 @@ impl Robots {
         }
     }
 
+    /// Drops what a host's file said, so that the next run asks for it.
+    pub fn forget(&mut self, host: HostId) {
+        self.files.remove(&host);
+    }
+
     /// What the host's file says of a URL.
     pub fn ruling(&self, host: HostId, url: &str) -> Ruling {
         match self.files.get(&host) {

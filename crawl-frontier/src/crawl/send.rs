@@ -34,7 +34,13 @@ impl<S: Store> Crawl<S> {
         // Of a million that robots.txt forbids, so many end before somebody else has a turn.
         for _ in 0..TURN {
             if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
-                return Ok(self.waiting_or(Done::Limit));
+                // Records of nothing useful are not what a test crawl is for.
+                let is_empty = self.starts.have_failed() && self.runs_once;
+                let done = match is_empty && !self.accept_empty {
+                    true => Done::NothingUseful,
+                    false => Done::Limit,
+                };
+                return Ok(self.waiting_or(done));
             }
             match self.outage.advice(now_ms, self.plan.retry.outage_s * 1000) {
                 Advice::Proceed => {}
@@ -131,11 +137,14 @@ impl<S: Store> Crawl<S> {
                 until_ms: Some(now_ms),
             };
         }
-        Step::Done(if self.schedule.pending() > 0 {
-            Done::Parked
-        } else {
-            Done::Complete
-        })
+        if self.schedule.pending() > 0 {
+            return Step::Done(Done::Parked);
+        }
+        if self.starts.nothing_useful().is_some() && !self.accept_empty {
+            return Step::Done(Done::NothingUseful);
+        }
+        self.finish_starts();
+        Step::Done(Done::Complete)
     }
 
     /// Sends a request, or finishes it when robots.txt disallows it.
@@ -150,10 +159,13 @@ impl<S: Store> Crawl<S> {
                 error: Some(error),
                 ..FetchResult::default()
             };
-            let record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
+            let mut record = Record::of(&result, matches!(ruling, Ruling::Unreachable(_)));
+            if is_start(&stored)? {
+                record.no_page = self.forbidden(due.host, &result);
+            }
             self.read_buffer = buffer;
             self.schedule.skipped(due.host);
-            self.finish(due.ticket, &record);
+            self.finish(due.ticket, record);
             return Ok(false);
         }
         let mut request = request_of(&stored)?;

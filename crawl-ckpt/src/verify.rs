@@ -11,7 +11,7 @@ use crate::control::Counts;
 use crate::delta::{self, DeltaError};
 use crate::durable::RealDisk;
 use crate::image::Image;
-use crate::job::{Job, JobError};
+use crate::job::{EXCHANGE, Job, JobError, due_exchange, output_flaw};
 use crate::journal::{Commit, Entry, JournalError, Mark, Replayed, replay};
 use crate::look::steadily;
 use crate::tool::Exit;
@@ -101,6 +101,7 @@ fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), JobE
     check_output(
         job,
         replayed.commit.as_ref(),
+        tally.exchange.as_deref(),
         data_dir,
         &mut report.problems,
     );
@@ -124,6 +125,8 @@ struct Tally {
     first_id: Option<u64>,
     seen: u64,
     done: u64,
+    /// A file is to take the output's place: its name.
+    exchange: Option<Vec<u8>>,
 }
 
 impl Tally {
@@ -150,6 +153,10 @@ impl Tally {
                     self.done -= 1;
                 }
             }
+            Entry::Set { key, value } if *key == EXCHANGE => {
+                self.exchange = Some(value.to_vec());
+            }
+            Entry::Unset { key } if *key == EXCHANGE => self.exchange = None,
             Entry::Set { .. } | Entry::Unset { .. } | Entry::Commit(_) => {}
         }
         Ok(())
@@ -245,12 +252,21 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
 }
 
 /// The output is as long as the commit vouches for, and has a line a record up to there.
-fn check_output(job: &Job, commit: Option<&Commit>, data_dir: &Path, problems: &mut Vec<Problem>) {
+fn check_output(
+    job: &Job,
+    commit: Option<&Commit>,
+    exchange: Option<&[u8]>,
+    data_dir: &Path,
+    problems: &mut Vec<Problem>,
+) {
     let output = job.manifest().output.as_ref();
     let path = output.and_then(|output| output.resolve(data_dir));
     let (Some(path), Some(commit)) = (path, commit) else {
         return;
     };
+    // The next run puts the new file in its place.
+    let due = exchange.and_then(|name| due_exchange(&path, name).ok().flatten());
+    let path = due.unwrap_or(path);
     let Some(&committed) = commit.files.get("output") else {
         return;
     };
@@ -285,7 +301,11 @@ fn check_output(job: &Job, commit: Option<&Commit>, data_dir: &Path, problems: &
                 format!("{lines} lines lie before this byte, {records} records were committed");
             problem(Some(committed), why, Exit::Damaged);
         }
-        Ok(_) => {}
+        Ok(_) => match output_flaw(&path, commit) {
+            Ok(None) => {}
+            Ok(Some(why)) => problem(Some(committed), why, Exit::Damaged),
+            Err(e) => problem(None, e.to_string(), Exit::Failed),
+        },
     }
 }
 

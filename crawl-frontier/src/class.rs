@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::record::{ErrorKind, FetchResult};
+use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,25 @@ impl Class {
             *count = count.saturating_sub(1);
         }
     }
+}
+
+/// How the message of a URL begins that robots.txt forbids.
+pub const DISALLOWED: &str = "disallowed by line";
+
+/// True for the record of a request that has failed: one that another try could end otherwise.
+pub fn has_failed(record: &FetchResult<'_>) -> bool {
+    let forbidden = |error: &FetchError<'_>| {
+        error.kind == ErrorKind::Robots && error.message.starts_with(DISALLOWED)
+    };
+    let error = record.error.as_ref();
+    error.is_some_and(|error| !forbidden(error))
+        || record.blocked.is_some()
+        || is_failure(record.status)
+}
+
+/// True for a status that says that another try could end otherwise.
+pub fn is_failure(status: Option<u16>) -> bool {
+    matches!(status, Some(403 | 408 | 429 | 500..=599))
 }
 
 /// Adds one under a name.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
 use crawl_ckpt::durable::{Append, Disk, RealDisk};
-use crawl_ckpt::job::{Job, JobPlace, OutputPlace};
+use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT, OutputPlace};
 use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
@@ -93,7 +93,12 @@ fn open_job(
         Some(fd) => JobLock::inherit(place, fd)?,
         None => JobLock::acquire(place)?,
     };
-    match Job::open(disk.clone(), place)? {
+    let mut job = Job::open(disk.clone(), place)?;
+    // What crawl-run was throwing away is nobody's to go on with.
+    if let Some(job) = job.take_if(|job| job.manifest().clearing.is_some()) {
+        job.finish_clearing(&lock, &places.data_dir)?;
+    }
+    match job {
         Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
         None => {
             let delta = Delta::open(place, &begin.plan)?;
@@ -146,7 +151,7 @@ fn resume(
     let kept_plan = plan.clone();
     let plan = on_its_hosts(plan, restored.schedule());
     check_output(&job, &restored, data_dir)?;
-    let learned_bytes = restored.figures().1.get(LEARNED).copied();
+    let learned_bytes = restored.committed(LEARNED);
     if let Some(bytes) = learned_bytes {
         delta::check(&job, bytes)?;
     }
@@ -158,7 +163,8 @@ fn resume(
     }
     let mut writer = Writer::open(&mut job, &lock, &restored.end)?;
     retry::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
-    let output = resume_output(&job, output, data_dir, restored.output_bytes())?;
+    let committed = restored.committed(OUTPUT).unwrap_or(0);
+    let output = resume_output(&job, output, data_dir, committed)?;
     job.update(&lock, |manifest| {
         manifest.proxy_type.clone_from(&kept_plan.proxy_type);
         manifest.plan = Some(kept_plan);
@@ -243,9 +249,6 @@ fn begin_output(disk: &dyn Disk, output: OutputTo) -> Result<Output, Failure> {
     })
 }
 
-/// What mends an output that is not what was committed.
-const PUT_BACK: &str = "put the file back, or begin anew without the checkpoint (--fresh)";
-
 /// The output of a resumed job is the one that it began with, cut back to what was committed.
 fn resume_output(
     job: &Job,
@@ -285,29 +288,15 @@ fn is_same(a: &Path, b: &Path) -> bool {
     full(a) == full(b)
 }
 
-/// An output that lost committed records is damage; that is told before anything is changed.
+/// An output that is not what was committed is damage; that is told before anything is changed.
 fn check_output(job: &Job, restored: &Restored, data_dir: &Path) -> Result<(), Failure> {
     let began = job.manifest().output.as_ref();
-    let committed = restored.output_bytes();
     let Some(path) = began.and_then(|output| output.resolve(data_dir)) else {
         return Ok(());
     };
     // A killed run may have left the file that is to take its place beside it.
-    if committed == 0 || retry::is_exchange_due(restored) {
-        return Ok(());
-    }
-    let why = match path.metadata() {
-        Ok(found) if found.len() >= committed => return Ok(()),
-        Ok(found) => format!(
-            "damaged at byte {}: {committed} bytes were committed",
-            found.len()
-        ),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "it is missing".to_owned(),
-        // Opening it tells what is the matter.
-        Err(_) => return Ok(()),
-    };
-    let message = format!("output {}: {why}", path.display());
-    Err(Failure::with(Exit::Damaged, message).hint(PUT_BACK))
+    let path = retry::left_beside(restored, &path)?.unwrap_or(path);
+    job::check_output(&path, &restored.commit())
 }
 
 fn cut_output(path: &Path, committed: u64) -> Result<Output, Failure> {
@@ -316,7 +305,7 @@ fn cut_output(path: &Path, committed: u64) -> Result<Output, Failure> {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => Exit::Damaged,
             _ => Exit::Failed,
         };
-        Failure::with(exit, format_args!("output {}: {e}", path.display())).hint(PUT_BACK)
+        Failure::with(exit, format_args!("output {}: {e}", path.display()))
     };
     if committed == 0 && !path.exists() {
         return Ok(Output::File(new_output(&RealDisk, path)?));

@@ -1,8 +1,6 @@
 //! What to do with a checkpoint that is there: go on with it, clear it, remove it since
 //! its crawl is complete, or refuse.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,10 +17,11 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::again::Again;
 use crate::change;
+use crate::clear::Clear;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
 use crate::hold::hold;
 use crate::outcome::flaw;
-use crate::place::{Place, set_aside};
+use crate::place::Place;
 use crate::view::View;
 
 /// After this time a resume warns that cookies may have expired.
@@ -31,8 +30,10 @@ const OLD: Duration = Duration::from_secs(7 * 86_400);
 /// What a production run begins with.
 #[derive(Debug)]
 pub enum Decision {
-    /// Nothing is there, or not any more.
+    /// Nothing is there.
     New,
+    /// A checkpoint to be thrown away, then nothing is there.
+    Clear(Box<Clear>),
     /// A checkpoint to go on with.
     Resume(Box<Resume>),
     /// The crawl is complete, only its checkpoint was not removed yet.
@@ -82,12 +83,11 @@ impl Resume {
     }
 }
 
-/// Looks at the checkpoint and does what the options say. What it clears is gone for good
-/// when it returns.
+/// Looks at the checkpoint and says what the options make of it. Nothing is changed but that
+/// what interrupted work left beside it is removed.
 ///
 /// # Errors
-/// [`Exit::Usage`] when the spider changed, [`Exit::Damaged`] when the checkpoint is; the
-/// checkpoint is untouched then.
+/// [`Exit::Usage`] when the spider changed, [`Exit::Damaged`] when the checkpoint is.
 pub fn settle(
     place: &Place,
     lock: &JobLock,
@@ -98,24 +98,31 @@ pub fn settle(
 ) -> Result<Decision, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if args.fresh || args.reset_deltafetch {
-        if clear(&disk, place, lock, view)? {
-            view.say("checkpoint thrown away");
-        }
-        if args.reset_deltafetch {
-            forget_delta(&place.job.delta_dir())?;
-            view.say("what was known from earlier crawls is forgotten");
-        }
-        return Ok(Decision::New);
+        let opened = Job::open(disk, &place.job);
+        let clear = Clear::plan(place, opened, "checkpoint thrown away");
+        return Ok(Decision::Clear(Box::new(match args.reset_deltafetch {
+            true => clear.with_delta(),
+            false => clear,
+        })));
     }
     job::clear_leftovers(&*disk, &place.job, lock)?;
     let Some(job) = Job::open(Arc::clone(&disk), &place.job)? else {
         return Ok(Decision::New);
     };
+    if job.manifest().clearing.is_some() {
+        let said = "an earlier run was throwing the checkpoint away: it is gone now";
+        return Ok(Decision::Clear(Box::new(Clear::plan(
+            place,
+            Ok(Some(job)),
+            said,
+        ))));
+    }
     let commit = last_commit(&job)?;
     if let Some(commit) = commit
         .as_ref()
         .filter(|commit| is_complete(&job, &commit.progress))
     {
+        check_output(&job, commit, &place.data_dir)?;
         return Ok(Decision::Complete(Box::new(Complete {
             manifest: job.manifest().clone(),
             progress: commit.progress.clone(),
@@ -127,11 +134,18 @@ pub fn settle(
             view.say(format_args!("proxy type changed: {change}"));
             match args.change.on_proxy_change {
                 OnProxyChange::Clear => {
-                    clear(&disk, place, lock, view)?;
-                    view.say("checkpoint cleared: every URL is retried");
-                    return Ok(Decision::New);
+                    let said = "checkpoint cleared: every URL is retried";
+                    let clear = Clear::plan(place, Ok(Some(job)), said);
+                    return Ok(Decision::Clear(Box::new(clear)));
                 }
-                OnProxyChange::RetryBlocked => true,
+                OnProxyChange::RetryBlocked => {
+                    let output = job.manifest().output.as_ref();
+                    let failed = commit.as_ref().map_or(0, |c| c.progress.counts.failed);
+                    if failed > 0 && output.is_some_and(|output| output.stream) {
+                        return Err(cannot_take_back(again));
+                    }
+                    true
+                }
                 OnProxyChange::Keep => false,
             }
         }
@@ -171,6 +185,16 @@ fn refusal(changed: &str, again: &Again) -> Failure {
     ))
 }
 
+fn cannot_take_back(again: &Again) -> Failure {
+    let message =
+        "what was blocked cannot be retried: its records went to stdout, and cannot be taken back";
+    Failure::with(Exit::Usage, message).hint(format_args!(
+        "{}   (goes on with what is pending), or {}   (begins anew)",
+        again.with("--on-proxy-change", "keep"),
+        again.without("--on-proxy-change").with_flag("--fresh")
+    ))
+}
+
 /// `old -> new`, when the crawl's proxy type is another now. A job that was made by hand
 /// has none yet.
 fn proxy_change(manifest: &Manifest, plan: &Plan) -> Option<String> {
@@ -178,41 +202,27 @@ fn proxy_change(manifest: &Manifest, plan: &Plan) -> Option<String> {
     (!old.is_empty() && old != new).then(|| format!("{old} -> {new}"))
 }
 
-/// Removes the checkpoint, whatever its state, and sets its unfinished output aside. False
-/// when there is none. The output goes first: when this is cut short, the same command
-/// finds the checkpoint still there and clears it once more.
-fn clear(
-    disk: &Arc<dyn Disk>,
-    place: &Place,
-    lock: &JobLock,
-    view: &View,
-) -> Result<bool, Failure> {
-    // A damaged manifest names no output; throwing it away must work all the same.
-    let job = Job::open(Arc::clone(disk), &place.job);
-    let output = match &job {
-        Ok(Some(job)) => job.manifest().output.clone(),
-        _ => None,
-    };
-    if let Some(file) = output.and_then(|output| output.resolve(&place.data_dir))
-        && let Some(aside) = set_aside(&file)?
-    {
-        view.say(format_args!(
-            "unfinished output renamed to {}",
-            aside.display()
-        ));
+/// Looks whether the output is what the last commit vouches for.
+fn check_output(job: &Job, commit: &Commit, data_dir: &Path) -> Result<(), Failure> {
+    let output = job.manifest().output.as_ref();
+    match output.and_then(|output| output.resolve(data_dir)) {
+        Some(path) => job::check_output(&path, commit),
+        None => Ok(()),
     }
-    let was_there = !matches!(job, Ok(None));
-    job::remove(&**disk, &place.job, lock)?;
-    Ok(was_there)
 }
 
-fn forget_delta(dir: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Failure::new(format_args!(
-            "cannot remove {}: {e}",
-            dir.display()
-        ))),
-        _ => Ok(()),
+/// Looks once more whether the output of a crawl that is complete is all there, before its
+/// checkpoint goes: without one nobody would miss anything.
+///
+/// # Errors
+/// [`Exit::Damaged`] when the output is not what was committed.
+pub fn check_complete(place: &Place) -> Result<(), Failure> {
+    let Some(job) = Job::open(Arc::new(RealDisk), &place.job)? else {
+        return Ok(());
+    };
+    match last_commit(&job)? {
+        Some(commit) => check_output(&job, &commit, &place.data_dir),
+        None => Ok(()),
     }
 }
 
@@ -228,12 +238,15 @@ fn is_complete(job: &Job, progress: &Progress) -> bool {
 ///
 /// # Errors
 /// Another run holds it; it cannot be read or removed.
-pub fn remove_if_complete(place: &JobPlace) -> Result<(), Failure> {
+pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failure> {
     let lock = hold(place)?;
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
         return Ok(());
     };
-    if last_commit(&job)?.is_some_and(|commit| is_complete(&job, &commit.progress)) {
+    if let Some(commit) = last_commit(&job)?
+        && is_complete(&job, &commit.progress)
+    {
+        check_output(&job, &commit, data_dir)?;
         job.remove(&lock)?;
     }
     Ok(())

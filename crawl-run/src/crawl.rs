@@ -12,6 +12,7 @@ use std::time::Duration;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, EndReason, Progress};
 use crawl_ckpt::cookies::merged;
+use crawl_ckpt::delta;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
 use crawl_ckpt::job;
@@ -37,7 +38,7 @@ use crate::proxies::Proxies;
 use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
 use crate::summary::{self, Summary};
-use crate::tools::{Tools, ask};
+use crate::tools::{self, Tools, ask};
 use crate::view::View;
 
 /// Both ends of the channel on which a crawl hears of signals and of its children.
@@ -127,7 +128,7 @@ impl<'a> Crawl<'a> {
     pub fn check(&self) -> Result<String, Failure> {
         // A resumed crawl goes on in the file that it began.
         let begins = !self.place.job.dir.exists();
-        let output = begins.then(|| self.new_output()).transpose()?;
+        let output = begins.then(|| self.new_output(None)).transpose()?;
         let parser = self.parser.as_ref().map(Parser::to_string);
         let pages = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
         let output = output.as_ref();
@@ -157,7 +158,9 @@ impl<'a> Crawl<'a> {
     /// What ends it before it begins.
     pub fn test(&self, limit: u64, events: Events<'_>, view: &mut View) -> Result<Ended, Failure> {
         let output = match &self.args.output.output {
-            Some(path) => self.place.new_output(Some(path), Zoned::now().date())?,
+            Some(path) => self
+                .place
+                .new_output(Some(path), None, Zoned::now().date())?,
             None => Output::Stdout,
         };
         view.say(format_args!(
@@ -205,7 +208,19 @@ impl<'a> Crawl<'a> {
     ) -> Result<Ended, Failure> {
         let (begin, output) = match self.settle(lock, view)? {
             Decision::New => {
-                let output = self.new_output()?;
+                let output = self.new_output(None)?;
+                view.say(format_args!("new crawl of {}", self.subject(view)));
+                (self.begin(), output)
+            }
+            Decision::Clear(clear) => {
+                // All that can be refused is refused before anything is gone.
+                self.new_output(clear.leaves())?;
+                tools::try_options(&self.tools.fetch, &self.fetch_args, &self.hidden)?;
+                if self.plan.delta && !clear.forgets() {
+                    delta::verify_known(&RealDisk, &self.place.job)?;
+                }
+                clear.perform(&self.place, lock, view)?;
+                let output = self.new_output(None)?;
                 view.say(format_args!("new crawl of {}", self.subject(view)));
                 (self.begin(), output)
             }
@@ -240,12 +255,17 @@ impl<'a> Crawl<'a> {
             ));
         }
         if outcome == Outcome::Complete {
-            completed(&ending.progress)?;
-            if let Err(error) = job::remove(&RealDisk, &self.place.job, lock) {
+            let removed = checkpoint::check_complete(&self.place)
+                .and_then(|()| completed(&ending.progress))
+                .and_then(|()| Ok(job::remove(&RealDisk, &self.place.job, lock)?));
+            if let Err(failure) = removed {
                 outcome = Outcome::Failed {
-                    exit: Exit::Failed,
-                    why: format!("the crawl is complete, but its checkpoint stays: {error}"),
-                    hint: None,
+                    exit: failure.exit,
+                    why: format!(
+                        "the crawl is complete, but its checkpoint stays: {}",
+                        failure.message
+                    ),
+                    hint: failure.hint,
                 };
             }
         } else if outcome.exit() != Exit::Damaged {
@@ -271,15 +291,16 @@ impl<'a> Crawl<'a> {
         checkpoint::settle(&self.place, lock, &self.plan, args, &self.again, view)
     }
 
-    fn new_output(&self) -> Result<Output, Failure> {
+    /// The output of a crawl that begins, when the file that `leaves` is gone.
+    fn new_output(&self, leaves: Option<&Path>) -> Result<Output, Failure> {
         let chosen = self.args.output.output.as_deref();
-        self.place.new_output(chosen, Zoned::now().date())
+        self.place.new_output(chosen, leaves, Zoned::now().date())
     }
 
     fn resumed_output(&self, resume: &Resume) -> Result<Output, Failure> {
         // A job that was filled by hand has no output yet.
         let Some(began) = &resume.manifest.output else {
-            return self.new_output();
+            return self.new_output(None);
         };
         let chosen = self.args.output.output.as_deref();
         self.place.resumed_output(chosen, began).map_err(|failure| {

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod change;
 pub mod check;
 pub mod checkpoint;
+mod clear;
 pub mod cli;
 pub mod conduct;
 pub mod crawl;

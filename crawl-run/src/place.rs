@@ -57,11 +57,19 @@ impl Place {
         format!("{}/{}", self.project, self.spider)
     }
 
-    /// The output of a crawl that begins: `-o`, else the first dated name that is free.
+    /// The output of a crawl that begins: `-o`, else the first dated name that is free. The name of
+    /// the file that `leaves` will be.
     ///
     /// # Errors
     /// [`Exit::Usage`] for an `-o` file that is there already.
-    pub fn new_output(&self, chosen: Option<&Path>, today: Date) -> Result<Output, Failure> {
+    pub fn new_output(
+        &self,
+        chosen: Option<&Path>,
+        leaves: Option<&Path>,
+        today: Date,
+    ) -> Result<Output, Failure> {
+        let place = |path: &Path| OutputPlace::file(path, &self.data_dir);
+        let will_leave = |path| leaves.is_some_and(|leaves| place(leaves) == place(path));
         match chosen {
             Some(path) if path == Path::new("-") => Ok(Output::Stdout),
             // The checkpoint, which has to name it, is JSON.
@@ -69,7 +77,7 @@ impl Place {
                 Exit::Usage,
                 format_args!("cannot write to {}: the name is not UTF-8", path.display()),
             )),
-            Some(path) if is_there(path) => Err(Failure::with(
+            Some(path) if is_there(path) && !will_leave(path) => Err(Failure::with(
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),
             )
@@ -130,34 +138,35 @@ impl Place {
             .spider_dir()
             .join("crawls")
             .join(format!("crawl_{today}"));
-        first_free(|n| match n {
+        let name = |n| match n {
             1 => with_suffix(&base, ".jsonl"),
             n => with_suffix(&base, &format!("-{n}.jsonl")),
+        };
+        first_free(name, |name| {
+            let mut packed = PACKED.iter().map(|packed| with_suffix(name, packed));
+            is_there(name) || packed.any(|name| is_there(&name))
         })
     }
 }
 
-/// Renames an unfinished output to `….partial`, so that nobody takes it for a whole one.
-/// Returns the new name; `None` when there is no file.
+/// The name that an unfinished output gets, so that nobody takes it for a whole one.
 ///
 /// # Errors
 /// The file system refuses.
-pub fn set_aside(output: &Path) -> Result<Option<PathBuf>, Failure> {
-    if !is_there(output) {
-        return Ok(None);
-    }
-    let aside = first_free(|n| match n {
+pub fn aside_name(output: &Path) -> Result<PathBuf, Failure> {
+    let name = |n| match n {
         1 => with_suffix(output, ".partial"),
         n => with_suffix(output, &format!(".partial-{n}")),
-    });
-    std::fs::rename(output, &aside)
-        .map_err(|e| Failure::new(format_args!("cannot rename {}: {e}", output.display())))?;
-    Ok(Some(aside))
+    };
+    Ok(first_free(name, is_there))
 }
 
-fn first_free(name: impl Fn(u32) -> PathBuf) -> PathBuf {
+/// What a finished output's name ends with once somebody compressed it: it is as taken as before.
+const PACKED: [&str; 6] = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".lzma"];
+
+fn first_free(name: impl Fn(u32) -> PathBuf, is_taken: impl Fn(&Path) -> bool) -> PathBuf {
     let mut n = 1;
-    while is_there(&name(n)) {
+    while is_taken(&name(n)) {
         n += 1;
     }
     name(n)
@@ -196,13 +205,17 @@ mod tests {
         for name in ["crawl_2026-11-22.jsonl", "crawl_2026-11-22-2.jsonl"] {
             let path = crawls.join(name);
             assert_eq!(
-                place.new_output(None, TODAY).unwrap(),
+                place.new_output(None, None, TODAY).unwrap(),
                 Output::File(path.clone())
             );
             fs::write(path, "").unwrap();
         }
-        let third = crawls.join("crawl_2026-11-22-3.jsonl");
-        assert_eq!(place.new_output(None, TODAY).unwrap(), Output::File(third));
+        fs::write(crawls.join("crawl_2026-11-22-3.jsonl.gz"), "").unwrap();
+        let third = crawls.join("crawl_2026-11-22-4.jsonl");
+        assert_eq!(
+            place.new_output(None, None, TODAY).unwrap(),
+            Output::File(third)
+        );
     }
 
     #[test]
@@ -211,8 +224,12 @@ mod tests {
         let place = place(dir.path());
         let file = dir.path().join("out.jsonl");
         fs::write(&file, "").unwrap();
-        let refused = place.new_output(Some(&file), TODAY).unwrap_err();
+        let refused = place.new_output(Some(&file), None, TODAY).unwrap_err();
         assert_eq!(refused.exit, Exit::Usage);
+        let other = dir.path().join("other.jsonl");
+        assert!(place.new_output(Some(&file), Some(&other), TODAY).is_err());
+        let leaves = dir.path().join("./out.jsonl");
+        assert!(place.new_output(Some(&file), Some(&leaves), TODAY).is_ok());
 
         let began = OutputPlace::file(&file, dir.path());
         for same in [None, Some(&*file), Some(&*dir.path().join("./out.jsonl"))] {
@@ -233,14 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_output_is_set_aside_and_never_over_another() {
+    fn an_unfinished_output_never_gets_the_name_of_another() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("out.jsonl");
-        assert_eq!(set_aside(&file).unwrap(), None);
         for name in ["out.jsonl.partial", "out.jsonl.partial-2"] {
-            fs::write(&file, name).unwrap();
-            assert_eq!(set_aside(&file).unwrap(), Some(dir.path().join(name)));
-            assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), name);
+            assert_eq!(aside_name(&file).unwrap(), dir.path().join(name));
+            fs::write(dir.path().join(name), "").unwrap();
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -52,6 +54,55 @@ pub fn ask(program: &Path, args: &[OsString], plan: &Plan) -> Result<Exit, Failu
         .code()
         .and_then(Exit::from_code)
         .ok_or_else(|| Failure::new(format_args!("{name} did not end well: {status}")))
+}
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
+/// A program that is only asked whether it takes its options has so long to say so.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// Starts a fetcher without a request, to learn whether it refuses its options or what the
+/// environment tells it, before anything depends on it. One that does not end by itself is no matter.
+///
+/// # Errors
+/// [`Exit::Usage`] with what it says.
+pub fn try_options(program: &Path, args: &[OsString], hidden: &[OsString]) -> Result<(), Failure> {
+    let name = program.display();
+    let failed = |e: io::Error| Failure::new(format_args!("cannot start {name}: {e}"));
+    let mut command = Command::new(program);
+    hidden.iter().for_each(|variable| {
+        command.env_remove(variable);
+    });
+    let child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.map_err(failed)?;
+    let due = Instant::now() + TRIAL;
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if Instant::now() >= due => {
+                child.kill().map_err(failed)?;
+                child.wait().map_err(failed)?;
+                return Ok(());
+            }
+            None => sleep(BETWEEN_LOOKS),
+        }
+    };
+    if status.code() != Some(Exit::Usage as i32) {
+        return Ok(());
+    }
+    let mut said = String::new();
+    if let Some(stderr) = child.stderr {
+        // What it said is a courtesy; that it refuses is certain.
+        let _ = stderr.take(64 << 10).read_to_string(&mut said);
+    }
+    let said = said.lines().next().unwrap_or_default();
+    let why = said.strip_prefix("crawl-fetch: ").unwrap_or(said);
+    Err(Failure::with(Exit::Usage, why))
 }
 
 /// The variable's program, else the one beside this program, else the one on PATH.

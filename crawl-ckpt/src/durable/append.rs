@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, Trust, parent};
+use super::{Disk, DiskFile, Tail, Trust, parent};
 
 /// A file that is only ever appended to or cut back. After a failed write, sync
 /// or cut it refuses all further work: what the disk holds is unknown then, and a
@@ -14,6 +14,7 @@ pub struct Append {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     len: u64,
+    tail: Tail,
     trust: Trust,
 }
 
@@ -25,7 +26,7 @@ impl Append {
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create_shared(path)?;
         disk.sync_dir(parent(path))?;
-        Ok(Append::over(file, path, 0))
+        Append::over(file, path)
     }
 
     /// The same with mode 0600.
@@ -35,7 +36,7 @@ impl Append {
     pub fn create_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create(path)?;
         disk.sync_dir(parent(path))?;
-        Ok(Append::over(file, path, 0))
+        Append::over(file, path)
     }
 
     /// Opens an existing file to go on at its end.
@@ -43,18 +44,39 @@ impl Append {
     /// # Errors
     /// Those of the disk; a missing file is one.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
-        let file = disk.open(path)?;
-        let len = file.len()?;
-        Ok(Append::over(file, path, len))
+        Append::over(disk.open(path)?, path)
     }
 
-    fn over(file: Box<dyn DiskFile>, path: &Path, len: u64) -> Append {
-        Append {
+    fn over(file: Box<dyn DiskFile>, path: &Path) -> io::Result<Append> {
+        let len = file.len()?;
+        Ok(Append {
+            tail: Tail::read(&*file, len)?,
             file,
             path: path.to_owned(),
             len,
             trust: Trust::default(),
-        }
+        })
+    }
+
+    /// Looks whether the file is still there under its name, as it was left. Others may rename,
+    /// remove or write it, and what they did to it must not be taken for what was committed.
+    ///
+    /// # Errors
+    /// Says what is different; those of the disk, and every call after a failed one.
+    pub fn check(&mut self) -> io::Result<()> {
+        self.guarded(|append| {
+            let len = append.file.len()?;
+            let why = if !append.file.is_at(&append.path)? {
+                "it was removed, renamed or replaced while it was written".to_owned()
+            } else if len != append.len {
+                format!("it has {len} bytes, and {} were written", append.len)
+            } else if Tail::read(&*append.file, len)? != append.tail {
+                "its last bytes are not those that were written".to_owned()
+            } else {
+                return Ok(());
+            };
+            Err(io::Error::new(io::ErrorKind::InvalidData, why))
+        })
     }
 
     /// Writes at the end. Durable after [`Append::sync`].
@@ -65,6 +87,7 @@ impl Append {
         self.guarded(|append| {
             append.file.write_at(bytes, append.len)?;
             append.len += bytes.len() as u64;
+            append.tail.push(bytes);
             Ok(())
         })
     }
@@ -91,6 +114,7 @@ impl Append {
             if append.len > len {
                 append.file.set_len(len)?;
                 append.len = len;
+                append.tail = Tail::read(&*append.file, len)?;
             }
             append.file.sync()
         })
@@ -99,6 +123,11 @@ impl Append {
     /// The length in bytes, unsynced ones included.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Its last bytes.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// True when the file holds nothing.
@@ -139,6 +168,32 @@ mod tests {
         out.append(b"2\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one\n2\n");
         assert_eq!(out.len(), 6);
+    }
+
+    #[test]
+    fn what_others_do_to_the_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let swapped = |bytes: &[u8]| {
+            std::fs::write(dir.path().join("other"), bytes).unwrap();
+            std::fs::rename(dir.path().join("other"), &path).unwrap();
+        };
+        let harms: [&dyn Fn(); 5] = [
+            &|| std::fs::remove_file(&path).unwrap(),
+            &|| swapped(b"one\n"),
+            &|| std::fs::write(&path, "").unwrap(),
+            &|| std::fs::write(&path, "two\n").unwrap(),
+            &|| std::fs::write(&path, "one\ntwo\n").unwrap(),
+        ];
+        for (number, harm) in harms.into_iter().enumerate() {
+            let _ = std::fs::remove_file(&path);
+            let mut out = Append::create(&RealDisk, &path).unwrap();
+            out.append(b"one\n").unwrap();
+            out.check().unwrap();
+            harm();
+            assert!(out.check().is_err(), "harm {number}");
+            assert!(out.append(b"x").is_err(), "harm {number}");
+        }
     }
 
     #[test]

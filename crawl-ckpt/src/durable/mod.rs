@@ -9,6 +9,7 @@ mod append;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod tail;
 mod trust;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use append::Append;
 pub use real::RealDisk;
+pub use tail::Tail;
 pub use trust::Trust;
 
 /// A file system, or something that behaves like one.
@@ -66,6 +68,8 @@ pub trait DiskFile: Send + Sync + Debug {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// True when the name leads to this very file.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
     /// Cuts or extends the file. Durable after [`DiskFile::sync`].
     fn set_len(&self, len: u64) -> io::Result<()>;
 }

@@ -119,6 +119,15 @@ impl DiskFile for File {
         Ok(self.metadata()?.len())
     }
 
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let ours = self.metadata()?;
+        match fs::metadata(path) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
     }

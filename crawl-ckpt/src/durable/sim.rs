@@ -316,6 +316,11 @@ struct SimFile {
 }
 
 impl DiskFile for SimFile {
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.disk
+            .look(|tree| Ok(tree.file_at(path).is_ok_and(|number| number == self.number)))
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let at = offset as usize;
         let half = &bytes[..bytes.len() / 2];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::JobError;
+use super::{Clearing, JobError};
 use crate::journal::Mark;
 use crate::plan::Plan;
 
@@ -47,6 +47,9 @@ pub struct Manifest {
     /// one that is not there any more is worth a word.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image: bool,
+    /// Present while the job is being thrown away: nobody goes on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clearing: Option<Clearing>,
 }
 
 /// The end of a journal that was closed in good order.
@@ -116,6 +119,7 @@ impl Manifest {
             output: None,
             sealed: None,
             image: false,
+            clearing: None,
         })
     }
 

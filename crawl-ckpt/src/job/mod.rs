@@ -3,17 +3,22 @@
 //! A [`JobPlace`] is only a path; a [`Job`] is a directory whose manifest was
 //! checked. Every function that changes one takes the [`JobLock`].
 
+mod clear;
 mod error;
 mod manifest;
 mod name;
+mod output;
 pub(crate) mod place;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use clear::{Clearing, rename_aside, unfinished_output};
 pub use error::JobError;
 pub use manifest::{FORMAT, Manifest, OutputPlace, Seal};
 pub use name::{Name, NameError};
+pub(crate) use output::flaw as output_flaw;
+pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};
 pub use place::{JobPlace, data_dir};
 
 use crate::durable::{Disk, Trust, parent, remove_if_there, replace};

@@ -163,6 +163,10 @@ pub struct Commit {
     pub progress: Progress,
     /// Lengths of files that were durable before this was written, by name (`output`, …).
     pub files: BTreeMap<String, u64>,
+    /// [`Tail::sum`](crate::durable::Tail::sum) of such files up to there, where more than the
+    /// length is looked at.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tails: BTreeMap<String, String>,
 }
 
 /// Small numbers of either sign become small numbers.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::durable::Disk;
-use crate::job::{JobError, JobPlace, MANIFEST, Manifest};
+use serde::Deserialize;
+
+use crate::durable::{Disk, RealDisk};
+use crate::job::{JobError, JobPlace, MANIFEST, Manifest, OutputPlace};
 use crate::journal::key_of;
 use crate::tool::{Exit, Failure};
 
@@ -78,6 +80,18 @@ pub fn mend(disk: &dyn Disk, place: &JobPlace) -> Result<(Manifest, Mended), Fai
     ))
 }
 
+/// Where a manifest that is another version's says that records go.
+pub fn output_alone(place: &JobPlace) -> Option<OutputPlace> {
+    #[derive(Deserialize)]
+    struct Part {
+        output: OutputPlace,
+    }
+    let bytes = RealDisk.read(&place.dir.join(MANIFEST)).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    let part: Part = serde_json::from_slice(line).ok()?;
+    Some(part.output)
+}
+
 fn journal(place: &JobPlace, generation: u64) -> std::path::PathBuf {
     place.dir.join(format!("journal-{generation}"))
 }
@@ -131,7 +145,6 @@ const SUM_LINE: usize = 7 + 64 + 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::RealDisk;
     use crate::job::testing::Place;
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::delta::LEARNED;
 use crate::durable::{Disk, RealDisk, beside};
-use crate::job::{Job, JobError, JobPlace, Manifest, remove};
+use crate::job::{Job, JobError, JobPlace, Manifest, OutputPlace, remove};
 use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored, Writer, replay};
 use crate::lock::JobLock;
 use crate::tool::Failure;
@@ -73,6 +73,7 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     };
     let mut copy = manifest.clone();
     (copy.generation, copy.sealed, copy.output) = (1, None, output);
+    copy.clearing = None;
     let last = last_commit(&commit, &facts, records.as_ref());
     let reader = Reader::at(&*disk, &journal)?;
     write_copy(disk, &copy_place, lock, copy, &facts, &reader, &last)?;
@@ -88,6 +89,22 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
         lost_records: told.lost_records,
         foreign_records: told.foreign_records,
     })
+}
+
+/// The output of a job whose manifest is damaged or another version's, as far as that can be told.
+pub(crate) fn output_of(place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
+    let told = |output: OutputPlace| output.resolve(data_dir);
+    let Ok((manifest, _)) = manifest::mend(&RealDisk, place) else {
+        return manifest::output_alone(place).and_then(told);
+    };
+    let journal = place.dir.join(format!("journal-{}", manifest.generation));
+    if manifest.output.is_some() {
+        return manifest.output.and_then(told);
+    }
+    let (_, salvaged) = Facts::read(&RealDisk, &journal, &manifest).ok()?;
+    let commit = salvaged.commit?;
+    let found = Records::find(&manifest, &commit, place, data_dir, false).ok()?;
+    found.0.and_then(told)
 }
 
 fn taken_on_in(gaps: &[Gap]) -> u64 {

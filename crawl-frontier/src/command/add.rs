@@ -82,6 +82,11 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
     let lock = JobLock::acquire(place)?;
     let disk = Arc::new(RealDisk);
     let mut job = match Job::open(disk.clone(), place)? {
+        Some(job) if job.manifest().clearing.is_some() => {
+            let message = format_args!("{}: the job is being thrown away", place.dir.display());
+            return Err(Failure::new(message)
+                .hint("the crawl-run command that does it goes on when it is given again"));
+        }
         Some(job) => job,
         None => Job::create(disk, place, &lock, new_manifest()?)?,
     };
@@ -369,6 +374,7 @@ impl Loader<'_> {
             at_ms: self.at_ms,
             progress: progress.clone(),
             files: self.memory.files.clone(),
+            tails: self.memory.tails.clone(),
         };
         let nothing = Batch::new(&Mark {
             bytes: 0,

@@ -5,6 +5,7 @@ use crawl_ckpt::plan;
 use crawl_ckpt::record::{ErrorKind, FetchResult};
 
 use super::pace::Manner;
+use crate::class::is_failure;
 use crate::clock::LONGEST_PAUSE_MS;
 
 /// A longer Retry-After is not waited for.
@@ -62,10 +63,6 @@ pub fn fate(result: &FetchResult<'_>, attempt: u32, retry: &plan::Retry, salt: u
         Some(kind) if kind.is_unanswered() => Fate::Unanswered,
         _ => Fate::Finished { failed },
     }
-}
-
-fn is_failure(status: Option<u16>) -> bool {
-    matches!(status, Some(403 | 408 | 429 | 500..=599))
 }
 
 /// 1 s, 2 s, 4 s … up to a minute, a quarter more or less, so that requests

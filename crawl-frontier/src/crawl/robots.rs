@@ -14,6 +14,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
 use crawl_ckpt::robots;
 use serde::{Deserialize, Serialize};
 
+use crate::class::DISALLOWED;
 use crate::schedule::HostId;
 
 /// Requests for robots.txt have ids from here on, which no page's request reaches.
@@ -105,7 +106,7 @@ impl Ruling {
             Ruling::Allowed => None,
             Ruling::Disallowed(line) => Some(FetchError {
                 kind: ErrorKind::Robots,
-                message: format!("disallowed by line {line} of robots.txt").into(),
+                message: format!("{DISALLOWED} {line} of robots.txt").into(),
             }),
             Ruling::Unreachable(why) => Some(FetchError {
                 kind: why.kind,

@@ -1,13 +1,13 @@
-//! A journal rewritten to what still lives: the mark of every finished URL, and
-//! the pending requests whole.
+//! A journal rewritten to what still lives: the mark of every URL that is done, and the
+//! requests that are pending or have failed whole: these may be asked for once more.
 //!
 //! Done at a clean pause, when most of the journal is dead; the size of a
 //! checkpoint then follows what is pending and seen, not what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Batch, Commit, Mark, Reader, Writer};
+use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer, replay};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
@@ -16,7 +16,7 @@ use super::memory::{HOST, View};
 use super::request::mark_of;
 use super::{Rest, Ticket, Tries};
 use crate::schedule::{HostId, Schedule};
-use crate::url::Marker;
+use crate::url::{Marker, origin};
 
 /// A smaller journal is not worth the rewriting.
 const WORTH_BYTES: u64 = 32 << 20;
@@ -28,8 +28,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// True when a rewritten journal would be half as long at most.
 pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
     let counts = view.rest.progress.counts;
-    let finished = counts.done + counts.failed;
-    let living = finished * SEEN_BYTES + (counts.seen - finished) * PENDING_BYTES;
+    let living = counts.done * SEEN_BYTES + (counts.seen - counts.done) * PENDING_BYTES;
     end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
 }
 
@@ -76,6 +75,11 @@ pub fn compact(
         at_ms: view.rest.at_ms,
         progress: view.rest.progress.clone(),
         files: view.files.clone(),
+        tails: view.tails.clone(),
+    };
+    let failed = match view.rest.progress.counts.failed {
+        0 => Failed::default(),
+        _ => Failed::read(job)?,
     };
     let writer = job.begin_generation(lock, end.next_id)?;
     let mut rewriter = Rewriter {
@@ -90,7 +94,7 @@ pub fn compact(
         living: Vec::new(),
         buffer: Vec::new(),
     };
-    rewriter.rewrite(view)?;
+    rewriter.rewrite(view, &failed)?;
     let Rewriter {
         mut writer,
         schedule,
@@ -107,6 +111,41 @@ pub fn compact(
     })
 }
 
+/// The requests that have failed.
+#[derive(Debug, Default)]
+struct Failed {
+    /// Where they lie in the journal.
+    places: Vec<u64>,
+    by_origin: HashMap<String, u64>,
+}
+
+impl Failed {
+    /// Which they are is in no memory: few crawls ask for it.
+    fn read(job: &Job) -> Result<Failed, Failure> {
+        let mut ids = HashSet::new();
+        replay(job, None, |entry| {
+            match entry {
+                Entry::Done { id, failed: true } => drop(ids.insert(id)),
+                Entry::Defer { id, .. } => drop(ids.remove(&id)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let mut failed = Failed::default();
+        replay(job, None, |entry| {
+            if let Entry::Request { id, at, request } = entry
+                && ids.contains(&id)
+            {
+                failed.places.push(at);
+                let origin = origin(request.url);
+                *failed.by_origin.entry(origin.to_owned()).or_default() += 1;
+            }
+            Ok(())
+        })?;
+        Ok(failed)
+    }
+}
+
 struct Rewriter {
     marker: Marker,
     reader: Reader,
@@ -116,13 +155,13 @@ struct Rewriter {
     schedule: Schedule<Ticket>,
     lanes: Lanes,
     tries: Tries,
-    /// The marks of pending requests.
+    /// The marks of requests that are kept whole.
     living: Vec<u128>,
     buffer: Vec<u8>,
 }
 
 impl Rewriter {
-    fn rewrite(&mut self, view: &View<'_>) -> Result<(), Failure> {
+    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Failure> {
         for (key, value) in &view.rest.values {
             self.batch.set(key, value.as_bytes());
             self.close_if_full()?;
@@ -136,11 +175,10 @@ impl Rewriter {
             let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
             let lanes: Vec<_> = lanes.into_iter().chain(view.lanes.of(id)).collect();
             let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
-            // Pending requests count themselves when they are read back.
-            let taken = host
-                .taken
-                .saturating_sub(tickets().count() as u64)
-                .to_string();
+            // Requests that are kept whole count themselves when they are read back.
+            let failed = failed.by_origin.get(&*host.origin).copied().unwrap_or(0);
+            let whole = failed + tickets().count() as u64;
+            let taken = host.taken.saturating_sub(whole).to_string();
             self.batch
                 .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
             self.close_if_full()?;
@@ -151,26 +189,38 @@ impl Rewriter {
                 self.request(new, ticket, view)?;
             }
         }
+        for &at in &failed.places {
+            let (new, _) = self.copy(at)?;
+            self.batch.done(new.id, true);
+            self.close_if_full()?;
+        }
         self.marks(view)?;
         self.close()
     }
 
     fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Failure> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let stored = self.reader.request_at(old.at, &mut buffer)?;
-        self.living.push(mark_of(self.marker, &stored)?);
-        let (id, at) = self.batch.request(&stored);
-        self.lanes.push(host, Ticket { id, at }, stored.priority);
+        let (new, priority) = self.copy(old.at)?;
+        self.lanes.push(host, new, priority);
         self.schedule.arrived(host);
         if let Some(&(attempts, due_ms)) = view.rest.tries.get(&old.id) {
-            self.batch.defer(id, attempts, due_ms);
-            self.tries.insert(id, (attempts, due_ms));
+            self.batch.defer(new.id, attempts, due_ms);
+            self.tries.insert(new.id, (attempts, due_ms));
         }
-        self.buffer = buffer;
         self.close_if_full()
     }
 
-    /// The marks of what is finished: all that were seen but the pending ones.
+    /// Writes a request again; its new ticket, and its priority.
+    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Failure> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let stored = self.reader.request_at(at, &mut buffer)?;
+        self.living.push(mark_of(self.marker, &stored)?);
+        let (id, at) = self.batch.request(&stored);
+        let priority = stored.priority;
+        self.buffer = buffer;
+        Ok((Ticket { id, at }, priority))
+    }
+
+    /// The marks of what is done: all that were seen but those kept whole.
     fn marks(&mut self, view: &View<'_>) -> Result<(), Failure> {
         let mut living = std::mem::take(&mut self.living);
         living.sort_unstable();
@@ -183,7 +233,7 @@ impl Rewriter {
         }
         match living.next() {
             None => Ok(()),
-            Some(_) => Err(Failure::new("a pending request is not among those seen")),
+            Some(_) => Err(Failure::new("a request is not among those seen")),
         }
     }
 
@@ -215,8 +265,8 @@ mod tests {
     use crawl_ckpt::job::{JobPlace, Manifest};
     use crawl_ckpt::journal::{Stored, replay};
 
-    /// A job of `count` requests of which all but every tenth are finished, and one is to be
-    /// tried again.
+    /// A job of `count` requests of which all but every tenth are finished, with every twenty-fifth
+    /// of these failed, and one is to be tried again.
     fn job(lock: &JobLock, place: &JobPlace, count: u64) -> Job {
         let manifest = Manifest::new("test").unwrap();
         let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
@@ -239,6 +289,9 @@ mod tests {
         for id in 0..count {
             if id % 10 == 0 {
                 counts.pending += 1;
+            } else if id % 25 == 0 {
+                counts.failed += 1;
+                batch.done(id, true);
             } else {
                 counts.done += 1;
                 batch.done(id, false);
@@ -299,6 +352,18 @@ mod tests {
         let list = urls(&job, &after);
         assert_eq!(list.len(), 299);
         assert!(list.iter().all(|url| url.ends_with('0')));
+        let again = restore(&job, u32::MAX, 5, true).unwrap();
+        let mut reader_buffer = Vec::new();
+        let reader = Reader::open(&job).unwrap();
+        let mut number = |ticket: &Ticket| -> u64 {
+            let stored = reader.request_at(ticket.at, &mut reader_buffer).unwrap();
+            stored.url.rsplit('/').next().unwrap().parse().unwrap()
+        };
+        let mut failed: Vec<u64> = again.reopened.iter().map(&mut number).collect();
+        failed.sort_unstable();
+        let want = (0..3000).filter(|n| n % 25 == 0 && n % 10 != 0);
+        assert_eq!(failed, want.collect::<Vec<_>>());
+
         for ((_, old), (_, new)) in before.schedule.hosts().zip(after.schedule.hosts()) {
             assert_eq!(
                 (&old.origin, old.taken, old.pending),

@@ -142,6 +142,7 @@ impl Store for Embedded {
                 seen: &self.seen,
                 lanes: &self.lanes,
                 files: self.log.files(),
+                tails: self.log.tails(),
                 rest,
             };
             job.close(end, view, &mut |note| notes.push(note))?;

@@ -33,6 +33,8 @@ struct Head {
     progress: Progress,
     at_ms: u64,
     files: BTreeMap<String, u64>,
+    #[serde(default)]
+    tails: BTreeMap<String, String>,
     values: BTreeMap<String, String>,
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
@@ -51,6 +53,7 @@ pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Resu
         progress: rest.progress.clone(),
         at_ms: rest.at_ms,
         files: view.files.clone(),
+        tails: view.tails.clone(),
         values: rest.values.clone(),
         tries: rest.tries.clone(),
         hosts: rest.schedule.hosts().len() as u32,
@@ -161,6 +164,7 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         progress: head.progress,
         at_ms: head.at_ms,
         files: head.files,
+        tails: head.tails,
     })
 }
 

@@ -12,9 +12,10 @@ use std::thread::JoinHandle;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Learning, Page};
-use crawl_ckpt::durable::Append;
+use crawl_ckpt::durable::{Append, Tail};
+use crawl_ckpt::job::OUTPUT;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
-use crawl_ckpt::tool::Failure;
+use crawl_ckpt::tool::{Exit, Failure};
 
 use super::Ticket;
 
@@ -42,6 +43,7 @@ pub struct Log {
     batch: Batch,
     records: Vec<u8>,
     output_bytes: u64,
+    output_tail: Tail,
     /// Of an incremental crawl.
     learning: Option<Learning>,
     /// `None` for a test crawl: all requests then stay in `batch`.
@@ -124,15 +126,16 @@ impl Log {
         files: Files,
         learning: Option<Learning>,
     ) -> Result<Log, Failure> {
-        let output_bytes = match &files.output {
-            Output::File(file) => file.len(),
-            Output::Stream(_) | Output::None => 0,
+        let (output_bytes, output_tail) = match &files.output {
+            Output::File(file) => (file.len(), file.tail().clone()),
+            Output::Stream(_) | Output::None => (0, Tail::default()),
         };
         let mark = files.writer.is_some().then_some(*end);
         Ok(Log {
             batch: Batch::new(end),
             records: Vec::new(),
             output_bytes,
+            output_tail,
             learning,
             reader,
             waiting: VecDeque::new(),
@@ -250,12 +253,21 @@ impl Log {
     pub fn files(&self) -> BTreeMap<String, u64> {
         let output = self.keeps_output().then_some(self.output_bytes);
         let files = [
-            ("output", output),
+            (OUTPUT, output),
             (LEARNED, self.learning.as_ref().map(Learning::end)),
         ];
         let files = files.into_iter();
         files
             .filter_map(|(name, bytes)| Some((name.to_owned(), bytes?)))
+            .collect()
+    }
+
+    /// By what the next commit knows the last bytes of those files again.
+    pub fn tails(&self) -> BTreeMap<String, String> {
+        let output = self.keeps_output().then(|| self.output_tail.sum());
+        output
+            .map(|sum| (OUTPUT.to_owned(), sum))
+            .into_iter()
             .collect()
     }
 
@@ -276,12 +288,14 @@ impl Log {
         self.last_ms = now_ms;
         let records = std::mem::take(&mut self.records);
         self.output_bytes += records.len() as u64;
+        self.output_tail.push(&records);
         let pages = self.learning.as_mut().map(Learning::take);
         let batch = self.reader.is_some().then(|| {
             let commit = Commit {
                 at_ms: now_ms,
                 progress,
                 files: self.files(),
+                tails: self.tails(),
             };
             let next = Batch::new(&Mark {
                 bytes: 0,
@@ -392,6 +406,16 @@ impl Drop for Committer {
 impl Files {
     /// One commit. All that the batch vouches for is durable before it.
     fn write(&mut self, work: &Work) -> Result<Option<Mark>, Failure> {
+        if let Output::File(file) = &mut self.output {
+            file.check().map_err(|e| {
+                let exit = match e.kind() {
+                    std::io::ErrorKind::InvalidData => Exit::Damaged,
+                    _ => Exit::Failed,
+                };
+                let path = file.path().display();
+                Failure::with(exit, format_args!("output {path}: {e}")).hint(PUT_BACK)
+            })?;
+        }
         if !work.records.is_empty() {
             match &mut self.output {
                 Output::File(file) => append(file, &work.records)?,
@@ -419,6 +443,7 @@ impl Files {
     }
 }
 
+const PUT_BACK: &str = "put the file back and give the same command again, or begin anew (--fresh)";
 const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
 
 fn append(file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {

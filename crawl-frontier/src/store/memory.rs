@@ -32,6 +32,8 @@ pub struct Memory {
     pub at_ms: u64,
     /// Committed lengths of the files that the journal vouches for.
     pub files: BTreeMap<String, u64>,
+    /// By what their last bytes are known again.
+    pub tails: BTreeMap<String, String>,
 }
 
 /// What an image is made from, borrowed from a crawl.
@@ -43,6 +45,8 @@ pub struct View<'a> {
     pub lanes: &'a Lanes,
     /// Committed lengths of files.
     pub files: BTreeMap<String, u64>,
+    /// By what their last bytes are known again.
+    pub tails: BTreeMap<String, String>,
     /// All else.
     pub rest: Rest<'a>,
 }
@@ -59,6 +63,7 @@ impl Memory {
             progress: Progress::default(),
             at_ms: 0,
             files: BTreeMap::new(),
+            tails: BTreeMap::new(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Memory {
             seen: &self.seen,
             lanes: &self.lanes,
             files: self.files.clone(),
+            tails: self.tails.clone(),
             rest: Rest {
                 schedule: &self.schedule,
                 others: later.map(|(_, host, ticket)| (host, ticket)).collect(),

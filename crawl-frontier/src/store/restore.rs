@@ -1,8 +1,6 @@
 //! A crawl as its journal tells it.
 
-use std::collections::BTreeMap;
-
-use crawl_ckpt::control::{Progress, Started};
+use crawl_ckpt::control::Started;
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Commit, JournalError, Mark};
 use crawl_ckpt::tool::Failure;
@@ -100,6 +98,7 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
         at_ms: memory.at_ms,
         progress: memory.progress.clone(),
         files: memory.files.clone(),
+        tails: memory.tails.clone(),
     });
     let counts = commit.progress.counts;
     let lost = counts.pending + counts.in_flight + counts.parked;
@@ -116,6 +115,7 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
         return Err(JournalError::damaged(&path, replayed.mark.bytes, why).into());
     }
     memory.files = commit.files;
+    memory.tails = commit.tails;
     memory.at_ms = commit.at_ms;
     memory.progress = commit.progress;
     memory.progress.records_run = 0;
@@ -141,14 +141,27 @@ impl Restored {
         self.memory.values.get(key).map(Vec::as_slice)
     }
 
-    /// The figures and file lengths of the last commit, to change them in the next one.
-    pub fn figures(&mut self) -> (&mut Progress, &mut BTreeMap<String, u64>) {
-        (&mut self.memory.progress, &mut self.memory.files)
+    /// The last commit, to make the next one of it.
+    pub fn commit(&self) -> Commit {
+        Commit {
+            at_ms: self.memory.at_ms,
+            progress: self.memory.progress.clone(),
+            files: self.memory.files.clone(),
+            tails: self.memory.tails.clone(),
+        }
     }
 
-    /// The committed length of the output.
-    pub fn output_bytes(&self) -> u64 {
-        self.memory.files.get("output").copied().unwrap_or(0)
+    /// Goes on from a commit that was made beside the crawl.
+    pub fn go_on_from(&mut self, commit: Commit, end: Mark) {
+        self.memory.progress = commit.progress;
+        self.memory.files = commit.files;
+        self.memory.tails = commit.tails;
+        self.end = end;
+    }
+
+    /// The committed length of a file.
+    pub fn committed(&self, name: &str) -> Option<u64> {
+        self.memory.files.get(name).copied()
     }
 
     /// The hosts that it has requests for, and others.

@@ -159,7 +159,7 @@ fn sweep(records: &[Record], data_dir: &Path) {
         let place = JobPlace::at(&data_dir.join(job));
         if place.dir.exists() {
             // Whoever holds it removes it itself; what cannot be read is for its own run to say.
-            let _ = remove_if_complete(&place);
+            let _ = remove_if_complete(&place, data_dir);
         }
     }
 }

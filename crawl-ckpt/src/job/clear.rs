@@ -1,0 +1,95 @@
+//! Throwing a job away: its unfinished output gets another name, then the job goes.
+//!
+//! That takes two renames. The manifest says first that it is under way, so that whoever comes
+//! after a kill between them finishes it, instead of finding an output that is missing.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::output::begins_as_ours;
+use super::{Job, JobError, JobPlace, OutputPlace};
+use crate::durable::{Disk, RealDisk, parent, remove_if_there};
+use crate::lock::JobLock;
+use crate::repair;
+
+/// A job that is being thrown away.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clearing {
+    /// The new name of its output, if that gets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<OutputPlace>,
+}
+
+impl Job {
+    /// Throws the job away; its output is renamed to `aside` before. Durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk. What is left undone is noted in the job as soon as anything was done.
+    pub fn throw_away(
+        mut self,
+        lock: &JobLock,
+        data_dir: &Path,
+        aside: Option<&Path>,
+    ) -> Result<(), JobError> {
+        let aside = aside.map(|path| OutputPlace::file(path, data_dir));
+        self.update(lock, |manifest| {
+            manifest.clearing = Some(Clearing { aside });
+        })?;
+        self.finish_clearing(lock, data_dir).map(drop)
+    }
+
+    /// Finishes what [`Job::throw_away`] began. Gives the new name of the output, if that got one.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn finish_clearing(
+        self,
+        lock: &JobLock,
+        data_dir: &Path,
+    ) -> Result<Option<PathBuf>, JobError> {
+        let output = self.manifest().output.as_ref();
+        let output = output.and_then(|output| output.resolve(data_dir));
+        let aside = self.manifest().clearing.as_ref();
+        let aside = aside.and_then(|clearing| clearing.aside.as_ref()?.resolve(data_dir));
+        if let Some(output) = &output {
+            let left = super::replacement(output, self.manifest());
+            remove_if_there(&RealDisk, &left).map_err(JobError::io("remove", &left))?;
+        }
+        if let (Some(output), Some(aside)) = (output, &aside) {
+            rename_aside(&output, aside).map_err(JobError::io("rename", &output))?;
+        }
+        self.remove(lock)?;
+        Ok(aside)
+    }
+}
+
+/// Renames an output that was not renamed yet, durably.
+///
+/// # Errors
+/// Those of the file system.
+pub fn rename_aside(output: &Path, aside: &Path) -> io::Result<()> {
+    if is_there(output)? && !is_there(aside)? {
+        RealDisk.rename(output, aside)?;
+    }
+    RealDisk.sync_dir(parent(aside))
+}
+
+fn is_there(path: &Path) -> io::Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The output that is to be renamed when a job is thrown away: one that is there and that this or
+/// another version may well have written. A manifest is no reason to touch any other file.
+pub fn unfinished_output(job: Option<&Job>, place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
+    let output = match job {
+        Some(job) => job.manifest().output.as_ref()?.resolve(data_dir),
+        None => repair::output_of(place, data_dir),
+    };
+    output.filter(|path| begins_as_ours(path))
+}

@@ -150,6 +150,46 @@ mod shop {
     }
 
     #[test]
+    fn xpath_finds_what_css_does() {
+        let (folder, site) = (Folder::new(), site());
+        let mut spider = spider(&site);
+        let fields = &mut spider["sections"][0]["extract"];
+        for (name, path) in [
+            ("name", "//h1[@class='product-name']/text()"),
+            ("price", "string(//p[2]/span[contains(@class, 'price')])"),
+            ("rating", "//@data-rating"),
+            (
+                "available",
+                "//span[starts-with(normalize-space(), 'IN')]/text()",
+            ),
+            ("features", "//ul/li/text()"),
+            ("images", "(//img | //nothing)/@src"),
+            ("listed", "//time/@datetime"),
+        ] {
+            let field = fields[name].as_object_mut().unwrap();
+            field.remove("css");
+            field.insert("xpath".to_owned(), json!(path));
+        }
+        let review = &mut fields["reviews"]["extract"];
+        review["author"] = json!({"xpath": "./span[1]/text()"});
+        review["comment"] = json!({"xpath": "p", "to_text": true});
+        fields["all"] = json!({"xpath": "//p", "to_text": true});
+        fields["count"] = json!({"xpath": "count(//li)"});
+        fields["markup"] = json!({"xpath": "//li", "get_all": true});
+        fields["after"] = json!({"type": "nested_list", "selector": "li:first-child", "extract": {
+            "next": {"xpath": "following-sibling::li[1]/text()"}}});
+        let mut want = item();
+        want["all"] = json!("was $1,499.00 now $1,299.99 (42 reviews) IN Stock Good. Bad.");
+        want["count"] = json!("3.0");
+        let markup =
+            ["WiFi", "Bluetooth", "GPS"].map(|name| format!("<li class=\"feature\">{name}</li>"));
+        want["markup"] = json!(markup);
+        want["after"] = json!([{"next": "Bluetooth"}]);
+        let record = fetch(&folder, &spider, &site.url("/product/1"));
+        assert_eq!(record["item"], want);
+    }
+
+    #[test]
     fn crawl_fetch_alone_reads_the_same_file() {
         let (folder, site) = (Folder::new(), site());
         let record = fetch(&folder, &spider(&site), &site.url("/product/1"));
@@ -372,8 +412,9 @@ mod check {
                 "price.css: expected a CSS selector, found \"b[\": ",
             ),
             (
-                json!({"xpath": "//b"}),
-                "price.xpath: expected css in place of xpath",
+                json!({"xpath": "//b[ends-with(., 'x')]"}),
+                "price.xpath: expected an XPath expression, found \"//b[ends-with(., 'x')]\": \
+                 there is no ends-with() here",
             ),
             (
                 json!({"css": "b", "processors": [{"type": "regex", "pattern": "(?<=a)(b)"}]}),

@@ -1,4 +1,4 @@
-//! Rules that ask where on a page a link stands: `restrict_css` and `tags`.
+//! Rules that ask where on a page a link stands: `restrict_css`, `restrict_xpaths` and `tags`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -69,16 +69,22 @@ impl Ground {
     }
 
     fn spider(&self, rules: Value) {
-        let spider = json!({
+        self.spider_of(json!({"rules": rules}));
+    }
+
+    fn spider_of(&self, rules: Value) {
+        let mut spider = json!({
             "name": "rules",
             "start_urls": [self.site.url("/")],
-            "rules": rules,
             "settings": {
                 "ROBOTSTXT_OBEY": false,
                 "DELTAFETCH_ENABLED": true,
                 "CONCURRENT_REQUESTS": 1
             },
         });
+        for (key, rules) in rules.as_object().unwrap() {
+            spider[key] = rules.clone();
+        }
         self.folder.write("rules.json", spider.to_string());
     }
 
@@ -154,6 +160,31 @@ fn links_are_taken_on_where_they_stand() {
             "{record}"
         );
     }
+}
+
+#[test]
+fn xpath_and_sections_say_where_links_stand_as_well() {
+    let rules = json!([
+        {"restrict_xpaths": "//main//*[contains(@class, 'list')]", "priority": 5},
+        {"restrict_xpaths": ["//aside", "//footer"], "allow": "/foot/", "follow": false, "priority": -5},
+        {"restrict_xpaths": "//main", "tags": ["img"]}
+    ]);
+    let ground = Ground::new();
+    ground.spider(rules.clone());
+    ground.crawl().run().code(0).never_says("ignored");
+    assert_eq!(sorted(&ground.asked()), CRAWLED);
+    let mut sections = rules;
+    sections[1]["match"] = sections[1]["allow"].take();
+    sections[1].as_object_mut().unwrap().remove("allow");
+    ground.spider_of(json!({"sections": sections, "rules": []}));
+    let told = ground.explain("/foot/1");
+    assert!(
+        told.contains("by rule 2 for links in `//aside` or `//footer`"),
+        "{told}"
+    );
+    let crawl = ground.crawl().args(["--fresh", "--reset-deltafetch"]);
+    crawl.run().code(0).never_says("ignored");
+    assert_eq!(sorted(&ground.asked()), CRAWLED);
 }
 
 #[test]
@@ -237,6 +268,14 @@ fn what_is_wrong_has_its_place() {
             "$.rules[1].restrict_css[1]",
         ),
         (json!({"restrict_css": 5}), "$.rules[1].restrict_css"),
+        (
+            json!({"restrict_xpaths": ["//a", "//a/@href"]}),
+            "$.rules[1].restrict_xpaths[1]: expected an XPath expression of elements",
+        ),
+        (
+            json!({"restrict_xpaths": "//a["}),
+            "$.rules[1].restrict_xpaths: expected an XPath expression, found \"//a[\": ",
+        ),
         (json!({"tags": ["a", 5]}), "$.rules[1].tags[1]"),
     ] {
         ground.spider(json!([{}, rule]));

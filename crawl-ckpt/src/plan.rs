@@ -78,8 +78,11 @@ pub struct Rule {
     /// Only links in elements that one of these selectors matches; empty: wherever they stand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restrict_css: Vec<String>,
+    /// The same by XPath expressions; with both, links in elements of either.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restrict_xpaths: Vec<String>,
     /// Only links of these elements, by their names in lower case; empty: the usual links, or
-    /// `a` and `area` with `restrict_css`.
+    /// `a` and `area` with a region.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Whether links on the pages that match are followed in turn.
@@ -91,7 +94,8 @@ pub struct Rule {
 impl Rule {
     /// True when it depends on where on its page a link stands.
     pub fn has_region(&self) -> bool {
-        !self.restrict_css.is_empty() || !self.tags.is_empty()
+        let lists = [&self.restrict_css, &self.restrict_xpaths, &self.tags];
+        lists.iter().any(|list| !list.is_empty())
     }
 }
 
@@ -101,6 +105,7 @@ impl Default for Rule {
             allow: Vec::new(),
             deny: Vec::new(),
             restrict_css: Vec::new(),
+            restrict_xpaths: Vec::new(),
             tags: Vec::new(),
             follow: true,
             priority: 0,

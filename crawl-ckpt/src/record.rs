@@ -234,7 +234,7 @@ pub struct LinkRegions {
     /// So many of `links`, from the first on, are the usual ones. Those behind them are there
     /// for `rules` alone.
     pub usual: u32,
-    /// For each rule with `restrict_css` or `tags`, in the spider's order: which of `links`
+    /// For each rule with `restrict_css`, `restrict_xpaths` or `tags`, in the spider's order: which of `links`
     /// stand where it asks, from 0, ascending.
     pub rules: Vec<Vec<u32>>,
 }

@@ -66,6 +66,11 @@ fn rules(number: usize, old: &Rule, new: &Rule, changes: &mut Vec<String>) {
         ("allow", &old.allow, &new.allow),
         ("deny", &old.deny, &new.deny),
         ("restrict_css", &old.restrict_css, &new.restrict_css),
+        (
+            "restrict_xpaths",
+            &old.restrict_xpaths,
+            &new.restrict_xpaths,
+        ),
         ("tags", &old.tags, &new.tags),
     ] {
         if old != new {
@@ -167,6 +172,10 @@ mod tests {
             (
                 |i| i.scope.rules[0].restrict_css.push("main".into()),
                 "rule 1: restrict_css nothing -> `main`",
+            ),
+            (
+                |i| i.scope.rules[0].restrict_xpaths.push("//nav".into()),
+                "rule 1: restrict_xpaths nothing -> `//nav`",
             ),
             (
                 |i| i.scope.rules[0].tags.push("img".into()),

@@ -86,8 +86,9 @@ fn describe(rule: &Rule) -> String {
     if !rule.deny.is_empty() {
         line.push_str(&format!(" but not {}", patterns(&rule.deny)));
     }
-    if !rule.restrict_css.is_empty() {
-        line.push_str(&format!(" in {}", patterns(&rule.restrict_css)));
+    let within = [&rule.restrict_css[..], &rule.restrict_xpaths].concat();
+    if !within.is_empty() {
+        line.push_str(&format!(" in {}", patterns(&within)));
     }
     if !rule.tags.is_empty() {
         line.push_str(&format!(" of {}", patterns(&rule.tags)));

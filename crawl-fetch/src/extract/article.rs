@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::css::Css;
 use super::datetime;
 use super::dom::{Page, ROOT};
+use super::search::Selector;
 use super::spec::{Core, How};
 use super::values::selected;
 
@@ -66,7 +67,7 @@ impl<'p> Article<'p> {
 }
 
 /// Where a page says when it was published, the surest first.
-static DATES: LazyLock<Vec<Css>> = LazyLock::new(|| {
+static DATES: LazyLock<Vec<Selector>> = LazyLock::new(|| {
     [
         "[itemprop~=datePublished]::attr(content)",
         "[itemprop~=datePublished]::attr(datetime)",
@@ -75,13 +76,17 @@ static DATES: LazyLock<Vec<Css>> = LazyLock::new(|| {
     ]
     .into_iter()
     .filter_map(|css| Css::parse(css).ok())
+    .map(Selector::Css)
     .collect()
 });
 
 /// Where a page has its headline.
-static HEADLINES: LazyLock<Vec<Css>> = LazyLock::new(|| {
+static HEADLINES: LazyLock<Vec<Selector>> = LazyLock::new(|| {
     let places = ["article h1", "main h1", "h1"].into_iter();
-    places.filter_map(|css| Css::parse(css).ok()).collect()
+    places
+        .filter_map(|css| Css::parse(css).ok())
+        .map(Selector::Css)
+        .collect()
 });
 
 /// Reads in a thread of its own: the reader calls itself as deep as elements are nested, and
@@ -135,7 +140,7 @@ fn filled(text: &str) -> Option<String> {
 }
 
 /// What the first of the selectors that finds something finds.
-fn first(page: Page<'_>, places: &[Css], how: How) -> Option<String> {
+fn first(page: Page<'_>, places: &[Selector], how: How) -> Option<String> {
     let found = places
         .iter()
         .map(|css| selected(page, css, how, ROOT, usize::MAX));

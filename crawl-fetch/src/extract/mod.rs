@@ -16,11 +16,13 @@ mod names;
 mod processor;
 mod quick;
 mod regions;
+mod search;
 mod sets;
 mod spec;
 #[cfg(test)]
 mod tests;
 mod values;
+mod xpath;
 
 use std::io::Read;
 use std::path::Path;

@@ -1,12 +1,16 @@
-//! Where on a page links stand: the `restrict_css` and `tags` of a spider's rules.
+//! Where on a page links stand: the `restrict_css`, `restrict_xpaths` and `tags` of a spider's rules.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+use crawl_ckpt::extraction::RULES;
 use crawl_ckpt::node::{Complaint, Node};
 
 use super::css::Css;
 use super::dom::{Id, NONE, Page, ROOT};
 use super::element::Matcher;
+use super::spec::{css, xpath};
+use super::xpath::{Found, XPath};
 use super::{Workspace, build};
 
 /// Elements whose links a region holds when nothing else is said: Scrapy's.
@@ -26,20 +30,25 @@ pub struct Regions(Vec<Region>);
 struct Region {
     /// In elements that one of these matches, which may be the link itself; none: anywhere.
     within: Vec<Css>,
+    /// Or in those that one of these finds.
+    paths: Vec<XPath>,
     /// Names of elements that links are taken of.
     tags: Vec<String>,
 }
 
 impl Regions {
-    /// Reads the rules of a spider file.
+    /// Reads the rules and sections of a spider file.
     ///
     /// # Errors
     /// Names the place of a bad selector.
     pub fn read(root: &Node<'_>) -> Result<Regions, Complaint> {
         let mut regions = Vec::new();
-        if let Some(rules) = root.object()?.get("rules") {
-            for rule in rules.list("rules")? {
-                regions.extend(Region::read(&rule)?);
+        let mut fields = root.object()?;
+        for key in RULES {
+            if let Some(rules) = fields.get(key) {
+                for rule in rules.list(key)? {
+                    regions.extend(Region::read(&rule)?);
+                }
             }
         }
         Ok(Regions(regions))
@@ -83,14 +92,21 @@ impl Region {
         let mut within = Vec::new();
         if let Some(node) = rule.get("restrict_css") {
             for item in node.one_or_list("CSS selectors")? {
-                let css = Css::parse(item.string("a CSS selector")?);
-                let css = css.map_err(|why| {
-                    item.complaint(format_args!("expected a CSS selector: {why}"))
-                })?;
+                let css = css(&item)?;
                 if !css.is_of_elements() {
                     return Err(item.expected("a CSS selector of elements"));
                 }
                 within.push(css);
+            }
+        }
+        let mut paths = Vec::new();
+        if let Some(node) = rule.get("restrict_xpaths") {
+            for item in node.one_or_list("XPath expressions")? {
+                let path = xpath(&item)?;
+                if !path.is_of_elements() {
+                    return Err(item.expected("an XPath expression of elements"));
+                }
+                paths.push(path);
             }
         }
         let mut tags = Vec::new();
@@ -99,13 +115,17 @@ impl Region {
                 tags.push(item.string("the name of an element")?.to_ascii_lowercase());
             }
         }
-        if within.is_empty() && tags.is_empty() {
+        if within.is_empty() && paths.is_empty() && tags.is_empty() {
             return Ok(None);
         }
         if tags.is_empty() {
             tags = USUAL_TAGS.map(str::to_owned).to_vec();
         }
-        Ok(Some(Region { within, tags }))
+        Ok(Some(Region {
+            within,
+            paths,
+            tags,
+        }))
     }
 
     /// Tells of each link in it, as it is written and decoded, in document order.
@@ -114,8 +134,17 @@ impl Region {
         let mut matchers: Vec<_> = lists
             .map(|(list, _)| Matcher::new(list, page, ROOT))
             .collect();
-        let mut is_within = |id: Id| matchers.iter_mut().any(|matcher| matcher.matches(id));
-        let everywhere = self.within.is_empty();
+        let paths = self.paths.iter().flat_map(|path| path.find(page, ROOT));
+        let found: HashSet<Id> = paths
+            .filter_map(|found| match found {
+                Found::Node(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        let mut is_within =
+            |id: Id| found.contains(&id) || matchers.iter_mut().any(|matcher| matcher.matches(id));
+        // The document itself may be what an expression finds.
+        let everywhere = self.within.is_empty() && self.paths.is_empty() || found.contains(&ROOT);
         let mut at = page.following(ROOT, ROOT);
         // Behind the region that `at` is in; regions within it change nothing.
         let mut end = None;
@@ -201,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn expressions_choose_regions_as_selectors_do() {
+        let region = |path: Value| json!({"restrict_xpaths": path});
+        assert_eq!(links(region(json!("//main")), PAGE), ["m1&", "m2"]);
+        let two = json!(["//nav", "//*[@class='more'] | //p"]);
+        assert_eq!(links(region(two), PAGE), ["n1", "f1"]);
+        let both = json!({"restrict_xpaths": "//footer", "restrict_css": "nav", "tags": "a"});
+        assert_eq!(links(both, PAGE), ["n1", "f1"]);
+        assert_eq!(links(region(json!("//aside")), PAGE).len(), 0);
+        assert_eq!(links(region(json!("/")), PAGE).len(), 5);
+    }
+
+    #[test]
     fn a_bad_selector_is_named() {
         for (rule, path) in [
             (json!({"restrict_css": "p["}), "$.rules[0].restrict_css"),
@@ -209,6 +250,14 @@ mod tests {
                 "$.rules[0].restrict_css[1]",
             ),
             (json!({"tags": [5]}), "$.rules[0].tags[0]"),
+            (
+                json!({"restrict_xpaths": "//a["}),
+                "$.rules[0].restrict_xpaths",
+            ),
+            (
+                json!({"restrict_xpaths": ["//a", "//a/@href"]}),
+                "$.rules[0].restrict_xpaths[1]",
+            ),
         ] {
             let value = json!({"rules": [rule]});
             assert_eq!(Regions::read(&Node::root(&value)).unwrap_err().path, path);

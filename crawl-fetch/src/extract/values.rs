@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::article::Article;
-use super::css::{Css, Take};
-use super::dom::{Id, Kind, Page};
-use super::element::Matcher;
+use super::dom::{Id, Page};
 use super::markdown;
 use super::markup;
 use super::processor::{Bench, is_empty};
+use super::search::{Found, Selector};
 use super::spec::{Field, How, Source};
 
 /// An item holds at most so many bytes of text.
@@ -50,9 +49,9 @@ impl<'r, 'p> Reading<'r, 'p> {
     fn value(&mut self, field: &Field, scope: Id) -> Value {
         let mut value = match &field.source {
             Source::Auto(core) => self.article.value(*core),
-            Source::Select(css, how) => selected(self.page, css, *how, scope, self.left),
-            Source::Rows(css, fields) => {
-                let rows = elements(self.page, css, scope);
+            Source::Select(selector, how) => selected(self.page, selector, *how, scope, self.left),
+            Source::Rows(selector, fields) => {
+                let rows = elements(self.page, selector, scope);
                 rows.into_iter()
                     .map(|row| Value::Object(self.item(fields, row)))
                     .collect()
@@ -84,11 +83,11 @@ impl<'r, 'p> Reading<'r, 'p> {
 }
 
 /// What a selector takes in `scope`; texts end when they are longer than `most`.
-pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> Value {
+pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: usize) -> Value {
     match how {
         How::First => {
             let mut first = None;
-            find(page, css, scope, |found| {
+            selector.find(page, scope, |found| {
                 first = Some(text_of(page, found, most));
                 false
             });
@@ -96,7 +95,7 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
         }
         How::All => {
             let (mut all, mut size) = (Vec::new(), 0);
-            find(page, css, scope, |found| {
+            selector.find(page, scope, |found| {
                 let text = text_of(page, found, most);
                 size += text.len() + 1;
                 all.push(Value::String(text));
@@ -106,7 +105,7 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
         }
         How::Count => {
             let mut count = 0_u64;
-            find(page, css, scope, |_| {
+            selector.find(page, scope, |_| {
                 count += 1;
                 true
             });
@@ -116,7 +115,7 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
             let mut text = String::new();
             // Where what was read ends: an element was read with all that is in it.
             let mut end = 0;
-            find(page, css, scope, |found| {
+            selector.find(page, scope, |found| {
                 match found {
                     Found::Element(id) | Found::Text(id) if page.rank(id) < end => {}
                     Found::Element(id) => {
@@ -134,7 +133,7 @@ pub fn selected(page: Page<'_>, css: &Css, how: How, scope: Id, most: usize) -> 
         }
         How::Markdown => {
             let mut first = None;
-            find(page, css, scope, |found| {
+            selector.find(page, scope, |found| {
                 first = Some(text_of(page, found, most));
                 false
             });
@@ -151,83 +150,20 @@ fn text_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
             page.whole_text(id, &mut text);
         }
         Found::Attribute(value) => text.push_str(&super::attributes::decoded(value)),
+        Found::Value(value) => text = value,
     }
     text
 }
 
-fn elements(page: Page<'_>, css: &Css, scope: Id) -> Vec<Id> {
+fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
     let mut elements = Vec::new();
-    find(page, css, scope, |found| {
+    selector.find(page, scope, |found| {
         if let Found::Element(id) = found {
             elements.push(id);
         }
         true
     });
     elements
-}
-
-/// Tells all that a selector takes in `scope`, in the page's order, until it is enough.
-fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
-    let mut parts: Vec<Part<'_, 'p>> = css
-        .parts
-        .iter()
-        .map(|(list, take)| Part {
-            take,
-            matcher: Matcher::new(list, page, scope),
-            parent: None,
-        })
-        .collect();
-    for id in page.walk(scope) {
-        let node = page.node(id);
-        for part in &mut parts {
-            let found = match (part.take, node.kind) {
-                (Take::Markup, Kind::Element) => {
-                    part.matcher.matches(id).then_some(Found::Element(id))
-                }
-                (Take::Attribute(name), Kind::Element) => page
-                    .raw_attribute(id, name)
-                    .filter(|_| part.matcher.matches(id))
-                    .map(Found::Attribute),
-                (Take::Text, Kind::Text | Kind::Verbatim) => {
-                    let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
-                    takes.then_some(Found::Text(id))
-                }
-                _ => None,
-            };
-            if found.is_some_and(|found| !tell(found)) {
-                return;
-            }
-        }
-    }
-}
-
-/// One of a selector's parts, at work.
-struct Part<'s, 'p> {
-    take: &'s Take,
-    matcher: Matcher<'s, 'p>,
-    /// The parent of the last text, and whether its texts are taken.
-    parent: Option<(Id, bool)>,
-}
-
-impl Part<'_, '_> {
-    fn takes_texts_of(&mut self, parent: Id, page: Page<'_>) -> bool {
-        match self.parent {
-            Some((known, takes)) if known == parent => takes,
-            _ => {
-                let takes = page.is_element(parent) && self.matcher.matches(parent);
-                self.parent = Some((parent, takes));
-                takes
-            }
-        }
-    }
-}
-
-/// What a selector takes.
-#[derive(Debug, Clone, Copy)]
-enum Found<'p> {
-    Element(Id),
-    Text(Id),
-    Attribute(&'p [u8]),
 }
 
 /// About how many bytes a value takes in a line.
@@ -245,6 +181,7 @@ fn size_of(value: &Value) -> usize {
 mod tests {
     use serde_json::json;
 
+    use super::super::css::Css;
     use super::super::dom::{MAX_STEPS, ROOT, Tree};
     use super::*;
 
@@ -265,7 +202,7 @@ mod tests {
                 tree: &tree,
             };
             assert!(page.step(MAX_STEPS - 3_000));
-            let selector = Css::parse(css).unwrap();
+            let selector = Selector::Css(Css::parse(css).unwrap());
             let count = selected(page, &selector, How::Count, ROOT, usize::MAX);
             assert!(count.as_u64().unwrap() <= most, "{css}: {count}");
             assert_eq!(page.is_spent(), css != "i", "{css}");
@@ -274,7 +211,7 @@ mod tests {
 
     /// What a selector takes of a page that both builders make, one and the other.
     fn taken(html: &str, css: &str, how: How) -> Value {
-        let css = Css::parse(css).unwrap();
+        let css = Selector::Css(Css::parse(css).unwrap());
         let (mut tree, mut source) = (Tree::default(), Vec::new());
         super::super::full::parse(html, &mut tree, &mut source);
         let page = Page {

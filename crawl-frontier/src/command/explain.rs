@@ -163,10 +163,11 @@ fn belongs(plan: &Plan, rules: &[(usize, bool)], admission: Admission) -> String
 /// Where a rule wants links to stand.
 fn region(rule: &Rule) -> String {
     let list = |list: &[String]| format!("`{}`", list.join("` or `"));
-    match (&rule.restrict_css[..], &rule.tags[..]) {
-        (css, []) => format!("in {}", list(css)),
+    let within = [&rule.restrict_css[..], &rule.restrict_xpaths].concat();
+    match (&within[..], &rule.tags[..]) {
+        (within, []) => format!("in {}", list(within)),
         ([], tags) => format!("of {}", list(tags)),
-        (css, tags) => format!("of {} in {}", list(tags), list(css)),
+        (within, tags) => format!("of {} in {}", list(tags), list(within)),
     }
 }
 

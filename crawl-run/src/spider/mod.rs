@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use crawl_ckpt::address::masked;
+use crawl_ckpt::extraction;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Scope;
@@ -182,11 +183,14 @@ fn scope(
         let hosts = start_urls.iter().map(host_and_port);
         scope.allowed_hosts = hosts.filter(|host| met.insert(host.clone())).collect();
     }
-    if let Some(node) = fields.get("sections") {
-        scope.rules.extend(rules::sections(&node, beside)?);
-    }
-    if let Some(node) = fields.get("rules") {
-        scope.rules.extend(rules::rules(&node, beside)?);
+    for key in extraction::RULES {
+        let Some(node) = fields.get(key) else {
+            continue;
+        };
+        scope.rules.extend(match key {
+            "sections" => rules::sections(&node, beside)?,
+            _ => rules::rules(&node, beside)?,
+        });
     }
     if let Some(node) = fields.get("deny_extensions") {
         let mut extensions = Vec::new();
@@ -350,7 +354,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [12, 7, 5, 20]);
+        assert_eq!(counts.map(keys), [12, 8, 8, 20]);
     }
 
     #[test]

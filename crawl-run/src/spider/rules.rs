@@ -19,20 +19,14 @@ pub struct Beside {
     pub extracts: bool,
 }
 
-/// Reads `rules`: `allow`, `deny`, `restrict_css`, `tags`, `follow`, `priority`.
+/// Reads `rules`: `allow`, `deny`, `restrict_css`, `restrict_xpaths`, `tags`, `follow`, `priority`.
 pub fn rules(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(node, "rules", ("allow", "callback"), beside, region)
+    read(node, "rules", ("allow", "callback"), beside)
 }
 
 /// Reads `sections`, which are rules whose pattern is called `match`.
 pub fn sections(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(
-        node,
-        "sections",
-        ("match", "extract"),
-        beside,
-        |_, _| Ok(()),
-    )
+    read(node, "sections", ("match", "extract"), beside)
 }
 
 fn read(
@@ -40,7 +34,6 @@ fn read(
     what: &str,
     (pattern_key, extract_key): (&'static str, &'static str),
     beside: &mut Beside,
-    region: fn(&mut Fields<'_>, &mut Rule) -> Result<(), Complaint>,
 ) -> Result<Vec<Rule>, Complaint> {
     let mut rules = Vec::new();
     for item in node.list(what)? {
@@ -75,6 +68,12 @@ fn region(fields: &mut Fields<'_>, rule: &mut Rule) -> Result<(), Complaint> {
         for item in node.one_or_list("CSS selectors")? {
             let selector = item.string("a CSS selector")?;
             rule.restrict_css.push(selector.to_owned());
+        }
+    }
+    if let Some(node) = fields.get("restrict_xpaths") {
+        for item in node.one_or_list("XPath expressions")? {
+            let path = item.string("an XPath expression")?;
+            rule.restrict_xpaths.push(path.to_owned());
         }
     }
     if let Some(node) = fields.get("tags") {

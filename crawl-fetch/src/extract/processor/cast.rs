@@ -48,9 +48,15 @@ fn int(value: &Value) -> Value {
         },
         Value::Bool(yes) => i64::from(*yes).into(),
         Value::String(text) => {
-            let text = unparted(text);
-            let number = text.as_deref().and_then(|text| text.parse::<i64>().ok());
-            number.map_or(Value::Null, Value::from)
+            let text = unparted(text).unwrap_or_default();
+            // `3.0` is how a count by XPath is written.
+            let whole = match text.split_once('.') {
+                Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+                    whole
+                }
+                _ => &text,
+            };
+            whole.parse::<i64>().map_or(Value::Null, Value::from)
         }
         _ => Value::Null,
     }
@@ -94,6 +100,8 @@ mod tests {
             (Type::Int, json!(" +42 "), json!(42)),
             (Type::Int, json!("1_000"), json!(1000)),
             (Type::Int, json!("4.5"), json!(null)),
+            (Type::Int, json!("4.0"), json!(4)),
+            (Type::Int, json!("4."), json!(null)),
             (Type::Int, json!(4.7), json!(4)),
             (Type::Int, json!(true), json!(1)),
             (Type::Int, json!({}), json!(null)),

@@ -5,6 +5,7 @@ use crawl_ckpt::node::{Complaint, Fields};
 
 use super::field::{CORE, css};
 use super::{Core, Field, How, Reader, Source};
+use crate::extract::search::Selector;
 
 /// All that the article reader finds.
 pub(super) fn article() -> Vec<Field> {
@@ -49,7 +50,7 @@ impl Reader {
                 if own.iter().all(|field: &Field| field.name != name) {
                     own.push(Field {
                         name: name.to_owned(),
-                        source: Source::Select(css(&node)?, How::Text),
+                        source: Source::Select(Selector::Css(css(&node)?), How::Text),
                         processors: Vec::new(),
                         fallback: None,
                     });

@@ -5,6 +5,8 @@ use crawl_ckpt::node::{Complaint, Fields, Node};
 use super::Reader;
 use crate::extract::css::Css;
 use crate::extract::processor::Processor;
+use crate::extract::search::Selector;
+use crate::extract::xpath::XPath;
 
 /// A field of an item.
 #[derive(Debug, Clone)]
@@ -25,9 +27,9 @@ pub enum Source {
     /// The article reader.
     Auto(Core),
     /// What a selector matches.
-    Select(Css, How),
+    Select(Selector, How),
     /// An object for each element that a selector matches.
-    Rows(Css, Vec<Field>),
+    Rows(Selector, Vec<Field>),
 }
 
 /// What is made of what a selector matches.
@@ -129,7 +131,7 @@ impl Reader {
                 Some(core) => Ok(Some(Field::auto(name, core))),
                 None => Err(node.complaint(
                     "\"auto\" finds title, content, author and published_date alone; \
-                     expected an object with css",
+                     expected an object with css or xpath",
                 )),
             };
         }
@@ -151,7 +153,7 @@ impl Reader {
                         return Err(node.complaint("a selector of rows takes whole elements"));
                     }
                     let extract = keys.need("extract", "an object of fields")?;
-                    Source::Rows(rows, self.fields(&extract, depth + 1)?)
+                    Source::Rows(Selector::Css(rows), self.fields(&extract, depth + 1)?)
                 }
                 // It asks a server for more, which a filter of pages cannot.
                 "ajax_nested_list" => {
@@ -187,13 +189,11 @@ impl Reader {
 
     fn selected(&mut self, keys: &mut Fields<'_>) -> Result<Source, Complaint> {
         let selector = match (keys.get("css"), keys.get("xpath")) {
-            (Some(node), _) => css(&node)?,
-            (None, Some(node)) => {
-                return Err(node.complaint(
-                    "expected css in place of xpath: no well-kept XPath library reads HTML",
-                ));
+            (Some(node), _) => Selector::Css(css(&node)?),
+            (None, Some(node)) => Selector::XPath(xpath(&node)?),
+            (None, None) => {
+                Selector::Css(css(&keys.need("css", "a CSS selector such as h1::text")?)?)
             }
-            (None, None) => css(&keys.need("css", "a CSS selector such as h1::text")?)?,
         };
         let hows = [
             ("get_all", How::All),
@@ -214,10 +214,22 @@ impl Reader {
     }
 }
 
-pub(super) fn css(node: &Node<'_>) -> Result<Css, Complaint> {
-    let what = "a CSS selector";
-    let text = node.string(what)?;
-    Css::parse(text).map_err(|why| {
+/// A CSS selector.
+pub(in crate::extract) fn css(node: &Node<'_>) -> Result<Css, Complaint> {
+    parsed(node, "a CSS selector", Css::parse)
+}
+
+/// An XPath expression.
+pub(in crate::extract) fn xpath(node: &Node<'_>) -> Result<XPath, Complaint> {
+    parsed(node, "an XPath expression", XPath::parse)
+}
+
+fn parsed<T>(
+    node: &Node<'_>,
+    what: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, Complaint> {
+    parse(node.string(what)?).map_err(|why| {
         let found = node.value();
         node.complaint(format_args!("expected {what}, found {found}: {why}"))
     })

@@ -10,6 +10,7 @@ use crawl_ckpt::node::{Complaint, Node};
 use serde_json::Value;
 
 pub use field::{Core, Field, How, Source};
+pub(super) use field::{css, xpath};
 use page::PageKind;
 
 /// Which pages are read, and for what.
@@ -205,7 +206,7 @@ mod tests {
                 "$.sections[0].extract.x.css",
             ),
             (
-                section(json!({"x": {"xpath": "//a"}})),
+                section(json!({"x": {"xpath": "//a["}})),
                 "$.sections[0].extract.x.xpath",
             ),
             (

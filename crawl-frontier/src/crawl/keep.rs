@@ -51,6 +51,10 @@ impl<S: Store> Crawl<S> {
             if let Some(saved) = memory.values.get(&route_key(&host_origin)) {
                 self.routes.restore(id, saved);
             }
+            let page = memory.values.get(&answered_key(&host_origin));
+            if let Some(page) = page.and_then(|page| std::str::from_utf8(page).ok()) {
+                self.outage.remember(id, page);
+            }
             let parked = self.routes.parked(id).is_some();
             let wait = memory.values.get(&wait_key(&host_origin));
             let wait_ms = wait.and_then(|wait| std::str::from_utf8(wait).ok()?.parse().ok());
@@ -67,10 +71,13 @@ impl<S: Store> Crawl<S> {
                 };
             });
         }
+        // A checkpoint of an older version does not say who answered.
         if self.progress.counts.done > 0
+            && self.outage.is_unheard()
             && let Some(url) = self.plan.start_urls.first()
+            && let Some(host) = self.schedule.find_host(origin(url))
         {
-            self.outage.expect(origin(url));
+            self.outage.remember(host, &url[origin(url).len()..]);
         }
         expired
     }
@@ -142,8 +149,13 @@ impl<S: Store> Crawl<S> {
             .hosts()
             .filter(|(_, host)| host.due_ms > self.schedule.now_ms());
         let waits = waits.map(|(_, host)| (wait_key(&host.origin), host.due_ms.to_string()));
+        let answered = self.schedule.hosts().filter_map(|(id, host)| {
+            let page = self.outage.page(id)?;
+            Some((answered_key(&host.origin), page.to_owned()))
+        });
         robots
             .chain(waits)
+            .chain(answered)
             .chain(routes)
             .chain(self.cookies.all())
             .chain(hosts)
@@ -161,6 +173,11 @@ pub(super) fn robots_key(origin: &str) -> String {
 /// Under this key the checkpoint keeps until when a host asked not to be asked.
 pub(super) fn wait_key(origin: &str) -> String {
     format!("wait:{origin}")
+}
+
+/// Under this key the checkpoint keeps the path of a page that a host answered for.
+pub(super) fn answered_key(origin: &str) -> String {
+    format!("answered:{origin}")
 }
 
 /// Under this key the checkpoint keeps a host's route.

@@ -118,7 +118,6 @@ struct Flight {
 #[derive(Debug)]
 struct Held {
     ticket: Ticket,
-    host: HostId,
     record: Record,
 }
 

@@ -1,23 +1,42 @@
 //! Is the network gone? An error without any answer counts against a URL only
 //! when somebody else answers afterwards. Until then it is held here.
+//!
+//! An answer is one to a page: a server may give its robots.txt for ever while all
+//! behind it hangs. A probe therefore asks for a page that was answered before.
 
-/// So many errors in a row, with no answer between, and only probes are sent.
+use std::collections::HashMap;
+
+use crate::schedule::HostId;
+
+/// So many errors in a row, with no answer between and of a host that did answer before,
+/// and only probes are sent …
 const SUSPICIOUS: u32 = 10;
+/// … and any, for so long.
+const SUSPICIOUS_MS: u64 = 60_000;
 const FIRST_PROBE_MS: u64 = 1000;
 const MAX_PROBE_MS: u64 = 60_000;
 
 /// The state of the network as this run sees it; `H` is what is held.
 #[derive(Debug)]
 pub struct Outage<H> {
-    held: Vec<H>,
+    held: Vec<(HostId, H)>,
+    /// Errors without an answer, since the last answer.
     in_a_row: u32,
-    /// The origin that answered last, which is what probes ask.
-    witness: Option<String>,
+    /// When the first of these came.
+    since_ms: u64,
+    /// One of the hosts that they are of which did answer before.
+    suspect: Option<HostId>,
+    /// The hosts that ever answered, each with the path of a page that it answered for.
+    answered: HashMap<HostId, Box<str>>,
+    /// The host that answered last.
+    witness: Option<HostId>,
     silent: Option<Silence>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Silence {
+    /// Whom probes ask.
+    whom: HostId,
     since_ms: u64,
     pause_ms: u64,
     next_probe_ms: u64,
@@ -36,8 +55,8 @@ pub enum Advice {
         /// Unix time in milliseconds.
         until_ms: u64,
     },
-    /// Send one probe to the witness, nothing else.
-    Probe,
+    /// Send one probe to this host, nothing else.
+    Probe(HostId),
     /// The wait is over.
     GiveUp,
 }
@@ -47,6 +66,9 @@ impl<H> Default for Outage<H> {
         Outage {
             held: Vec::new(),
             in_a_row: 0,
+            since_ms: 0,
+            suspect: None,
+            answered: HashMap::new(),
             witness: None,
             silent: None,
         }
@@ -59,14 +81,20 @@ impl<H> Outage<H> {
         self.held.len()
     }
 
-    /// Whom a probe asks; `None` while nobody ever answered.
-    pub fn witness(&self) -> Option<&str> {
-        self.witness.as_deref()
+    /// The path of a page that the host answered for; `None` while it never did.
+    pub fn page(&self, host: HostId) -> Option<&str> {
+        self.answered.get(&host).map(|path| &**path)
     }
 
-    /// This origin answered an earlier run, so there was a network once.
-    pub fn expect(&mut self, origin: &str) {
-        self.witness.get_or_insert_with(|| origin.to_owned());
+    /// Nobody ever answered.
+    pub fn is_unheard(&self) -> bool {
+        self.witness.is_none()
+    }
+
+    /// The host answered for this page, now or in an earlier run.
+    pub fn remember(&mut self, host: HostId, path: &str) {
+        self.answered.entry(host).or_insert_with(|| path.into());
+        self.witness.get_or_insert(host);
     }
 
     /// The network was gone until now for certain: what is held says nothing of its URLs.
@@ -74,40 +102,65 @@ impl<H> Outage<H> {
         self.silent.is_some_and(|silence| silence.is_proven)
     }
 
-    /// Somebody answered: what was held has failed for good.
-    pub fn answered(&mut self, origin: &str) -> Vec<H> {
+    /// The host, which is remembered, answered for a page: what was held has failed for good.
+    pub fn answered(&mut self, host: HostId) -> Vec<H> {
+        self.hear(host);
+        let held = std::mem::take(&mut self.held);
+        held.into_iter().map(|(_, held)| held).collect()
+    }
+
+    /// The probe was answered. So the host that it asked is there, and the network: what is held
+    /// of that host, and of hosts that never answered, has failed for good. Gives the host too.
+    pub fn probe_answered(&mut self) -> Option<(HostId, Vec<H>)> {
+        let whom = self.silent?.whom;
+        self.hear(whom);
+        let held = std::mem::take(&mut self.held).into_iter();
+        let (failed, others) =
+            held.partition(|(host, _)| *host == whom || !self.answered.contains_key(host));
+        self.held = others;
+        let failed: Vec<(HostId, H)> = failed;
+        Some((whom, failed.into_iter().map(|(_, held)| held).collect()))
+    }
+
+    fn hear(&mut self, host: HostId) {
         self.in_a_row = 0;
+        self.suspect = None;
         self.silent = None;
-        if self.witness.as_deref() != Some(origin) {
-            self.witness = Some(origin.to_owned());
-        }
-        std::mem::take(&mut self.held)
+        self.witness = Some(host);
     }
 
-    /// A request got no answer.
-    pub fn unanswered(&mut self, now_ms: u64) {
+    /// A request to the host got no answer.
+    pub fn unanswered(&mut self, host: HostId, now_ms: u64) {
+        if self.in_a_row == 0 {
+            self.since_ms = now_ms;
+        }
         self.in_a_row = self.in_a_row.saturating_add(1);
-        if self.in_a_row >= SUSPICIOUS && self.witness.is_some() {
-            self.fall_silent(now_ms);
+        if self.answered.contains_key(&host) {
+            self.suspect = Some(host);
+        }
+        // Of hosts that never answered there may be any number, and that says little.
+        let many = self.in_a_row >= SUSPICIOUS && self.suspect.is_some();
+        if many || now_ms.saturating_sub(self.since_ms) >= SUSPICIOUS_MS {
+            self.fall_silent(self.suspect, now_ms);
         }
     }
 
-    /// A request got no answer however often it was tried.
-    pub fn hold(&mut self, held: H) {
-        self.held.push(held);
+    /// A request to the host got no answer however often it was tried.
+    pub fn hold(&mut self, host: HostId, held: H) {
+        self.held.push((host, held));
     }
 
     /// What is held, to be pending again.
-    pub fn release(&mut self) -> Vec<H> {
+    pub fn release(&mut self) -> Vec<(HostId, H)> {
         std::mem::take(&mut self.held)
     }
 
-    /// Nothing can be sent and nothing is under way. With requests held, only a
-    /// probe can tell what became of the network.
-    pub fn idle(&mut self, now_ms: u64) {
-        if !self.held.is_empty() && self.witness.is_some() {
-            self.fall_silent(now_ms);
-        }
+    /// Nothing can be sent and nothing is under way, and only a probe can tell what became of
+    /// what is held here, or of `other`, a host that did answer before.
+    pub fn idle(&mut self, other: Option<HostId>, now_ms: u64) {
+        let mut held = self.held.iter().map(|(host, _)| *host);
+        let suspect = held.find(|host| self.answered.contains_key(host));
+        self.fall_silent(suspect.or(other), now_ms);
     }
 
     /// What to do now; `patience_ms` is how long a silence is waited for.
@@ -115,7 +168,7 @@ impl<H> Outage<H> {
         let Some(silence) = self.silent else {
             return Advice::Proceed;
         };
-        let end_ms = silence.since_ms + patience_ms;
+        let end_ms = silence.since_ms.saturating_add(patience_ms);
         if now_ms >= end_ms {
             Advice::GiveUp
         } else if silence.probing || now_ms < silence.next_probe_ms {
@@ -128,7 +181,7 @@ impl<H> Outage<H> {
                 until_ms: next.min(end_ms),
             }
         } else {
-            Advice::Probe
+            Advice::Probe(silence.whom)
         }
     }
 
@@ -149,8 +202,13 @@ impl<H> Outage<H> {
         }
     }
 
-    fn fall_silent(&mut self, now_ms: u64) {
+    /// With nobody who ever answered there is nobody to ask.
+    fn fall_silent(&mut self, suspect: Option<HostId>, now_ms: u64) {
+        let Some(whom) = suspect.or(self.witness) else {
+            return;
+        };
         self.silent.get_or_insert(Silence {
+            whom,
             since_ms: now_ms,
             pause_ms: FIRST_PROBE_MS,
             next_probe_ms: now_ms,
@@ -164,57 +222,124 @@ impl<H> Outage<H> {
 mod tests {
     use super::*;
 
+    const A: HostId = HostId(0);
+    const B: HostId = HostId(1);
+    const DEAD: HostId = HostId(2);
+
+    /// A and B answered for pages, B last.
+    fn after_answers() -> Outage<&'static str> {
+        let mut outage = Outage::default();
+        for host in [A, B] {
+            outage.remember(host, "/");
+            assert!(outage.answered(host).is_empty());
+        }
+        outage
+    }
+
+    fn probe(outage: &mut Outage<&'static str>, now_ms: u64) -> HostId {
+        let Advice::Probe(whom) = outage.advice(now_ms, 10_000) else {
+            panic!("no probe: {outage:?}");
+        };
+        outage.probe_sent();
+        whom
+    }
+
     #[test]
     fn an_answer_from_elsewhere_makes_what_was_held_final() {
-        let mut outage = Outage::default();
-        outage.unanswered(5);
-        outage.hold("u");
+        let mut outage = after_answers();
+        outage.unanswered(A, 5);
+        outage.hold(A, "u");
         assert_eq!(outage.advice(5, 1000), Advice::Proceed);
-        assert_eq!(outage.answered("http://a"), ["u"]);
+        assert_eq!(outage.answered(B), ["u"]);
         assert_eq!(outage.held(), 0);
     }
 
     #[test]
     fn silence_is_probed_with_growing_pauses_and_then_given_up() {
-        let mut outage = Outage::<()>::default();
-        outage.answered("http://a");
-        (0..SUSPICIOUS).for_each(|_| outage.unanswered(100));
-        assert_eq!(outage.advice(100, 10_000), Advice::Probe);
-        outage.probe_sent();
+        let mut outage = after_answers();
+        (0..SUSPICIOUS).for_each(|_| outage.unanswered(A, 100));
+        // The one that fell silent, and not the one that answered last.
+        assert_eq!(probe(&mut outage, 100), A);
         assert!(matches!(outage.advice(101, 10_000), Advice::Wait { .. }));
         outage.probe_failed(200);
         assert_eq!(outage.advice(200, 10_000), Advice::Wait { until_ms: 1200 });
-        assert_eq!(outage.advice(1200, 10_000), Advice::Probe);
-        outage.probe_sent();
+        assert_eq!(probe(&mut outage, 1200), A);
         outage.probe_failed(1300);
         assert_eq!(outage.advice(1300, 10_000), Advice::Wait { until_ms: 3300 });
         assert_eq!(outage.advice(10_100, 10_000), Advice::GiveUp);
-        outage.answered("http://a");
+        outage.answered(A);
         assert_eq!(outage.advice(10_100, 10_000), Advice::Proceed);
     }
 
     #[test]
+    fn a_minute_without_any_answer_is_a_silence_however_few_were_asked() {
+        let mut outage = after_answers();
+        for now_ms in [0, 30_000, 59_999] {
+            outage.unanswered(DEAD, now_ms);
+            assert_eq!(outage.advice(now_ms, 10_000), Advice::Proceed);
+        }
+        outage.unanswered(DEAD, 60_000);
+        assert_eq!(probe(&mut outage, 60_000), B);
+    }
+
+    #[test]
+    fn a_host_that_never_answered_makes_no_silence_soon() {
+        let mut outage = after_answers();
+        (0..50 * SUSPICIOUS).for_each(|_| outage.unanswered(DEAD, 1));
+        assert_eq!(outage.advice(1, 0), Advice::Proceed);
+        outage.unanswered(A, 2);
+        assert_eq!(probe(&mut outage, 2), A);
+    }
+
+    #[test]
     fn only_a_probe_that_fails_proves_that_the_network_is_gone() {
-        let mut outage = Outage::default();
-        outage.answered("http://a");
-        outage.hold("u");
-        outage.idle(0);
-        assert_eq!(outage.advice(0, 1000), Advice::Probe);
-        outage.probe_sent();
+        let mut outage = after_answers();
+        outage.hold(A, "u");
+        outage.idle(None, 0);
+        assert_eq!(probe(&mut outage, 0), A);
         assert!(!outage.is_proven());
         outage.probe_failed(10);
         assert!(outage.is_proven());
-        assert_eq!(outage.release(), ["u"]);
-        outage.answered("http://a");
+        assert_eq!(outage.release(), [(A, "u")]);
+        outage.answered(A);
         assert!(!outage.is_proven());
+    }
+
+    #[test]
+    fn a_probe_tells_of_the_host_that_it_asks_and_of_those_that_never_answered() {
+        let mut outage = after_answers();
+        outage.hold(DEAD, "dead");
+        outage.hold(A, "a");
+        outage.hold(B, "b");
+        outage.idle(None, 0);
+        assert_eq!(probe(&mut outage, 0), A);
+        assert_eq!(outage.probe_answered(), Some((A, vec!["dead", "a"])));
+        outage.idle(None, 1);
+        assert_eq!(probe(&mut outage, 1), B);
+        outage.probe_failed(2);
+        assert_eq!(outage.advice(10_001, 10_000), Advice::GiveUp);
+        assert_eq!(outage.held(), 1);
+    }
+
+    #[test]
+    fn with_only_hosts_left_that_never_answered_anybody_who_did_is_asked() {
+        let mut outage = after_answers();
+        outage.hold(DEAD, "dead");
+        outage.idle(None, 0);
+        assert_eq!(probe(&mut outage, 0), B);
+        assert_eq!(outage.probe_answered(), Some((B, vec!["dead"])));
+        // Some other that waits elsewhere.
+        outage.idle(Some(A), 1);
+        assert_eq!(probe(&mut outage, 1), A);
     }
 
     #[test]
     fn while_nobody_ever_answered_there_is_no_one_to_probe() {
         let mut outage = Outage::default();
-        (0..50).for_each(|_| outage.unanswered(1));
-        outage.hold("u");
-        outage.idle(1);
-        assert_eq!(outage.advice(1, 0), Advice::Proceed);
+        (0..50).for_each(|_| outage.unanswered(A, 100_000));
+        outage.hold(A, "u");
+        outage.idle(None, 200_000);
+        assert!(outage.is_unheard());
+        assert_eq!(outage.advice(200_000, 0), Advice::Proceed);
     }
 }

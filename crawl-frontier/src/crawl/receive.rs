@@ -4,7 +4,7 @@ use crawl_ckpt::record::{Change, ErrorKind, FetchError, FetchResult};
 use crawl_ckpt::tool::Failure;
 
 use super::answer::{self, Fate};
-use super::keep::{robots_key, route_key, wait_key};
+use super::keep::{answered_key, robots_key, route_key, wait_key};
 use super::result::{self, Told};
 use super::robots::{Errand, Robots};
 use super::routes::{Block, block_of};
@@ -25,6 +25,24 @@ pub enum Trouble {
 impl From<String> for Trouble {
     fn from(why: String) -> Trouble {
         Trouble::Line(why)
+    }
+}
+
+/// What a result says of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Answer,
+    /// No answer at all.
+    Nobody,
+    /// It was not asked.
+    Nothing,
+}
+
+fn heard(result: &FetchResult<'_>) -> Heard {
+    match result.error.as_ref().map(|error| error.kind) {
+        Some(kind) if kind.is_unanswered() => Heard::Nobody,
+        Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused) => Heard::Nothing,
+        _ => Heard::Answer,
     }
 }
 
@@ -141,11 +159,7 @@ impl<S: Store> Crawl<S> {
             }
             Fate::Unanswered => {
                 let record = self.record(result, attempt, true, flight);
-                self.outage.hold(Held {
-                    ticket,
-                    host: flight.host,
-                    record,
-                });
+                self.outage.hold(flight.host, Held { ticket, record });
             }
         }
         Ok(())
@@ -260,6 +274,10 @@ impl<S: Store> Crawl<S> {
     }
 
     fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>, now_ms: u64) {
+        // A host that never answered is not overloaded, and must not take days to fail.
+        if heard(result) == Heard::Nobody && self.outage.page(flight.host).is_none() {
+            return;
+        }
         let manner = answer::manner(result);
         let floor_ms = self
             .plan
@@ -275,40 +293,63 @@ impl<S: Store> Crawl<S> {
 
     /// Notes whether the network answers at all.
     fn hear(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        match &result.error {
-            Some(error) if error.kind.is_unanswered() => {
-                self.outage.unanswered(now_ms);
-                self.unanswered = Some(format!("{}: {}", error.kind, error.message));
-            }
-            // These say nothing of the network.
-            Some(error)
-                if matches!(
-                    error.kind,
-                    ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused
-                ) => {}
-            _ => {
-                let origin = self.schedule.host(host).origin.clone();
-                if self.outage.is_proven() {
-                    // No host was to blame.
-                    self.paces.clear();
-                    self.release_unanswered(now_ms);
-                    self.robots.want_held(now_ms);
+        match heard(result) {
+            Heard::Nobody => self.hear_nobody(host, result, now_ms),
+            Heard::Nothing => {}
+            Heard::Answer => {
+                if self.outage.page(host).is_none() {
+                    self.remember(host, &result.url);
                 }
-                for held in self.outage.answered(&origin) {
-                    self.finish(held.ticket, held.record);
-                }
-                for host in self.robots.give_up() {
-                    self.schedule.change(host, |host| host.gate = Gate::Open);
-                }
+                self.end_outage(now_ms);
+                let failed = self.outage.answered(host);
+                self.fail(failed);
             }
         }
     }
 
+    fn hear_nobody(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
+        self.outage.unanswered(host, now_ms);
+        if let Some(error) = &result.error {
+            self.unanswered = Some(format!("{}: {}", error.kind, error.message));
+        }
+    }
+
+    /// The first page of a host was answered, which a later run is to know too.
+    fn remember(&mut self, host: HostId, url: &str) {
+        let origin = &self.schedule.host(host).origin;
+        let path = url.strip_prefix(&**origin).unwrap_or("/");
+        self.outage.remember(host, path);
+        self.store.set(&answered_key(origin), path.as_bytes());
+    }
+
+    /// If nobody was answered until now, for certain, then no host and no URL was to blame.
+    fn end_outage(&mut self, now_ms: u64) {
+        if self.outage.is_proven() {
+            self.paces.clear();
+            self.release_unanswered(now_ms);
+            self.robots.want_held();
+        }
+    }
+
+    /// Ends what nobody answered though others are answered.
+    fn fail(&mut self, failed: Vec<Held>) {
+        for held in failed {
+            self.finish(held.ticket, held.record);
+        }
+        for host in self.robots.give_up() {
+            self.schedule.change(host, |host| host.gate = Gate::Open);
+        }
+    }
+
     fn answer_robots(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        self.hear(host, result, now_ms);
+        // An answer to this alone says nothing of the site.
+        if heard(result) == Heard::Nobody {
+            self.hear_nobody(host, result, now_ms);
+        }
         let retries = self.plan.retry.times;
+        let lives = self.outage.page(host).is_some();
         let block = block_of(result).filter(|_| result.status != Some(403));
-        let Some(delay_ms) = self.robots.answer(host, result, retries, now_ms) else {
+        let Some(delay_ms) = self.robots.answer(host, result, lives, retries, now_ms) else {
             return;
         };
         if let Some(why) = block
@@ -330,17 +371,13 @@ impl<S: Store> Crawl<S> {
     }
 
     fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {
-        let witness = self
-            .outage
-            .witness()
-            .and_then(|origin| self.schedule.find_host(origin));
-        let answered = !result
-            .error
-            .as_ref()
-            .is_some_and(|error| error.kind.is_unanswered());
-        match witness {
-            Some(host) if answered => self.hear(host, result, now_ms),
-            _ => self.outage.probe_failed(now_ms),
+        if heard(result) != Heard::Answer {
+            return self.outage.probe_failed(now_ms);
+        }
+        self.end_outage(now_ms);
+        if let Some((host, failed)) = self.outage.probe_answered() {
+            self.robots.doubt(host);
+            self.fail(failed);
         }
     }
 
@@ -399,9 +436,9 @@ impl<S: Store> Crawl<S> {
 
     /// Makes what nobody answered pending again, at no cost.
     fn release_unanswered(&mut self, now_ms: u64) {
-        for held in self.outage.release() {
+        for (host, held) in self.outage.release() {
             self.store.defer(held.ticket, 0, now_ms);
-            self.schedule.defer(held.host, held.ticket, now_ms);
+            self.schedule.defer(host, held.ticket, now_ms);
         }
     }
 

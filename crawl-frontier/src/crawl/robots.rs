@@ -24,6 +24,8 @@ const PROBE_ID: u64 = ROBOTS_ID + (1 << 40);
 /// A longer Crawl-delay is taken for this.
 const MAX_DELAY_MS: u64 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
+/// A host that did answer once is asked again so long after it did not, while others answer.
+const HELD_MS: u64 = 60_000;
 /// A file is asked for again when a resume finds it older than a day (RFC 9309, 2.4).
 const MAX_AGE_MS: u64 = 24 * 3600 * 1000;
 
@@ -35,10 +37,21 @@ pub struct Robots {
     wanted: VecDeque<HostId>,
     later: BinaryHeap<Reverse<(u64, HostId)>>,
     /// Hosts whose file nobody answered for, however often.
-    held: Vec<HostId>,
+    held: Vec<Held>,
+    /// Hosts whose pages are answered and their file was not: it is asked for a last time.
+    doubted: HashSet<HostId>,
     /// Hosts whose file was asked for.
     under_way: HashSet<HostId>,
     probing: bool,
+}
+
+/// A host whose file nobody answered for.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    host: HostId,
+    /// When it is asked for again, of a host that did answer for pages once: what is left of
+    /// such a host waits until it answers again.
+    again_ms: Option<u64>,
 }
 
 /// What a request that is none for a page was for.
@@ -127,6 +140,7 @@ impl Robots {
             wanted: VecDeque::new(),
             later: BinaryHeap::new(),
             held: Vec::new(),
+            doubted: HashSet::new(),
             under_way: HashSet::new(),
             probing: false,
         }
@@ -168,6 +182,13 @@ impl Robots {
         self.held.len()
     }
 
+    /// One of these that did answer for pages once.
+    pub fn held_suspect(&self) -> Option<HostId> {
+        let mut held = self.held.iter();
+        held.find(|held| held.again_ms.is_some())
+            .map(|held| held.host)
+    }
+
     /// When the next retry is due.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.later.peek().map(|Reverse((due, _))| *due)
@@ -181,19 +202,38 @@ impl Robots {
             self.later.pop();
             self.wanted.push_back(host);
         }
+        self.want_if(|held| held.again_ms.is_some_and(|again_ms| again_ms <= now_ms));
         self.wanted.pop_front()
+    }
+
+    /// Asks for the files of these held hosts again.
+    fn want_if(&mut self, which: impl Fn(&Held) -> bool) {
+        if !self.held.iter().any(&which) {
+            return;
+        }
+        let held = std::mem::take(&mut self.held).into_iter();
+        let (wanted, others) = held.partition(which);
+        self.held = others;
+        let wanted: Vec<Held> = wanted;
+        for Held { host, .. } in wanted {
+            self.insert_wanted(host, None);
+            self.wanted.push_back(host);
+        }
     }
 
     /// Writes the request for a host's file.
     pub fn send(&mut self, host: HostId, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
         self.under_way.insert(host);
-        write_request(origin, ROBOTS_ID + u64::from(host.0), proxy, out);
+        let url = format!("{origin}/robots.txt");
+        let id = ROBOTS_ID + u64::from(host.0);
+        write_request(url, id, Kind::Robots, proxy, out);
     }
 
-    /// Writes a request that only shows whether anybody answers.
-    pub fn send_probe(&mut self, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
+    /// Writes a request for a page that was answered for before, which only shows whether it
+    /// still is.
+    pub fn send_probe(&mut self, url: String, proxy: Option<&str>, out: &mut Vec<u8>) {
         self.probing = true;
-        write_request(origin, PROBE_ID, proxy, out);
+        write_request(url, PROBE_ID, Kind::Page, proxy, out);
     }
 
     /// Whether a request has an id of those that are given here.
@@ -210,12 +250,13 @@ impl Robots {
         self.under_way.remove(&host).then_some(Errand::File(host))
     }
 
-    /// Takes the answer for a host. Returns the host's least delay in milliseconds when
-    /// its pages may be asked for from now on.
+    /// Takes the answer for a host, which `lives` when it ever answered for a page. Returns the
+    /// host's least delay in milliseconds when its pages may be asked for from now on.
     pub fn answer(
         &mut self,
         host: HostId,
         result: &FetchResult<'_>,
+        lives: bool,
         retries: u32,
         now_ms: u64,
     ) -> Option<u64> {
@@ -264,23 +305,36 @@ impl Robots {
         let silent = why.kind.is_unanswered();
         self.files.insert(host, File::Unreachable(why));
         if silent {
-            self.held.push(host);
+            let waits = lives && !self.doubted.contains(&host);
+            let again_ms = waits.then_some(now_ms + HELD_MS);
+            self.held.push(Held { host, again_ms });
             return None;
         }
         Some(0)
     }
 
-    /// Somebody else was answered, so the held hosts are really unreachable.
+    /// Somebody else was answered, so the held hosts that never were are really unreachable.
     pub fn give_up(&mut self) -> Vec<HostId> {
-        std::mem::take(&mut self.held)
+        if self.held.is_empty() {
+            return Vec::new();
+        }
+        let given_up = self.held.extract_if(.., |held| held.again_ms.is_none());
+        given_up.map(|held| held.host).collect()
+    }
+
+    /// A page of this host was answered: if its file is held, it is asked for a last time, and
+    /// held no longer than that of any other.
+    pub fn doubt(&mut self, host: HostId) {
+        let is_it = |held: &Held| held.host == host && held.again_ms.is_some();
+        if self.held.iter().any(is_it) {
+            self.doubted.insert(host);
+            self.want_if(is_it);
+        }
     }
 
     /// Nobody was answered for a while, so the held hosts are asked once more.
-    pub fn want_held(&mut self, now_ms: u64) {
-        for host in std::mem::take(&mut self.held) {
-            self.insert_wanted(host, None);
-            self.later.push(Reverse((now_ms, host)));
-        }
+    pub fn want_held(&mut self) {
+        self.want_if(|_| true);
     }
 
     /// Drops what a host's file said, so that the next run asks for it.
@@ -334,6 +388,7 @@ impl Robots {
 
     /// Gives the host's least delay in milliseconds.
     fn know(&mut self, host: HostId, rules: Rules) -> u64 {
+        self.doubted.remove(&host);
         self.files.insert(host, File::Known(rules));
         self.delay_ms(host)
     }
@@ -354,11 +409,11 @@ impl Robots {
     }
 }
 
-fn write_request(origin: &str, id: u64, proxy: Option<&str>, out: &mut Vec<u8>) {
+fn write_request(url: String, id: u64, kind: Kind, proxy: Option<&str>, out: &mut Vec<u8>) {
     let request = Request {
-        url: format!("{origin}/robots.txt").into(),
+        url: url.into(),
         id: Some(id),
-        kind: Kind::Robots,
+        kind,
         proxy: proxy.map(Into::into),
         ..Request::default()
     };

@@ -49,21 +49,16 @@ impl<S: Store> Crawl<S> {
                     return Ok(Step::Wait { until_ms });
                 }
                 Advice::GiveUp => return Ok(Step::Done(Done::NetworkGone)),
-                Advice::Probe => {
-                    let witness = self.outage.witness().unwrap_or_default().to_owned();
-                    self.outage.probe_sent();
-                    let host = self.schedule.find_host(&witness);
-                    let rung = host.map_or(0, |host| self.routes.rung(host));
-                    self.robots
-                        .send_probe(&witness, self.routes.proxy(rung), out);
-                    // The witness may be the only one that is gone.
+                Advice::Probe(host) => {
+                    self.probe(host, out);
+                    // It may be the only one that is gone.
                     if let Some(due) = self.next_due(now_ms) {
                         self.send(due, out)?;
                     }
                     return Ok(Step::Sent);
                 }
             }
-            if self.outage.witness().is_none() && self.outage.held() >= NOBODY {
+            if self.outage.is_unheard() && self.outage.held() >= NOBODY {
                 return Ok(self.waiting_or(Done::NoAnswer));
             }
             let most = self.plan.pace.concurrency;
@@ -99,6 +94,15 @@ impl<S: Store> Crawl<S> {
         ticket.map(|ticket| Due { host, ticket })
     }
 
+    /// Asks once more for a page that the host answered for.
+    fn probe(&mut self, host: HostId, out: &mut Vec<u8>) {
+        let path = self.outage.page(host).unwrap_or("/");
+        let url = format!("{}{path}", self.schedule.host(host).origin);
+        let proxy = self.routes.proxy(self.routes.rung(host));
+        self.robots.send_probe(url, proxy, out);
+        self.outage.probe_sent();
+    }
+
     fn limit_reached(&self) -> bool {
         let under_way = self.flights.len() as u64;
         self.most_told
@@ -129,10 +133,10 @@ impl<S: Store> Crawl<S> {
             };
         }
         if self.outage.held() > 0 || self.robots.held() > 0 {
-            if self.outage.witness().is_none() {
+            if self.outage.is_unheard() {
                 return Step::Done(Done::NoAnswer);
             }
-            self.outage.idle(now_ms);
+            self.outage.idle(self.robots.held_suspect(), now_ms);
             return Step::Wait {
                 until_ms: Some(now_ms),
             };

@@ -398,6 +398,27 @@ mod stopping {
     }
 
     #[test]
+    fn a_hangup_that_was_ignored_at_the_start_does_not_pause() {
+        let folder = Folder::new();
+        let serve = "serve --job job --start http://site.example/ --output out.jsonl";
+        let script = format!(
+            "trap '' HUP; exec '{}' {serve}",
+            support::bin("crawl-frontier").display()
+        );
+        let mut run = Tool::program("sh")
+            .dir(&folder)
+            .args(["-c", &script])
+            .start();
+        let start = requests(&run, 1);
+        run.signal(Signal::Hup);
+        send(&mut run, &page(&start[0], &["http://site.example/d"]));
+        // Paused, it would ask for nothing more.
+        let all = requests(&run, 2);
+        send(&mut run, &page(&all[1], &[]));
+        run.wait().code(0).never_says("pausing");
+    }
+
+    #[test]
     fn a_second_signal_does_not_wait_and_loses_nothing() {
         let folder = Folder::new();
         let (run, _) = three_in_flight(&folder);

@@ -26,7 +26,7 @@ pub enum Order {
 
 /// What a run of the frontier is to do.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Begin {
     /// What to crawl, and how.
     pub plan: Plan,
@@ -214,4 +214,7 @@ pub enum EndReason {
     NoAnswer,
     /// Start URLs answered, and none gave a page.
     NothingUseful,
+    /// For a reason that a later frontier knows; the exit code still counts.
+    #[serde(other)]
+    Other,
 }

@@ -33,6 +33,7 @@ pub mod plan;
 pub mod record;
 pub mod repair;
 pub mod robots;
+pub mod signals;
 mod table;
 pub mod text;
 pub mod tool;

@@ -1,11 +1,13 @@
 //! The plan of a crawl: what crawl-run makes of a spider file and its options,
 //! and what crawl-frontier decides by.
+//!
+//! It is kept in the manifest, where a newer tool may have put more: unknown fields are ignored.
 
 use serde::{Deserialize, Serialize};
 
 /// Everything that the frontier must know to run a crawl.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Plan {
     /// Absolute start URLs.
     pub start_urls: Vec<String>,
@@ -41,7 +43,7 @@ pub struct Plan {
 
 /// Which URLs belong to the crawl.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Scope {
     /// Host names; each allows its subdomains too. Empty: any host.
     pub allowed_domains: Vec<String>,
@@ -69,7 +71,7 @@ impl Scope {
 
 /// One rule of a spider: regular expressions searched in the absolute URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Rule {
     /// Any of these must match; empty: everything does.
     pub allow: Vec<String>,
@@ -115,7 +117,7 @@ impl Default for Rule {
 
 /// How politely hosts are asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Pace {
     /// Requests at once, over all hosts.
     pub concurrency: u32,
@@ -140,7 +142,7 @@ impl Default for Pace {
 
 /// When a request is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Retry {
     /// Further attempts after the first.
     pub times: u32,

@@ -4,6 +4,9 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
 
 /// The exit codes, the same in all tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,19 +136,55 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
                 Err(error) => Failure::from_stdout(error),
             };
         }
-        usage(&error.render().to_string(), Cli::command().get_name())
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return without_command(&Cli::command());
+        }
+        usage(&error.render().to_string(), &called(&Cli::command()))
     })
 }
 
-/// One line and a hint out of clap's page: what is wrong stands in its first paragraph.
-fn usage(page: &str, tool: &str) -> Failure {
+/// A tool of several commands that was called without one.
+fn without_command(tool: &clap::Command) -> Failure {
+    let commands = tool.get_subcommands().filter(|one| !one.is_hide_set());
+    let names: Vec<&str> = commands.map(clap::Command::get_name).collect();
+    let message = format!("a command is missing; there are: {}", names.join(", "));
+    Failure::with(Exit::Usage, message).hint(format_args!("{} --help", tool.get_name()))
+}
+
+/// The command that was called, `crawl-run batch`, whose help tells more.
+fn called(tool: &clap::Command) -> String {
+    let mut words = std::env::args_os().skip(1);
+    let command = words.find_map(|word| tool.find_subcommand(word));
+    match command {
+        Some(command) => format!("{} {}", tool.get_name(), command.get_name()),
+        None => tool.get_name().to_owned(),
+    }
+}
+
+/// One line and a hint out of clap's page: what is wrong stands in its first paragraph, what may
+/// have been meant behind `tip:`.
+fn usage(page: &str, command: &str) -> Failure {
     let lines = page
         .lines()
         .map(str::trim)
         .take_while(|line| !line.is_empty());
     let text = lines.collect::<Vec<_>>().join(" ");
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    Failure::with(Exit::Usage, text).hint(format_args!("{tool} --help"))
+    let mut text = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
+    // In the words of whoever wrote the number, not of the parser that failed on it.
+    for parser in [
+        "invalid digit found in string",
+        "cannot parse integer from empty string",
+        "number too large to fit in target type",
+        "number too small to fit in target type",
+    ] {
+        text = text.replace(parser, "it is no whole number that fits here");
+    }
+    let lines = page.lines().map(str::trim);
+    for tip in lines.filter_map(|line| line.strip_prefix("tip: ")) {
+        text.push_str("; ");
+        text.push_str(tip);
+    }
+    Failure::with(Exit::Usage, text).hint(format_args!("{command} --help"))
 }
 
 /// Ends `main`: prints the failure, if any, and gives the exit code.
@@ -213,34 +252,44 @@ pub fn quoted(word: &str) -> String {
     out
 }
 
-/// Reads a duration as on the command line: `90s`, `20m`, `8h`, `7d`, `500ms`, or a bare
-/// number of seconds; fractions are allowed.
+/// Reads a duration as on the command line: `90s`, `20m`, `8h`, `7d`, `500ms`, several of them in
+/// a row (`1h30m`), or a bare number of seconds; fractions are allowed.
 ///
 /// # Errors
 /// Says what a duration looks like.
-pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    let bad = || format!("'{text}' is no duration (such as 500ms, 90s, 20m, 8h, 7d)");
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        "d" => number * 86_400.0,
-        "w" => number * 604_800.0,
-        _ => return Err(bad()),
-    };
-    std::time::Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("'{text}' is no duration (such as 500ms, 90s, 20m, 1h30m, 8h, 7d)");
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut sum, mut rest, mut last) = (0.0, text, f64::INFINITY);
+    loop {
+        let (number, behind) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
+        let (unit, behind) = behind.split_at(behind.find(is_number).unwrap_or(behind.len()));
+        let seconds = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "" if number.len() == text.len() => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            "w" => 604_800.0,
+            _ => return Err(bad()),
+        };
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        // `30m1h` and `1h1h` are slips.
+        if seconds >= last {
+            return Err(bad());
+        }
+        sum += number * seconds;
+        (rest, last) = (behind, seconds);
+        if rest.is_empty() {
+            return Duration::try_from_secs_f64(sum).map_err(|_| bad());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn durations_read_as_people_write_them() {
@@ -248,12 +297,23 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("1.5h"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(
+            parse_duration("1d2h3m4.5s"),
+            Ok(Duration::from_millis(93_784_500))
+        );
+        assert_eq!(parse_duration("1s500ms"), Ok(Duration::from_millis(1500)));
         for bad in [
             "",
             "s",
             "1x",
             "-1s",
             "1.2.3s",
+            "30m1h",
+            "1h1h",
+            "1h30",
+            "1h 30m",
+            "h30m",
             "9e99d",
             "99999999999999999999999d",
         ] {
@@ -270,6 +330,20 @@ mod tests {
         let want = "the following required arguments were not provided: <URL>";
         assert_eq!(failure.message, want);
         assert_eq!(failure.hint.as_deref(), Some("x --help"));
+    }
+
+    #[test]
+    fn a_usage_error_says_what_may_have_been_meant_in_plain_words() {
+        let page = "error: unexpected argument '--limt' found\n\n  \
+                    tip: a similar argument exists: '--limit'\n\n\
+                    Usage: x batch --jobs <N> <LIST>\n\nFor more information, try '--help'.";
+        let failure = usage(page, "x batch");
+        let want = "unexpected argument '--limt' found; a similar argument exists: '--limit'";
+        assert_eq!(failure.message, want);
+        assert_eq!(failure.hint.as_deref(), Some("x batch --help"));
+        let page = "error: invalid value '1x' for '--jobs <N>': invalid digit found in string\n";
+        let want = "invalid value '1x' for '--jobs <N>': it is no whole number that fits here";
+        assert_eq!(usage(page, "x").message, want);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
 use crate::url::{Form, authority, canonicalize};
 
-const TOOL: &str = "crawl-frontier";
+/// What the tool is called.
+pub const TOOL: &str = "crawl-frontier";
 
 const EXAMPLES: &str = "\
 Examples:

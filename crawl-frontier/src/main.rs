@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use crawl_ckpt::tool::finish;
-use crawl_frontier::cli::{Args, run};
+use crawl_ckpt::tool;
+use crawl_frontier::cli::{TOOL, run};
 
 fn main() -> ExitCode {
-    finish("crawl-frontier", run(Args::parse()))
+    tool::finish(TOOL, tool::parse().and_then(run))
 }

@@ -4,7 +4,7 @@
 //! [store](crate::store); here is only how much.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
@@ -64,6 +64,8 @@ pub struct Schedule<T> {
     /// with one look where the text takes three: half of a bulk load went there.
     by_origin: HashTable<(u128, u32)>,
     origins: Marker,
+    /// Hosts whose gate is [`Gate::Parked`].
+    parked: BTreeSet<HostId>,
     /// Hosts that can be asked now, in turn.
     ring: VecDeque<u32>,
     /// Hosts that can be asked later.
@@ -86,6 +88,7 @@ impl<T: Copy + Ord> Schedule<T> {
             hosts: Vec::new(),
             by_origin: HashTable::new(),
             origins: Marker::new(key.to_le_bytes()),
+            parked: BTreeSet::new(),
             ring: VecDeque::new(),
             timers: BinaryHeap::new(),
             deferred: BinaryHeap::new(),
@@ -166,8 +169,20 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// Changes a host, and lets it go on if the change allows that.
     pub fn change(&mut self, id: HostId, change: impl FnOnce(&mut Host)) {
-        change(&mut self.hosts[id.0 as usize]);
+        let host = &mut self.hosts[id.0 as usize];
+        let was = host.gate;
+        change(host);
+        match (was == Gate::Parked, host.gate == Gate::Parked) {
+            (false, true) => drop(self.parked.insert(id)),
+            (true, false) => drop(self.parked.remove(&id)),
+            _ => {}
+        }
         self.list(id.0);
+    }
+
+    /// The parked hosts, which are few among millions.
+    pub fn parked(&self) -> impl Iterator<Item = (HostId, &Host)> {
+        self.parked.iter().map(|id| (*id, self.host(*id)))
     }
 
     /// One more request waits for the host in the store.

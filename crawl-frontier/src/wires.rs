@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crawl_ckpt::control::Order;
 use crawl_ckpt::record::MAX_LINE_BYTES;
+use crawl_ckpt::signals::heeded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// `PIPE_BUF` on Linux; POSIX allows less elsewhere, where a write may then block shortly.
 const WRITE_BYTES: usize = 4096;
@@ -129,7 +129,7 @@ impl Wires {
     /// # Errors
     /// Those of the system.
     pub fn hear_signals(&mut self) -> io::Result<()> {
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in heeded() {
             let (ours, theirs) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(signal, theirs)?;
             self.signals.push((signal, ours));

@@ -5,24 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use crawl_ckpt::human::span;
+use crawl_ckpt::signals::{PAUSING, heeded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Signals that pause: the children leave them to crawl-run.
-pub const PAUSING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
-
-/// Calls `on_signal` for each pausing signal that arrives from now on. SIGHUP and SIGTERM that
-/// were ignored when this program started (`nohup`) stay ignored. SIGINT does not: a shell script
-/// has its background jobs ignore it, and whoever sends it to such a crawl wants it to pause.
+/// Calls `on_signal` for each pausing signal that is heeded and arrives from now on.
 ///
 /// # Errors
 /// The system refuses a handler or the thread.
 pub fn watch(on_signal: impl Fn(i32) + Send + 'static) -> io::Result<()> {
-    let heeded: Vec<i32> = PAUSING
-        .into_iter()
-        .filter(|signal| *signal == SIGINT || !is_ignored(*signal))
-        .collect();
-    let mut signals = Signals::new(heeded)?;
+    let mut signals = Signals::new(heeded())?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || signals.forever().for_each(on_signal))?;
@@ -46,17 +38,6 @@ pub fn pausing(signal: i32, grace: Duration) -> String {
         name(signal),
         span(grace)
     )
-}
-
-#[allow(unsafe_code)]
-fn is_ignored(signal: i32) -> bool {
-    // SAFETY: with a null new action sigaction only writes the current one into `old`,
-    // which is read only when the call succeeded.
-    unsafe {
-        let mut old = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-        libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) == 0
-            && old.assume_init().sa_sigaction == libc::SIG_IGN
-    }
 }
 
 /// Ignores the pausing signals in this process. Async-signal-safe: meant for a child

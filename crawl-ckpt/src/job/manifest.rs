@@ -203,6 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn unknown_fields_are_ignored_at_every_depth() {
+        let mut manifest = Manifest::new("test 1").unwrap();
+        manifest.plan = Some(Plan::default());
+        let json = serde_json::to_string(&manifest).unwrap();
+        let objects = json.matches('{').count();
+        assert!(objects >= 5, "the plan has parts: {json}");
+        let deeper = json.replace('{', "{\"later\":{\"deeper\":1},");
+        assert_eq!(parse(&with_sum(&deeper)).unwrap(), manifest);
+    }
+
+    #[test]
     fn output_under_the_data_directory_moves_with_it() {
         let place = OutputPlace::file(Path::new("/d/p/s/crawls/x.jsonl"), Path::new("/d"));
         assert_eq!(place.path, Path::new("p/s/crawls/x.jsonl"));

@@ -40,7 +40,7 @@ use self::routes::Routes;
 use self::sitemaps::Sitemaps;
 use self::starts::{NoPage, Starts};
 use crate::class::Class;
-use crate::schedule::{Gate, HostId, Schedule};
+use crate::schedule::{HostId, Schedule};
 use crate::scope::Scope;
 use crate::store::{Store, Ticket};
 use crate::url::Marker;
@@ -283,11 +283,7 @@ impl<S: Store> Crawl<S> {
         let mut progress = self.progress.clone();
         progress.hosts = self.schedule.hosts().len() as u64;
         progress.parked.clear();
-        for (id, host) in self
-            .schedule
-            .hosts()
-            .filter(|(_, host)| host.gate == Gate::Parked)
-        {
+        for (id, host) in self.schedule.parked() {
             let urls = u64::from(host.pending);
             let why = self.routes.parked(id).unwrap_or_default().to_owned();
             progress

@@ -25,28 +25,14 @@ pub struct Routes<R> {
     ladder: Vec<Option<String>>,
     /// A proxy beyond the ladder is configured.
     costlier: bool,
-    hosts: HashMap<HostId, Route<R>>,
-}
-
-#[derive(Debug)]
-struct Route<R> {
-    state: State,
+    hosts: HashMap<HostId, Route>,
     /// Refused on the last rung, and nobody knows yet whether it is the page or the host.
-    refused: Vec<R>,
-}
-
-impl<R> Route<R> {
-    fn new() -> Route<R> {
-        Route {
-            state: State::default(),
-            refused: Vec::new(),
-        }
-    }
+    refused: HashMap<HostId, Vec<R>>,
 }
 
 /// What the checkpoint keeps of a host's route.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
+struct Route {
     rung: usize,
     blocks: u32,
     parked: bool,
@@ -84,12 +70,13 @@ impl<R> Routes<R> {
             ladder,
             costlier,
             hosts: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
     /// The rung on which the host is fetched.
     pub fn rung(&self, host: HostId) -> usize {
-        self.hosts.get(&host).map_or(0, |route| route.state.rung)
+        self.hosts.get(&host).map_or(0, |route| route.rung)
     }
 
     /// What a request on this rung says in `proxy`.
@@ -99,7 +86,7 @@ impl<R> Routes<R> {
 
     /// The requests that wait for the outcome of others.
     pub fn refused(&self) -> usize {
-        self.hosts.values().map(|route| route.refused.len()).sum()
+        self.refused.values().map(Vec::len).sum()
     }
 
     /// The host answered without a block: what was refused before has failed for good. The
@@ -108,10 +95,10 @@ impl<R> Routes<R> {
         let Some(route) = self.hosts.get_mut(&host) else {
             return (Vec::new(), false);
         };
-        route.state.blocks = 0;
+        route.blocks = 0;
         (
-            std::mem::take(&mut route.refused),
-            std::mem::take(&mut route.state.parked),
+            self.refused.remove(&host).unwrap_or_default(),
+            std::mem::take(&mut route.parked),
         )
     }
 
@@ -121,23 +108,23 @@ impl<R> Routes<R> {
         if last == 0 && !self.costlier {
             return Block::Final(request);
         }
-        let route = self.hosts.entry(host).or_insert_with(Route::new);
-        route.state.why = why;
+        let route = self.hosts.entry(host).or_default();
+        route.why = why;
         if rung < last {
             // Others of the host may have moved it on meanwhile.
-            route.state.rung = route.state.rung.max(rung + 1);
+            route.rung = route.rung.max(rung + 1);
             return Block::Climb(request);
         }
         if !self.costlier {
             return Block::Final(request);
         }
-        route.refused.push(request);
-        route.state.blocks += 1;
-        if route.state.blocks < BLOCKS_TO_PARK && !route.state.parked {
+        self.refused.entry(host).or_default().push(request);
+        route.blocks += 1;
+        if route.blocks < BLOCKS_TO_PARK && !route.parked {
             return Block::Wait;
         }
-        route.state.parked = true;
-        Block::Park(std::mem::take(&mut route.refused))
+        route.parked = true;
+        Block::Park(self.refused.remove(&host).unwrap_or_default())
     }
 
     /// The host blocks before a page was asked for. True when it is on the next rung now.
@@ -146,57 +133,47 @@ impl<R> Routes<R> {
         if rung + 1 >= self.ladder.len() {
             return false;
         }
-        let route = self.hosts.entry(host).or_insert_with(Route::new);
-        (route.state.rung, route.state.why) = (rung + 1, why);
+        let route = self.hosts.entry(host).or_default();
+        (route.rung, route.why) = (rung + 1, why);
         true
     }
 
     /// Nothing else of the host is left to tell: what was refused is tried again.
     pub fn retry_refused(&mut self, host: HostId) -> Vec<R> {
-        self.hosts
-            .get_mut(&host)
-            .map(|route| std::mem::take(&mut route.refused))
-            .unwrap_or_default()
+        self.refused.remove(&host).unwrap_or_default()
     }
 
     /// All refused requests, to be pending when the run ends.
     pub fn release(&mut self) -> Vec<(HostId, R)> {
-        let mut all = Vec::new();
-        for (&host, route) in &mut self.hosts {
-            all.extend(route.refused.drain(..).map(|refused| (host, refused)));
-        }
-        all
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        refused
+            .flat_map(|(host, list)| list.into_iter().map(move |refused| (host, refused)))
+            .collect()
     }
 
     /// Why a host is parked, if it is.
     pub fn parked(&self, host: HostId) -> Option<&str> {
         let route = self.hosts.get(&host)?;
-        route.state.parked.then_some(route.state.why.as_str())
+        route.parked.then_some(route.why.as_str())
     }
 
     /// What the checkpoint keeps of a host's route; `None` when it is the usual one.
     pub fn saved(&self, host: HostId) -> Option<String> {
-        let state = &self.hosts.get(&host)?.state;
+        let route = self.hosts.get(&host)?;
         // Numbers and a string: this becomes JSON.
-        serde_json::to_string(state).ok()
+        serde_json::to_string(route).ok()
     }
 
     /// Takes a host's route from the checkpoint. Under another plan with other routes it
     /// means nothing and is left out.
     pub fn restore(&mut self, host: HostId, saved: &[u8]) {
         let usable = self.ladder.len() > 1 || self.costlier;
-        if let Ok(mut state) = serde_json::from_slice::<State>(saved)
+        if let Ok(mut route) = serde_json::from_slice::<Route>(saved)
             && usable
         {
-            state.rung = state.rung.min(self.ladder.len() - 1);
-            state.parked &= self.costlier;
-            self.hosts.insert(
-                host,
-                Route {
-                    state,
-                    refused: Vec::new(),
-                },
-            );
+            route.rung = route.rung.min(self.ladder.len() - 1);
+            route.parked &= self.costlier;
+            self.hosts.insert(host, route);
         }
     }
 }

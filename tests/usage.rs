@@ -1,0 +1,80 @@
+//! The front door, which is the same in all tools: one line that says what is wrong with a command
+//! line, and a second one with the help that tells more.
+
+mod support;
+
+use support::Tool;
+
+/// A command line, what is said of it, and the command whose help the hint names.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("crawl-run", "<SPIDER>", "crawl-run"),
+    (
+        "crawl-run --limt 3 x",
+        "a similar argument exists: '--limit'",
+        "crawl-run",
+    ),
+    ("crawl-run --limit 1x y", "no whole number", "crawl-run"),
+    ("crawl-run --max-time soon y", "no duration", "crawl-run"),
+    ("crawl-run batch", "<LIST>", "crawl-run batch"),
+    ("crawl-run batch --job 3 l", "'--jobs'", "crawl-run batch"),
+    (
+        "crawl-run batch --jobs many l",
+        "no whole number",
+        "crawl-run batch",
+    ),
+    (
+        "crawl-fetch --concurency 3",
+        "'--concurrency'",
+        "crawl-fetch",
+    ),
+    (
+        "crawl-fetch -c 99999999999999999999",
+        "from 1 to 100000",
+        "crawl-fetch",
+    ),
+    (
+        "crawl-fetch http://x/",
+        "unexpected argument 'http://x/'",
+        "crawl-fetch",
+    ),
+    ("crawl-frontier", "serve, add, export", "crawl-frontier"),
+    ("crawl-frontier serv", "'serve'", "crawl-frontier"),
+    (
+        "crawl-frontier serve",
+        "--job <DIR>",
+        "crawl-frontier serve",
+    ),
+    (
+        "crawl-frontier serve --job j --in-flight 1x",
+        "no whole number",
+        "crawl-frontier serve",
+    ),
+    (
+        "crawl-frontier add --print",
+        "unexpected argument '--print'",
+        "crawl-frontier add",
+    ),
+    ("crawl-ckpt", "ls, show, size, verify, rm", "crawl-ckpt"),
+    ("crawl-ckpt lss", "'ls'", "crawl-ckpt"),
+    ("crawl-ckpt show", "--job <DIR>", "crawl-ckpt show"),
+    (
+        "crawl-ckpt rm --older-than 7x",
+        "no duration",
+        "crawl-ckpt rm",
+    ),
+];
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_one_line_and_the_help_that_tells_more() {
+    for (line, says, help) in WRONG {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap();
+        let done = Tool::new(name).args(words).run().code(2);
+        let lines: Vec<String> = done.words().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 2, "{line}: {lines:?}");
+        assert!(lines[0].starts_with(&format!("{name}: ")), "{lines:?}");
+        assert!(lines[0].contains(says), "{line}: {lines:?}");
+        assert_eq!(lines[1], format!("hint: {help} --help"), "{line}");
+        assert_eq!(done.text(), "", "{line}");
+    }
+}

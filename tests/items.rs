@@ -326,6 +326,87 @@ mod news {
     }
 
     #[test]
+    fn what_pages_say_of_themselves_is_understood_in_all_forms() {
+        let ld = |json: Value| format!("<script type=\"application/ld+json\">{json}</script>");
+        let date = "2026-03-15T08:00:00+00:00";
+        let told = |kind: &str, author: Value| {
+            json!({"@type": kind, "headline": "Told",
+            "datePublished": date, "author": author})
+        };
+        let ann = || json!({"@type": "Person", "name": "Ann Lee"});
+        let in_graph = json!({"@context": "https://schema.org", "@graph": [
+            {"@type": "WebSite", "name": "The Daily", "author": "no"},
+            {"@type": "WebPage", "name": "Told | The Daily", "datePublished": "2020-01-01"},
+            {"@type": ["Thing", "http://schema.org/NewsArticle"], "headline": "Told &amp; done",
+             "datePublished": date, "author": [{"@id": "#ann"}, {"@id": "#bob"}]},
+            {"@type": "Person", "@id": "#ann", "name": "Ann Lee"},
+            {"@type": "Person", "@id": "#bob", "givenName": "Bob", "familyName": "Ray"}]});
+        let broken =
+            "<script type=application/ld+json>{\"@type\": \"Article\", \"headline\": </script>";
+        let seen = "2020-01-01T00:00:00";
+        let mut forms = vec![
+            (ld(in_graph), "Told & done", "Ann Lee, Bob Ray", date),
+            (ld(json!({"@type": "Product", "name": "Told", "releaseDate": date})), "Told", "Cy Dee", date),
+            (ld(told("Article", ann())).replace("Told", "To\tld\n"), "To ld", "Ann Lee", date),
+            (ld(json!({"@type": "Article", "name": "Seen", "headline": "The Daily's"})), "Seen", "Cy Dee", seen),
+            (ld(told("Article", json!(["Ann Lee", ann(), "By Bob Ray"]))), "Told", "Ann Lee, Bob Ray", date),
+            ("<meta property=og:title content=Told><meta property=article:author content=https://h/ann>\
+              <meta name=DC.creator content='by Ann Lee'><meta name=DC.date.issued content=2026-03-15>".to_owned(),
+             "Told", "Ann Lee", "2026-03-15T00:00:00"),
+            ("<meta name=citation_author content='Ann Lee'><meta name=citation_author content='Bob Ray'>".to_owned(),
+             "Seen", "Ann Lee, Bob Ray", seen),
+            (String::new(), "Seen", "Cy Dee", seen),
+        ];
+        let mut alike = vec![
+            ld(told("Report", json!("Ann Lee"))),
+            ld(told(
+                "https://schema.org/BlogPosting",
+                json!({"name": ["Ann Lee"]}),
+            )),
+            ld(told("WebPage", ann())),
+            ld(json!([[told("Article", ann())]])),
+            ld(json!({"@type": "WebPage", "name": "no", "mainEntity": told("Article", ann())})),
+            broken.to_owned() + &ld(told("Article", ann())),
+            ld(json!({"@type": "BreadcrumbList", "name": "no"})) + &ld(told("Article", ann())),
+            ld(json!({"@type": "WebPage", "headline": "no"})) + &ld(told("Article", ann())),
+        ];
+        for context in [
+            json!("http://schema.org/"),
+            json!(["https://schema.org", {"@language": "en"}]),
+            json!({"@vocab": "https://schema.org/"}),
+            json!({"name": "http://schema.org/name"}),
+        ] {
+            let mut one = told("Article", ann());
+            one["@context"] = context;
+            alike.push(ld(one));
+        }
+        forms.extend(
+            alike
+                .into_iter()
+                .map(|head| (head, "Told", "Ann Lee", date)),
+        );
+        let (folder, site) = (Folder::new(), Site::new());
+        let mut links = String::new();
+        for (n, (head, ..)) in forms.iter().enumerate() {
+            site.page(
+                &format!("/a/{n}"),
+                &article("Seen", "Cy Dee", "2020-01-01", head),
+            );
+            links += &format!("<a href=/a/{n}>{n}</a>");
+        }
+        site.page("/", &links);
+        let spider = json!({"name": "forms", "start_urls": [site.url("/")], "sections": [
+            {"match": "/a/", "extract": "auto"}]});
+        let (items, _) = crawl(&folder, &site, spider);
+        for (n, (head, title, author, date)) in forms.iter().enumerate() {
+            let item = &items[&format!("/a/{n}")];
+            let found = [&item["title"], &item["author"], &item["published_date"]];
+            assert_eq!(found, [title, author, date], "{head}");
+            assert!(item["content"].as_str().unwrap().contains("Third: "));
+        }
+    }
+
+    #[test]
     fn rules_alone_read_articles_by_parse_article_and_fields_by_callbacks() {
         let (folder, site) = (Folder::new(), site());
         let spider = json!({

@@ -1,6 +1,9 @@
 //! `"auto"`: the title, text, author and date of an article, by the readability
 //! algorithm and by what the page says of itself in JSON-LD, Open Graph and `meta`.
 
+mod json_ld;
+mod meta;
+
 use std::sync::LazyLock;
 
 use dom_smoothie::{Config, Readability, TextMode};
@@ -66,20 +69,6 @@ impl<'p> Article<'p> {
     }
 }
 
-/// Where a page says when it was published, the surest first.
-static DATES: LazyLock<Vec<Selector>> = LazyLock::new(|| {
-    [
-        "[itemprop~=datePublished]::attr(content)",
-        "[itemprop~=datePublished]::attr(datetime)",
-        "article time::attr(datetime), main time::attr(datetime)",
-        "time::attr(datetime)",
-    ]
-    .into_iter()
-    .filter_map(|css| Css::parse(css).ok())
-    .map(Selector::Css)
-    .collect()
-});
-
 /// Where a page has its headline.
 static HEADLINES: LazyLock<Vec<Selector>> = LazyLock::new(|| {
     let places = ["article h1", "main h1", "h1"].into_iter();
@@ -106,37 +95,105 @@ fn read(html: &str, page: Page<'_>, url: &str, now: Timestamp) -> Fields {
     let config = Config {
         max_elements_to_parse: MAX_ELEMENTS,
         text_mode: TextMode::Formatted,
+        // It reads no `@graph`, and stumbles over a broken block.
+        disable_json_ld: true,
         ..Config::default()
     };
-    let Ok(mut reader) = Readability::new(html, Some(url), Some(config)) else {
-        return Fields::default();
-    };
-    let said = reader.get_article_metadata(reader.parse_json_ld());
-    let article = reader.parse().ok();
-    let (title, byline, published) = match &article {
-        Some(article) => (&article.title, &article.byline, &article.published_time),
-        None => (&said.title, &said.byline, &said.published_time),
-    };
-    let title = filled(title).map(|title| match first(page, &HEADLINES, How::Text) {
-        // What stands beside the headline in a title is the site's name.
-        Some(headline) if title.contains(&headline) => headline,
-        _ => title,
-    });
-    let content = article
+    let mut reader = Readability::new(html, Some(url), Some(config)).ok();
+    let shown = reader
         .as_ref()
-        .and_then(|article| filled(&article.text_content));
-    let published = published.as_deref().and_then(filled);
-    let published = published.or_else(|| first(page, &DATES, How::First));
+        .map(|reader| reader.get_article_title().to_string());
+    let described = json_ld::read(page, url, &shown.unwrap_or_default());
+    let guess = reader
+        .as_ref()
+        .map(|reader| reader.get_article_metadata(None));
+    let article = reader.as_mut().and_then(|reader| reader.parse().ok());
+    let guess = match (article, guess) {
+        (Some(article), _) => Said {
+            title: filled(&article.title),
+            content: filled(&article.text_content),
+            author: article.byline.as_deref().and_then(filled),
+            published: article.published_time.into_iter().collect(),
+        },
+        (None, Some(guess)) => Said {
+            title: filled(&guess.title),
+            author: guess.byline.as_deref().and_then(filled),
+            ..Said::default()
+        },
+        (None, None) => Said::default(),
+    };
+    let mut said = described.work;
+    // A page's own text is more than what it gives away of it.
+    let given = said.content.take();
+    said.content.clone_from(&guess.content);
+    said.content = said.content.or(given);
+    said.fill(meta::read(page));
+    said.fill(described.page);
+    // What cannot be read is still a date where the page says that it is one.
+    let told = said.published.first().and_then(|text| filled(text));
+    said.fill(meta::read_page(page));
+    said.fill(guess);
+    let title = said
+        .title
+        .map(|title| match first(page, &HEADLINES, How::Text) {
+            // What stands beside the headline in a title is the site's name.
+            Some(headline) if title.contains(&headline) => headline,
+            _ => title,
+        });
+    let mut dates = said.published.iter();
+    let published = dates.find_map(|text| datetime::parse(text, &[], now));
     Fields {
         title,
-        content,
-        author: byline.as_deref().and_then(filled),
-        published: published.map(|text| datetime::parse(&text, &[], now).unwrap_or(text)),
+        content: said.content,
+        author: said.author,
+        published: published.or(told),
+    }
+}
+
+/// What a page says of itself in one way.
+#[derive(Debug, Default)]
+struct Said {
+    title: Option<String>,
+    content: Option<String>,
+    author: Option<String>,
+    /// The surest first.
+    published: Vec<String>,
+}
+
+impl Said {
+    /// Takes over what it does not say itself.
+    fn fill(&mut self, other: Said) {
+        self.title = self.title.take().or(other.title);
+        self.content = self.content.take().or(other.content);
+        self.author = self.author.take().or(other.author);
+        self.published.extend(other.published);
     }
 }
 
 fn filled(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Where authors are written with a link to them in place of a name.
+fn is_link(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://") || name.starts_with('/')
+}
+
+/// Names as one line, each once, without a "by" before them.
+fn joined(names: impl IntoIterator<Item = String>) -> Option<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in names {
+        let words: Vec<&str> = name.split_whitespace().collect();
+        let words = match words.split_first() {
+            Some((first, rest)) if first.trim_end_matches(':').eq_ignore_ascii_case("by") => rest,
+            _ => &words,
+        };
+        let name = words.join(" ");
+        if !name.is_empty() && !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    filled(&all.join(", "))
 }
 
 /// What the first of the selectors that finds something finds.

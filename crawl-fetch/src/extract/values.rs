@@ -155,6 +155,18 @@ fn text_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
     text
 }
 
+/// What people read of it.
+pub fn read_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
+    match found {
+        Found::Element(id) => {
+            let mut text = String::new();
+            markup::read(page, id, &mut text, most);
+            text
+        }
+        found => text_of(page, found, most),
+    }
+}
+
 fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
     let mut elements = Vec::new();
     selector.find(page, scope, |found| {

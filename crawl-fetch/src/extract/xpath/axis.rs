@@ -170,7 +170,8 @@ fn attributes(
         return Ok(());
     }
     for (n, (name, _)) in page.attributes(id).enumerate() {
-        if !page.step(1) {
+        // Those before it are gone through again.
+        if !page.step(1 + n) {
             return Err(Spent);
         }
         let is_it = match passes {

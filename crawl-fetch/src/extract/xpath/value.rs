@@ -63,6 +63,9 @@ impl Value {
 pub fn text_of(page: Page<'_>, spot: Spot) -> Result<String, Spent> {
     let mut text = String::new();
     if spot.attribute > 0 {
+        if !page.step(spot.attribute as usize) {
+            return Err(Spent);
+        }
         text.push_str(
             &attribute_of(page, spot)
                 .map(|(_, value)| decoded(value))

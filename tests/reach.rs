@@ -155,3 +155,74 @@ fn the_hosts_that_start_urls_moved_to_are_known_over_a_resume() {
     serve("many.json").run().code(0);
     assert_eq!(recorded(&folder).len(), 40 * 3);
 }
+
+/// A crawl of a site whose robots.txt is answered so, and which has `/open` and `/private`.
+fn with_robots(site: &Site, folder: &Folder) -> i32 {
+    site.page("/", "<a href='/open'>o</a><a href='/private'>p</a>");
+    site.page("/open", "o").page("/private", "p");
+    crawl(folder, &site.url("/")).arg("-q").run().exit()
+}
+
+#[test]
+fn robots_txt_is_followed_over_five_redirects_to_other_hosts_too() {
+    let rules = |_: &support::Asked| Answer::text("User-agent: *\nDisallow: /private\n");
+    for hops in 1..=5 {
+        let (site, far) = (Site::new(), Site::at("127.0.0.2"));
+        for hop in 1..=hops {
+            let from = if hop == 1 {
+                "/robots.txt".into()
+            } else {
+                format!("/r{hop}")
+            };
+            let (here, there) = if hop % 2 == 1 {
+                (&site, &far)
+            } else {
+                (&far, &site)
+            };
+            let to = there.url(&format!("/r{}", hop + 1));
+            here.on(&from, move |_| Answer::redirect(&to));
+        }
+        let last = if hops % 2 == 1 { &far } else { &site };
+        last.on(&format!("/r{}", hops + 1), rules);
+        let folder = Folder::new();
+        assert_eq!(with_robots(&site, &folder), 0, "{hops} redirects");
+        assert_eq!(site.hits("/private"), 0, "{hops} redirects");
+        assert_eq!(site.hits("/open"), 1, "{hops} redirects");
+        // No page of the other host, and no robots.txt for its robots.txt.
+        assert!(
+            far.paths()
+                .iter()
+                .all(|path| path.starts_with("/r") && path != "/robots.txt")
+        );
+        assert_eq!(recorded(&folder).len(), 3);
+    }
+}
+
+#[test]
+fn a_robots_txt_that_redirects_nowhere_is_none() {
+    type Set = fn(&Site);
+    let cases: [Set; 4] = [
+        |site| {
+            site.on("/robots.txt", |_| Answer::redirect("/robots.txt"));
+        },
+        |site| {
+            site.on("/robots.txt", |_| Answer::status(302));
+        },
+        |site| {
+            site.on("/robots.txt", |_| Answer::redirect("ftp://127.0.0.1/r"));
+        },
+        |site| {
+            site.on("/robots.txt", |_| Answer::redirect("/r0"));
+            for hop in 0..20 {
+                let to = format!("/r{}", hop + 1);
+                site.on(&format!("/r{hop}"), move |_| Answer::redirect(&to));
+            }
+        },
+    ];
+    for (case, set) in cases.iter().enumerate() {
+        let (site, folder) = (Site::new(), Folder::new());
+        set(&site);
+        assert_eq!(with_robots(&site, &folder), 0, "case {case}");
+        assert_eq!(recorded(&folder).len(), 3, "case {case}");
+    }
+}

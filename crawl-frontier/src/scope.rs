@@ -322,11 +322,11 @@ impl Scope {
         self.check_private(host)
     }
 
-    /// Decides on the host of a sitemap, which may lie on any: its pages are looked at one by one.
+    /// Decides on the host of a sitemap or a robots.txt, which may lie on any.
     ///
     /// # Errors
     /// Why it is not asked for.
-    pub fn check_sitemap_host(&self, url: &str) -> Result<(), Refusal> {
+    pub fn check_any_host(&self, url: &str) -> Result<(), Refusal> {
         self.check_private(host_name(authority(url)))
     }
 

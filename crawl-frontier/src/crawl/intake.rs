@@ -158,7 +158,7 @@ impl<S: Store> Crawl<S> {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
             Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
-            Way::Sitemap => self.scope.check_sitemap_host(canonical).map(|()| PLAIN),
+            Way::Sitemap => self.scope.check_any_host(canonical).map(|()| PLAIN),
             Way::Link(by) => self.scope.admit(canonical, found.depth, by),
         };
         let admitted = admitted.and_then(|admission| {

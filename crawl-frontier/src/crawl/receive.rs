@@ -12,6 +12,7 @@ use super::tally;
 use super::{Crawl, Flight, Held, Record, Refused};
 use crate::schedule::{Gate, HostId};
 use crate::store::{Store, Ticket};
+use crate::url::{Form, canonicalize};
 
 /// Why a result line was not taken.
 #[derive(Debug)]
@@ -346,6 +347,9 @@ impl<S: Store> Crawl<S> {
         if heard(result) == Heard::Nobody {
             self.hear_nobody(host, result, now_ms);
         }
+        if self.follow_robots(host, result) {
+            return;
+        }
         let retries = self.plan.retry.times;
         let lives = self.outage.page(host).is_some();
         let block = block_of(result).filter(|_| result.status != Some(403));
@@ -368,6 +372,16 @@ impl<S: Store> Crawl<S> {
             self.store.set(&robots_key(&origin), saved.as_bytes());
         }
         self.take_on_sitemaps(&origin);
+    }
+
+    /// True when a host's robots.txt is asked for elsewhere, since it redirects there.
+    fn follow_robots(&mut self, host: HostId, result: &FetchResult<'_>) -> bool {
+        let mut target = String::new();
+        let location = result.location.as_deref().unwrap_or_default();
+        // What is no place to go to is no file.
+        let is_place = canonicalize(location, Form::Standard, &mut target).is_ok()
+            && self.scope.check_any_host(&target).is_ok();
+        is_place && self.robots.follow(host, &target)
     }
 
     fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {

@@ -4,7 +4,8 @@
 //! A missing file (4xx) allows everything. While a host's file cannot be had
 //! (5xx, no answer) its pages wait; when it cannot be had for good they end
 //! with an error, since nobody allowed them. A host that is asked another way
-//! from now on, through a proxy, is asked for its file that way first.
+//! from now on, through a proxy, is asked for its file that way first. After a day a file is
+//! asked for again, and what it said before holds when no better answer comes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -26,8 +27,12 @@ const MAX_DELAY_MS: u64 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
 /// A host that did answer once is asked again so long after it did not, while others answer.
 const HELD_MS: u64 = 60_000;
-/// A file is asked for again when a resume finds it older than a day (RFC 9309, 2.4).
+/// An older file is asked for again (RFC 9309, 2.4).
 const MAX_AGE_MS: u64 = 24 * 3600 * 1000;
+/// … and after so long once more, when it could not be had.
+const AGAIN_MS: u64 = 3600 * 1000;
+/// Redirects that are followed to a file, to other hosts as well (RFC 9309, 2.3.1.2).
+const MAX_REDIRECTS: u32 = 5;
 
 /// The rules of all hosts.
 #[derive(Debug)]
@@ -69,6 +74,9 @@ enum File {
         attempts: u32,
         /// What holds when no better answer comes.
         before: Option<Rules>,
+        /// Redirects so far, and where the last one leads.
+        redirects: u32,
+        target: Option<String>,
     },
     Known(Rules),
     Unreachable(Unreachable),
@@ -168,8 +176,36 @@ impl Robots {
     }
 
     fn insert_wanted(&mut self, host: HostId, before: Option<Rules>) {
-        let attempts = 0;
-        self.files.insert(host, File::Wanted { attempts, before });
+        self.files.insert(host, File::wanted(0, before));
+    }
+
+    /// True when the host's file is too old by now, and is to be had again before its pages.
+    pub fn renew(&mut self, host: HostId, now_ms: u64) -> bool {
+        let Some(File::Known(rules)) = self.files.get(&host) else {
+            return false;
+        };
+        let is_old = now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS;
+        if is_old {
+            self.want_again(host);
+        }
+        is_old
+    }
+
+    /// The host's file lies elsewhere, which is asked for next. False after too many redirects.
+    pub fn follow(&mut self, host: HostId, to: &str) -> bool {
+        let Some(File::Wanted {
+            redirects, target, ..
+        }) = self.files.get_mut(&host)
+        else {
+            return false;
+        };
+        *redirects += 1;
+        if *redirects > MAX_REDIRECTS {
+            return false;
+        }
+        *target = Some(to.to_owned());
+        self.wanted.push_front(host);
+        true
     }
 
     /// Requests for robots.txt, probes included, that are under way.
@@ -224,7 +260,11 @@ impl Robots {
     /// Writes the request for a host's file.
     pub fn send(&mut self, host: HostId, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
         self.under_way.insert(host);
-        let url = format!("{origin}/robots.txt");
+        let target = match self.files.get(&host) {
+            Some(File::Wanted { target, .. }) => target.clone(),
+            _ => None,
+        };
+        let url = target.unwrap_or_else(|| format!("{origin}/robots.txt"));
         let id = ROBOTS_ID + u64::from(host.0);
         write_request(url, id, Kind::Robots, proxy, out);
     }
@@ -261,12 +301,20 @@ impl Robots {
         now_ms: u64,
     ) -> Option<u64> {
         let (attempts, before) = match self.files.get_mut(&host) {
-            Some(File::Wanted { attempts, before }) => (*attempts + 1, before.take()),
+            Some(File::Wanted {
+                attempts, before, ..
+            }) => (*attempts + 1, before.take()),
             _ => return None,
         };
-        let no_worse = |new: Rules| before.clone().unwrap_or(new);
+        let no_worse = |new: Rules| match &before {
+            Some(before) => Rules {
+                fetched_ms: now_ms,
+                ..before.clone()
+            },
+            None => new,
+        };
         let why = match (&result.error, result.status) {
-            (Some(error), _) => Unreachable {
+            (Some(error), _) if error.kind != ErrorKind::Redirect => Unreachable {
                 kind: error.kind,
                 message: error.message.to_string(),
             },
@@ -280,7 +328,7 @@ impl Robots {
                 return Some(self.know(host, Rules::new(robots, now_ms)));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
-            (None, status) => {
+            (_, status) => {
                 let rules = Rules::new(robots::Robots::default(), now_ms);
                 let rules = match status {
                     Some(403) => no_worse(Rules {
@@ -295,12 +343,20 @@ impl Robots {
         if attempts <= retries {
             let wait_ms = (FIRST_BACKOFF_MS << (attempts - 1).min(6))
                 .max(result.retry_after_s.unwrap_or(0).min(120) * 1000);
-            self.files.insert(host, File::Wanted { attempts, before });
+            self.files.insert(host, File::wanted(attempts, before));
             self.later.push(Reverse((now_ms + wait_ms, host)));
             return None;
         }
         if let Some(rules) = before {
-            return Some(self.know(host, rules));
+            // Not as if it had been had just now: it is asked for again before long.
+            let fetched_ms = now_ms.saturating_sub(MAX_AGE_MS - AGAIN_MS);
+            return Some(self.know(
+                host,
+                Rules {
+                    fetched_ms,
+                    ..rules
+                },
+            ));
         }
         let silent = why.kind.is_unanswered();
         self.files.insert(host, File::Unreachable(why));
@@ -393,19 +449,37 @@ impl Robots {
         self.delay_ms(host)
     }
 
-    /// Takes a host's file from the checkpoint; true when it could be read and still holds.
+    /// Takes a host's file from the checkpoint; true when it could be read and may be used.
     pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) -> bool {
         let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
             return false;
         };
-        // Of one that was fetched in the future nobody knows the age.
-        let age_ms = now_ms.checked_sub(rules.fetched_ms);
         // One that was refused may be asked for another way now.
-        if rules.refused || age_ms.is_none_or(|age_ms| age_ms > MAX_AGE_MS) {
+        if rules.refused {
             return false;
         }
+        // Of one that was fetched in the future nobody knows the age.
+        let fetched_ms = match rules.fetched_ms {
+            future if future > now_ms => 0,
+            past => past,
+        };
+        let rules = Rules {
+            fetched_ms,
+            ..rules
+        };
         self.files.insert(host, File::Known(rules));
         true
+    }
+}
+
+impl File {
+    fn wanted(attempts: u32, before: Option<Rules>) -> File {
+        File::Wanted {
+            attempts,
+            before,
+            redirects: 0,
+            target: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
 use crate::crawl::pace::AHEAD;
 use crate::crawl::robots::Ruling;
-use crate::schedule::HostId;
+use crate::schedule::{Gate, HostId};
 use crate::store::request::{is_start, request_of};
 use crate::store::{Store, Ticket};
 
@@ -53,7 +53,7 @@ impl<S: Store> Crawl<S> {
                     self.probe(host, out);
                     // It may be the only one that is gone.
                     if let Some(due) = self.next_due(now_ms) {
-                        self.send(due, out)?;
+                        self.send(due, now_ms, out)?;
                     }
                     return Ok(Step::Sent);
                 }
@@ -75,7 +75,7 @@ impl<S: Store> Crawl<S> {
             let Some(due) = self.next_due(now_ms) else {
                 return Ok(self.nothing_to_send(now_ms));
             };
-            if self.send(due, out)? {
+            if self.send(due, now_ms, out)? {
                 return Ok(Step::Sent);
             }
         }
@@ -152,7 +152,13 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Sends a request, or finishes it when robots.txt disallows it.
-    fn send(&mut self, due: Due, out: &mut Vec<u8>) -> Result<bool, Failure> {
+    fn send(&mut self, due: Due, now_ms: u64, out: &mut Vec<u8>) -> Result<bool, Failure> {
+        if self.robots.renew(due.host, now_ms) {
+            self.schedule
+                .change(due.host, |host| host.gate = Gate::Shut);
+            self.put(due.host, due.ticket, i64::MAX);
+            return Ok(false);
+        }
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let stored = self.store.read(due.ticket, &mut buffer)?;
         let ruling = self.robots.ruling(due.host, stored.url);

@@ -104,3 +104,86 @@ fn a_whole_crawl_goes_through_the_door_of_a_store_of_plain_maps() {
     assert_eq!(counts.done + counts.failed, records.len() as u64);
     assert_eq!(crawl.store.committed.as_ref().unwrap().counts, counts);
 }
+
+/// Sends what can go now; gives the requests.
+fn asked(crawl: &mut Crawl<Plain>, now_ms: u64) -> Vec<Value> {
+    let mut lines = Vec::new();
+    while crawl.next_request(now_ms, &mut lines).unwrap() == Step::Sent {}
+    let lines = std::str::from_utf8(&lines).unwrap().lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn reply(crawl: &mut Crawl<Plain>, request: &Value, mut answer: Value, now_ms: u64) {
+    answer["id"] = request["id"].clone();
+    answer["url"] = request["url"].clone();
+    crawl.answer(answer.to_string().as_bytes(), now_ms).unwrap();
+}
+
+fn urls(requests: &[Value]) -> Vec<&str> {
+    let urls = requests.iter().map(|request| request["url"].as_str());
+    urls.map(|url| url.unwrap()).collect()
+}
+
+#[test]
+fn robots_txt_is_asked_for_again_after_a_day_and_the_old_one_holds_meanwhile() {
+    const HOUR_MS: u64 = 3_600_000;
+    let at = |path: &str| format!("http://site.example{path}");
+    let mut crawl = crawl(Plan {
+        robots: true,
+        retry: crawl_ckpt::plan::Retry {
+            times: 0,
+            ..Default::default()
+        },
+        ..plan(&at("/"))
+    });
+    let robots = asked(&mut crawl, 1);
+    assert_eq!(urls(&robots), [at("/robots.txt")]);
+    let rules = json!({"status": 200, "robots": "User-agent: *\nDisallow: /no\n"});
+    reply(&mut crawl, &robots[0], rules, 1);
+    let page = asked(&mut crawl, 1);
+    // Within the day nothing is asked again.
+    let links = json!([at("/a"), at("/b"), at("/no1")]);
+    let late = 24 * HOUR_MS;
+    reply(
+        &mut crawl,
+        &page[0],
+        json!({"status": 200, "links": links}),
+        late,
+    );
+    assert_eq!(urls(&asked(&mut crawl, late)), [at("/a"), at("/b")]);
+    // After it the file goes first; one that cannot be had changes nothing.
+    let flights: Vec<u64> = crawl.flights.keys().copied().collect();
+    let links = json!([at("/c"), at("/no2")]);
+    let next = late + 2 * HOUR_MS;
+    for (n, id) in flights.iter().enumerate() {
+        let links = if n == 0 { links.clone() } else { json!([]) };
+        let answer = json!({"id": id, "url": "", "status": 200, "links": links});
+        crawl.answer(answer.to_string().as_bytes(), next).unwrap();
+    }
+    let robots = asked(&mut crawl, next);
+    assert_eq!(urls(&robots), [at("/robots.txt")]);
+    reply(&mut crawl, &robots[0], json!({"status": 503}), next);
+    let page = asked(&mut crawl, next);
+    assert_eq!(urls(&page), [at("/c")]);
+    // It is tried again before long, and what it says by then counts.
+    let soon = next + 2 * HOUR_MS;
+    let links = json!([at("/d"), at("/no3"), at("/e")]);
+    reply(
+        &mut crawl,
+        &page[0],
+        json!({"status": 200, "links": links}),
+        soon,
+    );
+    let robots = asked(&mut crawl, soon);
+    assert_eq!(urls(&robots), [at("/robots.txt")]);
+    let rules = json!({"status": 200, "robots": "User-agent: *\nDisallow: /d\n"});
+    reply(&mut crawl, &robots[0], rules, soon);
+    let pages = asked(&mut crawl, soon);
+    assert_eq!(urls(&pages), [at("/no3"), at("/e")]);
+    let records = records(&crawl);
+    for forbidden in ["/no1", "/no2", "/d"] {
+        assert_eq!(records[&at(forbidden)], 0, "{forbidden}");
+    }
+}

@@ -32,7 +32,7 @@ fn main() {
     let mut sum = 0;
     let start = Instant::now();
     for page in &pages {
-        let item = extractor.item(page, encoding_rs::UTF_8, &url, &mut workspace);
+        let item = extractor.item(page, encoding_rs::UTF_8, (&url, false), &mut workspace);
         sum += item.map_or(0, |item| item.json.get().len());
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -255,7 +255,7 @@ fn other_regions_are_another_spider() {
     ground.spider(other);
     let done = ground.crawl().run().code(2);
     done.says("rule 1: restrict_css `main .list` -> `nav`")
-        .says("rule 3: tags `img` -> `a`");
+        .says("rule 2: tags `img` -> `a`");
 }
 
 #[test]
@@ -296,9 +296,9 @@ fn where_links_must_stand_is_told() {
     assert!(told.contains("every URL in `main` of `img`"), "{told}");
     let told = ground.explain("/foot/1");
     let either = "belongs to the crawl by rule 1 for links in `main .list`, by rule 2 for links \
-                  in `footer`, by rule 3 for links of `img` in `main`, else not";
+                  of `img` in `main`, by rule 3 for links in `footer`, else not";
     assert!(told.contains(either), "{told}");
-    ground.spider(json!([{"tags": ["img"]}, {"priority": 3}]));
+    ground.spider(json!([{"priority": -3}, {"tags": ["img"]}]));
     let told = ground.explain("/x");
     assert!(
         told.contains("by rule 1 for links of `img`, else by rule 2"),

@@ -3,10 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The keys of a spider file that hold rules, in the order in which these are tried: crawl-run
-/// makes a plan of them, and crawl-fetch tells of each in turn which links stand where it asks.
-pub const RULES: [&str; 2] = ["sections", "rules"];
-
 /// The answer to `crawl-fetch --extract FILE --check`, one JSON object on stdout.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

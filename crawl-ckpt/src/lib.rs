@@ -30,6 +30,7 @@ pub mod netscape;
 pub mod node;
 pub mod pattern;
 pub mod plan;
+pub mod ranked;
 pub mod record;
 pub mod repair;
 pub mod robots;

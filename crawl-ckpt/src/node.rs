@@ -120,26 +120,45 @@ impl<'a> Node<'a> {
         self.value.as_str().ok_or_else(|| self.expected(what))
     }
 
-    /// `true` or `false`.
+    /// `true` or `false`, also written as 1 and 0 or as strings, as Scrapy takes them.
     pub fn boolean(&self) -> Result<bool, Complaint> {
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.expected("true or false"))
+        let read = match self.value {
+            Value::Bool(value) => Some(*value),
+            Value::Number(number) => match number.as_f64() {
+                Some(1.0) => Some(true),
+                Some(0.0) => Some(false),
+                _ => None,
+            },
+            Value::String(text) => match &*text.trim().to_ascii_lowercase() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        read.ok_or_else(|| self.expected("true or false"))
+    }
+
+    /// A number, also one in a string.
+    fn number(&self) -> Option<f64> {
+        match self.value {
+            Value::String(text) => text.trim().parse().ok(),
+            value => value.as_f64(),
+        }
     }
 
     /// A whole number within bounds, described by `what`.
     pub fn integer(&self, within: RangeInclusive<i64>, what: &str) -> Result<i64, Complaint> {
         self.value
             .as_i64()
-            .or_else(|| self.value.as_f64().and_then(whole))
+            .or_else(|| self.number().and_then(whole))
             .filter(|n| within.contains(n))
             .ok_or_else(|| self.expected(what))
     }
 
     /// A number of 0 or more that is `what`.
     pub fn amount(&self, what: &str) -> Result<f64, Complaint> {
-        self.value
-            .as_f64()
+        self.number()
             .filter(|n| n.is_finite() && *n >= 0.0)
             .ok_or_else(|| self.expected(what))
     }
@@ -234,10 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
-        let value = json!(16.0);
-        assert_eq!(Node::root(&value).integer(1..=99, "n"), Ok(16));
-        for bad in [json!(16.5), json!(0), json!(100), json!("16"), json!(1e300)] {
+    fn whole_numbers_may_be_written_with_a_fraction_of_zero_or_as_strings() {
+        for value in [json!(16.0), json!("16"), json!(" 16.0 ")] {
+            assert_eq!(Node::root(&value).integer(1..=99, "n"), Ok(16), "{value}");
+        }
+        for bad in [
+            json!(16.5),
+            json!(0),
+            json!(100),
+            json!("16.5"),
+            json!("x"),
+            json!(""),
+            json!(1e300),
+        ] {
             assert!(Node::root(&bad).integer(1..=99, "n").is_err(), "{bad}");
         }
     }

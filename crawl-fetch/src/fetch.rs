@@ -292,7 +292,8 @@ impl Fetcher {
             return;
         }
         let encoding = charset::encoding(content_type, bytes);
-        let Some(item) = extractor.item(bytes, encoding, &received.url, items) else {
+        let is_start = result.depth == Some(0);
+        let Some(item) = extractor.item(bytes, encoding, (&received.url, is_start), items) else {
             return;
         };
         result.item = Some(item.json);

@@ -93,6 +93,9 @@ impl<'a> Crawl<'a> {
             let keys = ignored.join(", ");
             view.warn(format_args!("not supported and ignored: {keys}"));
         }
+        for note in &spider.notes {
+            view.warn(note);
+        }
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
         }

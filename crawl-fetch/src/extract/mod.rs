@@ -114,15 +114,15 @@ impl Extractor {
         Some(&self.regions).filter(|regions| !regions.is_empty())
     }
 
-    /// The item of a page, if a section matches its URL.
+    /// The item of a page, if a section matches its URL; `is_start` when a crawl began with it.
     pub fn item<'w>(
         &self,
         html: &[u8],
         encoding: &'static Encoding,
-        url: &Url,
+        (url, is_start): (&Url, bool),
         workspace: &'w mut Workspace,
     ) -> Option<Item<'w>> {
-        let fields = self.spec.of(url.as_str())?;
+        let fields = self.spec.of(url.as_str(), is_start)?;
         let Workspace { tree, source, json } = workspace;
         let html = &*encoding.decode(html).0;
         let page = Page {

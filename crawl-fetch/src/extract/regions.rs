@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crawl_ckpt::extraction::RULES;
 use crawl_ckpt::node::{Complaint, Node};
+use crawl_ckpt::ranked::ranked;
 
 use super::css::Css;
 use super::dom::{Id, NONE, Page, ROOT};
@@ -21,7 +21,7 @@ const WITH_SRC: [&str; 10] = [
     "audio", "embed", "frame", "iframe", "img", "input", "script", "source", "track", "video",
 ];
 
-/// The regions of all rules that have one, in the spider's order.
+/// The regions of all rules that have one, in the order in which the rules decide.
 #[derive(Debug, Default)]
 pub struct Regions(Vec<Region>);
 
@@ -43,13 +43,8 @@ impl Regions {
     /// Names the place of a bad selector.
     pub fn read(root: &Node<'_>) -> Result<Regions, Complaint> {
         let mut regions = Vec::new();
-        let mut fields = root.object()?;
-        for key in RULES {
-            if let Some(rules) = fields.get(key) {
-                for rule in rules.list(key)? {
-                    regions.extend(Region::read(&rule)?);
-                }
-            }
+        for rule in ranked(&mut root.object()?)? {
+            regions.extend(Region::read(&rule.node)?);
         }
         Ok(Regions(regions))
     }

@@ -11,7 +11,6 @@ use std::fs;
 use std::path::Path;
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::extraction;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Scope;
@@ -44,6 +43,8 @@ pub struct Spider {
     pub extract: Option<String>,
     /// JSON paths of keys that have no effect.
     pub ignored: Vec<String>,
+    /// What the file says that its author may not expect.
+    pub notes: Vec<String>,
 }
 
 impl Spider {
@@ -97,6 +98,7 @@ impl Spider {
             parser: None,
             extract: None,
             ignored: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -138,6 +140,7 @@ impl Spider {
             parser,
             extract: None,
             ignored: beside.ignored,
+            notes: beside.notes,
         };
         Ok((spider, extracts))
     }
@@ -183,15 +186,7 @@ fn scope(
         let hosts = start_urls.iter().map(host_and_port);
         scope.allowed_hosts = hosts.filter(|host| met.insert(host.clone())).collect();
     }
-    for key in extraction::RULES {
-        let Some(node) = fields.get(key) else {
-            continue;
-        };
-        scope.rules.extend(match key {
-            "sections" => rules::sections(&node, beside)?,
-            _ => rules::rules(&node, beside)?,
-        });
-    }
+    scope.rules = rules::rules(fields, beside)?;
     if let Some(node) = fields.get("deny_extensions") {
         let mut extensions = Vec::new();
         for item in node.one_or_list("file name extensions")? {

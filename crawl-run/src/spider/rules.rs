@@ -4,11 +4,9 @@
 use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::Rule;
+use crawl_ckpt::ranked::ranked;
 
 const PATTERN: &str = "a regular expression";
-
-/// Priorities beyond this order nothing that a person could mean.
-const PRIORITY: i64 = 1_000_000;
 
 /// What beside the rules is in them.
 #[derive(Debug, Default)]
@@ -17,29 +15,24 @@ pub struct Beside {
     pub ignored: Vec<String>,
     /// Something is to be extracted, or selected.
     pub extracts: bool,
+    /// What is to be said of the file.
+    pub notes: Vec<String>,
 }
 
-/// Reads `rules`: `allow`, `deny`, `restrict_css`, `restrict_xpaths`, `tags`, `follow`, `priority`.
-pub fn rules(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(node, "rules", ("allow", "callback"), beside)
-}
-
-/// Reads `sections`, which are rules whose pattern is called `match`.
-pub fn sections(node: &Node<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
-    read(node, "sections", ("match", "extract"), beside)
-}
-
-fn read(
-    node: &Node<'_>,
-    what: &str,
-    (pattern_key, extract_key): (&'static str, &'static str),
-    beside: &mut Beside,
-) -> Result<Vec<Rule>, Complaint> {
+/// Reads `rules` (`allow`, `deny`, `restrict_css`, `restrict_xpaths`, `tags`, `follow`, `priority`)
+/// and `sections`, which are rules whose pattern is called `match`, in the order in which they decide.
+pub fn rules(spider: &mut Fields<'_>, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
     let mut rules = Vec::new();
-    for item in node.list(what)? {
-        let mut fields = item.object()?;
-        let mut rule = Rule::default();
-        if let Some(node) = fields.get(pattern_key) {
+    let ranked = ranked(spider)?;
+    let sections_alone = ranked.iter().all(|rule| rule.is_section);
+    for ranked in ranked {
+        let mut fields = ranked.node.object()?;
+        fields.get("priority");
+        let mut rule = Rule {
+            priority: ranked.priority,
+            ..Rule::default()
+        };
+        if let Some(node) = fields.get(ranked.pattern_key()) {
             rule.allow = patterns(&node)?;
         }
         if let Some(node) = fields.get("deny") {
@@ -48,18 +41,28 @@ fn read(
         if let Some(node) = fields.get("follow") {
             rule.follow = node.boolean()?;
         }
-        if let Some(node) = fields.get("priority") {
-            rule.priority = node.integer(
-                -PRIORITY..=PRIORITY,
-                "a whole number from -1000000 to 1000000",
-            )?;
-        }
         region(&mut fields, &mut rule)?;
+        let extract_key = match ranked.is_section {
+            true => "extract",
+            false => "callback",
+        };
         beside.extracts |= fields.get(extract_key).is_some() || rule.has_region();
         beside.ignored.extend(fields.unknown());
         rules.push(rule);
     }
+    if sections_alone && !rules.is_empty() && !rules.iter().any(takes_all) {
+        let note = "only links that a section matches are followed; `{\"match\": [\".*\"]}` as the \
+                    last section follows all others";
+        beside.notes.push(note.to_owned());
+    }
     Ok(rules)
+}
+
+/// Whether its pattern leaves no link out; what it denies, its author wants left out.
+fn takes_all(rule: &Rule) -> bool {
+    let takes_all =
+        |pattern: &String| matches!(pattern.as_str(), "" | ".*" | ".+" | "^.*$" | "/" | ".");
+    rule.allow.is_empty() || rule.allow.iter().any(takes_all)
 }
 
 /// Where links must stand. Whether the selectors are any, crawl-fetch is asked before a crawl.
@@ -101,12 +104,16 @@ fn patterns(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn read(spider: Value, beside: &mut Beside) -> Result<Vec<Rule>, Complaint> {
+        rules(&mut Node::root(&spider).object()?, beside)
+    }
 
     #[test]
     fn a_pattern_may_stand_alone_or_in_a_list() {
-        let value = json!([{"allow": "a", "deny": ["b", "c"], "follow": false, "priority": 5}]);
-        let rules = rules(&Node::root(&value), &mut Beside::default()).unwrap();
+        let rule = json!({"allow": "a", "deny": ["b", "c"], "follow": false, "priority": 5});
+        let rules = read(json!({"rules": [rule]}), &mut Beside::default()).unwrap();
         assert_eq!(
             rules,
             [Rule {
@@ -121,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_pattern_that_does_not_compile_is_named() {
-        let value = json!([{"allow": ["(?=fine)", "(?P=x)"]}]);
-        let error = rules(&Node::root(&value), &mut Beside::default()).unwrap_err();
-        assert_eq!(error.path, "$[0].allow[1]");
+        let value = json!({"rules": [{"allow": ["(?=fine)", "(?P=x)"]}]});
+        let error = read(value, &mut Beside::default()).unwrap_err();
+        assert_eq!(error.path, "$.rules[0].allow[1]");
         assert!(
             error.what.starts_with("expected a regular expression: "),
             "{}",
@@ -133,10 +140,11 @@ mod tests {
 
     #[test]
     fn a_section_is_a_rule() {
-        let value = json!([{"match": "/a/", "extract": {}}]);
+        let value = json!({"sections": [{"match": "/a/", "extract": {}, "restrict_css": "main"}]});
         let mut beside = Beside::default();
-        let rules = sections(&Node::root(&value), &mut beside).unwrap();
+        let rules = read(value, &mut beside).unwrap();
         assert_eq!(rules[0].allow, ["/a/"]);
+        assert_eq!(rules[0].restrict_css, ["main"]);
         assert!(beside.extracts && beside.ignored.is_empty());
     }
 }

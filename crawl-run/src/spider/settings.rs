@@ -214,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_flags_may_be_strings() {
+        let got = read(json!({
+            "DOWNLOAD_DELAY": "0.25", "CONCURRENT_REQUESTS": " 16 ", "ROBOTSTXT_OBEY": "False",
+            "COOKIES_ENABLED": 0, "USE_SITEMAP": "true",
+        }))
+        .unwrap();
+        assert_eq!(got.delay, Some(Duration::from_millis(250)));
+        assert_eq!(got.concurrency, Some(16));
+        let flags = [got.robots, got.cookies, got.sitemap];
+        assert_eq!(flags, [Some(false), Some(false), Some(true)]);
+    }
+
+    #[test]
     fn zero_means_no_limit_where_scrapy_says_so() {
         let got = read(json!({"DEPTH_LIMIT": 0, "DOWNLOAD_MAXSIZE": 0})).unwrap();
         assert_eq!((got.depth_limit, got.max_size), (None, Some(LARGEST)));
@@ -223,14 +236,15 @@ mod tests {
     fn values_that_make_no_sense_are_refused_with_their_path() {
         for (bad, path) in [
             (json!({"DOWNLOAD_DELAY": -1}), "$.DOWNLOAD_DELAY"),
-            (json!({"DOWNLOAD_DELAY": "1"}), "$.DOWNLOAD_DELAY"),
+            (json!({"DOWNLOAD_DELAY": "soon"}), "$.DOWNLOAD_DELAY"),
             (json!({"CONCURRENT_REQUESTS": 0}), "$.CONCURRENT_REQUESTS"),
             (json!({"DOWNLOAD_TIMEOUT": 0}), "$.DOWNLOAD_TIMEOUT"),
             (json!({"USER_AGENT": "a\nb"}), "$.USER_AGENT"),
             (json!({"SITEMAP_SINCE": "soon"}), "$.SITEMAP_SINCE"),
             (json!({"SITEMAP_SINCE": "-3d"}), "$.SITEMAP_SINCE"),
             (json!({"SITEMAP_SINCE": "99999999999y"}), "$.SITEMAP_SINCE"),
-            (json!({"ROBOTSTXT_OBEY": 1}), "$.ROBOTSTXT_OBEY"),
+            (json!({"ROBOTSTXT_OBEY": 2}), "$.ROBOTSTXT_OBEY"),
+            (json!({"ROBOTSTXT_OBEY": "maybe"}), "$.ROBOTSTXT_OBEY"),
         ] {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with(&format!("{path}: expected ")), "{error}");

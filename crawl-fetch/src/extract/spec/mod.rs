@@ -7,6 +7,7 @@ mod page;
 mod rules;
 
 use crawl_ckpt::node::{Complaint, Node};
+use crawl_ckpt::ranked::ranked;
 use serde_json::Value;
 
 pub use field::{Core, Field, How, Source};
@@ -39,27 +40,19 @@ impl Spec {
             None => None,
         };
         let mut pages = Vec::new();
-        let sections = fields.get("sections");
-        let rules = fields.get("rules");
-        if let Some(node) = &sections {
-            for item in node.list("sections")? {
-                let mut section = item.object()?;
-                let extract = match section.get("extract") {
+        for rule in ranked(&mut fields)? {
+            let mut keys = rule.node.object()?;
+            let extract = match rule.is_section {
+                true => match keys.get("extract") {
                     Some(node) => Some(reader.extract(&node)?),
                     None => None,
-                };
-                pages.push(PageKind::read(&mut section, "match", extract)?);
-            }
-        }
-        if let Some(node) = &rules {
-            for item in node.list("rules")? {
-                let mut rule = item.object()?;
-                let extract = match rule.get("callback") {
-                    None => None,
+                },
+                false => match keys.get("callback") {
                     Some(node) => reader.called(&node, callbacks.as_deref(), articles.as_ref())?,
-                };
-                pages.push(PageKind::read(&mut rule, "allow", extract)?);
-            }
+                    None => None,
+                },
+            };
+            pages.push(PageKind::read(&mut keys, rule.pattern_key(), extract)?);
         }
         if let (Some(articles), true) = (articles, pages.is_empty()) {
             pages.push(PageKind::every(articles));
@@ -70,10 +63,19 @@ impl Spec {
         })
     }
 
-    /// What is taken of the page at a URL.
-    pub fn of(&self, url: &str) -> Option<&[Field]> {
-        let kind = self.pages.iter().find(|kind| kind.is(url))?;
-        kind.extract.as_deref()
+    /// What is taken of the page at a URL. Nobody followed a link to a start URL, so it may be of
+    /// a kind that the links to it are denied by.
+    pub fn of(&self, url: &str, is_start: bool) -> Option<&[Field]> {
+        let mut kinds = self.pages.iter();
+        let kind = match is_start {
+            false => kinds.find(|kind| kind.is(url)),
+            true => {
+                let mut with_items = kinds.filter(|kind| kind.extract.is_some());
+                let any = with_items.clone().find(|kind| kind.allows(url));
+                with_items.find(|kind| kind.is(url)).or(any)
+            }
+        };
+        kind?.extract.as_deref()
     }
 
     /// A line for people for each kind of page that is read.
@@ -126,7 +128,7 @@ mod tests {
             {"extract": {"title": "auto", "tags": {"css": "li", "get_all": true}}},
         ]}))
         .unwrap();
-        let fields = |url| spec.of(url).map(|fields| fields.len());
+        let fields = |url| spec.of(url, false).map(|fields| fields.len());
         assert_eq!(fields("http://h/p/1"), Some(1));
         assert_eq!(fields("http://h/blog/1"), Some(4));
         assert_eq!(fields("http://h/p/old"), Some(2));
@@ -138,6 +140,33 @@ mod tests {
                 "every page: tags, title (auto)",
             ]
         );
+    }
+
+    #[test]
+    fn a_start_url_is_read_by_what_its_links_are_denied_by() {
+        let spec = read(json!({"sections": [
+            {"match": ".*", "follow": true, "priority": 9},
+            {"match": [".*"], "extract": "auto", "follow": false, "deny": [".*"]},
+        ]}))
+        .unwrap();
+        assert!(spec.of("http://h/", true).is_some());
+        assert!(spec.of("http://h/", false).is_none());
+    }
+
+    #[test]
+    fn the_higher_priority_decides_and_rules_before_sections() {
+        let spec = read(json!({
+            "sections": [
+                {"match": "/", "extract": {"low": {"css": "a"}}},
+                {"match": "/p/", "extract": {"high": {"css": "a"}}, "priority": 10},
+            ],
+            "rules": [{"allow": "/a/", "callback": "parse_article"}],
+        }))
+        .unwrap();
+        let name = |url| &*spec.of(url, false).unwrap()[0].name;
+        assert_eq!(name("http://h/p/a/"), "high");
+        assert_eq!(name("http://h/a/"), "title");
+        assert_eq!(name("http://h/x"), "low");
     }
 
     #[test]
@@ -159,7 +188,7 @@ mod tests {
                 "`/a/`: author, title (auto), content (auto), published_date (auto)"
             ]
         );
-        assert!(spec.of("http://h/other").is_none());
+        assert!(spec.of("http://h/other", false).is_none());
         let own = read(json!({
             "rules": [{"allow": "/a/", "callback": "parse_article"}],
             "callbacks": {"parse_article": {"extract": {"mine": {"css": "p"}}}},

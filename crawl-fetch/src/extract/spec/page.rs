@@ -59,9 +59,12 @@ impl PageKind {
     }
 
     pub(super) fn is(&self, url: &str) -> bool {
-        // What cannot be told in good time takes nothing, as it is in the frontier.
-        (self.allow.is_empty() || self.allow.is_match(url).unwrap_or(false))
-            && !self.deny.is_match(url).unwrap_or(true)
+        self.allows(url) && !self.deny.is_match(url).unwrap_or(true)
+    }
+
+    /// What cannot be told in good time takes nothing, as it is in the frontier.
+    pub(super) fn allows(&self, url: &str) -> bool {
+        self.allow.is_empty() || self.allow.is_match(url).unwrap_or(false)
     }
 
     /// It and its fields, for people.

@@ -739,6 +739,72 @@ fn the_environment_names_a_proxy_as_for_curl() {
     fetch().args(["--proxy", "gopher://x"]).run().code(2);
 }
 
+/// The most memory that a process ever had, in MiB.
+fn most_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    let kib: u64 = line
+        .split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    kib >> 10
+}
+
+#[test]
+fn large_pages_share_one_budget_and_all_come() {
+    let site = Site::new();
+    let page = format!("<title>large</title>{}", "a".repeat(8 << 20)).into_bytes();
+    site.otherwise(move |_| Answer::html(page.clone()));
+    // Less than one page needs, of which 16 are 128 MiB as they come.
+    let mut running = fetch()
+        .args([
+            "--per-host",
+            "16",
+            "--timeout",
+            "300s",
+            "--body-memory",
+            "2M",
+        ])
+        .start();
+    for n in 0..16 {
+        running.send(&site.url(&format!("/{n}")));
+    }
+    for line in running.wait_lines(16) {
+        assert!(line.contains(r#""title":"large""#), "{line}");
+    }
+    let most = most_mib(running.pid());
+    assert!(most < 80, "{most} MiB");
+    running.close_stdin();
+    running.wait().code(0).prints_lines(16);
+}
+
+#[test]
+fn a_request_with_more_than_8_kib_of_cookies_goes_out() {
+    let site = Site::new();
+    let seen = |asked: &support::Asked| asked.header("cookie").map_or(0, str::len);
+    site.otherwise(move |asked| Answer::html(format!("<title>{}</title>", seen(asked))));
+    let ask = |bytes: usize| json!({"url": site.url("/"), "cookie": "c".repeat(bytes)});
+    let mut running = fetch().start();
+    // Over the same connection, before and after.
+    for (at, bytes) in [(1, 10), (2, 9_000), (3, 60_000), (4, 10)] {
+        running.send(&ask(bytes).to_string());
+        let lines = running.wait_lines(at);
+        let title = format!("<title>{bytes}</title>").len();
+        assert!(
+            lines[at - 1].contains(&format!(r#""bytes":{title}"#)),
+            "{lines:?}"
+        );
+    }
+    running.close_stdin();
+    running.wait().code(0);
+    assert_eq!(kind(&result(fetch(), &ask(80_000))), "refused");
+}
+
 #[test]
 fn a_limit_and_a_delay_hold_for_each_host() {
     let site = Site::new();

@@ -11,13 +11,14 @@ use ureq::http::header::CONTENT_ENCODING;
 use ureq::http::{HeaderMap, Response};
 
 use crate::failure::Failure;
+use crate::memory::Share;
 use crate::tcp;
 
 /// What a buffer grows by at least.
 const STEP_BYTES: usize = 64 << 10;
 
 /// A buffer above this is given back to the system after use.
-const KEEP_BYTES: usize = 4 << 20;
+const KEEP_BYTES: usize = 1 << 20;
 
 /// How much of a body is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,15 @@ pub struct Limit {
     pub bytes: usize,
     /// A longer body is cut off there, rather than an error.
     pub cut: bool,
+}
+
+/// Why a buffer was not filled.
+#[derive(Debug)]
+enum Trouble {
+    /// What is read is broken.
+    Broken(io::Error),
+    /// There is no memory for it.
+    Short(Failure),
 }
 
 /// Bytes in a vector whose memory is set up once.
@@ -48,19 +58,25 @@ impl Buffer {
     }
 
     /// Fills it up to the limit. Returns false when there is more.
-    fn fill(&mut self, mut reader: impl Read, limit: usize) -> io::Result<bool> {
+    fn fill(
+        &mut self,
+        mut reader: impl Read,
+        limit: usize,
+        share: &mut Share,
+    ) -> Result<bool, Trouble> {
         loop {
             if self.filled == self.bytes.len() {
                 let grown = (2 * self.filled).max(STEP_BYTES);
                 // One byte over the limit tells that there is more.
-                self.bytes
-                    .resize(grown.min(limit.saturating_add(1)).max(self.filled), 0);
+                let grown = grown.min(limit.saturating_add(1)).max(self.filled);
+                share.take(grown - self.filled).map_err(Trouble::Short)?;
+                self.bytes.resize(grown, 0);
             }
             match reader.read(&mut self.bytes[self.filled..]) {
                 Ok(0) => return Ok(true),
                 Ok(n) => self.filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                Err(e) => return Err(Trouble::Broken(e)),
             }
             if self.filled > limit {
                 self.filled = limit;
@@ -86,11 +102,16 @@ enum Coding {
 }
 
 impl BodyReader {
-    /// Reads and decodes a body.
+    /// Reads and decodes a body, into memory of this share.
     ///
     /// # Errors
-    /// When it is over the limit, broken, or ends early.
-    pub fn read(&mut self, response: &mut Response<Body>, limit: Limit) -> Result<&[u8], Failure> {
+    /// When it is over the limit, broken, or ends early, or when there is no memory for it.
+    pub fn read(
+        &mut self,
+        response: &mut Response<Body>,
+        limit: Limit,
+        share: &mut Share,
+    ) -> Result<&[u8], Failure> {
         self.raw.reset();
         self.decoded.reset();
         let codings = codings(response.headers())?;
@@ -98,8 +119,15 @@ impl BodyReader {
         if codings.is_empty() && !limit.cut && announced > Some(limit.bytes as u64) {
             return Err(too_large(limit));
         }
-        let whole = self.raw.fill(response.body_mut().as_reader(), limit.bytes);
-        let whole = whole.map_err(|e| Failure::from_ureq(&ureq::Error::from(e), tcp::note()))?;
+        let reader = response.body_mut().as_reader();
+        let whole = match self.raw.fill(reader, limit.bytes, share) {
+            Ok(whole) => whole,
+            Err(Trouble::Short(failure)) => return Err(failure),
+            Err(Trouble::Broken(e)) => {
+                return Err(Failure::from_ureq(&ureq::Error::from(e), tcp::note()));
+            }
+        };
+        share.be_patient();
         if !whole && !limit.cut {
             return Err(too_large(limit));
         }
@@ -107,20 +135,30 @@ impl BodyReader {
             return Ok(&[]);
         }
         for coding in codings.into_iter().rev() {
-            let fits = decode(coding, self.raw.get(), &mut self.decoded, limit.bytes);
+            let fits = decode(
+                coding,
+                self.raw.get(),
+                &mut self.decoded,
+                limit.bytes,
+                share,
+            );
             match fits {
                 Ok(true) => {}
                 Ok(false) if limit.cut => {}
                 Ok(false) => return Err(too_large(limit)),
+                Err(Trouble::Short(failure)) => return Err(failure),
                 // What was cut off cannot be decoded to its end.
-                Err(_) if !whole => {}
-                Err(e) => {
+                Err(Trouble::Broken(_)) if !whole => {}
+                Err(Trouble::Broken(e)) => {
                     let why = format_args!("the body is no valid {coding:?}: {e}");
                     return Err(Failure::new(ErrorKind::Protocol, why));
                 }
             }
             std::mem::swap(&mut self.raw, &mut self.decoded);
-            self.decoded.filled = 0;
+            if self.decoded.bytes.len() > KEEP_BYTES {
+                share.give_back(self.decoded.bytes.len());
+            }
+            self.decoded.reset();
         }
         Ok(self.raw.get())
     }
@@ -158,14 +196,20 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Failure> {
 }
 
 /// Decodes into an empty buffer; false when there is more than the limit.
-fn decode(coding: Coding, raw: &[u8], into: &mut Buffer, limit: usize) -> io::Result<bool> {
+fn decode(
+    coding: Coding,
+    raw: &[u8],
+    into: &mut Buffer,
+    limit: usize,
+    share: &mut Share,
+) -> Result<bool, Trouble> {
     match coding {
         Coding::Gzip => {
             let mut rest = raw;
             // Members may follow each other; what follows the last one is ignored.
             loop {
                 let mut member = GzDecoder::new(rest);
-                if !into.fill(&mut member, limit)? {
+                if !into.fill(&mut member, limit, share)? {
                     return Ok(false);
                 }
                 rest = member.into_inner();
@@ -175,8 +219,11 @@ fn decode(coding: Coding, raw: &[u8], into: &mut Buffer, limit: usize) -> io::Re
             }
         }
         // Some servers send the bare stream instead of the zlib format.
-        Coding::Deflate => into.fill(Inflate::new(raw), limit),
-        Coding::Brotli => into.fill(brotli_decompressor::Decompressor::new(raw, 4096), limit),
+        Coding::Deflate => into.fill(Inflate::new(raw), limit, share),
+        Coding::Brotli => {
+            let reader = brotli_decompressor::Decompressor::new(raw, 4096);
+            into.fill(reader, limit, share)
+        }
     }
 }
 
@@ -222,9 +269,9 @@ mod tests {
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use std::io::Write;
 
-    fn decoded(coding: Coding, raw: &[u8], limit: usize) -> io::Result<(bool, Vec<u8>)> {
+    fn decoded(coding: Coding, raw: &[u8], limit: usize) -> Result<(bool, Vec<u8>), Trouble> {
         let mut buffer = Buffer::default();
-        let fits = decode(coding, raw, &mut buffer, limit)?;
+        let fits = decode(coding, raw, &mut buffer, limit, &mut Share::uncounted())?;
         Ok((fits, buffer.get().to_vec()))
     }
 

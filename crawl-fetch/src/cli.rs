@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use crawl_ckpt::extraction::Extraction;
 use crawl_ckpt::robots::product_token;
-use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
+use crawl_ckpt::tool::{Exit, Failure, parse_duration, parse_size, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::agent::{AgentOptions, Agents};
@@ -16,6 +16,7 @@ use crate::call::Caller;
 use crate::cookies::Cookies;
 use crate::extract::Extractor;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
+use crate::memory::Memory;
 use crate::parse::{MAX_COPIES, ParseOptions};
 use crate::proxy::{Proxies, Way};
 use crate::robots::Gate;
@@ -80,6 +81,14 @@ pub struct Cli {
     /// K, M and G, powers of 1024; at most 1G.
     #[arg(long, value_name = "BYTES", default_value = "32M", value_parser = size)]
     max_size: usize,
+
+    /// Memory for answers under way
+    ///
+    /// For bodies as they come and decoded, what is made of them, and their results. Large pages
+    /// wait for one another; one that needs more than this alone goes through, one at a time.
+    /// Takes K, M and G, powers of 1024; default 1G.
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    body_memory: usize,
 
     /// Longest chain of redirects to follow
     ///
@@ -170,9 +179,10 @@ pub struct Cli {
 
     /// Let names and redirects lead to private addresses
     ///
-    /// Without this, a name that resolves to a loopback, private or link-local
-    /// address, or a redirect to one, is the error `refused`. A request that names
-    /// such an address itself is always sent.
+    /// Without this, a name that resolves to an address that is not on the public internet
+    /// (loopback, private, link-local, and all else that IANA calls special), or a redirect to
+    /// one, is the error `refused`. A request that names such an address itself is always sent.
+    /// When a proxy resolves a name, only the proxy can tell where it leads.
     #[arg(long)]
     allow_private: bool,
 
@@ -308,6 +318,7 @@ impl Cli {
             parsers: None,
             extractor,
             scratches: Scratches::default(),
+            memory: Memory::new(self.body_memory),
         };
         let parse = self.parse.map(|Command(command)| ParseOptions {
             command,
@@ -405,16 +416,8 @@ fn size(text: &str) -> Result<usize, String> {
     const MAX: usize = 1 << 30;
     // Decoding to UTF-8 can make a page three times as long.
     const _: () = assert!(MAX * 3 < links::MAX_PAGE_BYTES);
-    let (number, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let bytes = number.parse::<usize>().ok();
-    let bytes = bytes.and_then(|number| number.checked_mul(1 << shift));
-    match bytes {
-        Some(bytes) if bytes <= MAX => Ok(bytes),
+    match parse_size(text) {
+        Ok(bytes) if bytes <= MAX => Ok(bytes),
         _ => Err(format!(
             "'{text}' is no size up to 1G (such as 500K or 32M)"
         )),

@@ -10,6 +10,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
+use encoding_rs::UTF_8;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
@@ -24,6 +25,8 @@ use crate::extract::{Extractor, Workspace};
 use crate::failure::Failure;
 use crate::header::{retry_after, text_of};
 use crate::job::{Job, begun, internal_error, write};
+use crate::memory::{FREE_BYTES, Memory, Share};
+use crate::need::{self, Uses};
 use crate::output::Output;
 use crate::page::{PageReader, Want};
 use crate::parse::{Parsers, Waiting, is_parsed};
@@ -65,13 +68,19 @@ const KEEP_SCRATCHES: usize = 64;
 /// Memory for a result line is kept up to this size.
 const KEEP_LINE_BYTES: usize = 1 << 20;
 
+/// Memory of an answer that needed more is not kept.
+const KEEP_BYTES: usize = 2 << 20;
+
 impl Scratches {
     fn take(&self) -> Scratch {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.pop().unwrap_or_default()
     }
 
-    fn give_back(&self, mut scratch: Scratch) {
+    fn give_back(&self, mut scratch: Scratch, share: &Share) {
+        if share.bytes() > KEEP_BYTES {
+            return;
+        }
         scratch.line.clear();
         scratch.line.shrink_to(KEEP_LINE_BYTES);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +104,8 @@ pub struct Fetcher {
     pub extractor: Option<Extractor>,
     /// Memory for pages.
     pub scratches: Scratches,
+    /// How much of it there is.
+    pub memory: Arc<Memory>,
 }
 
 /// An answer that arrived whole.
@@ -115,6 +126,7 @@ impl Fetcher {
         result.fetched_at = Some(MILLISECONDS.timestamp_to_string(&Timestamp::now()).into());
         let started = Instant::now();
         let answer = self.ask(job, &request, started, &mut result);
+        let mut share = self.share(&request, started);
         // The answer's head is there, so the rest of it should not take long.
         let mut scratch = self.scratches.take();
         let Scratch {
@@ -123,8 +135,13 @@ impl Fetcher {
             items,
             line,
         } = &mut scratch;
-        let page = answer.and_then(|answer| self.receive(request.kind, answer, body, &mut result));
+        let page = answer
+            .and_then(|answer| self.receive(request.kind, answer, body, &mut share, &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
+        let page = page.and_then(|page| {
+            self.make_room(request.kind, &page, &mut share, &result)?;
+            Ok(page)
+        });
         let parsing = output.parsing();
         let mut waiting = None;
         match page {
@@ -137,7 +154,7 @@ impl Fetcher {
             }
             Err(failure) if failure.is_shortage => {
                 drop((parsing, result));
-                self.scratches.give_back(scratch);
+                self.scratches.give_back(scratch, &share);
                 return Outcome::Short(failure.message);
             }
             Err(failure) => {
@@ -148,8 +165,11 @@ impl Fetcher {
         }
         if let (Some(waiting), Some(parsers)) = (waiting, &self.parsers) {
             drop((parsing, result));
-            self.scratches.give_back(scratch);
-            return Outcome::Fetched(parsers.parse(waiting));
+            self.scratches.give_back(scratch, &share);
+            // Its line has a part of the share until it is answered.
+            let fetched = parsers.parse(waiting);
+            drop(share);
+            return Outcome::Fetched(fetched);
         }
         write(&result, line);
         let fetched = Fetched {
@@ -158,7 +178,7 @@ impl Fetcher {
             error: result.error.as_ref().map(|error| error.kind),
         };
         drop(result);
-        self.scratches.give_back(scratch);
+        self.scratches.give_back(scratch, &share);
         Outcome::Fetched(fetched)
     }
 
@@ -189,6 +209,7 @@ impl Fetcher {
         kind: Kind,
         mut answer: Answer,
         body: &'b mut BodyReader,
+        share: &mut Share,
         result: &mut FetchResult<'_>,
     ) -> Result<Received<'b>, Failure> {
         describe(&answer, result);
@@ -201,12 +222,50 @@ impl Fetcher {
             Kind::Robots => (robots::MAX_BYTES, true),
             Kind::Sitemap => (sitemap::MAX_BYTES, true),
         };
-        let bytes = body.read(&mut answer.response, Limit { bytes, cut })?;
+        let bytes = body.read(&mut answer.response, Limit { bytes, cut }, share)?;
         Ok(Received {
             bytes,
             headers: std::mem::take(answer.response.headers_mut()),
             url: answer.url,
         })
+    }
+
+    /// The memory that an answer may have. One that would go again when there is none in time
+    /// waits for it as long as the server has to send it, and half of that is ours.
+    fn share(&self, request: &Request<'_>, started: Instant) -> Share {
+        let may_repeat = request.method.as_deref().is_none_or(is_repeatable_word);
+        let patience = may_repeat.then(|| started + self.caller.timeout / 2);
+        self.memory.share(patience)
+    }
+
+    /// Waits for the memory that a body needs beside its own.
+    ///
+    /// # Errors
+    /// None while the share is patient.
+    fn make_room(
+        &self,
+        kind: Kind,
+        page: &Received<'_>,
+        share: &mut Share,
+        result: &FetchResult<'_>,
+    ) -> Result<(), Failure> {
+        let bytes = page.bytes;
+        if bytes.len() <= FREE_BYTES {
+            return Ok(());
+        }
+        let content_type = result.content_type.as_deref();
+        let media = Media::of(content_type, bytes);
+        let is_html = kind == Kind::Page && media == Media::Html;
+        let good = result.status.is_some_and(|status| status / 100 == 2);
+        let parsed = self.parsers.is_some() && is_parsed(kind, result);
+        let uses = Uses {
+            decoded: media != Media::Binary && charset::encoding(content_type, bytes) != UTF_8,
+            links: (is_html && good && self.options.links).then(|| page.url.as_str().len()),
+            tree: is_html && good && self.extractor.is_some(),
+            body: self.options.body || (parsed && media != Media::Binary),
+            sitemap: kind == Kind::Sitemap,
+        };
+        share.take(need::of(bytes, uses))
     }
 
     /// Fills the result from a body that arrived whole.
@@ -324,6 +383,10 @@ fn describe(answer: &Answer, result: &mut FetchResult<'_>) {
     if answer.hops > 0 {
         result.final_url = Some(masked(answer.url.as_str()).into_owned().into());
     }
+}
+
+fn is_repeatable_word(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 fn digest(bytes: &[u8]) -> String {

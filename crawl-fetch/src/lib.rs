@@ -19,8 +19,10 @@ pub mod header;
 pub mod input;
 pub mod job;
 pub mod links;
+pub mod memory;
 pub mod names;
 mod near;
+mod need;
 pub mod output;
 pub mod page;
 pub mod parse;
@@ -93,6 +95,7 @@ pub struct Options {
 /// When stdin or stdout fail.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     raise_file_limit();
+    memory::keep_little();
     let (events, happened) = mpsc::channel();
     watch_signals(&events).map_err(Failure::new)?;
     let input = own(rustix::stdio::stdin())?;

@@ -102,6 +102,11 @@ impl<W: Write> Parsing<'_, W> {
         let output = self.output;
         let mut batch = output.lock();
         let is_first = batch.lines.is_empty();
+        if lines.len() >= BATCH_BYTES {
+            // As it is: a copy of a large page's result is one too many.
+            drop(self);
+            return batch.write() && batch.write_whole(lines);
+        }
         batch.lines.extend_from_slice(lines);
         // Counted down under the lock, so that the last one sees all lines.
         drop(self);
@@ -125,13 +130,19 @@ impl<W: Write> Drop for Parsing<'_, W> {
 
 impl<W: Write> Batch<W> {
     fn write(&mut self) -> bool {
-        if self.error.is_none() && !self.lines.is_empty() {
-            let written = self.writer.write_all(&self.lines);
-            self.error = written.and_then(|()| self.writer.flush()).err();
+        let mut lines = std::mem::take(&mut self.lines);
+        let is_written = lines.is_empty() || self.write_whole(&lines);
+        lines.clear();
+        if lines.capacity() <= KEEP_BYTES {
+            self.lines = lines;
         }
-        self.lines.clear();
-        if self.lines.capacity() > KEEP_BYTES {
-            self.lines = Vec::new();
+        is_written && self.error.is_none()
+    }
+
+    fn write_whole(&mut self, lines: &[u8]) -> bool {
+        if self.error.is_none() {
+            let written = self.writer.write_all(lines);
+            self.error = written.and_then(|()| self.writer.flush()).err();
         }
         self.error.is_none()
     }

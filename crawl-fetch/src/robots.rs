@@ -12,6 +12,7 @@ use url::Url;
 use crate::body::{BodyReader, Limit};
 use crate::call::{Caller, Reach};
 use crate::failure::Failure;
+use crate::memory::Share;
 use crate::stall::Stall;
 
 /// Redirects that are followed to a robots.txt (RFC 9309, 2.3.1.2).
@@ -138,7 +139,7 @@ impl Gate {
             cut: true,
         };
         let mut reader = BodyReader::default();
-        let text = reader.read(&mut answer.response, limit);
+        let text = reader.read(&mut answer.response, limit, &mut Share::uncounted());
         match text {
             Ok(text) => {
                 let text = String::from_utf8_lossy(text);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use crawl_ckpt::tool::parse_duration;
+use crawl_ckpt::tool::{parse_duration, parse_size};
 
 use crate::spider::{MOST_AT_ONCE, is_user_agent};
 
@@ -410,6 +410,14 @@ pub struct FetchArgs {
     /// and comments stay. A test crawl (--limit) writes nothing back.
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
+
+    /// Memory for pages under way
+    ///
+    /// For their bodies, what is made of them, and their results. Large pages wait for one
+    /// another; one that needs more than this alone goes through, one at a time. Takes K, M and
+    /// G, powers of 1024. Default 1G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub body_memory: Option<usize>,
 
     /// Trust the certificates in FILE (PEM) as well
     #[arg(long, value_name = "FILE")]

@@ -84,6 +84,9 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(size) = spider.settings.max_size {
         option("--max-size", size.to_string().into());
     }
+    if let Some(memory) = args.fetch.body_memory {
+        option("--body-memory", memory.to_string().into());
+    }
     for header in &args.fetch.headers {
         option("--header", header.into());
     }

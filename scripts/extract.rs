@@ -10,7 +10,7 @@ use url::Url;
 /// The three fields of the benchmark.
 const FIELDS: &str = r#"{"sections": [{"extract": {
     "title": {"css": "title::text"},
-    "first": {"css": "p", "to_text": true},
+    "first": {"css": "p"},
     "code": {"css": "pre", "get_all": true, "processors": [{"type": "count"}]}
 }}]}"#;
 

@@ -10,7 +10,7 @@ from .nginx import Nginx
 
 FIELDS = {
     "title": {"css": "title::text"},
-    "first": {"css": "p", "to_text": True},
+    "first": {"css": "p"},
     "code": {"css": "pre", "get_all": True, "processors": [{"type": "count"}]},
 }
 

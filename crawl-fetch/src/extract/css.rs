@@ -35,6 +35,7 @@ impl Css {
         let mut parts: Vec<(String, Take)> = Vec::new();
         for group in groups(text)? {
             let (selector, take) = split(group)?;
+            let selector = without_unequal(&selector);
             match parts.iter_mut().find(|(_, other)| *other == take) {
                 Some((selectors, _)) => *selectors = format!("{selectors}, {selector}"),
                 None => parts.push((selector, take)),
@@ -119,6 +120,34 @@ fn split(text: &str) -> Result<(String, Take), String> {
     Ok((selector, take))
 }
 
+/// cssselect's `[a!=b]` in the words of CSS: `:not([a=b])`.
+fn without_unequal(selector: &str) -> String {
+    let mut out = String::with_capacity(selector.len());
+    // Where a bracket opened, and the `!` in it, as places in `out`.
+    let (mut bracket, mut unequal, mut quote, mut escaped) = (None, None, None, false);
+    for c in selector.chars() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (_, '\\') => escaped = true,
+            (Some(open), _) => quote = (open != c).then_some(open),
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[') => bracket = Some(out.len()),
+            (None, '=') if out.ends_with('!') && bracket.is_some() => unequal = Some(out.len() - 1),
+            (None, ']') => {
+                if let (Some(bracket), Some(unequal)) = (bracket.take(), unequal.take()) {
+                    out.remove(unequal);
+                    out.insert_str(bracket, ":not(");
+                    out.push_str("])");
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// What is wrong, in words.
 fn reason(kind: ParseErrorKind<Wrong>) -> String {
     use SelectorParseErrorKind as Kind;
@@ -168,6 +197,10 @@ impl<'i> parser::Parser<'i> for Rules {
 
     fn parse_is_and_where(&self) -> bool {
         true
+    }
+
+    fn is_is_alias(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case("matches")
     }
 
     fn parse_has(&self) -> bool {
@@ -355,6 +388,13 @@ mod tests {
         assert_eq!(parts("ul > ::text"), [text("ul > *")]);
         assert_eq!(parts("ul>*::text"), [text("ul > *")]);
         assert_eq!(parts("a::text, b::text"), [text("a, b")]);
+        assert_eq!(
+            parts("a[b!='c]' ]::text, [d != \"!=\"] e"),
+            [
+                text("a:not([b=c\\]])"),
+                (":not([d=\\!\\=]) e".to_owned(), Take::Markup)
+            ]
+        );
         let href = Take::Attribute("href".to_owned());
         assert_eq!(
             parts("a[title='x, y']::attr( HREF ), b"),

@@ -253,6 +253,7 @@ mod tests {
             ("h1 > ::text", json!(["b"])),
             ("li ::text", json!(["d", "e", "f"])),
             ("h1 ::attr(id)", json!(["t", "e"])),
+            ("[id!=e]:matches(h1, em, ul)::attr(id)", json!(["t", "u"])),
             (
                 "h1::text, em ::text, ul ::attr(id)",
                 json!(["A ", "b", " c", "u"]),

@@ -16,9 +16,10 @@ use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 use crate::command::add;
 use crate::command::explain::{Question, explain};
 use crate::command::inspect;
-use crate::open::{OutputTo, Places};
+use crate::open::Places;
 use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
+use crate::store::OutputTo;
 use crate::url::{Form, authority, canonicalize};
 
 /// What the tool is called.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
-use crawl_ckpt::durable::{Append, Disk, RealDisk};
-use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT, OutputPlace};
+use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT};
 use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
@@ -18,7 +18,9 @@ use crate::schedule::Schedule;
 use crate::scope::is_private_url;
 use crate::store::known::Delta;
 use crate::store::restore::{Restored, restore};
-use crate::store::{Embedded, HeldJob, Log, Output, Ticket, new_manifest, random_key, retry};
+use crate::store::{
+    Embedded, HeldJob, Log, OutputTo, Outputs, Ticket, new_manifest, random_key, retry,
+};
 use crate::url::authority;
 
 /// Where a crawl keeps its state and its records.
@@ -32,17 +34,6 @@ pub struct Places {
     pub data_dir: PathBuf,
     /// Where output records go.
     pub output: OutputTo,
-}
-
-/// Where output records are to go.
-#[derive(Debug)]
-pub enum OutputTo {
-    /// A file.
-    File(PathBuf),
-    /// An open stream.
-    Stream(OwnedFd),
-    /// Nowhere.
-    Nowhere,
 }
 
 /// A crawl that is ready to go on.
@@ -69,8 +60,8 @@ pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failur
 }
 
 fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
-    let output = begin_output(&RealDisk, places.output)?;
-    let store = Embedded::new(Log::in_memory(output)?, None, None);
+    let outputs = Outputs::begin(&RealDisk, places.output)?;
+    let store = Embedded::new(Log::in_memory(outputs)?, None, None);
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
@@ -103,15 +94,15 @@ fn open_job(
         None => {
             let delta = Delta::open(place, &begin.plan)?;
             let mut manifest = new_manifest()?;
-            manifest.output = place_of(&places.output, &places.data_dir)?;
+            manifest.output = places.output.place(&places.data_dir)?;
             manifest.proxy_type = begin.plan.proxy_type.clone();
             manifest.plan = Some(begin.plan.clone());
             let key = manifest.key;
             let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
             // The job names its output before that is there: a kill in between leaves no file
             // that belongs to nobody.
-            let output = match begin_output(&*disk, places.output) {
-                Ok(output) => output,
+            let outputs = match Outputs::begin(&*disk, places.output) {
+                Ok(outputs) => outputs,
                 Err(failure) => {
                     job.remove(&lock)?;
                     return Err(failure);
@@ -120,7 +111,7 @@ fn open_job(
             let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
             let writer = Writer::open(&mut job, &lock, &end)?;
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
-            let log = Log::on_disk(writer, output, learned.transpose()?)?;
+            let log = Log::on_disk(writer, outputs, learned.transpose()?)?;
             let held = HeldJob::new(job, lock, None);
             let store = Embedded::new(log, Some(held), delta);
             let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
@@ -158,13 +149,13 @@ fn resume(
     let counts = restored.started.counts;
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
         // Filled by `add`, so the first records are this run's.
-        let place = place_of(&output, data_dir)?;
+        let place = output.place(data_dir)?;
         job.update(&lock, |manifest| manifest.output = place)?;
     }
     let mut writer = Writer::open(&mut job, &lock, &restored.end)?;
     retry::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
     let committed = restored.committed(OUTPUT).unwrap_or(0);
-    let output = resume_output(&job, output, data_dir, committed)?;
+    let outputs = Outputs::resume(&job, output, data_dir, committed)?;
     job.update(&lock, |manifest| {
         manifest.proxy_type.clone_from(&kept_plan.proxy_type);
         manifest.plan = Some(kept_plan);
@@ -173,7 +164,7 @@ fn resume(
     let (delta, learned) = delta.unzip();
     notes.append(&mut restored.notes);
     let mut started = restored.started.clone();
-    let log = Log::on_disk(writer, output, learned)?;
+    let log = Log::on_disk(writer, outputs, learned)?;
     let key = job.manifest().key;
     let held = HeldJob::new(job, lock, restored.image.as_ref());
     let (store, remembered) = restored.into_store(log, held, delta);
@@ -230,64 +221,6 @@ fn on_its_hosts(mut plan: Plan, schedule: &Schedule<Ticket>) -> Plan {
     plan
 }
 
-/// Where the output of a job that begins will be; a file that is there already is nobody's to
-/// write into.
-fn place_of(output: &OutputTo, data_dir: &Path) -> Result<Option<OutputPlace>, Failure> {
-    match output {
-        OutputTo::File(path) if path.symlink_metadata().is_ok() => Err(taken(path)),
-        OutputTo::File(path) => Ok(Some(OutputPlace::file(path, data_dir))),
-        OutputTo::Stream(_) => Ok(Some(OutputPlace::stream())),
-        OutputTo::Nowhere => Ok(None),
-    }
-}
-
-fn begin_output(disk: &dyn Disk, output: OutputTo) -> Result<Output, Failure> {
-    Ok(match output {
-        OutputTo::File(path) => Output::File(new_output(disk, &path)?),
-        OutputTo::Stream(fd) => Output::Stream(fd.into()),
-        OutputTo::Nowhere => Output::None,
-    })
-}
-
-/// The output of a resumed job is the one that it began with, cut back to what was committed.
-fn resume_output(
-    job: &Job,
-    wanted: OutputTo,
-    data_dir: &Path,
-    committed: u64,
-) -> Result<Output, Failure> {
-    let place = job.manifest().output.clone();
-    let other = |began: &dyn std::fmt::Display| {
-        Failure::with(
-            Exit::Usage,
-            format_args!("the crawl began with the output {began}"),
-        )
-        .hint("leave out the output option to go on with it")
-    };
-    match (place, wanted) {
-        (None, OutputTo::Nowhere) => Ok(Output::None),
-        (None, _) => Err(other(&"to nowhere")),
-        (Some(place), wanted) => match (place.resolve(data_dir), wanted) {
-            (None, OutputTo::Stream(fd)) => Ok(Output::Stream(fd.into())),
-            (None, _) => Err(other(&"to a stream")),
-            (Some(path), OutputTo::File(wanted)) if !is_same(&path, &wanted) => {
-                Err(other(&path.display()))
-            }
-            (Some(path), OutputTo::File(_) | OutputTo::Nowhere) => cut_output(&path, committed),
-            (Some(path), OutputTo::Stream(_)) => Err(other(&path.display())),
-        },
-    }
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    let full = |path: &Path| {
-        path.canonicalize()
-            .or_else(|_| std::path::absolute(path))
-            .ok()
-    };
-    full(a) == full(b)
-}
-
 /// An output that is not what was committed is damage; that is told before anything is changed.
 fn check_output(job: &Job, restored: &Restored, data_dir: &Path) -> Result<(), Failure> {
     let began = job.manifest().output.as_ref();
@@ -297,36 +230,4 @@ fn check_output(job: &Job, restored: &Restored, data_dir: &Path) -> Result<(), F
     // A killed run may have left the file that is to take its place beside it.
     let path = retry::left_beside(restored, &path)?.unwrap_or(path);
     job::check_output(&path, &restored.commit())
-}
-
-fn cut_output(path: &Path, committed: u64) -> Result<Output, Failure> {
-    let fail = |e: std::io::Error| {
-        let exit = match e.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => Exit::Damaged,
-            _ => Exit::Failed,
-        };
-        Failure::with(exit, format_args!("output {}: {e}", path.display()))
-    };
-    if committed == 0 && !path.exists() {
-        return Ok(Output::File(new_output(&RealDisk, path)?));
-    }
-    let mut file = Append::open(&RealDisk, path).map_err(fail)?;
-    file.cut_to(committed).map_err(fail)?;
-    Ok(Output::File(file))
-}
-
-/// Creates the output file; one that is there already is nobody's to write into.
-fn new_output(disk: &dyn Disk, path: &Path) -> Result<Append, Failure> {
-    let folder = crawl_ckpt::durable::parent(path);
-    disk.create_dir_all(folder)
-        .map_err(|e| Failure::new(format_args!("cannot create {}: {e}", folder.display())))?;
-    Append::create(disk, path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => taken(path),
-        _ => Failure::new(format_args!("cannot create {}: {e}", path.display())),
-    })
-}
-
-fn taken(path: &Path) -> Failure {
-    let message = format!("output {}: the file exists already", path.display());
-    Failure::with(Exit::Usage, message).hint("name another file, or move this one away")
 }

@@ -1,23 +1,24 @@
 //! The journal, the output and what is learned of pages, as the frontier writes them: facts and records
 //! are collected in memory and committed together, on a thread of their own.
 //!
-//! One commit is: output and pages written and synced, then the batch that vouches for
+//! One commit is: the outputs appended to and synced, then the batch that vouches for
 //! their lengths written and synced. The crawl goes on meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Learning, Page};
-use crawl_ckpt::durable::{Append, Tail};
+use crawl_ckpt::durable::Append;
 use crawl_ckpt::job::OUTPUT;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
+use super::outputs::{Ends, MAKE_ROOM, Outputs};
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;
@@ -26,24 +27,12 @@ const COMMIT_BYTES: usize = 8 << 20;
 /// The crawl stops and waits for the disk when so much waits.
 const WAITING_BYTES: usize = 64 << 20;
 
-/// Where output records go.
-#[derive(Debug)]
-pub enum Output {
-    /// A file that is cut back to its committed length after a crash.
-    File(Append),
-    /// A stream, which cannot be cut back.
-    Stream(std::fs::File),
-    /// Nowhere.
-    None,
-}
-
 /// Facts and records on their way to the disk.
 #[derive(Debug)]
 pub struct Log {
     batch: Batch,
-    records: Vec<u8>,
-    output_bytes: u64,
-    output_tail: Tail,
+    /// Of the files that commits vouch for.
+    ends: Ends,
     /// Of an incremental crawl.
     learning: Option<Learning>,
     /// `None` for a test crawl: all requests then stay in `batch`.
@@ -61,42 +50,59 @@ struct Committer {
     thread: Option<JoinHandle<()>>,
     under_way: usize,
     mark: Option<Mark>,
-    has_output: bool,
 }
 
 /// What a commit writes to.
 #[derive(Debug)]
 struct Files {
-    /// The journal; `None` for a test crawl.
-    writer: Option<Writer>,
-    output: Output,
-    /// What is learned; `None` unless the crawl is incremental.
-    pages: Option<Append>,
+    /// Where batches go; `None` for a test crawl.
+    sink: Option<Box<dyn Sink>>,
+    outputs: Outputs,
+}
+
+/// Where finished batches go, each behind the one before. The journal of a job on this machine is
+/// one; a store that many machines share would be another.
+pub trait Sink: fmt::Debug + Send {
+    /// Takes a batch, which is durable when this returns. Gives the new end.
+    ///
+    /// # Errors
+    /// What keeps it from being durable. Nothing may be appended after that.
+    fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, Failure>;
+}
+
+impl Sink for Writer {
+    fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, Failure> {
+        let written = Writer::append(self, batch).map_err(Failure::from);
+        written.map_err(|failure| failure.hint(MAKE_ROOM))
+    }
 }
 
 #[derive(Debug)]
 struct Work {
-    records: Vec<u8>,
-    pages: Vec<u8>,
+    /// What is to be appended, by the name of the file.
+    pieces: Vec<(&'static str, Vec<u8>)>,
     batch: Option<Arc<ClosedBatch>>,
 }
 
 impl Log {
-    /// A log that goes on at the end of a job's journal, its output, and what it learned of pages.
+    /// A log that goes on at the end of a job's journal, its outputs, and what it learned of pages.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn on_disk(
         writer: Writer,
-        output: Output,
+        mut outputs: Outputs,
         learned: Option<(Append, Learning)>,
     ) -> Result<Log, Failure> {
         let (end, reader) = (writer.end(), writer.reader());
         let (pages, learning) = learned.unzip();
+        if let Some(pages) = pages {
+            outputs.add(LEARNED, pages);
+        }
+        let sink: Box<dyn Sink> = Box::new(writer);
         let files = Files {
-            writer: Some(writer),
-            output,
-            pages,
+            sink: Some(sink),
+            outputs,
         };
         Log::over(&end, Some(reader), files, learning)
     }
@@ -105,7 +111,7 @@ impl Log {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn in_memory(output: Output) -> Result<Log, Failure> {
+    pub fn in_memory(outputs: Outputs) -> Result<Log, Failure> {
         let end = Mark {
             bytes: 0,
             seq: 0,
@@ -113,9 +119,8 @@ impl Log {
             sum: [0; 16],
         };
         let files = Files {
-            writer: None,
-            output,
-            pages: None,
+            sink: None,
+            outputs,
         };
         Log::over(&end, None, files, None)
     }
@@ -126,16 +131,10 @@ impl Log {
         files: Files,
         learning: Option<Learning>,
     ) -> Result<Log, Failure> {
-        let (output_bytes, output_tail) = match &files.output {
-            Output::File(file) => (file.len(), file.tail().clone()),
-            Output::Stream(_) | Output::None => (0, Tail::default()),
-        };
-        let mark = files.writer.is_some().then_some(*end);
+        let mark = files.sink.is_some().then_some(*end);
         Ok(Log {
             batch: Batch::new(end),
-            records: Vec::new(),
-            output_bytes,
-            output_tail,
+            ends: files.outputs.ends(),
             learning,
             reader,
             waiting: VecDeque::new(),
@@ -152,9 +151,9 @@ impl Log {
 
     /// Finishes a request; its output record, if it gets one, is `record`, without the newline.
     pub fn finish(&mut self, id: u64, failed: bool, record: Option<&str>) {
-        if let Some(record) = record.filter(|_| self.keeps_output()) {
-            self.records.extend_from_slice(record.as_bytes());
-            self.records.push(b'\n');
+        if let (Some(record), Some(output)) = (record, self.ends.waiting(OUTPUT)) {
+            output.extend_from_slice(record.as_bytes());
+            output.push(b'\n');
         }
         if self.reader.is_some() {
             self.batch.done(id, failed);
@@ -221,7 +220,7 @@ impl Log {
     pub fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
         self.take_reports()?;
         let learned = self.learning.as_ref().map_or(0, Learning::waiting_bytes);
-        let waits = self.batch.bytes() + self.records.len() + learned;
+        let waits = self.batch.bytes() + self.ends.waiting_bytes() + learned;
         if waits >= WAITING_BYTES && self.committer.under_way > 0 {
             self.wait_for_one()?;
         }
@@ -249,26 +248,14 @@ impl Log {
         Ok(self.committer.mark)
     }
 
-    /// Lengths of the files that the next commit vouches for.
+    /// Lengths of the files that the last commit vouches for.
     pub fn files(&self) -> BTreeMap<String, u64> {
-        let output = self.keeps_output().then_some(self.output_bytes);
-        let files = [
-            (OUTPUT, output),
-            (LEARNED, self.learning.as_ref().map(Learning::end)),
-        ];
-        let files = files.into_iter();
-        files
-            .filter_map(|(name, bytes)| Some((name.to_owned(), bytes?)))
-            .collect()
+        self.ends.files()
     }
 
-    /// By what the next commit knows the last bytes of those files again.
+    /// By what it knows the last bytes of those files again.
     pub fn tails(&self) -> BTreeMap<String, String> {
-        let output = self.keeps_output().then(|| self.output_tail.sum());
-        output
-            .map(|sum| (OUTPUT.to_owned(), sum))
-            .into_iter()
-            .collect()
+        self.ends.tails()
     }
 
     /// When the next commit is due, if anything waits for it.
@@ -277,19 +264,15 @@ impl Log {
     }
 
     fn is_clean(&self) -> bool {
-        self.records.is_empty() && (self.reader.is_none() || self.batch.is_empty())
-    }
-
-    fn keeps_output(&self) -> bool {
-        self.committer.has_output
+        self.ends.waiting_bytes() == 0 && (self.reader.is_none() || self.batch.is_empty())
     }
 
     fn hand_over(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
         self.last_ms = now_ms;
-        let records = std::mem::take(&mut self.records);
-        self.output_bytes += records.len() as u64;
-        self.output_tail.push(&records);
-        let pages = self.learning.as_mut().map(Learning::take);
+        if let (Some(learning), Some(pages)) = (&mut self.learning, self.ends.waiting(LEARNED)) {
+            *pages = learning.take();
+        }
+        let pieces = self.ends.take();
         let batch = self.reader.is_some().then(|| {
             let commit = Commit {
                 at_ms: now_ms,
@@ -309,11 +292,7 @@ impl Log {
             self.waiting.push_back(closed.clone());
             closed
         });
-        self.committer.send(Work {
-            records,
-            pages: pages.unwrap_or_default(),
-            batch,
-        })
+        self.committer.send(Work { pieces, batch })
     }
 
     fn take_reports(&mut self) -> Result<(), Failure> {
@@ -346,7 +325,6 @@ impl Log {
 
 impl Committer {
     fn start(mut files: Files, mark: Option<Mark>) -> Result<Committer, Failure> {
-        let has_output = !matches!(files.output, Output::None);
         let (work, jobs) = channel::<Work>();
         let (reports, done) = channel();
         let run = move || {
@@ -369,7 +347,6 @@ impl Committer {
             thread: Some(thread),
             under_way: 0,
             mark,
-            has_output,
         })
     }
 
@@ -406,52 +383,10 @@ impl Drop for Committer {
 impl Files {
     /// One commit. All that the batch vouches for is durable before it.
     fn write(&mut self, work: &Work) -> Result<Option<Mark>, Failure> {
-        if let Output::File(file) = &mut self.output {
-            file.check().map_err(|e| {
-                let exit = match e.kind() {
-                    std::io::ErrorKind::InvalidData => Exit::Damaged,
-                    _ => Exit::Failed,
-                };
-                let path = file.path().display();
-                Failure::with(exit, format_args!("output {path}: {e}")).hint(PUT_BACK)
-            })?;
-        }
-        if !work.records.is_empty() {
-            match &mut self.output {
-                Output::File(file) => append(file, &work.records)?,
-                Output::Stream(stream) => {
-                    stream
-                        .write_all(&work.records)
-                        .map_err(|e| match e.kind() {
-                            std::io::ErrorKind::BrokenPipe => Failure::pipe_closed(),
-                            _ => cannot_write("the output", &e),
-                        })?;
-                }
-                Output::None => {}
-            }
-        }
-        if let Some(file) = self.pages.as_mut().filter(|_| !work.pages.is_empty()) {
-            append(file, &work.pages)?;
-        }
-        match (&mut self.writer, &work.batch) {
-            (Some(writer), Some(batch)) => {
-                let written = writer.append(batch).map_err(Failure::from);
-                Ok(Some(written.map_err(|failure| failure.hint(MAKE_ROOM))?))
-            }
+        self.outputs.append(&work.pieces)?;
+        match (&mut self.sink, &work.batch) {
+            (Some(sink), Some(batch)) => sink.append(batch).map(Some),
             _ => Ok(None),
         }
     }
-}
-
-const PUT_BACK: &str = "put the file back and give the same command again, or begin anew (--fresh)";
-const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
-
-fn append(file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
-    file.append(bytes)
-        .and_then(|()| file.sync())
-        .map_err(|e| cannot_write(file.path().display(), &e))
-}
-
-fn cannot_write(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {
-    Failure::new(format_args!("cannot write {what}: {error}")).hint(MAKE_ROOM)
 }

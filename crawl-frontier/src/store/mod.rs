@@ -13,6 +13,7 @@ pub(crate) mod known;
 pub(crate) mod lanes;
 mod log;
 pub(crate) mod memory;
+mod outputs;
 #[cfg(test)]
 pub(crate) mod plain;
 mod replay;
@@ -31,7 +32,8 @@ use crawl_ckpt::tool::Failure;
 pub use self::embedded::Embedded;
 pub use self::job::HeldJob;
 pub(crate) use self::job::{new_manifest, random_key};
-pub use self::log::{Log, Output};
+pub use self::log::Log;
+pub use self::outputs::{OutputTo, Outputs};
 use crate::schedule::{HostId, Schedule};
 
 /// A request that a store keeps.

@@ -604,4 +604,28 @@ for r in results():
         assert_eq!(records.len(), 100);
         assert!(records.iter().all(|record| record["item"] == 2));
     }
+
+    #[test]
+    fn the_pages_that_a_broken_parser_failed_on_are_parsed_once_it_is_mended() {
+        if !has("python3") {
+            return;
+        }
+        let (folder, site) = (Folder::new(), Site::tree(60, 5));
+        spider(&folder, &site, json!({}));
+        let broken = "for n, r in enumerate(results()):\n    if r['url'].count('/') > 3: 1/0\n    give(r, item=1)\n";
+        for _ in 0..2 {
+            parser(&folder, broken);
+            shop(&folder)
+                .run()
+                .code(1)
+                .says("10 pages in a row were set aside");
+        }
+        parser(&folder, "for r in results():\n    give(r, item=2)\n");
+        shop(&folder).run().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 60);
+        for record in &records {
+            assert_eq!(record["error"], json!(null), "{record}");
+        }
+    }
 }

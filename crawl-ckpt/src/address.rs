@@ -70,24 +70,86 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
     }
 }
 
-/// The text with the user name and password of every URL in it replaced by `***`.
+/// The text with the user name and password of every URL in it replaced by `***`, whatever
+/// characters they have. Rather more than less: of what cannot be a URL, all up to the last `@`.
 pub fn masked(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return text.into();
+    }
     let mut out = Cow::Borrowed("");
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        let authority = after.find(['/', '?', '#', ' ', '"', '\'', '\\', '<', '>']);
-        let authority = &after[..authority.unwrap_or(after.len())];
         out += before;
-        if let Some(at) = authority.rfind('@') {
+        // What follows a blank or a quote is other text, unless a password goes on there.
+        let host = until(
+            after,
+            &['/', '?', '#', '\\', ' ', '"', '\'', '<', '>', '`', '\n'],
+        );
+        rest = match is_host_and_port(host) || host.starts_with("***@") {
+            true => after,
+            false => after_login(after),
+        };
+        if rest.len() < after.len() {
             out += "***";
-            rest = &after[at..];
-        } else {
-            rest = after;
         }
     }
     out += rest;
     out
+}
+
+/// A text that is one URL, such as a word of a command line: as [`masked`], but blanks and
+/// quotes are part of it.
+pub fn masked_url(url: &str) -> Cow<'_, str> {
+    let Some(at) = url.find("://") else {
+        return url.into();
+    };
+    let (before, after) = url.split_at(at + 3);
+    let rest = after_login(after);
+    match rest.len() < after.len() {
+        true => format!("{before}***{rest}").into(),
+        false => url.into(),
+    }
+}
+
+/// What follows the user name and password of a URL that begins behind its `://`: an `@`
+/// and its host; all of it, when it has none.
+fn after_login(text: &str) -> &str {
+    let authority = until(text, &['/', '?', '#', '\\']);
+    let end = match authority.rfind('@') {
+        None if is_host_and_port(authority) => None,
+        None => text.rfind('@'),
+        end => end,
+    };
+    &text[end.unwrap_or(0)..]
+}
+
+/// An address that may have a user name and password before its host, with or without a
+/// scheme, as proxies are given: masked up to its last `@`.
+pub fn masked_proxy(address: &str) -> Cow<'_, str> {
+    let scheme = address.find("://").map_or(0, |at| at + 3);
+    match address[scheme..].rfind('@') {
+        Some(at) => format!("{}***{}", &address[..scheme], &address[scheme + at..]).into(),
+        None => address.into(),
+    }
+}
+
+fn until<'a>(text: &'a str, ends: &[char]) -> &'a str {
+    &text[..text.find(ends).unwrap_or(text.len())]
+}
+
+/// True for what can stand before the path of a URL when nothing secret does: what looks like
+/// a port and is none is the begin of a password.
+fn is_host_and_port(text: &str) -> bool {
+    if text.contains('@') {
+        return false;
+    }
+    let after_host = match text.rfind(']') {
+        Some(end) => &text[end + 1..],
+        None => text.find(':').map_or("", |at| &text[at..]),
+    };
+    let port = after_host.strip_prefix(':').unwrap_or(after_host);
+    port.is_empty() || port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -175,11 +237,42 @@ mod tests {
 
     #[test]
     fn passwords_do_not_show() {
-        assert_eq!(masked("no URL here: a@b"), "no URL here: a@b");
-        assert_eq!(masked("http://a.example/u@v"), "http://a.example/u@v");
+        for text in [
+            "no URL here: a@b",
+            "http://a.example/u@v",
+            "http://a.example:80/u@v http://[::1]:80/@ http://[::1]/@ 'http://a'@",
+            "crawl-run http://a -o b@c",
+            "crawl-run http://***@a -o b@c",
+        ] {
+            assert_eq!(masked(text), text);
+        }
         assert_eq!(
             masked("proxy http://me:pa@ss@p:1/x and https://u@h failed"),
             "proxy http://***@p:1/x and https://***@h failed"
         );
+        for mark in [
+            "", "'", "\"", "/", "?", "#", "@", "<", " ", "\\", ":", "%", "`", "/ '", "a://b",
+        ] {
+            let text = format!("start URL http://bob:se{mark}cret@h:1/x: why");
+            let want = "start URL http://***@h:1/x: why";
+            assert_eq!(masked(&text), want, "{mark}");
+            assert_eq!(masked(&masked(&text)), want);
+            let url = format!("http://bob:se{mark}cret@h:1/x z");
+            assert_eq!(masked_url(&url), "http://***@h:1/x z", "{mark}");
+            for scheme in ["", "http://", "socks5://"] {
+                let proxy = format!("{scheme}bob:se{mark}cret@h:1");
+                let want = format!("{scheme}***@h:1");
+                if scheme.is_empty() && mark == "a://b" {
+                    continue;
+                }
+                assert_eq!(masked_proxy(&proxy), want);
+            }
+        }
+        assert_eq!(
+            masked_url("http://bob:1 2@h:1/x@y z"),
+            "http://***@h:1/x@y z"
+        );
+        assert_eq!(masked_proxy("http://h:1"), "http://h:1");
+        assert_eq!(masked_proxy("h:1"), "h:1");
     }
 }

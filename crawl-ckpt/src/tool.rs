@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 
+use crate::address::masked;
+
 /// The exit codes, the same in all tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -193,9 +195,9 @@ pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                let mut text = format!("{tool}: {}\n", printable(&failure.message));
+                let mut text = format!("{tool}: {}\n", told(&failure.message));
                 if let Some(hint) = &failure.hint {
-                    text.push_str(&format!("hint: {}\n", printable(hint)));
+                    text.push_str(&format!("hint: {}\n", told(hint)));
                 }
                 // A closed stderr leaves nobody to tell; the exit code still does.
                 let _ = io::stderr().write_all(text.as_bytes());
@@ -207,9 +209,14 @@ pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
 
 /// Prints one line `TOOL: message` on stderr. For warnings and news.
 pub fn say(tool: &str, message: impl fmt::Display) {
-    let line = format!("{tool}: {}\n", printable(&message.to_string()));
+    let line = format!("{tool}: {}\n", told(&message.to_string()));
     // A closed stderr must not end a crawl.
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// What is said of anything leaves here: no password in it, no control character.
+pub fn told(text: &str) -> String {
+    printable(&masked(text))
 }
 
 /// The text with control characters escaped, so that nothing from the network

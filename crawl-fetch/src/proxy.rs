@@ -4,7 +4,7 @@
 use std::env;
 use std::net::IpAddr;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::masked_proxy;
 use crawl_ckpt::record::ErrorKind;
 use url::Url;
 
@@ -75,9 +75,10 @@ impl Proxies {
                     _ => &self.http,
                 };
                 match proxy {
-                    Some(proxy) if !self.except.holds(url) => {
-                        Ok((Way::Through(proxy.clone()), masked(proxy).into_owned()))
-                    }
+                    Some(proxy) if !self.except.holds(url) => Ok((
+                        Way::Through(proxy.clone()),
+                        masked_proxy(proxy).into_owned(),
+                    )),
                     _ => Ok((Way::Direct, "direct".into())),
                 }
             }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::{masked, masked_url};
 use crawl_ckpt::tool::quoted;
 
 /// The words of a command line, its program first.
@@ -81,26 +81,71 @@ impl Again {
 impl std::fmt::Display for Again {
     /// The command, quoted for a shell, with credentials masked.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut is_header = false;
         for (i, word) in self.words.iter().enumerate() {
             if i > 0 {
                 f.write_str(" ")?;
             }
-            f.write_str(&quoted(&without_secret(word)))?;
+            let shown = match std::mem::take(&mut is_header) {
+                true => harmless_header(word).into(),
+                false => match header_in(word) {
+                    Some((option, "")) if !option.ends_with('=') => {
+                        is_header = true;
+                        Cow::Borrowed(word.as_str())
+                    }
+                    Some((option, header)) => format!("{option}{}", harmless_header(header)).into(),
+                    None => masked_url(word),
+                },
+            };
+            f.write_str(&quoted(&shown))?;
         }
         Ok(())
     }
 }
 
-/// A URL without its password, a header without what it proves.
-fn without_secret(word: &str) -> Cow<'_, str> {
-    const TELLING: [&str; 5] = ["auth", "cookie", "token", "key", "secret"];
-    if let Some((name, _)) = word.split_once(':').filter(|(name, _)| !name.contains('/')) {
-        let lower = name.to_ascii_lowercase();
-        if TELLING.iter().any(|telling| lower.contains(telling)) {
-            return format!("{name}: ***").into();
-        }
+/// The option that gives a header, and what of it stands in the same word.
+fn header_in(word: &str) -> Option<(&str, &str)> {
+    if word == "--header" {
+        return Some((word, ""));
     }
-    masked(word)
+    if word.starts_with("--") {
+        let at = "--header=".len();
+        return word.starts_with("--header=").then(|| word.split_at(at));
+    }
+    // Flags may stand before it in one word: -qH.
+    let flags = word.strip_prefix('-')?;
+    let at = flags.find('H')?;
+    let is_flags = flags[..at].chars().all(|flag| "qv".contains(flag));
+    is_flags.then(|| word.split_at(at + 2))
+}
+
+/// Headers whose values everybody may see. Of all others nobody knows what they prove.
+const HARMLESS: [&str; 14] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "dnt",
+    "if-modified-since",
+    "if-none-match",
+    "pragma",
+    "range",
+    "te",
+    "upgrade-insecure-requests",
+    "user-agent",
+];
+
+/// A header without what it may prove.
+fn harmless_header(header: &str) -> String {
+    match header.split_once(':') {
+        Some((name, _)) if HARMLESS.contains(&name.trim().to_ascii_lowercase().as_str()) => {
+            masked(header).into_owned()
+        }
+        Some((name, _)) => format!("{name}: ***"),
+        None => "***".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -135,9 +180,21 @@ mod tests {
             "-H",
             "X-Api-Key: 1",
             "-H",
-            "A: b",
+            "Accept-Language: de",
+            "-HX-Pass:1",
+            "-qH",
+            "My: 1",
+            "--header=Accept: x",
+            "--header=Session: 1",
+            "-H",
+            "1",
+            "--header",
+            "Cookie: a",
+            "s.json",
         ]);
-        let want = "run 'https://***@h/x' -H 'X-Api-Key: ***' -H 'A: b'";
+        let want = "run 'https://***@h/x' -H 'X-Api-Key: ***' -H 'Accept-Language: de' \
+            '-HX-Pass: ***' -qH 'My: ***' '--header=Accept: x' '--header=Session: ***' -H '***' \
+            --header 'Cookie: ***' s.json";
         assert_eq!(again.to_string(), want);
     }
 

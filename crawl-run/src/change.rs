@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::plan::{Identity, Rule, Scope};
 
 /// More than so many changes are only counted.
@@ -108,8 +109,8 @@ fn lists(what: &str, old: &[String], new: &[String], changes: &mut Vec<String>) 
     let (before, after): (HashSet<_>, HashSet<_>) = (old.iter().collect(), new.iter().collect());
     let added = new.iter().filter(|item| !before.contains(item));
     let removed = old.iter().filter(|item| !after.contains(item));
-    changes.extend(added.map(|item| format!("{what} added {item}")));
-    changes.extend(removed.map(|item| format!("{what} removed {item}")));
+    changes.extend(added.map(|item| format!("{what} added {}", masked_url(item))));
+    changes.extend(removed.map(|item| format!("{what} removed {}", masked_url(item))));
 }
 
 fn limits<T: Display + PartialEq>(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::Job;
@@ -28,7 +28,7 @@ pub fn lines(
     let mut row = |name: &str, text: String| lines.push(format!("{name:<11}{text}"));
     row("crawl", place.title());
     for url in plan.start_urls.iter().take(LISTED) {
-        row("start", masked(url).into_owned());
+        row("start", masked_url(url).into_owned());
     }
     if let Some(more @ 1..) = plan.start_urls.len().checked_sub(LISTED) {
         row("start", format!("and {} more", count(more as u64)));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::{Begin, EndReason, Progress};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::delta;
@@ -339,7 +339,7 @@ impl<'a> Crawl<'a> {
         match &self.plan.start_urls[..] {
             // Among others its lines begin with the site.
             _ if view.is_among() => title,
-            [url] => format!("{title} from {}", masked(url)),
+            [url] => format!("{title} from {}", masked_url(url)),
             urls => format!("{title} from {}", counted(urls.len() as u64, "start URL")),
         }
     }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::tool::printable;
+use crawl_ckpt::tool::{printable, told};
 
 use crate::cli::VoiceArgs;
 use crate::meter::Meter;
@@ -104,7 +104,7 @@ impl View {
             Some(title) => format!("{title}: {line}"),
             None => line.to_string(),
         };
-        let line = format!("{}\n", printable(&line));
+        let line = format!("{}\n", told(&line));
         let write = || {
             let _ = io::stderr().write_all(line.as_bytes());
         };

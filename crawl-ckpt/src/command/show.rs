@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::json_of;
 use super::{Context, Form};
-use crate::address::masked;
+use crate::address::masked_url;
 use crate::catalog::Found;
 use crate::human::{bytes, count, counted, span};
 use crate::job::{Manifest, Name};
@@ -40,7 +40,7 @@ fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
         if let Some(plan) = &manifest.plan {
             let mut plan = plan.clone();
             for url in &mut plan.start_urls {
-                *url = masked(url).into_owned();
+                *url = masked_url(url).into_owned();
             }
             fields.insert("plan".into(), json!(plan));
         }
@@ -152,7 +152,7 @@ fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str,
     let mut lines = Vec::new();
     if let Some(plan) = &manifest.plan {
         for url in plan.start_urls.iter().take(10) {
-            lines.push(("start URL", masked(url).into_owned()));
+            lines.push(("start URL", masked_url(url).into_owned()));
         }
         if plan.start_urls.len() > 10 {
             lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
@@ -206,7 +206,7 @@ fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
         .and_then(|m| m.plan.as_ref())
         .map_or(&[][..], |plan| &plan.start_urls);
     words.push(match start_urls {
-        [url] if Name::from_url(url).as_ref() == Ok(spider) => quoted(&masked(url)),
+        [url] if Name::from_url(url).as_ref() == Ok(spider) => quoted(&masked_url(url)),
         _ => format!("{spider}.json"),
     });
     words.join(" ")

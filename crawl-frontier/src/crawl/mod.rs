@@ -69,6 +69,8 @@ pub struct Crawl<S> {
     sitemaps: Sitemaps,
     paces: HashMap<HostId, Pace>,
     outage: Outage<Held>,
+    /// Pages that the user's parser failed on since it last did its work.
+    unparsed: Vec<(HostId, Held)>,
     starts: Starts,
     /// A crawl that comes to nothing is complete all the same.
     accept_empty: bool,
@@ -114,7 +116,7 @@ struct Flight {
     ask: Ask,
 }
 
-/// A request that nobody answered, with the record that it would get.
+/// A request of which it is not decided whose fault its failure is, with the record that it would get.
 #[derive(Debug)]
 struct Held {
     ticket: Ticket,
@@ -215,6 +217,7 @@ impl<S: Store> Crawl<S> {
             sitemaps: Sitemaps::new(&plan),
             paces: HashMap::new(),
             outage: Outage::default(),
+            unparsed: Vec::new(),
             starts: Starts::default(),
             accept_empty: false,
             runs_once: false,
@@ -294,8 +297,8 @@ impl<S: Store> Crawl<S> {
         counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
         counts.in_flight = self.flights.len() as u64;
         let waiting = self.schedule.pending() - counts.parked;
-        counts.pending =
-            waiting + (self.outage.held() + self.routes.refused() + self.starts.waiting()) as u64;
+        let held = self.outage.held() + self.routes.refused() + self.starts.waiting();
+        counts.pending = waiting + (held + self.unparsed.len()) as u64;
         progress
     }
 

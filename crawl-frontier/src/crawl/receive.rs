@@ -132,9 +132,16 @@ impl<S: Store> Crawl<S> {
                     self.take_block(flight, Refused { ticket, record }, why, now_ms);
                 }
                 None => {
+                    if was_parsed(result, flight) {
+                        self.finish_unparsed();
+                    }
                     result.delta = self.follow_and_compare(result, flight, failed)?;
                     self.note_page(result, flight);
-                    if result.delta == Some(Change::Unchanged) {
+                    let error = result.error.as_ref().map(|error| error.kind);
+                    if error == Some(ErrorKind::Parse) {
+                        let record = self.record(result, attempt, failed, flight);
+                        self.unparsed.push((flight.host, Held { ticket, record }));
+                    } else if result.delta == Some(Change::Unchanged) {
                         self.store.finish(ticket, failed, None);
                         self.progress.counts.done += 1;
                     } else {
@@ -456,10 +463,20 @@ impl<S: Store> Crawl<S> {
         }
     }
 
+    /// The parser works: what it failed on was the pages' fault.
+    pub(super) fn finish_unparsed(&mut self) {
+        for (_, held) in std::mem::take(&mut self.unparsed) {
+            self.finish(held.ticket, held.record);
+        }
+    }
+
     /// Makes what this run could not decide pending again, at no cost.
     pub fn release_held(&mut self, now_ms: u64) {
         self.release_unanswered(now_ms);
         self.retry_refused(now_ms);
+        for (host, held) in std::mem::take(&mut self.unparsed) {
+            self.schedule.defer(host, held.ticket, now_ms);
+        }
         self.release_starts(now_ms);
     }
 
@@ -472,4 +489,11 @@ impl<S: Store> Crawl<S> {
         }
         any
     }
+}
+
+/// True for a page that went through the user's parser, if the crawl has one.
+fn was_parsed(result: &FetchResult<'_>, flight: &Flight) -> bool {
+    flight.kind.is_page()
+        && result.status.is_some_and(|status| status / 100 == 2)
+        && result.error.is_none()
 }

@@ -141,6 +141,8 @@ impl<S: Store> Crawl<S> {
                 until_ms: Some(now_ms),
             };
         }
+        // So few that the parser is not what is broken.
+        self.finish_unparsed();
         if self.schedule.pending() > 0 {
             return Step::Done(Done::Parked);
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::tool::{Exit, Failure};
 
@@ -142,7 +142,7 @@ impl Crew<'_> {
     fn run(&self, at: usize, queue: &Mutex<Queue>) -> Result<bool, Failure> {
         let entry = &self.entries[at];
         let begun = Instant::now();
-        let title = masked(&entry.site).into_owned();
+        let title = masked_url(&entry.site).into_owned();
         let mut view = View::among(self.args.voice, title, self.screen.clone());
         view.watch(self.board.share(at));
         let mut kept = Ok(());
@@ -184,7 +184,7 @@ impl Crew<'_> {
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
         if first != at {
             let other = &self.entries[first].site;
-            let other = masked(other);
+            let other = masked_url(other);
             let message = format!("the same crawl as {other}: a spider is in a batch only once");
             return Some(Err(Failure::with(Exit::Usage, message)));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::count;
 use crawl_ckpt::job::{Job, JobPlace};
@@ -104,7 +104,7 @@ pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Resul
                     count(record.records),
                     count(record.pending),
                     record.project,
-                    printable(&format!("{}{why}", masked(&record.site))),
+                    printable(&format!("{}{why}", masked_url(&record.site))),
                 )?;
             }
         }
@@ -148,7 +148,7 @@ pub fn print(
 
 fn json_of(record: &Record) -> serde_json::Value {
     let mut value = json!({
-        "site": masked(&record.site),
+        "site": masked_url(&record.site),
         "project": record.project,
         "records": record.records,
         "pending": record.pending,

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-use crawl_ckpt::address::masked;
+use crawl_ckpt::address::{masked_proxy, masked_url};
 use crawl_ckpt::job::Name;
 use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Scope;
@@ -56,10 +56,15 @@ impl Spider {
         if argument.contains("://") {
             return Spider::from_url(argument);
         }
+        // It may be a URL without its scheme.
+        let shown = match argument.split_once(':') {
+            Some((_, rest)) if rest.contains('@') => masked_proxy(argument),
+            _ => argument.into(),
+        };
         let wrong = |why: &dyn Display| {
             Failure::with(
                 Exit::Usage,
-                format_args!("cannot use spider {argument}: {why}"),
+                format_args!("cannot use spider {shown}: {why}"),
             )
         };
         let text = fs::read_to_string(Path::new(argument)).map_err(|error| {
@@ -81,7 +86,7 @@ impl Spider {
         let wrong = |why: &dyn Display| {
             Failure::with(
                 Exit::Usage,
-                format_args!("cannot use start URL {}: {why}", masked(text)),
+                format_args!("cannot use start URL {}: {why}", masked_url(text)),
             )
         };
         let url = http_url(text).map_err(|why| wrong(&why))?;

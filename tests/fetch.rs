@@ -739,6 +739,71 @@ fn the_environment_names_a_proxy_as_for_curl() {
     fetch().args(["--proxy", "gopher://x"]).run().code(2);
 }
 
+/// An address that takes no connection and refuses none: its queue of them is full.
+fn silent() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Listening again changes the length of the queue.
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let wait = Duration::from_millis(300);
+    let taken = std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok());
+    let taken = taken.collect();
+    (listener, taken)
+}
+
+#[test]
+fn hosts_that_take_no_connection_leave_their_places_to_live_ones() {
+    let site = Site::new();
+    site.page("/", "<title>live</title>");
+    let dead: Vec<_> = (0..6).map(|_| silent()).collect();
+    let mut running = fetch()
+        .args(["-c", "2", "--connect-timeout", "1h", "--timeout", "1h"])
+        .start();
+    for (listener, _) in &dead {
+        running.send(&format!("http://{}/", listener.local_addr().unwrap()));
+    }
+    running.send(&site.url("/"));
+    assert!(running.wait_lines(1)[0].contains("live"));
+    running.signal(Signal::Kill);
+}
+
+#[test]
+fn with_too_few_descriptors_requests_wait_for_one_another() {
+    let sites: Vec<Site> = (0..24).map(|_| Site::new()).collect();
+    for site in &sites {
+        site.otherwise(|_| Answer::html("x").after(Duration::from_millis(20)));
+    }
+    let few = |args: &[&str]| {
+        let script = format!(
+            "ulimit -n 16; exec {} \"$@\"",
+            support::bin("crawl-fetch").display()
+        );
+        Tool::program("sh").args(["-c", &script, "sh"]).args(args)
+    };
+    let urls: Vec<String> = sites.iter().map(|site| site.url("/")).collect();
+    let done = few(&["--robots"]).stdin(urls.join("\n")).run().code(0);
+    let done = done.prints_lines(24).says("requests wait");
+    let good = |line: &String| line.contains(r#""status":200"#);
+    assert!(done.lines().iter().all(good), "{done}");
+    few(&["-q"]).stdin(urls.join("\n")).run().code(0).is_quiet();
+}
+
+#[test]
+fn a_file_that_outgrows_its_limit_ends_with_the_reason() {
+    let site = Site::new();
+    site.otherwise(|_| Answer::html(format!("<title>{}</title>", "t".repeat(900))));
+    let folder = Folder::new();
+    let out = folder.write("out", "");
+    let tool = support::bin("crawl-fetch");
+    let script = format!("ulimit -f 1; exec {} >{}", tool.display(), out.display());
+    let urls: Vec<String> = (0..9).map(|n| site.url(&format!("/{n}"))).collect();
+    let done = Tool::program("sh")
+        .args(["-c", &script])
+        .stdin(urls.join("\n"))
+        .run();
+    done.code(1).says("File too large");
+}
+
 /// The most memory that a process ever had, in MiB.
 fn most_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

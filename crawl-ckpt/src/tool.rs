@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -131,6 +132,10 @@ impl Failure {
 /// # Errors
 /// What [`finish`] ends the program with.
 pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
+    // A file that outgrows its limit (`ulimit -f`) fails with its reason then, and does not kill.
+    let unread = Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread)
+        .map_err(|e| Failure::new(format_args!("cannot handle signals: {e}")))?;
     Cli::try_parse().map_err(|error| {
         if !error.use_stderr() {
             return match error.print() {

@@ -906,6 +906,68 @@ mod strangers {
     }
 
     #[test]
+    fn one_that_is_silent_about_a_request_ends_the_run_and_then_the_request() {
+        let folder = Folder::new();
+        let mute = "http://site.example/mute";
+        for ends in 0..4 {
+            let mut run = serve(&folder, &["--answer-within", "700ms"]);
+            let mut answered = 0;
+            while run.status().is_none() {
+                let stdout = run.stdout();
+                let whole = stdout.rfind('\n').map_or("", |end| &stdout[..end]);
+                for line in whole.lines().skip(answered) {
+                    answered += 1;
+                    let request: Value = serde_json::from_str(line).unwrap();
+                    if request["url"] != mute {
+                        send(&mut run, &page(&request, &[mute, "http://site.example/a"]));
+                    }
+                }
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            if ends < 3 {
+                run.wait()
+                    .code(1)
+                    .says("the fetcher says nothing of 1 request for 0.7s");
+                assert_eq!(stat(&folder)["in_flight"], 1);
+            } else {
+                run.wait().code(0);
+            }
+        }
+        let records = records(&folder);
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[mute]["error"]["kind"], "io");
+    }
+
+    #[test]
+    fn one_that_is_silent_about_robots_txt_has_not_answered_for_it() {
+        let folder = Folder::new();
+        let mute = "http://mute.example/";
+        let options = [
+            "--robots",
+            "--retries",
+            "0",
+            "--answer-within",
+            "700ms",
+            "--start",
+            mute,
+        ];
+        let mut run = serve(&folder, &options);
+        let first = requests(&run, 2);
+        send(
+            &mut run,
+            &json!({"url": "u", "id": first[0]["id"], "status": 404}),
+        );
+        let all = requests(&run, 3);
+        send(&mut run, &page(&all[2], &[]));
+        while run.status().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        run.wait().code(0);
+        let message = &records(&folder)[mute]["error"]["message"];
+        assert_eq!(message, "no robots.txt: the fetcher was silent about it");
+    }
+
+    #[test]
     fn a_record_has_the_url_of_its_request_whatever_the_fetcher_says() {
         let folder = Folder::new();
         let mut run = serve(&folder, &[]);

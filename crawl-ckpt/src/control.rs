@@ -44,6 +44,10 @@ pub struct Begin {
     pub cookies: Option<String>,
     /// Tell of each URL that a cap keeps out.
     pub list_left_out: bool,
+    /// A fetcher that says nothing of a request for so many milliseconds is to be started again.
+    pub answer_within_ms: Option<u64>,
+    /// The fetcher before this one ended badly: let this one show first that it works.
+    pub careful: bool,
     /// A crawl none of whose start URLs gave a page is complete all the same.
     pub accept_empty: bool,
 }
@@ -208,6 +212,10 @@ pub enum EndReason {
     Parked,
     /// The results ended while requests were in flight: the fetcher is gone.
     FetcherGone,
+    /// The fetcher died of requests, which were set aside.
+    SetAside,
+    /// The fetcher says nothing of requests.
+    FetcherSilent,
     /// No request of this run got an answer, and the wait for the network is over.
     NetworkGone,
     /// No start URL ever answered.

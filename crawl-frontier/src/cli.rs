@@ -197,6 +197,10 @@ struct ServeArgs {
     /// How long a pause waits for pages under way.
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
     grace: Duration,
+    /// How long the fetcher may say nothing of a request and of its host. Longer, and serve ends
+    /// with 1 and keeps all; under crawl-run the fetcher is started again.
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse_duration)]
+    answer_within: Duration,
     /// How long to wait for a network that is gone.
     #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse_duration)]
     outage: Duration,
@@ -382,6 +386,7 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         max_time_ms: args.max_time.map(|time| time.as_millis() as u64),
         grace_ms: args.grace.as_millis() as u64,
         retry_blocked: args.retry_blocked,
+        answer_within_ms: Some(args.answer_within.as_millis() as u64),
         accept_empty: args.accept_empty,
         ..Begin::default()
     })

@@ -10,12 +10,14 @@ use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::clock::Clock;
-use crate::crawl::{Done, Step, Trouble};
+use crate::crawl::{Done, Silence, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
 use crate::wires::{Wires, Word};
 
 const TOOL: &str = "crawl-frontier";
+/// A wait that ends so much later than it was to end was no wait.
+const STOPPED_MS: u64 = 2000;
 /// crawl-run is told the figures so often.
 const NEWS_MS: u64 = 250;
 
@@ -74,6 +76,7 @@ pub fn serve(
         told_gone: false,
         flaws: Flaws::default(),
         why_empty: None,
+        set_aside: 0,
     };
     server.tell(&News::Started(server.opened.started.clone()));
     for note in std::mem::take(&mut server.opened.notes) {
@@ -116,14 +119,17 @@ struct Server {
     flaws: Flaws,
     /// Why nothing useful came, at the end.
     why_empty: Option<String>,
+    /// How many requests the fetcher died of once too often.
+    set_aside: u64,
 }
 
 /// How a run is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Crawl(Done),
     Stopped(Exit, Reason),
     FetcherGone,
+    FetcherSilent(Silence),
 }
 
 impl Server {
@@ -138,6 +144,11 @@ impl Server {
         if self.begin.list_left_out {
             self.opened.crawl.list_left_out();
         }
+        if self.begin.careful {
+            self.opened.crawl.be_careful();
+        }
+        let patience_ms = self.begin.answer_within_ms;
+        self.opened.crawl.expect_answers(patience_ms);
         let deadline_ms = self
             .begin
             .max_time_ms
@@ -146,6 +157,12 @@ impl Server {
             let now_ms = self.clock.now_ms();
             if deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms) && self.stop.is_none() {
                 self.stop(Exit::Stopped, Reason::Limit, self.begin.grace_ms);
+            }
+            if self.stop.is_none()
+                && !self.wires.heard
+                && let Some(silence) = self.opened.crawl.hear_silence(now_ms)?
+            {
+                break End::FetcherSilent(silence);
             }
             let mut wake_ms = deadline_ms.filter(|_| self.stop.is_none());
             match self.send_requests(now_ms)? {
@@ -169,6 +186,10 @@ impl Server {
             let crawl = &mut self.opened.crawl;
             crawl.commit_if_due(now_ms)?;
             wake_ms = earliest(wake_ms, crawl.next_commit_ms());
+            wake_ms = earliest(
+                wake_ms,
+                crawl.silence_due_ms().filter(|_| self.stop.is_none()),
+            );
             if self.wires.conductor().is_some() {
                 self.publish(now_ms);
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
@@ -217,7 +238,15 @@ impl Server {
         let words = self.wires.wait(wait);
         let words =
             words.map_err(|e| Failure::new(format_args!("cannot wait for results: {e}")))?;
+        let late_ms = self
+            .clock
+            .now_ms()
+            .saturating_sub(wake_ms.unwrap_or(now_ms));
         let now_ms = self.clock.now_ms();
+        // All of the crawl was stopped (Ctrl+Z): that is no silence of the fetcher.
+        if late_ms >= STOPPED_MS && wake_ms.is_some() {
+            self.opened.crawl.slept(late_ms);
+        }
         let mut bad = Vec::new();
         while let Some(line) = self.wires.lines.next() {
             match self.opened.crawl.answer(line, now_ms) {
@@ -302,6 +331,9 @@ impl Server {
     fn end(mut self, end: End) -> Result<Exit, Failure> {
         let now_ms = self.clock.now_ms();
         self.why_empty = self.opened.crawl.nothing_useful();
+        if end == End::FetcherGone {
+            self.set_aside = self.opened.crawl.fetcher_died()?;
+        }
         self.opened.crawl.release_held(now_ms);
         self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
@@ -371,8 +403,19 @@ impl Server {
                     self.opened.crawl.last_unanswered()
                 ))),
             ),
+            End::FetcherSilent(silence) => (
+                EndReason::FetcherSilent,
+                Err(Failure::new(format_args!(
+                    "the fetcher says nothing of {} for {}",
+                    counted(silence.requests, "request"),
+                    span(Duration::from_millis(silence.since_ms)),
+                ))),
+            ),
             End::FetcherGone => (
-                EndReason::FetcherGone,
+                match self.set_aside {
+                    0 => EndReason::FetcherGone,
+                    _ => EndReason::SetAside,
+                },
                 Err(Failure::new(format_args!(
                     "the results ended with {} in flight",
                     counted(in_flight, "request")

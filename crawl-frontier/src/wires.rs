@@ -75,6 +75,8 @@ pub struct Wires {
     unsent: Vec<u8>,
     /// Results that were read.
     pub lines: Lines,
+    /// Something was read in the last wait.
+    pub heard: bool,
     /// How the results ended: `None` while they go on, an error when they broke off.
     pub ended: Option<io::Result<()>>,
     conductor: Option<(UnixStream, Lines)>,
@@ -100,6 +102,7 @@ impl Wires {
             requests,
             unsent: Vec::new(),
             lines: Lines::default(),
+            heard: false,
             ended: None,
             conductor: None,
             signals: Vec::new(),
@@ -182,7 +185,8 @@ impl Wires {
             Err(error) => return Err(error.into()),
         }
         let came: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        if self.ended.is_none() && came[others] {
+        self.heard = self.ended.is_none() && came[others];
+        if self.heard {
             self.read();
         }
         self.write();

@@ -19,6 +19,10 @@ use crate::view::View;
 /// The fetcher may die so often in the time before it is given up.
 const RESTARTS: usize = 3;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
+/// It is the fetcher, and not its pages, when it dies of so many.
+const MAX_SET_ASIDE: usize = 10;
+/// It may be silent so often without a record in between.
+const MAX_SILENCES: usize = 5;
 
 /// After the second signal a frontier that does not end is killed: its commits take
 /// milliseconds, and a kill loses nothing either.
@@ -110,6 +114,12 @@ struct Act {
     cookies: BTreeMap<String, String>,
 }
 
+impl Act {
+    fn records(&self) -> u64 {
+        self.progress.as_ref().map_or(0, |p| p.records_run)
+    }
+}
+
 impl Conductor<'_> {
     /// Runs until the frontier ends for a reason that a restart would not mend.
     ///
@@ -117,7 +127,7 @@ impl Conductor<'_> {
     /// A child cannot be started or waited for.
     pub fn run(&mut self) -> Result<Ending, Failure> {
         let begun = Instant::now();
-        let mut deaths = VecDeque::new();
+        let mut patience = Patience::default();
         let mut signals = Vec::new();
         let mut progress = Progress::default();
         let mut records_run = 0;
@@ -126,6 +136,7 @@ impl Conductor<'_> {
             let begin = self.begin_after(number, begun.elapsed(), records_run);
             let mut act = self.perform(number, begin, &mut signals)?;
             cookies.append(&mut act.cookies);
+            let records = act.records();
             if let Some(latest) = act.progress {
                 records_run += latest.records_run;
                 progress = latest;
@@ -133,10 +144,12 @@ impl Conductor<'_> {
             let (Some(frontier), Some(fetch)) = (act.frontier, act.fetch) else {
                 return Err(Failure::new("a child ended without a status"));
             };
-            let fetcher_died = act.reason == Some(EndReason::FetcherGone);
             let can_go_on = self.restarts && signals.is_empty() && fetch.code() != Some(2);
-            if fetcher_died && can_go_on && may_restart(&mut deaths, Instant::now()) {
-                let how = status_words(fetch);
+            let how = match &act.reason {
+                Some(EndReason::FetcherGone | EndReason::SetAside) => status_words(fetch),
+                _ => "says nothing of a request".to_owned(),
+            };
+            if can_go_on && patience.goes_on(act.reason.as_ref(), records, Instant::now()) {
                 self.view
                     .warn(format_args!("crawl-fetch {how}; starting it again"));
                 continue;
@@ -166,6 +179,7 @@ impl Conductor<'_> {
             .max_time_ms
             .map(|n| n.saturating_sub(millis(elapsed)).max(1));
         begin.retry_blocked &= number == 0;
+        begin.careful = number > 0;
         begin
     }
 
@@ -223,7 +237,12 @@ impl Conductor<'_> {
                         _ => frontier_due = Some(Instant::now()),
                     }
                 }
-                Event::News(n, news) if n == number => self.hear(news, &mut act),
+                Event::News(n, news) if n == number => {
+                    self.hear(news, &mut act);
+                    if act.reason == Some(EndReason::FetcherSilent) {
+                        fetch_due = Some(Instant::now());
+                    }
+                }
                 Event::Said(Role::Frontier, line) if act.last_words.takes(&line) => {}
                 Event::Said(_, line) => self.view.error(line),
                 Event::Silence(n) if n == number => act.silent += 1,
@@ -234,7 +253,7 @@ impl Conductor<'_> {
                     match role {
                         Role::Frontier => {
                             act.frontier = Some(status);
-                            fetch_due = Some(Instant::now() + FETCH_ALONE);
+                            fetch_due.get_or_insert(Instant::now() + FETCH_ALONE);
                         }
                         Role::Fetch => act.fetch = Some(status),
                     }
@@ -278,11 +297,41 @@ fn passed(due: Option<Instant>, now: Instant) -> bool {
     due.is_some_and(|due| now >= due)
 }
 
-/// Counts a death; false when there were too many lately.
-fn may_restart(deaths: &mut VecDeque<Instant>, now: Instant) -> bool {
-    deaths.retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
-    deaths.push_back(now);
-    deaths.len() <= RESTARTS
+/// How many bad ends of the fetcher are borne.
+#[derive(Debug, Default)]
+struct Patience {
+    deaths: VecDeque<Instant>,
+    /// Requests that it died of once too often.
+    set_aside: usize,
+    /// Silences with no record made between them.
+    silences: usize,
+}
+
+impl Patience {
+    /// Whether it is started again. `records` were made meanwhile.
+    fn goes_on(&mut self, reason: Option<&EndReason>, records: u64, now: Instant) -> bool {
+        if records > 0 {
+            self.silences = 0;
+        }
+        match reason {
+            Some(EndReason::FetcherGone) => {
+                self.deaths
+                    .retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
+                self.deaths.push_back(now);
+                self.deaths.len() <= RESTARTS
+            }
+            Some(EndReason::SetAside) => {
+                self.deaths.clear();
+                self.set_aside += 1;
+                self.set_aside < MAX_SET_ASIDE
+            }
+            Some(EndReason::FetcherSilent) => {
+                self.silences += 1;
+                self.silences <= MAX_SILENCES
+            }
+            _ => false,
+        }
+    }
 }
 
 /// How a child ended, after its name.
@@ -302,14 +351,37 @@ mod tests {
     #[test]
     fn three_deaths_a_minute_are_forgiven_and_a_fourth_is_not() {
         let start = Instant::now();
-        let mut deaths = VecDeque::new();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(
-            [0, 10, 20]
-                .into_iter()
-                .all(|s| may_restart(&mut deaths, at(s)))
-        );
-        assert!(!may_restart(&mut deaths, at(30)));
-        assert!(may_restart(&mut deaths, at(85)));
+        let mut patience = Patience::default();
+        let mut dies = |seconds| {
+            let at = start + Duration::from_secs(seconds);
+            patience.goes_on(Some(&EndReason::FetcherGone), 1, at)
+        };
+        assert!([0, 10, 20].into_iter().all(&mut dies));
+        assert!(!dies(30));
+        assert!(dies(85));
+    }
+
+    #[test]
+    fn a_page_that_is_set_aside_makes_up_for_the_deaths_that_it_took() {
+        let now = Instant::now();
+        let mut patience = Patience::default();
+        for page in 1..=10 {
+            for _ in 0..2 {
+                assert!(patience.goes_on(Some(&EndReason::FetcherGone), 0, now));
+            }
+            let goes_on = patience.goes_on(Some(&EndReason::SetAside), 1, now);
+            assert_eq!(goes_on, page < 10);
+        }
+    }
+
+    #[test]
+    fn a_fetcher_that_is_silent_again_and_again_is_given_up_unless_records_are_made() {
+        let now = Instant::now();
+        let mut patience = Patience::default();
+        let mut silent = |records| patience.goes_on(Some(&EndReason::FetcherSilent), records, now);
+        assert!((0..20).all(|_| silent(1)));
+        assert!((0..4).all(|_| silent(0)));
+        assert!(!silent(0));
+        assert!(!patience.goes_on(Some(&EndReason::Complete), 1, now));
     }
 }

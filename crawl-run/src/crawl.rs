@@ -33,7 +33,7 @@ use crate::hold::hold;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
-use crate::plan::{fetch_args, millis, plan};
+use crate::plan::{answer_within, fetch_args, millis, plan};
 use crate::proxies::Proxies;
 use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
@@ -61,6 +61,7 @@ pub struct Crawl<'a> {
     extraction: Option<Extraction>,
     hidden: Vec<OsString>,
     parser: Option<Parser>,
+    answer_within: Duration,
     /// The text of `--cookies`.
     cookies: Option<String>,
 }
@@ -109,6 +110,7 @@ impl<'a> Crawl<'a> {
             place: Place::new(&args.place, &spider.name)?,
             tools,
             fetch_args: fetch_args(&spider, args, &plan),
+            answer_within: answer_within(&spider),
             hidden,
             parser: spider.parser,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
@@ -355,6 +357,8 @@ impl<'a> Crawl<'a> {
             adopt_plan: false,
             cookies: self.cookies.clone(),
             list_left_out: self.args.voice.verbose,
+            answer_within_ms: Some(millis(self.answer_within)),
+            careful: false,
             accept_empty: self.args.reach.accept_empty,
         }
     }

@@ -75,7 +75,10 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
     };
     // Killed by us after the second signal, or left by its fetcher in the middle of a
     // pause: what was committed is as good as at any other pause.
-    let left = ending.reason == Some(EndReason::FetcherGone);
+    let left = matches!(
+        ending.reason,
+        Some(EndReason::FetcherGone | EndReason::SetAside | EndReason::FetcherSilent)
+    );
     if let Some(signal) = ending.signal
         && (left || (ending.killed && frontier.code().is_none()))
     {
@@ -103,7 +106,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         }
         (Exit::PipeClosed, _) => failed(exit, String::new()),
         (Exit::Damaged | Exit::Held, _) => as_told(exit),
-        (Exit::Failed, Some(EndReason::FetcherGone)) => {
+        (Exit::Failed, Some(EndReason::FetcherGone | EndReason::SetAside)) => {
             let how = status_words(ending.fetch);
             failed(
                 Exit::Failed,

@@ -116,6 +116,23 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     words
 }
 
+/// crawl-fetch gives up a request, and a page in the parser, after so long.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const PARSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// So much later it is silent.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How long crawl-fetch may say nothing of a request. A page may have to wait for a parser that
+/// is at another, is started again, and dies once more.
+pub fn answer_within(spider: &Spider) -> Duration {
+    let timeout = spider.settings.timeout.unwrap_or(TIMEOUT);
+    let parser = spider.parser.as_ref();
+    let parser = parser.map(|parser| parser.timeout.unwrap_or(PARSE_TIMEOUT));
+    timeout
+        .saturating_add(GRACE)
+        .saturating_add(parser.unwrap_or_default().saturating_mul(3))
+}
+
 fn user_agent(spider: &Spider, args: &CrawlArgs) -> String {
     let chosen = args.fetch.user_agent.as_ref();
     chosen

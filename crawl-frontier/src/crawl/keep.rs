@@ -36,6 +36,9 @@ impl<S: Store> Crawl<S> {
         let expired = values
             .map(|(key, value)| self.cookies.restore(key, value))
             .sum();
+        for (key, value) in &memory.values {
+            self.lost.restore(key, value);
+        }
         let hosts: Vec<(HostId, String)> = self
             .schedule
             .hosts()
@@ -124,7 +127,8 @@ impl<S: Store> Crawl<S> {
         for (due_ms, _, ticket) in self.schedule.deferred() {
             tries.entry(ticket.id()).or_default().1 = due_ms;
         }
-        (flights.chain(later).collect(), tries)
+        let alone = self.lost.alone.iter().map(|due| (due.host, due.ticket));
+        (flights.chain(later).chain(alone).collect(), tries)
     }
 
     /// The values that are kept beside the queue, by key.
@@ -156,6 +160,7 @@ impl<S: Store> Crawl<S> {
         robots
             .chain(waits)
             .chain(answered)
+            .chain(self.lost.values())
             .chain(routes)
             .chain(self.cookies.all())
             .chain(hosts)

@@ -6,6 +6,7 @@ mod compare;
 mod intake;
 mod keep;
 mod left_out;
+mod lost;
 mod outage;
 mod pace;
 mod receive;
@@ -32,6 +33,8 @@ use self::compare::Ask;
 use self::intake::Links;
 pub(crate) use self::keep::route_key;
 use self::left_out::LeftOut;
+use self::lost::Lost;
+pub use self::lost::Silence;
 use self::outage::Outage;
 use self::pace::Pace;
 pub use self::receive::Trouble;
@@ -71,6 +74,7 @@ pub struct Crawl<S> {
     outage: Outage<Held>,
     /// Pages that the user's parser failed on since it last did its work.
     unparsed: Vec<(HostId, Held)>,
+    lost: Lost,
     starts: Starts,
     /// A crawl that comes to nothing is complete all the same.
     accept_empty: bool,
@@ -104,6 +108,7 @@ struct Flight {
     ticket: Ticket,
     /// Of its URL.
     mark: u64,
+    sent_ms: u64,
     kind: Kind,
     depth: u32,
     redirects: u32,
@@ -218,6 +223,7 @@ impl<S: Store> Crawl<S> {
             paces: HashMap::new(),
             outage: Outage::default(),
             unparsed: Vec::new(),
+            lost: Lost::default(),
             starts: Starts::default(),
             accept_empty: false,
             runs_once: false,
@@ -298,7 +304,7 @@ impl<S: Store> Crawl<S> {
         counts.in_flight = self.flights.len() as u64;
         let waiting = self.schedule.pending() - counts.parked;
         let held = self.outage.held() + self.routes.refused() + self.starts.waiting();
-        counts.pending = waiting + (held + self.unparsed.len()) as u64;
+        counts.pending = waiting + (held + self.unparsed.len() + self.lost.alone.len()) as u64;
         progress
     }
 

@@ -86,6 +86,11 @@ impl<H> Outage<H> {
         self.answered.get(&host).map(|path| &**path)
     }
 
+    /// The host that answered last, in an earlier run if not in this one.
+    pub fn witness(&self) -> Option<HostId> {
+        self.witness
+    }
+
     /// Nobody ever answered.
     pub fn is_unheard(&self) -> bool {
         self.witness.is_none()

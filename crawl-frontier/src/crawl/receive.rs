@@ -59,10 +59,16 @@ impl<S: Store> Crawl<S> {
             return Err(Trouble::Line(why));
         };
         self.take(id, &mut result, now_ms)?;
+        self.lost.is_heard = true;
         flaw.map_or(Ok(()), |flaw| Err(Trouble::Line(flaw)))
     }
 
-    fn take(&mut self, id: u64, result: &mut FetchResult<'_>, now_ms: u64) -> Result<(), Trouble> {
+    pub(super) fn take(
+        &mut self,
+        id: u64,
+        result: &mut FetchResult<'_>,
+        now_ms: u64,
+    ) -> Result<(), Trouble> {
         let none = || format!("no request with id {id} is under way");
         if Robots::is_ours(id) {
             let errand = self.robots.came(id).ok_or_else(none)?;
@@ -76,6 +82,7 @@ impl<S: Store> Crawl<S> {
         let flight = self.flights.remove(&id).ok_or_else(none)?;
         let ticket = flight.ticket;
         self.name(ticket, &flight, result)?;
+        self.found(flight.mark);
         self.busy -= u32::from(flight.busy);
         self.learn_pace(&flight, result, now_ms);
         self.schedule.answered(flight.host);

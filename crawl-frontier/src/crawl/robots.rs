@@ -45,9 +45,10 @@ pub struct Robots {
     held: Vec<Held>,
     /// Hosts whose pages are answered and their file was not: it is asked for a last time.
     doubted: HashSet<HostId>,
-    /// Hosts whose file was asked for.
-    under_way: HashSet<HostId>,
-    probing: bool,
+    /// Hosts whose file was asked for, and when.
+    under_way: HashMap<HostId, u64>,
+    /// When the probe was sent that is under way.
+    probing: Option<u64>,
 }
 
 /// A host whose file nobody answered for.
@@ -149,8 +150,8 @@ impl Robots {
             later: BinaryHeap::new(),
             held: Vec::new(),
             doubted: HashSet::new(),
-            under_way: HashSet::new(),
-            probing: false,
+            under_way: HashMap::new(),
+            probing: None,
         }
     }
 
@@ -210,7 +211,7 @@ impl Robots {
 
     /// Requests for robots.txt, probes included, that are under way.
     pub fn under_way(&self) -> usize {
-        self.under_way.len() + usize::from(self.probing)
+        self.under_way.len() + usize::from(self.probing.is_some())
     }
 
     /// Hosts whose file nobody answered for.
@@ -258,8 +259,15 @@ impl Robots {
     }
 
     /// Writes the request for a host's file.
-    pub fn send(&mut self, host: HostId, origin: &str, proxy: Option<&str>, out: &mut Vec<u8>) {
-        self.under_way.insert(host);
+    pub fn send(
+        &mut self,
+        host: HostId,
+        origin: &str,
+        proxy: Option<&str>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.under_way.insert(host, now_ms);
         let target = match self.files.get(&host) {
             Some(File::Wanted { target, .. }) => target.clone(),
             _ => None,
@@ -271,8 +279,8 @@ impl Robots {
 
     /// Writes a request for a page that was answered for before, which only shows whether it
     /// still is.
-    pub fn send_probe(&mut self, url: String, proxy: Option<&str>, out: &mut Vec<u8>) {
-        self.probing = true;
+    pub fn send_probe(&mut self, url: String, proxy: Option<&str>, now_ms: u64, out: &mut Vec<u8>) {
+        self.probing = Some(now_ms);
         write_request(url, PROBE_ID, Kind::Page, proxy, out);
     }
 
@@ -284,10 +292,32 @@ impl Robots {
     /// The request with this id is not under way any more; what it was for. `None`: it was not.
     pub fn came(&mut self, id: u64) -> Option<Errand> {
         if id == PROBE_ID {
-            return std::mem::take(&mut self.probing).then_some(Errand::Probe);
+            return self.probing.take().map(|_| Errand::Probe);
         }
         let host = HostId(u32::try_from(id.checked_sub(ROBOTS_ID)?).ok()?);
-        self.under_way.remove(&host).then_some(Errand::File(host))
+        let was = self.under_way.remove(&host);
+        was.map(|_| Errand::File(host))
+    }
+
+    /// When the requests that are under way were sent.
+    pub fn asked_since(&self) -> impl Iterator<Item = u64> {
+        self.under_way.values().copied().chain(self.probing)
+    }
+
+    /// The ids of those that were sent before this time.
+    pub fn asked_before(&self, time_ms: u64) -> Vec<u64> {
+        let probe = self.probing.filter(|sent_ms| *sent_ms < time_ms);
+        let files = self.under_way.iter();
+        let files = files.filter(|(_, sent_ms)| **sent_ms < time_ms);
+        let files = files.map(|(host, _)| ROBOTS_ID + u64::from(host.0));
+        files.chain(probe.map(|_| PROBE_ID)).collect()
+    }
+
+    /// They and we were stopped for so long.
+    pub fn slept(&mut self, for_ms: u64) {
+        for sent_ms in self.under_way.values_mut().chain(&mut self.probing) {
+            *sent_ms += for_ms;
+        }
     }
 
     /// Takes the answer for a host, which `lives` when it ever answered for a page. Returns the

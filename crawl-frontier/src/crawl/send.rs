@@ -20,9 +20,9 @@ const TURN: usize = 1000;
 
 /// A request that is to be sent now.
 #[derive(Debug, Clone, Copy)]
-struct Due {
-    host: HostId,
-    ticket: Ticket,
+pub(super) struct Due {
+    pub host: HostId,
+    pub ticket: Ticket,
 }
 
 impl<S: Store> Crawl<S> {
@@ -50,13 +50,16 @@ impl<S: Store> Crawl<S> {
                 }
                 Advice::GiveUp => return Ok(Step::Done(Done::NetworkGone)),
                 Advice::Probe(host) => {
-                    self.probe(host, out);
+                    self.probe(host, now_ms, out);
                     // It may be the only one that is gone.
                     if let Some(due) = self.next_due(now_ms) {
-                        self.send(due, now_ms, out)?;
+                        self.send(due, false, now_ms, out)?;
                     }
                     return Ok(Step::Sent);
                 }
+            }
+            if let Some(step) = self.next_alone(now_ms, out)? {
+                return Ok(step);
             }
             if self.outage.is_unheard() && self.outage.held() >= NOBODY {
                 return Ok(self.waiting_or(Done::NoAnswer));
@@ -69,13 +72,13 @@ impl<S: Store> Crawl<S> {
             if let Some(host) = self.robots.next_wanted(now_ms) {
                 let origin = self.schedule.host(host).origin.clone();
                 let proxy = self.routes.proxy(self.routes.rung(host));
-                self.robots.send(host, &origin, proxy, out);
+                self.robots.send(host, &origin, proxy, now_ms, out);
                 return Ok(Step::Sent);
             }
             let Some(due) = self.next_due(now_ms) else {
                 return Ok(self.nothing_to_send(now_ms));
             };
-            if self.send(due, now_ms, out)? {
+            if self.send(due, false, now_ms, out)? {
                 return Ok(Step::Sent);
             }
         }
@@ -95,11 +98,11 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Asks once more for a page that the host answered for.
-    fn probe(&mut self, host: HostId, out: &mut Vec<u8>) {
+    pub(super) fn probe(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
         let path = self.outage.page(host).unwrap_or("/");
         let url = format!("{}{path}", self.schedule.host(host).origin);
         let proxy = self.routes.proxy(self.routes.rung(host));
-        self.robots.send_probe(url, proxy, out);
+        self.robots.send_probe(url, proxy, now_ms, out);
         self.outage.probe_sent();
     }
 
@@ -154,7 +157,13 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Sends a request, or finishes it when robots.txt disallows it.
-    fn send(&mut self, due: Due, now_ms: u64, out: &mut Vec<u8>) -> Result<bool, Failure> {
+    pub(super) fn send(
+        &mut self,
+        due: Due,
+        alone: bool,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Failure> {
         if self.robots.renew(due.host, now_ms) {
             self.schedule
                 .change(due.host, |host| host.gate = Gate::Shut);
@@ -180,6 +189,13 @@ impl<S: Store> Crawl<S> {
             self.finish(due.ticket, record);
             return Ok(false);
         }
+        let mark = self.marker.get(stored.url) as u64;
+        if !alone && self.lost.goes_alone(mark) {
+            self.read_buffer = buffer;
+            self.schedule.skipped(due.host);
+            self.lost.alone.push_back(due);
+            return Ok(false);
+        }
         let mut request = request_of(&stored)?;
         request.id = Some(due.ticket.id());
         if self.plan.cookies {
@@ -200,7 +216,8 @@ impl<S: Store> Crawl<S> {
             redirects: stored.redirects,
             start: is_start(&stored)?,
             follow,
-            mark: self.marker.get(stored.url) as u64,
+            mark,
+            sent_ms: now_ms,
             busy,
             rung,
             ask,

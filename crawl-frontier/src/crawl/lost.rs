@@ -1,0 +1,271 @@
+//! Requests that a fetcher did not answer: it died over them, or was ended since it was silent.
+//!
+//! They are sent again, and a request that was under way at three ends of a fetcher is set aside
+//! with a record: it is the page. So that it is none of its neighbours, a request that was at
+//! two is sent with nothing else under way.
+
+use std::collections::{HashMap, VecDeque};
+
+use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
+use crawl_ckpt::tool::Failure;
+
+use super::send::Due;
+use super::{Crawl, Flight, Record, Step, Trouble};
+use crate::store::Store;
+
+/// Under these keys the checkpoint keeps how often a fetcher ended over a request.
+const LOST: &str = "lost:";
+/// So often, and a request is sent alone …
+const ALONE: u32 = 2;
+/// … or set aside.
+const SET_ASIDE: u32 = 3;
+
+/// What is known of requests that were lost.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// How often, by the mark of their URL.
+    times: HashMap<u64, u32>,
+    /// Those that are to be sent alone.
+    pub alone: VecDeque<Due>,
+    /// One of them is under way.
+    pub is_alone: bool,
+    /// The fetcher said something: it works.
+    pub is_heard: bool,
+    /// The last fetcher ended badly, so this one has to show first that it works.
+    pub is_careful: bool,
+    /// A request has so long in the fetcher.
+    pub patience_ms: Option<u64>,
+}
+
+/// What a fetcher's silence leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// How many requests it says nothing of.
+    pub requests: u64,
+    /// For how long.
+    pub since_ms: u64,
+}
+
+impl Lost {
+    /// Takes what the checkpoint keeps.
+    pub fn restore(&mut self, key: &str, value: &[u8]) {
+        let mark = key.strip_prefix(LOST);
+        let mark = mark.and_then(|mark| u64::from_str_radix(mark, 16).ok());
+        let times = std::str::from_utf8(value).ok();
+        let times = times.and_then(|times| times.parse().ok());
+        if let (Some(mark), Some(times)) = (mark, times) {
+            self.times.insert(mark, times);
+        }
+    }
+
+    /// What the checkpoint is to keep.
+    pub fn values(&self) -> impl Iterator<Item = (String, String)> {
+        let times = self.times.iter();
+        times.map(|(&mark, times)| (key(mark), times.to_string()))
+    }
+
+    /// Whether a request goes with nothing else under way.
+    pub fn goes_alone(&self, mark: u64) -> bool {
+        self.times.get(&mark).is_some_and(|times| *times >= ALONE)
+    }
+}
+
+fn key(mark: u64) -> String {
+    format!("{LOST}{mark:016x}")
+}
+
+impl<S: Store> Crawl<S> {
+    /// The last fetcher ended badly, so this one has to show first that it works.
+    pub fn be_careful(&mut self) {
+        self.lost.is_careful = true;
+    }
+
+    /// A fetcher that says nothing of a request for so long is to be ended.
+    pub fn expect_answers(&mut self, patience_ms: Option<u64>) {
+        self.lost.patience_ms = patience_ms;
+    }
+
+    /// Sends what goes alone; `None` when there is nothing of it.
+    pub(super) fn next_alone(
+        &mut self,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Failure> {
+        let is_over = self.under_way() == 0;
+        self.lost.is_alone &= !is_over;
+        let unproven = self.lost.is_careful && !self.lost.is_heard;
+        let witness = self.outage.witness().filter(|_| unproven);
+        if !self.lost.is_alone && self.lost.alone.is_empty() && witness.is_none() {
+            return Ok(None);
+        }
+        if !is_over {
+            return Ok(Some(Step::Wait { until_ms: None }));
+        }
+        if let Some(host) = witness {
+            self.probe(host, now_ms, out);
+            return Ok(Some(Step::Sent));
+        }
+        while let Some(due) = self.lost.alone.pop_front() {
+            if self.send(due, true, now_ms, out)? {
+                self.lost.is_alone = true;
+                return Ok(Some(Step::Sent));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The fetcher answered for a request, whose losses are forgotten.
+    pub(super) fn found(&mut self, mark: u64) {
+        if self.lost.times.remove(&mark).is_some() {
+            self.store.set(&key(mark), b"");
+        }
+    }
+
+    /// The fetcher died: what was under way is lost once more. Gives how many requests are set
+    /// aside.
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub fn fetcher_died(&mut self) -> Result<u64, Failure> {
+        // One that never said a word died of something else.
+        if !self.lost.is_heard {
+            return Ok(0);
+        }
+        let ids: Vec<u64> = self.flights.keys().copied().collect();
+        let mut aside = 0;
+        for id in ids {
+            if self.lose(id) >= SET_ASIDE {
+                self.set_aside(id, "crawl-fetch died of it three times")?;
+                aside += 1;
+            }
+        }
+        Ok(aside)
+    }
+
+    fn lose(&mut self, id: u64) -> u32 {
+        let Some(flight) = self.flights.get(&id) else {
+            return 0;
+        };
+        let times = self.lost.times.entry(flight.mark).or_default();
+        *times += 1;
+        self.store
+            .set(&key(flight.mark), times.to_string().as_bytes());
+        *times
+    }
+
+    /// Ends a request that is under way with a record.
+    fn set_aside(&mut self, id: u64, why: &str) -> Result<(), Failure> {
+        let Some(flight) = self.flights.remove(&id) else {
+            return Ok(());
+        };
+        self.busy -= u32::from(flight.busy);
+        self.schedule.answered(flight.host);
+        self.found(flight.mark);
+        self.tries.remove(&id);
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let stored = self.store.read(flight.ticket, &mut buffer)?;
+        let kind = ErrorKind::Io;
+        let message = format!("{why}; it is set aside").into();
+        let result = FetchResult {
+            url: stored.url.into(),
+            depth: Some(flight.depth),
+            error: Some(FetchError { kind, message }),
+            attempts: Some(SET_ASIDE),
+            ..FetchResult::default()
+        };
+        let record = Record {
+            no_page: self.no_page(&result, &flight),
+            ..Record::of(&result, true)
+        };
+        self.read_buffer = buffer;
+        self.finish(flight.ticket, record);
+        Ok(())
+    }
+
+    /// When the fetcher's silence is over at the latest.
+    pub fn silence_due_ms(&self) -> Option<u64> {
+        let patience_ms = self.lost.patience_ms?;
+        let since = self
+            .flights
+            .values()
+            .map(|flight| self.silent_since(flight));
+        let since = since.chain(self.robots.asked_since());
+        Some(since.min()?.saturating_add(patience_ms))
+    }
+
+    /// A host's requests wait for each other in the fetcher.
+    fn silent_since(&self, flight: &Flight) -> u64 {
+        let host = self.schedule.host(flight.host);
+        flight.sent_ms.max(host.answered_ms)
+    }
+
+    /// The fetcher and we were both stopped for so long.
+    pub fn slept(&mut self, for_ms: u64) {
+        for flight in self.flights.values_mut() {
+            flight.sent_ms += for_ms;
+        }
+        self.robots.slept(for_ms);
+    }
+
+    /// Looks whether the fetcher is silent about requests for too long. Those that it was silent
+    /// about after three restarts are set aside; `Some`: it is to be started again.
+    ///
+    /// # Errors
+    /// When a request cannot be read back.
+    pub fn hear_silence(&mut self, now_ms: u64) -> Result<Option<Silence>, Failure> {
+        let due_ms = self.silence_due_ms();
+        let (Some(patience_ms), Some(due_ms)) = (self.lost.patience_ms, due_ms) else {
+            return Ok(None);
+        };
+        if now_ms < due_ms {
+            return Ok(None);
+        }
+        // What else is nearly as late would be found out by one restart each.
+        let late = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms * 3 / 4;
+        let flights = self.flights.iter();
+        let flights = flights.filter(|(_, flight)| late(self.silent_since(flight)));
+        let ids: Vec<u64> = flights.map(|(&id, _)| id).collect();
+        let mut silence = Silence {
+            requests: 0,
+            since_ms: patience_ms,
+        };
+        for id in ids {
+            let times = self
+                .flights
+                .get(&id)
+                .and_then(|flight| self.lost.times.get(&flight.mark));
+            if times.is_some_and(|times| *times >= SET_ASIDE) {
+                self.set_aside(id, "the fetcher was silent about it after three restarts")?;
+            } else if self.runs_once {
+                self.fail_silent(id, now_ms)?;
+            } else {
+                self.lose(id);
+                silence.requests += 1;
+            }
+        }
+        for id in self
+            .robots
+            .asked_before(now_ms.saturating_sub(patience_ms * 3 / 4))
+        {
+            self.fail_silent(id, now_ms)?;
+        }
+        Ok((silence.requests > 0).then_some(silence))
+    }
+
+    /// Takes silence for a failed attempt: of a robots.txt, and where nothing outlives a restart.
+    fn fail_silent(&mut self, id: u64, now_ms: u64) -> Result<(), Failure> {
+        let mut result = FetchResult {
+            id: Some(id),
+            error: Some(FetchError {
+                kind: ErrorKind::Io,
+                message: "the fetcher was silent about it".into(),
+            }),
+            ..FetchResult::default()
+        };
+        match self.take(id, &mut result, now_ms) {
+            Err(Trouble::Crawl(failure)) => Err(failure),
+            // It is under way.
+            Err(Trouble::Line(_)) | Ok(()) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! crawl-run with fetchers of another make: shell scripts that die of a page, or say nothing.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use support::{Done, Folder, Tool};
+
+const START: &str = "http://site.example/";
+
+/// A fetcher that answers every page with the same links, but does this for `/bad…`.
+fn fetcher(folder: &Folder, bad: &str) -> PathBuf {
+    let links: Vec<String> = ["a", "b", "c", "bad", "d", "e"]
+        .map(|name| format!("\\\"{START}{name}\\\""))
+        .to_vec();
+    let links = links.join(",");
+    let text = format!(
+        r#"#!/bin/sh
+echo start >>starts
+while read -r line; do
+  id=${{line#*\"id\":}}; id=${{id%%[,\}}]*}}
+  url=${{line#*\"url\":\"}}; url=${{url%%\"*}}
+  echo "$url" >>asked
+  case $url in
+  */robots.txt) echo "{{\"url\":\"$url\",\"id\":$id,\"status\":404}}" ;;
+  */bad*) {bad} ;;
+  *) echo "{{\"url\":\"$url\",\"id\":$id,\"status\":200,\"links\":[{links}]}}" ;;
+  esac
+done
+"#
+    );
+    let script = folder.write("fetcher", text);
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("chmod");
+    script
+}
+
+fn crawl(folder: &Folder, bad: &str) -> Tool {
+    Tool::new("crawl-run")
+        .dir(folder)
+        .env("CRAWL_FETCH", fetcher(folder, bad))
+        .args(["-o", "out.jsonl", START])
+}
+
+fn records(folder: &Folder) -> BTreeMap<String, Value> {
+    let text = folder.read("out.jsonl");
+    let records: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a record"))
+        .collect();
+    let url = |record: &Value| record["url"].as_str().expect("a URL").to_owned();
+    let by_url: BTreeMap<_, _> = records
+        .iter()
+        .map(|record| (url(record), record.clone()))
+        .collect();
+    assert_eq!(by_url.len(), records.len(), "no URL has two records");
+    by_url
+}
+
+fn count(folder: &Folder, file: &str, line: &str) -> usize {
+    folder.read(file).lines().filter(|l| *l == line).count()
+}
+
+/// All are pages but one, which has a record of its own kind.
+fn all_but_bad(folder: &Folder, done: &Done) {
+    let records = records(folder);
+    assert_eq!(records.len(), 7, "{done}");
+    for (url, record) in &records {
+        match url.ends_with("/bad") {
+            false => assert_eq!(record["status"], 200, "{done}"),
+            true => {
+                assert_eq!(record["error"]["kind"], "io", "{done}");
+                let message = record["error"]["message"].as_str().expect("a message");
+                assert!(message.contains("it is set aside"), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_the_fetcher_dies_of_three_times_is_set_aside() {
+    for bad in ["exit 7", "kill -SEGV $$"] {
+        let folder = Folder::new();
+        let done = crawl(&folder, bad).run().code(0);
+        all_but_bad(&folder, &done);
+        assert_eq!(
+            count(&folder, "asked", "http://site.example/bad"),
+            3,
+            "{done}"
+        );
+        assert_eq!(count(&folder, "starts", "start"), 4, "{done}");
+    }
+}
+
+#[test]
+fn a_fetcher_that_never_says_a_word_is_blamed_itself() {
+    let folder = Folder::new();
+    crawl(&folder, "exit 7")
+        .args(["--max-pages", "1"])
+        .run()
+        .code(4);
+    // From now on it dies of all.
+    folder.write(
+        "fetcher",
+        "#!/bin/sh\necho start >>dead\nread -r line\nexit 7\n",
+    );
+    Tool::new("crawl-run")
+        .dir(&folder)
+        .env("CRAWL_FETCH", folder.join("fetcher"))
+        .args(["-o", "out.jsonl", START])
+        .run()
+        .code(1)
+        .says("crawl-fetch ended with exit code 7")
+        .says("to go on: ");
+    assert_eq!(count(&folder, "dead", "start"), 4);
+    assert!(
+        records(&folder)
+            .values()
+            .all(|record| record["status"] == 200)
+    );
+    let done = crawl(&folder, "exit 7").run().code(0);
+    all_but_bad(&folder, &done);
+}
+
+#[test]
+fn lines_that_are_no_results_do_not_hang_a_crawl() {
+    for bad in [
+        r#"echo "{\"id\":$id}""#,
+        r#"echo "{\"url\":\"$url\",\"id\":$id,\"error\":{\"kind\":\"browser\"}}""#,
+        r#"echo "{\"id\":$id, no json""#,
+    ] {
+        let folder = Folder::new();
+        let done = crawl(&folder, bad).run().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 7, "{done}");
+        let bad = &records["http://site.example/bad"];
+        assert_eq!(bad["error"]["kind"], "io", "{done}");
+    }
+}

@@ -46,6 +46,19 @@ fn by_full(html: &str) -> String {
     })
 }
 
+/// A page's markup by the complete builder.
+pub fn markup(html: &str) -> String {
+    let (mut tree, mut source) = (Tree::default(), Vec::new());
+    full::parse(html, &mut tree, &mut source);
+    let page = Page {
+        html: &source,
+        tree: &tree,
+    };
+    let mut out = String::new();
+    super::markup::write(page, ROOT, &mut out, usize::MAX);
+    out
+}
+
 fn by_quick(html: &str) -> Option<String> {
     let mut tree = Tree::default();
     let outcome = quick::parse(html.as_bytes(), &mut tree, false);

@@ -31,7 +31,8 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
         // Closes what ends here.
         loop {
             let node = page.node(at);
-            if node.kind == Kind::Element && !is_void(node.name) {
+            let has_end = node.space != Space::Html || !is_void(node.name);
+            if node.kind == Kind::Element && has_end {
                 out.push_str("</");
                 out.push_str(page.name(at));
                 out.push('>');

@@ -59,15 +59,19 @@ fn unusual_pages_are_told() {
     }
 }
 
-#[test]
-fn random_pages_are_the_same_where_they_are_built_quickly() {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move |below: usize| {
+/// Numbers below others, the same in each run.
+fn random(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |below: usize| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state % below as u64) as usize
-    };
+    }
+}
+
+#[test]
+fn random_pages_are_the_same_where_they_are_built_quickly() {
+    let mut random = random(0x2545_f491_4f6c_dd1d);
     let mut quick = 0;
     for _ in 0..60_000 {
         let length = 1 + random(12);
@@ -77,6 +81,43 @@ fn random_pages_are_the_same_where_they_are_built_quickly() {
         quick += usize::from(same(&html));
     }
     assert!(quick > 20_000, "{quick}");
+}
+
+#[test]
+fn markup_is_what_html5ever_writes() {
+    use html5ever::serialize::{SerializeOpts, TraversalScope, serialize};
+    use html5ever::tendril::TendrilSink;
+    use markup5ever_rcdom::{RcDom, SerializableHandle};
+
+    let mut random = random(0x0123_4567_89ab_cdef);
+    for _ in 0..10_000 {
+        let words = (0..1 + random(12)).map(|_| WORDS[random(WORDS.len())]);
+        // It writes comments, and no contents of templates.
+        let left_out = |word: &&str| !word.contains("<!") && !word.contains("template");
+        let html: String = words.filter(left_out).collect();
+        let options = html5ever::ParseOpts {
+            tree_builder: html5ever::tree_builder::TreeBuilderOpts {
+                scripting_enabled: false,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let dom = html5ever::parse_document(RcDom::default(), options).one(&*html);
+        let mut written = Vec::new();
+        let options = SerializeOpts {
+            scripting_enabled: false,
+            traversal_scope: TraversalScope::ChildrenOnly(None),
+            create_missing_parent: false,
+        };
+        let document = SerializableHandle::from(dom.document.clone());
+        serialize(&mut written, &document, options).unwrap();
+        let written = String::from_utf8(written).unwrap().to_lowercase();
+        let ours = super::compare::markup(&html).to_lowercase();
+        // Comments come of what is no tag, too.
+        if !written.contains("<!--") {
+            assert_eq!(ours, written, "{html:?}");
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Here {
     pub count: usize,
 }
 
+/// Texts that are compared take no more memory.
+const MAX_BYTES: usize = 64 << 20;
+
 /// The value of an expression. Each node that is looked at takes a step of the page's.
 ///
 /// # Errors
@@ -243,7 +246,7 @@ fn compare(page: Page<'_>, how: Comparison, a: &Value, b: &Value) -> Result<bool
         return Ok(holds(how, number(a), number(b)));
     }
     let each = |value: &Value| match value {
-        Value::Nodes(nodes) => nodes.iter().map(|node| text_of(page, *node)).collect(),
+        Value::Nodes(nodes) => texts_of(page, nodes),
         Value::Text(text) => Ok(vec![text.clone()]),
         Value::Number(_) | Value::Truth(_) => Ok(Vec::new()),
     };
@@ -261,6 +264,21 @@ fn compare(page: Page<'_>, how: Comparison, a: &Value, b: &Value) -> Result<bool
     };
     let (a, b) = (numbers(a)?, numbers(b)?);
     any_pair(page, &a, &b, |a, b| holds(how, *a, *b))
+}
+
+/// The texts of nodes; those of nodes within others are there several times.
+fn texts_of(page: Page<'_>, nodes: &[Spot]) -> Result<Vec<String>, Spent> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    for node in nodes {
+        let text = text_of(page, *node)?;
+        bytes += text.len();
+        if bytes > MAX_BYTES {
+            page.step(usize::MAX);
+            return Err(Spent);
+        }
+        texts.push(text);
+    }
+    Ok(texts)
 }
 
 fn any_pair<T>(

@@ -72,7 +72,13 @@ pub fn call(
             let words = text.split(BLANKS).filter(|word| !word.is_empty());
             Value::Text(words.collect::<Vec<_>>().join(" "))
         }
-        Function::Translate => translate(&text(0)?, &text(1)?, &text(2)?),
+        Function::Translate => {
+            let (text, from, to) = (text(0)?, text(1)?, text(2)?);
+            if !page.step(text.len().saturating_mul(from.len()) / 16) {
+                return Err(Spent);
+            }
+            translate(&text, &from, &to)
+        }
         Function::Boolean => Value::Truth(argument(0)?.truth()),
         Function::Not => Value::Truth(!argument(0)?.truth()),
         Function::True => Value::Truth(true),

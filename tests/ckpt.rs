@@ -165,13 +165,20 @@ impl Crawl {
 
     fn pause(mut self) -> JobPlace {
         self.job.seal(&self.lock, &self.writer.end()).unwrap();
-        drop(self.lock);
+        let Crawl {
+            place,
+            lock,
+            job,
+            writer,
+            ..
+        } = self;
+        drop((lock, job, writer));
         // As in `acquire`.
         let deadline = Instant::now() + support::DEADLINE;
-        while JobLock::probe(&self.place).is_some() {
+        while JobLock::probe(&place).is_some() {
             assert!(Instant::now() < deadline, "the lock is still held");
         }
-        self.place
+        place
     }
 }
 
@@ -184,20 +191,35 @@ fn flip(path: &Path, at: usize) {
 #[test]
 fn without_a_checkpoint_ls_prints_nothing_and_exits_0() {
     let data = Data::new();
-    for args in [
-        &["ls"][..],
-        &["ls", "--json"],
-        &["ls", "news"],
-        &["size"],
-        &["verify"],
-    ] {
+    for args in [&["ls"][..], &["ls", "--json"], &["size"], &["verify"]] {
         let done = data.run(args).code(0).is_quiet();
         assert_eq!(done.text(), "", "{args:?}");
+        let no_data = Tool::new("crawl-ckpt").args(args).dir(&data.folder);
+        assert_eq!(no_data.run().code(0).is_quiet().text(), "", "{args:?}");
     }
-    let nowhere = Tool::new("crawl-ckpt")
-        .args(["ls", "--data-dir", "/no/such/place"])
-        .run();
-    assert_eq!(nowhere.code(0).is_quiet().text(), "");
+}
+
+#[test]
+fn a_place_that_was_named_and_is_not_there_is_told() {
+    let data = Data::new();
+    data.folder.write("file", "");
+    for (place, why) in [("nowhere", "No such file"), ("file", "Not a directory")] {
+        for command in ["ls", "size", "verify", "rm"] {
+            let tool = Tool::new("crawl-ckpt").args([command, "--data-dir", place]);
+            let tool = match command {
+                "rm" => tool.arg("--all"),
+                _ => tool,
+            };
+            let done = tool.dir(&data.folder).run().code(2);
+            done.says(&format!("cannot use --data-dir {place}: {why}"));
+        }
+    }
+    data.paused("news", "a.example", 1, 0);
+    data.run(&["ls", "nws"])
+        .code(1)
+        .says("there is no project nws in")
+        .says("there are: news");
+    data.run(&["ls", "news"]).code(0).prints("a.example");
 }
 
 #[test]
@@ -314,7 +336,7 @@ fn show_tells_all_and_the_command_that_resumes() {
     assert_eq!(rows[0]["sealed"], true);
 
     let mut crawl = data.begin("default", "shop");
-    let command = "cd /srv && crawl-run shop.json";
+    let command = "crawl-run shop.json -H 'X: it'\\''s'";
     crawl
         .job
         .update(&crawl.lock, |manifest| {
@@ -660,14 +682,19 @@ fn verify_finds_counts_that_do_not_come_from_the_records() {
 fn rm_removes_what_was_named_and_keeps_the_rest() {
     let data = Data::new();
     let (one, two) = (data.paused("p", "one", 5, 2), data.paused("p", "two", 5, 2));
-    let done = data.run(&["rm", "p/one"]).code(0).says("removed p/one");
+    let done = data
+        .run(&["rm", "--yes", "p/one"])
+        .code(0)
+        .says("removed p/one");
     done.says("its unfinished output stays");
     assert!(!one.dir.exists() && one.lock.exists() && two.dir.exists());
     // A damaged one goes as well.
     fs::write(two.dir.join("job.json"), "nonsense").unwrap();
     data.run(&["rm", "-q", "--yes", "p/two"]).code(0).is_quiet();
     assert!(!two.dir.exists());
-    data.run(&["rm", "p/two"]).code(1).says("no checkpoint");
+    data.run(&["rm", "--yes", "p/two"])
+        .code(1)
+        .says("no checkpoint");
 }
 
 #[test]
@@ -705,7 +732,7 @@ fn rm_older_than_goes_by_the_last_commit() {
     }
     let mut old_but_running = data.begin("p", "running");
     old_but_running.last_touched(day * 30);
-    data.run(&["rm", "--older-than", "7d"])
+    data.run(&["rm", "--yes", "--older-than", "7d"])
         .code(0)
         .says("removed p/d8")
         .never_says("d6");
@@ -727,7 +754,9 @@ fn rm_clears_what_an_interrupted_removal_left() {
     let place = data.paused("p", "s", 1, 0);
     fs::rename(&place.dir, place.removing()).unwrap();
     assert_eq!(data.run(&["ls"]).code(0).text(), "");
-    data.run(&["rm", "--all"]).code(0).says("removed p/s");
+    data.run(&["rm", "--all", "--yes"])
+        .code(0)
+        .says("removed p/s");
     assert!(!place.removing().exists());
 }
 
@@ -741,7 +770,7 @@ fn a_job_is_named_by_its_directory_as_well() {
         .prints(&format!("crawl-frontier serve --job {dir}"));
     data.run(&["verify", "--job", dir]).code(0).prints("sound");
     data.run(&["size", "--job", dir]).code(0).prints("journal");
-    data.run(&["rm", "--job", dir]).code(0);
+    data.run(&["rm", "--yes", "--job", dir]).code(0);
     data.run(&["show", "--job", dir])
         .code(1)
         .says("there is no job in");

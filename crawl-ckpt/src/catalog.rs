@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::job::{JobPlace, Name};
+use crate::job::{JobPlace, Name, is_there};
 use crate::look::bytes_in;
 use crate::tool::{Exit, Failure};
 
@@ -48,19 +48,12 @@ impl Catalog {
         &self.data_dir
     }
 
-    /// All jobs, by project and spider. Directories that no name fits are none of ours.
+    /// All jobs, by project and spider, and places where only the rest of an interrupted removal
+    /// lies. Directories that no name fits, or without anything of a job in them, are none of ours.
     ///
     /// # Errors
     /// A directory cannot be read. One that is not there, or not any more, holds nothing.
     pub fn all(&self, project: Option<&Name>) -> Result<Vec<Found>, Failure> {
-        self.filtered(project, |job| job.place.dir.is_dir())
-    }
-
-    /// The same, and places where only the rest of an interrupted removal lies.
-    ///
-    /// # Errors
-    /// A directory cannot be read.
-    pub fn all_with_leftovers(&self, project: Option<&Name>) -> Result<Vec<Found>, Failure> {
         self.filtered(project, Found::is_there)
     }
 
@@ -93,6 +86,25 @@ impl Catalog {
             Some(project) => Ok(vec![project.clone()]),
             None => names_in(&self.data_dir),
         }
+    }
+
+    /// Whether a project is there.
+    ///
+    /// # Errors
+    /// It is not; the error lists those that are.
+    pub fn check_project(&self, project: &Name) -> Result<(), Failure> {
+        if self.data_dir.join(project).is_dir() {
+            return Ok(());
+        }
+        let mut there = names_in(&self.data_dir)?;
+        there.retain(|name| self.data_dir.join(name).is_dir());
+        let shown = self.data_dir.display();
+        let message = format!("there is no project {project} in {shown}");
+        let names: Vec<&str> = there.iter().map(Name::as_str).take(10).collect();
+        Err(Failure::new(match names.len() {
+            0 => message,
+            _ => format!("{message}; there are: {}", names.join(", ")),
+        }))
     }
 
     /// What `crawl-run batch` keeps of its batches, a project each.
@@ -198,7 +210,7 @@ impl Catalog {
 impl Found {
     /// True when the job is there, or what is left of one whose removal was cut short.
     pub fn is_there(&self) -> bool {
-        self.place.dir.is_dir() || self.place.removing().is_dir()
+        is_there(&self.place)
     }
 
     /// Bytes of what an incremental crawl knows of earlier ones.

@@ -107,8 +107,9 @@ enum Command {
     },
     /// Remove checkpoints
     ///
-    /// Asks first when stdin is a terminal. The crawl starts anew after that; its output so far
-    /// stays where it is. One that is running is refused with exit code 75.
+    /// Lists them and asks; where stdin is no terminal it needs --yes. The crawl starts anew after that;
+    /// its output so far stays where it is. One that is running is refused with exit code 75. Only what has
+    /// a manifest (job.json) or a journal in it is a checkpoint; one in which something else lies is refused.
     Rm {
         #[command(flatten)]
         which: Doomed,
@@ -162,6 +163,16 @@ struct Doomed {
 /// # Errors
 /// What the tool ends with.
 pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
+    if let Some(dir) = &cli.data_dir {
+        // One that was named is meant; the default need not be there yet.
+        std::fs::read_dir(dir).map_err(|e| {
+            let dir = dir.display();
+            Failure::with(
+                Exit::Usage,
+                format_args!("cannot use --data-dir {dir}: {e}"),
+            )
+        })?;
+    }
     let catalog = Catalog::new(data_dir(cli.data_dir.as_deref()));
     let mut context = Context {
         catalog,

@@ -114,7 +114,14 @@ pub struct Counts {
 impl Counts {
     /// True when every URL taken on is in exactly one state.
     pub fn balances(&self) -> bool {
-        self.seen == self.pending + self.in_flight + self.parked + self.done + self.failed
+        let parts = [
+            self.pending,
+            self.in_flight,
+            self.parked,
+            self.done,
+            self.failed,
+        ];
+        u128::from(self.seen) == parts.map(u128::from).iter().sum()
     }
 }
 

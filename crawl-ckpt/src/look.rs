@@ -5,6 +5,7 @@
 //! was compacted away or a directory that was removed meanwhile is no error.
 
 use std::fmt::Display;
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -148,14 +149,13 @@ pub(crate) fn steadily<T, E: Display>(
     }
 }
 
-/// The bytes of all files below a directory, as far as they are there.
+/// The bytes of all files in a directory, as far as they are there. Directories in it are none of ours.
 pub fn bytes_in(dir: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(dir).into_iter().flatten();
-    files
-        .filter(|entry| entry.file_type().is_file())
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
         .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
+        .filter(Metadata::is_file)
+        .fold(0, |sum, file| sum.saturating_add(file.len()))
 }
 
 fn age(manifest: Option<&Manifest>, commit: Option<&Commit>, dir: &Path) -> Duration {

@@ -1,7 +1,6 @@
 //! Checks a whole job: every record and every checksum, and that they agree.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use crate::catalog::Found;
 use crate::control::Counts;
 use crate::delta::{self, DeltaError};
-use crate::durable::RealDisk;
+use crate::durable::{Links, RealDisk, open_file};
 use crate::image::Image;
 use crate::job::{EXCHANGE, Job, JobError, due_exchange, output_flaw};
 use crate::journal::{Commit, Entry, JournalError, Mark, Replayed, replay};
@@ -311,7 +310,7 @@ fn check_output(
 
 /// Length and newlines of a file, of its first `limit` bytes.
 fn count_lines(path: &Path, limit: u64) -> io::Result<(u64, u64)> {
-    let mut file = File::open(path)?.take(limit);
+    let mut file = open_file(path, false, Links::Followed)?.take(limit);
     let mut block = vec![0; 1 << 20];
     let (mut len, mut lines) = (0, 0);
     loop {
@@ -353,6 +352,8 @@ impl Problem {
             JobError::Io { path, .. }
             | JobError::Unknown { path, .. }
             | JobError::Exists { path }
+            | JobError::Held { path }
+            | JobError::Foreign { path }
             | JobError::Journal(
                 JournalError::Io { path, .. }
                 | JournalError::Newer { path, .. }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use crawl_ckpt::control::Begin;
-use crawl_ckpt::job::JobPlace;
+use crawl_ckpt::job::{JobPlace, data_dir};
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 
@@ -110,9 +110,9 @@ enum Command {
         /// How deep it would be found; where the job knows, that counts.
         #[arg(long, value_name = "N", default_value_t = 1)]
         depth: u32,
-        /// What a relative output path is relative to.
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        data_dir: PathBuf,
+        /// What a relative output path is relative to [default: $CRAWL_DATA_DIR, else ./data]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
     },
     /// Read URLs and print `canonical-URL TAB fingerprint` for each.
     ///
@@ -209,9 +209,11 @@ struct ServeArgs {
     /// Without it such a crawl ends with exit code 1 and names the cause; its start URLs stay pending.
     #[arg(long)]
     accept_empty: bool,
-    /// What a relative output path is relative to.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    data_dir: PathBuf,
+    /// What the output's path is kept relative to when under it [default: $CRAWL_DATA_DIR, else ./data]
+    ///
+    /// An output elsewhere is kept with its absolute path, and must be named again on a resume.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// A socket on which crawl-run says what to crawl.
     #[arg(long, value_name = "FD", hide = true)]
     control: Option<RawFd>,
@@ -263,7 +265,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             job,
             plan,
             depth,
-            data_dir,
+            data_dir: data_path,
         } => {
             let place = job.as_deref().map(JobPlace::at);
             let plan = plan.then(plan_on_stdin).transpose()?;
@@ -272,7 +274,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 depth,
                 plan,
                 place: place.as_ref(),
-                data_dir: &data_dir,
+                data_dir: &data_dir(data_path.as_deref()),
             };
             explain(question, &mut out)
         }
@@ -314,7 +316,7 @@ fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
     let places = Places {
         job: args.job.as_deref().map(JobPlace::at),
         lock: args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
-        data_dir: args.data_dir,
+        data_dir: data_dir(args.data_dir.as_deref()),
         output,
     };
     let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);

@@ -136,6 +136,7 @@ fn resume(
     now_ms: u64,
 ) -> Result<Opened, Failure> {
     let mut notes = Vec::new();
+    refuse_foreign_output(&job, &output, data_dir)?;
     let plan = plan_of_resume(&job, begin, &mut notes)?;
     let mut restored = restore(&job, plan.pace.per_host, now_ms, begin.retry_blocked)?;
     // Which hosts those are is seen anew each time: `add` may bring more.
@@ -219,6 +220,22 @@ fn on_its_hosts(mut plan: Plan, schedule: &Schedule<Ticket>) -> Plan {
         plan.allow_private |= origins().any(is_private_url);
     }
     plan
+}
+
+/// A job that came from elsewhere may name any file as its output: outside of the data directory that
+/// counts only when the user names it too.
+fn refuse_foreign_output(job: &Job, output: &OutputTo, data_dir: &Path) -> Result<(), Failure> {
+    let began = job.manifest().output.as_ref();
+    let file = began.and_then(|began| began.resolve(data_dir));
+    match (began, file, output) {
+        (Some(began), Some(file), OutputTo::Nowhere) if !began.is_within(data_dir, data_dir) => {
+            let (file, dir) = (file.display(), data_dir.display());
+            let message = format!("the output {file} is outside of the data directory {dir}");
+            Err(Failure::with(Exit::Usage, message)
+                .hint("name it with --output to go on with it, or name --data-dir"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An output that is not what was committed is damage; that is told before anything is changed.

@@ -84,7 +84,7 @@ impl Resume {
 }
 
 /// Looks at the checkpoint and says what the options make of it. Nothing is changed but that
-/// what interrupted work left beside it is removed.
+/// what interrupted work left beside it is removed. `chosen` is what `-o` names.
 ///
 /// # Errors
 /// [`Exit::Usage`] when the spider changed, [`Exit::Damaged`] when the checkpoint is.
@@ -93,13 +93,20 @@ pub fn settle(
     lock: &JobLock,
     plan: &Plan,
     args: &CheckpointArgs,
+    chosen: Option<&Path>,
     again: &Again,
     view: &View,
 ) -> Result<Decision, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if args.fresh || args.reset_deltafetch {
         let opened = Job::open(disk, &place.job);
-        let clear = Clear::plan(place, opened, "checkpoint thrown away");
+        // Only who throws it away whatever it holds may leave an output behind that is not meant.
+        if let Ok(Some(job)) = opened.as_ref().map(Option::as_ref)
+            && !args.fresh
+        {
+            refuse_unmeant(job, place, chosen, again)?;
+        }
+        let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
         return Ok(Decision::Clear(Box::new(match args.reset_deltafetch {
             true => clear.with_delta(),
             false => clear,
@@ -110,12 +117,10 @@ pub fn settle(
         return Ok(Decision::New);
     };
     if job.manifest().clearing.is_some() {
+        refuse_unmeant(&job, place, chosen, again)?;
         let said = "an earlier run was throwing the checkpoint away: it is gone now";
-        return Ok(Decision::Clear(Box::new(Clear::plan(
-            place,
-            Ok(Some(job)),
-            said,
-        ))));
+        let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
+        return Ok(Decision::Clear(Box::new(clear)));
     }
     let commit = last_commit(&job)?;
     if let Some(commit) = commit
@@ -134,8 +139,9 @@ pub fn settle(
             view.say(format_args!("proxy type changed: {change}"));
             match args.change.on_proxy_change {
                 OnProxyChange::Clear => {
+                    refuse_unmeant(&job, place, chosen, again)?;
                     let said = "checkpoint cleared: every URL is retried";
-                    let clear = Clear::plan(place, Ok(Some(job)), said);
+                    let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
                     return Ok(Decision::Clear(Box::new(clear)));
                 }
                 OnProxyChange::RetryBlocked => {
@@ -174,6 +180,18 @@ pub fn settle(
         ));
     }
     Ok(Decision::Resume(Box::new(resume)))
+}
+
+fn refuse_unmeant(
+    job: &Job,
+    place: &Place,
+    chosen: Option<&Path>,
+    again: &Again,
+) -> Result<(), Failure> {
+    match &job.manifest().output {
+        Some(began) => place.refuse_unmeant(began, chosen, again),
+        None => Ok(()),
+    }
 }
 
 fn refusal(changed: &str, again: &Again) -> Failure {

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::durable::{Disk, RealDisk, parent};
-use crawl_ckpt::job::{self, Job, JobError};
+use crawl_ckpt::delta;
+use crawl_ckpt::durable::{Disk, RealDisk, parent, remove_if_there};
+use crawl_ckpt::job::{self, Job, JobError, OutputPlace};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
@@ -21,6 +22,8 @@ pub struct Clear {
     is_there: bool,
     /// The output that will not be finished.
     output: Option<PathBuf>,
+    /// One that is not meant, and stays as it is.
+    stays: Option<PathBuf>,
     /// What is said when it is gone.
     said: &'static str,
     /// What is known from earlier crawls goes with it.
@@ -28,17 +31,31 @@ pub struct Clear {
 }
 
 impl Clear {
-    /// Looks at what is to go. Changes nothing.
-    pub fn plan(place: &Place, opened: Result<Option<Job>, JobError>, said: &'static str) -> Clear {
+    /// Looks at what is to go. Changes nothing. `chosen` is what `-o` names.
+    pub fn plan(
+        place: &Place,
+        opened: Result<Option<Job>, JobError>,
+        chosen: Option<&Path>,
+        said: &'static str,
+    ) -> Clear {
         let is_there = !matches!(opened, Ok(None));
         let job = opened.ok().flatten();
         let output = is_there
             .then(|| job::unfinished_output(job.as_ref(), &place.job, &place.data_dir))
             .flatten();
+        let is_meant = |output: &PathBuf| {
+            let output = OutputPlace::file(output, &place.data_dir);
+            place.is_meant(&output, chosen)
+        };
+        let (output, stays) = match output {
+            Some(output) if !is_meant(&output) => (None, Some(output)),
+            output => (output, None),
+        };
         Clear {
             job,
             is_there,
             output,
+            stays,
             said,
             forget: false,
         }
@@ -68,7 +85,14 @@ impl Clear {
     /// Those of the disk.
     pub fn perform(self, place: &Place, lock: &JobLock, view: &View) -> Result<(), Failure> {
         let aside = self.output.as_deref().map(aside_name).transpose()?;
+        if let Some(output) = &self.stays {
+            view.warn(format_args!(
+                "{} stays as it is: it is outside of the data directory, and -o does not name it",
+                output.display()
+            ));
+        }
         match self.job {
+            Some(job) if self.stays.is_some() => job.remove(lock)?,
             Some(job) if job.manifest().clearing.is_some() => {
                 job.finish_clearing(lock, &place.data_dir)?;
             }
@@ -97,11 +121,19 @@ impl Clear {
     }
 }
 
+/// Removes what is known of pages, and the directory if nothing else is in it.
 fn forget_delta(dir: &Path) -> Result<(), Failure> {
-    let fail = |e| Failure::new(format_args!("cannot remove {}: {e}", dir.display()));
-    match fs::remove_dir_all(dir) {
-        Ok(()) => RealDisk.sync_dir(parent(dir)).map_err(fail),
+    let fail = |path: &Path, e| Failure::new(format_args!("cannot remove {}: {e}", path.display()));
+    for name in delta::KNOWN_FILES {
+        let path = dir.join(name);
+        remove_if_there(&RealDisk, &path).map_err(|e| fail(&path, e))?;
+    }
+    match fs::remove_dir(dir) {
+        Ok(()) => RealDisk.sync_dir(parent(dir)).map_err(|e| fail(dir, e)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(fail(e)),
+        Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {
+            RealDisk.sync_dir(dir).map_err(|e| fail(dir, e))
+        }
+        Err(e) => Err(fail(dir, e)),
     }
 }

@@ -293,7 +293,16 @@ impl<'a> Crawl<'a> {
 
     fn settle(&self, lock: &JobLock, view: &View) -> Result<Decision, Failure> {
         let args = &self.args.checkpoint;
-        checkpoint::settle(&self.place, lock, &self.plan, args, &self.again, view)
+        let chosen = self.args.output.output.as_deref();
+        checkpoint::settle(
+            &self.place,
+            lock,
+            &self.plan,
+            args,
+            chosen,
+            &self.again,
+            view,
+        )
     }
 
     /// The output of a crawl that begins, when the file that `leaves` is gone.
@@ -308,10 +317,15 @@ impl<'a> Crawl<'a> {
             return self.new_output(None);
         };
         let chosen = self.args.output.output.as_deref();
-        self.place.resumed_output(chosen, began).map_err(|failure| {
-            let fresh = self.again.with_flag("--fresh");
-            failure.hint(format_args!("to begin anew: {fresh}"))
-        })
+        let output = self
+            .place
+            .resumed_output(chosen, began)
+            .map_err(|failure| {
+                let fresh = self.again.with_flag("--fresh");
+                failure.hint(format_args!("to begin anew: {fresh}"))
+            })?;
+        self.place.refuse_unmeant(began, chosen, &self.again)?;
+        Ok(output)
     }
 
     fn was_complete(&self, complete: Complete, view: &View) -> Ended {

@@ -7,6 +7,7 @@ use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
 use crawl_ckpt::tool::{Exit, Failure};
 use jiff::civil::Date;
 
+use crate::again::Again;
 use crate::cli::PlaceArgs;
 
 /// The directory of one spider in a project.
@@ -77,7 +78,7 @@ impl Place {
                 Exit::Usage,
                 format_args!("cannot write to {}: the name is not UTF-8", path.display()),
             )),
-            Some(path) if is_there(path) && !will_leave(path) => Err(Failure::with(
+            Some(path) if is_there(path)? && !will_leave(path) => Err(Failure::with(
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),
             )
@@ -90,7 +91,7 @@ impl Place {
                 ),
             })),
             Some(path) => Ok(Output::File(path.to_owned())),
-            None => Ok(Output::File(self.dated_output(today))),
+            None => Ok(Output::File(self.dated_output(today)?)),
         }
     }
 
@@ -129,11 +130,45 @@ impl Place {
         }
     }
 
+    /// Refuses to write, rename or cut the output that a checkpoint names, when it is not [meant](Place::is_meant).
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], with the command that names it.
+    pub fn refuse_unmeant(
+        &self,
+        began: &OutputPlace,
+        chosen: Option<&Path>,
+        again: &Again,
+    ) -> Result<(), Failure> {
+        match began.resolve(&self.data_dir) {
+            Some(file) if !self.is_meant(began, chosen) => {
+                let file = file.to_string_lossy();
+                let dir = self.data_dir.display();
+                let message = format!(
+                    "the checkpoint's output is {file}, which is outside of the data directory {dir}"
+                );
+                let named = again.with("-o", &file);
+                let hint = format!("{named}   (if that file is meant)");
+                Err(Failure::with(Exit::Usage, message).hint(hint))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True for an output that may be written, renamed or cut: one that lies here, or that the user names.
+    /// A checkpoint that came from elsewhere may name any other file.
+    pub fn is_meant(&self, began: &OutputPlace, chosen: Option<&Path>) -> bool {
+        // A spider's directory may be a link to another disk.
+        let dirs = [&self.data_dir, &self.spider_dir()];
+        let is_named = |path: &Path| OutputPlace::file(path, &self.data_dir) == *began;
+        chosen.is_some_and(is_named) || dirs.iter().any(|dir| began.is_within(dir, &self.data_dir))
+    }
+
     fn spider_dir(&self) -> PathBuf {
         self.data_dir.join(&self.project).join(&self.spider)
     }
 
-    fn dated_output(&self, today: Date) -> PathBuf {
+    fn dated_output(&self, today: Date) -> Result<PathBuf, Failure> {
         let base = self
             .spider_dir()
             .join("crawls")
@@ -143,8 +178,12 @@ impl Place {
             n => with_suffix(&base, &format!("-{n}.jsonl")),
         };
         first_free(name, |name| {
-            let mut packed = PACKED.iter().map(|packed| with_suffix(name, packed));
-            is_there(name) || packed.any(|name| is_there(&name))
+            for packed in PACKED {
+                if is_there(&with_suffix(name, packed))? {
+                    return Ok(true);
+                }
+            }
+            is_there(name)
         })
     }
 }
@@ -158,23 +197,41 @@ pub fn aside_name(output: &Path) -> Result<PathBuf, Failure> {
         1 => with_suffix(output, ".partial"),
         n => with_suffix(output, &format!(".partial-{n}")),
     };
-    Ok(first_free(name, is_there))
+    first_free(name, is_there)
 }
 
 /// What a finished output's name ends with once somebody compressed it: it is as taken as before.
 const PACKED: [&str; 6] = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".lzma"];
 
-fn first_free(name: impl Fn(u32) -> PathBuf, is_taken: impl Fn(&Path) -> bool) -> PathBuf {
-    let mut n = 1;
-    while is_taken(&name(n)) {
-        n += 1;
+/// So many names are tried for one file.
+const MOST_NAMES: u32 = 10_000;
+
+/// The first name that nothing has. What cannot be looked at is not free: that is told.
+fn first_free(
+    name: impl Fn(u32) -> PathBuf,
+    is_taken: impl Fn(&Path) -> Result<bool, Failure>,
+) -> Result<PathBuf, Failure> {
+    for n in 1..=MOST_NAMES {
+        if !is_taken(&name(n))? {
+            return Ok(name(n));
+        }
     }
-    name(n)
+    Err(Failure::new(format_args!(
+        "cannot find a name for a file: all up to {} are taken",
+        name(MOST_NAMES).display()
+    )))
 }
 
 /// True when the name is taken, be it by a link to nowhere.
-fn is_there(path: &Path) -> bool {
-    !matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound)
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Failure::new(format_args!(
+            "cannot look at {}: {e}",
+            path.display()
+        ))),
+    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

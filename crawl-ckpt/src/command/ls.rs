@@ -15,6 +15,9 @@ const COLUMNS: &[&str] = &[
 ];
 
 pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Result<Exit, Failure> {
+    if let Some(project) = project {
+        context.catalog.check_project(project)?;
+    }
     let jobs = context.catalog.all(project)?;
     context.tell(format_args!(
         "{} in {}",

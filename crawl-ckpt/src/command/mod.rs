@@ -65,7 +65,8 @@ impl Context<'_> {
 
 /// What is not finished is pending for whoever resumes: in flight or parked, too.
 fn unfinished(counts: &Counts) -> u64 {
-    counts.pending + counts.in_flight + counts.parked
+    let under_way = counts.in_flight.saturating_add(counts.parked);
+    counts.pending.saturating_add(under_way)
 }
 
 /// The fields that every command's JSON begins with. What is not known is left out.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::time::Duration;
 
-use super::{Context, TOOL};
+use super::{Context, TOOL, unfinished};
 use crate::catalog::Found;
 use crate::durable::RealDisk;
 use crate::human::{bytes, counted};
@@ -27,14 +27,21 @@ pub fn run(context: &mut Context<'_>, which: Which, yes: bool) -> Result<Exit, F
     let jobs = match which {
         Which::Named(jobs) => jobs,
         Which::OlderThan(age) => old_ones(context, age)?,
-        Which::All => context.catalog.all_with_leftovers(None)?,
+        Which::All => context.catalog.all(None)?,
     };
     if jobs.is_empty() {
         context.say("there is nothing to remove");
         return Ok(Exit::Complete);
     }
-    if !yes && stdin().is_terminal() && !is_agreed(&jobs)? {
-        return Err(Failure::new("nothing was removed"));
+    if !yes {
+        list(&jobs);
+        if !stdin().is_terminal() {
+            let message = "nothing was removed: there is no terminal to ask on";
+            return Err(Failure::with(Exit::Usage, message).hint("the same command with --yes"));
+        }
+        if !is_agreed(&jobs)? {
+            return Err(Failure::new("nothing was removed"));
+        }
     }
     let mut exit = Exit::Complete;
     for job in jobs {
@@ -61,7 +68,7 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
         return Ok(());
     }
     // A run that ended meanwhile removed it itself.
-    if !job.place.dir.exists() && !job.place.removing().exists() {
+    if !job.is_there() {
         return Err(Failure::new("it is not there any more"));
     }
     let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
@@ -82,12 +89,28 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
 
 /// Those that nobody has touched for so long, and what is left of removals that were cut short.
 fn old_ones(context: &Context<'_>, age: Duration) -> Result<Vec<Found>, Failure> {
-    let mut jobs = context.catalog.all_with_leftovers(None)?;
+    let mut jobs = context.catalog.all(None)?;
     jobs.retain(|job| match Look::at(&job.place) {
         Some(look) => look.age >= age && look.holder.is_none(),
         None => true,
     });
     Ok(jobs)
+}
+
+/// Names what is to go before anything does; not even -q hides it.
+fn list(jobs: &[Found]) {
+    for job in jobs {
+        let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
+        let pending = Look::at(&job.place).and_then(|look| {
+            let counts = look.counts()?;
+            Some(format!(", {} pending", counted(unfinished(&counts), "URL")))
+        });
+        let pending = pending.unwrap_or_default();
+        say(
+            TOOL,
+            format_args!("to remove: {job}, {}{pending}", bytes(size)),
+        );
+    }
 }
 
 fn is_agreed(jobs: &[Found]) -> Result<bool, Failure> {

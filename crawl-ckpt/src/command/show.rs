@@ -1,6 +1,8 @@
 //! `crawl-ckpt show`: all that is known of one checkpoint.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -12,7 +14,10 @@ use crate::human::{bytes, count, counted, span};
 use crate::job::{Manifest, Name};
 use crate::look::{Look, State};
 use crate::table::facts;
-use crate::tool::{Exit, Failure, quoted};
+use crate::tool::{Exit, Failure, quoted, unquoted};
+
+/// The tool that goes on with a crawl.
+const CONDUCTOR: &str = "crawl-run";
 
 pub fn run(context: &mut Context<'_>, job: Found, form: Form) -> Result<Exit, Failure> {
     let Some(look) = Look::at(&job.place) else {
@@ -181,8 +186,9 @@ fn state_in_words(look: &Look) -> String {
 /// The command that goes on with the crawl: the one that was typed, if it is known.
 fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
     let manifest = look.manifest.as_ref();
-    if let Some(command) = manifest.and_then(|manifest| manifest.command.as_ref()) {
-        return command.clone();
+    let command = manifest.and_then(|manifest| manifest.command.as_ref());
+    if let Some(command) = command.and_then(|command| typed(command)) {
+        return command;
     }
     let Some((project, spider)) = &job.names else {
         return format!(
@@ -190,12 +196,12 @@ fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
             quoted(&job.place.dir.to_string_lossy())
         );
     };
-    let mut words = vec!["crawl-run".to_owned()];
+    let mut words = vec![CONDUCTOR.to_owned()];
     if project.as_str() != "default" {
         words.extend(["--project".to_owned(), project.to_string()]);
     }
     let data_dir = context.catalog.data_dir();
-    if data_dir != std::path::Path::new("data") {
+    if data_dir != Path::new("data") {
         words.extend(["--data-dir".to_owned(), quoted(&data_dir.to_string_lossy())]);
     }
     let proxy_type = look.proxy_type().filter(|proxy_type| *proxy_type != "auto");
@@ -210,6 +216,24 @@ fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
         _ => format!("{spider}.json"),
     });
     words.join(" ")
+}
+
+/// The command that a manifest holds, word by word as a shell would read it. A job that came from elsewhere
+/// may hold anything: what is no crawl-run with its arguments is not shown, and its program is the one
+/// that this tool was installed with, or whatever bears the name on the PATH.
+fn typed(command: &str) -> Option<String> {
+    let mut words = unquoted(command)?;
+    let program = words.first_mut()?;
+    if Path::new(program).file_name() != Some(OsStr::new(CONDUCTOR)) {
+        return None;
+    }
+    let own = std::env::current_exe().ok();
+    let own = own.and_then(|exe| exe.parent()?.join(CONDUCTOR).canonicalize().ok());
+    if own.is_none() || Path::new(program).canonicalize().ok() != own {
+        *program = CONDUCTOR.to_owned();
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    Some(words.join(" "))
 }
 
 /// The command that looks for what can be saved.

@@ -16,6 +16,9 @@ pub(super) const HEADER: usize = 64;
 /// … and that of a block.
 pub(super) const BLOCK_HEADER: usize = 48;
 
+/// No block is longer, as no batch of the journal is.
+const MAX_BLOCK_BYTES: usize = 1 << 30;
+
 /// What a crawl takes on, in 16 bytes: links of a page hold under that scope alone.
 pub type ScopeHash = [u8; 16];
 
@@ -118,7 +121,7 @@ impl<'b> Block<'b> {
         if got < BLOCK_HEADER || header[..4] != BLOCK_MAGIC || u64_at(&header, 8) != at {
             return damaged("here is no block");
         }
-        if at + (BLOCK_HEADER + len) as u64 > end {
+        if len > MAX_BLOCK_BYTES || at + (BLOCK_HEADER + len) as u64 > end {
             return damaged("a block is cut short");
         }
         buffer.resize(len, 0);
@@ -163,6 +166,8 @@ impl<'b> Block<'b> {
 
 /// So much is read at first of an entry that is read alone.
 const READ_BYTES: usize = 4096;
+/// No entry is longer: 48 MiB of links, and what else is known of a page.
+const MAX_ENTRY_BYTES: usize = 64 << 20;
 
 /// Reads one entry alone. Its own checksum vouches for it.
 pub(super) fn entry_at<'b>(
@@ -177,7 +182,10 @@ pub(super) fn entry_at<'b>(
         let got = read_full(file, buffer, at).map_err(DeltaError::io("read", path))?;
         buffer.truncate(got);
         match entry(&mut Cursor::new(buffer)) {
-            Err(Bad::Short(need)) if got == want => want = need.max(want * 2),
+            // A length that is wrong must not make us ask for memory that no page needs.
+            Err(Bad::Short(need)) if got == want && need <= MAX_ENTRY_BYTES => {
+                want = need.max(want * 2);
+            }
             Err(bad) => return Err(DeltaError::damaged(path, at, in_words(bad))),
             Ok(_) => break,
         }

@@ -122,7 +122,8 @@ pub fn resume(
     debug_assert!(lock.guards(job.place()));
     let file = File::open(job, committed)?;
     let (path, header) = (file.path, file.header);
-    let mut append = Append::open(&**job.disk(), &path).map_err(DeltaError::io("open", &path))?;
+    let mut append =
+        Append::open_private(&**job.disk(), &path).map_err(DeltaError::io("open", &path))?;
     append
         .cut_to(committed)
         .map_err(DeltaError::io("cut", &path))?;
@@ -194,6 +195,10 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFi
     match disk.open_read(path) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // What is no file does not hold what was written.
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Err(DeltaError::damaged(path, 0, e.to_string()))
+        }
         Err(e) => Err(DeltaError::io("open", path)(e)),
     }
 }

@@ -29,6 +29,9 @@ pub const LEARNED: &str = "pages";
 /// The file of what is known, in the delta directory.
 const KNOWN: &str = "pages";
 
+/// All that can lie in the delta directory: what is known, and what its replacement leaves when it is cut short.
+pub const KNOWN_FILES: [&str; 2] = [KNOWN, "pages.tmp"];
+
 /// True when what a job learned is known for certain, so that the job may go.
 ///
 /// # Errors

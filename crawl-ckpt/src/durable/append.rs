@@ -39,11 +39,19 @@ impl Append {
         Append::over(file, path)
     }
 
-    /// Opens an existing file to go on at its end.
+    /// Opens an existing output to go on at its end; its name may be a link.
     ///
     /// # Errors
     /// Those of the disk; a missing file is one.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
+        Append::over(disk.open_shared(path)?, path)
+    }
+
+    /// The same for a file of a job.
+    ///
+    /// # Errors
+    /// Those of the disk; a missing file is one, a link as well.
+    pub fn open_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         Append::over(disk.open(path)?, path)
     }
 

@@ -6,6 +6,7 @@
 //! file that can be cut back.
 
 mod append;
+mod door;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -14,13 +15,19 @@ mod trust;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use append::Append;
+pub use door::{Links, open_file};
+pub(crate) use door::{open_dir, through};
 pub use real::RealDisk;
 pub use tail::Tail;
 pub use trust::Trust;
+
+/// [`Disk::read`] refuses a longer file. A manifest with two million start URLs is shorter.
+pub const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// A file system, or something that behaves like one.
 pub trait Disk: Send + Sync + Debug {
@@ -28,11 +35,14 @@ pub trait Disk: Send + Sync + Debug {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Creates a new file whose mode the umask decides: for output that others read.
     fn create_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens an existing file for reading and writing.
+    /// Opens an existing file for reading and writing. What is no file, a link to one too, is
+    /// [`io::ErrorKind::InvalidData`] here and in all that opens.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// The same for output, whose name may be a link.
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens an existing file for reading.
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// The whole content of a file.
+    /// The whole content of a small file: one of over [`MAX_READ_BYTES`] is an error.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Renames a file or directory; a file in the way is replaced. Durable after
     /// [`Disk::sync_dir`] of the folders concerned.
@@ -44,12 +54,17 @@ pub trait Disk: Send + Sync + Debug {
     /// Creates a directory and what is missing above it, modes by the umask, and
     /// makes them durable, also those that exist and may not be durable yet.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// Removes a directory and all that is in it.
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in any order.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock of a directory, held until the file is closed;
+    /// [`io::ErrorKind::WouldBlock`] when somebody else has it. `None` where it cannot be taken.
+    fn claim(&self, path: &Path) -> io::Result<Option<File>>;
+    /// True when a directory is there, which a link to one is not.
+    fn is_dir(&self, path: &Path) -> io::Result<bool>;
     /// True when something is there.
     fn exists(&self, path: &Path) -> io::Result<bool>;
 }
@@ -58,6 +73,11 @@ pub trait Disk: Send + Sync + Debug {
 pub trait DiskFile: Send + Sync + Debug {
     /// Writes all bytes at an offset.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Where the next bytes begin that somebody wrote, from an offset on; `None` when only a hole follows,
+    /// which costs no time to skip. The offset itself where holes are not told.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
     /// Reads up to the buffer's length; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Makes all that was written, and the length, durable (fdatasync).

@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{Disk, DiskFile, parent};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile, Links, MAX_READ_BYTES, open_dir, open_file, parent};
+use crate::lock::flock;
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,16 +51,27 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Box::new(file))
+        Ok(Box::new(open_file(path, true, Links::Refused)?))
+    }
+
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(open_file(path, true, Links::Followed)?))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(open_file(path, false, Links::Refused)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let file = open_file(path, false, Links::Refused)?;
+        let len = file.metadata()?.len();
+        if len > MAX_READ_BYTES {
+            let message = format!("it is too large: {len} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let mut bytes = Vec::with_capacity(len as usize);
+        file.take(MAX_READ_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -75,7 +90,10 @@ impl Disk for RealDisk {
         if path.is_dir() {
             return self.sync_above(path);
         }
-        self.create_dir_all(parent(path))?;
+        // The directory that a bare name is in cannot be made.
+        if parent(path) != path {
+            self.create_dir_all(parent(path))?;
+        }
         match fs::create_dir(path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other?,
@@ -83,8 +101,8 @@ impl Disk for RealDisk {
         self.sync_dir(parent(path))
     }
 
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir_all(path)
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
@@ -94,7 +112,25 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        open_dir(path)?.sync_all()
+    }
+
+    fn claim(&self, path: &Path) -> io::Result<Option<File>> {
+        let dir = open_dir(path)?;
+        match flock::exclusive(&dir) {
+            Ok(true) => Ok(Some(dir)),
+            Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+            // Network file systems lock only files that are open for writing. The lock file decides there.
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        match path.symlink_metadata() {
+            Ok(found) => Ok(found.is_dir()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -109,6 +145,15 @@ impl DiskFile for File {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(self, SeekFrom::Data(offset)) {
+            Ok(at) => Ok(Some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            // This file system does not tell.
+            Err(_) => Ok(Some(offset)),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

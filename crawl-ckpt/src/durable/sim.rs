@@ -235,6 +235,10 @@ impl Disk for SimDisk {
         self.open_file(path)
     }
 
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_file(path)
+    }
+
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.open_file(path)
     }
@@ -276,13 +280,9 @@ impl Disk for SimDisk {
         })
     }
 
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        for name in self.list(path)? {
-            let inner = path.join(name);
-            match self.look(|tree| tree.file_at(&inner)) {
-                Ok(_) => self.remove_file(&inner)?,
-                Err(_) => self.remove_dir_all(&inner)?,
-            }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        if !self.list(path)?.is_empty() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
         }
         self.change(|tree| tree.forget(path), |_, _| {})
     }
@@ -301,6 +301,15 @@ impl Disk for SimDisk {
             },
             |_, _| {},
         )
+    }
+
+    fn claim(&self, _: &Path) -> io::Result<Option<std::fs::File>> {
+        // Nobody else is there.
+        Ok(None)
+    }
+
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        self.look(|tree| Ok(tree.folder_at(path).is_ok()))
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -635,7 +644,9 @@ mod tests {
         disk.create(Path::new("/a/b/f")).unwrap();
         disk.rename(Path::new("/a/b"), Path::new("/a/c")).unwrap();
         assert!(disk.exists(Path::new("/a/c/f")).unwrap());
-        disk.remove_dir_all(Path::new("/a/c")).unwrap();
+        assert!(disk.remove_dir(Path::new("/a/c")).is_err());
+        disk.remove_file(Path::new("/a/c/f")).unwrap();
+        disk.remove_dir(Path::new("/a/c")).unwrap();
         assert_eq!(disk.list(Path::new("/a")).unwrap(), Vec::<OsString>::new());
     }
 

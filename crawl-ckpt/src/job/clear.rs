@@ -53,6 +53,8 @@ impl Job {
         let output = output.and_then(|output| output.resolve(data_dir));
         let aside = self.manifest().clearing.as_ref();
         let aside = aside.and_then(|clearing| clearing.aside.as_ref()?.resolve(data_dir));
+        // Only such a name is ever given; a job that came from elsewhere may hold any other.
+        let aside = aside.filter(|aside| output.as_deref().is_some_and(|of| is_name_of(aside, of)));
         if let Some(output) = &output {
             let left = super::replacement(output, self.manifest());
             remove_if_there(&RealDisk, &left).map_err(JobError::io("remove", &left))?;
@@ -63,6 +65,15 @@ impl Job {
         self.remove(lock)?;
         Ok(aside)
     }
+}
+
+/// True for the name of a file, in the same folder, with `.partial` and perhaps a number behind it.
+fn is_name_of(aside: &Path, output: &Path) -> bool {
+    let (aside, output) = (aside.as_os_str(), output.as_os_str());
+    let added = aside
+        .as_encoded_bytes()
+        .strip_prefix(output.as_encoded_bytes());
+    added.is_some_and(|added| added.starts_with(b".partial") && !added.contains(&b'/'))
 }
 
 /// Renames an output that was not renamed yet, durably.

@@ -40,6 +40,16 @@ pub enum JobError {
         /// The directory.
         path: PathBuf,
     },
+    /// Somebody else writes in the directory.
+    Held {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Something lies in a place of the job that is not ours: nothing there is touched.
+    Foreign {
+        /// What lies there.
+        path: PathBuf,
+    },
     /// The journal is at fault.
     Journal(JournalError),
 }
@@ -84,6 +94,14 @@ impl fmt::Display for JobError {
                 )
             }
             JobError::Exists { path } => write!(f, "{}: a job is there already", path.display()),
+            JobError::Held { path } => write!(
+                f,
+                "another run holds this job: {} is locked",
+                path.display()
+            ),
+            JobError::Foreign { path } => {
+                write!(f, "{}: this is no part of a job", path.display())
+            }
             JobError::Journal(error) => error.fmt(f),
         }
     }
@@ -115,6 +133,10 @@ impl From<JobError> for Failure {
             )),
             JobError::Unknown { .. } => failure(Exit::Damaged),
             JobError::Io { .. } | JobError::Exists { .. } => failure(Exit::Failed),
+            JobError::Held { .. } => failure(Exit::Held),
+            JobError::Foreign { .. } => {
+                failure(Exit::Failed).hint("move it away: only what the tools made is ever touched")
+            }
             JobError::Journal(error) => error.into(),
         }
     }

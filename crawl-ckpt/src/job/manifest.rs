@@ -1,10 +1,10 @@
 //! The manifest, `job.json`: what a job is, and which journal is its truth.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clearing, JobError};
+use super::{Clearing, JobError, OutputPlace};
 use crate::journal::Mark;
 use crate::plan::Plan;
 
@@ -54,45 +54,6 @@ pub struct Manifest {
 
 /// The end of a journal that was closed in good order.
 pub type Seal = Mark;
-
-/// Where the output of a crawl goes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct OutputPlace {
-    /// A file; a relative path is relative to the data directory, so that this can be moved.
-    pub path: PathBuf,
-    /// True for a stream (`-o -`), which cannot be cut back; `path` is `-` then.
-    #[serde(default)]
-    pub stream: bool,
-}
-
-impl OutputPlace {
-    /// The place of a file: relative when it is under the data directory, else absolute.
-    pub fn file(path: &Path, data_dir: &Path) -> OutputPlace {
-        let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let (path, data_dir) = (full(path), full(data_dir));
-        let path = match path.strip_prefix(&data_dir) {
-            Ok(inside) => inside.to_owned(),
-            Err(_) => path,
-        };
-        OutputPlace {
-            path,
-            stream: false,
-        }
-    }
-
-    /// Standard output.
-    pub fn stream() -> OutputPlace {
-        OutputPlace {
-            path: "-".into(),
-            stream: true,
-        }
-    }
-
-    /// The file; `None` for a stream.
-    pub fn resolve(&self, data_dir: &Path) -> Option<PathBuf> {
-        (!self.stream).then(|| data_dir.join(&self.path))
-    }
-}
 
 impl Manifest {
     /// The manifest of a new job: generation 1, a fresh random key, the time now.
@@ -211,21 +172,5 @@ mod tests {
         assert!(objects >= 5, "the plan has parts: {json}");
         let deeper = json.replace('{', "{\"later\":{\"deeper\":1},");
         assert_eq!(parse(&with_sum(&deeper)).unwrap(), manifest);
-    }
-
-    #[test]
-    fn output_under_the_data_directory_moves_with_it() {
-        let place = OutputPlace::file(Path::new("/d/p/s/crawls/x.jsonl"), Path::new("/d"));
-        assert_eq!(place.path, Path::new("p/s/crawls/x.jsonl"));
-        assert_eq!(
-            place.resolve(Path::new("/e")).unwrap(),
-            Path::new("/e/p/s/crawls/x.jsonl")
-        );
-        let place = OutputPlace::file(Path::new("/other/x"), Path::new("/d"));
-        assert_eq!(
-            place.resolve(Path::new("/e")).unwrap(),
-            Path::new("/other/x")
-        );
-        assert_eq!(OutputPlace::stream().resolve(Path::new("/e")), None);
     }
 }

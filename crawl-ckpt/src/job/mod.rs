@@ -4,31 +4,40 @@
 //! checked. Every function that changes one takes the [`JobLock`].
 
 mod clear;
+mod contents;
 mod error;
 mod manifest;
 mod name;
 mod output;
+mod output_place;
 pub(crate) mod place;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clear::{Clearing, rename_aside, unfinished_output};
 pub use error::JobError;
-pub use manifest::{FORMAT, Manifest, OutputPlace, Seal};
+pub use manifest::{FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
 pub(crate) use output::flaw as output_flaw;
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};
+pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
 
-use crate::durable::{Disk, Trust, parent, remove_if_there, replace};
+use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
 use crate::journal::{self, Mark, Writer};
 use crate::lock::JobLock;
+
+use contents::{Contents, is_journal};
 
 /// File name of the manifest.
 pub(crate) const MANIFEST: &str = "job.json";
 const IMAGE: &str = "image";
 const JOURNAL: &str = "journal-";
+/// The manifest of a job that is being removed where it lies.
+const REMOVED: &str = "job.json.removed";
 
 /// A job directory whose manifest was read and is sound.
 #[derive(Debug, Clone)]
@@ -37,14 +46,17 @@ pub struct Job {
     place: JobPlace,
     manifest: Manifest,
     trust: Trust,
+    /// The directory, locked from the first change on, for as long as this lives.
+    claim: Option<Arc<File>>,
 }
 
 impl Job {
     /// Creates a job with an empty journal. It is built beside and renamed, so that it is there
-    /// as a whole or not at all. Durable when this returns.
+    /// as a whole or not at all; in an empty directory that is there already, the manifest comes last.
+    /// Durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk; a job that is there already.
+    /// Those of the disk; a job that is there already, or something that is not ours.
     pub fn create(
         disk: Arc<dyn Disk>,
         place: &JobPlace,
@@ -53,39 +65,76 @@ impl Job {
     ) -> Result<Job, JobError> {
         debug_assert!(lock.guards(place));
         clear_leftovers(&*disk, place, lock)?;
-        if disk
-            .exists(&place.dir)
-            .map_err(JobError::io("look at", &place.dir))?
-        {
-            return Err(JobError::Exists {
-                path: place.dir.clone(),
-            });
-        }
-        let building = place.building();
-        let folder = parent(&place.dir);
-        disk.create_dir_all(folder)
-            .map_err(JobError::io("create", folder))?;
-        disk.create_dir(&building)
-            .map_err(JobError::io("create", &building))?;
-        let journal = building.join(journal_name(manifest.generation));
-        journal::create(&*disk, &journal, manifest.generation, 0, manifest.key)?;
-        let job = Job {
+        let mut job = Job {
             disk,
             place: place.clone(),
             manifest,
             trust: Trust::default(),
+            claim: None,
         };
-        // Syncs the directory as well, and with it the journal's name.
-        job.write_manifest(building.join(MANIFEST))?;
-        let disk = &job.disk;
-        disk.rename(&building, &place.dir)
-            .map_err(JobError::io("create", &place.dir))?;
-        disk.sync_dir(folder)
-            .map_err(JobError::io("sync", folder))?;
+        match contents_of(&*job.disk, &place.dir)? {
+            None => job.build_beside()?,
+            Some(contents) => {
+                if is_job(&*job.disk, &place.dir, &contents)? {
+                    return Err(JobError::Exists {
+                        path: place.dir.clone(),
+                    });
+                }
+                refuse_foreign(&place.dir, &contents)?;
+                job.claim()?;
+                // What a creation or removal left that was cut short.
+                contents
+                    .remove(&*job.disk, &place.dir)
+                    .map_err(JobError::io("clear", &place.dir))?;
+                job.build(&place.dir)?;
+                let folder = parent(&place.dir);
+                job.disk
+                    .sync_dir(folder)
+                    .map_err(JobError::io("sync", folder))?;
+            }
+        }
         Ok(job)
     }
 
-    /// Opens a job, for reading as well as for writing; `None` when there is no directory.
+    fn build_beside(&mut self) -> Result<(), JobError> {
+        let (building, dir) = (self.place.building(), self.place.dir.clone());
+        let folder = parent(&dir);
+        self.disk
+            .create_dir_all(folder)
+            .map_err(JobError::io("create", folder))?;
+        refuse_taken(&*self.disk, &building)?;
+        self.disk
+            .create_dir(&building)
+            .map_err(JobError::io("create", &building))?;
+        self.claim = claim(&*self.disk, &building)?.map(Arc::new);
+        self.build(&building)?;
+        self.disk
+            .rename(&building, &dir)
+            .map_err(JobError::io("create", &dir))?;
+        self.disk
+            .sync_dir(folder)
+            .map_err(JobError::io("sync", folder))
+    }
+
+    /// Writes the journal, then the manifest, without which the journal counts for nothing. Syncs the directory.
+    fn build(&self, dir: &Path) -> Result<(), JobError> {
+        let manifest = &self.manifest;
+        let journal = dir.join(journal_name(manifest.generation));
+        journal::create(&*self.disk, &journal, manifest.generation, 0, manifest.key)?;
+        self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
+        self.write_manifest(dir.join(MANIFEST))
+    }
+
+    /// Locks the directory, so that nobody else writes in it whatever becomes of the lock file.
+    fn claim(&mut self) -> Result<(), JobError> {
+        if self.claim.is_none() {
+            self.claim = claim(&*self.disk, &self.place.dir)?.map(Arc::new);
+        }
+        Ok(())
+    }
+
+    /// Opens a job, for reading as well as for writing; `None` when there is no directory, or nothing
+    /// of a job in it.
     ///
     /// # Errors
     /// Those of the disk; a manifest that is missing, damaged, or of a version not known here.
@@ -93,15 +142,17 @@ impl Job {
         let path = place.dir.join(MANIFEST);
         let bytes = match disk.read(&path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if contents::is_no_dir(&e) => {
                 // Asked in this order, a directory that is removed meanwhile is no damage.
-                return match disk
-                    .exists(&place.dir)
-                    .map_err(JobError::io("look at", &place.dir))?
-                {
+                let contents = contents_of(&*disk, &place.dir)?.unwrap_or_default();
+                return match is_job(&*disk, &place.dir, &contents)? {
                     true => Err(JobError::damaged(&path, 0, "the file is missing")),
                     false => Ok(None),
                 };
+            }
+            // No file, or far too large: it is not what was written.
+            Err(e) if e.kind() == ErrorKind::InvalidData => {
+                return Err(JobError::damaged(&path, 0, e.to_string()));
             }
             Err(e) => return Err(JobError::io("read", &path)(e)),
         };
@@ -111,6 +162,7 @@ impl Job {
             place: place.clone(),
             manifest,
             trust: Trust::default(),
+            claim: None,
         }))
     }
 
@@ -150,6 +202,7 @@ impl Job {
         change: impl FnOnce(&mut Manifest),
     ) -> Result<(), JobError> {
         debug_assert!(lock.guards(&self.place));
+        self.claim()?;
         let old = self.manifest.clone();
         change(&mut self.manifest);
         if self.manifest == old {
@@ -173,6 +226,7 @@ impl Job {
     /// # Errors
     /// Those of the disk; a journal that does not end at `end`.
     pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), JobError> {
+        self.claim()?;
         let path = self.journal_path();
         let synced = self.disk.open(&path).and_then(|file| {
             file.sync()?;
@@ -200,12 +254,18 @@ impl Job {
     /// made durable, the seal is taken off, left-over files are removed. In this order: a journal may be
     /// removed only when it is certain that the manifest names another.
     pub(crate) fn settle(&mut self, lock: &JobLock) -> Result<(), JobError> {
+        self.claim()?;
         for dir in [&*self.place.dir, parent(&self.place.dir)] {
             self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
         }
         self.update(lock, |manifest| manifest.sealed = None)?;
         clear_leftovers(&*self.disk, &self.place, lock)?;
         self.sweep(lock)
+    }
+
+    /// The lock of the directory, for whoever writes on when this is gone.
+    pub(crate) fn claimed(&self) -> Option<Arc<File>> {
+        self.claim.clone()
     }
 
     pub(crate) fn trust(&self) -> &Trust {
@@ -265,8 +325,9 @@ impl Job {
         let in_force = journal_name(self.manifest.generation);
         for name in self.disk.list(dir).map_err(JobError::io("list", dir))? {
             let Some(name) = name.to_str() else { continue };
-            let is_old_journal = name.starts_with(JOURNAL) && name != in_force;
-            if is_old_journal || name.ends_with(".tmp") {
+            let is_old_journal = is_journal(name) && name != in_force;
+            let is_temporary = name.strip_suffix(".tmp");
+            if is_old_journal || is_temporary.is_some_and(|of| of == MANIFEST || of == IMAGE) {
                 let path = dir.join(name);
                 remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
             }
@@ -279,8 +340,10 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn remove(self, lock: &JobLock) -> Result<(), JobError> {
-        remove(&*self.disk, &self.place, lock)
+    pub fn remove(mut self, lock: &JobLock) -> Result<(), JobError> {
+        clear_leftovers(&*self.disk, &self.place, lock)?;
+        self.claim()?;
+        take_away(&*self.disk, &self.place)
     }
 
     fn write_manifest(&self, path: PathBuf) -> Result<(), JobError> {
@@ -293,43 +356,162 @@ impl Job {
 }
 
 /// Removes a job directory whatever its state, a damaged one too, and what is left over of
-/// earlier ones. None there is fine.
+/// earlier ones. None there is fine, and what has neither manifest nor journal is none.
 ///
 /// # Errors
-/// Those of the disk.
+/// Those of the disk; somebody writes in it; something lies in it that is not ours: nothing
+/// is removed then.
 pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
     clear_leftovers(disk, place, lock)?;
-    if disk
-        .exists(&place.dir)
-        .map_err(JobError::io("look at", &place.dir))?
-    {
-        let removing = place.removing();
-        disk.rename(&place.dir, &removing)
-            .map_err(JobError::io("remove", &place.dir))?;
-        let folder = parent(&place.dir);
-        disk.sync_dir(folder)
-            .map_err(JobError::io("sync", folder))?;
-        disk.remove_dir_all(&removing)
-            .map_err(JobError::io("remove", &removing))?;
+    match contents_of(disk, &place.dir)? {
+        Some(contents) if contents.has_mark() => {
+            let _claim = claim(disk, &place.dir)?;
+            take_away(disk, place)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Removes directories that an interrupted creation or removal left beside the job.
+/// Removes a job that is claimed.
+fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), JobError> {
+    let (dir, removing) = (&place.dir, place.removing());
+    let contents = contents_of(disk, dir)?.unwrap_or_default();
+    refuse_foreign(dir, &contents)?;
+    refuse_taken(disk, &removing)?;
+    let is_dir = disk.is_dir(dir).map_err(JobError::io("look at", dir))?;
+    if !is_dir {
+        // A link to it stays.
+        return empty(disk, dir, &contents);
+    }
+    match disk.rename(dir, &removing) {
+        // So does the root of a volume, which has no other name to take.
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::ResourceBusy | ErrorKind::CrossesDevices
+            ) =>
+        {
+            empty(disk, dir, &contents)
+        }
+        Err(e) => Err(JobError::io("remove", dir)(e)),
+        Ok(()) => {
+            let folder = parent(dir);
+            disk.sync_dir(folder)
+                .map_err(JobError::io("sync", folder))?;
+            contents
+                .remove(disk, &removing)
+                .and_then(|()| disk.remove_dir(&removing))
+                .map_err(JobError::io("remove", &removing))
+        }
+    }
+}
+
+/// Removes a job out of a directory that stays. It is gone as a whole when its manifest has another name.
+fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), JobError> {
+    let put_aside = || {
+        if contents.has(MANIFEST) {
+            disk.rename(&dir.join(MANIFEST), &dir.join(REMOVED))?;
+            disk.sync_dir(dir)?;
+        }
+        contents.remove(disk, dir)?;
+        remove_if_there(disk, &dir.join(REMOVED))?;
+        disk.sync_dir(dir)
+    };
+    put_aside().map_err(JobError::io("remove the job in", dir))
+}
+
+/// Removes directories that an interrupted creation or removal left beside the job. What does not
+/// carry our mark is somebody else's and stays.
 ///
 /// # Errors
 /// Those of the disk.
 pub fn clear_leftovers(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
     debug_assert!(lock.guards(place));
     for path in [place.building(), place.removing()] {
-        match disk.remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(JobError::io("remove", &path)(e));
-            }
-            _ => {}
-        }
+        let Some(contents) = left_over(disk, &path)? else {
+            continue;
+        };
+        contents
+            .remove(disk, &path)
+            .and_then(|()| match contents.foreign {
+                None => disk.remove_dir(&path),
+                Some(_) => Ok(()),
+            })
+            .map_err(JobError::io("remove", &path))?;
     }
     Ok(())
+}
+
+/// What lies in a directory that an interrupted creation or removal left; `None` when it is none.
+fn left_over(disk: &dyn Disk, path: &Path) -> Result<Option<Contents>, JobError> {
+    if !disk.is_dir(path).map_err(JobError::io("look at", path))? {
+        return Ok(None);
+    }
+    let contents = contents_of(disk, path)?;
+    Ok(contents.filter(|contents| contents.has_mark() || contents.is_empty()))
+}
+
+/// True when a job lies at a place, be it damaged, or what is left of one whose removal was cut short.
+pub fn is_there(place: &JobPlace) -> bool {
+    let is_ours = |dir: &Path| match contents_of(&RealDisk, dir) {
+        Ok(contents) => contents.is_some_and(|contents| contents.has_mark()),
+        // What cannot be looked at may be one; who opens it is told.
+        Err(_) => true,
+    };
+    is_ours(&place.dir) || left_over(&RealDisk, &place.removing()).is_ok_and(|left| left.is_some())
+}
+
+/// True when something was committed to a job here: there is a manifest, or a journal that holds more
+/// than its header. Neither is there in a directory where a creation or a removal was cut short.
+fn is_job(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<bool, JobError> {
+    if contents.has(MANIFEST) {
+        return Ok(true);
+    }
+    if contents.has(REMOVED) {
+        return Ok(false);
+    }
+    for name in contents.journals() {
+        let path = dir.join(name);
+        match disk.open_read(&path).and_then(|file| file.len()) {
+            Ok(len) if len <= journal::HEADER as u64 => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Ok(_) => return Ok(true),
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Ok(true),
+            Err(e) => return Err(JobError::io("read", &path)(e)),
+        }
+    }
+    Ok(false)
+}
+
+fn contents_of(disk: &dyn Disk, dir: &Path) -> Result<Option<Contents>, JobError> {
+    Contents::of(disk, dir).map_err(JobError::io("list", dir))
+}
+
+/// The lock of a directory; a directory that is not there has none.
+fn claim(disk: &dyn Disk, dir: &Path) -> Result<Option<File>, JobError> {
+    match disk.claim(dir) {
+        Ok(claim) => Ok(claim),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(JobError::Held { path: dir.into() }),
+        Err(e) if contents::is_no_dir(&e) => Ok(None),
+        Err(e) => Err(JobError::io("lock", dir)(e)),
+    }
+}
+
+fn refuse_foreign(dir: &Path, contents: &Contents) -> Result<(), JobError> {
+    match &contents.foreign {
+        None => Ok(()),
+        Some(name) => Err(JobError::Foreign {
+            path: dir.join(name),
+        }),
+    }
+}
+
+/// A name beside the job that is ours to use is taken by somebody else.
+fn refuse_taken(disk: &dyn Disk, path: &Path) -> Result<(), JobError> {
+    match disk.exists(path).map_err(JobError::io("look at", path))? {
+        true => Err(JobError::Foreign { path: path.into() }),
+        false => Ok(()),
+    }
 }
 
 fn journal_name(generation: u64) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Manifest;
-use crate::durable::{Disk, DiskFile, RealDisk, Tail, parent, read_full};
+use crate::durable::{Disk, DiskFile, Links, RealDisk, Tail, open_file, parent, read_full};
 use crate::journal::Commit;
 use crate::tool::{Exit, Failure};
 
@@ -36,10 +36,15 @@ pub fn due_exchange(output: &Path, value: &[u8]) -> io::Result<Option<PathBuf>> 
     let path = match std::str::from_utf8(value) {
         // Of an older version, which had one name for all.
         Ok("1") => crate::durable::beside(&output, ".retry"),
-        Ok(name) if !name.contains('/') => parent(&output).join(name),
+        Ok(name) if is_replacement(name) => parent(&output).join(name),
         _ => return Err(ErrorKind::InvalidData.into()),
     };
     Ok(RealDisk.exists(&path)?.then_some(path))
+}
+
+/// A name as [`replacement`] gives it: nothing else is ever put in an output's place.
+fn is_replacement(name: &str) -> bool {
+    name.starts_with(".crawl-") && name.ends_with(".retry") && !name.contains('/')
 }
 
 /// The file that a path leads to in the end; one that is not there is where it is said to be.
@@ -79,21 +84,20 @@ pub(crate) fn flaw(path: &Path, commit: &Commit) -> io::Result<Option<String>> {
         let why = format!("damaged at byte {len}: {committed} bytes were committed");
         return Ok(Some(why));
     }
-    let file = RealDisk.open_read(path)?;
+    let file = open_file(path, false, Links::Followed)?;
     let is_ours = match commit.tails.get(OUTPUT) {
-        Some(sum) if committed > 0 => Tail::read(&*file, committed)?.sum() == *sum,
+        Some(sum) if committed > 0 => Tail::read(&file, committed)?.sum() == *sum,
         // Of an older version, which kept the length alone.
         None if committed > 0 => true,
-        _ => begins_with_record(&*file)?,
+        _ => begins_with_record(&file)?,
     };
     Ok((!is_ours).then(|| "it is not the file that the crawl wrote".to_owned()))
 }
 
 /// True for a file that is empty or begins with a record.
 pub(super) fn begins_as_ours(path: &Path) -> bool {
-    let is_file = path.metadata().is_ok_and(|found| found.is_file());
-    let opened = is_file.then(|| RealDisk.open_read(path).ok()).flatten();
-    opened.is_some_and(|file| begins_with_record(&*file).unwrap_or(false))
+    let opened = open_file(path, false, Links::Followed);
+    opened.is_ok_and(|file| begins_with_record(&file).unwrap_or(false))
 }
 
 fn begins_with_record(file: &dyn DiskFile) -> io::Result<bool> {

@@ -25,7 +25,7 @@ fn a_job_comes_and_goes_as_a_whole() {
     );
     let job = place.create();
     assert_eq!(names(&place), ["checkpoint", "checkpoint.lock"]);
-    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&job.place().dir), 0o700);
     assert_eq!(mode(&job.journal_path()), 0o600);
     assert_eq!(place.open().manifest(), job.manifest());
@@ -43,8 +43,21 @@ fn a_job_comes_and_goes_as_a_whole() {
 #[test]
 fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
     let place = Place::new();
-    for left in ["checkpoint.new", "checkpoint.removing"] {
-        std::fs::create_dir_all(place.dir.path().join(left).join("deep")).unwrap();
+    for files in [
+        &[][..],
+        &["journal-1"],
+        &["job.json.tmp"],
+        &["image", "job.json"],
+    ] {
+        for left in ["checkpoint.new", "checkpoint.removing"] {
+            let left = place.dir.path().join(left);
+            std::fs::create_dir(&left).unwrap();
+            for file in files {
+                std::fs::write(left.join(file), "x").unwrap();
+            }
+        }
+        clear_leftovers(&RealDisk, &place.place, &place.lock).unwrap();
+        assert_eq!(names(&place), ["checkpoint.lock"]);
     }
     let job = place.create();
     assert_eq!(names(&place), ["checkpoint", "checkpoint.lock"]);
@@ -72,12 +85,93 @@ fn an_update_is_there_after_reopening() {
 fn a_missing_manifest_or_journal_is_damage() {
     let place = Place::new();
     let job = place.create();
+    let manifest = job.place().dir.join(MANIFEST);
+    let bytes = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    // Nothing was ever committed to it, so nothing is lost: its creation was cut short.
+    assert!(
+        Job::open(Arc::new(RealDisk), &place.place)
+            .unwrap()
+            .is_none()
+    );
+    std::fs::write(job.journal_path(), [0; journal::HEADER + 1]).unwrap();
+    let error = Job::open(Arc::new(RealDisk), &place.place).unwrap_err();
+    assert_eq!(Failure::from(error).exit, Exit::Damaged);
+    std::fs::write(manifest, bytes).unwrap();
     std::fs::remove_file(job.journal_path()).unwrap();
     let error = journal::replay(&job, None, |_| Ok(())).unwrap_err();
     assert_eq!(Failure::from(error).exit, Exit::Damaged);
-    std::fs::remove_file(job.place().dir.join("job.json")).unwrap();
-    let error = Job::open(Arc::new(RealDisk), &place.place).unwrap_err();
-    assert_eq!(Failure::from(error).exit, Exit::Damaged);
+}
+
+#[test]
+fn a_directory_that_is_there_already_takes_a_job_when_it_is_empty() {
+    let place = Place::new();
+    let dir = &place.place.dir;
+    std::fs::create_dir(dir).unwrap();
+    // The root of a volume, and what a creation and a removal leave that were cut short.
+    std::fs::create_dir(dir.join("lost+found")).unwrap();
+    for left in ["journal-1", REMOVED, "image"] {
+        std::fs::write(dir.join(left), "").unwrap();
+    }
+    assert!(
+        Job::open(Arc::new(RealDisk), &place.place)
+            .unwrap()
+            .is_none()
+    );
+    let job = place.create();
+    assert_eq!(place.open().manifest(), job.manifest());
+    let mut left = RealDisk.list(dir).unwrap();
+    left.sort();
+    assert_eq!(left, ["job.json", "journal-1", "lost+found"]);
+}
+
+#[test]
+fn what_is_not_ours_is_neither_built_in_nor_removed() {
+    let place = Place::new();
+    let dir = &place.place.dir;
+    std::fs::create_dir(dir).unwrap();
+    std::fs::write(dir.join("thesis.txt"), "mine").unwrap();
+    let manifest = Manifest::new("test 1").unwrap();
+    let disk = Arc::new(RealDisk);
+    let refused = Job::create(disk, &place.place, &place.lock, manifest).unwrap_err();
+    assert!(matches!(refused, JobError::Foreign { .. }), "{refused}");
+    remove(&RealDisk, &place.place, &place.lock).unwrap();
+    assert_eq!(RealDisk.list(dir).unwrap(), ["thesis.txt"]);
+
+    std::fs::remove_file(dir.join("thesis.txt")).unwrap();
+    let job = place.create();
+    std::fs::write(dir.join("thesis.txt"), "mine").unwrap();
+    let refused = job.remove(&place.lock).unwrap_err();
+    assert!(matches!(refused, JobError::Foreign { .. }), "{refused}");
+    assert_eq!(RealDisk.list(dir).unwrap().len(), 3);
+}
+
+#[test]
+fn a_job_behind_a_link_goes_and_the_directory_stays() {
+    let place = Place::new();
+    let elsewhere = place.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &place.place.dir).unwrap();
+    let mut job = place.create();
+    job.update(&place.lock, |manifest| manifest.proxy_type = "x".into())
+        .unwrap();
+    job.remove(&place.lock).unwrap();
+    assert!(RealDisk.list(&elsewhere).unwrap().is_empty());
+    assert!(place.place.dir.is_symlink());
+}
+
+#[test]
+fn who_writes_in_a_job_keeps_others_out_without_its_lock_file() {
+    let place = Place::new();
+    let job = place.create();
+    std::fs::remove_file(&place.place.lock).unwrap();
+    let refused = JobLock::acquire(&place.place).unwrap_err();
+    assert_eq!(Failure::from(refused).exit, Exit::Held);
+    assert!(JobLock::probe(&place.place).is_some());
+    let refused = remove(&RealDisk, &place.place, &place.lock).unwrap_err();
+    assert_eq!(Failure::from(refused).exit, Exit::Held);
+    drop(job);
+    JobLock::acquire(&place.place).unwrap();
 }
 
 #[test]

@@ -58,11 +58,12 @@ impl JournalError {
         }
     }
 
-    /// For opening the journal in force: that it is not there is damage.
+    /// For opening the journal in force: that it is not there, or no file, is damage.
     pub(super) fn opening(path: &Path) -> impl FnOnce(io::Error) -> JournalError {
         let path = path.to_owned();
         move |error| match error.kind() {
             io::ErrorKind::NotFound => JournalError::damaged(&path, 0, "the file is missing"),
+            io::ErrorKind::InvalidData => JournalError::damaged(&path, 0, error.to_string()),
             _ => JournalError::io("open", &path)(error),
         }
     }

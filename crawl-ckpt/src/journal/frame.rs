@@ -11,7 +11,7 @@ use crate::codec::{array_at, first_half, u32_at, u64_at};
 pub(super) const FORMAT: u32 = 1;
 
 /// Both headers are so long.
-pub(super) const HEADER: usize = 64;
+pub(crate) const HEADER: usize = 64;
 
 /// No batch is longer, its header included. Writers should close one long before, at a
 /// few MiB: a batch is checked as a whole before any of it counts.
@@ -143,13 +143,32 @@ impl BatchHeader {
     }
 }
 
-/// The checksum of a batch: `bytes` is its header and payload, the last 16 bytes of
-/// the header left out. `salt` is the checksum of the file header, which nobody who feeds the
+/// The checksum of a batch, over a salt, its header without the last 16 bytes, and the payload. The salt
+/// is the checksum of the file header, which nobody who feeds the
 /// crawler can know: a page cannot carry something that looks like a batch of this journal.
+pub(super) struct BatchSum(blake3::Hasher);
+
+impl BatchSum {
+    pub fn new(salt: &[u8; 16], header: &[u8]) -> BatchSum {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(salt);
+        hasher.update(&header[..48]);
+        BatchSum(hasher)
+    }
+
+    /// Adds a part of the payload.
+    pub fn update(&mut self, payload: &[u8]) {
+        self.0.update(payload);
+    }
+
+    pub fn finish(&self) -> [u8; 16] {
+        first_half(self.0.finalize())
+    }
+}
+
+/// The checksum of a batch that is in memory.
 pub(super) fn batch_sum(salt: &[u8; 16], header: &[u8], payload: &[u8]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(salt);
-    hasher.update(&header[..48]);
-    hasher.update(payload);
-    first_half(hasher.finalize())
+    let mut sum = BatchSum::new(salt, header);
+    sum.update(payload);
+    sum.finish()
 }

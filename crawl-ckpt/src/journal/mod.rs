@@ -14,11 +14,13 @@ mod read;
 mod replay;
 mod salvage;
 mod scan;
+mod search;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub use error::JournalError;
+pub(crate) use frame::HEADER;
 pub use frame::{MAX_BATCH_BYTES, Mark};
 pub use last::last_commit;
 pub use read::Reader;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::write::read_header;
-use super::{JournalError, Stored};
+use super::{JournalError, MAX_BATCH_BYTES, Stored};
 use crate::codec::{Bad, Cursor};
 use crate::durable::{Disk, DiskFile, read_full};
 use crate::job::{Job, JobError};
@@ -73,7 +73,7 @@ impl Reader {
                         .file
                         .len()
                         .map_err(JournalError::io("read", &self.path))?;
-                    if need as u64 <= len.saturating_sub(at) {
+                    if need <= MAX_BATCH_BYTES && need as u64 <= len.saturating_sub(at) {
                         want = need + GUESS_BYTES;
                         continue;
                     }

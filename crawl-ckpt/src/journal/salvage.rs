@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
-use memchr::memmem;
-
-use super::frame::{BATCH_MAGIC, BatchHeader, FileHeader, HEADER};
+use super::frame::{BatchHeader, FileHeader, HEADER};
 use super::replay::tell;
-use super::scan::{Sound, sound_batch_at};
+use super::scan::Sound;
+use super::search::{Found, Search};
 use super::{Commit, Entry, JournalError};
 use crate::durable::{Disk, DiskFile, read_full};
-
-const BLOCK_BYTES: usize = 1 << 20;
 
 /// What a salvage came to.
 #[derive(Debug, Default)]
@@ -72,8 +69,13 @@ pub(crate) fn salvage(
         ..Salvaged::default()
     };
     let mut at = HEADER as u64;
-    while let Some((start, batch)) = next_sound(&*file, path, &salt, at, len)? {
-        let end = start + batch.total();
+    let search = Search::new(&*file, path, salt, len).thorough();
+    while let Some(sound) = search.next(at, |_| true)? {
+        let end = sound.end();
+        let Found {
+            at: start,
+            header: batch,
+        } = sound;
         if batch.seq <= found.seq {
             // An old one that a later one overwrote in part.
             at = end;
@@ -142,34 +144,9 @@ fn header_of(
         key,
     };
     let salt = header.encode().1.sum;
-    match next_sound(file, path, &salt, HEADER as u64, len)? {
+    let search = Search::new(file, path, salt, len).thorough();
+    match search.next(HEADER as u64, |_| true)? {
         Some(_) => Ok((header, salt)),
         None => Err(error),
     }
-}
-
-/// The next batch at or behind a place whose checksum is right.
-fn next_sound(
-    file: &dyn DiskFile,
-    path: &Path,
-    salt: &[u8; 16],
-    from: u64,
-    len: u64,
-) -> Result<Option<(u64, BatchHeader)>, JournalError> {
-    let mut at = from;
-    let mut block = vec![0; len.saturating_sub(from).min(BLOCK_BYTES as u64) as usize];
-    while at < len {
-        let want = (len - at).min(block.len() as u64) as usize;
-        let got =
-            read_full(file, &mut block[..want], at).map_err(JournalError::io("read", path))?;
-        for found in memmem::find_iter(&block[..got], &BATCH_MAGIC) {
-            let place = at + found as u64;
-            if let Some(header) = sound_batch_at(file, path, salt, place, len)? {
-                return Ok(Some((place, header)));
-            }
-        }
-        // The next block repeats a little, for a magic that lies across the border.
-        at += (got.max(BATCH_MAGIC.len()) - (BATCH_MAGIC.len() - 1)) as u64;
-    }
-    Ok(None)
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use memchr::memmem;
-
 use super::JournalError;
-use super::frame::{BATCH_MAGIC, BatchHeader, HEADER, MAX_BATCH_BYTES, Mark, batch_sum};
+use super::frame::{BatchHeader, HEADER, MAX_BATCH_BYTES, Mark, batch_sum};
+use super::search::Search;
 use crate::durable::{DiskFile, read_full};
 
 /// Read so much at a time: few calls, and still in the processor's cache when it is hashed.
@@ -192,49 +191,11 @@ impl<'f> Scan<'f> {
 
     /// Looks behind a bad batch for a sound one that was written when the bad one was durable.
     fn later_proof(&self) -> Result<Option<u64>, JournalError> {
-        let finder = memmem::Finder::new(&BATCH_MAGIC);
-        let io = || JournalError::io("read", self.path);
-        let mut at = self.end.bytes + 1;
-        let mut block = vec![0; (self.len - self.end.bytes).min(BLOCK_BYTES as u64) as usize];
-        while at < self.len {
-            let want = (self.len - at).min(BLOCK_BYTES as u64) as usize;
-            let got = read_full(self.file, &mut block[..want], at).map_err(io())?;
-            for found in finder.find_iter(&block[..got]) {
-                let candidate = at + found as u64;
-                if let Some(header) =
-                    sound_batch_at(self.file, self.path, &self.salt, candidate, self.len)?
-                    && header.seq.saturating_sub(u64::from(header.unsynced)) > self.end.seq + 1
-                {
-                    return Ok(Some(candidate));
-                }
-            }
-            // The next block repeats a little, for a magic that lies across the border.
-            at += (got.max(BATCH_MAGIC.len()) - (BATCH_MAGIC.len() - 1)) as u64;
-        }
-        Ok(None)
+        let missing = self.end.seq + 1;
+        let is_proof =
+            |header: &BatchHeader| header.seq.saturating_sub(u64::from(header.unsynced)) > missing;
+        let search = Search::new(self.file, self.path, self.salt, self.len);
+        let proof = search.next(self.end.bytes + 1, is_proof)?;
+        Ok(proof.map(|batch| batch.at))
     }
-}
-
-/// The header of a batch that lies at a place and whose checksum is right.
-pub(super) fn sound_batch_at(
-    file: &dyn DiskFile,
-    path: &Path,
-    salt: &[u8; 16],
-    at: u64,
-    len: u64,
-) -> Result<Option<BatchHeader>, JournalError> {
-    let io = || JournalError::io("read", path);
-    let mut header = [0; HEADER];
-    let got = read_full(file, &mut header, at).map_err(io())?;
-    let Some(header) = BatchHeader::decode(&header[..got]) else {
-        return Ok(None);
-    };
-    if header.total() > len - at || header.total() > MAX_BATCH_BYTES as u64 {
-        return Ok(None);
-    }
-    let mut batch = vec![0; header.total() as usize];
-    let got = read_full(file, &mut batch, at).map_err(io())?;
-    let is_sound =
-        got == batch.len() && batch_sum(salt, &batch[..HEADER], &batch[HEADER..]) == header.sum;
-    Ok(is_sound.then_some(header))
 }

@@ -267,6 +267,7 @@ fn opening_for_writing_takes_the_seal_off_first() {
     let mut job = place.create();
     let end = fill(&mut writer(&place, &mut job), 0..2)[1];
     job.seal(&place.lock, &end).unwrap();
+    drop(job);
     let mut job = place.open();
     assert_eq!(job.manifest().sealed, Some(end));
     let mut writer = Writer::open(&mut job, &place.lock, &end).unwrap();

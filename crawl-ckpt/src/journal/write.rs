@@ -1,5 +1,6 @@
 //! Writing batches to the journal.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Writer {
     durable_bytes: u64,
     unsynced: u32,
     trust: Trust,
+    /// The lock of the job directory.
+    _claim: Option<Arc<File>>,
 }
 
 /// Creates a journal without a batch, durable but for its name.
@@ -51,6 +54,7 @@ pub(crate) fn create(
         start,
         start,
         Trust::default(),
+        None,
     ))
 }
 
@@ -85,10 +89,18 @@ impl Writer {
             start,
             *end,
             job.trust().clone(),
+            job.claimed(),
         ))
     }
 
-    fn over(file: Arc<dyn DiskFile>, path: &Path, start: Mark, end: Mark, trust: Trust) -> Writer {
+    fn over(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        start: Mark,
+        end: Mark,
+        trust: Trust,
+        claim: Option<Arc<File>>,
+    ) -> Writer {
         Writer {
             file,
             path: path.to_owned(),
@@ -97,6 +109,7 @@ impl Writer {
             durable_bytes: end.bytes,
             unsynced: 0,
             trust,
+            _claim: claim,
         }
     }
 

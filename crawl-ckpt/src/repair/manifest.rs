@@ -125,6 +125,9 @@ fn with_one_byte(bytes: &[u8], path: &Path) -> Option<Manifest> {
     if wrong <= 1 {
         return rebuilt(line);
     }
+    if line.len() > MAX_TRIED_BYTES {
+        return None;
+    }
     let mut line = line.to_vec();
     for at in 0..line.len() {
         let was = line[at];
@@ -138,6 +141,9 @@ fn with_one_byte(bytes: &[u8], path: &Path) -> Option<Manifest> {
     }
     None
 }
+
+/// Trying takes the square of the length: some seconds for this one.
+const MAX_TRIED_BYTES: usize = 16 << 10;
 
 /// `blake3:`, 64 digits and a newline.
 const SUM_LINE: usize = 7 + 64 + 1;

@@ -1,12 +1,13 @@
 //! What the output of a damaged job proves: each record is a URL that was finished.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::durable::{Links, open_file};
 use crate::job::{JobPlace, Manifest, OutputPlace};
 use crate::journal::Commit;
 use crate::text::Text;
@@ -96,7 +97,10 @@ impl Records {
 
     /// The whole lines in the first `limit` bytes of a file.
     fn read(path: &Path, limit: u64) -> io::Result<Records> {
-        let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?.take(limit));
+        let mut reader = BufReader::with_capacity(
+            1 << 20,
+            open_file(path, false, Links::Followed)?.take(limit),
+        );
         let mut records = Records::default();
         let mut line = Vec::new();
         loop {

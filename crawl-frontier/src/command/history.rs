@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crawl_ckpt::address::masked;
+use crawl_ckpt::durable::{Links, open_file};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Entry, replay};
 use crawl_ckpt::record::FetchResult;
@@ -116,7 +116,7 @@ pub fn record_of(job: &Job, data_dir: &Path, canonical: &str) -> Option<String> 
     let output = job.manifest().output.as_ref()?.resolve(data_dir)?;
     let url = masked(canonical);
     // An output that cannot be read has no record to show.
-    let lines = BufReader::new(File::open(output).ok()?).lines();
+    let lines = BufReader::new(open_file(&output, false, Links::Followed).ok()?).lines();
     for line in lines.map_while(Result::ok) {
         let Ok(record) = serde_json::from_str::<FetchResult<'_>>(&line) else {
             continue;

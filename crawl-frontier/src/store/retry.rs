@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::durable::{Disk, RealDisk, Tail, parent, remove_if_there};
+use crawl_ckpt::durable::{Disk, Links, RealDisk, Tail, open_file, parent, remove_if_there};
 use crawl_ckpt::job::{EXCHANGE, Job, OUTPUT, behind_links, due_exchange, replacement};
 use crawl_ckpt::journal::{Batch, Commit, Reader, Writer};
 use crawl_ckpt::record::FetchResult;
@@ -128,7 +128,7 @@ fn write_without(
 ) -> Result<(), Failure> {
     let fail = |e: io::Error| cannot_rewrite(path, &e);
     let committed = commit.files.get(OUTPUT).copied().unwrap_or(0);
-    let old = File::open(path).map_err(fail)?;
+    let old = open_file(path, false, Links::Followed).map_err(fail)?;
     let mut new = BufWriter::new(create_like(new_path, &old).map_err(fail)?);
     let (mut length, mut tail) = (0, Tail::default());
     let mut old = BufReader::new(old.take(committed));

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -83,7 +82,7 @@ impl StatePlace {
     /// # Errors
     /// A file that cannot be read, or is of a newer version.
     pub fn look(&self) -> Result<Look, Failure> {
-        let text = match fs::read(&self.file) {
+        let text = match RealDisk.read(&self.file) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Look::default()),
             other => other.map_err(|e| self.failure(&e))?,
         };
@@ -259,7 +258,7 @@ impl StatePlace {
         }
         RealDisk.create_dir_all(crawl_ckpt::durable::parent(&self.file))?;
         replace(&RealDisk, &self.file, &bytes)?;
-        Append::open(&RealDisk, &self.file)
+        Append::open_private(&RealDisk, &self.file)
     }
 }
 
@@ -294,6 +293,7 @@ pub mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn entries(sites: &[&str]) -> Vec<Entry> {
         let entry = |site: &&str| Entry {

@@ -2,31 +2,27 @@
 //!
 //! It is an exclusive flock on a file beside the job directory. The file is never
 //! deleted: who deletes a lock file while another waits for it lets two in. The
-//! words in it are for people; the lock alone decides.
+//! words in it are for people; the lock alone decides. Since somebody may delete it all the
+//! same, whoever writes in a job directory holds a second one, on the directory itself.
+
+pub(crate) mod flock;
+mod holder;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+pub use holder::Holder;
 
-use crate::durable::parent;
+use crate::durable::{Links, open_dir, open_file, parent, through};
 use crate::job::place::JobPlace;
 use crate::tool::{Exit, Failure};
 
-/// How often an exclusive lock is asked for before its holder is believed: the
-/// holder may be about to end, or about to write its name down.
-const TRIES: u32 = 6;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-
-/// How often a lock is asked for that only looks from outside stand in the way
-/// of. Each of them takes a shared lock for microseconds.
-const TRIES_AGAINST_LOOKS: u32 = 1000;
+/// How often a lock is taken anew because its file was deleted by hand meanwhile.
+const TRIES_AGAINST_DELETION: u32 = 100;
 
 /// Proof that this process holds a job. Functions that write take one. It is
 /// released when the last descriptor of it is closed, children's included.
@@ -36,23 +32,12 @@ pub struct JobLock {
     path: PathBuf,
 }
 
-/// Who holds a job, as written into the lock file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Process id.
-    pub pid: u32,
-    /// Name of the machine.
-    pub host: String,
-    /// RFC 3339, UTC.
-    pub started: String,
-}
-
 /// Why a lock was not got.
 #[derive(Debug)]
 pub enum LockError {
     /// Another run holds the job.
     Held {
-        /// The lock file.
+        /// The lock file, or the job directory when that is what is locked.
         path: PathBuf,
         /// Who, when that could be read.
         holder: Option<Holder>,
@@ -61,6 +46,13 @@ pub enum LockError {
     Foreign {
         /// The lock file.
         path: PathBuf,
+    },
+    /// Under the lock file's name lies something of somebody else's.
+    NotOurs {
+        /// The lock file.
+        path: PathBuf,
+        /// What it is.
+        why: String,
     },
     /// The lock file cannot be made, read or locked.
     Io {
@@ -76,34 +68,32 @@ impl JobLock {
     /// the job is created when it is missing.
     ///
     /// # Errors
-    /// Another run holds it, or the file system refuses.
+    /// Another run holds it, or the file system refuses; what lies there is no lock file.
     pub fn acquire(place: &JobPlace) -> Result<JobLock, LockError> {
         let path = &place.lock;
-        let io = |source| LockError::Io {
-            path: path.clone(),
-            source,
-        };
-        std::fs::create_dir_all(parent(path)).map_err(io)?;
-        loop {
-            let mut options = OpenOptions::new();
-            options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o644);
-            let file = options.open(path).map_err(io)?;
-            lock_exclusive(&file, path)?;
+        let io = LockError::io(path);
+        std::fs::create_dir_all(parent(path)).map_err(&io)?;
+        for _ in 0..TRIES_AGAINST_DELETION {
+            let file = open_or_create(path)?;
+            lock(&file, path)?;
             // Somebody may have deleted the file by hand between the open and the lock.
-            if is_same_file(&file, path).map_err(io)? {
-                let lock = JobLock {
-                    file,
-                    path: path.clone(),
-                };
-                lock.sign().map_err(io)?;
-                return Ok(lock);
+            if !is_same_file(&file, path).map_err(&io)? {
+                continue;
             }
+            // And did so perhaps while a run holds the job, which still has the directory.
+            if is_dir_held(&place.dir) {
+                return Err(LockError::Held {
+                    path: place.dir.clone(),
+                    holder: None,
+                });
+            }
+            Holder::this().write(&file).map_err(&io)?;
+            return Ok(JobLock {
+                file,
+                path: path.clone(),
+            });
         }
+        Err(io(io::Error::other("somebody deletes it all the time")))
     }
 
     /// Takes over a lock from the process that started this one and holds it as well.
@@ -118,21 +108,18 @@ impl JobLock {
             Ok(false) => return Err(LockError::Foreign { path }),
             Err(source) => return Err(LockError::Io { path, source }),
         }
-        lock_exclusive(&file, &path)?;
+        lock(&file, &path)?;
         Ok(JobLock { file, path })
     }
 
     /// Who holds a job now; `None` when nobody does. Disturbs nobody.
     pub fn probe(place: &JobPlace) -> Option<Holder> {
-        let file = File::open(&place.lock).ok()?;
-        match fs2::FileExt::try_lock_shared(&file) {
-            Err(e) if is_contended(&e) => Some(read_holder(&file).unwrap_or(Holder {
-                pid: 0,
-                host: String::new(),
-                started: String::new(),
-            })),
-            _ => None,
+        // Nobody holds a job by what is no lock file.
+        let file = open_file(&place.lock, false, Links::Refused).ok();
+        if let Some(file) = file.filter(flock::is_held) {
+            return Some(Holder::read(&file).unwrap_or_default());
         }
+        is_dir_held(&place.dir).then(Holder::default)
     }
 
     /// The descriptor, to hand it over to a child.
@@ -144,81 +131,63 @@ impl JobLock {
     pub fn guards(&self, place: &JobPlace) -> bool {
         self.path == place.lock
     }
-
-    fn sign(&self) -> io::Result<()> {
-        let holder = Holder {
-            pid: std::process::id(),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            started: jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string(),
-        };
-        let mut line = serde_json::to_vec(&holder)?;
-        line.push(b'\n');
-        self.file.write_all_at(&line, 0)?;
-        self.file.set_len(line.len() as u64)
-    }
 }
 
-fn lock_exclusive(file: &File, path: &Path) -> Result<(), LockError> {
-    let io = |source| LockError::Io {
+fn open_or_create(path: &Path) -> Result<File, LockError> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644);
+    let not_ours = |why: String| LockError::NotOurs {
         path: path.into(),
-        source,
+        why,
     };
-    let (mut looks, mut refusals) = (0, 0);
-    loop {
-        match fs2::FileExt::try_lock_exclusive(file) {
-            Ok(()) => return Ok(()),
-            Err(e) if !is_contended(&e) => return Err(io(e)),
-            Err(_) => {}
-        }
-        // A shared lock can be had beside looks, but not beside a writer.
-        if looks < TRIES_AGAINST_LOOKS && fs2::FileExt::try_lock_shared(file).is_ok() {
-            fs2::FileExt::unlock(file).map_err(io)?;
-            looks += 1;
-            continue;
-        }
-        refusals += 1;
-        if refusals == TRIES {
-            return Err(LockError::Held {
-                path: path.into(),
-                holder: read_holder(file),
-            });
-        }
-        sleep(BETWEEN_TRIES);
+    let file = through(&mut options, path, Links::Refused).map_err(|e| match e.kind() {
+        io::ErrorKind::InvalidData => not_ours(e.to_string()),
+        _ => LockError::io(path)(e),
+    })?;
+    match holder::is_ours(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(not_ours("it holds what no lock file does".to_owned())),
+        Err(e) => Err(LockError::io(path)(e)),
     }
 }
 
-fn is_contended(error: &io::Error) -> bool {
-    error.raw_os_error() == fs2::lock_contended_error().raw_os_error()
+fn lock(file: &File, path: &Path) -> Result<(), LockError> {
+    match flock::exclusive(file).map_err(LockError::io(path))? {
+        true => Ok(()),
+        false => Err(LockError::Held {
+            path: path.into(),
+            holder: Holder::read(file),
+        }),
+    }
+}
+
+/// True when somebody writes in this directory.
+fn is_dir_held(dir: &Path) -> bool {
+    // One that is not there is held by nobody.
+    open_dir(dir).is_ok_and(|dir| flock::is_held(&dir))
 }
 
 fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
-    match std::fs::metadata(path) {
+    match std::fs::symlink_metadata(path) {
         Ok(named) => Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
 }
 
-fn read_holder(file: &File) -> Option<Holder> {
-    let mut text = [0; 4096];
-    let len = file.read_at(&mut text, 0).ok()?;
-    let line = text[..len].split(|b| *b == b'\n').next()?;
-    serde_json::from_slice(line).ok()
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "pid {} on {} since {}",
-            self.pid, self.host, self.started
-        )
+impl LockError {
+    fn io(path: &Path) -> impl Fn(io::Error) -> LockError {
+        let path = path.to_owned();
+        move |source| LockError::Io {
+            path: path.clone(),
+            source,
+        }
     }
 }
 
@@ -245,6 +214,9 @@ impl fmt::Display for LockError {
                     path.display()
                 )
             }
+            LockError::NotOurs { path, why } => {
+                write!(f, "cannot lock {}: {why}", path.display())
+            }
             LockError::Io { path, source } => write!(f, "cannot lock {}: {source}", path.display()),
         }
     }
@@ -265,7 +237,11 @@ impl From<LockError> for Failure {
             LockError::Held { .. } => Exit::Held,
             _ => Exit::Failed,
         };
-        Failure::with(exit, error)
+        let failure = Failure::with(exit, &error);
+        match error {
+            LockError::NotOurs { .. } => failure.hint("move it away: a lock file is made there"),
+            _ => failure,
+        }
     }
 }
 

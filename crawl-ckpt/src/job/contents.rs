@@ -1,0 +1,101 @@
+//! What lies in a job directory, and what of it is ours: only that is ever removed.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use super::{IMAGE, JOURNAL, MANIFEST, REMOVED};
+use crate::delta::LEARNED;
+use crate::durable::{Disk, remove_if_there};
+
+/// The names in a directory.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Of files that a job has, in the order in which they are removed: what marks it as
+    /// ours goes last.
+    ours: Vec<String>,
+    /// One that a job never has.
+    pub foreign: Option<OsString>,
+}
+
+impl Contents {
+    /// Looks into a directory; `None` when there is none.
+    pub fn of(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Contents>> {
+        let names = match disk.list(dir) {
+            Ok(names) => names,
+            Err(e) if is_no_dir(&e) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut contents = Contents::default();
+        for name in names {
+            match name.to_str().filter(|name| rank(name).is_some()) {
+                Some(ours) if !disk.is_dir(&dir.join(ours))? => contents.ours.push(ours.to_owned()),
+                // The root of a volume.
+                _ if name == OsStr::new("lost+found") => {}
+                _ => contents.foreign = Some(name),
+            }
+        }
+        contents.ours.sort_by_key(|name| (rank(name), name.clone()));
+        Ok(Some(contents))
+    }
+
+    /// A manifest or a journal lies here, or what is left of one: the directory is ours.
+    pub fn has_mark(&self) -> bool {
+        self.ours.iter().any(|name| rank(name) > Some(0))
+    }
+
+    /// Nothing at all lies here.
+    pub fn is_empty(&self) -> bool {
+        self.ours.is_empty() && self.foreign.is_none()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.ours.iter().any(|ours| ours == name)
+    }
+
+    /// The journals, whatever their generation.
+    pub fn journals(&self) -> impl Iterator<Item = &str> {
+        let names = self.ours.iter().map(String::as_str);
+        names.filter(|name| is_journal(name))
+    }
+
+    /// Removes what is ours. What is left after a power cut carries our mark still, and the word that the
+    /// job is removed stays for as long as anything of it does.
+    pub fn remove(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let mut before = None;
+        for name in &self.ours {
+            let rank = rank(name);
+            if before == Some(Some(0)) && rank != Some(0) || rank == Some(3) {
+                disk.sync_dir(dir)?;
+            }
+            remove_if_there(disk, &dir.join(name))?;
+            before = Some(rank);
+        }
+        Ok(())
+    }
+}
+
+/// True when there is no such directory.
+pub(super) fn is_no_dir(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::NotADirectory
+}
+
+/// `journal-<number>`.
+pub(super) fn is_journal(name: &str) -> bool {
+    let number = name.strip_prefix(JOURNAL);
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The place of a file of ours in the order of removal; `None` for any other. From 1 on, it
+/// marks the directory as ours.
+fn rank(name: &str) -> Option<u8> {
+    let file = name.strip_suffix(".tmp").unwrap_or(name);
+    match name {
+        name if name == REMOVED => Some(3),
+        _ if file == MANIFEST => Some(2),
+        name if is_journal(name) => Some(1),
+        _ if file == IMAGE || name == LEARNED => Some(0),
+        _ => None,
+    }
+}

@@ -4,18 +4,22 @@
 mod json_ld;
 mod meta;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use dom_smoothie::{Config, Readability, TextMode};
 use jiff::Timestamp;
+use memchr::{memchr_iter, memchr3_iter};
 use serde_json::Value;
 
+use super::apart::apart;
 use super::css::Css;
 use super::datetime;
-use super::dom::{Page, ROOT};
+use super::dom::{Id, NONE, Page, ROOT};
+use super::markup;
 use super::search::Selector;
 use super::spec::{Core, How};
-use super::values::selected;
+use super::values::{MAX_ITEM_BYTES, selected};
 
 /// An article, read when the first field asks for it.
 #[derive(Debug)]
@@ -38,8 +42,8 @@ struct Fields {
 /// The reader makes trees of trees; a page of more elements is none that a person wrote.
 const MAX_ELEMENTS: usize = 50_000;
 
-/// The stack of the article reader.
-const STACK_BYTES: usize = 16 << 20;
+/// Nor is a page of more bytes, and an item takes no longer text.
+const MAX_BYTES: usize = 2 * MAX_ITEM_BYTES;
 
 impl<'p> Article<'p> {
     /// The article of a page.
@@ -56,9 +60,10 @@ impl<'p> Article<'p> {
     /// What was found, or `null`.
     pub fn value(&mut self, core: Core) -> Value {
         let (html, page, url, now) = (self.html, self.page, self.url, self.now);
-        let fields = self
-            .read
-            .get_or_insert_with(|| read_apart(html, page, url, now));
+        let fields = self.read.get_or_insert_with(|| {
+            let html = readable(html, page);
+            apart(page, || read(&html, page, url, now)).unwrap_or_default()
+        });
         let found = match core {
             Core::Title => &fields.title,
             Core::Content => &fields.content,
@@ -78,17 +83,51 @@ static HEADLINES: LazyLock<Vec<Selector>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Reads in a thread of its own: the reader calls itself as deep as elements are nested, and
-/// workers have small stacks.
-fn read_apart(html: &str, page: Page<'_>, url: &str, now: Timestamp) -> Fields {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("article".into())
-            .stack_size(STACK_BYTES);
-        let reading = thread.spawn_scoped(scope, || read(html, page, url, now));
-        let read = reading.ok().and_then(|reading| reading.join().ok());
-        read.unwrap_or_default()
-    })
+/// What the reader gets of a page: all of it as it is written, or as its tree has it when it is
+/// nested too deep for the reader, or what it says of itself when it is too large.
+fn readable<'p>(html: &'p str, page: Page<'p>) -> Cow<'p, str> {
+    let elements = page.walk(ROOT).filter(|id| page.is_element(*id));
+    let is_large = html.len() > MAX_BYTES
+        || elements.take(MAX_ELEMENTS + 1).count() > MAX_ELEMENTS
+        || !page.tree.budget.take_half(escaping(page));
+    if !is_large && !page.tree.is_deep {
+        return Cow::Borrowed(html);
+    }
+    let first_in = |id: Id| {
+        let next = |id: &Id| Some(page.node(*id).next).filter(|next| *next != NONE);
+        let first = Some(page.node(id).first).filter(|first| *first != NONE);
+        std::iter::successors(first, next).find(|child| page.is_element(*child))
+    };
+    let mut top = first_in(ROOT);
+    if is_large {
+        page.tree.budget.cut();
+        top = top.and_then(first_in);
+    }
+    let mut text = String::new();
+    if let Some(top) = top {
+        markup::write(page, top, &mut text, MAX_BYTES);
+    }
+    Cow::Owned(text)
+}
+
+/// About what it takes the reader's library to write all texts of a page: for each character
+/// that it escapes, no-break spaces too, it goes over the rest of the text.
+fn escaping(page: Page<'_>) -> usize {
+    let (mut steps, mut special, mut bytes) = (0_usize, 0, 0);
+    for id in page.walk(ROOT) {
+        if page.is_text(id) {
+            let node = page.node(id);
+            let text = &page.html[node.start as usize..node.end as usize];
+            special +=
+                memchr3_iter(b'&', b'<', b'>', text).count() + memchr_iter(0xc2, text).count();
+            bytes += text.len();
+        } else {
+            // 64 bytes are looked at in a nanosecond or two.
+            steps = steps.saturating_add(special.saturating_mul(bytes) / 1024);
+            (special, bytes) = (0, 0);
+        }
+    }
+    steps.saturating_add(special.saturating_mul(bytes) / 1024)
 }
 
 fn read(html: &str, page: Page<'_>, url: &str, now: Timestamp) -> Fields {

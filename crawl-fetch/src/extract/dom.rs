@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::attributes::{Attributes, text_of};
+use super::budget::Budget;
 use super::names::{Name, Names};
 
 /// A node's place in the tree. 0 is the document.
@@ -21,9 +21,11 @@ pub const NONE: Id = u32::MAX;
 /// calls that go as deep as elements do.
 pub const MAX_DEPTH: usize = 512;
 
-/// So many steps from element to element a page allows: about a second of a core. Selectors
-/// with `:has`, `:contains` or `~` can ask for as many as the square of its elements.
-pub const MAX_STEPS: usize = 100_000_000;
+/// More `html` and `body` tags than this bring no attributes: each look for one asks them all.
+pub const MAX_MORE_ATTRIBUTES: usize = 64;
+
+/// Attributes longer than this cost steps to look at.
+const FREE_BYTES: usize = 1 << 10;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +110,10 @@ pub struct Tree {
     pub more_attributes: Vec<(Id, u32, u32)>,
     /// Where each node stands in the page's order, once somebody asked and the tree is shuffled.
     ranks: OnceLock<Vec<u32>>,
-    /// Steps from element to element that selectors may still take; the article reader has a
-    /// thread of its own.
-    steps: AtomicUsize,
+    /// Libraries would take long to read the page as it is written.
+    pub is_deep: bool,
+    /// What reading it may cost.
+    pub budget: Budget,
 }
 
 /// Memory for nodes is kept up to so many.
@@ -123,9 +126,9 @@ impl Tree {
         self.nodes.shrink_to(KEEP_NODES);
         self.names.clear();
         self.shuffled = false;
+        self.is_deep = false;
         self.ranks.take();
         self.more_attributes.clear();
-        *self.steps.get_mut() = MAX_STEPS;
         self.push(Node::new(
             Kind::Document,
             Name::default(),
@@ -208,15 +211,18 @@ impl Tree {
         (node.parent, node.before, node.next) = (NONE, NONE, NONE);
     }
 
-    /// Moves all children of a node behind those of another.
-    pub fn move_children(&mut self, from: Id, to: Id) {
+    /// Moves all children of a node behind those of another; tells how many.
+    pub fn move_children(&mut self, from: Id, to: Id) -> usize {
+        let mut moved = 0;
         let mut child = self.node(from).first;
         while child != NONE {
             let next = self.node(child).next;
             self.detach(child);
             self.append(to, child);
             child = next;
+            moved += 1;
         }
+        moved
     }
 }
 
@@ -232,14 +238,12 @@ pub struct Page<'p> {
 impl<'p> Page<'p> {
     /// Takes steps from element to element; false when none are left.
     pub fn step(&self, steps: usize) -> bool {
-        let left = self.tree.steps.load(Relaxed).saturating_sub(steps);
-        self.tree.steps.store(left, Relaxed);
-        left > 0
+        self.tree.budget.take(steps)
     }
 
-    /// True when selectors took all steps that they may.
+    /// True when all steps were taken that it may cost.
     pub fn is_spent(&self) -> bool {
-        self.tree.steps.load(Relaxed) == 0
+        self.tree.budget.is_spent()
     }
 
     /// A node.
@@ -264,6 +268,11 @@ impl<'p> Page<'p> {
 
     /// An attribute as it is written, by its name in lower case.
     pub fn raw_attribute(&self, id: Id, name: &str) -> Option<&'p [u8]> {
+        let node = self.node(id);
+        let bytes = (node.end - node.start) as usize;
+        if bytes > FREE_BYTES && !self.tree.budget.take_bytes(bytes) {
+            return None;
+        }
         self.attributes(id)
             .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
@@ -352,6 +361,28 @@ impl<'p> Page<'p> {
         match self.behind(id, ROOT) {
             NONE => u32::MAX,
             behind => self.rank(behind),
+        }
+    }
+
+    /// How many elements are in each other in a node, itself included.
+    pub fn depth_in(&self, scope: Id) -> usize {
+        let (mut depth, mut deepest, mut at) = (1, 1, scope);
+        loop {
+            let node = self.node(at);
+            if node.first != NONE {
+                at = node.first;
+                depth += 1;
+                deepest = deepest.max(depth);
+                continue;
+            }
+            while at != scope && self.node(at).next == NONE {
+                at = self.node(at).parent;
+                depth -= 1;
+            }
+            if at == scope {
+                return deepest;
+            }
+            at = self.node(at).next;
         }
     }
 

@@ -11,10 +11,14 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::TreeBuilderOpts;
 use html5ever::{Attribute, LocalName, Namespace, ParseOpts, QualName, ns, parse_document};
 
-use super::dom::{Id, Kind, MAX_DEPTH, NONE, Node, ROOT, Space, Tree};
+use super::dom::{Id, Kind, MAX_DEPTH, MAX_MORE_ATTRIBUTES, NONE, Node, ROOT, Space, Tree};
 
-/// Makes the tree of a page; `source` is the page that it is of.
-pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
+/// So much of the page is handed over before its cost is looked at.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// Makes the tree of a page; `source` is the page that it is of. False when that takes too long
+/// or comes out too deep; there is no tree then.
+pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) -> bool {
     let mut own = std::mem::take(tree);
     own.clear();
     source.clear();
@@ -22,7 +26,6 @@ pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
         tree: RefCell::new(own),
         source: RefCell::new(std::mem::take(source)),
         names: RefCell::default(),
-        templates: RefCell::default(),
         annotations: RefCell::default(),
     };
     let options = ParseOpts {
@@ -32,16 +35,60 @@ pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) {
         },
         ..ParseOpts::default()
     };
-    (*tree, *source) = parse_document(sink, options).one(html);
+    let mut parser = parse_document(sink, options);
+    let mut rest = html;
+    while !rest.is_empty() {
+        let (chunk, behind) = rest.split_at(boundary(rest, CHUNK_BYTES));
+        parser.process(chunk.into());
+        rest = behind;
+        let sink = &parser.tokenizer.sink.sink;
+        if !sink.may_go_on() {
+            (*tree, *source) = (sink.tree.take(), sink.source.take());
+            return false;
+        }
+    }
+    (*tree, *source) = parser.finish();
     // Contents of templates lie in the vector too.
     tree.shuffled = true;
+    !is_too_deep(tree)
+}
+
+/// The place at `most` or little before it where no character is cut.
+fn boundary(text: &str, most: usize) -> usize {
+    let most = most.min(text.len());
+    let mut places = (0..=most).rev();
+    places.find(|at| text.is_char_boundary(*at)).unwrap_or(most)
+}
+
+/// True when something is nested deeper than it may be: what overlaps is wrapped once more for
+/// each time that it does.
+fn is_too_deep(tree: &Tree) -> bool {
+    let mut depths = vec![0_u16; tree.len() as usize];
+    let mut chain = Vec::new();
+    for id in 0..tree.len() {
+        let mut at = id;
+        while at != NONE && depths[at as usize] == 0 {
+            chain.push(at);
+            at = tree.node(at).parent;
+        }
+        let mut depth = match at {
+            NONE => 0,
+            at => depths[at as usize],
+        };
+        for at in chain.drain(..).rev() {
+            depth = depth.saturating_add(1);
+            depths[at as usize] = depth;
+        }
+    }
+    // The document, and a text in the deepest element.
+    let most = MAX_DEPTH as u16 + 2;
+    depths.into_iter().any(|depth| depth > most)
 }
 
 struct Sink {
     tree: RefCell<Tree>,
     source: RefCell<Vec<u8>>,
     names: RefCell<Vec<(Id, QualName)>>,
-    templates: RefCell<Vec<(Id, Id)>>,
     /// The `annotation-xml` elements in which HTML goes on.
     annotations: RefCell<Vec<Id>>,
 }
@@ -65,6 +112,14 @@ impl ElemName for FoundName<'_> {
 }
 
 impl Sink {
+    fn step(&self, steps: usize) {
+        self.tree.borrow().budget.take(steps);
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.tree.borrow().budget.take_half(1)
+    }
+
     fn write(&self, text: &[u8]) -> (usize, usize) {
         let mut source = self.source.borrow_mut();
         let start = source.len();
@@ -117,6 +172,7 @@ impl TreeSink for Sink {
     }
 
     fn elem_name<'a>(&'a self, target: &'a Id) -> FoundName<'a> {
+        self.step(1);
         FoundName(Ref::map(self.names.borrow(), |names| {
             let place = names.binary_search_by_key(target, |(id, _)| *id);
             &names[place.unwrap_or_default()].1
@@ -136,7 +192,7 @@ impl TreeSink for Sink {
         self.names.borrow_mut().push((id, name));
         if flags.template {
             let contents = Node::new(Kind::Document, number, space, 0, 0);
-            self.templates.borrow_mut().push((id, tree.push(contents)));
+            tree.push(contents);
         }
         if flags.mathml_annotation_xml_integration_point {
             self.annotations.borrow_mut().push(id);
@@ -158,7 +214,9 @@ impl TreeSink for Sink {
         let mut tree = self.tree.borrow_mut();
         let up = |id: &Id| Some(tree.node(*id).parent).filter(|parent| *parent != NONE);
         let parents = std::iter::successors(Some(*parent), up);
-        let over = parents.clone().count().checked_sub(MAX_DEPTH);
+        let depth = parents.clone().count();
+        tree.budget.take(1 + depth / 8);
+        let over = depth.checked_sub(MAX_DEPTH);
         let parent = match over.filter(|_| tree.node(child).kind == Kind::Element) {
             Some(over) => parents.clone().nth(over).unwrap_or(*parent),
             None => *parent,
@@ -177,13 +235,12 @@ impl TreeSink for Sink {
     fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
 
     fn get_template_contents(&self, target: &Id) -> Id {
-        let templates = self.templates.borrow();
-        let found = templates.iter().find(|(template, _)| template == target);
-        found.map_or(*target, |(_, contents)| *contents)
+        // It was made together with the template.
+        target + 1
     }
 
     fn is_mathml_annotation_xml_integration_point(&self, id: &Id) -> bool {
-        self.annotations.borrow().contains(id)
+        self.annotations.borrow().binary_search(id).is_ok()
     }
 
     fn same_node(&self, x: &Id, y: &Id) -> bool {
@@ -200,7 +257,10 @@ impl TreeSink for Sink {
     fn add_attrs_if_missing(&self, target: &Id, attrs: Vec<Attribute>) {
         let (start, end) = self.attributes(attrs);
         let more = (*target, start as u32, end as u32);
-        self.tree.borrow_mut().more_attributes.push(more);
+        let mut tree = self.tree.borrow_mut();
+        if tree.more_attributes.len() < MAX_MORE_ATTRIBUTES {
+            tree.more_attributes.push(more);
+        }
     }
 
     fn remove_from_parent(&self, target: &Id) {
@@ -208,6 +268,8 @@ impl TreeSink for Sink {
     }
 
     fn reparent_children(&self, node: &Id, new_parent: &Id) {
-        self.tree.borrow_mut().move_children(*node, *new_parent);
+        let mut tree = self.tree.borrow_mut();
+        let moved = tree.move_children(*node, *new_parent);
+        tree.budget.take(moved);
     }
 }

@@ -32,12 +32,20 @@ pub fn of(html: &str) -> Value {
 fn bare(link: &str) -> String {
     let mut out = String::with_capacity(link.len());
     for (at, c) in link.char_indices() {
-        let rest = &link[at + c.len_utf8()..];
-        let name = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '#');
-        let refers = name.is_some_and(|end| end > 0 && rest[end..].starts_with(';'));
-        out.push(if c == '&' && !refers { AMPERSAND } else { c });
+        out.push(match c {
+            '&' if !begins_reference(&link.as_bytes()[at + 1..]) => AMPERSAND,
+            c => c,
+        });
     }
     out
+}
+
+/// True when a reference's name and its `;` stand there; none is longer than 31 letters.
+fn begins_reference(rest: &[u8]) -> bool {
+    let rest = &rest[..rest.len().min(32)];
+    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'#';
+    let end = rest.iter().position(is_end);
+    end.is_some_and(|end| end > 0 && rest[end] == b';')
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! An element as markup, and the text in it as people read it.
 
+use std::collections::HashSet;
+
 use super::dom::{Id, Kind, NONE, Page, Space};
 use super::names::Name;
 
@@ -53,13 +55,19 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
     }
 }
 
+/// Among so many attributes one looks whether a name was there before without a table.
+const FEW_ATTRIBUTES: usize = 16;
+
 /// Appends a start tag.
 fn open(page: Page<'_>, element: Id, out: &mut String) {
     out.push('<');
     out.push_str(page.name(element));
+    let mut names = HashSet::new();
     for (n, (name, value)) in page.attributes(element).enumerate() {
-        let mut before = page.attributes(element).take(n);
-        if before.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+        let mut before = page.attributes(element).take(n.min(FEW_ATTRIBUTES));
+        let is_again = before.any(|(other, _)| other.eq_ignore_ascii_case(name))
+            || n >= FEW_ATTRIBUTES && !names.insert(name.to_ascii_lowercase());
+        if is_again {
             continue;
         }
         out.push(' ');

@@ -1,8 +1,10 @@
 //! `--extract`: items from pages, as a spider file's `sections` say, and where their links
 //! stand, as its `rules` ask.
 
+mod apart;
 mod article;
 mod attributes;
+mod budget;
 #[cfg(any(test, feature = "compare"))]
 pub mod compare;
 mod css;
@@ -142,13 +144,20 @@ impl Extractor {
 
 /// Builds the tree of a page; returns the bytes that it points into.
 fn build<'h>(html: &'h str, tree: &mut Tree, source: &'h mut Vec<u8>) -> &'h [u8] {
-    if !quick::parse(html.as_bytes(), tree, false).is_unusual {
+    tree.budget.renew();
+    let usual = quick::parse(html.as_bytes(), tree, false);
+    if !usual.is_unusual {
+        tree.is_deep = usual.is_deep;
         return html.as_bytes();
     }
     // The complete builder searches all that is open for most tags.
-    if quick::parse(html.as_bytes(), tree, true).is_deep {
-        return html.as_bytes();
+    let lenient = |tree: &mut Tree| quick::parse(html.as_bytes(), tree, true).is_deep;
+    if !lenient(tree) {
+        if full::parse(html, tree, source) {
+            return source;
+        }
+        lenient(tree);
     }
-    full::parse(html, tree, source);
-    source
+    tree.is_deep = true;
+    html.as_bytes()
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::apart::apart;
 use super::article::Article;
 use super::dom::{Id, Page};
 use super::markdown;
@@ -13,6 +14,10 @@ use super::spec::{Field, How, Source};
 
 /// An item holds at most so many bytes of text.
 pub const MAX_ITEM_BYTES: usize = 4 << 20;
+
+/// Markup is made Markdown up to so many bytes, each times the elements that it may be in: lines are
+/// written once more for each quote and list around them.
+const MAX_NESTED_BYTES: usize = 64 << 20;
 
 /// A page that is being read for an item.
 pub struct Reading<'r, 'p> {
@@ -43,7 +48,7 @@ impl<'r, 'p> Reading<'r, 'p> {
     /// True when something was left out: the item is as large as one may be, or its selectors
     /// and expressions took as many steps as they may.
     pub fn is_cut(&self) -> bool {
-        self.left == 0 || self.page.is_spent() || self.bench.is_spent()
+        self.left == 0 || self.page.tree.budget.is_cut() || self.bench.is_spent()
     }
 
     fn value(&mut self, field: &Field, scope: Id) -> Value {
@@ -134,10 +139,19 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
         How::Markdown => {
             let mut first = None;
             selector.find(page, scope, |found| {
-                first = Some(text_of(page, found, most));
+                let most = match found {
+                    Found::Element(id) => most.min(MAX_NESTED_BYTES / page.depth_in(id).max(1)),
+                    _ => most,
+                };
+                let text = text_of(page, found, most);
+                if text.len() > most {
+                    page.tree.budget.cut();
+                }
+                first = Some(text);
                 false
             });
-            first.map_or(Value::Null, |html| markdown::of(&html))
+            let text = first.and_then(|html| apart(page, || markdown::of(&html)));
+            text.unwrap_or(Value::Null)
         }
     }
 }
@@ -193,8 +207,9 @@ fn size_of(value: &Value) -> usize {
 mod tests {
     use serde_json::json;
 
+    use super::super::budget::MAX_STEPS;
     use super::super::css::Css;
-    use super::super::dom::{MAX_STEPS, ROOT, Tree};
+    use super::super::dom::{ROOT, Tree};
     use super::*;
 
     #[test]
@@ -208,6 +223,7 @@ mod tests {
             // Each would match, if what was not looked at counted as not there.
             ("i:not(:has(~ b))", 10),
         ] {
+            tree.budget.renew();
             super::super::quick::parse(html.as_bytes(), &mut tree, false);
             let page = Page {
                 html: html.as_bytes(),

@@ -80,6 +80,10 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn mark(&mut self) {
+        if self.list.len() >= 2 * MAX_DEPTH {
+            self.outcome.is_deep = true;
+            return;
+        }
         self.list.push(Active {
             id: NONE,
             name: Name::default(),

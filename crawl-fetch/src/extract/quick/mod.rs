@@ -24,6 +24,8 @@ mod text;
 
 use std::ops::ControlFlow;
 
+use super::attributes::Attributes;
+use super::budget::MAX_STEPS;
 use super::dom::{Id, NONE, Tree};
 use super::names::Name;
 use formatting::Active;
@@ -34,7 +36,8 @@ use open::Open;
 pub struct Outcome {
     /// The page needs the complete builder.
     pub is_unusual: bool,
-    /// The complete builder would take long for it: too much is open at once.
+    /// Libraries would take long for it: too much is open at once, or a tag has too many
+    /// attributes.
     pub is_deep: bool,
 }
 
@@ -58,11 +61,18 @@ pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Outcome {
         quirks: Some(true),
         skip_newline: false,
         after_body: false,
+        attribute_steps: 0,
     };
     // The end of the page, or what is unusual in it, ends the building.
     let _ = builder.read();
     builder.outcome
 }
+
+/// Looking through so much that is open costs nothing.
+const FREE_OPEN: usize = 64;
+
+/// A tag is looked at for its number of attributes when it is longer.
+const LONG_TAG_BYTES: usize = 1 << 10;
 
 /// Goes on, or ends.
 type Step = ControlFlow<()>;
@@ -123,6 +133,8 @@ struct Builder<'h, 't> {
     skip_newline: bool,
     /// `</body>` was there, and nothing but blanks and comments since.
     after_body: bool,
+    /// What a library would take that holds each attribute of a tag against all before it.
+    attribute_steps: usize,
 }
 
 impl Builder<'_, '_> {
@@ -159,6 +171,33 @@ impl Builder<'_, '_> {
             Mode::InCaption => self.end_in_caption(name),
             _ => self.end_before_body(name),
         }
+    }
+
+    /// Counts what a tag costs where much is open; false when the page costs too much, and what
+    /// follows is left out.
+    #[inline]
+    fn may_go_on(&mut self) -> bool {
+        let open = self.open.len() + self.list.len();
+        open <= FREE_OPEN || self.pay(open)
+    }
+
+    #[cold]
+    fn pay(&mut self, open: usize) -> bool {
+        // Most looks go over a part of what is open, and over 16 of them in a step.
+        let may = self.tree.budget.take_half(open / 16);
+        if !may {
+            self.tree.budget.cut();
+        }
+        may
+    }
+
+    /// Looks how many attributes a long tag has.
+    #[cold]
+    fn count_attributes(&mut self, tag: Tag) {
+        let count = Attributes::new(&self.html[tag.start..tag.end]).count();
+        self.attribute_steps =
+            (count.saturating_mul(count) / 32).saturating_add(self.attribute_steps);
+        self.outcome.is_deep |= self.attribute_steps > MAX_STEPS / 8;
     }
 
     /// Something that needs the complete builder.

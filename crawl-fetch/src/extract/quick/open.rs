@@ -2,7 +2,7 @@
 //! (13.2.4.2).
 
 use super::{Builder, Tag};
-use crate::extract::dom::{Id, Kind, MAX_DEPTH, Node, ROOT, Space};
+use crate::extract::dom::{Id, Kind, MAX_DEPTH, MAX_MORE_ATTRIBUTES, Node, ROOT, Space};
 use crate::extract::names::Name;
 use crate::extract::sets::*;
 
@@ -75,6 +75,10 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn merge_attributes(&mut self, id: Id, tag: Tag) {
+        if self.tree.more_attributes.len() >= MAX_MORE_ATTRIBUTES {
+            self.outcome.is_deep = true;
+            return;
+        }
         let more = (id, tag.start as u32, tag.end as u32);
         self.tree.more_attributes.push(more);
     }

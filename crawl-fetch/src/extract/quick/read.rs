@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use memchr::{memchr, memmem};
 
-use super::{Builder, Mode, Step, Tag};
+use super::{Builder, LONG_TAG_BYTES, Mode, Step, Tag};
 use crate::extract::attributes::Attributes;
 use crate::extract::dom::{Kind, Node, Space};
 use crate::extract::markup::is_void;
@@ -117,6 +117,12 @@ impl Builder<'_, '_> {
             start: name_end,
             end: end - 1,
         };
+        if end - name_end > LONG_TAG_BYTES {
+            self.count_attributes(tag);
+        }
+        if !self.may_go_on() {
+            return ControlFlow::Continue(self.html.len() + 1);
+        }
         self.skip_newline = false;
         let html_rules = match self.open.last() {
             Some(open) if open.space != Space::Html => {
@@ -140,6 +146,9 @@ impl Builder<'_, '_> {
         let end = skip_tag(self.html, name_end);
         if end > self.html.len() {
             return ControlFlow::Continue(end);
+        }
+        if !self.may_go_on() {
+            return ControlFlow::Continue(self.html.len() + 1);
         }
         self.skip_newline = false;
         if self.over > 0 && !is_void(name) {

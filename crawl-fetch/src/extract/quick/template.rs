@@ -3,13 +3,18 @@
 
 use super::open::Open;
 use super::{Builder, Mode, Tag};
-use crate::extract::dom::{Kind, Node, Space};
+use crate::extract::dom::{Kind, MAX_DEPTH, Node, Space};
 use crate::extract::names::Name;
 
 impl Builder<'_, '_> {
     /// What is in a template belongs to no tree.
     pub(super) fn start_template(&mut self, tag: Tag) {
         self.append(tag, Space::Html);
+        if self.open.len() >= MAX_DEPTH {
+            self.over += 1;
+            self.outcome.is_deep = true;
+            return;
+        }
         let contents = Node::new(Kind::Document, tag.name, Space::Html, 0, 0);
         let id = self.tree.push(contents);
         self.tree.shuffled = true;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::{Found, XPath};
-use crate::extract::dom::{Kind, MAX_STEPS, NONE, Page, ROOT, Tree};
+use crate::extract::budget::MAX_STEPS;
+use crate::extract::dom::{Kind, NONE, Page, ROOT, Tree};
 use crate::extract::{full, quick};
 
 const PAGE: &str = "<html n='1'><head n='2'><title n='3'>A &amp; B</title></head>\

@@ -179,7 +179,7 @@ fn xpath_and_sections_say_where_links_stand_as_well() {
     ground.spider_of(json!({"sections": sections, "rules": []}));
     let told = ground.explain("/foot/1");
     assert!(
-        told.contains("by rule 2 for links in `//aside` or `//footer`"),
+        told.contains("by rule 3 for links in `//aside` or `//footer`"),
         "{told}"
     );
     let crawl = ground.crawl().args(["--fresh", "--reset-deltafetch"]);

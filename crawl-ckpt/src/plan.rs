@@ -39,6 +39,18 @@ pub struct Plan {
     pub keep_body: bool,
     /// Skip pages that did not change since the last crawl.
     pub delta: bool,
+    /// Taken off a link's priority for each level that it is deep: over 0 crawls in breadth,
+    /// below 0 in depth.
+    #[serde(skip_serializing_if = "is_default")]
+    pub depth_priority: i64,
+    /// Send no Referer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub no_referer: bool,
+}
+
+/// Plans say nothing of what is as ever.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which URLs belong to the crawl.
@@ -56,6 +68,9 @@ pub struct Scope {
     pub deny_extensions: Option<Vec<String>>,
     /// Deepest link level taken on; `None`: no limit.
     pub depth_limit: Option<u32>,
+    /// Longest URL taken on, in bytes; `None`: 2083.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_url_bytes: Option<u32>,
     /// Most pages taken on a host; `None`: no limit.
     pub max_pages_per_host: Option<u64>,
     /// Also sort query parameters and drop empty ones and tracking parameters.
@@ -127,6 +142,15 @@ pub struct Pace {
     pub delay_ms: u64,
     /// Adapt the delay of a host to its latency and errors.
     pub autothrottle: bool,
+    /// Make `delay_ms` half as long to half as long again, by chance.
+    #[serde(skip_serializing_if = "is_default")]
+    pub random_delay: bool,
+    /// Adapt the delay so that so many requests to a host are under way on average; `None`: it
+    /// grows only with trouble.
+    #[serde(skip_serializing_if = "is_default")]
+    pub target_concurrency: Option<f64>,
+    /// The adapted delay is never longer, in milliseconds.
+    pub max_delay_ms: u64,
 }
 
 impl Default for Pace {
@@ -136,6 +160,9 @@ impl Default for Pace {
             per_host: 8,
             delay_ms: 0,
             autothrottle: true,
+            random_delay: false,
+            target_concurrency: None,
+            max_delay_ms: 60_000,
         }
     }
 }
@@ -146,6 +173,9 @@ impl Default for Pace {
 pub struct Retry {
     /// Further attempts after the first.
     pub times: u32,
+    /// Statuses that are tried again; `None`: 408, 429 and 500 to 599.
+    #[serde(skip_serializing_if = "is_default")]
+    pub codes: Option<Vec<u16>>,
     /// Longest chain of redirects.
     pub max_redirects: u32,
     /// How long a network that is gone is waited for, in seconds.
@@ -156,6 +186,7 @@ impl Default for Retry {
     fn default() -> Retry {
         Retry {
             times: 2,
+            codes: None,
             max_redirects: 10,
             outage_s: 600,
         }

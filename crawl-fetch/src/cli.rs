@@ -124,6 +124,13 @@ pub struct Cli {
     #[arg(long)]
     body: bool,
 
+    /// Read pages of this status for links and items as well
+    ///
+    /// Otherwise only those of success are, 200 to 299. May be given several times; `all` reads
+    /// pages of every status.
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    allow_status: Vec<u16>,
+
     /// Leave links out of results
     ///
     /// Pages are still read for their title.
@@ -305,6 +312,7 @@ impl Cli {
                 max_redirects: self.max_redirects,
                 links: !self.no_links,
                 body: self.body,
+                allowed_codes: self.allow_status,
             },
             caller: Caller {
                 agents,
@@ -422,6 +430,18 @@ fn size(text: &str) -> Result<usize, String> {
             "'{text}' is no size up to 1G (such as 500K or 32M)"
         )),
     }
+}
+
+/// A status, or 0 for all.
+fn status(text: &str) -> Result<u16, String> {
+    let status = match text {
+        "all" => Some(0),
+        text => text
+            .parse()
+            .ok()
+            .filter(|status| (100..600).contains(status)),
+    };
+    status.ok_or_else(|| "expected a status from 100 to 599, or all".into())
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

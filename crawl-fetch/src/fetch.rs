@@ -44,6 +44,16 @@ pub struct FetchOptions {
     pub links: bool,
     /// Bodies come with the results.
     pub body: bool,
+    /// Pages of these statuses are read as those of success are; of all when it holds 0.
+    pub allowed_codes: Vec<u16>,
+}
+
+impl FetchOptions {
+    /// Whether a page of this status is read for links and items.
+    fn reads(&self, status: Option<u16>) -> bool {
+        let allowed = |status: &u16| self.allowed_codes.contains(status);
+        status.is_some_and(|status| status / 100 == 2 || allowed(&status) || allowed(&0))
+    }
 }
 
 const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
@@ -286,6 +296,7 @@ impl Fetcher {
         let media = Media::of(content_type, bytes);
         let encoding = || charset::encoding(content_type, bytes);
         let good = result.status.is_some_and(|status| status / 100 == 2);
+        let is_read = self.options.reads(result.status);
         match kind {
             Kind::Robots => result.robots = Some(encoding().decode(bytes).0.into_owned().into()),
             Kind::Sitemap if good => {
@@ -293,7 +304,7 @@ impl Fetcher {
             }
             Kind::Page if media == Media::Html => {
                 // Links of an error page or a redirect lead in circles.
-                let with_links = self.options.links && good;
+                let with_links = self.options.links && is_read;
                 let regions = self.extractor.as_ref().and_then(Extractor::regions);
                 let want = Want {
                     links: with_links,
@@ -343,8 +354,8 @@ impl Fetcher {
     ) {
         let bytes = received.bytes;
         let content_type = result.content_type.as_deref();
-        let good = result.status.is_some_and(|status| status / 100 == 2);
-        let Some(extractor) = self.extractor.as_ref().filter(|_| good) else {
+        let is_read = self.options.reads(result.status);
+        let Some(extractor) = self.extractor.as_ref().filter(|_| is_read) else {
             return;
         };
         if result.blocked.is_some() || Media::of(content_type, bytes) != Media::Html {

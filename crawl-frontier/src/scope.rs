@@ -16,7 +16,7 @@ pub const HOSTS: &str = "scope:hosts";
 pub const HOST: &str = "scope:host:";
 /// So many hosts and domains of a crawl are told one by one.
 const PLACES_TOLD: usize = 10;
-/// Longer URLs are traps, or no browser would follow them.
+/// Longer URLs are traps, or no browser would follow them; where nothing else is said.
 const MAX_URL_BYTES: usize = 2083;
 /// Deeper paths are traps.
 const MAX_SEGMENTS: usize = 40;
@@ -117,6 +117,7 @@ pub struct Scope {
     rules: Vec<Rule>,
     extensions: HashSet<String>,
     depth_limit: Option<u32>,
+    max_url_bytes: usize,
     max_pages_per_host: Option<u64>,
     allow_private: bool,
     /// The form of URLs by which they are told apart.
@@ -191,6 +192,9 @@ impl Scope {
                 None => NO_PAGES.iter().map(|e| (*e).to_owned()).collect(),
             },
             depth_limit: scope.depth_limit,
+            max_url_bytes: scope
+                .max_url_bytes
+                .map_or(MAX_URL_BYTES, |bytes| bytes as usize),
             max_pages_per_host: scope.max_pages_per_host,
             allow_private,
             form: if scope.aggressive_urls {
@@ -211,7 +215,7 @@ impl Scope {
             return Err(Refusal::Depth);
         }
         let path = path_of(url);
-        if url.len() > MAX_URL_BYTES || is_trap(path) {
+        if url.len() > self.max_url_bytes || is_trap(path) {
             return Err(Refusal::Trap);
         }
         if self.is_no_page(path) {
@@ -289,8 +293,12 @@ impl Scope {
                 let most = self.depth_limit.unwrap_or(depth);
                 format!("at depth {depth} it is too deep, at most {most}")
             }
-            Refusal::Trap if url.len() > MAX_URL_BYTES => {
-                format!("a trap: {} bytes, at most {MAX_URL_BYTES}", url.len())
+            Refusal::Trap if url.len() > self.max_url_bytes => {
+                format!(
+                    "a trap: {} bytes, at most {}",
+                    url.len(),
+                    self.max_url_bytes
+                )
             }
             Refusal::Trap => match most_repeated(path) {
                 (again, segment) if again > MAX_SAME_SEGMENT => format!(

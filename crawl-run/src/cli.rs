@@ -466,7 +466,7 @@ pub struct VoiceArgs {
 }
 
 /// What crawl-fetch would refuse is refused before anything begins.
-fn header(text: &str) -> Result<String, String> {
+pub(crate) fn header(text: &str) -> Result<String, String> {
     let name = text
         .split_once(':')
         .map(|(name, _)| name)

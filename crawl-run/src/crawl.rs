@@ -64,6 +64,10 @@ pub struct Crawl<'a> {
     answer_within: Duration,
     /// The text of `--cookies`.
     cookies: Option<String>,
+    /// When a run stops by the spider's word, if no option says it.
+    max_time: Option<Duration>,
+    /// The same in records.
+    max_pages: Option<u64>,
 }
 
 impl<'a> Crawl<'a> {
@@ -112,6 +116,12 @@ impl<'a> Crawl<'a> {
             fetch_args: fetch_args(&spider, args, &plan),
             answer_within: answer_within(&spider),
             hidden,
+            max_time: spider.settings.max_time,
+            // A test crawl ends where it is told.
+            max_pages: spider
+                .settings
+                .max_pages
+                .filter(|_| args.limits.limit.is_none()),
             parser: spider.parser,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,
@@ -362,10 +372,11 @@ impl<'a> Crawl<'a> {
 
     fn begin(&self) -> Begin {
         let limits = &self.args.limits;
+        let max_time = limits.max_time.or(self.max_time);
         Begin {
             plan: self.plan.clone(),
-            max_records: limits.max_pages,
-            max_time_ms: limits.max_time.map(millis),
+            max_records: limits.max_pages.or(self.max_pages),
+            max_time_ms: max_time.map(millis),
             grace_ms: millis(self.args.reach.grace),
             retry_blocked: false,
             adopt_plan: false,

@@ -45,9 +45,13 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
                 .unwrap_or(pace.per_host),
             delay_ms: delay.map_or(pace.delay_ms, millis),
             autothrottle: settings.autothrottle.unwrap_or(pace.autothrottle),
+            random_delay: settings.random_delay.unwrap_or(pace.random_delay),
+            target_concurrency: settings.target_concurrency,
+            max_delay_ms: settings.max_delay.map_or(pace.max_delay_ms, millis),
         },
         retry: Retry {
             times: settings.retry_times.unwrap_or(retry.times),
+            codes: settings.retry_codes.clone(),
             max_redirects: settings.max_redirects.unwrap_or(retry.max_redirects),
             outage_s: args
                 .reach
@@ -65,6 +69,8 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         keep_links: args.output.keep_links,
         keep_body: args.output.keep_body,
         // A test crawl reads and writes none of production's state.
+        depth_priority: settings.depth_priority,
+        no_referer: settings.referer == Some(false),
         delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
     }
 }
@@ -87,8 +93,15 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(memory) = args.fetch.body_memory {
         option("--body-memory", memory.to_string().into());
     }
-    for header in &args.fetch.headers {
+    for header in headers(spider, args) {
         option("--header", header.into());
+    }
+    for status in &spider.settings.allowed_codes {
+        let status = match status {
+            0 => "all".to_owned(),
+            status => status.to_string(),
+        };
+        option("--allow-status", status.into());
     }
     if let Some(file) = &args.fetch.ca_cert {
         option("--ca-cert", file.into());
@@ -131,6 +144,21 @@ pub fn answer_within(spider: &Spider) -> Duration {
     timeout
         .saturating_add(GRACE)
         .saturating_add(parser.unwrap_or_default().saturating_mul(3))
+}
+
+/// Headers for every request: an option goes over the spider's of the same name.
+fn headers<'a>(spider: &'a Spider, args: &'a CrawlArgs) -> impl Iterator<Item = &'a String> {
+    let name = |header: &str| {
+        header
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let given = &args.fetch.headers;
+    let own = spider.settings.headers.iter();
+    own.filter(move |own| given.iter().all(|given| name(given) != name(own)))
+        .chain(given)
 }
 
 fn user_agent(spider: &Spider, args: &CrawlArgs) -> String {

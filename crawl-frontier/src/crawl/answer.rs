@@ -39,7 +39,10 @@ pub fn fate(result: &FetchResult<'_>, attempt: u32, retry: &plan::Retry, salt: u
         (Some(kind), _) => {
             kind.is_unanswered() || matches!(kind, ErrorKind::Protocol | ErrorKind::Io)
         }
-        (None, Some(status)) => matches!(status, 408 | 429 | 500..=599),
+        (None, Some(status)) => match &retry.codes {
+            Some(codes) => codes.contains(&status),
+            None => matches!(status, 408 | 429 | 500..=599),
+        },
         (None, None) => false,
     };
     let failed = error.is_some() || result.blocked.is_some() || is_failure(result.status);
@@ -73,6 +76,12 @@ fn backoff_ms(attempt: u32, salt: u64) -> u64 {
     whole * 3 / 4 + whole / 2 * noise / 0xffff
 }
 
+/// A delay made half as long to half as long again, by chance, as Scrapy does.
+pub fn random_delay_ms(delay_ms: u64, salt: u64) -> u64 {
+    let noise = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    delay_ms / 2 + delay_ms.saturating_mul(noise) / 0xffff
+}
+
 /// How the answer came, as far as the throttle cares.
 pub fn manner(result: &FetchResult<'_>) -> Manner {
     let trouble = match (&result.error, result.status) {
@@ -99,6 +108,29 @@ mod tests {
             &plan::Retry::default(),
             7,
         )
+    }
+
+    #[test]
+    fn which_statuses_are_tried_again_can_be_said() {
+        let retry = plan::Retry {
+            codes: Some(vec![404]),
+            ..plan::Retry::default()
+        };
+        let fate_of = |status: u16| {
+            let line = format!("{{\"url\":\"u\",\"status\":{status}}}");
+            fate(&serde_json::from_str(&line).unwrap(), 1, &retry, 7)
+        };
+        assert!(matches!(fate_of(404), Fate::Again { .. }));
+        assert_eq!(fate_of(500), Fate::Finished { failed: true });
+    }
+
+    #[test]
+    fn a_random_delay_is_half_to_half_as_long_again() {
+        let delays: Vec<u64> = (0..1000).map(|salt| random_delay_ms(1000, salt)).collect();
+        assert!(delays.iter().all(|ms| (500..=1500).contains(ms)));
+        let mean = delays.iter().sum::<u64>() / 1000;
+        assert!((900..1100).contains(&mean), "{mean}");
+        assert!(delays.iter().any(|ms| *ms < 600) && delays.iter().any(|ms| *ms > 1400));
     }
 
     #[test]

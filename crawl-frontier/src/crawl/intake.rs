@@ -193,10 +193,12 @@ impl<S: Store> Crawl<S> {
         admission: Admission,
         found: Found<'_>,
     ) {
+        let deep = self.plan.depth_priority.saturating_mul(found.depth.into());
+        let priority = admission.priority.saturating_sub(deep);
         let request = Stored {
             url,
             depth: found.depth,
-            priority: admission.priority,
+            priority,
             nofollow: found.terminal || !admission.follow,
             redirects: found.redirects,
             referer: found.page.map(|page| Referer::of(url, page)),

@@ -84,7 +84,7 @@ impl Pace {
             }
         }
         let adaptive = if limits.autothrottle {
-            self.delay_ms(limits.per_host)
+            self.delay_ms(limits).min(limits.max_delay_ms)
         } else {
             0
         };
@@ -97,7 +97,13 @@ impl Pace {
         };
     }
 
-    fn delay_ms(&self, per_host: u32) -> u64 {
+    fn delay_ms(&self, limits: &plan::Pace) -> u64 {
+        if let Some(target) = limits.target_concurrency {
+            return self
+                .trouble_delay_ms
+                .max((self.average_ms as f64 / target) as u64);
+        }
+        let per_host = limits.per_host;
         let usual = self.best_ms.unwrap_or(0) * LATENCY_GROWTH + LATENCY_FLOOR_MS;
         let strained = self.average_ms.saturating_sub(usual) / u64::from(per_host.max(1));
         self.trouble_delay_ms.max(strained)
@@ -126,6 +132,23 @@ mod tests {
 
     fn clean(elapsed_ms: u64, times: usize) -> Vec<Manner> {
         vec![Manner::Clean { elapsed_ms }; times]
+    }
+
+    #[test]
+    fn with_a_target_the_delay_follows_the_latency_up_to_its_limit() {
+        let mut schedule = Schedule::<u64>::new(8);
+        let id = schedule.host_of("http://a", Gate::Open);
+        let mut pace = Pace::default();
+        let limits = plan::Pace {
+            target_concurrency: Some(0.5),
+            max_delay_ms: 900,
+            ..plan::Pace::default()
+        };
+        for (elapsed_ms, want) in [(100, 200), (100, 200), (9000, 900)] {
+            let clean = Manner::Clean { elapsed_ms };
+            schedule.change(id, |host| pace.learn(clean, 0, &limits, 0, host));
+            assert_eq!(schedule.host(id).delay_ms, want);
+        }
     }
 
     #[test]

@@ -294,11 +294,13 @@ impl<S: Store> Crawl<S> {
             return;
         }
         let manner = answer::manner(result);
-        let floor_ms = self
-            .plan
-            .pace
-            .delay_ms
-            .max(self.robots.delay_ms(flight.host));
+        let delay_ms = match self.plan.pace {
+            ref pace if pace.random_delay => {
+                answer::random_delay_ms(pace.delay_ms, flight.ticket.id())
+            }
+            ref pace => pace.delay_ms,
+        };
+        let floor_ms = delay_ms.max(self.robots.delay_ms(flight.host));
         let pace = self.paces.entry(flight.host).or_default();
         let limits = &self.plan.pace;
         self.schedule.change(flight.host, |host| {

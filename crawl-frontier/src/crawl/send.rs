@@ -198,6 +198,9 @@ impl<S: Store> Crawl<S> {
         }
         let mut request = request_of(&stored)?;
         request.id = Some(due.ticket.id());
+        if self.plan.no_referer {
+            request.referer = None;
+        }
         if self.plan.cookies {
             request.cookie = self.cookies.header(stored.url).map(Into::into);
         }

@@ -139,6 +139,7 @@ impl Spider {
             start_urls,
             scope: Scope {
                 depth_limit: settings.depth_limit,
+                max_url_bytes: settings.max_url_bytes,
                 ..scope
             },
             settings,
@@ -354,7 +355,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [12, 8, 8, 20]);
+        assert_eq!(counts.map(keys), [12, 8, 8, 32]);
     }
 
     #[test]

@@ -42,6 +42,29 @@ pub struct Settings {
     pub max_size: Option<u64>,
     /// `REDIRECT_MAX_TIMES`. Default 10.
     pub max_redirects: Option<u32>,
+    /// `CLOSESPIDER_TIMEOUT`: how long a run goes on; 0 is no limit, the default.
+    pub max_time: Option<Duration>,
+    /// `CLOSESPIDER_PAGECOUNT`: records of a run; 0 is no limit, the default.
+    pub max_pages: Option<u64>,
+    /// `DEFAULT_REQUEST_HEADERS`, as `Name: value`.
+    pub headers: Vec<String>,
+    /// `RETRY_HTTP_CODES`. Default 408, 429 and 500 to 599.
+    pub retry_codes: Option<Vec<u16>>,
+    /// `HTTPERROR_ALLOWED_CODES` and `HTTPERROR_ALLOW_ALL`, which is 0: statuses whose pages are
+    /// read as well.
+    pub allowed_codes: Vec<u16>,
+    /// `AUTOTHROTTLE_TARGET_CONCURRENCY`. Without it the delay grows only with trouble.
+    pub target_concurrency: Option<f64>,
+    /// `AUTOTHROTTLE_MAX_DELAY`. Default 60 s.
+    pub max_delay: Option<Duration>,
+    /// `RANDOMIZE_DOWNLOAD_DELAY`. Default off.
+    pub random_delay: Option<bool>,
+    /// `URLLENGTH_LIMIT` in bytes. Default 2083; 0 is no limit.
+    pub max_url_bytes: Option<u32>,
+    /// `DEPTH_PRIORITY`. Default 0.
+    pub depth_priority: i64,
+    /// `REFERER_ENABLED`. Default on.
+    pub referer: Option<bool>,
     /// Something says how articles are read (`EXTRACTOR_ORDER`, `FIELDS` …).
     pub reads_articles: bool,
 }
@@ -52,6 +75,30 @@ const OF_ARTICLES: [&str; 4] = [
     "FIELDS",
     "FIELD_EXTRACT",
     "CUSTOM_SELECTORS",
+];
+
+/// Settings without which a spider would crawl or find something else, and that need what is not
+/// here.
+const NOT_HERE: [(&str, &str); 2] = [
+    (
+        "PAGINATED_LISTINGS",
+        "clicking through pages needs a browser, which is not supported; pages with URLs of their own are found by rules",
+    ),
+    (
+        "GENERATED_URLS",
+        "generated start URLs are not supported; write them into start_urls",
+    ),
+];
+
+/// Headers that belong to how a request is sent.
+const OF_THE_WIRE: [&str; 7] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
 ];
 
 /// Bounds that the options on the command line share.
@@ -67,6 +114,12 @@ pub fn settings(
     ignored: &mut Vec<String>,
 ) -> Result<Settings, Complaint> {
     let mut fields = node.object()?;
+    for (key, why) in NOT_HERE {
+        let is_empty = |node: &Node<'_>| node.value().as_array().is_some_and(Vec::is_empty);
+        if let Some(node) = fields.get(key).filter(|node| !is_empty(node)) {
+            return Err(node.complaint(why));
+        }
+    }
     let mut flag = |key| fields.get(key).map(|node| node.boolean()).transpose();
     let mut settings = Settings {
         autothrottle: flag("AUTOTHROTTLE_ENABLED")?,
@@ -74,6 +127,13 @@ pub fn settings(
         sitemap: flag("USE_SITEMAP")?,
         delta: flag("DELTAFETCH_ENABLED")?,
         cookies: flag("COOKIES_ENABLED")?,
+        random_delay: flag("RANDOMIZE_DOWNLOAD_DELAY")?,
+        referer: flag("REFERER_ENABLED")?,
+        allowed_codes: flag("HTTPERROR_ALLOW_ALL")?
+            .filter(|all| *all)
+            .map(|_| 0)
+            .into_iter()
+            .collect(),
         ..Settings::default()
     };
 
@@ -90,12 +150,52 @@ pub fn settings(
     settings.depth_limit = count("DEPTH_LIMIT", 0, u32::MAX)?.filter(|limit| *limit > 0);
     settings.retry_times = count("RETRY_TIMES", 0, 1000)?;
     settings.max_redirects = count("REDIRECT_MAX_TIMES", 0, 1000)?;
+    settings.max_pages = count("CLOSESPIDER_PAGECOUNT", 0, u32::MAX)?
+        .filter(|pages| *pages > 0)
+        .map(u64::from);
+    settings.max_url_bytes = count("URLLENGTH_LIMIT", 0, u32::MAX)?.map(|bytes| match bytes {
+        0 => u32::MAX,
+        bytes => bytes,
+    });
 
     if let Some(node) = fields.get("DOWNLOAD_DELAY") {
         settings.delay = Some(seconds(&node, false)?);
     }
     if let Some(node) = fields.get("DOWNLOAD_TIMEOUT") {
         settings.timeout = Some(seconds(&node, true)?);
+    }
+    if let Some(node) = fields.get("CLOSESPIDER_TIMEOUT") {
+        const LONGEST: f64 = 1e9;
+        let what = "a number of seconds from 0 to 1000000000";
+        let number = node.amount(what)?;
+        if number > LONGEST {
+            return Err(node.expected(what));
+        }
+        settings.max_time = Some(Duration::from_secs_f64(number)).filter(|time| !time.is_zero());
+    }
+    if let Some(node) = fields.get("AUTOTHROTTLE_MAX_DELAY") {
+        settings.max_delay = Some(seconds(&node, false)?);
+    }
+    if let Some(node) = fields.get("AUTOTHROTTLE_TARGET_CONCURRENCY") {
+        let what = "a number from 0.01 to 100000";
+        let target = node.amount(what)?;
+        if !(0.01..=100_000.0).contains(&target) {
+            return Err(node.expected(what));
+        }
+        settings.target_concurrency = Some(target);
+    }
+    if let Some(node) = fields.get("DEPTH_PRIORITY") {
+        let what = "a whole number from -1000 to 1000";
+        settings.depth_priority = node.integer(-1000..=1000, what)?;
+    }
+    if let Some(node) = fields.get("RETRY_HTTP_CODES") {
+        settings.retry_codes = Some(statuses(&node)?);
+    }
+    if let Some(node) = fields.get("HTTPERROR_ALLOWED_CODES") {
+        settings.allowed_codes.extend(statuses(&node)?);
+    }
+    if let Some(node) = fields.get("DEFAULT_REQUEST_HEADERS") {
+        headers(&node, &mut settings, ignored)?;
     }
     if let Some(node) = fields.get("DOWNLOAD_MAXSIZE") {
         let size = node.integer(0..=i64::MAX, "a number of bytes")?;
@@ -121,6 +221,39 @@ pub fn settings(
     }
     ignored.extend(fields.unknown());
     Ok(settings)
+}
+
+fn statuses(node: &Node<'_>) -> Result<Vec<u16>, Complaint> {
+    let what = "a status from 100 to 599";
+    let status = |item: &Node<'_>| {
+        let status = item.integer(100..=599, what)?;
+        u16::try_from(status).map_err(|_| item.expected(what))
+    };
+    node.one_or_list("statuses")?.iter().map(status).collect()
+}
+
+/// Headers for every request; one that is `null` is none.
+fn headers(
+    node: &Node<'_>,
+    settings: &mut Settings,
+    ignored: &mut Vec<String>,
+) -> Result<(), Complaint> {
+    for (name, node) in node
+        .object()?
+        .all()
+        .filter(|(_, node)| !node.value().is_null())
+    {
+        let value = node.string("the value of a header")?;
+        let line = format!("{name}: {value}");
+        crate::cli::header(&line)
+            .map_err(|_| node.complaint("expected a header that can be sent"))?;
+        match &*name.to_ascii_lowercase() {
+            "user-agent" => settings.user_agent = Some(user_agent(&node)?),
+            name if OF_THE_WIRE.contains(&name) => ignored.push(node.path().to_owned()),
+            _ => settings.headers.push(line),
+        }
+    }
+    Ok(())
 }
 
 pub fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
@@ -189,7 +322,12 @@ mod tests {
             "AUTOTHROTTLE_ENABLED": false, "ROBOTSTXT_OBEY": false, "USER_AGENT": "me/1",
             "DEPTH_LIMIT": 3, "USE_SITEMAP": true, "SITEMAP_SINCE": "30d", "DELTAFETCH_ENABLED": true,
             "PROXY_TYPE": "Residential", "COOKIES_ENABLED": false, "RETRY_TIMES": 5,
-            "DOWNLOAD_TIMEOUT": 90, "DOWNLOAD_MAXSIZE": 1000, "REDIRECT_MAX_TIMES": 20
+            "DOWNLOAD_TIMEOUT": 90, "DOWNLOAD_MAXSIZE": 1000, "REDIRECT_MAX_TIMES": 20,
+            "CLOSESPIDER_TIMEOUT": 60, "CLOSESPIDER_PAGECOUNT": 7, "RETRY_HTTP_CODES": [500, "429"],
+            "DEFAULT_REQUEST_HEADERS": {"Accept-Language": "de", "X-None": null},
+            "HTTPERROR_ALLOWED_CODES": [404], "AUTOTHROTTLE_TARGET_CONCURRENCY": 1.5,
+            "AUTOTHROTTLE_MAX_DELAY": 5, "RANDOMIZE_DOWNLOAD_DELAY": true, "URLLENGTH_LIMIT": 0,
+            "DEPTH_PRIORITY": -1, "REFERER_ENABLED": false, "PAGINATED_LISTINGS": []
         }));
         let want = Settings {
             delay: Some(Duration::from_millis(250)),
@@ -208,6 +346,17 @@ mod tests {
             timeout: Some(Duration::from_secs(90)),
             max_size: Some(1000),
             max_redirects: Some(20),
+            max_time: Some(Duration::from_secs(60)),
+            max_pages: Some(7),
+            headers: vec!["Accept-Language: de".into()],
+            retry_codes: Some(vec![500, 429]),
+            allowed_codes: vec![404],
+            target_concurrency: Some(1.5),
+            max_delay: Some(Duration::from_secs(5)),
+            random_delay: Some(true),
+            max_url_bytes: Some(u32::MAX),
+            depth_priority: -1,
+            referer: Some(false),
             reads_articles: false,
         };
         assert_eq!(got, Ok(want));
@@ -244,11 +393,43 @@ mod tests {
             (json!({"SITEMAP_SINCE": "-3d"}), "$.SITEMAP_SINCE"),
             (json!({"SITEMAP_SINCE": "99999999999y"}), "$.SITEMAP_SINCE"),
             (json!({"ROBOTSTXT_OBEY": 2}), "$.ROBOTSTXT_OBEY"),
+            (json!({"RETRY_HTTP_CODES": [99]}), "$.RETRY_HTTP_CODES[0]"),
+            (json!({"DEPTH_PRIORITY": 0.5}), "$.DEPTH_PRIORITY"),
+            (json!({"CLOSESPIDER_TIMEOUT": -1}), "$.CLOSESPIDER_TIMEOUT"),
+            (
+                json!({"AUTOTHROTTLE_TARGET_CONCURRENCY": 0}),
+                "$.AUTOTHROTTLE_TARGET_CONCURRENCY",
+            ),
+            (
+                json!({"DEFAULT_REQUEST_HEADERS": {"A": "x\ny"}}),
+                "$.DEFAULT_REQUEST_HEADERS.A",
+            ),
             (json!({"ROBOTSTXT_OBEY": "maybe"}), "$.ROBOTSTXT_OBEY"),
         ] {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with(&format!("{path}: expected ")), "{error}");
         }
+    }
+
+    #[test]
+    fn what_would_crawl_something_else_is_an_error_and_no_warning() {
+        for key in ["GENERATED_URLS", "PAGINATED_LISTINGS"] {
+            let error = read(json!({key: [{}]})).unwrap_err();
+            assert!(error.starts_with(&format!("$.{key}: ")), "{error}");
+            assert!(error.contains("not supported"), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_wire_are_ignored_by_name_and_the_agent_is_the_agent() {
+        let value = json!({"DEFAULT_REQUEST_HEADERS": {"User-Agent": "me/1", "Accept-Encoding": "br", "A": "b"}});
+        let mut ignored = Vec::new();
+        let got = settings(&Node::root(&value), Timestamp::UNIX_EPOCH, &mut ignored).unwrap();
+        assert_eq!(
+            (got.user_agent.as_deref(), &*got.headers),
+            (Some("me/1"), &["A: b".to_owned()][..])
+        );
+        assert_eq!(ignored, ["$.DEFAULT_REQUEST_HEADERS[\"Accept-Encoding\"]"]);
     }
 
     #[test]

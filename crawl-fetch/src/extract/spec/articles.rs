@@ -1,7 +1,7 @@
 //! What is taken of articles: all that the article reader finds, and what the settings
 //! say in its place.
 
-use crawl_ckpt::node::{Complaint, Fields};
+use crawl_ckpt::node::{Complaint, Fields, Node};
 
 use super::field::{CORE, css};
 use super::{Core, Field, How, Reader, Source};
@@ -12,6 +12,14 @@ pub(super) fn article() -> Vec<Field> {
     CORE.iter()
         .map(|(name, core)| Field::auto(name, *core))
         .collect()
+}
+
+/// `{"from": "title"}`: what the article reader finds, by another name.
+fn from_reader(name: &str, node: &Node<'_>) -> Result<Field, Complaint> {
+    const WHAT: &str = "title, content, author or published_date";
+    let from = node.object()?.need("from", WHAT)?;
+    let core = Core::by_name(from.string(WHAT)?).ok_or_else(|| from.expected(WHAT))?;
+    Ok(Field::auto(name, core))
 }
 
 impl Reader {
@@ -40,7 +48,7 @@ impl Reader {
             for (name, node) in node.object()?.all() {
                 let from = node.value().get("from").is_some_and(|from| !from.is_null());
                 match from {
-                    true => self.ignored.push(node.path().to_owned()),
+                    true => own.push(from_reader(name, &node)?),
                     false => own.extend(self.field(name, &node, 0)?),
                 }
             }

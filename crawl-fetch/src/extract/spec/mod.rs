@@ -200,10 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn items_of_two_pages_are_an_error_and_no_other_items() {
+        let spec = read(json!({
+            "rules": [{"callback": "list"}],
+            "callbacks": {"list": {"iterate": {"selector": "tr"}, "extract": {"x": {"css": "a"}}}},
+        }));
+        let error = spec.unwrap_err();
+        assert_eq!(error.path, "$.callbacks.list.iterate");
+        assert!(error.what.contains("not supported"), "{error}");
+    }
+
+    #[test]
+    fn a_field_may_have_what_the_article_reader_finds_by_another_name() {
+        let spec = read(json!({"settings": {"FIELDS": {"headline": {"from": "title"}}}})).unwrap();
+        assert_eq!(
+            spec.lines(),
+            [
+                "every page: headline (auto), title (auto), content (auto), author (auto), published_date (auto)"
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_not_supported_is_ignored_by_name() {
         let spec = read(json!({
             "rules": [{"callback": "list"}],
-            "callbacks": {"list": {"iterate": {}, "extract": {"x": {"css": "a"}}, "odd": 1}},
+            "callbacks": {"list": {"extract": {"x": {"css": "a"}}, "odd": 1}},
             "sections": [{"match": "x", "extract": {
                 "a": {"css": "a", "colour": 1},
                 "b": {"type": "ajax_nested_list", "ajax_url": "/x"},
@@ -214,7 +236,6 @@ mod tests {
         assert_eq!(
             ignored,
             [
-                "$.callbacks.list.iterate",
                 "$.callbacks.list.odd",
                 "$.sections[0].extract.a.colour",
                 "$.sections[0].extract.b",
@@ -251,6 +272,10 @@ mod tests {
                 "$.sections[0].extract.x.selector",
             ),
             (json!({"sections": [{"match": "("}]}), "$.sections[0].match"),
+            (
+                json!({"settings": {"FIELDS": {"picture": {"from": "top_image"}}}}),
+                "$.settings.FIELDS.picture.from",
+            ),
             (
                 json!({"rules": [{"callback": "x"}], "callbacks": {}}),
                 "$.rules[0].callback",

@@ -17,16 +17,18 @@ impl Reader {
         let mut callbacks = Vec::new();
         for (name, node) in node.object()?.all() {
             let mut keys = node.object()?;
+            // It carries a row's fields to another page, so `extract` is of a row: without it
+            // every item would be another one.
+            if let Some(node) = keys.get("iterate") {
+                return Err(node.complaint(
+                    "items of two pages are not supported; `nested_list` makes a list of a page's rows, \
+                     `parse` may do the rest",
+                ));
+            }
             let extract = match keys.get("extract") {
-                Some(_) if keys.get("iterate").is_some() => None,
                 Some(node) => Some(self.fields(&node, 0)?),
                 None => None,
             };
-            // It makes requests that carry a row's fields to another page, which is not
-            // supported; then `extract` is of a row and not of a page.
-            if keys.get("iterate").is_some() {
-                self.ignored.push(format!("{}.iterate", node.path()));
-            }
             self.ignored.extend(keys.unknown());
             callbacks.push((name, extract));
         }

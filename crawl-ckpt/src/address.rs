@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// True when a URL's host, as the URL writes it (`[::1]` with its brackets), is
 /// `localhost`, a name below it, or a literal private address.
 pub fn is_private_host(host: &str) -> bool {
@@ -68,6 +70,27 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         // (RFC 6666, 9780), segment routing (RFC 9602), unique local, link-local, multicast.
         [first, ..] => first & 0xe000 != 0x2000,
     }
+}
+
+/// The registrable domain of a host, or the host when it has none (an address, `localhost`).
+pub fn registrable(host: &str) -> String {
+    match Host::parse(host) {
+        Ok(Host::Domain(domain)) => psl::domain_str(&domain).unwrap_or(&domain).to_owned(),
+        _ => host.to_owned(),
+    }
+}
+
+/// Takes user name and password out of a URL; gives its origin and `user:password`, if it had any.
+pub fn take_userinfo(url: &mut Url) -> Option<(String, String)> {
+    let userinfo = match (url.username(), url.password()) {
+        ("", None) => return None,
+        (user, None) => user.to_owned(),
+        (user, Some(password)) => format!("{user}:{password}"),
+    };
+    // Both work for every URL that has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some((url.origin().ascii_serialization(), userinfo))
 }
 
 /// The text with the user name and password of every URL in it replaced by `***`, whatever

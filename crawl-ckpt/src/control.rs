@@ -50,6 +50,28 @@ pub struct Begin {
     pub careful: bool,
     /// A crawl none of whose start URLs gave a page is complete all the same.
     pub accept_empty: bool,
+    /// What is not for everybody.
+    pub secrets: Secrets,
+}
+
+/// Headers, and user names and passwords of URLs, that only some are sent. They travel here and
+/// are kept nowhere.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// Names and values of headers for the origins of the start URLs, and for those that a start
+    /// URL redirects to inside its registrable domain.
+    pub headers: Vec<(String, String)>,
+    /// The headers go to every host.
+    pub everywhere: bool,
+    /// `user:password` as a URL has it, by origin.
+    pub userinfo: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
 }
 
 /// From the frontier to crawl-run.

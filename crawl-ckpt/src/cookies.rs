@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use url::{Host, Url};
 
+use crate::address::registrable;
 use crate::jar::Jar;
 use crate::netscape;
 
@@ -157,7 +158,7 @@ pub fn merged(text: &str, changes: &BTreeMap<String, String>) -> String {
     }
     for line in text.lines() {
         let cookie = netscape::parse(line).0.pop();
-        if !cookie.is_some_and(|cookie| changes.contains_key(&jar_of(&cookie.domain))) {
+        if !cookie.is_some_and(|cookie| changes.contains_key(&registrable(&cookie.domain))) {
             out.push_str(line);
             out.push('\n');
         }
@@ -215,16 +216,8 @@ fn line_of(cookie: &Cookie<'_>) -> Option<String> {
 /// The jar of the cookies that a host sets.
 fn jar_name(url: &Url) -> String {
     match url.host() {
-        Some(Host::Domain(domain)) => jar_of(domain),
+        Some(Host::Domain(domain)) => registrable(domain),
         _ => url.host_str().unwrap_or_default().to_owned(),
-    }
-}
-
-/// The registrable domain of a host, or the host when it has none (an address, `localhost`).
-fn jar_of(host: &str) -> String {
-    match Host::parse(host) {
-        Ok(Host::Domain(domain)) => psl::domain_str(&domain).unwrap_or(&domain).to_owned(),
-        _ => host.to_owned(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crawl_ckpt::address::is_private_host;
 use crawl_ckpt::record::ErrorKind;
-use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, REFERER};
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION, REFERER,
+};
 use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -71,6 +73,7 @@ pub fn drop_secrets(headers: &mut HeaderMap, from: &Url, to: &Url) {
     if origin(from) != origin(to) {
         headers.remove(AUTHORIZATION);
         headers.remove(COOKIE);
+        headers.remove(PROXY_AUTHORIZATION);
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use crawl_ckpt::control::Begin;
+use crawl_ckpt::address::{masked, take_userinfo};
+use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
@@ -20,7 +21,7 @@ use crate::open::Places;
 use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
 use crate::store::OutputTo;
-use crate::url::{Form, authority, canonicalize};
+use crate::url::{Form, authority, canonicalize_link};
 
 /// What the tool is called.
 pub const TOOL: &str = "crawl-frontier";
@@ -339,11 +340,16 @@ fn adopt(fd: RawFd, option: &str) -> Result<OwnedFd, Failure> {
 
 fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
     let mut start_urls = Vec::new();
+    let mut secrets = Secrets::default();
     for url in &args.start {
+        let wrong = |e: &dyn std::fmt::Display| {
+            Failure::with(Exit::Usage, format_args!("--start '{}': {e}", masked(url)))
+        };
         let mut canonical = String::new();
-        canonicalize(url, Form::Standard, &mut canonical)
-            .map_err(|e| Failure::with(Exit::Usage, format_args!("--start '{url}': {e}")))?;
+        canonicalize_link(url, Form::Standard, &mut canonical).map_err(|e| wrong(&e))?;
         start_urls.push(canonical);
+        let mut parsed = ::url::Url::parse(url).map_err(|e| wrong(&e))?;
+        secrets.userinfo.extend(take_userinfo(&mut parsed));
     }
     let has_rule = !args.allow.is_empty() || !args.deny.is_empty();
     let rule = Rule {
@@ -390,6 +396,7 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         retry_blocked: args.retry_blocked,
         answer_within_ms: Some(args.answer_within.as_millis() as u64),
         accept_empty: args.accept_empty,
+        secrets,
         ..Begin::default()
     })
 }

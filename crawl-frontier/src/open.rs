@@ -63,6 +63,7 @@ fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failu
     let outputs = Outputs::begin(&RealDisk, places.output)?;
     let store = Embedded::new(Log::in_memory(outputs)?, None, None);
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
+    crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     let started = Started::default();
@@ -115,6 +116,7 @@ fn open_job(
             let held = HeldJob::new(job, lock, None);
             let store = Embedded::new(log, Some(held), delta);
             let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
+            crawl.take_secrets(begin);
             crawl.take_cookies(begin, now_ms);
             crawl.start()?;
             let started = Started::default();
@@ -171,6 +173,7 @@ fn resume(
     let (store, remembered) = restored.into_store(log, held, delta);
     let mut crawl = Crawl::new(plan, key, store)?;
     started.cookies_expired = crawl.restore(remembered, now_ms);
+    crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
     Ok(Opened {

@@ -57,6 +57,21 @@ pub fn canonicalize(url: &str, form: Form, out: &mut String) -> Result<(), UrlEr
     Ok(())
 }
 
+/// The same without user name and password: what a page writes there is no part of the address of
+/// another page, and would make many hosts of one.
+///
+/// # Errors
+/// When it is no absolute http(s) URL; `out` is then empty.
+pub fn canonicalize_link(url: &str, form: Form, out: &mut String) -> Result<(), UrlError> {
+    canonicalize(url, form, out)?;
+    let start = out.find("://").map_or(0, |at| at + 3);
+    let end = origin(out).len();
+    if let Some(at) = out[start..end].rfind('@') {
+        out.drain(start..=start + at);
+    }
+    Ok(())
+}
+
 fn parse_into(url: &str, out: &mut String) -> Result<(), UrlError> {
     let mut url = Url::parse(url).map_err(UrlError::Parse)?;
     if !matches!(url.scheme(), "http" | "https") {

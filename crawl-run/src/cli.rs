@@ -398,9 +398,17 @@ pub struct FetchArgs {
     #[arg(short = 'A', long, value_name = "UA", value_parser = user_agent)]
     pub user_agent: Option<String>,
 
-    /// A further header to send ('Name: value'); may be repeated
+    /// A further header for the site ('Name: value'); may be repeated
+    ///
+    /// It goes to the origins (scheme, host and port) of the start URLs, and to one that a start URL
+    /// redirects to when that has the same registrable domain and is no step from https to http.
+    /// Robots.txt is asked for by the same rule.
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
     pub headers: Vec<String>,
+
+    /// Send the headers of -H to every host that the crawl meets
+    #[arg(long)]
+    pub header_everywhere: bool,
 
     /// Begin with the cookies in FILE (cookies.txt), and write them back at the end
     ///

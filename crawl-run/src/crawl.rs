@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crawl_ckpt::address::masked_url;
-use crawl_ckpt::control::{Begin, EndReason, Progress};
+use crawl_ckpt::control::{Begin, EndReason, Progress, Secrets};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::delta;
 use crawl_ckpt::durable::RealDisk;
@@ -33,7 +33,7 @@ use crate::hold::hold;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
-use crate::plan::{answer_within, fetch_args, millis, plan};
+use crate::plan::{answer_within, fetch_args, millis, plan, secrets};
 use crate::proxies::Proxies;
 use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
@@ -54,6 +54,7 @@ pub struct Crawl<'a> {
     args: &'a CrawlArgs,
     place: Place,
     plan: Plan,
+    secrets: Secrets,
     proxies: Proxies,
     again: Again,
     tools: Tools,
@@ -112,6 +113,7 @@ impl<'a> Crawl<'a> {
         Ok(Crawl {
             cookies,
             place: Place::new(&args.place, &spider.name)?,
+            secrets: secrets(&spider, args),
             tools,
             fetch_args: fetch_args(&spider, args, &plan),
             answer_within: answer_within(&spider),
@@ -385,6 +387,7 @@ impl<'a> Crawl<'a> {
             answer_within_ms: Some(millis(self.answer_within)),
             careful: false,
             accept_empty: self.args.reach.accept_empty,
+            secrets: self.secrets.clone(),
         }
     }
 

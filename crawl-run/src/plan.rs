@@ -4,12 +4,13 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crawl_ckpt::control::Secrets;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
 
 use crate::cli::CrawlArgs;
 use crate::proxies::{Proxies, ProxyType};
 use crate::spider::Spider;
-use crawl_ckpt::address::is_private_host;
+use crawl_ckpt::address::{is_private_host, take_userinfo};
 
 /// Sent when nobody chose another; robots.txt is read for its first word.
 const USER_AGENT: &str = concat!("crawl-run/", env!("CARGO_PKG_VERSION"));
@@ -25,7 +26,11 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         start_urls: spider
             .start_urls
             .iter()
-            .map(|url| url.to_string())
+            .map(|url| {
+                let mut url = url.clone();
+                take_userinfo(&mut url);
+                url.into()
+            })
             .collect(),
         scope: Scope {
             max_pages_per_host: args.reach.max_pages_per_host,
@@ -93,8 +98,10 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(memory) = args.fetch.body_memory {
         option("--body-memory", memory.to_string().into());
     }
-    for header in headers(spider, args) {
-        option("--header", header.into());
+    for header in &spider.settings.headers {
+        if !is_secret(name_of(header)) {
+            option("--header", header.into());
+        }
     }
     for status in &spider.settings.allowed_codes {
         let status = match status {
@@ -146,19 +153,54 @@ pub fn answer_within(spider: &Spider) -> Duration {
         .saturating_add(parser.unwrap_or_default().saturating_mul(3))
 }
 
-/// Headers for every request: an option goes over the spider's of the same name.
-fn headers<'a>(spider: &'a Spider, args: &'a CrawlArgs) -> impl Iterator<Item = &'a String> {
-    let name = |header: &str| {
-        header
-            .split(':')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase()
+/// What only those get whom the start URLs trust: the headers of the options, those of the spider
+/// that identify somebody, and what start URLs bring along. An option goes over the spider's of
+/// the same name.
+pub fn secrets(spider: &Spider, args: &CrawlArgs) -> Secrets {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    let is_given = |name: &str| {
+        let mut given = args.fetch.headers.iter();
+        given.any(|given| name_of(given).eq_ignore_ascii_case(name))
     };
-    let given = &args.fetch.headers;
     let own = spider.settings.headers.iter();
-    own.filter(move |own| given.iter().all(|given| name(given) != name(own)))
-        .chain(given)
+    let own = own.filter(|own| is_secret(name_of(own)) && !is_given(name_of(own)));
+    for header in args.fetch.headers.iter().chain(own) {
+        let name = name_of(header).to_owned();
+        let value = header[name.len()..].trim_start_matches(':').trim();
+        let same = headers
+            .iter_mut()
+            .find(|(other, _)| other.eq_ignore_ascii_case(&name));
+        match same {
+            // Headers of one name are a list (RFC 9110, 5.3), cookies of another kind.
+            Some((_, before)) if is_cookie(&name) => *before = format!("{before}; {value}"),
+            Some((_, before)) => *before = format!("{before}, {value}"),
+            None => headers.push((name, value.to_owned())),
+        }
+    }
+    let mut starts = spider.start_urls.clone();
+    Secrets {
+        headers,
+        everywhere: args.fetch.header_everywhere,
+        userinfo: starts.iter_mut().filter_map(take_userinfo).collect(),
+    }
+}
+
+/// The name in `Name: value`.
+fn name_of(header: &str) -> &str {
+    header.split(':').next().unwrap_or_default()
+}
+
+/// A header that identifies somebody.
+fn is_secret(name: &str) -> bool {
+    let secret = ["authorization", "proxy-authorization"];
+    is_cookie(name)
+        || secret
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+fn is_cookie(name: &str) -> bool {
+    name.eq_ignore_ascii_case("cookie")
 }
 
 fn user_agent(spider: &Spider, args: &CrawlArgs) -> String {

@@ -17,7 +17,7 @@ use crate::crawl::route_key;
 use crate::crawl::routes::Routes;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
-use crate::url::{canonicalize, origin};
+use crate::url::{canonicalize_link, origin};
 
 /// What is asked.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub fn explain(question: Question<'_>, out: &mut impl Write) -> Result<Exit, Fai
     })?;
     let mut scope = Scope::compile(&plan.scope, plan.allow_private).map_err(Failure::new)?;
     let mut url = String::new();
-    canonicalize(question.url, scope.form, &mut url)
+    canonicalize_link(question.url, scope.form, &mut url)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("'{}': {e}", question.url)))?;
     let history = match &job {
         Some(job) => Some(History::read(job, &url)?),
@@ -98,7 +98,7 @@ fn verdict(
     let is_start = plan
         .start_urls
         .iter()
-        .any(|other| canonicalize(other, scope.form, &mut start).is_ok() && start == url);
+        .any(|other| canonicalize_link(other, scope.form, &mut start).is_ok() && start == url);
     let taken = history.map_or(0, |history| history.taken);
     let is_seen = history.is_some_and(History::is_seen);
     let admitted = match is_start {

@@ -11,7 +11,7 @@ use crate::class;
 use crate::schedule::{Gate, HostId};
 use crate::scope::{Admission, By, PLAIN, Refusal};
 use crate::store::Store;
-use crate::url::{authority, canonicalize, origin};
+use crate::url::{authority, canonicalize_link, origin};
 
 /// The `extra` of a request for a sitemap.
 const SITEMAP: &str = r#"{"kind":"sitemap"}"#;
@@ -85,7 +85,7 @@ impl<S: Store> Crawl<S> {
     pub fn start(&mut self) -> Result<(), Failure> {
         for url in self.plan.start_urls.clone() {
             let mut canonical = String::new();
-            canonicalize(&url, self.scope.form, &mut canonical)
+            canonicalize_link(&url, self.scope.form, &mut canonical)
                 .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
             let is_sitemap = self.sitemaps.is_one(&canonical);
             let found = Found {
@@ -128,7 +128,7 @@ impl<S: Store> Crawl<S> {
         terminal: bool,
     ) {
         let mut canonical = String::new();
-        if canonicalize(url, self.scope.form, &mut canonical).is_err() {
+        if canonicalize_link(url, self.scope.form, &mut canonical).is_err() {
             class::add(&mut self.progress.dropped, "invalid");
             return;
         }
@@ -299,7 +299,7 @@ impl<S: Store> Crawl<S> {
         links.text.clear();
         links.found.clear();
         for (place, url) in urls.iter().enumerate() {
-            if canonicalize(url, self.scope.form, &mut links.one).is_err() {
+            if canonicalize_link(url, self.scope.form, &mut links.one).is_err() {
                 class::add(&mut self.progress.dropped, "invalid");
                 continue;
             }
@@ -373,7 +373,7 @@ impl<S: Store> Crawl<S> {
 
     fn follow_redirect(&mut self, from: &str, to: &str, flight: &Flight) -> Result<(), String> {
         let mut target = String::new();
-        canonicalize(to, self.scope.form, &mut target)
+        canonicalize_link(to, self.scope.form, &mut target)
             .map_err(|e| format!("redirect to no web page: {e}"))?;
         if target == from {
             return Err("redirect to itself".into());
@@ -385,6 +385,9 @@ impl<S: Store> Crawl<S> {
         }
         let (kind, depth, start) = (flight.kind, flight.depth, flight.start);
         if start && let Some(key) = self.scope.add_host(&target) {
+            self.store.set(&key, b"1");
+        }
+        if start && let Some(key) = self.secrets.follow(from, &target) {
             self.store.set(&key, b"1");
         }
         let way = match (start, kind) {

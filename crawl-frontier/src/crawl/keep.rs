@@ -27,6 +27,7 @@ impl<S: Store> Crawl<S> {
             self.progress.delta.get_or_insert_default();
         }
         self.scope.restore_hosts(&memory.values);
+        self.secrets.restore(memory.values.keys());
         self.starts.gave_page = memory.values.contains_key(GAVE_PAGE);
         self.state.json = memory
             .values
@@ -166,6 +167,7 @@ impl<S: Store> Crawl<S> {
             .chain(hosts)
             .chain(state)
             .chain(page)
+            .chain(self.secrets.saved())
             .collect()
     }
 }

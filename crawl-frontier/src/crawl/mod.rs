@@ -14,6 +14,7 @@ mod regions;
 mod result;
 pub(crate) mod robots;
 pub(crate) mod routes;
+mod secrets;
 mod send;
 mod sitemaps;
 mod starts;
@@ -40,6 +41,7 @@ use self::pace::Pace;
 pub use self::receive::Trouble;
 use self::robots::Robots;
 use self::routes::Routes;
+use self::secrets::Secrets;
 use self::sitemaps::Sitemaps;
 use self::starts::{NoPage, Starts};
 use crate::class::Class;
@@ -76,6 +78,7 @@ pub struct Crawl<S> {
     unparsed: Vec<(HostId, Held)>,
     lost: Lost,
     starts: Starts,
+    secrets: Secrets,
     /// A crawl that comes to nothing is complete all the same.
     accept_empty: bool,
     runs_once: bool,
@@ -225,6 +228,7 @@ impl<S: Store> Crawl<S> {
             unparsed: Vec::new(),
             lost: Lost::default(),
             starts: Starts::default(),
+            secrets: Secrets::new(&plan),
             accept_empty: false,
             runs_once: false,
             unanswered: None,
@@ -334,6 +338,11 @@ impl<S: Store> Crawl<S> {
         self.keep_values();
         let progress = self.progress();
         self.store.commit_now(now_ms, progress)
+    }
+
+    /// Takes the secrets that the order to begin brings along.
+    pub fn take_secrets(&mut self, begin: &Begin) {
+        self.secrets.take(&begin.secrets);
     }
 
     /// Takes the cookies that the order to begin brings along.

@@ -12,7 +12,7 @@ use super::tally;
 use super::{Crawl, Flight, Held, Record, Refused};
 use crate::schedule::{Gate, HostId};
 use crate::store::{Store, Ticket};
-use crate::url::{Form, canonicalize};
+use crate::url::{Form, canonicalize_link};
 
 /// Why a result line was not taken.
 #[derive(Debug)]
@@ -395,7 +395,7 @@ impl<S: Store> Crawl<S> {
         let mut target = String::new();
         let location = result.location.as_deref().unwrap_or_default();
         // What is no place to go to is no file.
-        let is_place = canonicalize(location, Form::Standard, &mut target).is_ok()
+        let is_place = canonicalize_link(location, Form::Standard, &mut target).is_ok()
             && self.scope.check_any_host(&target).is_ok();
         is_place && self.robots.follow(host, &target)
     }

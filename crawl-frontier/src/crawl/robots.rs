@@ -258,15 +258,14 @@ impl Robots {
         }
     }
 
-    /// Writes the request for a host's file.
+    /// The request for a host's file, which is sent now.
     pub fn send(
         &mut self,
         host: HostId,
         origin: &str,
         proxy: Option<&str>,
         now_ms: u64,
-        out: &mut Vec<u8>,
-    ) {
+    ) -> Request<'static> {
         self.under_way.insert(host, now_ms);
         let target = match self.files.get(&host) {
             Some(File::Wanted { target, .. }) => target.clone(),
@@ -274,14 +273,19 @@ impl Robots {
         };
         let url = target.unwrap_or_else(|| format!("{origin}/robots.txt"));
         let id = ROBOTS_ID + u64::from(host.0);
-        write_request(url, id, Kind::Robots, proxy, out);
+        request(url, id, Kind::Robots, proxy)
     }
 
-    /// Writes a request for a page that was answered for before, which only shows whether it
+    /// A request, which is sent now, for a page that was answered for before: it shows whether it
     /// still is.
-    pub fn send_probe(&mut self, url: String, proxy: Option<&str>, now_ms: u64, out: &mut Vec<u8>) {
+    pub fn send_probe(
+        &mut self,
+        url: String,
+        proxy: Option<&str>,
+        now_ms: u64,
+    ) -> Request<'static> {
         self.probing = Some(now_ms);
-        write_request(url, PROBE_ID, Kind::Page, proxy, out);
+        request(url, PROBE_ID, Kind::Page, proxy)
     }
 
     /// Whether a request has an id of those that are given here.
@@ -513,15 +517,12 @@ impl File {
     }
 }
 
-fn write_request(url: String, id: u64, kind: Kind, proxy: Option<&str>, out: &mut Vec<u8>) {
-    let request = Request {
+fn request(url: String, id: u64, kind: Kind, proxy: Option<&str>) -> Request<'static> {
+    Request {
         url: url.into(),
         id: Some(id),
         kind,
-        proxy: proxy.map(Into::into),
+        proxy: proxy.map(|proxy| proxy.to_owned().into()),
         ..Request::default()
-    };
-    // Strings and numbers into memory: neither JSON nor the write can fail.
-    let _ = serde_json::to_writer(&mut *out, &request);
-    out.push(b'\n');
+    }
 }

@@ -1,6 +1,6 @@
 //! What goes out next: a probe, a robots.txt, or a page whose turn it is.
 
-use crawl_ckpt::record::FetchResult;
+use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::tool::Failure;
 
 use super::compare::ask;
@@ -72,7 +72,8 @@ impl<S: Store> Crawl<S> {
             if let Some(host) = self.robots.next_wanted(now_ms) {
                 let origin = self.schedule.host(host).origin.clone();
                 let proxy = self.routes.proxy(self.routes.rung(host));
-                self.robots.send(host, &origin, proxy, now_ms, out);
+                let request = self.robots.send(host, &origin, proxy, now_ms);
+                self.put_out(request, out);
                 return Ok(Step::Sent);
             }
             let Some(due) = self.next_due(now_ms) else {
@@ -102,7 +103,8 @@ impl<S: Store> Crawl<S> {
         let path = self.outage.page(host).unwrap_or("/");
         let url = format!("{}{path}", self.schedule.host(host).origin);
         let proxy = self.routes.proxy(self.routes.rung(host));
-        self.robots.send_probe(url, proxy, now_ms, out);
+        let request = self.robots.send_probe(url, proxy, now_ms);
+        self.put_out(request, out);
         self.outage.probe_sent();
     }
 
@@ -154,6 +156,14 @@ impl<S: Store> Crawl<S> {
         }
         self.finish_starts();
         Step::Done(Done::Complete)
+    }
+
+    /// Writes a request that is none for a page.
+    fn put_out(&self, mut request: Request<'_>, out: &mut Vec<u8>) {
+        self.secrets.dress(&mut request);
+        // Strings and numbers into memory: neither JSON nor the write can fail.
+        let _ = serde_json::to_writer(&mut *out, &request);
+        out.push(b'\n');
     }
 
     /// Sends a request, or finishes it when robots.txt disallows it.
@@ -230,6 +240,7 @@ impl<S: Store> Crawl<S> {
         request.state = state
             .filter(|_| untold)
             .and_then(|json| serde_json::from_str(json).ok());
+        self.secrets.dress(&mut request);
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         out.push(b'\n');
         self.schedule.sent(due.host);

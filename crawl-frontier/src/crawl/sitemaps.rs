@@ -6,7 +6,7 @@ use crawl_ckpt::plan::Plan;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::url::{Form, canonicalize, origin};
+use crate::url::{Form, canonicalize_link, origin};
 
 /// What the plan says of sitemaps.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Sitemaps {
             let mut canonical = String::new();
             for url in &plan.start_urls {
                 // One that is none is told when it is to be taken on.
-                if canonicalize(url, Form::Standard, &mut canonical).is_ok() {
+                if canonicalize_link(url, Form::Standard, &mut canonical).is_ok() {
                     let is_one = sitemaps.is_one(&canonical);
                     let start = sitemaps.starts.entry(origin(&canonical).to_owned());
                     *start.or_default() |= is_one;

@@ -11,7 +11,7 @@ use super::routes::block_of;
 use super::{Crawl, Flight, Record};
 use crate::schedule::HostId;
 use crate::store::{Store, Ticket};
-use crate::url::canonicalize;
+use crate::url::canonicalize_link;
 
 /// Under this key the checkpoint keeps that some page came.
 pub(super) const GAVE_PAGE: &str = "starts:page";
@@ -133,7 +133,7 @@ impl<S: Store> Crawl<S> {
             (Some(error), ..) => format!("{}: {}", error.kind, error.message),
             (None, Some(to), _) => {
                 let mut target = String::new();
-                let known = canonicalize(to, self.scope.form, &mut target).is_ok();
+                let known = canonicalize_link(to, self.scope.form, &mut target).is_ok();
                 if known && self.is_seen(self.marker.get(&target)) {
                     return None;
                 }

@@ -2,40 +2,46 @@
 //! directory that keeps them, and the words in which they speak to people.
 //!
 //! A thing may enter this library only if two tools read or write it.
+//!
+//! # Layout
+//! From the ground up; a line uses only what stands above it. The folders' modules are named from
+//! the root: `crawl_ckpt::robots`, not `web::robots`.
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `hex` `codec` `human` `signals` | digits, fields of files, numbers for people, the signals that pause |
+//! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
+//! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them |
+//! | `tool` `table` | exit codes, error lines, columns for people |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`plan`], [`control`], [`extraction`]; [`node`], [`ranked`] and [`pattern`] read spider files |
+//! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
+//! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
+//! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
+//! | `outside/` | jobs from outside: [`catalog`], [`look`], [`verify`], [`repair`] |
+//! | `command/` `cli` | the tool `crawl-ckpt` itself |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod address;
-pub mod canonical;
-pub mod catalog;
 pub mod cli;
 mod codec;
 mod command;
-pub mod control;
-pub mod cookies;
 pub mod delta;
 pub mod durable;
-pub mod extraction;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 pub mod hex;
 pub mod human;
 pub mod image;
-mod jar;
 pub mod job;
 pub mod journal;
-pub mod lock;
-pub mod look;
-pub mod netscape;
-pub mod node;
-pub mod pattern;
-pub mod plan;
-pub mod ranked;
-pub mod record;
-pub mod repair;
-pub mod robots;
+mod outside;
 pub mod signals;
 mod table;
-pub mod text;
 pub mod tool;
-pub mod verify;
+mod web;
+mod wire;
+
+pub use job::lock;
+pub use outside::{catalog, look, repair, verify};
+pub use web::{address, canonical, cookies, netscape, robots};
+pub use wire::{control, extraction, node, pattern, plan, ranked, record, text};

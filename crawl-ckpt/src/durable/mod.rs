@@ -7,6 +7,7 @@
 
 mod append;
 mod door;
+pub(crate) mod flock;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -9,8 +9,7 @@ use std::path::Path;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, Links, MAX_READ_BYTES, open_dir, open_file, parent};
-use crate::lock::flock;
+use super::{Disk, DiskFile, Links, MAX_READ_BYTES, flock, open_dir, open_file, parent};
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]

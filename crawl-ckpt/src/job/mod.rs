@@ -6,11 +6,12 @@
 mod clear;
 mod contents;
 mod error;
+pub mod lock;
 mod manifest;
 mod name;
 mod output;
 mod output_place;
-pub(crate) mod place;
+mod place;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -28,9 +29,9 @@ pub use place::{JobPlace, data_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
 use crate::journal::{self, Mark, Writer};
-use crate::lock::JobLock;
 
 use contents::{Contents, is_journal};
+use lock::JobLock;
 
 /// File name of the manifest.
 pub(crate) const MANIFEST: &str = "job.json";

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use url::{Host, Url};
 
+use super::jar::Jar;
 use crate::address::registrable;
-use crate::jar::Jar;
 use crate::netscape;
 
 /// A cookie whose name and value are longer is left out, as browsers do.
@@ -289,7 +289,7 @@ mod tests {
         let header = cookies.header(url).unwrap();
         assert!(header.contains("fits=") && !header.contains("over="));
         let kept = cookies.jars["a.example"].living().count();
-        assert_eq!(kept, crate::jar::MAX_COOKIES);
+        assert_eq!(kept, super::super::jar::MAX_COOKIES);
     }
 
     #[test]

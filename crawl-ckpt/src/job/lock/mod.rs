@@ -5,7 +5,6 @@
 //! words in it are for people; the lock alone decides. Since somebody may delete it all the
 //! same, whoever writes in a job directory holds a second one, on the directory itself.
 
-pub(crate) mod flock;
 mod holder;
 
 use std::fmt;
@@ -17,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 pub use holder::Holder;
 
-use crate::durable::{Links, open_dir, open_file, parent, through};
-use crate::job::place::JobPlace;
+use super::place::JobPlace;
+use crate::durable::{Links, flock, open_dir, open_file, parent, through};
 use crate::tool::{Exit, Failure};
 
 /// How often a lock is taken anew because its file was deleted by hand meanwhile.

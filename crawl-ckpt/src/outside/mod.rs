@@ -1,0 +1,6 @@
+//! Jobs from outside: found, looked at, checked and repaired, maybe beside a crawl that runs.
+
+pub mod catalog;
+pub mod look;
+pub mod repair;
+pub mod verify;

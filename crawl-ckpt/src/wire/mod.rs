@@ -1,0 +1,11 @@
+//! What travels between the tools and into spider files: records, orders, plans, and the
+//! words in which a spider file is read.
+
+pub mod control;
+pub mod extraction;
+pub mod node;
+pub mod pattern;
+pub mod plan;
+pub mod ranked;
+pub mod record;
+pub mod text;

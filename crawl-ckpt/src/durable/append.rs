@@ -25,7 +25,7 @@ impl Append {
     /// Those of the disk; an existing file is one.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create_shared(path)?;
-        disk.sync_dir(parent(path))?;
+        named(disk, path)?;
         Append::over(file, path)
     }
 
@@ -35,7 +35,7 @@ impl Append {
     /// Those of the disk; an existing file is one.
     pub fn create_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create(path)?;
-        disk.sync_dir(parent(path))?;
+        named(disk, path)?;
         Append::over(file, path)
     }
 
@@ -157,10 +157,20 @@ impl Append {
     }
 }
 
+/// Makes the name of a new file durable. Where that fails the file goes again: nobody knows of
+/// it, and whoever comes next would find the name taken.
+fn named(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.sync_dir(parent(path)).inspect_err(|_| {
+        // The error that is passed on is the one that matters.
+        let _ = disk.remove_file(path);
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::durable::RealDisk;
+    use crate::durable::sim::{Fault, SimDisk};
 
     #[test]
     fn appends_and_cuts_back() {
@@ -176,6 +186,16 @@ mod tests {
         out.append(b"2\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one\n2\n");
         assert_eq!(out.len(), 6);
+    }
+
+    #[test]
+    fn a_file_whose_name_cannot_be_made_durable_takes_no_name() {
+        let disk = SimDisk::new();
+        let path = Path::new("/out");
+        disk.fail(disk.operations() + 2, Fault::Full);
+        assert!(Append::create(&disk, path).is_err());
+        assert!(!disk.exists(path).unwrap());
+        Append::create(&disk, path).unwrap();
     }
 
     #[test]

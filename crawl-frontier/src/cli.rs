@@ -198,7 +198,7 @@ struct ServeArgs {
     /// How long a pause waits for pages under way.
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
     grace: Duration,
-    /// How long the fetcher may say nothing of a request and of its host. Longer, and serve ends
+    /// How long the fetcher may say nothing while it has requests. Longer, and serve ends
     /// with 1 and keeps all; under crawl-run the fetcher is started again.
     #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse_duration)]
     answer_within: Duration,

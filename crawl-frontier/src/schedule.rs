@@ -36,8 +36,6 @@ pub struct Host {
     pub pending: u32,
     /// Requests that were sent and not answered.
     pub in_flight: u32,
-    /// When the last answer came.
-    pub answered_ms: u64,
     /// At most so many in flight.
     pub window: u32,
     /// Not asked before this time.
@@ -159,7 +157,6 @@ impl<T: Copy + Ord> Schedule<T> {
             origin: origin.into(),
             pending: 0,
             in_flight: 0,
-            answered_ms: 0,
             window: self.window,
             due_ms: 0,
             delay_ms: 0,
@@ -277,7 +274,6 @@ impl<T: Copy + Ord> Schedule<T> {
     pub fn answered(&mut self, id: HostId) {
         let host = &mut self.hosts[id.0 as usize];
         host.in_flight = host.in_flight.saturating_sub(1);
-        host.answered_ms = self.now_ms;
         self.list(id.0);
     }
 

@@ -147,7 +147,7 @@ impl Conductor<'_> {
             let can_go_on = self.restarts && signals.is_empty() && fetch.code() != Some(2);
             let how = match &act.reason {
                 Some(EndReason::FetcherGone | EndReason::SetAside) => status_words(fetch),
-                _ => "says nothing of a request".to_owned(),
+                _ => "says nothing".to_owned(),
             };
             if can_go_on && patience.goes_on(act.reason.as_ref(), records, Instant::now()) {
                 self.view

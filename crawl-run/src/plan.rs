@@ -142,7 +142,7 @@ const PARSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// So much later it is silent.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How long crawl-fetch may say nothing of a request. A page may have to wait for a parser that
+/// How long crawl-fetch may say nothing while it has requests. A page may have to wait for a parser that
 /// is at another, is started again, and dies once more.
 pub fn answer_within(spider: &Spider) -> Duration {
     let timeout = spider.settings.timeout.unwrap_or(TIMEOUT);

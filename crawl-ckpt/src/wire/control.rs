@@ -44,7 +44,7 @@ pub struct Begin {
     pub cookies: Option<String>,
     /// Tell of each URL that a cap keeps out.
     pub list_left_out: bool,
-    /// A fetcher that says nothing of a request for so many milliseconds is to be started again.
+    /// A fetcher that has requests and says nothing for so many milliseconds is to be started again.
     pub answer_within_ms: Option<u64>,
     /// The fetcher before this one ended badly: let this one show first that it works.
     pub careful: bool,
@@ -243,7 +243,7 @@ pub enum EndReason {
     FetcherGone,
     /// The fetcher died of requests, which were set aside.
     SetAside,
-    /// The fetcher says nothing of requests.
+    /// The fetcher has requests and says nothing.
     FetcherSilent,
     /// No request of this run got an answer, and the wait for the network is over.
     NetworkGone,

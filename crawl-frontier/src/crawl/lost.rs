@@ -10,7 +10,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 use crawl_ckpt::tool::Failure;
 
 use super::send::Due;
-use super::{Crawl, Flight, Record, Step, Trouble};
+use super::{Crawl, Record, Step, Trouble};
 use crate::store::Store;
 
 /// Under these keys the checkpoint keeps how often a fetcher ended over a request.
@@ -19,6 +19,11 @@ const LOST: &str = "lost:";
 const ALONE: u32 = 2;
 /// … or set aside.
 const SET_ASIDE: u32 = 3;
+/// A start URL was set aside and its record waits for a page of another.
+const WAITS: u32 = SET_ASIDE + 1;
+
+/// Why a request is set aside that fetchers die of.
+pub(super) const DIED: &str = "crawl-fetch died of it three times";
 
 /// What is known of requests that were lost.
 #[derive(Debug, Default)]
@@ -31,16 +36,18 @@ pub(super) struct Lost {
     pub is_alone: bool,
     /// The fetcher said something: it works.
     pub is_heard: bool,
+    /// When it said the last thing; with nothing under way then, when it was asked the next.
+    pub heard_ms: u64,
     /// The last fetcher ended badly, so this one has to show first that it works.
     pub is_careful: bool,
-    /// A request has so long in the fetcher.
+    /// The fetcher may say nothing for so long.
     pub patience_ms: Option<u64>,
 }
 
 /// What a fetcher's silence leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
-    /// How many requests it says nothing of.
+    /// How many requests it was to answer.
     pub requests: u64,
     /// For how long.
     pub since_ms: u64,
@@ -64,6 +71,11 @@ impl Lost {
         times.map(|(&mark, times)| (key(mark), times.to_string()))
     }
 
+    /// Whether this run set a request aside already, before the fetcher was started again.
+    pub fn is_set_aside(&self, mark: u64) -> bool {
+        self.is_careful && self.times.get(&mark).is_some_and(|times| *times >= WAITS)
+    }
+
     /// Whether a request goes with nothing else under way.
     pub fn goes_alone(&self, mark: u64) -> bool {
         self.times.get(&mark).is_some_and(|times| *times >= ALONE)
@@ -80,7 +92,7 @@ impl<S: Store> Crawl<S> {
         self.lost.is_careful = true;
     }
 
-    /// A fetcher that says nothing of a request for so long is to be ended.
+    /// A fetcher that has requests and says nothing for so long is to be ended.
     pub fn expect_answers(&mut self, patience_ms: Option<u64>) {
         self.lost.patience_ms = patience_ms;
     }
@@ -135,7 +147,7 @@ impl<S: Store> Crawl<S> {
         let mut aside = 0;
         for id in ids {
             if self.lose(id) >= SET_ASIDE {
-                self.set_aside(id, "crawl-fetch died of it three times")?;
+                self.set_aside(id, DIED)?;
                 aside += 1;
             }
         }
@@ -146,21 +158,24 @@ impl<S: Store> Crawl<S> {
         let Some(flight) = self.flights.get(&id) else {
             return 0;
         };
-        let times = self.lost.times.entry(flight.mark).or_default();
-        *times += 1;
-        self.store
-            .set(&key(flight.mark), times.to_string().as_bytes());
-        *times
+        let mark = flight.mark;
+        let times = self.lost.times.get(&mark).copied().unwrap_or(0) + 1;
+        self.keep_times(mark, times);
+        times
+    }
+
+    fn keep_times(&mut self, mark: u64, times: u32) {
+        self.lost.times.insert(mark, times);
+        self.store.set(&key(mark), times.to_string().as_bytes());
     }
 
     /// Ends a request that is under way with a record.
-    fn set_aside(&mut self, id: u64, why: &str) -> Result<(), Failure> {
+    pub(super) fn set_aside(&mut self, id: u64, why: &str) -> Result<(), Failure> {
         let Some(flight) = self.flights.remove(&id) else {
             return Ok(());
         };
         self.busy -= u32::from(flight.busy);
         self.schedule.answered(flight.host);
-        self.found(flight.mark);
         self.tries.remove(&id);
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let stored = self.store.read(flight.ticket, &mut buffer)?;
@@ -178,25 +193,26 @@ impl<S: Store> Crawl<S> {
             ..Record::of(&result, true)
         };
         self.read_buffer = buffer;
+        match record.no_page {
+            Some(_) => self.keep_times(flight.mark, WAITS),
+            None => self.found(flight.mark),
+        }
         self.finish(flight.ticket, record);
         Ok(())
     }
 
-    /// When the fetcher's silence is over at the latest.
+    /// When the fetcher's silence is over at the latest. One that answers others is not silent: a
+    /// request may wait in it for its turn, or until this machine has what it needs.
     pub fn silence_due_ms(&self) -> Option<u64> {
-        let patience_ms = self.lost.patience_ms?;
-        let since = self
-            .flights
-            .values()
-            .map(|flight| self.silent_since(flight));
-        let since = since.chain(self.robots.asked_since());
-        Some(since.min()?.saturating_add(patience_ms))
+        let patience_ms = self.lost.patience_ms.filter(|_| self.under_way() > 0)?;
+        Some(self.lost.heard_ms.saturating_add(patience_ms))
     }
 
-    /// A host's requests wait for each other in the fetcher.
-    fn silent_since(&self, flight: &Flight) -> u64 {
-        let host = self.schedule.host(flight.host);
-        flight.sent_ms.max(host.answered_ms)
+    /// Call it before a request is sent.
+    pub(super) fn listen_for(&mut self, now_ms: u64) {
+        if self.under_way() == 0 {
+            self.lost.heard_ms = now_ms;
+        }
     }
 
     /// The fetcher and we were both stopped for so long.
@@ -204,11 +220,12 @@ impl<S: Store> Crawl<S> {
         for flight in self.flights.values_mut() {
             flight.sent_ms += for_ms;
         }
+        self.lost.heard_ms += for_ms;
         self.robots.slept(for_ms);
     }
 
-    /// Looks whether the fetcher is silent about requests for too long. Those that it was silent
-    /// about after three restarts are set aside; `Some`: it is to be started again.
+    /// Looks whether the fetcher is silent for too long. Requests that it was silent about after
+    /// three restarts are set aside; `Some`: it is to be started again.
     ///
     /// # Errors
     /// When a request cannot be read back.
@@ -220,10 +237,17 @@ impl<S: Store> Crawl<S> {
         if now_ms < due_ms {
             return Ok(None);
         }
+        // One that was just started again and did not say a word does not because of a page.
+        if self.lost.is_careful && !self.lost.is_heard {
+            return Ok(Some(Silence {
+                requests: self.under_way() as u64,
+                since_ms: patience_ms,
+            }));
+        }
         // What else is nearly as late would be found out by one restart each.
         let late = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms * 3 / 4;
         let flights = self.flights.iter();
-        let flights = flights.filter(|(_, flight)| late(self.silent_since(flight)));
+        let flights = flights.filter(|(_, flight)| late(flight.sent_ms));
         let ids: Vec<u64> = flights.map(|(&id, _)| id).collect();
         let mut silence = Silence {
             requests: 0,
@@ -249,6 +273,8 @@ impl<S: Store> Crawl<S> {
         {
             self.fail_silent(id, now_ms)?;
         }
+        // What is still under way has its own time.
+        self.lost.heard_ms = now_ms;
         Ok((silence.requests > 0).then_some(silence))
     }
 

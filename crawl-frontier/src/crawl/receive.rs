@@ -60,6 +60,7 @@ impl<S: Store> Crawl<S> {
         };
         self.take(id, &mut result, now_ms)?;
         self.lost.is_heard = true;
+        self.lost.heard_ms = now_ms;
         flaw.map_or(Ok(()), |flaw| Err(Trouble::Line(flaw)))
     }
 

@@ -303,11 +303,6 @@ impl Robots {
         was.map(|_| Errand::File(host))
     }
 
-    /// When the requests that are under way were sent.
-    pub fn asked_since(&self) -> impl Iterator<Item = u64> {
-        self.under_way.values().copied().chain(self.probing)
-    }
-
     /// The ids of those that were sent before this time.
     pub fn asked_before(&self, time_ms: u64) -> Vec<u64> {
         let probe = self.probing.filter(|sent_ms| *sent_ms < time_ms);
@@ -392,7 +387,8 @@ impl Robots {
                 },
             ));
         }
-        let silent = why.kind.is_unanswered();
+        // The fetcher's own trouble says as little of the host as no answer at all.
+        let silent = why.kind.is_unanswered() || why.kind == ErrorKind::Io;
         self.files.insert(host, File::Unreachable(why));
         if silent {
             let waits = lives && !self.doubted.contains(&host);

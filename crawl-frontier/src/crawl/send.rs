@@ -4,6 +4,7 @@ use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::tool::Failure;
 
 use super::compare::ask;
+use super::lost::DIED;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
 use crate::crawl::pace::AHEAD;
@@ -70,6 +71,7 @@ impl<S: Store> Crawl<S> {
                 return Ok(Step::Wait { until_ms: None });
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
+                self.listen_for(now_ms);
                 let origin = self.schedule.host(host).origin.clone();
                 let proxy = self.routes.proxy(self.routes.rung(host));
                 let request = self.robots.send(host, &origin, proxy, now_ms);
@@ -100,6 +102,7 @@ impl<S: Store> Crawl<S> {
 
     /// Asks once more for a page that the host answered for.
     pub(super) fn probe(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
+        self.listen_for(now_ms);
         let path = self.outage.page(host).unwrap_or("/");
         let url = format!("{}{path}", self.schedule.host(host).origin);
         let proxy = self.routes.proxy(self.routes.rung(host));
@@ -235,6 +238,14 @@ impl<S: Store> Crawl<S> {
             rung,
             ask,
         };
+        if self.lost.is_set_aside(mark) {
+            self.read_buffer = buffer;
+            self.schedule.sent(due.host);
+            self.busy += u32::from(busy);
+            self.flights.insert(due.ticket.id(), flight);
+            self.set_aside(due.ticket.id(), DIED)?;
+            return Ok(false);
+        }
         let state = self.state.json.as_deref();
         let untold = !std::mem::replace(&mut self.state.is_told, true);
         request.state = state
@@ -242,6 +253,7 @@ impl<S: Store> Crawl<S> {
             .and_then(|json| serde_json::from_str(json).ok());
         self.secrets.dress(&mut request);
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
+        self.listen_for(now_ms);
         out.push(b'\n');
         self.schedule.sent(due.host);
         self.busy += u32::from(busy);

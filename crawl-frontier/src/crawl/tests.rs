@@ -187,3 +187,97 @@ fn robots_txt_is_asked_for_again_after_a_day_and_the_old_one_holds_meanwhile() {
         assert_eq!(records[&at(forbidden)], 0, "{forbidden}");
     }
 }
+
+#[test]
+fn a_request_that_waits_in_a_fetcher_that_answers_others_is_not_lost() {
+    let at = |path: &str| format!("http://site.example{path}");
+    let mut crawl = crawl(plan(&at("/")));
+    crawl.expect_answers(Some(1000));
+    assert_eq!(crawl.silence_due_ms(), None);
+    let first = asked(&mut crawl, 1);
+    assert_eq!(crawl.silence_due_ms(), Some(1001));
+    let links = json!([at("/a"), at("/b"), at("/c"), at("/d")]);
+    let answer = json!({"status": 200, "links": links});
+    reply(&mut crawl, &first[0], answer, 900);
+    let mut sent = asked(&mut crawl, 900);
+    let waits = sent.remove(0);
+    for now_ms in [1800, 2700, 3600] {
+        assert_eq!(crawl.hear_silence(now_ms).unwrap(), None);
+        reply(&mut crawl, &sent.remove(0), json!({"status": 200}), now_ms);
+        sent.extend(asked(&mut crawl, now_ms));
+    }
+    // Now it says nothing at all.
+    assert_eq!(crawl.silence_due_ms(), Some(4600));
+    let silence = crawl.hear_silence(4600).unwrap().unwrap();
+    assert_eq!((silence.requests, silence.since_ms), (1, 1000));
+    reply(&mut crawl, &waits, json!({"status": 200}), 4601);
+    assert_eq!(asked(&mut crawl, 4601), Vec::<Value>::new());
+    assert_eq!(records(&crawl).len(), 5);
+}
+
+#[test]
+fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_request() {
+    let mut crawl = crawl(plan("http://site.example/"));
+    crawl.expect_answers(Some(1000));
+    crawl.be_careful();
+    asked(&mut crawl, 1);
+    for restart in 1..=5 {
+        let silence = crawl.hear_silence(1000 * restart + 1).unwrap();
+        assert_eq!(silence.map(|silence| silence.requests), Some(1));
+    }
+    assert_eq!(crawl.lost.values().count(), 0);
+    // The page that it answered for before is the first thing that it is asked.
+    let host = crawl.schedule.find_host("http://site.example").unwrap();
+    crawl.outage.remember(host, "/");
+    let ids: Vec<u64> = crawl.flights.keys().copied().collect();
+    for id in ids {
+        let line = json!({"id": id, "url": "", "status": 200}).to_string();
+        crawl.answer(line.as_bytes(), 6000).unwrap();
+    }
+    crawl.lost.is_heard = false;
+    let probe = asked(&mut crawl, 7000);
+    assert_eq!(urls(&probe), ["http://site.example/"]);
+    assert!(crawl.hear_silence(8000).unwrap().is_some());
+}
+
+#[test]
+fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
+    let bad = "http://site.example/bad";
+    let mut crawl = crawl(Plan {
+        start_urls: vec![bad.to_owned(), "http://site.example/good".to_owned()],
+        ..plan(bad)
+    });
+    crawl.lost.is_heard = true;
+    // As in a run that ends and is gone on with.
+    let die = |crawl: &mut Crawl<Plain>| {
+        let aside = crawl.fetcher_died().unwrap();
+        crawl.release_held(1);
+        let mut flights: Vec<_> = std::mem::take(&mut crawl.flights).into_iter().collect();
+        flights.sort_by_key(|(id, _)| *id);
+        for (_, flight) in flights {
+            crawl.busy -= u32::from(flight.busy);
+            crawl.schedule.answered(flight.host);
+            crawl.put(flight.host, flight.ticket, 0);
+        }
+        for due in std::mem::take(&mut crawl.lost.alone) {
+            crawl.put(due.host, due.ticket, 0);
+        }
+        crawl.lost.is_alone = false;
+        crawl.be_careful();
+        aside
+    };
+    assert_eq!(asked(&mut crawl, 1).len(), 2);
+    assert_eq!(die(&mut crawl), 0);
+    assert_eq!(asked(&mut crawl, 2).len(), 2);
+    assert_eq!(die(&mut crawl), 0);
+    assert_eq!(urls(&asked(&mut crawl, 3)), [bad]);
+    assert_eq!(die(&mut crawl), 1);
+    let good = asked(&mut crawl, 4);
+    assert_eq!(urls(&good), ["http://site.example/good"]);
+    reply(&mut crawl, &good[0], json!({"status": 200}), 4);
+    assert_eq!(
+        serve(&mut crawl, |_| panic!("nothing is left")),
+        Done::Complete
+    );
+    assert_eq!(records(&crawl)[bad], 0);
+}

@@ -400,3 +400,54 @@ fn a_night_of_thirty_sites_that_is_killed_ten_times_crawls_each_site_once() {
     }
     assert_eq!(states.values().filter(|state| *state == "done").count(), 25);
 }
+
+#[test]
+fn a_plain_list_is_read_from_stdin_and_told_again_it_goes_on() {
+    let (folder, sites) = (Folder::new(), sites(2));
+    let [a, b] = [sites[0].url("/"), sites[1].url("/")];
+    let list = format!("\u{feff}# mine\r\n\r\n{a}\r\n{a}#top\r\n  {b}  \r\n");
+    let run = |words: &[&str]| {
+        let tool = Tool::new("crawl-run").dir(&folder).stdin(&list);
+        tool.args(["batch", "-"]).args(words).run()
+    };
+    run(&["--max-time", "0s"]).code(4);
+    run(&["--status"]).code(0).prints("waiting");
+    run(&[])
+        .code(0)
+        .says("resuming the batch")
+        .says("batch: 2 of 2 done");
+    run(&["--status"]).code(0).prints(&a).prints(&b);
+}
+
+#[test]
+fn a_word_that_is_no_url_is_refused_with_its_line_before_anything_begins() {
+    let (folder, site) = (Folder::new(), Site::tree(2, 1));
+    let url = site.url("/");
+    for (name, text) in [
+        ("l.csv", format!("url\n{url}\nword\n")),
+        ("l.txt", format!("# mine\n{url}\nword\n")),
+        ("l.jsonl", format!("\"{url}\"\n\n\"word\"\n")),
+    ] {
+        folder.write(name, text);
+        let tool = Tool::new("crawl-run").dir(&folder);
+        let done = tool.args(["batch", name]).run().code(2);
+        done.says("line 3: expected a URL").says("found `word`");
+    }
+    assert_eq!(site.count(), 0);
+}
+
+#[test]
+fn the_end_names_what_failed_and_why() {
+    let (folder, sites) = (Folder::new(), sites(1));
+    let url = sites[0].url("/");
+    folder.write("l", format!("missing.json\nbroken.json\n{url}\n"));
+    folder.write("broken.json", "{");
+    let tool = Tool::new("crawl-run").dir(&folder);
+    let done = tool.args(["batch", "l"]).run().code(1);
+    let words = done.words();
+    let end: Vec<&str> = words.lines().rev().take(3).collect();
+    assert!(end[2].starts_with("failed: missing.json: "), "{done}");
+    assert!(end[2].contains("No such file"), "{done}");
+    assert!(end[1].starts_with("failed: broken.json: "), "{done}");
+    assert_eq!(end[0], "batch: 1 of 3 done, 2 failed");
+}

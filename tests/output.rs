@@ -352,3 +352,48 @@ fn the_unfinished_output_of_a_job_that_cannot_be_read_gets_another_name_as_well(
         assert_eq!(lines, want, "{what}: {done}");
     }
 }
+
+#[test]
+fn records_of_trouble_say_where_their_url_was_found_first_and_codes_are_counted() {
+    let (site, folder) = (Site::new(), Folder::new());
+    site.page("/", "<a href=/a><a href=/gone><a href=/gone2>");
+    site.page(
+        "/a",
+        "<a href=/gone><a href=/moved><a href=/shut/1><a href=/b>",
+    );
+    site.page("/b", "<a href=/>");
+    site.on("/moved", |_| Answer::redirect("/b"));
+    site.on("/robots.txt", |_| {
+        Answer::text("User-agent: *\nDisallow: /shut/\n")
+    });
+    site.otherwise(|_| Answer::status(404));
+    let run = |words: &[&str]| {
+        let tool = Tool::new("crawl-run").dir(&folder).args([site.url("/")]);
+        let tool = tool.args(["-o", "out.jsonl", "--concurrency", "1"]);
+        tool.args(words).run()
+    };
+    run(&["--max-pages", "2"]).code(4);
+    run(&[]).code(0).says("status     2xx 3, 404 2, 3xx 1");
+    let mut found = Vec::new();
+    for line in folder.read("out.jsonl").lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let path = |field: &str| {
+            record[field]
+                .as_str()
+                .map(|url| url.replace(&site.url(""), ""))
+        };
+        found.push((path("url").unwrap(), path("referer")));
+    }
+    found.sort();
+    let want = [
+        ("/", None),
+        ("/a", None),
+        ("/b", None),
+        ("/gone", Some("/")),
+        ("/gone2", Some("/")),
+        ("/moved", Some("/a")),
+        ("/shut/1", Some("/a")),
+    ];
+    let want = want.map(|(url, page)| (url.to_owned(), page.map(str::to_owned)));
+    assert_eq!(found, want);
+}

@@ -54,6 +54,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "unexpected argument '--print'",
         "crawl-frontier add",
     ),
+    (
+        "crawl-frontier add --jbo J",
+        "'--job'",
+        "crawl-frontier add",
+    ),
     ("crawl-ckpt", "ls, show, size, verify, rm", "crawl-ckpt"),
     ("crawl-ckpt lss", "'ls'", "crawl-ckpt"),
     ("crawl-ckpt show", "--job <DIR>", "crawl-ckpt show"),

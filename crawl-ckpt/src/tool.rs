@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 
 use crate::address::masked;
 
@@ -146,8 +146,36 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return without_command(&Cli::command());
         }
-        usage(&error.render().to_string(), &called(&Cli::command()))
+        let tool = Cli::command();
+        let mut failure = usage(&error.render().to_string(), &called(&tool));
+        if let Some(meant) = swapped(&error, &tool) {
+            failure.message.push_str(&format!("; {meant} exists"));
+        }
+        failure
     })
+}
+
+/// The option that was meant by one with two letters swapped: of short names clap finds no such.
+fn swapped(error: &clap::Error, tool: &clap::Command) -> Option<String> {
+    let given = error.get(ContextKind::InvalidArg)?.to_string();
+    let given = given.strip_prefix("--")?;
+    if error.kind() != ErrorKind::UnknownArgument || error.get(ContextKind::SuggestedArg).is_some()
+    {
+        return None;
+    }
+    let mut words = std::env::args_os().skip(1);
+    let command = words
+        .find_map(|word| tool.find_subcommand(word))
+        .unwrap_or(tool);
+    let is_meant = |name: &&str| {
+        (1..given.len()).any(|at| {
+            let mut swapped = given.as_bytes().to_vec();
+            swapped.swap(at - 1, at);
+            swapped == name.as_bytes()
+        })
+    };
+    let mut names = command.get_arguments().filter_map(clap::Arg::get_long);
+    names.find(is_meant).map(|name| format!("'--{name}'"))
 }
 
 /// A tool of several commands that was called without one.

@@ -8,7 +8,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// By the first digit of its status.
+    /// By its status.
     Status(u16),
     /// By the kind of its error.
     Error(ErrorKind),
@@ -19,7 +19,7 @@ impl Class {
     pub fn of(result: &FetchResult<'_>) -> Option<Class> {
         match (&result.error, result.status) {
             (Some(error), _) => Some(Class::Error(error.kind)),
-            (None, Some(status)) => Some(Class::Status(status / 100)),
+            (None, Some(status)) => Some(Class::Status(status)),
             (None, None) => None,
         }
     }
@@ -27,7 +27,7 @@ impl Class {
     /// Counts one record of this class.
     pub fn count(self, progress: &mut Progress) {
         match self {
-            Class::Status(digit) => add(&mut progress.by_status, &format!("{digit}xx")),
+            Class::Status(status) => add(&mut progress.by_status, &name_of(status)),
             Class::Error(kind) => add(&mut progress.by_error, kind.as_str()),
         }
     }
@@ -35,12 +35,26 @@ impl Class {
     /// Counts one record of this class less.
     pub fn uncount(self, progress: &mut Progress) {
         let (tally, name) = match self {
-            Class::Status(digit) => (&mut progress.by_status, format!("{digit}xx")),
+            Class::Status(status) => (&mut progress.by_status, name_of(status)),
             Class::Error(kind) => (&mut progress.by_error, kind.as_str().to_owned()),
+        };
+        // Older checkpoints counted every status by its class.
+        let class = format!("{}xx", &name[..1]);
+        let name = match tally.contains_key(&name) {
+            true => name,
+            false => class,
         };
         if let Some(count) = tally.get_mut(&name) {
             *count = count.saturating_sub(1);
         }
+    }
+}
+
+/// `2xx`, but `404`: seventeen pages that are gone are another thing than a site that shuts one out.
+fn name_of(status: u16) -> String {
+    match status {
+        400..=599 => status.to_string(),
+        _ => format!("{}xx", status / 100),
     }
 }
 

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crawl_ckpt::address::{masked, take_userinfo};
 use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
+use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
 
@@ -350,6 +351,14 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         start_urls.push(canonical);
         let mut parsed = ::url::Url::parse(url).map_err(|e| wrong(&e))?;
         secrets.userinfo.extend(take_userinfo(&mut parsed));
+    }
+    for (option, patterns) in [("--allow", &args.allow), ("--deny", &args.deny)] {
+        for pattern in patterns {
+            Pattern::compile(pattern).map_err(|why| {
+                let message = format!("{option} '{pattern}' is no regular expression: {why}");
+                Failure::with(Exit::Usage, message)
+            })?;
+        }
     }
     let has_rule = !args.allow.is_empty() || !args.deny.is_empty();
     let rule = Rule {

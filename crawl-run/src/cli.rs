@@ -101,11 +101,13 @@ pub enum Command {
 /// A list of crawls.
 #[derive(Debug, Clone, Args)]
 pub struct BatchArgs {
-    /// Start URLs and spider files: CSV, JSON or JSON lines
+    /// Start URLs and spider files: one a line, CSV, JSON or JSON lines; - is stdin
     ///
-    /// CSV has a header with `url` or `spider`, and may have `priority` and `project`. JSON is an
-    /// array, JSON lines one item a line, of the same fields or of plain strings. A spider
-    /// file's path is relative to the list. Higher priority goes first.
+    /// In a plain list blank lines and those that begin with # say nothing; a spider file ends in
+    /// .json. CSV has a header with `url` or `spider`, and may have `priority` and `project`. JSON
+    /// is an array, JSON lines one item a line, of the same fields or of plain strings. A spider
+    /// file's path is relative to the list. Higher priority goes first. A list from stdin is the
+    /// same batch when it says the same.
     #[arg(value_name = "LIST")]
     pub list: PathBuf,
 

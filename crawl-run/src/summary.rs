@@ -241,15 +241,22 @@ fn empty_fields(fields: &BTreeMap<String, FieldUse>) -> Vec<String> {
     lines
 }
 
-/// `2xx 2,200, 4xx 10`: the names with their counts, the largest first.
+/// `2xx 2,200, 404 10`: the names with their counts, the largest first.
 fn tally(counts: &BTreeMap<String, u64>) -> String {
+    // A server may answer with any of 200 codes.
+    const SHOWN: usize = 12;
     let mut counts: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
     counts.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
-    let words: Vec<String> = counts
-        .into_iter()
-        .map(|(name, n)| format!("{name} {}", count(*n)))
+    let words = counts.iter().take(SHOWN);
+    let words: Vec<String> = words
+        .map(|(name, n)| format!("{name} {}", count(**n)))
         .collect();
-    words.join(", ")
+    let mut line = words.join(", ");
+    if let Some(rest @ [_, ..]) = counts.get(SHOWN..) {
+        let more: u64 = rest.iter().map(|(_, n)| **n).sum();
+        line.push_str(&format!(", others {}", count(more)));
+    }
+    line
 }
 
 #[cfg(test)]
@@ -274,7 +281,7 @@ mod tests {
             },
             records: 1010,
             bytes: 3 << 20,
-            by_status: [("2xx".into(), 1000), ("4xx".into(), 8)].into(),
+            by_status: [("2xx".into(), 1000), ("404".into(), 8)].into(),
             by_error: [("dns".into(), 2)].into(),
             ..Progress::default()
         }
@@ -305,7 +312,7 @@ mod tests {
             summary.lines(),
             [
                 "paused by SIGINT after 1m 15s: 1,010 records (10 in this run), 3.0 MiB",
-                "  status     2xx 1,000, 4xx 8",
+                "  status     2xx 1,000, 404 8",
                 "  errors     dns 2",
                 "  fields     `price` empty on 94 of 100 pages",
                 "  left out   trap 1,200",

@@ -163,7 +163,7 @@ pub struct Progress {
     pub hosts: u64,
     /// URLs taken on that no link led to: start URLs, what they redirect to, sitemaps.
     pub starts: u64,
-    /// Records by status class: `2xx`, `3xx`, `4xx`, `5xx`.
+    /// Records by status: `2xx`, `3xx`, and those of 400 and more by their code, `404`.
     pub by_status: BTreeMap<String, u64>,
     /// Records by error kind.
     pub by_error: BTreeMap<String, u64>,

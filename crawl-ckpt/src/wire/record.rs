@@ -255,6 +255,10 @@ pub struct FetchResult<'a> {
     /// As in the request.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub meta: Option<&'a RawValue>,
+    /// The page that the URL was found on first (output records with an error, or a status of 300
+    /// and more).
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub referer: Option<Text<'a>>,
     /// HTTP status; absent when no response came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
 use crawl_ckpt::tool::Failure;
 
+use super::receive::found_on;
 use super::send::Due;
 use super::{Crawl, Record, Step, Trouble};
 use crate::store::Store;
@@ -184,6 +185,7 @@ impl<S: Store> Crawl<S> {
         let result = FetchResult {
             url: stored.url.into(),
             depth: Some(flight.depth),
+            referer: found_on(&stored),
             error: Some(FetchError { kind, message }),
             attempts: Some(SET_ASIDE),
             ..FetchResult::default()

@@ -1,6 +1,9 @@
 //! What an answer does: a record, another try, links, cookies, a host's rules.
 
+use crawl_ckpt::address::masked;
+use crawl_ckpt::journal::Stored;
 use crawl_ckpt::record::{Change, ErrorKind, FetchError, FetchResult};
+use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::answer::{self, Fate};
@@ -136,7 +139,7 @@ impl<S: Store> Crawl<S> {
         match answer::fate(result, attempt, &self.plan.retry, id) {
             Fate::Finished { failed } => match block_of(result) {
                 Some(why) => {
-                    let record = self.record(result, attempt, failed, flight);
+                    let record = self.record(ticket, result, attempt, failed, flight)?;
                     self.take_block(flight, Refused { ticket, record }, why, now_ms);
                 }
                 None => {
@@ -147,14 +150,14 @@ impl<S: Store> Crawl<S> {
                     self.note_page(result, flight);
                     let error = result.error.as_ref().map(|error| error.kind);
                     if error == Some(ErrorKind::Parse) {
-                        let record = self.record(result, attempt, failed, flight);
+                        let record = self.record(ticket, result, attempt, failed, flight)?;
                         self.unparsed.push((flight.host, Held { ticket, record }));
                     } else if result.delta == Some(Change::Unchanged) {
                         self.store.finish(ticket, failed, None);
                         self.progress.counts.done += 1;
                     } else {
                         tally::item(&mut self.progress, result);
-                        let record = self.record(result, attempt, failed, flight);
+                        let record = self.record(ticket, result, attempt, failed, flight)?;
                         self.finish(ticket, record);
                     }
                     self.take_success(flight, result);
@@ -174,7 +177,7 @@ impl<S: Store> Crawl<S> {
                 self.schedule.defer(flight.host, ticket, due_ms);
             }
             Fate::Unanswered => {
-                let record = self.record(result, attempt, true, flight);
+                let record = self.record(ticket, result, attempt, true, flight)?;
                 self.outage.hold(flight.host, Held { ticket, record });
             }
         }
@@ -414,13 +417,19 @@ impl<S: Store> Crawl<S> {
 
     /// The output record of a result.
     fn record(
-        &self,
+        &mut self,
+        ticket: Ticket,
         result: &mut FetchResult<'_>,
         attempts: u32,
         failed: bool,
         flight: &Flight,
-    ) -> Record {
+    ) -> Result<Record, Failure> {
         let no_page = self.no_page(result, flight);
+        result.referer = None;
+        if result.error.is_some() || result.status.is_some_and(|status| status >= 300) {
+            let stored = self.store.read(ticket, &mut self.read_buffer)?;
+            result.referer = found_on(&stored);
+        }
         result.id = None;
         result.attempts = (attempts > 1).then_some(attempts);
         result.set_cookie.clear();
@@ -436,10 +445,10 @@ impl<S: Store> Crawl<S> {
         if !self.plan.keep_body {
             (result.body, result.body_base64) = (None, None);
         }
-        Record {
+        Ok(Record {
             no_page,
             ..Record::of(result, failed)
-        }
+        })
     }
 
     /// Finishes a URL, unless its record has to wait.
@@ -499,6 +508,12 @@ impl<S: Store> Crawl<S> {
         }
         any
     }
+}
+
+/// The page that a URL was found on, for its record: what is wrong with a URL is mended there.
+pub(super) fn found_on(stored: &Stored<'_>) -> Option<Text<'static>> {
+    let page = stored.referer?.to_text(stored.url);
+    Some(masked(&page).into_owned().into())
 }
 
 /// True for a page that went through the user's parser, if the crawl has one.

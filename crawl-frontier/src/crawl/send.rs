@@ -5,6 +5,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::compare::ask;
 use super::lost::DIED;
+use super::receive::found_on;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
 use crate::crawl::pace::AHEAD;
@@ -190,6 +191,7 @@ impl<S: Store> Crawl<S> {
             let result = FetchResult {
                 url: stored.url.into(),
                 depth: Some(stored.depth),
+                referer: found_on(&stored),
                 error: Some(error),
                 ..FetchResult::default()
             };

@@ -1,19 +1,32 @@
-//! The list of a batch: CSV, a JSON array, or JSON lines.
+//! The list of a batch: a site a line, CSV, a JSON array, or JSON lines.
 
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
+use crawl_ckpt::address::masked_url;
 use crawl_ckpt::job::Name;
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::spider::{http_url, without_scheme};
+
+/// What a batch crawls.
+#[derive(Debug)]
+pub struct List {
+    /// Its entries, in its order, at least one.
+    pub entries: Vec<Entry>,
+    /// What the list says, if it came from stdin and has no other name.
+    pub text: Option<String>,
+}
 
 /// One crawl of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// A start URL, or the path of a spider file as the list has it.
+    /// A start URL in its canonical form, or the path of a spider file as the list has it.
     pub site: String,
     /// Higher goes first.
     pub priority: i64,
@@ -34,36 +47,88 @@ struct Fields {
     project: Option<String>,
 }
 
-/// Reads a list; an entry that is there twice counts once.
+/// Reads a list, of stdin when it is called `-`; an entry that is there twice counts once.
 ///
 /// # Errors
 /// [`Exit::Usage`], naming the place of what is wrong.
-pub fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
+pub fn read(path: &Path) -> Result<List, Failure> {
     let wrong = |why: &dyn Display| {
         let path = path.display();
         Failure::with(Exit::Usage, format_args!("cannot use list {path}: {why}"))
     };
-    let text = fs::read_to_string(path).map_err(|e| wrong(&e))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let first = text.trim_start().chars().next();
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let fields = match (extension.to_ascii_lowercase().as_str(), first) {
-        ("csv", _) => csv(text),
-        ("json", _) | (_, Some('[')) => json(text),
-        ("jsonl" | "ndjson", _) | (_, Some('{' | '"')) => json_lines(text),
-        _ => csv(text),
+    let is_stdin = path == Path::new("-");
+    let text = match is_stdin {
+        true => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map(|_| text)
+        }
+        false => fs::read_to_string(path),
     };
+    let text = text.map_err(|e| wrong(&e))?;
+    let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    let placed = fields(plain, &extension.to_ascii_lowercase()).map_err(|why| wrong(&why))?;
+    let folder = crawl_ckpt::durable::parent(path);
     let (mut entries, mut met) = (Vec::new(), HashSet::new());
-    for (place, fields) in fields.map_err(|why| wrong(&why))? {
+    for (place, fields) in placed {
         let entry = entry(fields).map_err(|why| wrong(&format_args!("{place}: {why}")))?;
-        if met.insert((entry.site.clone(), entry.project.clone())) {
+        // A file may be written in many ways.
+        let file = folder.join(&entry.site).canonicalize();
+        let file = file.unwrap_or_else(|_| entry.site.clone().into());
+        if met.insert((file, entry.project.clone())) {
             entries.push(entry);
         }
     }
     if entries.is_empty() {
         return Err(wrong(&"it is empty"));
     }
-    Ok(entries)
+    Ok(List {
+        entries,
+        text: is_stdin.then_some(text),
+    })
+}
+
+/// A CSV is known by its header, for there are lists of plain lines with any name.
+fn fields(text: &str, extension: &str) -> Result<Placed, String> {
+    match (extension, text.trim_start().chars().next()) {
+        _ if has_header(text) => csv(text),
+        ("json", _) | (_, Some('[')) => json(text),
+        ("jsonl" | "ndjson", _) | (_, Some('{' | '"')) => json_lines(text),
+        _ => lines(text, extension == "csv"),
+    }
+}
+
+fn has_header(text: &str) -> bool {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let is_ours = |cell: &str| {
+        ["url", "spider"]
+            .iter()
+            .any(|n| cell.eq_ignore_ascii_case(n))
+    };
+    reader
+        .headers()
+        .is_ok_and(|cells| cells.iter().any(is_ours))
+}
+
+/// A site a line; blank lines and those that begin with `#` are none.
+fn lines(text: &str, is_csv: bool) -> Result<Placed, String> {
+    let lines = text.lines().enumerate().map(|(i, line)| (i, line.trim()));
+    let filled = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    filled
+        .map(|(i, line)| {
+            let place = format!("line {}", i + 1);
+            if is_csv && line.contains(',') {
+                return Err(format!(
+                    "{place}: a CSV of several columns needs a header with `url` or `spider`"
+                ));
+            }
+            let item = item_fields(line.into());
+            item.map(|fields| (place.clone(), fields))
+                .map_err(|e| format!("{place}: {e}"))
+        })
+        .collect()
 }
 
 type Placed = Vec<(String, Fields)>;
@@ -76,9 +141,6 @@ fn csv(text: &str) -> Result<Placed, String> {
     let headers = reader.headers().map_err(|e| e.to_string())?.clone();
     let column = |name: &str| headers.iter().position(|h| h.eq_ignore_ascii_case(name));
     let (url, spider) = (column("url"), column("spider"));
-    if url.is_none() && spider.is_none() {
-        return Err("line 1: expected a header with `url` or `spider`".into());
-    }
     let (priority, project) = (column("priority"), column("project"));
     let mut rows = Vec::new();
     for row in reader.records() {
@@ -130,10 +192,10 @@ fn json_lines(text: &str) -> Result<Placed, String> {
         .collect()
 }
 
-/// A plain string is a URL or the path of a spider file.
+/// A plain text is a URL or the path of a spider file.
 fn item_fields(item: Value) -> Result<Fields, String> {
     match item {
-        Value::String(text) if text.contains("://") => Ok(Fields {
+        Value::String(text) if text.contains("://") || !text.ends_with(".json") => Ok(Fields {
             url: Some(text),
             ..Fields::default()
         }),
@@ -146,11 +208,25 @@ fn item_fields(item: Value) -> Result<Fields, String> {
     }
 }
 
+/// The canonical form of a start URL, so that a site is one entry however it is written.
+fn site(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let url = match text.contains("://") && !text.contains(char::is_whitespace) {
+        true => http_url(text).ok(),
+        false => without_scheme(text),
+    };
+    let mut url = url.ok_or_else(|| {
+        let shown = printable(&masked_url(text));
+        format!("expected a URL such as https://docs.example/, or a spider file (.json), found `{shown}`")
+    })?;
+    url.set_fragment(None);
+    Ok(url.into())
+}
+
 fn entry(fields: Fields) -> Result<Entry, String> {
     let site = match (fields.spider, fields.url) {
-        (Some(spider), _) => spider,
-        (None, Some(url)) if url.contains("://") => url,
-        (None, Some(url)) => format!("https://{url}"),
+        (Some(spider), _) if !spider.contains("://") => spider,
+        (Some(text), _) | (None, Some(text)) => site(&text)?,
         (None, None) => return Err("expected a `url` or a `spider`".into()),
     };
     let priority = match fields.priority {
@@ -179,7 +255,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, text).unwrap();
-        read(&path).map_err(|failure| failure.message)
+        read(&path)
+            .map(|list| list.entries)
+            .map_err(|failure| failure.message)
     }
 
     fn entries() -> Vec<Entry> {
@@ -219,13 +297,49 @@ mod tests {
         assert_eq!(got[1].site, "b.json");
         let got = read_text("l.csv", "URL\na.example\na.example\n").unwrap();
         assert_eq!(got.len(), 1);
-        assert_eq!(got[0].site, "https://a.example");
+        assert_eq!(got[0].site, "https://a.example/");
+    }
+
+    #[test]
+    fn a_list_may_be_a_site_a_line_whatever_it_is_called() {
+        let text =
+            "\u{feff}# mine\r\n\r\nhttps://a.example/1\r\n  b.example/2 \n#https://no/\nc.json";
+        for name in ["l.txt", "l", "l.csv"] {
+            let got = read_text(name, text).unwrap();
+            let sites: Vec<&str> = got.iter().map(|entry| &*entry.site).collect();
+            let want = ["https://a.example/1", "https://b.example/2", "c.json"];
+            assert_eq!(sites, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_site_is_one_entry_however_it_is_written() {
+        let text = "http://a.example\nHTTP://A.example/#top\nhttp://a.example/x/../\nhttp://a.example:80/.\n";
+        let got = read_text("l", text).unwrap();
+        assert_eq!(got.len(), 1, "{got:?}");
+        let two = "url,project\nhttp://a.example,p\nhttp://a.example/,q\n";
+        assert_eq!(read_text("l", two).unwrap().len(), 2);
     }
 
     #[test]
     fn what_is_wrong_is_named_by_its_place() {
         for (name, text, want) in [
-            ("l.csv", "site\nhttps://a/\n", "line 1: expected a header"),
+            ("l.csv", "site\nhttps://a/\n", "line 1: expected a URL"),
+            (
+                "l.csv",
+                "https://a/,5\n",
+                "line 1: a CSV of several columns needs a header",
+            ),
+            ("l.csv", "url\nhttps://a/\nword\n", "line 3: expected a URL"),
+            ("l", "https://a/\n\nword\n", "line 3: expected a URL"),
+            (
+                "l",
+                "https://a/\nsome.example words\n",
+                "line 2: expected a URL",
+            ),
+            ("l", "https://u:secret@a b/\n", "found `https://***@a b/`"),
+            ("l", "ftp://a.example/\n", "line 1: expected a URL"),
+            ("l.json", "[\"word\"]", "$[0]: expected a URL"),
             (
                 "l.csv",
                 "url,priority\nhttps://a/,high\n",

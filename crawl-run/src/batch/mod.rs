@@ -37,6 +37,7 @@ use crate::view::View;
 use bell::Bell;
 use board::Board;
 use crew::Crew;
+use list::List;
 use record::{Record, Stage};
 use state::{Look, StatePlace, Store};
 use tally::Tally;
@@ -50,8 +51,8 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let project = Name::parse(project)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot use --project: {e}")))?;
     let data_dir = data_dir(args.place.data_dir.as_deref());
-    let entries = list::read(&args.list)?;
-    let place = StatePlace::of(&args.list, &data_dir, &project);
+    let List { entries, text } = list::read(&args.list)?;
+    let place = StatePlace::of(&args.list, text.as_deref(), &data_dir, &project);
     if args.status {
         return status(args, &place, &data_dir);
     }
@@ -100,6 +101,9 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
         metrics.end_batch(&args.list, project.as_str(), exit);
     }
     worked?;
+    for line in report::failures(&store.records(), retries) {
+        view.say(format_args!("{line}"));
+    }
     view.say(format_args!("batch: {}", store.tally()));
     match store.tally().is_settled() {
         true => store.end()?,

@@ -59,6 +59,29 @@ fn word(record: &Record, runs: bool, retries: u32) -> &'static str {
     }
 }
 
+/// A line for each of the first entries that failed for good, with its reason: where it failed
+/// may be far above.
+pub fn failures(records: &[Record], retries: u32) -> Vec<String> {
+    const MOST: usize = 20;
+    let failed = |record: &&Record| word(record, false, retries) == "failed";
+    let all = records.iter().filter(failed);
+    let mut lines: Vec<String> = all
+        .clone()
+        .take(MOST)
+        .map(|record| {
+            let why = record.why.as_deref().unwrap_or("no reason is known");
+            format!("failed: {}: {why}", masked_url(&record.site))
+        })
+        .collect();
+    if let more @ 1.. = all.count() - lines.len() {
+        lines.push(format!(
+            "failed: {} more, which --status lists",
+            count(more as u64)
+        ));
+    }
+    lines
+}
+
 /// Brings the figures of an entry that is under way up to date from its checkpoint.
 pub fn refresh(record: &mut Record, data_dir: &Path) {
     let under_way = !matches!(record.stage, Stage::Done | Stage::Waiting);

@@ -47,7 +47,7 @@ pub struct Look {
 }
 
 /// Where the state of a list lies: it is named after the list's file, and a hash of its
-/// path tells lists of one name apart.
+/// path tells lists of one name apart; of one from stdin it is a hash of what it says.
 #[derive(Debug, Clone)]
 pub struct StatePlace {
     list: PathBuf,
@@ -56,13 +56,17 @@ pub struct StatePlace {
 }
 
 impl StatePlace {
-    /// `DATA_DIR/<project>/.batch/`.
-    pub fn of(list: &Path, data_dir: &Path, project: &Name) -> StatePlace {
-        let list = list.canonicalize().unwrap_or_else(|_| list.to_owned());
+    /// `DATA_DIR/<project>/.batch/`. `text` is that of a list without a file.
+    pub fn of(list: &Path, text: Option<&str>, data_dir: &Path, project: &Name) -> StatePlace {
+        let list = match text {
+            Some(_) => PathBuf::from("stdin"),
+            None => list.canonicalize().unwrap_or_else(|_| list.to_owned()),
+        };
         let stem = list.file_stem().unwrap_or_default().to_string_lossy();
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let stem: String = stem.chars().take(40).map(plain).collect();
-        let hash = blake3::hash(list.as_os_str().as_encoded_bytes()).to_hex();
+        let told = text.map_or(list.as_os_str().as_encoded_bytes(), str::as_bytes);
+        let hash = blake3::hash(told).to_hex();
         let base = data_dir.join(project).join(".batch");
         let base = base.join(format!("{stem}-{}", &hash[..8]));
         StatePlace {
@@ -306,7 +310,7 @@ mod tests {
 
     fn open(dir: &Path, sites: &[&str], restart: bool) -> Store {
         let project = Name::parse("p").unwrap();
-        let place = StatePlace::of(&dir.join("l.csv"), dir, &project);
+        let place = StatePlace::of(&dir.join("l.csv"), None, dir, &project);
         Store::open(place, &entries(sites), &project, 1, restart, |_| {}).unwrap()
     }
 
@@ -361,7 +365,7 @@ mod tests {
         let store = open(dir.path(), &["a", "b"], false);
         store.change(0, |r| r.stage = Stage::Done).unwrap();
         let project = Name::parse("p").unwrap();
-        let place = StatePlace::of(&dir.path().join("l.csv"), dir.path(), &project);
+        let place = StatePlace::of(&dir.path().join("l.csv"), None, dir.path(), &project);
         assert!(place.holder().is_some());
         let second = Store::open(place.clone(), &entries(&["a"]), &project, 1, false, |_| {});
         assert_eq!(second.unwrap_err().exit, crawl_ckpt::tool::Exit::Held);

@@ -6,6 +6,7 @@
 
 mod page;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -196,8 +197,13 @@ impl Watch for Series {
         ] {
             page.set(name, &self.labels, value as f64);
         }
+        let mut by_class = BTreeMap::new();
+        for (status, number) in &progress.by_status {
+            let class = format!("{}xx", &status[..status.len().min(1)]);
+            *by_class.entry(class).or_default() += number;
+        }
         for (name, label, tally) in [
-            ("crawl_responses_total", "class", &progress.by_status),
+            ("crawl_responses_total", "class", &by_class),
             ("crawl_errors_total", "kind", &progress.by_error),
         ] {
             let values = tally.iter().map(|(by, n)| (by.as_str(), *n as f64));

@@ -69,8 +69,9 @@ impl Spider {
         };
         let text = fs::read_to_string(Path::new(argument)).map_err(|error| {
             let failure = wrong(&error);
-            match Url::parse(&format!("https://{argument}/")) {
-                Ok(url) if error.kind() == std::io::ErrorKind::NotFound && is_like_host(&url) => {
+            match without_scheme(argument) {
+                Some(url) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let url = masked_url(url.as_str()).into_owned();
                     failure.hint(format_args!("a start URL has a scheme: {url}"))
                 }
                 _ => failure,
@@ -215,7 +216,11 @@ fn domain(node: &Node<'_>) -> Result<String, Complaint> {
     }
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
+/// A URL that a crawl may begin with.
+///
+/// # Errors
+/// Why it is none.
+pub fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|e| e.to_string())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("expected http or https, found {}", url.scheme()));
@@ -232,10 +237,20 @@ fn host_and_port(url: &Url) -> String {
     }
 }
 
-/// Whether somebody may have left the scheme out.
-fn is_like_host(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    (host.contains('.') || host == "localhost") && !host.ends_with(".json")
+/// The URL that was meant by one whose scheme was left out. A bare word is none.
+pub fn without_scheme(text: &str) -> Option<Url> {
+    let url = Url::parse(&format!("https://{text}")).ok()?;
+    let is_host = match url.host()? {
+        Host::Domain(name) => {
+            let is_file = url.path() == "/" && name.ends_with(".json");
+            (name.contains('.') && !is_file) || name == "localhost"
+        }
+        // `7` is an address too.
+        Host::Ipv4(_) => text.split(['/', ':']).next()?.matches('.').count() == 3,
+        Host::Ipv6(_) => true,
+    };
+    let is_plain = !text.contains(char::is_whitespace) && !text.starts_with(['.', '/']);
+    (is_host && is_plain).then_some(url)
 }
 
 #[cfg(test)]
@@ -363,7 +378,19 @@ mod tests {
         let failure = Spider::load("no-such.example", Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.hint.unwrap().contains("https://no-such.example/"));
-        let failure = Spider::load("no-such.json", Timestamp::UNIX_EPOCH).unwrap_err();
-        assert_eq!(failure.hint, None);
+        for path in ["no-such.json", "./no.such", "../a.b/c", "no", "7"] {
+            let failure = Spider::load(path, Timestamp::UNIX_EPOCH).unwrap_err();
+            assert_eq!(failure.hint, None, "{path}");
+        }
+        for url in [
+            "h.example/a/",
+            "h.example:80/a.php?b=/c",
+            "127.0.0.1:8080",
+            "[::1]/x",
+        ] {
+            let hint = Spider::load(url, Timestamp::UNIX_EPOCH).unwrap_err().hint;
+            let hint = hint.unwrap();
+            assert!(hint.contains(&format!("https://{url}")), "{hint}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::image::ImageWriter;
 use crawl_ckpt::job::{Job, JobPlace, Manifest, Name, OutputPlace};
-use crawl_ckpt::journal::{Batch, Commit, Mark, Stored, Writer, replay};
+use crawl_ckpt::journal::{Batch, Commit, Mark, Stored, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use serde_json::Value;
@@ -80,8 +80,8 @@ impl Data {
             ..Plan::default()
         });
         let mut job = Job::create(Arc::new(RealDisk), &place, &lock, manifest).unwrap();
-        let start = replay(&job, None, |_| Ok(())).unwrap().mark;
-        let writer = Writer::open(&mut job, &lock, &start).unwrap();
+        let start = job.replay(None, |_| Ok(())).unwrap().mark;
+        let writer = job.writer(&lock, &start).unwrap();
         Crawl {
             place,
             lock,
@@ -842,7 +842,7 @@ fn nothing_that_a_running_crawl_does_is_an_error_for_who_looks_on() {
                 crawl.write_image_at(&next.end());
                 crawl.job.seal(&crawl.lock, &next.end()).unwrap();
                 let end = next.end();
-                crawl.writer = Writer::open(&mut crawl.job, &crawl.lock, &end).unwrap();
+                crawl.writer = crawl.job.writer(&crawl.lock, &end).unwrap();
                 crawl.job.remove(&crawl.lock).unwrap();
                 fs::remove_file(&crawl.output).unwrap();
             }

@@ -19,9 +19,7 @@ use crawl_ckpt::durable::sim::{Fault, SimDisk, Unsynced};
 use crawl_ckpt::durable::{Append, Disk};
 use crawl_ckpt::image::{Image, ImageWriter};
 use crawl_ckpt::job::{Job, JobPlace, Manifest};
-use crawl_ckpt::journal::{
-    Batch, ClosedBatch, Commit, Entry, Mark, Stored, Writer, last_commit, replay,
-};
+use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Entry, Mark, Stored, Writer};
 use crawl_ckpt::lock::JobLock;
 use serde::{Deserialize, Serialize};
 
@@ -186,8 +184,8 @@ impl Life {
         model.lock().unwrap().states.push(Arc::default());
         let mut job = Job::create(disk.clone(), &ground.place, &ground.lock, manifest)?;
         model.lock().unwrap().acknowledged = Some(0);
-        let end = replay(&job, None, |_| Ok(()))?.mark;
-        let writer = Writer::open(&mut job, &ground.lock, &end)?;
+        let end = job.replay(None, |_| Ok(()))?.mark;
+        let writer = job.writer(&ground.lock, &end)?;
         let (pages, learning) = delta::begin(&job, &ground.lock, None, SCOPE)?;
         Ok(Life {
             disk,
@@ -213,7 +211,7 @@ impl Life {
         let learned_bytes = restored.files[LEARNED];
         delta::check(&job, learned_bytes)?;
         (self.pages, self.learning) = delta::resume(&job, &self.ground.lock, learned_bytes, SCOPE)?;
-        self.writer = Writer::open(&mut job, &self.ground.lock, &end)?;
+        self.writer = job.writer(&self.ground.lock, &end)?;
         self.job = job;
         let (output, learned) = (self.state.output.clone(), self.state.learned.clone());
         self.state = State {
@@ -409,7 +407,7 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
         mut files,
     } = base;
     let mut urls: BTreeMap<u64, u64> = ids.into_iter().map(|(url, id)| (id, url)).collect();
-    let replayed = replay(job, from, |entry| {
+    let replayed = job.replay(from, |entry| {
         let url = |urls: &BTreeMap<u64, u64>, id: u64| {
             urls.get(&id).copied().ok_or(format!("no request {id}"))
         };
@@ -507,7 +505,7 @@ fn found(
             format!("commit {commit} is the last, {acknowledged:?} was acknowledged").into(),
         );
     }
-    let last = last_commit(&job)?;
+    let last = job.last_commit()?;
     if last.as_ref().map_or(0, |commit| commit.at_ms) != commit {
         return Err("the last commit is another seen from the end".into());
     }
@@ -536,9 +534,9 @@ fn go_on(disk: &SimDisk, ground: &Ground, model: &Arc<Mutex<Model>>) -> Result<(
     let Some((mut job, end, mut state)) = found(disk, ground, &before)? else {
         return Ok(());
     };
-    let last = last_commit(&job)?;
+    let last = job.last_commit()?;
     let learned_bytes = last.and_then(|commit| commit.files.get(LEARNED).copied());
-    let mut writer = Writer::open(&mut job, &ground.lock, &end)?;
+    let mut writer = job.writer(&ground.lock, &end)?;
     let commit = state.commit;
     {
         let mut model = model.lock().unwrap();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::image::ImageWriter;
 use crawl_ckpt::job::{Job, JobPlace, Manifest, OutputPlace};
-use crawl_ckpt::journal::{Batch, Commit, Entry, Referer, Stored, Writer, replay};
+use crawl_ckpt::journal::{Batch, Commit, Entry, Referer, Stored};
 use crawl_ckpt::lock::JobLock;
 use support::{Folder, Tool};
 
@@ -81,7 +81,7 @@ fn copy_tree(from: &Path, to: &Path) {
 fn words(job: &Job) -> String {
     let mut text = String::new();
     let mut line = |line: String| text.extend([&line, "\n"]);
-    replay(job, None, |entry| {
+    job.replay(None, |entry| {
         line(match entry {
             Entry::Request { id, request, .. } => {
                 let referer = request.referer.map(|referer| referer.to_text(request.url));
@@ -170,8 +170,8 @@ fn make_the_jobs() {
     manifest.proxy_type = "auto".into();
     manifest.command = Some("crawl-run shop.json".into());
     let mut job = Job::create(Arc::new(RealDisk), &place, &lock, manifest).unwrap();
-    let start = replay(&job, None, |_| Ok(())).unwrap().mark;
-    let mut writer = Writer::open(&mut job, &lock, &start).unwrap();
+    let start = job.replay(None, |_| Ok(())).unwrap().mark;
+    let mut writer = job.writer(&lock, &start).unwrap();
 
     let mut commit = Commit::default();
     let mut batch = Batch::new(&start);

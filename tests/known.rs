@@ -10,7 +10,7 @@ use crawl_ckpt::delta::{self, Known, LEARNED, Page, ScopeHash};
 use crawl_ckpt::durable::Disk;
 use crawl_ckpt::durable::sim::{Fault, SimDisk, Unsynced};
 use crawl_ckpt::job::{Job, JobPlace, Manifest};
-use crawl_ckpt::journal::{Batch, Commit, Writer, last_commit, replay};
+use crawl_ckpt::journal::{Batch, Commit};
 use crawl_ckpt::lock::JobLock;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -89,7 +89,7 @@ impl Ground {
             Some(job) => job,
             None => Job::create(shared, &self.place, &self.lock, Manifest::new("test")?)?,
         };
-        let last = last_commit(&job)?.unwrap_or_default();
+        let last = job.last_commit()?.unwrap_or_default();
         if last.at_ms < COMMITS || !delta::is_absorbed(&job)? {
             self.go_on(&mut job, disk, crawl, last)?;
         }
@@ -99,8 +99,8 @@ impl Ground {
     }
 
     fn go_on(&self, job: &mut Job, disk: &SimDisk, crawl: u64, last: Commit) -> Result<(), Error> {
-        let end = replay(job, None, |_| Ok(()))?.mark;
-        let mut writer = Writer::open(job, &self.lock, &end)?;
+        let end = job.replay(None, |_| Ok(()))?.mark;
+        let mut writer = job.writer(&self.lock, &end)?;
         let known = Known::open(disk, &self.place, SCOPE)?;
         let (mut file, mut learning) = match last.files.get(LEARNED) {
             Some(&bytes) => delta::resume(job, &self.lock, bytes, SCOPE)?,

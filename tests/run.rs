@@ -760,7 +760,7 @@ mod crawl {
     fn an_old_checkpoint_is_resumed_with_a_warning() {
         use crawl_ckpt::durable::RealDisk;
         use crawl_ckpt::job::{Job, JobPlace};
-        use crawl_ckpt::journal::{Batch, Commit, Writer, replay};
+        use crawl_ckpt::journal::{Batch, Commit};
         use crawl_ckpt::lock::JobLock;
 
         const NINE_DAYS_MS: u64 = 9 * 86_400_000;
@@ -770,13 +770,13 @@ mod crawl {
         let lock = JobLock::acquire(&place).expect("the lock");
         let job = Job::open(std::sync::Arc::new(RealDisk), &place).expect("a job");
         let mut job = job.expect("a job");
-        let replayed = replay(&job, None, |_| Ok(())).expect("a journal");
+        let replayed = job.replay(None, |_| Ok(())).expect("a journal");
         let commit = replayed.commit.expect("a commit");
         let old = Commit {
             at_ms: commit.at_ms - NINE_DAYS_MS,
             ..commit
         };
-        let mut writer = Writer::open(&mut job, &lock, &replayed.mark).expect("a writer");
+        let mut writer = job.writer(&lock, &replayed.mark).expect("a writer");
         let batch = Batch::new(&replayed.mark).close(&old);
         writer.append(&batch).expect("room");
         drop((writer, job, lock));

@@ -8,7 +8,6 @@ use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT};
-use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::{Exit, Failure};
@@ -109,8 +108,8 @@ fn open_job(
                     return Err(failure);
                 }
             };
-            let end = crawl_ckpt::journal::replay(&job, None, |_| Ok(()))?.mark;
-            let writer = Writer::open(&mut job, &lock, &end)?;
+            let end = job.replay(None, |_| Ok(()))?.mark;
+            let writer = job.writer(&lock, &end)?;
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
             let log = Log::on_disk(writer, outputs, learned.transpose()?)?;
             let held = HeldJob::new(job, lock, None);
@@ -155,7 +154,7 @@ fn resume(
         let place = output.place(data_dir)?;
         job.update(&lock, |manifest| manifest.output = place)?;
     }
-    let mut writer = Writer::open(&mut job, &lock, &restored.end)?;
+    let mut writer = job.writer(&lock, &restored.end)?;
     retry::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
     let committed = restored.committed(OUTPUT).unwrap_or(0);
     let outputs = Outputs::resume(&job, output, data_dir, committed)?;

@@ -7,7 +7,6 @@ use crawl_ckpt::address::masked_url;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::last_commit;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Rule, Scope};
 
@@ -157,7 +156,7 @@ fn checkpoint(place: &Place) -> String {
         Ok(None) => return format!("{dir}: none, a new crawl begins"),
         Err(error) => return error.to_string(),
     };
-    match last_commit(&job) {
+    match job.last_commit() {
         Ok(commit) => {
             let counts = commit.unwrap_or_default().progress.counts;
             format!(

@@ -10,7 +10,7 @@ use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
-use crawl_ckpt::journal::{Commit, last_commit};
+use crawl_ckpt::journal::Commit;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -122,7 +122,7 @@ pub fn settle(
         let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
         return Ok(Decision::Clear(Box::new(clear)));
     }
-    let commit = last_commit(&job)?;
+    let commit = job.last_commit()?;
     if let Some(commit) = commit
         .as_ref()
         .filter(|commit| is_complete(&job, &commit.progress))
@@ -238,7 +238,7 @@ pub fn check_complete(place: &Place) -> Result<(), Failure> {
     let Some(job) = Job::open(Arc::new(RealDisk), &place.job)? else {
         return Ok(());
     };
-    match last_commit(&job)? {
+    match job.last_commit()? {
         Some(commit) => check_output(&job, &commit, &place.data_dir),
         None => Ok(()),
     }
@@ -261,7 +261,7 @@ pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failu
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
         return Ok(());
     };
-    if let Some(commit) = last_commit(&job)?
+    if let Some(commit) = job.last_commit()?
         && is_complete(&job, &commit.progress)
     {
         check_output(&job, &commit, data_dir)?;

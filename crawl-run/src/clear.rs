@@ -8,6 +8,7 @@ use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk, parent, remove_if_there};
 use crawl_ckpt::job::{self, Job, JobError, OutputPlace};
 use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::repair;
 use crawl_ckpt::tool::Failure;
 
 use crate::place::{Place, aside_name};
@@ -41,7 +42,7 @@ impl Clear {
         let is_there = !matches!(opened, Ok(None));
         let job = opened.ok().flatten();
         let output = is_there
-            .then(|| job::unfinished_output(job.as_ref(), &place.job, &place.data_dir))
+            .then(|| repair::unfinished_output(job.as_ref(), &place.job, &place.data_dir))
             .flatten();
         let is_meant = |output: &PathBuf| {
             let output = OutputPlace::file(output, &place.data_dir);

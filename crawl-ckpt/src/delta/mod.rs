@@ -20,11 +20,11 @@ pub use learned::{Learning, begin, check, resume};
 pub use page::{Entry, Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
 
 use crate::durable::{Disk, parent};
-use crate::job::{Job, JobPlace};
+use crate::job::{self, Job, JobPlace};
 use crate::journal::Commit;
 
 /// The name of what a crawl learned, in its job directory and in its commits.
-pub const LEARNED: &str = "pages";
+pub const LEARNED: &str = job::LEARNED;
 
 /// The file of what is known, in the delta directory.
 const KNOWN: &str = "pages";

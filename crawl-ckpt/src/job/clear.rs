@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::output::begins_as_ours;
-use super::{Job, JobError, JobPlace, OutputPlace};
+use super::{Job, JobError, OutputPlace};
 use crate::durable::{Disk, RealDisk, parent, remove_if_there};
 use crate::lock::JobLock;
-use crate::repair;
 
 /// A job that is being thrown away.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,14 +91,4 @@ fn is_there(path: &Path) -> io::Result<bool> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
-}
-
-/// The output that is to be renamed when a job is thrown away: one that is there and that this or
-/// another version may well have written. A manifest is no reason to touch any other file.
-pub fn unfinished_output(job: Option<&Job>, place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
-    let output = match job {
-        Some(job) => job.manifest().output.as_ref()?.resolve(data_dir),
-        None => repair::output_of(place, data_dir),
-    };
-    output.filter(|path| begins_as_ours(path))
 }

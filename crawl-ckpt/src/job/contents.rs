@@ -4,8 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use super::{IMAGE, JOURNAL, MANIFEST, REMOVED};
-use crate::delta::LEARNED;
+use super::{IMAGE, JOURNAL, LEARNED, MANIFEST, REMOVED};
 use crate::durable::{Disk, remove_if_there};
 
 /// The names in a directory.

@@ -6,6 +6,7 @@
 mod clear;
 mod contents;
 mod error;
+mod journals;
 pub mod lock;
 mod manifest;
 mod name;
@@ -18,25 +19,28 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use clear::{Clearing, rename_aside, unfinished_output};
+pub use clear::{Clearing, rename_aside};
 pub use error::JobError;
 pub use manifest::{FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
-pub(crate) use output::flaw as output_flaw;
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};
+pub(crate) use output::{begins_as_ours, flaw as output_flaw};
 pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
-use crate::journal::{self, Mark, Writer};
+use crate::journal;
 
-use contents::{Contents, is_journal};
+use contents::Contents;
+use journals::journal_name;
 use lock::JobLock;
 
 /// File name of the manifest.
 pub(crate) const MANIFEST: &str = "job.json";
 const IMAGE: &str = "image";
 const JOURNAL: &str = "journal-";
+/// What a crawl learned of pages: the file in the job directory, and its name in commits.
+pub(crate) const LEARNED: &str = "pages";
 /// The manifest of a job that is being removed where it lies.
 const REMOVED: &str = "job.json.removed";
 
@@ -182,11 +186,6 @@ impl Job {
         &self.disk
     }
 
-    /// The journal in force.
-    pub fn journal_path(&self) -> PathBuf {
-        self.place.dir.join(journal_name(self.manifest.generation))
-    }
-
     /// The image, which need not be there.
     pub fn image_path(&self) -> PathBuf {
         self.place.dir.join(IMAGE)
@@ -219,121 +218,6 @@ impl Job {
             self.manifest = old;
         }
         result
-    }
-
-    /// Notes where the journal ends, so that any later damage is certain to be found. For a clean
-    /// pause, after the last batch. The journal is synced first, whatever `end` was.
-    ///
-    /// # Errors
-    /// Those of the disk; a journal that does not end at `end`.
-    pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), JobError> {
-        self.claim()?;
-        let path = self.journal_path();
-        let synced = self.disk.open(&path).and_then(|file| {
-            file.sync()?;
-            file.len()
-        });
-        let len = self
-            .trust
-            .after(synced)
-            .map_err(JobError::io("sync", &path))?;
-        if len != end.bytes {
-            let why = format!(
-                "the journal ends here, it was to be sealed at {}",
-                end.bytes
-            );
-            return Err(JobError::damaged(&path, len, why));
-        }
-        let image = self.disk.open_read(&self.image_path()).is_ok();
-        self.update(lock, |manifest| {
-            manifest.sealed = Some(*end);
-            manifest.image = image;
-        })
-    }
-
-    /// Makes the job ready for a writer: what an earlier run changed and could not sync any more is
-    /// made durable, the seal is taken off, left-over files are removed. In this order: a journal may be
-    /// removed only when it is certain that the manifest names another.
-    pub(crate) fn settle(&mut self, lock: &JobLock) -> Result<(), JobError> {
-        self.claim()?;
-        for dir in [&*self.place.dir, parent(&self.place.dir)] {
-            self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
-        }
-        self.update(lock, |manifest| manifest.sealed = None)?;
-        clear_leftovers(&*self.disk, &self.place, lock)?;
-        self.sweep(lock)
-    }
-
-    /// The lock of the directory, for whoever writes on when this is gone.
-    pub(crate) fn claimed(&self) -> Option<Arc<File>> {
-        self.claim.clone()
-    }
-
-    pub(crate) fn trust(&self) -> &Trust {
-        &self.trust
-    }
-
-    /// Begins the journal of the next generation, to be filled with what still lives and then
-    /// put in force with [`Job::switch_generation`]. Until then it counts for nothing. Its first request
-    /// gets the id `first_id`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, JobError> {
-        debug_assert!(lock.guards(&self.place));
-        let generation = self.manifest.generation + 1;
-        let path = self.place.dir.join(journal_name(generation));
-        remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
-        Ok(journal::create(
-            &*self.disk,
-            &path,
-            generation,
-            first_id,
-            self.manifest.key,
-        )?)
-    }
-
-    /// Puts the journal of the next generation in force: it is synced, the manifest names it, the
-    /// old journal and its image are removed as far as that goes.
-    ///
-    /// # Errors
-    /// Those of the disk. The old journal is in force then or the new one; the job and the
-    /// writers of both refuse all further work, unless the old one is in force for certain.
-    pub fn switch_generation(&mut self, lock: &JobLock, next: &mut Writer) -> Result<(), JobError> {
-        next.sync()?;
-        next.sync_name(&*self.disk)?;
-        next.share(&self.trust);
-        self.update(lock, |manifest| {
-            manifest.generation += 1;
-            manifest.sealed = None;
-            manifest.image = false;
-        })?;
-        // The new one is in force. What cannot be removed is left over and counts for nothing; an error
-        // here would make somebody go on with the old one.
-        let _ = remove_if_there(&*self.disk, &self.image_path());
-        let _ = self.sweep(lock);
-        Ok(())
-    }
-
-    /// Removes what an interrupted run left in the directory: temporary files, journals that
-    /// are not in force.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn sweep(&self, lock: &JobLock) -> Result<(), JobError> {
-        debug_assert!(lock.guards(&self.place));
-        let dir = &self.place.dir;
-        let in_force = journal_name(self.manifest.generation);
-        for name in self.disk.list(dir).map_err(JobError::io("list", dir))? {
-            let Some(name) = name.to_str() else { continue };
-            let is_old_journal = is_journal(name) && name != in_force;
-            let is_temporary = name.strip_suffix(".tmp");
-            if is_old_journal || is_temporary.is_some_and(|of| of == MANIFEST || of == IMAGE) {
-                let path = dir.join(name);
-                remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes the job. It is gone as a whole at one moment: the directory is renamed aside, and
@@ -513,10 +397,6 @@ fn refuse_taken(disk: &dyn Disk, path: &Path) -> Result<(), JobError> {
         true => Err(JobError::Foreign { path: path.into() }),
         false => Ok(()),
     }
-}
-
-fn journal_name(generation: u64) -> String {
-    format!("{JOURNAL}{generation}")
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(crate) fn flaw(path: &Path, commit: &Commit) -> io::Result<Option<String>> {
 }
 
 /// True for a file that is empty or begins with a record.
-pub(super) fn begins_as_ours(path: &Path) -> bool {
+pub(crate) fn begins_as_ours(path: &Path) -> bool {
     let opened = open_file(path, false, Links::Followed);
     opened.is_ok_and(|file| begins_with_record(&file).unwrap_or(false))
 }

@@ -99,7 +99,7 @@ fn a_missing_manifest_or_journal_is_damage() {
     assert_eq!(Failure::from(error).exit, Exit::Damaged);
     std::fs::write(manifest, bytes).unwrap();
     std::fs::remove_file(job.journal_path()).unwrap();
-    let error = journal::replay(&job, None, |_| Ok(())).unwrap_err();
+    let error = job.replay(None, |_| Ok(())).unwrap_err();
     assert_eq!(Failure::from(error).exit, Exit::Damaged);
 }
 
@@ -187,6 +187,6 @@ fn a_generation_counts_only_once_it_is_switched_to() {
     let job = place.open();
     assert_eq!(job.manifest().generation, 2);
     assert!(!job.place().dir.join("journal-1").exists());
-    let replayed = journal::replay(&job, None, |_| Ok(())).unwrap();
+    let replayed = job.replay(None, |_| Ok(())).unwrap();
     assert_eq!(replayed.mark.next_id, 41);
 }

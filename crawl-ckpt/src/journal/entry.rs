@@ -141,7 +141,7 @@ pub enum Entry<'a> {
 /// A commit as it lies in the journal. Read only when it is wanted: of a thousand commits
 /// a restart needs the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CommitText<'a>(pub(super) &'a str);
+pub struct CommitText<'a>(pub(crate) &'a str);
 
 impl CommitText<'_> {
     /// Reads it.

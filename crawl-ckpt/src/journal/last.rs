@@ -3,34 +3,25 @@
 use super::entry::Entry;
 use super::frame::HEADER;
 use super::search::{Found, Search};
-use super::write::read_header;
-use super::{Commit, JournalError};
+use super::{Commit, JournalError, JournalFile};
 use crate::codec::Cursor;
 use crate::durable::read_full;
-use crate::job::Job;
 
-/// The last commit, without reading what is before it: for a quick look from outside. Works beside a
-/// running writer; says nothing about the rest of the journal. `None` when there is no batch yet.
-///
-/// # Errors
-/// Those of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
-pub fn last_commit(job: &Job) -> Result<Option<Commit>, JournalError> {
-    let path = job.journal_path();
-    let file = job
-        .disk()
-        .open_read(&path)
-        .map_err(JournalError::opening(&path))?;
-    let salt = read_header(&*file, &path, job)?.sum;
-    let len = file.len().map_err(JournalError::io("read", &path))?;
+/// The last commit, without reading what is before it.
+pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, JournalError> {
+    let path = &journal.path;
+    let (file, start) = journal.open_read()?;
+    let salt = start.sum;
+    let len = file.len().map_err(JournalError::io("read", path))?;
     let end = || {
         let why = "the journal does not end where it was sealed";
-        JournalError::damaged(&path, len, why)
+        JournalError::damaged(path, len, why)
     };
-    let sealed = job.manifest().sealed;
+    let sealed = journal.sealed;
     if sealed.is_some_and(|seal| seal.bytes != len) {
         return Err(end());
     }
-    let back = Back(Search::new(&*file, &path, salt, len));
+    let back = Back(Search::new(&*file, path, salt, len));
     let last = match sealed {
         // The seal vouches for all that is before it.
         Some(_) => back.0.before(len)?,

@@ -1,13 +1,14 @@
 //! The journal: the truth of a job, one file that only grows.
 //!
 //! Facts are gathered in a [`Batch`] in memory and go to disk as one write and one
-//! sync by a [`Writer`]; [`replay`] tells them again after a restart, and a
-//! [`Reader`] fetches single requests back, so that memory need not hold them. The
-//! bytes are described in FORMAT.md.
+//! sync by a [`Writer`]; a replay tells them again after a restart, and a
+//! [`Reader`] fetches single requests back, so that memory need not hold them. A
+//! [`Job`](crate::job::Job) opens its journal for all three. The bytes are described in FORMAT.md.
 
 mod batch;
 mod entry;
 mod error;
+mod file;
 mod frame;
 mod last;
 mod read;
@@ -20,15 +21,14 @@ mod write;
 pub use batch::{Batch, ClosedBatch};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub use error::JournalError;
+pub(crate) use file::JournalFile;
 pub(crate) use frame::HEADER;
 pub use frame::{MAX_BATCH_BYTES, Mark};
-pub use last::last_commit;
+pub(crate) use last::last_commit;
 pub use read::Reader;
-pub use replay::{Replayed, replay};
+pub use replay::Replayed;
+pub(crate) use replay::replay;
 pub use salvage::{Gap, Salvaged};
 pub(crate) use salvage::{key_of, salvage};
 pub use write::Writer;
 pub(crate) use write::create;
-
-#[cfg(test)]
-mod tests;

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::write::read_header;
-use super::{JournalError, MAX_BATCH_BYTES, Stored};
+use super::{JournalError, JournalFile, MAX_BATCH_BYTES, Stored};
 use crate::codec::{Bad, Cursor};
 use crate::durable::{Disk, DiskFile, read_full};
-use crate::job::{Job, JobError};
 
 /// Most requests fit: URL, referer and a little.
 const GUESS_BYTES: usize = 512;
@@ -21,18 +19,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the journal of a job. A [`super::Writer`] gives a reader of its own.
-    ///
-    /// # Errors
-    /// Those of the disk, and a journal whose header is not the job's.
-    pub fn open(job: &Job) -> Result<Reader, JobError> {
-        let path = job.journal_path();
-        let file = job
-            .disk()
-            .open_read(&path)
-            .map_err(JournalError::opening(&path))?;
-        read_header(&*file, &path, job)?;
-        Ok(Reader::over(file.into(), &path))
+    /// Opens the journal of a job.
+    pub(crate) fn open(journal: &JournalFile<'_>) -> Result<Reader, JournalError> {
+        let (file, _) = journal.open_read()?;
+        Ok(Reader::over(file.into(), &journal.path))
     }
 
     /// Opens a journal of which nothing is known to be sound.

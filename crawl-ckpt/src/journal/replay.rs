@@ -1,10 +1,8 @@
 //! Telling a journal again, from its start or from a later end.
 
 use super::scan::{Scan, Sound};
-use super::write::read_header;
-use super::{Commit, CommitText, Entry, JournalError, Mark};
+use super::{Commit, CommitText, Entry, JournalError, JournalFile, Mark};
 use crate::codec::{Bad, Cursor};
-use crate::job::Job;
 
 /// What a replay came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,31 +17,21 @@ pub struct Replayed {
     pub batches: u64,
 }
 
-/// Tells every entry of a job's journal in the order in which they were written, from the
-/// start or from a mark that an image stands for. An entry is told only after the checksum of its
-/// whole batch was found right. `each` may refuse an entry that makes no sense, in
-/// words, which is damage at that place.
-///
-/// # Errors
-/// Those of the disk; damage, a torn tail is none.
-pub fn replay(
-    job: &Job,
+/// Tells every entry in the order in which they were written, from the start or from a mark.
+pub(crate) fn replay(
+    journal: &JournalFile<'_>,
     from: Option<&Mark>,
     mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
 ) -> Result<Replayed, JournalError> {
-    let path = job.journal_path();
-    let file = job
-        .disk()
-        .open_read(&path)
-        .map_err(JournalError::opening(&path))?;
-    let start = read_header(&*file, &path, job)?;
+    let path = &journal.path;
+    let (file, start) = journal.open_read()?;
     let from = from.copied().unwrap_or(start);
-    let mut scan = Scan::new(&*file, &path, start.sum, from, job.manifest().sealed)?;
+    let mut scan = Scan::new(&*file, path, start.sum, from, journal.sealed)?;
     let mut next_id = from.next_id;
     let mut last: Option<(u64, String)> = None;
     while let Some(batch) = scan.next(next_id)? {
         let (at, commit) = tell(&batch, &mut next_id, &mut each)
-            .map_err(|(at, why)| JournalError::damaged(&path, at, why))?;
+            .map_err(|(at, why)| JournalError::damaged(path, at, why))?;
         let (last_at, text) = last.get_or_insert_default();
         *last_at = at;
         text.clear();
@@ -52,7 +40,7 @@ pub fn replay(
     let commit = match &last {
         Some((at, text)) => {
             let commit = CommitText(text).parse();
-            Some(commit.map_err(|why| JournalError::damaged(&path, *at, why))?)
+            Some(commit.map_err(|why| JournalError::damaged(path, *at, why))?)
         }
         None => None,
     };

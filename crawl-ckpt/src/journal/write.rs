@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
-use super::{ClosedBatch, JournalError, Mark, Reader};
-use crate::durable::{Disk, DiskFile, Trust, parent, read_full};
-use crate::job::{Job, JobError};
-use crate::lock::JobLock;
+use super::{ClosedBatch, JournalError, JournalFile, Mark, Reader};
+use crate::durable::{Disk, DiskFile, Trust, parent};
 
 /// The one writer of a journal. After a failed write or sync, or a failed change of its job,
 /// it refuses all further work, and so does the job.
@@ -59,38 +57,27 @@ pub(crate) fn create(
 }
 
 impl Writer {
-    /// Opens the journal of a job to go on at `end`, as a replay gave it. The seal is taken off
-    /// first and a torn tail is cut off. When this returns, all that the replay told is durable,
-    /// also what a run that was killed had written and not synced yet.
-    ///
-    /// # Errors
-    /// Those of the disk; a journal shorter than `end`, or one whose header is not the job's.
-    pub fn open(job: &mut Job, lock: &JobLock, end: &Mark) -> Result<Writer, JobError> {
-        job.settle(lock)?;
-        let path = job.journal_path();
-        let io = |doing| JournalError::io(doing, &path);
-        let file = job
-            .disk()
-            .open(&path)
-            .map_err(JournalError::opening(&path))?;
-        let start = read_header(&*file, &path, job)?;
+    /// Opens a journal to go on at `end`: what is behind it is cut off, what is before it durable
+    /// when this returns.
+    pub(crate) fn open(
+        journal: &JournalFile<'_>,
+        end: &Mark,
+        trust: Trust,
+        claim: Option<Arc<File>>,
+    ) -> Result<Writer, JournalError> {
+        let path = &journal.path;
+        let io = |doing| JournalError::io(doing, path);
+        let (file, start) = journal.open()?;
         let len = file.len().map_err(io("read"))?;
         if len < end.bytes {
             let why = format!("the journal ends here and should have {} bytes", end.bytes);
-            return Err(JournalError::damaged(&path, len, why).into());
+            return Err(JournalError::damaged(path, len, why));
         }
         if len > end.bytes {
             file.set_len(end.bytes).map_err(io("cut"))?;
         }
         file.sync().map_err(io("sync"))?;
-        Ok(Writer::over(
-            file.into(),
-            &path,
-            start,
-            *end,
-            job.trust().clone(),
-            job.claimed(),
-        ))
+        Ok(Writer::over(file.into(), path, start, *end, trust, claim))
     }
 
     fn over(
@@ -218,31 +205,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Reads the file header and holds it against the manifest.
-pub(super) fn read_header(
-    file: &dyn DiskFile,
-    path: &Path,
-    job: &Job,
-) -> Result<Mark, JournalError> {
-    let mut bytes = [0; HEADER];
-    let len = read_full(file, &mut bytes, 0).map_err(JournalError::io("read", path))?;
-    let (header, start) = FileHeader::decode(&bytes[..len], path)?;
-    let manifest = job.manifest();
-    if header.key != manifest.key {
-        return Err(JournalError::damaged(
-            path,
-            32,
-            "this is the journal of another job",
-        ));
-    }
-    if header.generation != manifest.generation {
-        return Err(JournalError::damaged(
-            path,
-            16,
-            "this is another generation's journal",
-        ));
-    }
-    Ok(start)
 }

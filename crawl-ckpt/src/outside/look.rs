@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::control::Counts;
 use crate::durable::{Disk, RealDisk};
 use crate::job::{Job, JobError, JobPlace, MANIFEST, Manifest};
-use crate::journal::{Commit, last_commit};
+use crate::journal::Commit;
 use crate::lock::{Holder, JobLock};
 
 /// An error counts when it comes again unchanged after this pause …
@@ -71,7 +71,7 @@ impl Look {
             let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
                 return Ok(None);
             };
-            let commit = last_commit(&job)?;
+            let commit = job.last_commit()?;
             Ok(Some((job.manifest().clone(), commit)))
         });
         let (manifest, commit, trouble) = match seen {

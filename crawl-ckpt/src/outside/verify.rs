@@ -11,7 +11,7 @@ use crate::delta::{self, DeltaError};
 use crate::durable::{Links, RealDisk, open_file};
 use crate::image::Image;
 use crate::job::{EXCHANGE, Job, JobError, due_exchange, output_flaw};
-use crate::journal::{Commit, Entry, JournalError, Mark, Replayed, replay};
+use crate::journal::{Commit, Entry, JournalError, Mark, Replayed};
 use crate::look::steadily;
 use crate::tool::Exit;
 
@@ -172,7 +172,7 @@ impl Tally {
 
 fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), JournalError> {
     let mut tally = Tally::default();
-    let replayed = replay(job, None, |entry| {
+    let replayed = job.replay(None, |entry| {
         report.entries += 1;
         tally.add(&entry)
     })?;
@@ -244,7 +244,7 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
     }
     // A running crawl writes on; the image may be newer than what was read of the journal.
     let is_newer = mark.bytes > end.bytes && job.manifest().sealed.is_none();
-    if is_newer || (mark != *end && replay(job, Some(&mark), |_| Ok(())).is_ok()) || mark == *end {
+    if is_newer || (mark != *end && job.replay(Some(&mark), |_| Ok(())).is_ok()) || mark == *end {
         return true;
     }
     problem("it stands for an end that the journal does not have".to_owned())

@@ -103,7 +103,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
         say("crawl-frontier", note);
     }
     let (end, image) = (restored.end, restored.image);
-    let writer = Writer::open(&mut job, &lock, &end)?;
+    let writer = job.writer(&lock, &end)?;
     let mut memory = restored.into_memory();
     let print_new = print_new.map(|out| out as &mut dyn Write);
     let (added, end) = add(

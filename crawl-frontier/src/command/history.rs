@@ -8,7 +8,7 @@ use std::path::Path;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::durable::{Links, open_file};
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Entry, replay};
+use crawl_ckpt::journal::Entry;
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
@@ -53,7 +53,7 @@ impl History {
         let mark = marker.get(canonical);
         let host = origin(canonical);
         let mut history = History::default();
-        replay(job, None, |entry| {
+        job.replay(None, |entry| {
             match entry {
                 Entry::Request { id, request, .. } => {
                     history.taken += u64::from(origin(request.url) == host);

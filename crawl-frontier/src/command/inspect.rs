@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{Job, JobPlace};
-use crawl_ckpt::journal::{Reader, last_commit};
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
@@ -34,7 +33,7 @@ fn read(job: &Job) -> Result<Memory, Failure> {
 pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
     let job = open(place)?;
     let mut memory = read(&job)?;
-    let reader = Reader::open(&job)?;
+    let reader = job.reader()?;
     let mut buffer = Vec::new();
     while let Some((host, ticket)) = memory.next(u64::MAX) {
         let stored = read_request(&reader, ticket, &mut buffer)?;
@@ -98,7 +97,7 @@ pub fn form_of(plan: Option<&Plan>) -> Form {
 /// Those of the disk and of `out`.
 pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exit, Failure> {
     let job = open(place)?;
-    let commit = last_commit(&job)?.unwrap_or_default();
+    let commit = job.last_commit()?.unwrap_or_default();
     let counts = commit.progress.counts;
     let bytes = job
         .disk()

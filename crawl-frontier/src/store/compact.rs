@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer, replay};
+use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
@@ -84,7 +84,7 @@ pub fn compact(
     let writer = job.begin_generation(lock, end.next_id)?;
     let mut rewriter = Rewriter {
         marker: Marker::new(job.manifest().key),
-        reader: Reader::open(job)?,
+        reader: job.reader()?,
         batch: Batch::new(&writer.end()),
         writer,
         commit,
@@ -123,7 +123,7 @@ impl Failed {
     /// Which they are is in no memory: few crawls ask for it.
     fn read(job: &Job) -> Result<Failed, Failure> {
         let mut ids = HashSet::new();
-        replay(job, None, |entry| {
+        job.replay(None, |entry| {
             match entry {
                 Entry::Done { id, failed: true } => drop(ids.insert(id)),
                 Entry::Defer { id, .. } => drop(ids.remove(&id)),
@@ -132,7 +132,7 @@ impl Failed {
             Ok(())
         })?;
         let mut failed = Failed::default();
-        replay(job, None, |entry| {
+        job.replay(None, |entry| {
             if let Entry::Request { id, at, request } = entry
                 && ids.contains(&id)
             {
@@ -263,15 +263,15 @@ mod tests {
     use crate::store::restore::restore;
     use crawl_ckpt::durable::RealDisk;
     use crawl_ckpt::job::{JobPlace, Manifest};
-    use crawl_ckpt::journal::{Stored, replay};
+    use crawl_ckpt::journal::Stored;
 
     /// A job of `count` requests of which all but every tenth are finished, with every twenty-fifth
     /// of these failed, and one is to be tried again.
     fn job(lock: &JobLock, place: &JobPlace, count: u64) -> Job {
         let manifest = Manifest::new("test").unwrap();
         let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
-        let end = replay(&job, None, |_| Ok(())).unwrap().mark;
-        let mut writer = Writer::open(&mut job, lock, &end).unwrap();
+        let end = job.replay(None, |_| Ok(())).unwrap().mark;
+        let mut writer = job.writer(lock, &end).unwrap();
         let mut batch = Batch::new(&end);
         for n in 0..count {
             let url = format!("http://h{}.example/{n}", n % 3);
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(after.schedule.deferred().count(), 1);
         assert_eq!(after.tries.values().collect::<Vec<_>>(), [&(2, 90_000)]);
         let urls = |job: &Job, memory: &Memory| -> Vec<String> {
-            let reader = Reader::open(job).unwrap();
+            let reader = job.reader().unwrap();
             let mut buffer = Vec::new();
             let lanes = memory.schedule.hosts();
             let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id));
@@ -354,7 +354,7 @@ mod tests {
         assert!(list.iter().all(|url| url.ends_with('0')));
         let again = restore(&job, u32::MAX, 5, true).unwrap();
         let mut reader_buffer = Vec::new();
-        let reader = Reader::open(&job).unwrap();
+        let reader = job.reader().unwrap();
         let mut number = |ticket: &Ticket| -> u64 {
             let stored = reader.request_at(ticket.at, &mut reader_buffer).unwrap();
             stored.url.rsplit('/').next().unwrap().parse().unwrap()

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Entry, JournalError, Mark, Replayed, replay};
+use crawl_ckpt::journal::{Entry, JournalError, Mark, Replayed};
 use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
@@ -54,7 +54,7 @@ pub fn tell(
     let replayed = thread::scope(|scope| {
         let (pieces, told) = sync_channel(AHEAD);
         let remembering = scope.spawn(|| remember(memory, told));
-        let replayed = replay(job, from, |entry| listener.hear(entry, &pieces));
+        let replayed = job.replay(from, |entry| listener.hear(entry, &pieces));
         // Refused only by a thread that has ended, which is looked at next.
         let _ = pieces.send(std::mem::take(&mut listener.piece));
         drop(pieces);

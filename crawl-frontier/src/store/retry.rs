@@ -16,7 +16,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::durable::{Disk, Links, RealDisk, Tail, open_file, parent, remove_if_there};
 use crawl_ckpt::job::{EXCHANGE, Job, OUTPUT, behind_links, due_exchange, replacement};
-use crawl_ckpt::journal::{Batch, Commit, Reader, Writer};
+use crawl_ckpt::journal::{Batch, Commit, Writer};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
@@ -109,7 +109,7 @@ fn settle(writer: &mut Writer, restored: &mut Restored, now_ms: u64) -> Result<(
 
 /// The URLs as the output has them. Several requests may have the same one.
 fn urls(job: &Job, reopened: &[Ticket]) -> Result<HashMap<String, u64>, Failure> {
-    let reader = Reader::open(job)?;
+    let reader = job.reader()?;
     let (mut urls, mut buffer) = (HashMap::new(), Vec::new());
     for ticket in reopened {
         let url = reader.request_at(ticket.at, &mut buffer)?.url;

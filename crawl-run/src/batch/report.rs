@@ -9,7 +9,6 @@ use crawl_ckpt::address::masked_url;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::count;
 use crawl_ckpt::job::{Job, JobPlace};
-use crawl_ckpt::journal::last_commit;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde_json::json;
 
@@ -91,7 +90,7 @@ pub fn refresh(record: &mut Record, data_dir: &Path) {
     let place = JobPlace::at(&data_dir.join(job));
     // A look only: what cannot be read now leaves the figures as they were.
     let job = Job::open(Arc::new(RealDisk), &place).ok().flatten();
-    if let Some(commit) = job.and_then(|job| last_commit(&job).ok().flatten()) {
+    if let Some(commit) = job.and_then(|job| job.last_commit().ok().flatten()) {
         let counts = &commit.progress.counts;
         record.records = commit.progress.records;
         record.pending = counts.pending + counts.in_flight + counts.parked;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{Job, JobPlace, Manifest};
-use crawl_ckpt::journal::{Batch, Commit, Entry, Reader, Stored, Writer, last_commit, replay};
+use crawl_ckpt::journal::{Batch, Commit, Entry, Stored};
 use crawl_ckpt::lock::JobLock;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
@@ -25,8 +25,8 @@ static GROUND: LazyLock<Mutex<Ground>> = LazyLock::new(|| {
     let lock = JobLock::acquire(&place).expect("the lock");
     let manifest = Manifest::new("fuzz").expect("random bytes");
     let mut job = Job::create(Arc::new(RealDisk), &place, &lock, manifest).expect("a job");
-    let start = replay(&job, None, |_| Ok(())).expect("a journal").mark;
-    let mut writer = Writer::open(&mut job, &lock, &start).expect("a writer");
+    let start = job.replay(None, |_| Ok(())).expect("a journal").mark;
+    let mut writer = job.writer(&lock, &start).expect("a writer");
     for n in 0..3 {
         let mut batch = Batch::new(&writer.end());
         let url = format!("https://a.example/{n}");
@@ -68,7 +68,7 @@ fuzz_target!(|edits: &[u8]| {
     fs::write(&path, &bytes).expect("room");
     let tell = || {
         let (mut told, mut places) = (Vec::new(), Vec::new());
-        let replayed = replay(job, None, |entry| {
+        let replayed = job.replay(None, |entry| {
             if let Entry::Request { at, .. } = &entry {
                 places.push(*at);
             }
@@ -79,7 +79,7 @@ fuzz_target!(|edits: &[u8]| {
     };
     let (replayed, told, places) = tell();
     assert_eq!((&replayed, &told), (&tell().0, &tell().1));
-    let _ = last_commit(job);
+    let _ = job.last_commit();
     if let Ok(replayed) = replayed {
         assert_eq!(
             replayed.mark.bytes + replayed.torn_bytes,
@@ -90,7 +90,7 @@ fuzz_target!(|edits: &[u8]| {
             bytes[..replayed.mark.bytes as usize],
             ground.sound[..replayed.mark.bytes as usize]
         );
-        let reader = Reader::open(job).expect("a sound header");
+        let reader = job.reader().expect("a sound header");
         let mut buffer = Vec::new();
         for at in places {
             reader

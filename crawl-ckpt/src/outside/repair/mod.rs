@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::delta::LEARNED;
 use crate::durable::{Disk, RealDisk, beside};
-use crate::job::{Job, JobError, JobPlace, Manifest, OutputPlace, remove};
-use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored, Writer, replay};
+use crate::job::{Job, JobError, JobPlace, Manifest, OutputPlace, begins_as_ours, remove};
+use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored};
 use crate::lock::JobLock;
 use crate::tool::Failure;
 
@@ -91,8 +91,18 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     })
 }
 
+/// The output that is to be renamed when a job is thrown away: one that is there and that this or
+/// another version may well have written. A manifest is no reason to touch any other file.
+pub fn unfinished_output(job: Option<&Job>, place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
+    let output = match job {
+        Some(job) => job.manifest().output.as_ref()?.resolve(data_dir),
+        None => output_of(place, data_dir),
+    };
+    output.filter(|path| begins_as_ours(path))
+}
+
 /// The output of a job whose manifest is damaged or another version's, as far as that can be told.
-pub(crate) fn output_of(place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
+fn output_of(place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
     let told = |output: OutputPlace| output.resolve(data_dir);
     let Ok((manifest, _)) = manifest::mend(&RealDisk, place) else {
         return manifest::output_alone(place).and_then(told);
@@ -157,8 +167,8 @@ fn write_copy(
 ) -> Result<(), Failure> {
     remove(&*disk, place, lock)?;
     let mut job = Job::create(disk, place, lock, manifest)?;
-    let start = replay(&job, None, |_| Ok(()))?.mark;
-    let mut writer = Writer::open(&mut job, lock, &start)?;
+    let start = job.replay(None, |_| Ok(()))?.mark;
+    let mut writer = job.writer(lock, &start)?;
     let mut batch = Batch::new(&start);
     let mut close_full = |batch: &mut Batch, least: usize| -> Result<(), JobError> {
         if batch.bytes() >= least {

@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::job::testing::Place;
 use crate::job::{Job, JobError};
+use crate::journal::{Batch, CommitText, Referer, Stored};
 use crate::tool::{Exit, Failure};
 
 fn commit(at_ms: u64) -> Commit {
@@ -30,7 +31,7 @@ fn plain(url: &str) -> Stored<'_> {
 /// The entries of a journal, in words.
 fn told(job: &Job, from: Option<&Mark>) -> Result<(Vec<String>, Replayed), JournalError> {
     let mut entries = Vec::new();
-    let replayed = replay(job, from, |entry| {
+    let replayed = job.replay(from, |entry| {
         entries.push(format!("{entry:?}"));
         Ok(())
     })?;
@@ -52,12 +53,12 @@ fn fill(writer: &mut Writer, batches: std::ops::Range<u64>) -> Vec<Mark> {
 }
 
 fn start(job: &Job) -> Mark {
-    replay(job, None, |_| Ok(())).unwrap().mark
+    job.replay(None, |_| Ok(())).unwrap().mark
 }
 
 fn writer(place: &Place, job: &mut Job) -> Writer {
     let end = start(job);
-    Writer::open(job, &place.lock, &end).unwrap()
+    job.writer(&place.lock, &end).unwrap()
 }
 
 #[test]
@@ -156,10 +157,10 @@ fn every_kind_of_entry_survives_the_round_trip() {
     let (entries, replayed) = told(&job, Some(&middle)).unwrap();
     assert_eq!(entries, tail);
     assert_eq!((replayed.mark, replayed.batches), (end, 1));
-    assert_eq!(last_commit(&job).unwrap(), Some(commit(8)));
+    assert_eq!(job.last_commit().unwrap(), Some(commit(8)));
 
     let mut buffer = Vec::new();
-    for reader in [writer.reader(), Reader::open(&job).unwrap()] {
+    for reader in [writer.reader(), job.reader().unwrap()] {
         for (request, (_, at)) in requests.iter().zip(&places) {
             assert_eq!(reader.request_at(*at, &mut buffer).unwrap(), *request);
         }
@@ -190,10 +191,10 @@ fn a_torn_last_batch_is_dropped_and_the_rest_survives() {
         assert_eq!(replayed.torn_bytes, cut - marks[1].bytes);
         assert_eq!(replayed.commit, Some(commit(1)));
         assert_eq!(entries.len(), 2 * 5);
-        assert_eq!(last_commit(&job).unwrap(), Some(commit(1)));
+        assert_eq!(job.last_commit().unwrap(), Some(commit(1)));
     }
     // A writer cuts the tail off and goes on.
-    let mut two = Writer::open(&mut job, &place.lock, &marks[1]).unwrap();
+    let mut two = job.writer(&place.lock, &marks[1]).unwrap();
     let again = fill(&mut two, 2..3);
     assert_eq!(again, &marks[2..]);
     assert_eq!(fs::read(job.journal_path()).unwrap(), good);
@@ -242,11 +243,11 @@ fn nothing_that_happens_to_a_sealed_journal_goes_unnoticed() {
         fs::write(job.journal_path(), &bad).unwrap();
         assert!(told(&job, None).is_err(), "byte {at}");
         if at < 64 || at as u64 >= marks[1].bytes {
-            assert!(last_commit(&job).is_err(), "byte {at}");
+            assert!(job.last_commit().is_err(), "byte {at}");
         }
         fs::write(job.journal_path(), &good[..at]).unwrap();
         assert!(told(&job, None).is_err(), "cut at {at}");
-        assert!(last_commit(&job).is_err(), "cut at {at}");
+        assert!(job.last_commit().is_err(), "cut at {at}");
         assert!(told(&job, Some(&marks[2])).is_err(), "cut at {at}");
     }
     let mut longer = good.clone();
@@ -270,7 +271,7 @@ fn opening_for_writing_takes_the_seal_off_first() {
     drop(job);
     let mut job = place.open();
     assert_eq!(job.manifest().sealed, Some(end));
-    let mut writer = Writer::open(&mut job, &place.lock, &end).unwrap();
+    let mut writer = job.writer(&place.lock, &end).unwrap();
     assert_eq!(place.open().manifest().sealed, None);
     fill(&mut writer, 2..3);
     assert_eq!(told(&place.open(), None).unwrap().1.batches, 3);
@@ -319,7 +320,7 @@ fn a_journal_shorter_than_its_image_knows_is_damage() {
         told(&job, Some(&marks[1])),
         Err(JournalError::Damaged { .. })
     ));
-    let error = Writer::open(&mut job, &place.lock, &marks[1]).unwrap_err();
+    let error = job.writer(&place.lock, &marks[1]).unwrap_err();
     assert!(matches!(
         error,
         JobError::Journal(JournalError::Damaged { .. })
@@ -358,7 +359,7 @@ fn a_refused_entry_is_damage_at_its_place() {
     let place = Place::new();
     let mut job = place.create();
     fill(&mut writer(&place, &mut job), 0..1);
-    let error = replay(&job, None, |entry| match entry {
+    let error = job.replay(None, |entry| match entry {
         Entry::Done { .. } => Err("no such request".to_owned()),
         _ => Ok(()),
     });
@@ -386,7 +387,7 @@ fn batches_out_of_order_are_refused_and_harm_nothing() {
 fn the_last_commit_is_found_behind_a_large_batch_and_a_long_tail() {
     let place = Place::new();
     let mut job = place.create();
-    assert_eq!(last_commit(&job).unwrap(), None);
+    assert_eq!(job.last_commit().unwrap(), None);
     let mut writer = writer(&place, &mut job);
     let mut batch = Batch::new(&writer.end());
     // Full of what looks like the beginning of a batch.
@@ -395,6 +396,6 @@ fn the_last_commit_is_found_behind_a_large_batch_and_a_long_tail() {
     let mut bytes = fs::read(job.journal_path()).unwrap();
     bytes.extend(b"\xc1BAT".repeat(100_000));
     fs::write(job.journal_path(), &bytes).unwrap();
-    assert_eq!(last_commit(&job).unwrap(), Some(commit(1)));
+    assert_eq!(job.last_commit().unwrap(), Some(commit(1)));
     assert_eq!(told(&job, None).unwrap().1.torn_bytes, 400_000);
 }

@@ -488,6 +488,17 @@ fn smaller_batches_count_pages_that_did_not_change_too() {
 }
 
 #[test]
+fn a_start_url_that_is_asked_again_is_counted_once() {
+    let ground = small(Validator::None);
+    ground.change(Pages::clear);
+    for _ in 0..2 {
+        ground.crawl().run().code(1).says("nothing useful");
+    }
+    let done = ground.crawl().arg("--accept-empty").run().code(0);
+    done.says("new 0, changed 0, unchanged 0, gone 60");
+}
+
+#[test]
 fn pages_that_went_together_with_all_links_to_them_are_gone() {
     let ground = small(Validator::ETag);
     // Page 2 and all below it go, but for page 25, which nobody leads to any more.

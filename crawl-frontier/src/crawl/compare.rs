@@ -63,10 +63,14 @@ impl<S: Store> Crawl<S> {
             }
         };
         self.known_buffer = buffer;
+        Ok(change)
+    }
+
+    /// Counts a page that is finished.
+    pub(super) fn count_change(&mut self, change: Option<Change>) {
         if let (Some(change), Some(counts)) = (change, &mut self.progress.delta) {
             count(counts, change);
         }
-        Ok(change)
     }
 
     /// The server says that the page is what it was; its validators may be others now.

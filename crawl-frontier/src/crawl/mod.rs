@@ -27,7 +27,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Parked, Progress};
 use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::plan::Plan;
-use crawl_ckpt::record::{FetchResult, Kind};
+use crawl_ckpt::record::{Change, FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
 use self::compare::Ask;
@@ -143,6 +143,7 @@ struct Refused {
 struct Record {
     line: String,
     class: Option<Class>,
+    change: Option<Change>,
     failed: bool,
     /// Of a start URL that gave no page.
     no_page: Option<NoPage>,
@@ -162,6 +163,7 @@ impl Record {
             // Strings, numbers and raw JSON that was parsed before: this cannot fail.
             line: line.unwrap_or_default(),
             class: Class::of(result),
+            change: result.delta,
             failed,
             no_page: None,
         }

@@ -154,6 +154,7 @@ impl<S: Store> Crawl<S> {
                         self.unparsed.push((flight.host, Held { ticket, record }));
                     } else if result.delta == Some(Change::Unchanged) {
                         self.store.finish(ticket, failed, None);
+                        self.count_change(result.delta);
                         self.progress.counts.done += 1;
                     } else {
                         tally::item(&mut self.progress, result);
@@ -466,6 +467,7 @@ impl<S: Store> Crawl<S> {
         if let Some(class) = record.class {
             class.count(&mut self.progress);
         }
+        self.count_change(record.change);
         self.progress.records += 1;
         self.progress.records_run += 1;
         match record.failed {

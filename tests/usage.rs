@@ -19,7 +19,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("crawl-run batch --job 3 l", "'--jobs'", "crawl-run batch"),
     (
         "crawl-run batch --jobs many l",
-        "no whole number",
+        "expected a whole number from 1 to 100000",
         "crawl-run batch",
     ),
     (
@@ -46,8 +46,39 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "crawl-frontier serve --job j --in-flight 1x",
-        "no whole number",
+        "expected a whole number from 1 to 100000",
         "crawl-frontier serve",
+    ),
+    (
+        "crawl-frontier serve --job j --retries 1001",
+        "from 0 to 1000",
+        "crawl-frontier serve",
+    ),
+    (
+        "crawl-frontier serve --job j --delay 25h",
+        "expected a time from 0 to 1d",
+        "crawl-frontier serve",
+    ),
+    ("crawl-run --delay 25h x", "from 0 to 1d", "crawl-run"),
+    (
+        "crawl-run batch --retries 1001 l",
+        "from 0 to 1000",
+        "crawl-run batch",
+    ),
+    (
+        "crawl-fetch --timeout 0",
+        "expected a time from 1ms to 1d",
+        "crawl-fetch",
+    ),
+    (
+        "crawl-fetch --max-size 2G",
+        "expected a size from 0 to 1G",
+        "crawl-fetch",
+    ),
+    (
+        "crawl-fetch --max-redirects 1001",
+        "from 0 to 1000",
+        "crawl-fetch",
     ),
     (
         "crawl-frontier add --print",

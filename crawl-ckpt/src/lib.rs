@@ -44,4 +44,4 @@ mod wire;
 pub use job::lock;
 pub use outside::{catalog, look, repair, verify};
 pub use web::{address, canonical, cookies, netscape, robots};
-pub use wire::{control, extraction, node, pattern, plan, ranked, record, text};
+pub use wire::{control, extraction, limits, node, pattern, plan, ranked, record, text};

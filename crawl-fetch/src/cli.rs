@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use crawl_ckpt::extraction::Extraction;
+use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::robots::product_token;
-use crawl_ckpt::tool::{Exit, Failure, parse_duration, parse_size, say};
+use crawl_ckpt::tool::{Exit, Failure, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::agent::{AgentOptions, Agents};
@@ -17,10 +18,10 @@ use crate::cookies::Cookies;
 use crate::extract::Extractor;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
 use crate::memory::Memory;
-use crate::parse::{MAX_COPIES, ParseOptions};
+use crate::parse::ParseOptions;
 use crate::proxy::{Proxies, Way};
 use crate::robots::Gate;
-use crate::{Options, TOOL, links, run, warn_insecure};
+use crate::{Options, TOOL, run, warn_insecure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,53 +49,53 @@ pub struct Cli {
     /// Requests at once, over all hosts
     ///
     /// Each needs a thread and a connection, some 50 KiB.
-    #[arg(short, long, value_name = "N", default_value_t = 32, value_parser = count)]
-    concurrency: usize,
+    #[arg(short, long, value_name = "N", default_value_t = limits::CONCURRENCY.default, value_parser = count(limits::CONCURRENCY.within))]
+    concurrency: u32,
 
     /// Requests at once to one host
     ///
     /// Scheme, name and port make a host.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
-    per_host: usize,
+    #[arg(long, value_name = "N", default_value_t = limits::PER_HOST.default, value_parser = count(limits::PER_HOST.within))]
+    per_host: u32,
 
     /// Least time between two requests to a host
     ///
     /// Between their starts, such as 500ms or 2s; a bare number is in seconds.
-    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::DELAY.default), value_parser = time(limits::DELAY.within))]
     delay: Duration,
 
     /// Give up a connection after this time
     ///
     /// With name, proxy and TLS handshake, of which the name may take as long again.
-    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::CONNECT_TIMEOUT.default), value_parser = time(limits::CONNECT_TIMEOUT.within))]
     connect_timeout: Duration,
 
     /// Give up a request after this time
     ///
     /// For all of it: connection, answer, body and followed redirects.
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::TIMEOUT.default), value_parser = time(limits::TIMEOUT.within))]
     timeout: Duration,
 
     /// Largest body, decoded
-    ///
-    /// A body with more bytes than this, decoded, is the error `too_large`. Takes
-    /// K, M and G, powers of 1024; at most 1G.
-    #[arg(long, value_name = "BYTES", default_value = "32M", value_parser = size)]
+    #[arg(long, long_help = format!(
+        "Largest body, decoded\n\nA body with more bytes than this, decoded, is the error `too_large`. Takes \
+         K, M and G, powers of 1024; at most {}.", spelled_size(*limits::BODY_BYTES.within.end())),
+         value_name = "BYTES", default_value = spelled_size(limits::BODY_BYTES.default), value_parser = size(limits::BODY_BYTES.within))]
     max_size: usize,
 
     /// Memory for answers under way
     ///
     /// For bodies as they come and decoded, what is made of them, and their results. Large pages
     /// wait for one another; one that needs more than this alone goes through, one at a time.
-    /// Takes K, M and G, powers of 1024; default 1G.
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    /// Takes K, M and G, powers of 1024.
+    #[arg(long, value_name = "SIZE", default_value = spelled_size(limits::BODY_MEMORY.default), value_parser = size(limits::BODY_MEMORY.within))]
     body_memory: usize,
 
     /// Longest chain of redirects to follow
     ///
     /// A longer one is the error `redirect`. 0 follows none and reports the target as
     /// `location`.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = limits::REDIRECTS.default, value_parser = count(limits::REDIRECTS.within))]
     max_redirects: u32,
 
     /// The User-Agent header
@@ -208,15 +209,14 @@ pub struct Cli {
     /// Copies of the parser at once
     ///
     /// Copies of the parser that run at once. They share the pages; the newest `state` of
-    /// any of them is the state. Default 1.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = copies, requires = "parse")]
-    parse_jobs: usize,
+    /// any of them is the state.
+    #[arg(long, value_name = "N", default_value_t = limits::PARSE_JOBS.default, value_parser = count(limits::PARSE_JOBS.within), requires = "parse")]
+    parse_jobs: u32,
 
     /// Kill a parser that is stuck for this time
     ///
     /// The longest time that the oldest page of a parser may wait for its answer.
-    /// Default 60s.
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration, requires = "parse")]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::PARSE_TIMEOUT.default), value_parser = time(limits::PARSE_TIMEOUT.within), requires = "parse")]
     parse_timeout: Duration,
 
     /// Run the parser in this directory
@@ -289,6 +289,8 @@ impl Cli {
             .robots
             .then(|| Gate::new(product_token(&self.user_agent)));
         let proxies = Proxies::from_env(self.proxy.as_deref());
+        let concurrency = self.concurrency as usize;
+        let per_host = self.per_host as usize;
         let agents = Agents::new(AgentOptions {
             user_agent: self.user_agent,
             connect_timeout: self.connect_timeout,
@@ -296,8 +298,8 @@ impl Cli {
             allow_private: self.allow_private,
             insecure: self.insecure,
             ca_cert: self.ca_cert,
-            concurrency: self.concurrency,
-            per_host: self.per_host,
+            concurrency,
+            per_host,
         });
         let given = [&proxies.http, &proxies.https];
         for proxy in given.into_iter().flatten() {
@@ -331,15 +333,15 @@ impl Cli {
         let parse = self.parse.map(|Command(command)| ParseOptions {
             command,
             dir: self.parse_dir,
-            jobs: self.parse_jobs,
+            jobs: self.parse_jobs as usize,
             timeout: self.parse_timeout,
         });
         Ok(Options {
             fetcher,
             cookies,
             parse,
-            concurrency: self.concurrency,
-            per_host: self.per_host,
+            concurrency,
+            per_host,
             delay: self.delay,
             quiet: self.quiet,
             verbose: self.verbose,
@@ -386,13 +388,6 @@ fn read_extractor(path: &Path, quiet: bool) -> Result<Extractor, Failure> {
     Ok(extractor)
 }
 
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=100_000) => Ok(n),
-        _ => Err("give a number from 1 to 100000".into()),
-    }
-}
-
 /// A program and its arguments.
 #[derive(Debug, Clone)]
 struct Command(Vec<String>);
@@ -406,32 +401,6 @@ fn command(text: &str) -> Result<Command, String> {
     }
 }
 
-fn copies(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=MAX_COPIES) => Ok(n),
-        _ => Err(format!("give a number from 1 to {MAX_COPIES}")),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("give a time over 0".into()),
-        duration => Ok(duration),
-    }
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    const MAX: usize = 1 << 30;
-    // Decoding to UTF-8 can make a page three times as long.
-    const _: () = assert!(MAX * 3 < links::MAX_PAGE_BYTES);
-    match parse_size(text) {
-        Ok(bytes) if bytes <= MAX => Ok(bytes),
-        _ => Err(format!(
-            "'{text}' is no size up to 1G (such as 500K or 32M)"
-        )),
-    }
-}
-
 /// A status, or 0 for all.
 fn status(text: &str) -> Result<u16, String> {
     let status = match text {
@@ -439,9 +408,12 @@ fn status(text: &str) -> Result<u16, String> {
         text => text
             .parse()
             .ok()
-            .filter(|status| (100..600).contains(status)),
+            .filter(|status| limits::STATUS.contains(status)),
     };
-    status.ok_or_else(|| "expected a status from 100 to 599, or all".into())
+    status.ok_or_else(|| {
+        let (least, most) = limits::STATUS.into_inner();
+        format!("expected a status from {least} to {most}, or all")
+    })
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -459,10 +431,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-        assert_eq!(size("32M"), Ok(32 << 20));
-        assert_eq!(size("1G"), Ok(1 << 30));
-        for bad in ["", "M", "2G", "-1", "1.5M", "99999999999999999999G"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -10,6 +10,7 @@
 //! Comments, scripts, styles, other raw text and the contents of `template` hold
 //! none; `noscript` does, since no script runs here.
 
+use crawl_ckpt::limits::BODY_BYTES;
 use memchr::{memchr, memchr2};
 
 use crate::near::{find, find_either};
@@ -43,6 +44,9 @@ impl Span {
 
 /// The longest page that can be scanned, since offsets have 32 bits.
 pub const MAX_PAGE_BYTES: usize = u32::MAX as usize;
+
+// Decoding to UTF-8 can make a page three times as long.
+const _: () = assert!(*BODY_BYTES.within.end() * 3 < MAX_PAGE_BYTES);
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crawl_ckpt::address::{masked, take_userinfo};
 use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
+use crawl_ckpt::limits::{self, count, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
 use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
@@ -138,13 +139,13 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Requests under way at once.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = limits::CONCURRENCY.default, value_parser = count(limits::CONCURRENCY.within))]
     in_flight: u32,
     /// Requests under way at once to one host.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = limits::PER_HOST.default, value_parser = count(limits::PER_HOST.within))]
     per_host: u32,
     /// Least time between two requests to one host.
-    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::DELAY.default), value_parser = time(limits::DELAY.within))]
     delay: Duration,
     /// Follow only links that this regular expression matches; may be given again.
     #[arg(long, value_name = "REGEX")]
@@ -170,7 +171,7 @@ struct ServeArgs {
     #[arg(long)]
     allow_private: bool,
     /// Further attempts after a failure that may pass.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = limits::RETRIES.default, value_parser = count(limits::RETRIES.within))]
     retries: u32,
     /// Through which proxy: `auto`, `none`, or one of --proxies.
     ///
@@ -197,14 +198,14 @@ struct ServeArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     max_time: Option<Duration>,
     /// How long a pause waits for pages under way.
-    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::GRACE.default), value_parser = time(limits::GRACE.within))]
     grace: Duration,
     /// How long the fetcher may say nothing while it has requests. Longer, and serve ends
     /// with 1 and keeps all; under crawl-run the fetcher is started again.
-    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::ANSWER_WITHIN.default), value_parser = time(limits::ANSWER_WITHIN.within))]
     answer_within: Duration,
     /// How long to wait for a network that is gone.
-    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::OUTAGE.default), value_parser = time(limits::OUTAGE.within))]
     outage: Duration,
     /// Take it for complete when no start URL gives a page.
     ///

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crawl_ckpt::address::is_private_host;
+use crawl_ckpt::limits::URL_BYTES;
 use crawl_ckpt::pattern::Patterns;
 use crawl_ckpt::plan;
 
@@ -16,8 +17,6 @@ pub const HOSTS: &str = "scope:hosts";
 pub const HOST: &str = "scope:host:";
 /// So many hosts and domains of a crawl are told one by one.
 const PLACES_TOLD: usize = 10;
-/// Longer URLs are traps, or no browser would follow them; where nothing else is said.
-const MAX_URL_BYTES: usize = 2083;
 /// Deeper paths are traps.
 const MAX_SEGMENTS: usize = 40;
 /// A segment that stands in a path more often than this is a trap (`/a/b/a/b/a/b/a/b`).
@@ -192,9 +191,7 @@ impl Scope {
                 None => NO_PAGES.iter().map(|e| (*e).to_owned()).collect(),
             },
             depth_limit: scope.depth_limit,
-            max_url_bytes: scope
-                .max_url_bytes
-                .map_or(MAX_URL_BYTES, |bytes| bytes as usize),
+            max_url_bytes: scope.max_url_bytes.unwrap_or(URL_BYTES.default) as usize,
             max_pages_per_host: scope.max_pages_per_host,
             allow_private,
             form: if scope.aggressive_urls {

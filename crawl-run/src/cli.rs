@@ -1,13 +1,15 @@
 //! The command line.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use crawl_ckpt::tool::{parse_duration, parse_size};
+use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
+use crawl_ckpt::tool::parse_duration;
 
-use crate::spider::{MOST_AT_ONCE, is_user_agent};
+use crate::spider::is_user_agent;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +36,12 @@ Examples:
 
   For Prometheus, and for programs:
     crawl-run batch sites.csv --metrics /var/lib/node_exporter/sites.prom --json >>sites.jsonl";
+
+const BODY_MEMORY_HELP: &str = "\
+Memory for pages under way
+
+For their bodies, what is made of them, and their results. Large pages wait for one another; one \
+that needs more than this alone goes through, one at a time. Takes K, M and G, powers of 1024.";
 
 /// Crawls a site: a new crawl, or the rest of one that was paused.
 ///
@@ -112,11 +120,11 @@ pub struct BatchArgs {
     pub list: PathBuf,
 
     /// Crawls at once
-    #[arg(short, long, value_name = "N", default_value = "4", value_parser = at_once())]
+    #[arg(short, long, value_name = "N", default_value_t = limits::BATCH_JOBS.default, value_parser = count(limits::BATCH_JOBS.within))]
     pub jobs: u32,
 
     /// How often a crawl that failed is tried again
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value_t = limits::BATCH_RETRIES.default, value_parser = count(limits::BATCH_RETRIES.within))]
     pub retries: u32,
 
     /// Pause everything after DUR; exit 4
@@ -276,8 +284,9 @@ pub struct ReachArgs {
     #[arg(long)]
     pub aggressive: bool,
 
-    /// Wait so long for a network that is gone, then exit 1 [default: 10m]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    /// How long a network that is gone is waited for.
+    #[arg(long, value_name = "DUR", value_parser = time(limits::OUTAGE.within),
+          help = or_default("Wait so long for a network that is gone, then exit 1", spelled_time(limits::OUTAGE.default)))]
     pub outage: Option<Duration>,
 
     /// Take a crawl for complete though no start URL gives a page
@@ -288,7 +297,7 @@ pub struct ReachArgs {
     pub accept_empty: bool,
 
     /// A pause waits so long for pages under way
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = time(limits::GRACE.within), default_value = spelled_time(limits::GRACE.default))]
     pub grace: Duration,
 }
 
@@ -365,16 +374,19 @@ pub enum OnProxyChange {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pace and manners")]
 pub struct PaceArgs {
-    /// Requests at once, over all hosts [default: 32]
-    #[arg(short, long, value_name = "N", value_parser = at_once())]
+    /// Requests at once, over all hosts.
+    #[arg(short, long, value_name = "N", value_parser = count(limits::CONCURRENCY.within),
+          help = or_default("Requests at once, over all hosts", limits::CONCURRENCY.default))]
     pub concurrency: Option<u32>,
 
-    /// Requests at once to one host [default: 8]
-    #[arg(long, value_name = "N", value_parser = at_once())]
+    /// Requests at once to one host.
+    #[arg(long, value_name = "N", value_parser = count(limits::PER_HOST.within),
+          help = or_default("Requests at once to one host", limits::PER_HOST.default))]
     pub per_host: Option<u32>,
 
-    /// Least time between two requests to a host [default: 0]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    /// Least time between two requests to a host.
+    #[arg(long, value_name = "DUR", value_parser = time(limits::DELAY.within),
+          help = or_default("Least time between two requests to a host", spelled_time(limits::DELAY.default)))]
     pub delay: Option<Duration>,
 
     /// auto, none, or the name of a proxy [default: auto]
@@ -421,12 +433,10 @@ pub struct FetchArgs {
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
 
-    /// Memory for pages under way
-    ///
-    /// For their bodies, what is made of them, and their results. Large pages wait for one
-    /// another; one that needs more than this alone goes through, one at a time. Takes K, M and
-    /// G, powers of 1024. Default 1G.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    /// Bytes of memory for pages under way.
+    #[arg(long, value_name = "SIZE", value_parser = size(limits::BODY_MEMORY.within),
+          help = or_default("Memory for pages under way", spelled_size(limits::BODY_MEMORY.default)),
+          long_help = or_default(BODY_MEMORY_HELP, spelled_size(limits::BODY_MEMORY.default)))]
     pub body_memory: Option<usize>,
 
     /// Trust the certificates in FILE (PEM) as well
@@ -499,8 +509,9 @@ fn at_least_one() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..)
 }
 
-fn at_once() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(MOST_AT_ONCE))
+/// Help for what a spider file may say as well, so that the option itself has no default.
+fn or_default(help: &str, default: impl Display) -> String {
+    format!("{help} [default: {default}]")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crawl_ckpt::control::Secrets;
+use crawl_ckpt::limits::TIMEOUT;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
 
 use crate::cli::CrawlArgs;
@@ -118,9 +119,8 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
         option("--parse", argv.to_string().into());
         option("--parse-dir", parser.dir.clone().into());
         option("--parse-jobs", parser.jobs.to_string().into());
-        if let Some(timeout) = parser.timeout {
-            option("--parse-timeout", format!("{}ms", millis(timeout)).into());
-        }
+        let timeout = millis(parser.timeout);
+        option("--parse-timeout", format!("{timeout}ms").into());
     }
     let flags = [
         ("--insecure", args.fetch.insecure),
@@ -136,20 +136,16 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     words
 }
 
-/// crawl-fetch gives up a request, and a page in the parser, after so long.
-const TIMEOUT: Duration = Duration::from_secs(30);
-const PARSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// So much later it is silent.
-const GRACE: Duration = Duration::from_secs(15);
+/// So much later than it gives up, crawl-fetch is silent.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long crawl-fetch may say nothing while it has requests. A page may have to wait for a parser that
 /// is at another, is started again, and dies once more.
 pub fn answer_within(spider: &Spider) -> Duration {
-    let timeout = spider.settings.timeout.unwrap_or(TIMEOUT);
-    let parser = spider.parser.as_ref();
-    let parser = parser.map(|parser| parser.timeout.unwrap_or(PARSE_TIMEOUT));
+    let timeout = spider.settings.timeout.unwrap_or(TIMEOUT.default);
+    let parser = spider.parser.as_ref().map(|parser| parser.timeout);
     timeout
-        .saturating_add(GRACE)
+        .saturating_add(SILENCE)
         .saturating_add(parser.unwrap_or_default().saturating_mul(3))
 }
 

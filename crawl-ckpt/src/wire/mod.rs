@@ -3,6 +3,7 @@
 
 pub mod control;
 pub mod extraction;
+pub mod limits;
 pub mod node;
 pub mod pattern;
 pub mod plan;

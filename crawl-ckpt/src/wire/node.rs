@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::address::masked;
+use crate::limits::from_to;
 
 /// What is wrong at one place of a spider file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,20 +149,36 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A whole number within bounds, described by `what`.
-    pub fn integer(&self, within: RangeInclusive<i64>, what: &str) -> Result<i64, Complaint> {
-        self.value
-            .as_i64()
+    /// A whole number within bounds.
+    pub fn integer<T>(&self, within: RangeInclusive<T>) -> Result<T, Complaint>
+    where
+        T: TryFrom<i64> + PartialOrd + fmt::Display + Clone,
+    {
+        let number = self.value.as_i64();
+        number
             .or_else(|| self.number().and_then(whole))
-            .filter(|n| within.contains(n))
-            .ok_or_else(|| self.expected(what))
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| within.contains(number))
+            .ok_or_else(|| {
+                let within = from_to(&within, T::clone);
+                self.expected(format_args!("a whole number {within}"))
+            })
     }
 
-    /// A number of 0 or more that is `what`.
-    pub fn amount(&self, what: &str) -> Result<f64, Complaint> {
-        self.number()
-            .filter(|n| n.is_finite() && *n >= 0.0)
-            .ok_or_else(|| self.expected(what))
+    /// A number of `what`, which is empty or ends with a blank, within bounds.
+    pub fn amount(&self, what: &str, within: RangeInclusive<f64>) -> Result<f64, Complaint> {
+        let number = self.number().filter(|number| within.contains(number));
+        number.ok_or_else(|| {
+            let within = from_to(&within, f64::clone);
+            self.expected(format_args!("a number {what}{within}"))
+        })
+    }
+
+    /// A time in seconds, within bounds.
+    pub fn seconds(&self, within: RangeInclusive<Duration>) -> Result<Duration, Complaint> {
+        let seconds = within.start().as_secs_f64()..=within.end().as_secs_f64();
+        let seconds = self.amount("of seconds ", seconds)?;
+        Ok(Duration::from_secs_f64(seconds))
     }
 }
 
@@ -255,7 +273,7 @@ mod tests {
     #[test]
     fn whole_numbers_may_be_written_with_a_fraction_of_zero_or_as_strings() {
         for value in [json!(16.0), json!("16"), json!(" 16.0 ")] {
-            assert_eq!(Node::root(&value).integer(1..=99, "n"), Ok(16), "{value}");
+            assert_eq!(Node::root(&value).integer(1..=99), Ok(16), "{value}");
         }
         for bad in [
             json!(16.5),
@@ -266,7 +284,7 @@ mod tests {
             json!(""),
             json!(1e300),
         ] {
-            assert!(Node::root(&bad).integer(1..=99, "n").is_err(), "{bad}");
+            assert!(Node::root(&bad).integer(1..=99).is_err(), "{bad}");
         }
     }
 }

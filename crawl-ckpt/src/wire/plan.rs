@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
+
 /// Everything that the frontier must know to run a crawl.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -68,7 +70,7 @@ pub struct Scope {
     pub deny_extensions: Option<Vec<String>>,
     /// Deepest link level taken on; `None`: no limit.
     pub depth_limit: Option<u32>,
-    /// Longest URL taken on, in bytes; `None`: 2083.
+    /// Longest URL taken on, in bytes; `None`: [`limits::URL_BYTES`].
     #[serde(skip_serializing_if = "is_default")]
     pub max_url_bytes: Option<u32>,
     /// Most pages taken on a host; `None`: no limit.
@@ -156,13 +158,13 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Pace {
         Pace {
-            concurrency: 32,
-            per_host: 8,
-            delay_ms: 0,
+            concurrency: limits::CONCURRENCY.default,
+            per_host: limits::PER_HOST.default,
+            delay_ms: limits::DELAY.default.as_millis() as u64,
             autothrottle: true,
             random_delay: false,
             target_concurrency: None,
-            max_delay_ms: 60_000,
+            max_delay_ms: limits::MAX_DELAY.default.as_millis() as u64,
         }
     }
 }
@@ -185,10 +187,10 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Retry {
         Retry {
-            times: 2,
+            times: limits::RETRIES.default,
             codes: None,
-            max_redirects: 10,
-            outage_s: 600,
+            max_redirects: limits::REDIRECTS.default,
+            outage_s: limits::OUTAGE.default.as_secs(),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! The `rules` and `sections` of a spider file in the order in which they decide. crawl-run reads
 //! of them what is crawled, crawl-fetch what is extracted and where links stand.
 
+use crate::limits::PRIORITY;
 use crate::node::{Complaint, Fields, Node};
-
-/// Priorities beyond this order nothing that a person could mean.
-const PRIORITY: i64 = 1_000_000;
 
 /// A rule, or a section, which is a rule with other words.
 #[derive(Debug, Clone)]
@@ -38,10 +36,9 @@ pub fn ranked<'a>(spider: &mut Fields<'a>) -> Result<Vec<Ranked<'a>>, Complaint>
             continue;
         };
         for node in list.list(key)? {
-            let what = "a whole number from -1000000 to 1000000";
             let priority = match node.object()?.get("priority") {
-                Some(priority) => priority.integer(-PRIORITY..=PRIORITY, what)?,
-                None => 0,
+                Some(priority) => priority.integer(PRIORITY.within)?,
+                None => PRIORITY.default,
             };
             ranked.push(Ranked {
                 node,

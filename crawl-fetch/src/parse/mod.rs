@@ -35,9 +35,6 @@ pub const STATE_VARIABLE: &str = "CRAWL_STATE";
 /// Largest state, as JSON. Linux takes no variable over 128 KiB.
 pub const MAX_STATE_BYTES: usize = 100 << 10;
 
-/// Most copies of a parser.
-pub const MAX_COPIES: usize = 256;
-
 /// A parser that brings down so many pages in a row, with none answered between
 /// them, is broken: it is not the pages.
 const BAD_IN_A_ROW: u32 = 10;

@@ -21,7 +21,7 @@ use url::{Host, Url};
 
 pub use parser::Parser;
 use rules::Beside;
-pub use settings::{MOST_AT_ONCE, Settings, is_user_agent};
+pub use settings::{Settings, is_user_agent};
 
 /// The JSON Schema of spider files.
 pub const SCHEMA: &str = include_str!("../../spider.schema.json");
@@ -256,6 +256,10 @@ pub fn without_scheme(text: &str) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::RangeInclusive;
+    use std::time::Duration;
+
+    use crawl_ckpt::limits::{self, Limit};
     use serde_json::json;
 
     fn read(value: Value) -> Result<Spider, String> {
@@ -371,6 +375,80 @@ mod tests {
             &spider["settings"],
         ];
         assert_eq!(counts.map(keys), [12, 8, 8, 32]);
+    }
+
+    #[test]
+    fn the_schema_has_the_limits_that_the_reader_has() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        macro_rules! numbers {
+            ($within:expr, $default:expr) => {
+                [
+                    Some(*$within.start() as f64),
+                    Some(*$within.end() as f64),
+                    $default.map(|number| number as f64),
+                ]
+            };
+        }
+        macro_rules! limit {
+            ($limit:expr) => {
+                numbers!($limit.within, Some($limit.default))
+            };
+        }
+        let time = |within: RangeInclusive<Duration>, default: Duration| {
+            let (least, most) = within.into_inner();
+            [least, most, default].map(|time| Some(time.as_secs_f64()))
+        };
+        let seconds = |limit: Limit<Duration>| time(limit.within, limit.default);
+        let status = numbers!(limits::STATUS, None::<u16>);
+        let target = limits::TARGET_CONCURRENCY;
+        let target = [Some(*target.start()), Some(*target.end()), None];
+        let settings = "/properties/settings/properties";
+        let wanted = [
+            ("/properties", "parse_jobs", limit!(limits::PARSE_JOBS)),
+            (
+                "/properties",
+                "parse_timeout",
+                seconds(limits::PARSE_TIMEOUT),
+            ),
+            ("/$defs", "priority", limit!(limits::PRIORITY)),
+            (settings, "DOWNLOAD_DELAY", seconds(limits::DELAY)),
+            (settings, "CONCURRENT_REQUESTS", limit!(limits::CONCURRENCY)),
+            (
+                settings,
+                "CONCURRENT_REQUESTS_PER_DOMAIN",
+                limit!(limits::PER_HOST),
+            ),
+            (settings, "DEPTH_LIMIT", numbers!(limits::DEPTH, Some(0))),
+            (settings, "RETRY_TIMES", limit!(limits::RETRIES)),
+            (settings, "DOWNLOAD_TIMEOUT", seconds(limits::TIMEOUT)),
+            (settings, "DOWNLOAD_MAXSIZE", limit!(limits::BODY_BYTES)),
+            (
+                settings,
+                "CLOSESPIDER_TIMEOUT",
+                time(limits::RUN_TIME, Duration::ZERO),
+            ),
+            (
+                settings,
+                "CLOSESPIDER_PAGECOUNT",
+                numbers!(limits::RUN_RECORDS, Some(0)),
+            ),
+            (settings, "RETRY_HTTP_CODES/items", status),
+            (settings, "HTTPERROR_ALLOWED_CODES/items", status),
+            (settings, "AUTOTHROTTLE_TARGET_CONCURRENCY", target),
+            (
+                settings,
+                "AUTOTHROTTLE_MAX_DELAY",
+                seconds(limits::MAX_DELAY),
+            ),
+            (settings, "URLLENGTH_LIMIT", limit!(limits::URL_BYTES)),
+            (settings, "DEPTH_PRIORITY", limit!(limits::DEPTH_PRIORITY)),
+            (settings, "REDIRECT_MAX_TIMES", limit!(limits::REDIRECTS)),
+        ];
+        for (within, key, want) in wanted {
+            let node = schema.pointer(&format!("{within}/{key}")).unwrap();
+            let says = ["minimum", "maximum", "default"].map(|word| node[word].as_f64());
+            assert_eq!(says, want, "{key}");
+        }
     }
 
     #[test]

@@ -5,14 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crawl_ckpt::limits::{PARSE_JOBS, PARSE_TIMEOUT};
 use crawl_ckpt::tool::quoted;
 
-use super::settings::seconds;
 use crate::tools::resolve;
 use crawl_ckpt::node::{Complaint, Fields, Node};
-
-/// Copies at once; crawl-fetch takes no more.
-const MOST_COPIES: i64 = 256;
 
 /// A program that pages go through.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +18,10 @@ pub struct Parser {
     pub command: Vec<String>,
     /// Where it runs: beside the spider file, so that the two can lie anywhere together.
     pub dir: PathBuf,
-    /// `parse_jobs`: copies at once. Default 1.
-    pub jobs: i64,
-    /// `parse_timeout`: how long a page may take. Default 60 s.
-    pub timeout: Option<Duration>,
+    /// `parse_jobs`: copies at once.
+    pub jobs: u32,
+    /// `parse_timeout`: how long a page may take.
+    pub timeout: Duration,
 }
 
 impl fmt::Display for Parser {
@@ -49,13 +46,13 @@ pub fn parser(fields: &mut Fields<'_>, dir: &Path) -> Result<Option<Parser>, Com
             None => Ok(None),
         };
     };
-    let what = format!("a whole number from 1 to {MOST_COPIES}");
-    let jobs = jobs.map(|node| node.integer(1..=MOST_COPIES, &what));
+    let jobs = jobs.map(|node| node.integer(PARSE_JOBS.within));
+    let timeout = timeout.map(|node| node.seconds(PARSE_TIMEOUT.within));
     Ok(Some(Parser {
         command: words(&node, dir)?,
         dir: dir.to_owned(),
-        jobs: jobs.transpose()?.unwrap_or(1),
-        timeout: timeout.map(|node| seconds(&node, true)).transpose()?,
+        jobs: jobs.transpose()?.unwrap_or(PARSE_JOBS.default),
+        timeout: timeout.transpose()?.unwrap_or(PARSE_TIMEOUT.default),
     }))
 }
 
@@ -102,7 +99,7 @@ mod tests {
             command: vec!["./sh".into(), "x".into()],
             dir: "/bin".into(),
             jobs: 3,
-            timeout: Some(Duration::from_millis(500)),
+            timeout: Duration::from_millis(500),
         };
         assert_eq!(got, Ok(Some(want)));
         assert_eq!(read(json!({"parse": ["sh"]})).unwrap().unwrap().jobs, 1);

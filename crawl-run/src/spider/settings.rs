@@ -1,20 +1,22 @@
 //! The settings of a spider, in Scrapy's words and units.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crawl_ckpt::limits;
 use crawl_ckpt::node::{Complaint, Node};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// What the file says; absent means the tools' own default.
+/// What the file says; absent means the tools' own default, which [`limits`] has.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
-    /// `DOWNLOAD_DELAY`: least time between two requests to a host. Default 0.
+    /// `DOWNLOAD_DELAY`: least time between two requests to a host.
     pub delay: Option<Duration>,
-    /// `CONCURRENT_REQUESTS`. Default 32.
+    /// `CONCURRENT_REQUESTS`.
     pub concurrency: Option<u32>,
-    /// `CONCURRENT_REQUESTS_PER_DOMAIN`. Default 8.
+    /// `CONCURRENT_REQUESTS_PER_DOMAIN`.
     pub per_host: Option<u32>,
     /// `AUTOTHROTTLE_ENABLED`. Default on.
     pub autothrottle: Option<bool>,
@@ -34,13 +36,13 @@ pub struct Settings {
     pub proxy_type: Option<String>,
     /// `COOKIES_ENABLED`. Default on.
     pub cookies: Option<bool>,
-    /// `RETRY_TIMES`: attempts after the first. Default 2.
+    /// `RETRY_TIMES`: attempts after the first.
     pub retry_times: Option<u32>,
-    /// `DOWNLOAD_TIMEOUT`, for all of one request. Default 30 s.
+    /// `DOWNLOAD_TIMEOUT`, for all of one request.
     pub timeout: Option<Duration>,
-    /// `DOWNLOAD_MAXSIZE` in bytes of the decoded body. Default 32 MiB; 0 is 1 GiB.
-    pub max_size: Option<u64>,
-    /// `REDIRECT_MAX_TIMES`. Default 10.
+    /// `DOWNLOAD_MAXSIZE` in bytes of the decoded body; 0 is the most.
+    pub max_size: Option<usize>,
+    /// `REDIRECT_MAX_TIMES`.
     pub max_redirects: Option<u32>,
     /// `CLOSESPIDER_TIMEOUT`: how long a run goes on; 0 is no limit, the default.
     pub max_time: Option<Duration>,
@@ -55,13 +57,13 @@ pub struct Settings {
     pub allowed_codes: Vec<u16>,
     /// `AUTOTHROTTLE_TARGET_CONCURRENCY`. Without it the delay grows only with trouble.
     pub target_concurrency: Option<f64>,
-    /// `AUTOTHROTTLE_MAX_DELAY`. Default 60 s.
+    /// `AUTOTHROTTLE_MAX_DELAY`.
     pub max_delay: Option<Duration>,
     /// `RANDOMIZE_DOWNLOAD_DELAY`. Default off.
     pub random_delay: Option<bool>,
-    /// `URLLENGTH_LIMIT` in bytes. Default 2083; 0 is no limit.
+    /// `URLLENGTH_LIMIT` in bytes; 0 is no limit.
     pub max_url_bytes: Option<u32>,
-    /// `DEPTH_PRIORITY`. Default 0.
+    /// `DEPTH_PRIORITY`.
     pub depth_priority: i64,
     /// `REFERER_ENABLED`. Default on.
     pub referer: Option<bool>,
@@ -101,12 +103,6 @@ const OF_THE_WIRE: [&str; 7] = [
     "transfer-encoding",
 ];
 
-/// Bounds that the options on the command line share.
-pub const MOST_AT_ONCE: u32 = 100_000;
-
-/// A page of more is no page; 0 asks for it.
-const LARGEST: u64 = 1 << 30;
-
 /// Reads `settings`. `now` is what `SITEMAP_SINCE` counts back from.
 pub fn settings(
     node: &Node<'_>,
@@ -137,56 +133,36 @@ pub fn settings(
         ..Settings::default()
     };
 
-    let mut count = |key, least: u32, most: u32| {
-        let what = format!("a whole number from {least} to {most}");
-        fields
-            .get(key)
-            .map(|node| node.integer(least.into()..=most.into(), &what))
-            .transpose()
-            .map(|number| number.and_then(|n| u32::try_from(n).ok()))
+    let mut count = |key, within: RangeInclusive<u32>| {
+        let node = fields.get(key);
+        node.map(|node| node.integer(within)).transpose()
     };
-    settings.concurrency = count("CONCURRENT_REQUESTS", 1, MOST_AT_ONCE)?;
-    settings.per_host = count("CONCURRENT_REQUESTS_PER_DOMAIN", 1, MOST_AT_ONCE)?;
-    settings.depth_limit = count("DEPTH_LIMIT", 0, u32::MAX)?.filter(|limit| *limit > 0);
-    settings.retry_times = count("RETRY_TIMES", 0, 1000)?;
-    settings.max_redirects = count("REDIRECT_MAX_TIMES", 0, 1000)?;
-    settings.max_pages = count("CLOSESPIDER_PAGECOUNT", 0, u32::MAX)?
-        .filter(|pages| *pages > 0)
-        .map(u64::from);
-    settings.max_url_bytes = count("URLLENGTH_LIMIT", 0, u32::MAX)?.map(|bytes| match bytes {
-        0 => u32::MAX,
-        bytes => bytes,
-    });
+    let or_none = |count: Option<u32>| count.filter(|count| *count > 0);
+    settings.concurrency = count("CONCURRENT_REQUESTS", limits::CONCURRENCY.within)?;
+    settings.per_host = count("CONCURRENT_REQUESTS_PER_DOMAIN", limits::PER_HOST.within)?;
+    settings.depth_limit = or_none(count("DEPTH_LIMIT", limits::DEPTH)?);
+    settings.retry_times = count("RETRY_TIMES", limits::RETRIES.within)?;
+    settings.max_redirects = count("REDIRECT_MAX_TIMES", limits::REDIRECTS.within)?;
+    let pages = count("CLOSESPIDER_PAGECOUNT", limits::RUN_RECORDS)?;
+    settings.max_pages = or_none(pages).map(u64::from);
+    let bytes = count("URLLENGTH_LIMIT", limits::URL_BYTES.within)?;
+    settings.max_url_bytes = bytes.map(|bytes| if bytes == 0 { u32::MAX } else { bytes });
 
-    if let Some(node) = fields.get("DOWNLOAD_DELAY") {
-        settings.delay = Some(seconds(&node, false)?);
-    }
-    if let Some(node) = fields.get("DOWNLOAD_TIMEOUT") {
-        settings.timeout = Some(seconds(&node, true)?);
-    }
-    if let Some(node) = fields.get("CLOSESPIDER_TIMEOUT") {
-        const LONGEST: f64 = 1e9;
-        let what = "a number of seconds from 0 to 1000000000";
-        let number = node.amount(what)?;
-        if number > LONGEST {
-            return Err(node.expected(what));
-        }
-        settings.max_time = Some(Duration::from_secs_f64(number)).filter(|time| !time.is_zero());
-    }
-    if let Some(node) = fields.get("AUTOTHROTTLE_MAX_DELAY") {
-        settings.max_delay = Some(seconds(&node, false)?);
-    }
+    let mut time = |key, within: RangeInclusive<Duration>| {
+        let node = fields.get(key);
+        node.map(|node| node.seconds(within)).transpose()
+    };
+    settings.delay = time("DOWNLOAD_DELAY", limits::DELAY.within)?;
+    settings.timeout = time("DOWNLOAD_TIMEOUT", limits::TIMEOUT.within)?;
+    settings.max_delay = time("AUTOTHROTTLE_MAX_DELAY", limits::MAX_DELAY.within)?;
+    let run = time("CLOSESPIDER_TIMEOUT", limits::RUN_TIME)?;
+    settings.max_time = run.filter(|time| !time.is_zero());
+
     if let Some(node) = fields.get("AUTOTHROTTLE_TARGET_CONCURRENCY") {
-        let what = "a number from 0.01 to 100000";
-        let target = node.amount(what)?;
-        if !(0.01..=100_000.0).contains(&target) {
-            return Err(node.expected(what));
-        }
-        settings.target_concurrency = Some(target);
+        settings.target_concurrency = Some(node.amount("", limits::TARGET_CONCURRENCY)?);
     }
     if let Some(node) = fields.get("DEPTH_PRIORITY") {
-        let what = "a whole number from -1000 to 1000";
-        settings.depth_priority = node.integer(-1000..=1000, what)?;
+        settings.depth_priority = node.integer(limits::DEPTH_PRIORITY.within)?;
     }
     if let Some(node) = fields.get("RETRY_HTTP_CODES") {
         settings.retry_codes = Some(statuses(&node)?);
@@ -194,15 +170,13 @@ pub fn settings(
     if let Some(node) = fields.get("HTTPERROR_ALLOWED_CODES") {
         settings.allowed_codes.extend(statuses(&node)?);
     }
+    if let Some(node) = fields.get("DOWNLOAD_MAXSIZE") {
+        let within = limits::BODY_BYTES.within;
+        let (bytes, most) = (node.integer(within.clone())?, *within.end());
+        settings.max_size = Some(if bytes == 0 { most } else { bytes });
+    }
     if let Some(node) = fields.get("DEFAULT_REQUEST_HEADERS") {
         headers(&node, &mut settings, ignored)?;
-    }
-    if let Some(node) = fields.get("DOWNLOAD_MAXSIZE") {
-        let size = node.integer(0..=i64::MAX, "a number of bytes")?;
-        settings.max_size = Some(match u64::try_from(size) {
-            Ok(0) | Err(_) => LARGEST,
-            Ok(size) => size,
-        });
     }
     if let Some(node) = fields.get("USER_AGENT") {
         settings.user_agent = Some(user_agent(&node)?);
@@ -224,12 +198,11 @@ pub fn settings(
 }
 
 fn statuses(node: &Node<'_>) -> Result<Vec<u16>, Complaint> {
-    let what = "a status from 100 to 599";
-    let status = |item: &Node<'_>| {
-        let status = item.integer(100..=599, what)?;
-        u16::try_from(status).map_err(|_| item.expected(what))
-    };
-    node.one_or_list("statuses")?.iter().map(status).collect()
+    let nodes = node.one_or_list("statuses")?;
+    nodes
+        .iter()
+        .map(|node| node.integer(limits::STATUS))
+        .collect()
 }
 
 /// Headers for every request; one that is `null` is none.
@@ -254,20 +227,6 @@ fn headers(
         }
     }
     Ok(())
-}
-
-pub fn seconds(node: &Node<'_>, over_zero: bool) -> Result<Duration, Complaint> {
-    const DAY: f64 = 86_400.0;
-    let what = if over_zero {
-        "a number of seconds over 0 and up to 86400"
-    } else {
-        "a number of seconds from 0 to 86400"
-    };
-    let number = node.amount(what)?;
-    if number > DAY || (over_zero && number == 0.0) {
-        return Err(node.expected(what));
-    }
-    Ok(Duration::from_secs_f64(number))
 }
 
 fn user_agent(node: &Node<'_>) -> Result<String, Complaint> {
@@ -378,7 +337,7 @@ mod tests {
     #[test]
     fn zero_means_no_limit_where_scrapy_says_so() {
         let got = read(json!({"DEPTH_LIMIT": 0, "DOWNLOAD_MAXSIZE": 0})).unwrap();
-        assert_eq!((got.depth_limit, got.max_size), (None, Some(LARGEST)));
+        assert_eq!((got.depth_limit, got.max_size), (None, Some(1 << 30)));
     }
 
     #[test]

@@ -60,11 +60,10 @@ fn regex(fields: &mut Fields<'_>) -> Result<Processor, Complaint> {
     let node = fields.need("pattern", PATTERN)?;
     let pattern = Pattern::of_texts(node.string(PATTERN)?)
         .map_err(|why| node.complaint(format_args!("expected {PATTERN}: {why}")))?;
-    let group = match fields.get("group") {
-        Some(group) => group.integer(0..=1000, "the number of a group")?,
+    let group: usize = match fields.get("group") {
+        Some(group) => group.integer(0..=1000)?,
         None => 1,
     };
-    let group = usize::try_from(group).unwrap_or_default();
     if group >= pattern.groups() {
         return Err(node.expected(format_args!(
             "{PATTERN} with a group {group} in parentheses"

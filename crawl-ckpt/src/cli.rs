@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Found};
 pub use crate::command::TOOL;
 use crate::command::{self, Context, Form};
 use crate::job::{Name, data_dir};
-use crate::tool::{Exit, Failure, parse_duration};
+use crate::tool::{Exit, Failure, need_stdout, parse_duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -163,6 +163,9 @@ struct Doomed {
 /// # Errors
 /// What the tool ends with.
 pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
+    if !matches!(cli.command, Command::Rm { .. }) {
+        need_stdout()?;
+    }
     if let Some(dir) = &cli.data_dir {
         // One that was named is meant; the default need not be there yet.
         std::fs::read_dir(dir).map_err(|e| {

@@ -9,10 +9,10 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `hex` `codec` `human` `signals` | digits, fields of files, numbers for people, the signals that pause |
+//! | `hex` `codec` `human` `signals` `standard` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them |
-//! | `tool` `table` | exit codes, error lines, columns for people |
+//! | `words` `tool` `table` | the door to stderr, exit codes, error lines, columns for people |
 //! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`plan`], [`control`], [`extraction`]; [`node`], [`ranked`] and [`pattern`] read spider files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
@@ -36,10 +36,12 @@ pub mod job;
 pub mod journal;
 mod outside;
 pub mod signals;
+mod standard;
 mod table;
 pub mod tool;
 mod web;
 mod wire;
+pub mod words;
 
 pub use job::lock;
 pub use outside::{catalog, look, repair, verify};

@@ -2,7 +2,7 @@
 //! and text from the network made safe for a terminal.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::address::masked;
+use crate::{standard, words};
 
 /// The exit codes, the same in all tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,10 +139,8 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         .map_err(|e| Failure::new(format_args!("cannot handle signals: {e}")))?;
     Cli::try_parse().map_err(|error| {
         if !error.use_stderr() {
-            return match error.print() {
-                Ok(()) => Failure::with(Exit::Complete, ""),
-                Err(error) => Failure::from_stdout(error),
-            };
+            let printed = need_stdout().and_then(|()| error.print().map_err(Failure::from_stdout));
+            return printed.err().unwrap_or(Failure::with(Exit::Complete, ""));
         }
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return without_command(&Cli::command());
@@ -222,29 +221,45 @@ fn usage(page: &str, command: &str) -> Failure {
     Failure::with(Exit::Usage, text).hint(format_args!("{command} --help"))
 }
 
-/// Ends `main`: prints the failure, if any, and gives the exit code.
+/// Who prints to stdout what somebody counts on asks this before anything is done.
+///
+/// # Errors
+/// Stdout is closed, or open for reading only.
+pub fn need_stdout() -> Result<(), Failure> {
+    standard::check_stdout().map_err(Failure::from_stdout)
+}
+
+/// Who reads stdin asks this before anything is done: its end would be taken for that of all.
+///
+/// # Errors
+/// Stdin is closed.
+pub fn need_stdin() -> Result<(), Failure> {
+    standard::check_stdin().map_err(|e| Failure::new(format_args!("cannot read stdin: {e}")))
+}
+
+/// Ends `main`: prints the failure, if any, and gives the exit code once all that was said is
+/// read, or nobody reads.
 pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
+    let exit = match result {
+        Ok(exit) => exit,
         Err(failure) => {
             if !failure.message.is_empty() {
                 let mut text = format!("{tool}: {}\n", told(&failure.message));
                 if let Some(hint) = &failure.hint {
                     text.push_str(&format!("hint: {}\n", told(hint)));
                 }
-                // A closed stderr leaves nobody to tell; the exit code still does.
-                let _ = io::stderr().write_all(text.as_bytes());
+                words::write(&text);
             }
-            failure.exit.into()
+            failure.exit
         }
-    }
+    };
+    words::end();
+    exit.into()
 }
 
 /// Prints one line `TOOL: message` on stderr. For warnings and news.
 pub fn say(tool: &str, message: impl fmt::Display) {
-    let line = format!("{tool}: {}\n", told(&message.to_string()));
-    // A closed stderr must not end a crawl.
-    let _ = io::stderr().write_all(line.as_bytes());
+    words::write(&format!("{tool}: {}\n", told(&message.to_string())));
 }
 
 /// What is said of anything leaves here: no password in it, no control character.

@@ -9,7 +9,7 @@ use clap::Parser;
 use crawl_ckpt::extraction::Extraction;
 use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::robots::product_token;
-use crawl_ckpt::tool::{Exit, Failure, say};
+use crawl_ckpt::tool::{Exit, Failure, need_stdout, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::agent::{AgentOptions, Agents};
@@ -351,6 +351,7 @@ impl Cli {
 
 /// Answers `--check`.
 fn check(path: &Path) -> Result<Exit, Failure> {
+    need_stdout()?;
     let (answer, end) = match Extractor::load(path) {
         Ok(extractor) => (extractor.describe(), Ok(Exit::Complete)),
         Err((why, failure)) => {

@@ -50,7 +50,7 @@ use std::time::Duration;
 
 use crawl_ckpt::human::count;
 use crawl_ckpt::record::ErrorKind;
-use crawl_ckpt::tool::{Exit, Failure, say};
+use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, say};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
@@ -94,6 +94,8 @@ pub struct Options {
 /// # Errors
 /// When stdin or stdout fail.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    need_stdin()?;
+    need_stdout()?;
     raise_file_limit();
     memory::keep_little();
     let (events, happened) = mpsc::channel();

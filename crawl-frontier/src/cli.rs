@@ -14,7 +14,7 @@ use crawl_ckpt::job::{JobPlace, data_dir};
 use crawl_ckpt::limits::{self, count, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
-use crawl_ckpt::tool::{Exit, Failure, parse_duration, say};
+use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, say};
 
 use crate::command::add;
 use crate::command::explain::{Question, explain};
@@ -233,6 +233,7 @@ struct ServeArgs {
 /// # Errors
 /// What to print, and the exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.command.needs()?;
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());
     match args.command {
         Command::Serve(serve) => {
@@ -289,6 +290,25 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             };
             inspect::canon(form, stdin().lock(), &mut out)
         }
+    }
+}
+
+impl Command {
+    /// Sees to it that what it reads and prints is there.
+    fn needs(&self) -> Result<(), Failure> {
+        let (reads, prints) = match self {
+            Command::Add { print_new, .. } => (true, *print_new),
+            Command::Serve(_) | Command::Seen { .. } | Command::Canon { .. } => (true, true),
+            Command::Explain { plan, .. } => (*plan, true),
+            Command::Export { .. } | Command::Stat { .. } => (false, true),
+        };
+        if reads {
+            need_stdin()?;
+        }
+        if prints {
+            need_stdout()?;
+        }
+        Ok(())
     }
 }
 

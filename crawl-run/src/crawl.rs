@@ -178,7 +178,7 @@ impl<'a> Crawl<'a> {
             Some(path) => self
                 .place
                 .new_output(Some(path), None, Zoned::now().date())?,
-            None => Output::Stdout,
+            None => Output::stdout()?,
         };
         view.say(format_args!(
             "test crawl of {}: at most {}, no checkpoint",

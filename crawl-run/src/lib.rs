@@ -37,7 +37,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
 use again::Again;
 use cli::{Cli, Command, CrawlArgs};
@@ -57,6 +57,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
         return batch::run(args, &again);
     }
     if cli.print_schema {
+        need_stdout()?;
         return print(spider::SCHEMA);
     }
     let (sender, events) = mpsc::channel();
@@ -74,6 +75,9 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;
 
     let args = &cli.crawl;
+    if cli.check || cli.explain.is_some() {
+        need_stdout()?;
+    }
     let mut view = View::new(args.voice);
     let crawl = Crawl::prepare(&cli.spider.unwrap_or_default(), args, again.clone(), &view)?;
     if cli.check {

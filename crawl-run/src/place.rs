@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
 
 use crate::again::Again;
@@ -30,6 +30,17 @@ pub enum Output {
     Stdout,
     /// A file, which crawl-frontier makes.
     File(PathBuf),
+}
+
+impl Output {
+    /// Standard output, which can be written to.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn stdout() -> Result<Output, Failure> {
+        need_stdout()?;
+        Ok(Output::Stdout)
+    }
 }
 
 impl Place {
@@ -72,7 +83,7 @@ impl Place {
         let place = |path: &Path| OutputPlace::file(path, &self.data_dir);
         let will_leave = |path| leaves.is_some_and(|leaves| place(leaves) == place(path));
         match chosen {
-            Some(path) if path == Path::new("-") => Ok(Output::Stdout),
+            Some(path) if path == Path::new("-") => Output::stdout(),
             // The checkpoint, which has to name it, is JSON.
             Some(path) if path.to_str().is_none() => Err(Failure::with(
                 Exit::Usage,
@@ -112,7 +123,7 @@ impl Place {
             Some(path) => path != stdout && OutputPlace::file(path, &self.data_dir) == *began,
         };
         match began.resolve(&self.data_dir) {
-            None if same => Ok(Output::Stdout),
+            None if same => Output::stdout(),
             Some(file) if same => Ok(Output::File(file)),
             file => {
                 let file = file.unwrap_or_else(|| stdout.to_owned());

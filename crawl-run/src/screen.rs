@@ -1,8 +1,11 @@
 //! The progress lines at the foot of a terminal: one a crawl, and the total of a batch.
 
+use std::fmt::{self, Write};
 use std::io::{self, IsTerminal};
+use std::sync::{Mutex, PoisonError};
 
 use console::Term;
+use crawl_ckpt::words;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::cli::VoiceArgs;
@@ -20,7 +23,10 @@ impl Screen {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let draws = !voice.quiet && !plain && io::stderr().is_terminal();
         draws.then(|| {
-            let terminal = Box::new(Terminal(Term::buffered_stderr()));
+            let terminal = Box::new(Terminal {
+                term: Term::stderr(),
+                drawn: Mutex::default(),
+            });
             let target = ProgressDrawTarget::term_like_with_hz(terminal, DRAWN_HZ);
             Screen(MultiProgress::with_draw_target(target))
         })
@@ -60,8 +66,11 @@ pub struct Line {
 }
 
 impl Line {
-    /// Shows a text, cut to the width of the terminal.
+    /// Shows a text, cut to the width of the terminal, unless the terminal takes nothing.
     pub fn show(&self, text: String) {
+        if words::are_waiting() {
+            return;
+        }
         self.bar.set_message(text);
         self.bar.tick();
     }
@@ -76,49 +85,71 @@ impl Drop for Line {
 
 /// The terminal, with the cursor left at the begin of the last line. At its end, where
 /// indicatif leaves it, the `^C` that a terminal echoes goes to a line of its own, and whatever
-/// is drawn next is off by one.
+/// is drawn next is off by one. What is drawn leaves by the same door as all words.
 #[derive(Debug)]
-struct Terminal(Term);
+struct Terminal {
+    term: Term,
+    drawn: Mutex<String>,
+}
+
+impl Terminal {
+    fn draw(&self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        drawn
+            .write_fmt(text)
+            .map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Moves the cursor by so many places; 0 would move it by one.
+    fn go(&self, places: usize, direction: char) -> io::Result<()> {
+        match places {
+            0 => Ok(()),
+            _ => self.draw(format_args!("\x1b[{places}{direction}")),
+        }
+    }
+}
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        TermLike::width(&self.0)
+        self.term.size().1
     }
 
     fn height(&self) -> u16 {
-        TermLike::height(&self.0)
+        self.term.size().0
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_up(n)
+        self.go(n, 'A')
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_down(n)
+        self.go(n, 'B')
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_right(n)
+        self.go(n, 'C')
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_left(n)
+        self.go(n, 'D')
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.0.write_line(text)
+        self.draw(format_args!("{text}\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.write_str(text)
+        self.draw(format_args!("{text}"))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.0.clear_line()
+        self.draw(format_args!("\r\x1b[2K"))
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.0.write_str("\r")?;
-        self.0.flush()
+        self.draw(format_args!("\r"))?;
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        words::write(&std::mem::take(&mut *drawn));
+        Ok(())
     }
 }

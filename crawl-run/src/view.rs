@@ -3,11 +3,11 @@
 //! only the total comes.
 
 use std::fmt::{Debug, Display};
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::tool::{printable, told};
+use crawl_ckpt::words;
 
 use crate::cli::VoiceArgs;
 use crate::meter::Meter;
@@ -86,6 +86,13 @@ impl View {
         }
     }
 
+    /// Says what something newer will stand for soon, unless `-q` or nobody reads.
+    pub fn pass(&self, line: impl Display) {
+        if !words::are_waiting() {
+            self.say(line);
+        }
+    }
+
     /// Says something with `-v`.
     pub fn tell(&self, line: impl Display) {
         if self.voice.verbose {
@@ -105,12 +112,9 @@ impl View {
             None => line.to_string(),
         };
         let line = format!("{}\n", told(&line));
-        let write = || {
-            let _ = io::stderr().write_all(line.as_bytes());
-        };
         match &self.screen {
-            Some(screen) => screen.suspend(write),
-            None => write(),
+            Some(screen) => screen.suspend(|| words::write(&line)),
+            None => words::write(&line),
         }
     }
 
@@ -135,7 +139,7 @@ impl View {
             self.draw(now);
         } else if !self.is_among() && now.duration_since(self.last_line) >= BETWEEN_LINES {
             self.last_line = now;
-            self.say(self.meter.line(now));
+            self.pass(self.meter.line(now));
         }
     }
 

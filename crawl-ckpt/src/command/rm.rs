@@ -1,6 +1,6 @@
 //! `crawl-ckpt rm`: removes checkpoints.
 
-use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::io::{BufRead, IsTerminal, stdin};
 use std::time::Duration;
 
 use super::{Context, TOOL, unfinished};
@@ -11,6 +11,7 @@ use crate::job;
 use crate::lock::JobLock;
 use crate::look::{Look, bytes_in};
 use crate::tool::{Exit, Failure, printable, say};
+use crate::words;
 
 /// Which checkpoints are to go.
 pub enum Which {
@@ -120,9 +121,7 @@ fn is_agreed(jobs: &[Found]) -> Result<bool, Failure> {
         jobs => counted(jobs.len() as u64, "checkpoint"),
     };
     let question = printable(&format!("{TOOL}: remove {what} ({})? [y/N] ", bytes(size)));
-    let mut stderr = stderr();
-    let _ = stderr.write_all(question.as_bytes());
-    let _ = stderr.flush();
+    words::write(&question);
     let mut answer = String::new();
     let read = stdin().lock().read_line(&mut answer);
     read.map_err(|e| Failure::new(format_args!("cannot read the answer: {e}")))?;

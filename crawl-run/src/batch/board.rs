@@ -117,7 +117,7 @@ impl Watch for Share {
         inner.draw(now);
         if inner.line.is_none() && now.duration_since(inner.last_line) >= BETWEEN_LINES {
             inner.last_line = now;
-            self.board.view.say(inner.text(now));
+            self.board.view.pass(inner.text(now));
         }
     }
 }

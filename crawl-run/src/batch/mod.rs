@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crawl_ckpt::job::{JobPlace, Name, data_dir};
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
 use crate::again::Again;
 use crate::checkpoint::remove_if_complete;
@@ -51,6 +51,9 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let project = Name::parse(project)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot use --project: {e}")))?;
     let data_dir = data_dir(args.place.data_dir.as_deref());
+    if args.status || args.json {
+        need_stdout()?;
+    }
     let List { entries, text } = list::read(&args.list)?;
     let place = StatePlace::of(&args.list, text.as_deref(), &data_dir, &project);
     if args.status {

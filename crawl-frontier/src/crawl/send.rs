@@ -35,7 +35,6 @@ impl<S: Store> Crawl<S> {
     pub fn next_request(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<Step, Failure> {
         // Of a million that robots.txt forbids, so many end before somebody else has a turn.
         for _ in 0..TURN {
-            self.finish_ripe();
             if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
                 // Records of nothing useful are not what a test crawl is for.
                 let is_empty = self.starts.have_failed() && self.runs_once;
@@ -113,7 +112,7 @@ impl<S: Store> Crawl<S> {
         self.outage.probe_sent();
     }
 
-    pub(super) fn limit_reached(&self) -> bool {
+    fn limit_reached(&self) -> bool {
         let under_way = self.flights.len() as u64;
         self.most_told
             .is_some_and(|most| self.told() + under_way >= most)

@@ -67,14 +67,6 @@ impl Starts {
         None
     }
 
-    /// One that waited and does not any more.
-    fn next_ripe(&mut self) -> Option<(Ticket, Record)> {
-        match self.gave_page {
-            true => self.waiting.pop_front(),
-            false => None,
-        }
-    }
-
     /// Those that wait, to be finished or to be pending again.
     pub fn release(&mut self) -> VecDeque<(Ticket, Record)> {
         (self.ended, self.failed, self.causes) = (0, 0, Vec::new());
@@ -159,22 +151,14 @@ impl<S: Store> Crawl<S> {
         Some(format!("{}: {why}", masked(&result.url)))
     }
 
-    /// Notes that a page came: start URLs that gave none wait no longer.
+    /// Notes that a page came: start URLs that gave none have their records now.
     pub(super) fn note_page(&mut self, result: &FetchResult<'_>, flight: &Flight) {
         if self.starts.gave_page || !is_page(result, flight) {
             return;
         }
         self.starts.gave_page = true;
         self.store.set(GAVE_PAGE, b"1");
-    }
-
-    /// Writes the records of start URLs that waited, as many as the run may have.
-    pub(super) fn finish_ripe(&mut self) {
-        while !self.limit_reached()
-            && let Some((ticket, record)) = self.starts.next_ripe()
-        {
-            self.write(ticket, &record);
-        }
+        self.finish_starts();
     }
 
     /// Takes it that there was nothing useful.

@@ -281,23 +281,3 @@ fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
     );
     assert_eq!(records(&crawl)[bad], 0);
 }
-
-#[test]
-fn start_urls_that_waited_for_a_page_get_no_more_records_than_the_run_may_have() {
-    let at = |n: u32| format!("http://site.example/{n}");
-    let mut crawl = crawl(Plan {
-        start_urls: (0..5).map(at).collect(),
-        ..plan(&at(0))
-    });
-    let web = |url: &str| json!({ "status": if url.ends_with('4') { 200 } else { 404 } });
-    crawl.limit_records(Some(3));
-    assert_eq!(serve(&mut crawl, web), Done::Limit);
-    assert_eq!(records(&crawl).len(), 3);
-    assert_eq!(records(&crawl)[&at(4)], 200);
-    crawl.release_held(1);
-    assert_eq!(crawl.progress().counts.pending, 2);
-    // The next run asks those again.
-    crawl.limit_records(Some(2));
-    assert_eq!(serve(&mut crawl, web), Done::Complete);
-    assert_eq!(records(&crawl).len(), 5);
-}

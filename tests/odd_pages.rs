@@ -484,6 +484,7 @@ fn read(extractor: Option<&Extractor>, page: &str) -> bool {
             _ => {
                 let regions = regions.map(|regions| (regions, &mut workspace));
                 let want = Want {
+                    refresh: None,
                     links: true,
                     regions,
                 };

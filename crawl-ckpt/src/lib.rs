@@ -11,9 +11,9 @@
 //! |---|---|
 //! | `hex` `codec` `human` `signals` `standard` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
-//! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them |
+//! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
 //! | `words` `tool` `table` | the door to stderr, exit codes, error lines, columns for people |
-//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`plan`], [`control`], [`extraction`]; [`node`], [`ranked`] and [`pattern`] read spider files |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`]; [`node`], [`ranked`] and [`pattern`] read spider files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
@@ -45,5 +45,5 @@ pub mod words;
 
 pub use job::lock;
 pub use outside::{catalog, look, repair, verify};
-pub use web::{address, canonical, cookies, netscape, robots};
-pub use wire::{control, extraction, limits, node, pattern, plan, ranked, record, text};
+pub use web::{address, canonical, cookies, netscape, octets, robots};
+pub use wire::{control, extraction, limits, node, pattern, plan, ranked, record, text, unmarked};

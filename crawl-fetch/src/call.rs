@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::octets;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
 use crawl_ckpt::text::Text;
 use ureq::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
@@ -15,7 +16,7 @@ use url::Url;
 use crate::agent::{Agents, Host};
 use crate::cookies::Cookies;
 use crate::failure::{Failure, is_overflow};
-use crate::header::{self, text_of};
+use crate::header;
 use crate::proxy::Proxies;
 use crate::{redirect, tcp};
 
@@ -110,7 +111,8 @@ impl Caller {
             result.status = Some(status.as_u16());
             self.cookies.take(&url, response.headers());
             let cookies = response.headers().get_all(SET_COOKIE).iter();
-            let cookie = |value: &HeaderValue| Text::from(text_of(value));
+            let cookie =
+                |value: &HeaderValue| Text::from(octets::to_text(value.as_bytes()).into_owned());
             result.set_cookie.extend(cookies.map(cookie));
             let next = match reach.max_redirects {
                 0 => None,

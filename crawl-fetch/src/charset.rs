@@ -7,6 +7,21 @@ use memchr::memmem;
 /// So many bytes are looked at for a declaration inside the page.
 const PRESCAN_BYTES: usize = 1024;
 
+/// Elements whose text is no markup.
+const RAW: [&[u8]; 8] = [
+    b"script",
+    b"style",
+    b"title",
+    b"textarea",
+    b"xmp",
+    b"iframe",
+    b"noembed",
+    b"noframes",
+];
+
+/// So many for one that stands behind the place where it should, as browsers go on looking.
+const LATE_BYTES: usize = 1 << 20;
+
 /// What a body is, as far as reading it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
@@ -91,14 +106,35 @@ pub fn encoding(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
     let declared = content_type
         .and_then(charset_parameter)
         .and_then(|label| Encoding::for_label(label.as_bytes()))
-        .or_else(|| prescan(&body[..body.len().min(PRESCAN_BYTES)]));
-    match declared {
+        .or_else(|| prescan(&body[..body.len().min(PRESCAN_BYTES)], false));
+    // Most pages without a declaration have nothing but ASCII.
+    let late = || match body.is_ascii() {
+        true => None,
+        false => prescan(&body[..body.len().min(LATE_BYTES)], true),
+    };
+    match declared.or_else(late) {
         Some(encoding) => encoding,
-        // Nothing says what it is: a text that is valid UTF-8 hardly ever is
+        // Nothing says what it is: a text that is UTF-8 but for a few bytes hardly ever is
         // anything else, and the rest is read as browsers in the West do.
-        None if std::str::from_utf8(body).is_ok() => UTF_8,
+        None if is_mostly_utf8(body) => UTF_8,
         None => WINDOWS_1252,
     }
+}
+
+/// True for UTF-8 with fewer broken places than characters beyond ASCII: a cut comment must not
+/// make a page unreadable.
+fn is_mostly_utf8(body: &[u8]) -> bool {
+    if std::str::from_utf8(body).is_ok() {
+        return true;
+    }
+    let (mut good, mut bad) = (0_usize, 0_usize);
+    for chunk in body.utf8_chunks() {
+        // A byte of a character after its first one is 10xxxxxx.
+        let starts = |byte: &&u8| **byte >= 0xc0;
+        good += chunk.valid().as_bytes().iter().filter(starts).count();
+        bad += usize::from(!chunk.invalid().is_empty());
+    }
+    good > bad
 }
 
 /// The `charset` of a Content-Type.
@@ -112,8 +148,9 @@ fn charset_parameter(content_type: &str) -> Option<&str> {
 }
 
 /// The encoding that a page declares itself, in a `meta` or an XML declaration
-/// ("prescan a byte stream to determine its encoding").
-fn prescan(head: &[u8]) -> Option<&'static Encoding> {
+/// ("prescan a byte stream to determine its encoding"). A late look knows, as a parser does, that
+/// the text of a script holds no tags; the standard's look at the first bytes does not.
+fn prescan(head: &[u8], late: bool) -> Option<&'static Encoding> {
     let mut at = 0;
     while let Some(step) = head.get(at..).and_then(|rest| memchr::memchr(b'<', rest)) {
         at += step;
@@ -133,7 +170,19 @@ fn prescan(head: &[u8]) -> Option<&'static Encoding> {
             let mut attributes = Prescan { rest: &rest[1..] };
             attributes.skip_name();
             while attributes.next().is_some() {}
-            at = head.len() - attributes.rest.len();
+            let end = head.len() - attributes.rest.len();
+            let raw = RAW.iter().find(|raw| {
+                let name = rest[1..].get(..raw.len());
+                name.is_some_and(|name| name.eq_ignore_ascii_case(raw))
+                    && matches!(
+                        rest.get(1 + raw.len()),
+                        Some(b'>' | b'/' | b' ' | b'\t'..=b'\r')
+                    )
+            });
+            at = match raw.filter(|_| late) {
+                Some(raw) => end + end_of_raw(&head[end..], raw)?,
+                None => end,
+            };
         } else if matches!(rest.get(1), Some(b'!' | b'/' | b'?')) {
             at += 1 + memchr::memchr(b'>', &rest[1..])?;
         } else {
@@ -141,6 +190,14 @@ fn prescan(head: &[u8]) -> Option<&'static Encoding> {
         }
     }
     xml_declaration(head)
+}
+
+/// Where an element whose text is no markup ends.
+fn end_of_raw(text: &[u8], name: &[u8]) -> Option<usize> {
+    memmem::find_iter(text, b"</").find(|at| {
+        let tag = text[at + 2..].get(..name.len());
+        tag.is_some_and(|tag| tag.eq_ignore_ascii_case(name))
+    })
 }
 
 /// What a declaration inside a page can mean: a page that was read as far as a
@@ -314,9 +371,47 @@ mod tests {
             ("<title>x</title><meta name=a charset=koi8-u>", "KOI8-U"),
             ("<meta charset=", ""),
         ] {
-            let found = prescan(page.as_bytes()).map_or("", |encoding| encoding.name());
+            let found = prescan(page.as_bytes(), false).map_or("", |encoding| encoding.name());
             assert_eq!(found, name, "{page}");
         }
+    }
+
+    #[test]
+    fn a_late_declaration_counts_and_one_bad_byte_does_not() {
+        let pad = "x".repeat(2000);
+        for (page, name) in [
+            (
+                format!("<script>'{pad}<meta charset=gbk>'</script><META CHARSET=koi8-r>"),
+                "KOI8-R",
+            ),
+            (
+                format!("<!--{pad}<meta charset=gbk>--><meta charset=what><meta charset=big5>"),
+                "Big5",
+            ),
+            (
+                format!("<title>{pad}<meta charset=gbk></Title><style><meta charset=gbk></style >"),
+                "",
+            ),
+            (format!("<scripted>{pad}<meta charset=gbk>"), "GBK"),
+            (format!("<script>{pad}<meta charset=gbk>"), ""),
+        ] {
+            let page = [page.as_bytes(), b"\xe4"].concat();
+            let found = encoding(None, &page).name();
+            assert_eq!(
+                found,
+                if name.is_empty() {
+                    "windows-1252"
+                } else {
+                    name
+                }
+            );
+            assert_eq!(encoding(Some("text/html; charset=utf-8"), &page), UTF_8);
+        }
+        assert_eq!(encoding(None, b"Z\xc3\xbcrich Caf\xc3\xa9 \xe4"), UTF_8);
+        assert_eq!(
+            encoding(None, b"Z\xfcrich Caf\xe9 \xc3\xbc").name(),
+            "windows-1252"
+        );
     }
 
     #[test]

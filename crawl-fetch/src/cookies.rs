@@ -1,17 +1,16 @@
 //! The cookies of `--cookies FILE`: sent where they belong, changed as servers say,
 //! and written back at the end.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::cookies::{Cookies as Jar, merged};
-use crawl_ckpt::netscape;
+use crawl_ckpt::{netscape, octets};
 use ureq::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use url::Url;
-
-use crate::header::text_of;
 
 /// The cookies of a file, or none at all.
 #[derive(Debug, Default)]
@@ -31,7 +30,7 @@ impl Cookies {
     /// # Errors
     /// When it cannot be read.
     pub fn read(path: PathBuf) -> io::Result<(Cookies, Vec<usize>)> {
-        let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        let text = netscape::read(&path)?;
         let bad = netscape::parse(&text).1;
         let mut jar = Jar::default();
         jar.take_file(&text, now_s());
@@ -44,7 +43,9 @@ impl Cookies {
         let Some(file) = &self.0 else { return };
         headers.remove(COOKIE);
         let value = file.lock().header(url.as_str());
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+        if let Some(value) =
+            value.and_then(|value| HeaderValue::from_bytes(&octets::to_bytes(&value)).ok())
+        {
             headers.insert(COOKIE, value);
         }
     }
@@ -52,9 +53,10 @@ impl Cookies {
     /// Takes what an answer from a URL sets.
     pub fn take(&self, url: &Url, headers: &HeaderMap) {
         let Some(file) = &self.0 else { return };
-        let set: Vec<String> = headers.get_all(SET_COOKIE).iter().map(text_of).collect();
+        let set = headers.get_all(SET_COOKIE).iter();
+        let set: Vec<Cow<'_, str>> = set.map(|value| octets::to_text(value.as_bytes())).collect();
         if !set.is_empty() {
-            let set = set.iter().map(String::as_str);
+            let set = set.iter().map(|value| &**value);
             file.lock().take(url.as_str(), set);
         }
     }

@@ -14,7 +14,7 @@ use encoding_rs::UTF_8;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
-use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, REFRESH, RETRY_AFTER};
 use url::Url;
 
 use crate::body::{BodyReader, Limit};
@@ -306,8 +306,10 @@ impl Fetcher {
                 // Links of an error page or a redirect lead in circles.
                 let with_links = self.options.links && is_read;
                 let regions = self.extractor.as_ref().and_then(Extractor::regions);
+                let refresh = received.headers.get(REFRESH).map(text_of);
                 let want = Want {
                     links: with_links,
+                    refresh: refresh.as_deref(),
                     regions: regions.map(|regions| (regions, workspace)),
                 };
                 let page = pages.read(bytes, encoding(), &received.url, want);

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use crawl_ckpt::octets;
 use crawl_ckpt::record::{ErrorKind, Request};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -51,7 +52,7 @@ pub fn of_request(
 }
 
 fn sendable(value: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| {
+    HeaderValue::from_bytes(&octets::to_bytes(value.trim())).map_err(|_| {
         let why = "a header's value holds control characters";
         Failure::new(ErrorKind::Invalid, why)
     })

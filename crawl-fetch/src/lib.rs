@@ -51,6 +51,7 @@ use std::time::Duration;
 use crawl_ckpt::human::count;
 use crawl_ckpt::record::ErrorKind;
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, say};
+use crawl_ckpt::unmarked::Unmarked;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
@@ -217,7 +218,7 @@ fn read<W: Write + Send + 'static>(
     pool: &Arc<Pool<W>>,
     parsers: Option<&Parsers>,
 ) -> io::Result<()> {
-    let mut lines = Lines::new(input);
+    let mut lines = Lines::new(Unmarked::new(input));
     let mut jobs = Vec::new();
     let mut number = 0;
     loop {
@@ -227,6 +228,8 @@ fn read<W: Write + Send + 'static>(
                 pool.add(&mut jobs);
                 return Ok(());
             }
+            // A list ends with a blank line now and then, which asks for nothing.
+            Some(Line::Whole(line)) if line.trim_ascii().is_empty() => {}
             Some(Line::Whole(line)) => match Job::new(line, number) {
                 Ok(mut job) => {
                     if let (Some(parsers), Some(state)) = (parsers, job.state.take()) {

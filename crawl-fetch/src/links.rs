@@ -329,7 +329,10 @@ impl Scanner<'_, '_> {
             Content::Html if self.foreign.is_empty() => return self.start_tag(at),
             Content::Html => false,
             Content::Svg => matches!(name, b"foreignobject" | b"desc" | b"title"),
-            Content::Math => matches!(name, b"mi" | b"mo" | b"mn" | b"ms" | b"mtext"),
+            Content::Math => {
+                matches!(name, b"mi" | b"mo" | b"mn" | b"ms" | b"mtext")
+                    || (name == b"annotation-xml" && self.says_html(name_end))
+            }
         };
         match key {
             // Of the elements that link, SVG has `a`, and the others are HTML's alone.
@@ -354,13 +357,26 @@ impl Scanner<'_, '_> {
         }
     }
 
+    /// An annotation of MathML that is HTML, by its own word.
+    fn says_html(&self, name_end: usize) -> bool {
+        let mut attributes = Attributes::new(self.html, name_end);
+        let is_encoding = |name: &Span| name.of(self.html).eq_ignore_ascii_case(b"encoding");
+        let value = std::iter::from_fn(|| attributes.next()).find(|(name, _)| is_encoding(name));
+        value.is_some_and(|(_, value)| {
+            let value = value.of(self.html);
+            value.eq_ignore_ascii_case(b"text/html")
+                || value.eq_ignore_ascii_case(b"application/xhtml+xml")
+        })
+    }
+
     #[cold]
     fn leave(&mut self, key: u64, name: &[u8]) {
         let leaves = match key {
             SVG => Content::Svg,
             MATH => Content::Math,
             _ => {
-                let points: [&[u8]; 8] = [
+                let points: [&[u8]; 9] = [
+                    b"annotation-xml",
                     b"foreignobject",
                     b"desc",
                     b"title",

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use crawl_ckpt::record::LinkRegions;
 use crawl_ckpt::text::Text;
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{BIG5, EncoderResult, Encoding, GB18030, GBK, SHIFT_JIS, UTF_8};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -16,7 +16,7 @@ use url::Url;
 use crate::extract::{Regions, Workspace};
 use crate::links::{Found, Link, Span, scan};
 use crate::near::find;
-use crate::relative::Folder;
+use crate::relative::{Folder, resolve};
 use crate::targets::{MAX_WORK_BYTES, Targets};
 
 /// Longest title kept, in characters.
@@ -43,6 +43,8 @@ pub struct PageReader {
 pub struct Want<'w> {
     /// Its links.
     pub links: bool,
+    /// The value of its `Refresh` header, which is as the `meta` element.
+    pub refresh: Option<&'w str>,
     /// Where they stand, and memory to find that out.
     pub regions: Option<(&'w Regions, &'w mut Workspace)>,
 }
@@ -81,7 +83,10 @@ impl PageReader {
         scan(&html, &mut self.found);
         let title = self.found.title.map(|title| folded(title.of(&html)));
         let (regions, dropped) = if want.links {
-            self.resolve(&html, encoding, url, want.regions)
+            let refresh = want.refresh.and_then(refresh_target);
+            let refresh = refresh
+                .and_then(|target| resolve(Url::options().base_url(Some(url)), &target).ok());
+            self.resolve(&html, encoding, url, (refresh, want.regions))
         } else {
             self.ends.clear();
             (None, 0)
@@ -100,7 +105,7 @@ impl PageReader {
         html: &[u8],
         encoding: &'static Encoding,
         url: &Url,
-        regions: Option<(&Regions, &mut Workspace)>,
+        (refresh, regions): (Option<Url>, Option<(&Regions, &mut Workspace)>),
     ) -> (Option<LinkRegions>, u64) {
         let PageReader {
             found,
@@ -119,7 +124,7 @@ impl PageReader {
         let encode: url::EncodingOverride<'_> = (written_in != UTF_8).then_some(&encode);
         let base = found.base.and_then(|base| {
             let href = decoded(base.of(html));
-            let base = Url::options().base_url(Some(url)).parse(&href).ok()?;
+            let base = resolve(Url::options().base_url(Some(url)), &href).ok()?;
             (!matches!(base.scheme(), "data" | "javascript")).then_some(base)
         });
         let base = base.as_ref().unwrap_or(url);
@@ -137,6 +142,9 @@ impl PageReader {
             work: MAX_WORK_BYTES,
             dropped: 0,
         };
+        if let Some(refresh) = refresh {
+            targets.add(refresh.as_str());
+        }
         let mut last: Option<&[u8]> = None;
         for link in &found.links {
             // Most links of a page stand there more than once, a third of them in a row:
@@ -180,9 +188,65 @@ impl PageReader {
     }
 }
 
-/// A query is encoded as the page is (URL standard, "encoding override").
+/// A query is encoded as the page is (URL standard, "encoding override"). A character that the
+/// encoding lacks becomes a numeric reference, escaped so that its `&` begins no parameter; and
+/// the second byte of one is escaped where it looks like a brace or a bar, which some servers
+/// refuse.
 fn query_encoder(encoding: &'static Encoding) -> impl Fn(&str) -> Cow<'_, [u8]> {
-    |query| encoding.encode(query).0
+    move |query| {
+        let (encoded, _, lacks) = encoding.encode(query);
+        if query.is_ascii() || !(lacks || has_ascii_trails(encoding)) {
+            return encoded;
+        }
+        Cow::Owned(escaped(encoding, query))
+    }
+}
+
+fn has_ascii_trails(encoding: &'static Encoding) -> bool {
+    [SHIFT_JIS, GBK, GB18030, BIG5].contains(&encoding)
+}
+
+fn escaped(encoding: &'static Encoding, query: &str) -> Vec<u8> {
+    let mut encoder = encoding.new_encoder();
+    let mut out = Vec::with_capacity(4 * query.len());
+    let escapes = has_ascii_trails(encoding);
+    for (at, c) in query.char_indices() {
+        let next = at + c.len_utf8();
+        let mut rest = &query[at..next];
+        loop {
+            let start = out.len();
+            out.reserve(32);
+            let last = next == query.len();
+            let (result, read) =
+                encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, last);
+            rest = &rest[read..];
+            if escapes && !c.is_ascii() {
+                escape_trails(&mut out, start);
+            }
+            match result {
+                EncoderResult::InputEmpty => break,
+                EncoderResult::OutputFull => {}
+                EncoderResult::Unmappable(c) => {
+                    out.extend(format!("%26%23{}%3B", u32::from(c)).bytes());
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Escapes what is ASCII but no letter or digit in the bytes from `start` on.
+fn escape_trails(out: &mut Vec<u8>, start: usize) {
+    let is_odd = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+    if !out[start..].iter().any(is_odd) {
+        return;
+    }
+    for byte in out.split_off(start) {
+        match is_odd(&byte) {
+            true => out.extend(format!("%{byte:02X}").bytes()),
+            false => out.push(byte),
+        }
+    }
 }
 
 /// Empties a table without keeping the memory of a giant page.
@@ -201,6 +265,8 @@ fn written(link: &Link, html: &[u8]) -> Span {
             let href = span.of(html);
             match find(href, 0, b'#') {
                 // A `#` behind a `&` may be a part of a character reference.
+                // A blank before it stands in the URL.
+                Some(end) if end > 0 && href[end - 1] <= b' ' => *span,
                 Some(end) if memchr(b'&', &href[..end]).is_none() => span.first(end),
                 _ => *span,
             }
@@ -286,7 +352,7 @@ mod tests {
         let url = Url::parse("http://h.example/d/p?q").unwrap();
         let want = Want {
             links: true,
-            regions: None,
+            ..Want::default()
         };
         let page = reader.read(html, encoding, &url, want);
         let links = page.links.into_iter().map(Text::into_string).collect();
@@ -330,12 +396,49 @@ mod tests {
     }
 
     #[test]
+    fn a_character_that_the_encoding_lacks_is_an_escaped_reference() {
+        let (_, links) = read_as(
+            b"<a href='/\xe4&#322;?\xe4&#322;x&#26085;&amp;r'>",
+            WINDOWS_1252,
+        );
+        assert_eq!(
+            links,
+            ["http://h.example/%C3%A4%C5%82?%E4%26%23322%3Bx%26%2326085%3B&r"]
+        );
+        let (_, links) = read_as(b"<a href='?\x96\x7b{&#322;'>", SHIFT_JIS);
+        assert_eq!(links, ["http://h.example/d/p?%96%7B{%26%23322%3B"]);
+        let (_, links) = read_as("<a href='?日&#322;日'>".as_bytes(), UTF_8);
+        assert_eq!(links, ["http://h.example/d/p?%E6%97%A5%C5%82%E6%97%A5"]);
+        let (_, links) = read_as(
+            b"<a href='?\x1b$B\x46\x7c\x1b(B&#322;'>",
+            encoding_rs::ISO_2022_JP,
+        );
+        assert_eq!(links, ["http://h.example/d/p?%1B$BF|%1B(B%26%23322%3B"]);
+    }
+
+    #[test]
+    fn a_blank_before_a_fragment_belongs_to_the_path() {
+        let (_, links) =
+            read("<a href='/p #top'><a href=' q \n #'><a href='?q #a b'><a href=' /r '>");
+        assert_eq!(
+            links,
+            [
+                "http://h.example/p%20",
+                "http://h.example/d/q%20%20",
+                "http://h.example/d/p?q%20",
+                "http://h.example/r",
+            ]
+        );
+    }
+
+    #[test]
     fn links_in_regions_are_resolved_as_all_are() {
         let rules = r#"{"rules": [{"restrict_css": "main"}, {"tags": ["img"]}]}"#;
         let extractor = Extractor::from_json(rules).unwrap();
         let mut workspace = Workspace::default();
         let want = Want {
             links: true,
+            refresh: None,
             regions: Some((extractor.regions().unwrap(), &mut workspace)),
         };
         let html = b"<base href=/b/><a href='?\xe4#1'>1</a><a href=2>2</a><img src=3>\
@@ -372,7 +475,7 @@ mod tests {
             let url = Url::parse("http://h.example/").unwrap();
             let want = Want {
                 links: true,
-                regions: None,
+                ..Want::default()
             };
             let page = reader.read(html.as_bytes(), UTF_8, &url, want);
             assert!(page.links.len() > 5, "{}", page.links.len());

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::failure::Failure;
 use crate::header::text_of;
+use crate::relative::resolve;
 
 /// The absolute target of an answer that redirects; `None` for any other answer.
 ///
@@ -23,8 +24,7 @@ pub fn target(url: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Opti
     let location = headers
         .get(LOCATION)
         .ok_or_else(|| nowhere("without a Location"))?;
-    let mut next = url
-        .join(&text_of(location))
+    let mut next = resolve(Url::options().base_url(Some(url)), &text_of(location))
         .map_err(|e| nowhere(&format!("to no URL: {e}")))?;
     if !matches!(next.scheme(), "http" | "https") {
         let scheme = next.scheme();

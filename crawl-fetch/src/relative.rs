@@ -9,6 +9,20 @@ use crawl_ckpt::canonical::{is_canonical, is_canonical_path};
 use memchr::memchr;
 use url::{Position, Url};
 
+/// Resolves a link as browsers do: too many slashes before a host are two (URL standard, "special
+/// authority ignore slashes"), which the parser knows only behind a scheme.
+///
+/// # Errors
+/// When it is no URL.
+pub fn resolve(options: url::ParseOptions<'_>, href: &str) -> Result<Url, url::ParseError> {
+    let trimmed = href.trim_start_matches(|c: char| c <= ' ');
+    let rest = trimmed.trim_start_matches(['/', '\\']);
+    match trimmed.len() - rest.len() {
+        0..=2 => options.parse(href),
+        more => options.parse(&trimmed[more - 2..]),
+    }
+}
+
 /// Where relative links of a page start from.
 #[derive(Debug)]
 pub struct Folder<'b> {
@@ -165,6 +179,25 @@ mod tests {
             resolved += usize::from(check(BASES[random(BASES.len())], &href));
         }
         assert!(resolved > 10_000, "{resolved}");
+    }
+
+    #[test]
+    fn too_many_slashes_before_a_host_are_two() {
+        let base = Url::parse(BASES[2]).unwrap();
+        let options = Url::options().base_url(Some(&base));
+        for href in [
+            "///o.example/x",
+            " ////o.example/x",
+            "/\\/o.example/x",
+            "//o.example/x",
+        ] {
+            assert_eq!(
+                resolve(options, href).unwrap().as_str(),
+                "https://o.example/x"
+            );
+        }
+        assert!(resolve(options, "///").is_err() && resolve(options, "///:80/").is_err());
+        assert_eq!(resolve(options, "/x///").unwrap().path(), "/x///");
     }
 
     #[test]

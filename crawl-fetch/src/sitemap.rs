@@ -1,4 +1,4 @@
-//! Sitemaps: lists of pages and of further sitemaps, as XML or plain lines,
+//! Sitemaps: lists of pages and of further sitemaps, as XML, plain lines or feeds (RSS, Atom, RDF),
 //! packed or not. What is broken ends the list and keeps what came before.
 
 use std::borrow::Cow;
@@ -7,9 +7,10 @@ use std::io::Read;
 use crawl_ckpt::record::{Kind, SitemapEntry};
 use crawl_ckpt::text::Text;
 use flate2::bufread::GzDecoder;
+use jiff::fmt::rfc2822;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use url::Url;
 
 use crate::charset;
@@ -59,12 +60,76 @@ struct List<'u> {
     entries: Vec<SitemapEntry<'static>>,
 }
 
+/// What a list of pages is, by its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// `urlset/url` and `sitemapindex/sitemap`.
+    Sitemap,
+    /// `rss/channel/item`.
+    Rss,
+    /// `RDF/item`: RSS 1.0.
+    Rdf,
+    /// `feed/entry`.
+    Atom,
+}
+
 /// Where in the XML a text stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Loc,
+    /// The name of an entry, which is its URL unless it says that it is none.
+    Guid,
     Lastmod,
     Elsewhere,
+}
+
+/// What is known of one entry.
+#[derive(Debug, Default)]
+struct Entry {
+    locs: Vec<String>,
+    guid: String,
+    lastmod: String,
+    /// The text of this `loc` has a reference that nothing explains.
+    is_broken: bool,
+}
+
+impl Shape {
+    fn of(root: &str) -> Option<Shape> {
+        match root.to_ascii_lowercase().as_str() {
+            "urlset" | "sitemapindex" => Some(Shape::Sitemap),
+            "rss" => Some(Shape::Rss),
+            "rdf" => Some(Shape::Rdf),
+            "feed" => Some(Shape::Atom),
+            _ => None,
+        }
+    }
+
+    /// How deep its entries stand.
+    fn depth(self) -> usize {
+        match self {
+            Shape::Rss => 3,
+            Shape::Sitemap | Shape::Rdf | Shape::Atom => 2,
+        }
+    }
+
+    fn kind(self, tag: &str) -> Option<Kind> {
+        match (self, tag) {
+            (Shape::Sitemap, "url") => Some(Kind::Page),
+            (Shape::Sitemap, "sitemap") => Some(Kind::Sitemap),
+            (Shape::Rss | Shape::Rdf, "item") | (Shape::Atom, "entry") => Some(Kind::Page),
+            _ => None,
+        }
+    }
+
+    fn place(self, tag: &str) -> Place {
+        match (self, tag) {
+            (Shape::Sitemap, "loc") | (Shape::Rss | Shape::Rdf, "link") => Place::Loc,
+            (Shape::Sitemap, "lastmod") | (Shape::Atom, "updated") => Place::Lastmod,
+            (Shape::Rss, "pubdate") | (Shape::Rss | Shape::Rdf, "date") => Place::Lastmod,
+            (Shape::Rss, "guid") => Place::Guid,
+            _ => Place::Elsewhere,
+        }
+    }
 }
 
 impl List<'_> {
@@ -77,35 +142,56 @@ impl List<'_> {
         }
     }
 
-    /// `urlset/url/loc` and `sitemapindex/sitemap/loc`, each with its `lastmod`.
-    /// What is deeper, such as an image's `loc`, is of no use here.
+    /// Sitemaps, and feeds, which sitemaps.org lets stand for them. What is deeper than an
+    /// entry's own fields, such as an image's `loc`, is of no use here.
     fn read_xml(&mut self, text: &str) {
         let mut reader = Reader::from_str(text);
         reader.config_mut().allow_dangling_amp = true;
+        reader.config_mut().expand_empty_elements = true;
         let mut depth = 0_usize;
+        let mut shape = None;
         let mut kind = None;
         let mut place = Place::Elsewhere;
-        let (mut loc, mut lastmod) = (String::new(), String::new());
+        let mut entry = Entry::default();
         while self.entries.len() < MAX_ENTRIES {
             let text: Cow<'_, str> = match reader.read_event() {
                 Ok(Event::Start(tag)) => {
                     depth += 1;
-                    match (depth, tag.local_name().as_ref()) {
-                        (2, "url") => kind = Some(Kind::Page),
-                        (2, "sitemap") => kind = Some(Kind::Sitemap),
-                        (3, "loc") => place = Place::Loc,
-                        (3, "lastmod") => place = Place::Lastmod,
-                        _ => place = Place::Elsewhere,
+                    place = Place::Elsewhere;
+                    let name = tag.local_name().as_ref().to_ascii_lowercase();
+                    if depth == 1 {
+                        shape = Shape::of(&name);
+                    }
+                    let Some(shape) = shape else { continue };
+                    if depth == shape.depth() {
+                        kind = shape.kind(&name);
+                    } else if depth == shape.depth() + 1 && kind.is_some() {
+                        place = shape.place(&name);
+                        match place {
+                            Place::Loc => entry.begin_loc(),
+                            Place::Guid
+                                if attribute(&tag, "isPermaLink")
+                                    .is_some_and(|is| is == "false") =>
+                            {
+                                place = Place::Elsewhere;
+                            }
+                            Place::Elsewhere if shape == Shape::Atom && name == "link" => {
+                                entry.take_link(&tag);
+                            }
+                            _ => {}
+                        }
                     }
                     continue;
                 }
                 Ok(Event::End(_)) => {
-                    if depth == 2 {
+                    if place == Place::Loc && std::mem::take(&mut entry.is_broken) {
+                        entry.locs.pop();
+                    }
+                    if shape.is_some_and(|shape| shape.depth() == depth) {
+                        let entry = std::mem::take(&mut entry);
                         if let Some(kind) = kind.take() {
-                            self.add(&loc, &lastmod, kind);
+                            self.add_entry(&entry, kind);
                         }
-                        loc.clear();
-                        lastmod.clear();
                     }
                     depth = depth.saturating_sub(1);
                     place = Place::Elsewhere;
@@ -115,17 +201,42 @@ impl List<'_> {
                 Ok(Event::CData(text)) => text.into_inner(),
                 Ok(Event::GeneralRef(name)) => match name.resolve_char_ref() {
                     Ok(Some(c)) => c.to_string().into(),
-                    Ok(None) => resolve_predefined_entity(&name).unwrap_or_default().into(),
+                    Ok(None) => match resolve_predefined_entity(&name) {
+                        Some(text) => text.into(),
+                        // What it stands for stands elsewhere, and half a URL is another one.
+                        None if is_name(&name) => {
+                            entry.is_broken |= place == Place::Loc;
+                            continue;
+                        }
+                        // An `&` that nobody escaped.
+                        None => format!("&{};", &*name).into(),
+                    },
                     Err(_) => return,
                 },
                 Ok(Event::Eof) | Err(_) => return,
                 Ok(_) => continue,
             };
             match place {
-                Place::Loc => loc.push_str(&text),
-                Place::Lastmod => lastmod.push_str(&text),
+                Place::Loc => entry.extend_loc(&text),
+                Place::Guid => entry.guid.push_str(&text),
+                Place::Lastmod => entry.lastmod.push_str(&text),
                 Place::Elsewhere => {}
             }
+        }
+    }
+
+    /// Of a feed's entry the links count, or else its name.
+    fn add_entry(&mut self, entry: &Entry, kind: Kind) {
+        let date = rfc2822::parse(entry.lastmod.trim()).ok();
+        let date = date.map(|date| date.timestamp().to_string());
+        let lastmod = date.as_deref().unwrap_or(&entry.lastmod);
+        let mut locs = entry.locs.iter().map(|loc| loc.trim());
+        let mut locs = locs.by_ref().filter(|loc| !loc.is_empty()).peekable();
+        if locs.peek().is_none() && entry.guid.trim_start().starts_with("http") {
+            self.add(&entry.guid, lastmod, kind);
+        }
+        for loc in locs {
+            self.add(loc, lastmod, kind);
         }
     }
 
@@ -146,6 +257,42 @@ impl List<'_> {
             kind,
         });
     }
+}
+
+impl Entry {
+    fn begin_loc(&mut self) {
+        self.locs.push(String::new());
+        self.is_broken = false;
+    }
+
+    fn extend_loc(&mut self, text: &str) {
+        if let Some(loc) = self.locs.last_mut() {
+            loc.push_str(text);
+        }
+    }
+
+    /// Takes an Atom link to the page itself.
+    fn take_link(&mut self, tag: &BytesStart<'_>) {
+        let is_page = attribute(tag, "rel").is_none_or(|rel| rel == "alternate");
+        if let Some(href) = attribute(tag, "href").filter(|_| is_page) {
+            self.locs.push(href);
+        }
+    }
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let mut attributes = tag.attributes();
+    let mut named = attributes.with_checks(false).flatten();
+    let value = named
+        .find(|attribute| attribute.key.as_ref() == name)?
+        .value;
+    Some(htmlize::unescape_attribute(&*value).into_owned())
+}
+
+/// True for what can be the name of an entity.
+fn is_name(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
 }
 
 #[cfg(test)]
@@ -187,6 +334,52 @@ mod tests {
         assert_eq!(
             read(b"http://a/1\r\nno\n\nhttps://a/2\n"),
             ["http://a/1", "https://a/2"]
+        );
+    }
+
+    #[test]
+    fn feeds_list_the_pages_of_their_entries() {
+        let rss = "<rss version='2.0' xmlns:atom='a'><channel><link>/home</link><atom:link href='/feed' rel='self'/>\
+            <image><link>/no</link></image>\
+            <item><title>t</title><link> /1 </link><pubDate>Mon, 02 Mar 2026 10:00:00 +0100</pubDate></item>\
+            <item><guid>http://a.example/2</guid></item><item><guid isPermaLink='false'>http://no/</guid></item>\
+            <item><link>/3</link><guid>http://a.example/no</guid><source><link>/no</link></source></item>\
+            </channel></rss>";
+        assert_eq!(
+            read(rss.as_bytes()),
+            [
+                "http://a.example/1 2026-03-02T09:00:00Z",
+                "http://a.example/2",
+                "http://a.example/3"
+            ]
+        );
+        let atom = "<feed xmlns='http://www.w3.org/2005/Atom'><link href='/home'/><entry><link rel='self' href='/no'/>\
+            <link href='/1?a=1&amp;b=2'/><link rel='alternate' href='2'></link><updated>2026-01-02T03:04:05Z</updated>\
+            <content><a><link href='/no'/></a></content></entry></feed>";
+        assert_eq!(
+            read(atom.as_bytes()),
+            [
+                "http://a.example/1?a=1&b=2 2026-01-02T03:04:05Z",
+                "http://a.example/d/2 2026-01-02T03:04:05Z"
+            ]
+        );
+        let rdf = "<rdf:RDF xmlns:rdf='r' xmlns:dc='d'><channel><link>/no</link></channel>\
+            <item rdf:about='/x'><link>/1</link><dc:date>2026-01-02</dc:date></item></rdf:RDF>";
+        assert_eq!(read(rdf.as_bytes()), ["http://a.example/1 2026-01-02"]);
+    }
+
+    #[test]
+    fn two_locs_are_two_and_a_reference_to_nothing_is_none() {
+        let text = "<URLSET><url><loc>/1</loc><loc>/2</loc></url><url><loc>&base;/no</loc></url>\
+            <url><loc>&base;/no</loc><loc>/3</loc></url><url><loc>/4?a=1&b=2;c</loc><x>&nbsp;</x></url></URLSET>";
+        assert_eq!(
+            read(text.as_bytes()),
+            [
+                "http://a.example/1",
+                "http://a.example/2",
+                "http://a.example/3",
+                "http://a.example/4?a=1&b=2;c"
+            ]
         );
     }
 

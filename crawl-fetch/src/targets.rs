@@ -6,8 +6,9 @@ use crawl_ckpt::record::{MAX_LINK_BYTES, MAX_LINKS};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use memchr::memchr;
+use url::Position;
 
-use crate::relative::Folder;
+use crate::relative::{Folder, resolve};
 
 /// So many bytes are read and written to resolve a page's links. A base URL of 4 MB makes links of
 /// 4 MB of forty thousand short ones.
@@ -39,19 +40,25 @@ impl Targets<'_> {
     /// Resolves a link; returns the place of its target, if it has one.
     #[inline]
     pub fn add(&mut self, href: &str) -> Option<u32> {
-        let href = &href[..memchr(b'#', href.as_bytes()).unwrap_or(href.len())];
+        let end = match memchr(b'#', href.as_bytes()) {
+            // A blank before a fragment is part of the path; at the end of a link it is not.
+            Some(end) if end > 0 && href.as_bytes()[end - 1] <= b' ' => end + 1,
+            Some(end) => end,
+            None => href.len(),
+        };
+        let href = &href[..end];
         // The parser takes several times as long as a copy does.
         self.work = self.work.saturating_sub(2 * (self.base_bytes + href.len()));
         if self.work == 0 {
             self.dropped += 1;
             return None;
         }
-        let target = self.options.parse(href).ok()?;
+        let target = resolve(self.options, href).ok()?;
         if !matches!(target.scheme(), "http" | "https") {
             return None;
         }
         let start = self.text.len();
-        self.text.push_str(target.as_str());
+        self.text.push_str(&target[..Position::AfterQuery]);
         self.keep(start)
     }
 

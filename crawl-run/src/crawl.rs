@@ -465,11 +465,10 @@ impl<'a> Crawl<'a> {
 /// The text of a `cookies.txt`; what it has wrong is told.
 fn read_cookies(path: &Path, view: &View) -> Result<String, Failure> {
     let name = path.display();
-    let bytes = std::fs::read(path).map_err(|e| {
+    let text = netscape::read(path).map_err(|e| {
         let message = format_args!("cannot read {name}: {e}");
         Failure::with(Exit::Usage, message)
     })?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
     if let Some(line) = netscape::parse(&text).1.first() {
         view.warn(format_args!("{name}: line {line} is no cookie: left out"));
     }

@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cookie_store::{Cookie, CookieDomain, CookieExpiration};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimePrinter;
 use url::{Host, Url};
 
+use super::expiry::{http_date, normalized};
 use super::jar::Jar;
 use crate::address::registrable;
 use crate::netscape;
@@ -19,8 +18,6 @@ use crate::netscape;
 const MAX_COOKIE_BYTES: usize = 4096;
 /// A longer Set-Cookie header is left out.
 const MAX_SET_BYTES: usize = 2 * MAX_COOKIE_BYTES;
-/// A cookie that lives longer than HTTP's dates reach lives until then: in the year 9999.
-const LATEST_S: u64 = 253_402_000_000;
 /// The key of a jar in the checkpoint begins with this.
 const KEY: &str = "cookies:";
 /// Under this key the checkpoint keeps which `cookies.txt` was taken in last.
@@ -50,9 +47,12 @@ impl Cookies {
         let jar = self.jars.entry(name.clone()).or_default();
         for header in headers {
             // A cookie that is refused (another domain's, or none at all) is not ours to mend.
-            let Ok(cookie) = Cookie::parse(header, &url) else {
+            let Ok(cookie) = Cookie::parse(normalized(header), &url) else {
                 continue;
             };
+            if !keeps_promise(&cookie, &url) {
+                continue;
+            }
             let bytes = cookie.name().len() + cookie.value().len();
             if bytes <= MAX_COOKIE_BYTES && jar.take(cookie.into_owned(), &url) {
                 self.changed.insert(name.clone());
@@ -167,6 +167,20 @@ pub fn merged(text: &str, changes: &BTreeMap<String, String>) -> String {
     out
 }
 
+/// What a name that begins with `__Host-` or `__Secure-` promises holds (RFC 6265bis, 4.1.3).
+fn keeps_promise(cookie: &Cookie<'_>, url: &Url) -> bool {
+    let begins = |prefix: &str| {
+        let start = cookie.name().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let secure = || url.scheme() == "https" && cookie.secure() == Some(true);
+    let host_only = || {
+        // The path as it was said: one that was not is the directory of the page.
+        matches!(cookie.domain, CookieDomain::HostOnly(_)) && cookie.path() == Some("/")
+    };
+    (!begins("__Secure-") || secure()) && (!begins("__Host-") || (secure() && host_only()))
+}
+
 /// A line of a `cookies.txt` as a server would have sent it.
 fn set_cookie(cookie: &netscape::Cookie) -> String {
     let mut header = format!("{}; Path={}", cookie.pair, cookie.path);
@@ -179,10 +193,9 @@ fn set_cookie(cookie: &netscape::Cookie) -> String {
     if cookie.http_only {
         header.push_str("; HttpOnly");
     }
-    let expires = cookie.expires.min(LATEST_S) as i64;
+    let expires = i64::try_from(cookie.expires).unwrap_or(i64::MAX);
     if expires > 0
-        && let Ok(time) = Timestamp::from_second(expires)
-        && let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&time)
+        && let Some(date) = http_date(expires)
     {
         header.push_str(&format!("; Expires={date}"));
     }
@@ -249,6 +262,59 @@ mod tests {
             ["x=1; Domain=co.uk", "y=1; Domain=bank.co.uk"],
         );
         assert_eq!(cookies.header("http://bank.co.uk/"), None);
+    }
+
+    #[test]
+    fn a_name_that_promises_safety_must_keep_it() {
+        let sent = |url: &str, set: &str| {
+            let mut cookies = Cookies::default();
+            cookies.take(url, [set]);
+            cookies.header("https://a.example/").is_some()
+        };
+        for (set, good) in [
+            ("__Host-a=1; Secure; Path=/", true),
+            ("__host-a=1; Secure", false),
+            ("__Host-a=1; Path=/", false),
+            ("__Host-a=1; Secure; Path=/; Domain=a.example", false),
+            ("__Secure-a=1; Secure; Domain=a.example; Path=/", true),
+            ("__SECURE-a=1; Path=/", false),
+            ("__Other-a=1; Path=/", true),
+        ] {
+            assert_eq!(sent("https://a.example/", set), good, "{set}");
+            assert_eq!(
+                sent("http://a.example/", set),
+                set.contains("Other"),
+                "{set}"
+            );
+        }
+        let file = "a.example\tFALSE\t/\tTRUE\t0\t__Host-a\t1\n";
+        let mut cookies = Cookies::default();
+        cookies.take_file(file, 0);
+        assert!(cookies.header("https://a.example/").is_some());
+    }
+
+    #[test]
+    fn a_logout_with_any_date_logs_out() {
+        let mut cookies = Cookies::default();
+        let url = "http://a.example/";
+        for date in [
+            "Thu, 1 Jan 1970 00:00:00",
+            "Mon, 01 Jan 1601 00:00:01 GMT",
+            "jan 2, 2001 1:2:3",
+        ] {
+            cookies.take(url, ["s=1"]);
+            assert!(cookies.header(url).is_some());
+            cookies.take(url, [format!("s=; Expires={date}").as_str()]);
+            assert_eq!(cookies.header(url), None, "{date}");
+        }
+        cookies.take(
+            url,
+            [
+                "s=1; Expires=31 Dec 99999 23:59:59",
+                "t=1; Expires=9999-Dec-31 23:59:59",
+            ],
+        );
+        assert_eq!(cookies.header(url).as_deref(), Some("s=1; t=1"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod address;
 pub mod canonical;
 pub mod cookies;
+mod expiry;
 mod jar;
 pub mod netscape;
+pub mod octets;
 pub mod robots;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::durable::{RealDisk, replace};
+use crate::octets;
 
 /// Before the domain of a cookie that scripts do not see.
 const HTTP_ONLY: &str = "#HttpOnly_";
@@ -81,6 +82,14 @@ impl Cookie {
     }
 }
 
+/// The text of a file, whatever bytes it has: see [`octets`].
+///
+/// # Errors
+/// Those of the disk.
+pub fn read(path: &Path) -> io::Result<String> {
+    Ok(octets::to_text(&std::fs::read(path)?).into_owned())
+}
+
 /// Changes a file's text, atomically; the new file is for its owner alone. Where nothing
 /// changes, and what is no regular file (a pipe), stays as it is.
 ///
@@ -94,11 +103,11 @@ pub fn update(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()
     if !path.metadata()?.is_file() {
         return Ok(());
     }
-    let old = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+    let old = read(&path)?;
     let new = change(&old);
     match new == old {
         true => Ok(()),
-        false => replace(&RealDisk, &path, new.as_bytes()),
+        false => replace(&RealDisk, &path, &octets::to_bytes(&new)),
     }
 }
 
@@ -125,8 +134,12 @@ fn cookie(line: &str) -> Option<Cookie> {
         path: path.to_owned(),
         secure: flag(secure)?,
         http_only: false,
-        // Fractions and -1 are seen in the wild.
-        expires: expires.parse::<f64>().ok()?.max(0.0) as u64,
+        // Fractions and -1 are seen in the wild, and nothing at all is what Python writes for a
+        // session.
+        expires: match expires.trim() {
+            "" => 0,
+            number => number.parse::<f64>().ok()?.max(0.0) as u64,
+        },
         pair,
     })
 }

@@ -10,3 +10,4 @@ pub mod plan;
 pub mod ranked;
 pub mod record;
 pub mod text;
+pub mod unmarked;

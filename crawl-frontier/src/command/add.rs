@@ -15,6 +15,7 @@ use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Referer, Stored, Wri
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
 use crawl_ckpt::tool::{Failure, say};
+use crawl_ckpt::unmarked::Unmarked;
 
 use super::inspect::form_of;
 use crate::clock::now_ms;
@@ -111,7 +112,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
         marker,
         form,
         writer,
-        stdin(),
+        Unmarked::new(stdin()),
         print_new,
         now_ms(),
     )?;

@@ -184,7 +184,7 @@ fn scope(
     let mut scope = Scope::default();
     if let Some(node) = fields.get("allowed_domains") {
         for item in node.one_or_list("host names")? {
-            scope.allowed_domains.push(domain(&item)?);
+            scope.allowed_domains.push(domain(&item, beside)?);
         }
     }
     // Nobody who names no domain means the whole web.
@@ -205,15 +205,43 @@ fn scope(
     Ok(scope)
 }
 
-/// A host name in the form that URLs have it in.
-fn domain(node: &Node<'_>) -> Result<String, Complaint> {
-    let what = "a host name such as example.com, without scheme, port or path";
+/// A host name in the form that URLs have it in. What people write around one is taken off with
+/// a word: a domain holds all hosts below it, on every port and path.
+fn domain(node: &Node<'_>, beside: &mut Beside) -> Result<String, Complaint> {
+    let what = "a host name such as example.com";
     let text = node.string(what)?;
-    let text = text.strip_prefix("*.").unwrap_or(text);
-    match Host::parse(text) {
-        Ok(host) => Ok(host.to_string()),
-        Err(_) => Err(node.expected(what)),
+    let mut bare = text.trim();
+    for scheme in ["https://", "http://", "//"] {
+        let start = bare.get(..scheme.len());
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
+            bare = &bare[scheme.len()..];
+        }
     }
+    let end = bare.find(['/', '?', '#']).unwrap_or(bare.len());
+    let path = &bare[end..];
+    bare = &bare[..end];
+    if let Some((host, port)) = bare.rsplit_once(':')
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (!host.contains(':') || host.ends_with(']'))
+    {
+        bare = host;
+    }
+    bare = bare.strip_prefix("*.").unwrap_or(bare);
+    bare = bare.trim_start_matches('.').trim_end_matches('.');
+    let host = match Host::parse(bare) {
+        Ok(host) if !bare.contains('*') => host.to_string(),
+        _ => return Err(node.expected(what)),
+    };
+    if !path.trim_matches('/').is_empty() {
+        let found = format!("{text:?} has a path: allowed is all of {host}; rules narrow it");
+        beside.notes.push(format!("{}: {found}", node.path()));
+    } else if bare.len() != text.len() && !text.starts_with("*.") {
+        beside
+            .notes
+            .push(format!("{}: {text:?} is read as {host}", node.path()));
+    }
+    Ok(host)
 }
 
 /// A URL that a crawl may begin with.
@@ -325,7 +353,7 @@ mod tests {
                 "$.start_urls[0]",
             ),
             (
-                json!({"name": "x", "start_urls": urls, "allowed_domains": ["https://a.example"]}),
+                json!({"name": "x", "start_urls": urls, "allowed_domains": ["https://*"]}),
                 "$.allowed_domains[0]",
             ),
             (
@@ -340,6 +368,31 @@ mod tests {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with(&format!("{path}: ")), "{path}: {error}");
             assert!(error.contains("expected "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_read_as_it_was_meant_and_a_word_says_so() {
+        let mut beside = Beside::default();
+        for (text, host, noted) in [
+            ("shop.test", "shop.test", false),
+            ("*.Shop.test", "shop.test", false),
+            (".shop.test", "shop.test", true),
+            ("shop.test.", "shop.test", true),
+            ("HTTPS://shop.test:8443/", "shop.test", true),
+            ("//shop.test", "shop.test", true),
+            ("shop.test/en/", "shop.test", true),
+            ("m\u{fc}ller.test", "xn--mller-kva.test", false),
+            ("[::1]:80", "[::1]", true),
+        ] {
+            let value = json!(text);
+            let read = domain(&Node::root(&value), &mut beside).map_err(|e| e.to_string());
+            assert_eq!(read.as_deref(), Ok(host), "{text}");
+            assert_eq!(beside.notes.drain(..).count(), usize::from(noted), "{text}");
+        }
+        for text in ["", "*", ".", "https://", "a b", "http:///x"] {
+            let value = json!(text);
+            assert!(domain(&Node::root(&value), &mut beside).is_err(), "{text}");
         }
     }
 

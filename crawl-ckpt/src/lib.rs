@@ -12,8 +12,8 @@
 //! | `hex` `codec` `human` `signals` `standard` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
-//! | `words` `tool` `table` | the door to stderr, exit codes, error lines, columns for people |
-//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`]; [`node`], [`ranked`] and [`pattern`] read spider files |
+//! | `words` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`ranked`] and [`pattern`] read spider files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
@@ -27,6 +27,7 @@ mod codec;
 mod command;
 pub mod delta;
 pub mod durable;
+pub mod error;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 pub mod hex;

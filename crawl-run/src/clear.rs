@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk, parent, remove_if_there};
-use crawl_ckpt::job::{self, Job, JobError, OutputPlace};
+use crawl_ckpt::error::StoreError;
+use crawl_ckpt::job::{self, Job, OutputPlace};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::repair;
 use crawl_ckpt::tool::Failure;
@@ -35,7 +36,7 @@ impl Clear {
     /// Looks at what is to go. Changes nothing. `chosen` is what `-o` names.
     pub fn plan(
         place: &Place,
-        opened: Result<Option<Job>, JobError>,
+        opened: Result<Option<Job>, StoreError>,
         chosen: Option<&Path>,
         said: &'static str,
     ) -> Clear {

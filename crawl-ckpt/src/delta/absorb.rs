@@ -1,10 +1,11 @@
 //! A complete crawl's end: what it learned becomes a part of what is known.
 
 use super::frame::{Header, ScopeHash, entry_at};
+use super::is_absorbed;
 use super::known::{Known, KnownWriter};
 use super::learned::File;
 use super::page::{Entry, Fingerprint, Page};
-use super::{DeltaError, is_absorbed};
+use crate::error::StoreError;
 use crate::job::Job;
 use crate::lock::JobLock;
 
@@ -34,7 +35,7 @@ pub fn absorb(
     lock: &JobLock,
     committed: u64,
     scope: ScopeHash,
-) -> Result<(), DeltaError> {
+) -> Result<(), StoreError> {
     debug_assert!(lock.guards(job.place()));
     if is_absorbed(job)? {
         return Ok(());
@@ -64,7 +65,7 @@ pub fn absorb(
 }
 
 /// What was learned, one lesson a page, by ascending fingerprint.
-fn lessons(learned: &File, scope: &ScopeHash) -> Result<Vec<Lesson>, DeltaError> {
+fn lessons(learned: &File, scope: &ScopeHash) -> Result<Vec<Lesson>, StoreError> {
     let mut lessons = Vec::new();
     learned.tell(|at, entry, of| {
         let foreign = if of == scope { 0 } else { FOREIGN };
@@ -96,7 +97,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     /// Takes over a page that was known, and before it what was learned of others.
-    fn take_known(&mut self, mut page: Page<'_>) -> Result<(), DeltaError> {
+    fn take_known(&mut self, mut page: Page<'_>) -> Result<(), StoreError> {
         let is_before = |lesson: &Lesson| lesson.fingerprint < page.fingerprint;
         while let Some(lesson) = self.lessons.next_if(is_before) {
             self.write(&lesson)?;
@@ -113,7 +114,7 @@ impl Merge<'_> {
         }
     }
 
-    fn write(&mut self, lesson: &Lesson) -> Result<(), DeltaError> {
+    fn write(&mut self, lesson: &Lesson) -> Result<(), StoreError> {
         if lesson.at & SAME != 0 {
             // What was known is not there any more: the page will be a new one.
             return Ok(());
@@ -121,7 +122,7 @@ impl Merge<'_> {
         let at = lesson.at & !FOREIGN;
         let File { file, path, .. } = self.learned;
         let Entry::Page(mut page) = entry_at(&**file, path, at, &mut self.buffer)? else {
-            return Err(DeltaError::damaged(path, at, "this is no page"));
+            return Err(StoreError::damaged_pages(path, at, "this is no page"));
         };
         page.links = page.links.filter(|_| lesson.at & FOREIGN == 0);
         self.writer.page(&page)

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::DeltaError;
 use super::page::{Entry, entry, in_words};
 use crate::codec::{Bad, Cursor, array_at, first_half, u32_at, u64_at};
 use crate::durable::{DiskFile, read_full};
+use crate::error::StoreError;
 
 const FORMAT: u32 = 1;
 const FILE_MAGIC: [u8; 8] = *b"CRAWLPGS";
@@ -50,10 +50,10 @@ impl Header {
     }
 
     /// Reads and checks the header of a file.
-    pub fn read(file: &dyn DiskFile, path: &Path) -> Result<Header, DeltaError> {
+    pub fn read(file: &dyn DiskFile, path: &Path) -> Result<Header, StoreError> {
         let mut bytes = [0; HEADER];
-        let got = read_full(file, &mut bytes, 0).map_err(DeltaError::io("read", path))?;
-        let damaged = |why| Err(DeltaError::damaged(path, 0, why));
+        let got = read_full(file, &mut bytes, 0).map_err(StoreError::io("read", path))?;
+        let damaged = |why| Err(StoreError::damaged_pages(path, 0, why));
         if got < HEADER {
             return damaged("the file header is cut short");
         }
@@ -66,7 +66,7 @@ impl Header {
         let format = u32_at(&bytes, 8);
         if format != FORMAT {
             let path = path.to_owned();
-            return Err(DeltaError::Newer { path, format });
+            return Err(StoreError::Newer { path, format });
         }
         Ok(Header {
             key: array_at(&bytes, 16),
@@ -113,10 +113,10 @@ impl<'b> Block<'b> {
         at: u64,
         end: u64,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Block<'b>, DeltaError> {
-        let damaged = |why: &str| Err(DeltaError::damaged(path, at, why));
+    ) -> Result<Block<'b>, StoreError> {
+        let damaged = |why: &str| Err(StoreError::damaged_pages(path, at, why));
         let mut header = [0; BLOCK_HEADER];
-        let got = read_full(file, &mut header, at).map_err(DeltaError::io("read", path))?;
+        let got = read_full(file, &mut header, at).map_err(StoreError::io("read", path))?;
         let len = u32_at(&header, 4) as usize;
         if got < BLOCK_HEADER || header[..4] != BLOCK_MAGIC || u64_at(&header, 8) != at {
             return damaged("here is no block");
@@ -126,7 +126,7 @@ impl<'b> Block<'b> {
         }
         buffer.resize(len, 0);
         let from = at + BLOCK_HEADER as u64;
-        let got = read_full(file, buffer, from).map_err(DeltaError::io("read", path))?;
+        let got = read_full(file, buffer, from).map_err(StoreError::io("read", path))?;
         if got < len {
             return damaged("a block is cut short");
         }
@@ -149,13 +149,13 @@ impl<'b> Block<'b> {
     pub fn tell(
         &self,
         path: &Path,
-        mut each: impl FnMut(u64, Entry<'b>) -> Result<bool, DeltaError>,
-    ) -> Result<(), DeltaError> {
+        mut each: impl FnMut(u64, Entry<'b>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         let mut cursor = Cursor::new(self.payload);
         while !cursor.is_at_end() {
             let at = self.at + (BLOCK_HEADER + cursor.at()) as u64;
-            let entry =
-                entry(&mut cursor).map_err(|bad| DeltaError::damaged(path, at, in_words(bad)))?;
+            let entry = entry(&mut cursor)
+                .map_err(|bad| StoreError::damaged_pages(path, at, in_words(bad)))?;
             if !each(at, entry)? {
                 break;
             }
@@ -175,20 +175,21 @@ pub(super) fn entry_at<'b>(
     path: &Path,
     at: u64,
     buffer: &'b mut Vec<u8>,
-) -> Result<Entry<'b>, DeltaError> {
+) -> Result<Entry<'b>, StoreError> {
     let mut want = READ_BYTES;
     loop {
         buffer.resize(want, 0);
-        let got = read_full(file, buffer, at).map_err(DeltaError::io("read", path))?;
+        let got = read_full(file, buffer, at).map_err(StoreError::io("read", path))?;
         buffer.truncate(got);
         match entry(&mut Cursor::new(buffer)) {
             // A length that is wrong must not make us ask for memory that no page needs.
             Err(Bad::Short(need)) if got == want && need <= MAX_ENTRY_BYTES => {
                 want = need.max(want * 2);
             }
-            Err(bad) => return Err(DeltaError::damaged(path, at, in_words(bad))),
+            Err(bad) => return Err(StoreError::damaged_pages(path, at, in_words(bad))),
             Ok(_) => break,
         }
     }
-    entry(&mut Cursor::new(buffer)).map_err(|bad| DeltaError::damaged(path, at, in_words(bad)))
+    entry(&mut Cursor::new(buffer))
+        .map_err(|bad| StoreError::damaged_pages(path, at, in_words(bad)))
 }

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::KNOWN;
 use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
 use super::learned::open;
 use super::page::{Entry, Fingerprint, Page};
-use super::{DeltaError, KNOWN};
 use crate::codec::{array_at, first_half, u64_at};
 use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
+use crate::error::StoreError;
 use crate::job::JobPlace;
 
 /// A block is closed at this size: what a look at one page reads.
@@ -42,19 +43,19 @@ impl Known {
         disk: &dyn Disk,
         place: &JobPlace,
         scope: ScopeHash,
-    ) -> Result<Option<Known>, DeltaError> {
+    ) -> Result<Option<Known>, StoreError> {
         let path = place.delta_dir().join(KNOWN);
         let Some(file) = open(disk, &path)? else {
             return Ok(None);
         };
         let header = Header::read(&*file, &path)?;
         let salt = header.salt();
-        let len = file.len().map_err(DeltaError::io("read", &path))?;
+        let len = file.len().map_err(StoreError::io("read", &path))?;
         let at = len.saturating_sub(TRAILER as u64);
         let mut trailer = [0; TRAILER];
-        let got = read_full(&*file, &mut trailer, at).map_err(DeltaError::io("read", &path))?;
+        let got = read_full(&*file, &mut trailer, at).map_err(StoreError::io("read", &path))?;
         if got < TRAILER || trailer[16..] != trailer_sum(&salt, &trailer) {
-            return Err(DeltaError::damaged(
+            return Err(StoreError::damaged_pages(
                 &path,
                 at,
                 "the end of the file is not its end",
@@ -64,7 +65,7 @@ impl Known {
         let mut buffer = Vec::new();
         let index = Block::read(&*file, &path, &salt, end, at, &mut buffer)?;
         if index.end() != at || index.payload.len() % INDEX_ENTRY != 0 {
-            return Err(DeltaError::damaged(
+            return Err(StoreError::damaged_pages(
                 &path,
                 end,
                 "the index is of another length",
@@ -101,7 +102,7 @@ impl Known {
         &self,
         fingerprint: &Fingerprint,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Option<Page<'b>>, DeltaError> {
+    ) -> Result<Option<Page<'b>>, StoreError> {
         let after = self
             .index
             .partition_point(|(first, _)| first <= fingerprint);
@@ -127,8 +128,8 @@ impl Known {
     /// Those of the disk, damage, and what `each` says.
     pub fn tell(
         &self,
-        mut each: impl FnMut(Page<'_>) -> Result<(), DeltaError>,
-    ) -> Result<(), DeltaError> {
+        mut each: impl FnMut(Page<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut at = HEADER as u64;
         let mut before: Option<Fingerprint> = None;
         let (mut pages, mut blocks) = (0, self.index.iter());
@@ -137,7 +138,7 @@ impl Known {
             let block = self.block(at, &mut buffer)?;
             let mut is_first = true;
             block.tell(&self.path, |at, entry| {
-                let damaged = |why| Err(DeltaError::damaged(&self.path, at, why));
+                let damaged = |why| Err(StoreError::damaged_pages(&self.path, at, why));
                 let Entry::Page(page) = entry else {
                     return damaged("this is no page");
                 };
@@ -159,12 +160,12 @@ impl Known {
             (true, None) => Ok(()),
             _ => {
                 let why = format!("{pages} pages are there and {} were", self.pages);
-                Err(DeltaError::damaged(&self.path, self.end, why))
+                Err(StoreError::damaged_pages(&self.path, self.end, why))
             }
         }
     }
 
-    fn block<'b>(&self, at: u64, buffer: &'b mut Vec<u8>) -> Result<Block<'b>, DeltaError> {
+    fn block<'b>(&self, at: u64, buffer: &'b mut Vec<u8>) -> Result<Block<'b>, StoreError> {
         let salt = self.header.salt();
         Block::read(&*self.file, &self.path, &salt, at, self.end, buffer)
     }
@@ -198,15 +199,15 @@ impl KnownWriter {
         place: &JobPlace,
         header: Header,
         scope: ScopeHash,
-    ) -> Result<KnownWriter, DeltaError> {
+    ) -> Result<KnownWriter, StoreError> {
         let path = place.delta_dir().join(KNOWN);
         let (temporary, folder) = (temporary(&path), parent(&path));
         disk.create_dir_all(folder)
-            .map_err(DeltaError::io("create", folder))?;
-        remove_if_there(&**disk, &temporary).map_err(DeltaError::io("remove", &temporary))?;
+            .map_err(StoreError::io("create", folder))?;
+        remove_if_there(&**disk, &temporary).map_err(StoreError::io("remove", &temporary))?;
         let file = disk
             .create(&temporary)
-            .map_err(DeltaError::io("create", &temporary))?;
+            .map_err(StoreError::io("create", &temporary))?;
         Ok(KnownWriter {
             disk: Arc::clone(disk),
             path,
@@ -222,7 +223,7 @@ impl KnownWriter {
     }
 
     /// Adds a page; fingerprints must ascend.
-    pub fn page(&mut self, page: &Page<'_>) -> Result<(), DeltaError> {
+    pub fn page(&mut self, page: &Page<'_>) -> Result<(), StoreError> {
         if self.block.len() == BLOCK_HEADER {
             let at = self.at + self.out.len() as u64;
             self.index.extend_from_slice(&page.fingerprint);
@@ -237,7 +238,7 @@ impl KnownWriter {
     }
 
     /// Puts it in the place of what was known, durably when this returns.
-    pub fn finish(mut self) -> Result<(), DeltaError> {
+    pub fn finish(mut self) -> Result<(), StoreError> {
         if self.block.len() > BLOCK_HEADER {
             self.close_block()?;
         }
@@ -257,10 +258,10 @@ impl KnownWriter {
             self.disk.rename(&temporary, &self.path)?;
             self.disk.sync_dir(parent(&self.path))
         });
-        put.map_err(DeltaError::io("replace", &self.path))
+        put.map_err(StoreError::io("replace", &self.path))
     }
 
-    fn close_block(&mut self) -> Result<(), DeltaError> {
+    fn close_block(&mut self) -> Result<(), StoreError> {
         let at = self.at + self.out.len() as u64;
         close(&mut self.block, at, &self.salt, &self.scope);
         self.out.extend_from_slice(&self.block);
@@ -271,11 +272,11 @@ impl KnownWriter {
         }
     }
 
-    fn write(&mut self) -> Result<(), DeltaError> {
+    fn write(&mut self) -> Result<(), StoreError> {
         let path = temporary(&self.path);
         self.file
             .write_at(&self.out, self.at)
-            .map_err(DeltaError::io("write", &path))?;
+            .map_err(StoreError::io("write", &path))?;
         self.at += self.out.len() as u64;
         self.out.clear();
         Ok(())

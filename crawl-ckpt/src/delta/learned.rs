@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::LEARNED;
 use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
 use super::page::{Entry, Fingerprint, Page, put_same};
-use super::{DeltaError, LEARNED};
 use crate::durable::{Append, Disk, DiskFile, remove_if_there};
+use crate::error::StoreError;
 use crate::job::Job;
 use crate::lock::JobLock;
 
@@ -92,20 +93,20 @@ pub fn begin(
     lock: &JobLock,
     base: Option<[u8; 16]>,
     scope: ScopeHash,
-) -> Result<(Append, Learning), DeltaError> {
+) -> Result<(Append, Learning), StoreError> {
     debug_assert!(lock.guards(job.place()));
     let path = path(job);
     let disk: &dyn Disk = &**job.disk();
     // A run that was killed before its first commit may have left one.
-    remove_if_there(disk, &path).map_err(DeltaError::io("remove", &path))?;
+    remove_if_there(disk, &path).map_err(StoreError::io("remove", &path))?;
     let header = Header {
         key: job.manifest().key,
         base: base.unwrap_or_default(),
     };
-    let mut file = Append::create_private(disk, &path).map_err(DeltaError::io("create", &path))?;
+    let mut file = Append::create_private(disk, &path).map_err(StoreError::io("create", &path))?;
     file.append(&header.encode())
         .and_then(|()| file.sync())
-        .map_err(DeltaError::io("write", &path))?;
+        .map_err(StoreError::io("write", &path))?;
     Ok((file, Learning::new(&header, scope, HEADER as u64)))
 }
 
@@ -118,15 +119,15 @@ pub fn resume(
     lock: &JobLock,
     committed: u64,
     scope: ScopeHash,
-) -> Result<(Append, Learning), DeltaError> {
+) -> Result<(Append, Learning), StoreError> {
     debug_assert!(lock.guards(job.place()));
     let file = File::open(job, committed)?;
     let (path, header) = (file.path, file.header);
     let mut append =
-        Append::open_private(&**job.disk(), &path).map_err(DeltaError::io("open", &path))?;
+        Append::open_private(&**job.disk(), &path).map_err(StoreError::io("open", &path))?;
     append
         .cut_to(committed)
-        .map_err(DeltaError::io("cut", &path))?;
+        .map_err(StoreError::io("cut", &path))?;
     Ok((append, Learning::new(&header, scope, committed)))
 }
 
@@ -134,7 +135,7 @@ pub fn resume(
 ///
 /// # Errors
 /// As [`resume`].
-pub fn check(job: &Job, committed: u64) -> Result<(), DeltaError> {
+pub fn check(job: &Job, committed: u64) -> Result<(), StoreError> {
     File::open(job, committed).map(|_| ())
 }
 
@@ -148,20 +149,24 @@ pub(super) struct File {
 }
 
 impl File {
-    pub fn open(job: &Job, committed: u64) -> Result<File, DeltaError> {
+    pub fn open(job: &Job, committed: u64) -> Result<File, StoreError> {
         let path = path(job);
         let file = open(&**job.disk(), &path)?.ok_or_else(|| {
             let why = format!("it is missing, {committed} bytes were committed");
-            DeltaError::damaged(&path, 0, why)
+            StoreError::damaged_pages(&path, 0, why)
         })?;
-        let len = file.len().map_err(DeltaError::io("read", &path))?;
+        let len = file.len().map_err(StoreError::io("read", &path))?;
         if len < committed {
             let why = format!("it ends here, {committed} bytes were committed");
-            return Err(DeltaError::damaged(&path, len, why));
+            return Err(StoreError::damaged_pages(&path, len, why));
         }
         let header = Header::read(&*file, &path)?;
         if header.key != job.manifest().key {
-            return Err(DeltaError::damaged(&path, 0, "it belongs to another job"));
+            return Err(StoreError::damaged_pages(
+                &path,
+                0,
+                "it belongs to another job",
+            ));
         }
         Ok(File {
             path,
@@ -174,8 +179,8 @@ impl File {
     /// Tells every entry, where it lies, and the scope that it was learned under.
     pub fn tell(
         &self,
-        mut each: impl FnMut(u64, Entry<'_>, &ScopeHash) -> Result<(), DeltaError>,
-    ) -> Result<(), DeltaError> {
+        mut each: impl FnMut(u64, Entry<'_>, &ScopeHash) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let (mut at, salt) = (HEADER as u64, self.header.salt());
         let mut buffer = Vec::new();
         while at < self.committed {
@@ -191,14 +196,14 @@ impl File {
 }
 
 /// Opens a file for reading; `None` when there is none.
-pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFile>>, DeltaError> {
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFile>>, StoreError> {
     match disk.open_read(path) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         // What is no file does not hold what was written.
         Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            Err(DeltaError::damaged(path, 0, e.to_string()))
+            Err(StoreError::damaged_pages(path, 0, e.to_string()))
         }
-        Err(e) => Err(DeltaError::io("open", path)(e)),
+        Err(e) => Err(StoreError::io("open", path)(e)),
     }
 }

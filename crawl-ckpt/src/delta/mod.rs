@@ -6,20 +6,19 @@
 //! FORMAT.md.
 
 mod absorb;
-mod error;
 mod frame;
 mod known;
 mod learned;
 mod page;
 
 pub use absorb::{KEPT_CRAWLS, absorb};
-pub use error::DeltaError;
 pub use frame::ScopeHash;
 pub use known::Known;
 pub use learned::{Learning, begin, check, resume};
 pub use page::{Entry, Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
 
 use crate::durable::{Disk, parent};
+use crate::error::StoreError;
 use crate::job::{self, Job, JobPlace};
 use crate::journal::Commit;
 
@@ -36,7 +35,7 @@ pub const KNOWN_FILES: [&str; 2] = [KNOWN, "pages.tmp"];
 ///
 /// # Errors
 /// Those of the disk; damage to what is known.
-pub fn is_absorbed(job: &Job) -> Result<bool, DeltaError> {
+pub fn is_absorbed(job: &Job) -> Result<bool, StoreError> {
     let dir = job.place().delta_dir();
     let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
     if known.is_none_or(|known| known.key() != job.manifest().key) {
@@ -46,7 +45,7 @@ pub fn is_absorbed(job: &Job) -> Result<bool, DeltaError> {
     for dir in [&*dir, parent(&dir)] {
         job.disk()
             .sync_dir(dir)
-            .map_err(DeltaError::io("sync", dir))?;
+            .map_err(StoreError::io("sync", dir))?;
     }
     Ok(true)
 }
@@ -59,7 +58,7 @@ pub fn tell_learned(
     job: &Job,
     commit: &Commit,
     mut each: impl FnMut(Entry<'_>),
-) -> Result<(), DeltaError> {
+) -> Result<(), StoreError> {
     let Some(&committed) = commit.files.get(LEARNED) else {
         return Ok(());
     };
@@ -73,7 +72,7 @@ pub fn tell_learned(
 ///
 /// # Errors
 /// Those of the disk, and damage.
-pub fn verify_known(disk: &dyn Disk, place: &JobPlace) -> Result<u64, DeltaError> {
+pub fn verify_known(disk: &dyn Disk, place: &JobPlace) -> Result<u64, StoreError> {
     let Some(known) = Known::open(disk, place, ScopeHash::default())? else {
         return Ok(0);
     };

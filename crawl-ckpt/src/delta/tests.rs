@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::durable::RealDisk;
+use crate::error::StoreError;
 use crate::job::testing::Place;
 
 const SCOPE: ScopeHash = [1; 16];
@@ -173,9 +174,9 @@ fn a_job_goes_on_where_its_commit_says_and_not_without_what_was_committed() {
     file.append(b"more").unwrap();
     let (file, learning) = resume(&job, &place.lock, committed, SCOPE).unwrap();
     assert_eq!((file.len(), learning.end()), (committed, committed));
-    let damaged = |result: Result<(), DeltaError>| {
+    let damaged = |result: Result<(), StoreError>| {
         assert!(
-            matches!(result, Err(DeltaError::Damaged { .. })),
+            matches!(result, Err(StoreError::Damaged { .. })),
             "{result:?}"
         );
     };

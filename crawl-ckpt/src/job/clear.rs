@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, JobError, OutputPlace};
+use super::{Job, OutputPlace};
 use crate::durable::{Disk, RealDisk, parent, remove_if_there};
+use crate::error::StoreError;
 use crate::lock::JobLock;
 
 /// A job that is being thrown away.
@@ -30,7 +31,7 @@ impl Job {
         lock: &JobLock,
         data_dir: &Path,
         aside: Option<&Path>,
-    ) -> Result<(), JobError> {
+    ) -> Result<(), StoreError> {
         let aside = aside.map(|path| OutputPlace::file(path, data_dir));
         self.update(lock, |manifest| {
             manifest.clearing = Some(Clearing { aside });
@@ -46,7 +47,7 @@ impl Job {
         self,
         lock: &JobLock,
         data_dir: &Path,
-    ) -> Result<Option<PathBuf>, JobError> {
+    ) -> Result<Option<PathBuf>, StoreError> {
         let output = self.manifest().output.as_ref();
         let output = output.and_then(|output| output.resolve(data_dir));
         let aside = self.manifest().clearing.as_ref();
@@ -55,10 +56,10 @@ impl Job {
         let aside = aside.filter(|aside| output.as_deref().is_some_and(|of| is_name_of(aside, of)));
         if let Some(output) = &output {
             let left = super::replacement(output, self.manifest());
-            remove_if_there(&RealDisk, &left).map_err(JobError::io("remove", &left))?;
+            remove_if_there(&RealDisk, &left).map_err(StoreError::io("remove", &left))?;
         }
         if let (Some(output), Some(aside)) = (output, &aside) {
-            rename_aside(&output, aside).map_err(JobError::io("rename", &output))?;
+            rename_aside(&output, aside).map_err(StoreError::io("rename", &output))?;
         }
         self.remove(lock)?;
         Ok(aside)

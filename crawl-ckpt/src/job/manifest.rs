@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clearing, JobError, OutputPlace};
+use super::{Clearing, OutputPlace};
+use crate::error::StoreError;
 use crate::journal::Mark;
 use crate::plan::Plan;
 
@@ -93,8 +94,8 @@ impl Manifest {
     }
 
     /// Checks and reads the file's content.
-    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Manifest, JobError> {
-        let damaged = |offset: usize, why: &str| JobError::damaged(path, offset as u64, why);
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Manifest, StoreError> {
+        let damaged = |offset: usize, why: &str| StoreError::damaged(path, offset as u64, why);
         let end = memchr::memchr(b'\n', bytes)
             .ok_or_else(|| damaged(bytes.len(), "the file is cut short"))?;
         let (json, sum) = (&bytes[..end], &bytes[end + 1..]);
@@ -107,7 +108,7 @@ impl Manifest {
         struct Version {
             format: u64,
         }
-        let unknown = |why: String| JobError::Unknown {
+        let unknown = |why: String| StoreError::Unknown {
             path: path.into(),
             why,
         };
@@ -126,7 +127,7 @@ impl Manifest {
 mod tests {
     use super::*;
 
-    fn parse(bytes: &[u8]) -> Result<Manifest, JobError> {
+    fn parse(bytes: &[u8]) -> Result<Manifest, StoreError> {
         Manifest::from_bytes(bytes, Path::new("job.json"))
     }
 
@@ -157,7 +158,7 @@ mod tests {
         let json = serde_json::to_string(&manifest).unwrap();
         let newer = json.replace("\"format\":1", "\"format\":2");
         let error = parse(&with_sum(&newer)).unwrap_err();
-        assert!(matches!(&error, JobError::Unknown { .. }), "{error}");
+        assert!(matches!(&error, StoreError::Unknown { .. }), "{error}");
         assert!(error.to_string().contains("format 2"), "{error}");
         let wider = json.replacen('{', "{\"later\":[1],", 1);
         assert_eq!(parse(&with_sum(&wider)).unwrap(), manifest);

@@ -5,7 +5,6 @@
 
 mod clear;
 mod contents;
-mod error;
 mod journals;
 pub mod lock;
 mod manifest;
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clear::{Clearing, rename_aside};
-pub use error::JobError;
 pub use manifest::{FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};
@@ -29,6 +27,7 @@ pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
+use crate::error::StoreError;
 use crate::journal;
 
 use contents::Contents;
@@ -67,7 +66,7 @@ impl Job {
         place: &JobPlace,
         lock: &JobLock,
         manifest: Manifest,
-    ) -> Result<Job, JobError> {
+    ) -> Result<Job, StoreError> {
         debug_assert!(lock.guards(place));
         clear_leftovers(&*disk, place, lock)?;
         let mut job = Job {
@@ -81,7 +80,7 @@ impl Job {
             None => job.build_beside()?,
             Some(contents) => {
                 if is_job(&*job.disk, &place.dir, &contents)? {
-                    return Err(JobError::Exists {
+                    return Err(StoreError::Exists {
                         path: place.dir.clone(),
                     });
                 }
@@ -90,48 +89,50 @@ impl Job {
                 // What a creation or removal left that was cut short.
                 contents
                     .remove(&*job.disk, &place.dir)
-                    .map_err(JobError::io("clear", &place.dir))?;
+                    .map_err(StoreError::io("clear", &place.dir))?;
                 job.build(&place.dir)?;
                 let folder = parent(&place.dir);
                 job.disk
                     .sync_dir(folder)
-                    .map_err(JobError::io("sync", folder))?;
+                    .map_err(StoreError::io("sync", folder))?;
             }
         }
         Ok(job)
     }
 
-    fn build_beside(&mut self) -> Result<(), JobError> {
+    fn build_beside(&mut self) -> Result<(), StoreError> {
         let (building, dir) = (self.place.building(), self.place.dir.clone());
         let folder = parent(&dir);
         self.disk
             .create_dir_all(folder)
-            .map_err(JobError::io("create", folder))?;
+            .map_err(StoreError::io("create", folder))?;
         refuse_taken(&*self.disk, &building)?;
         self.disk
             .create_dir(&building)
-            .map_err(JobError::io("create", &building))?;
+            .map_err(StoreError::io("create", &building))?;
         self.claim = claim(&*self.disk, &building)?.map(Arc::new);
         self.build(&building)?;
         self.disk
             .rename(&building, &dir)
-            .map_err(JobError::io("create", &dir))?;
+            .map_err(StoreError::io("create", &dir))?;
         self.disk
             .sync_dir(folder)
-            .map_err(JobError::io("sync", folder))
+            .map_err(StoreError::io("sync", folder))
     }
 
     /// Writes the journal, then the manifest, without which the journal counts for nothing. Syncs the directory.
-    fn build(&self, dir: &Path) -> Result<(), JobError> {
+    fn build(&self, dir: &Path) -> Result<(), StoreError> {
         let manifest = &self.manifest;
         let journal = dir.join(journal_name(manifest.generation));
         journal::create(&*self.disk, &journal, manifest.generation, 0, manifest.key)?;
-        self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
+        self.disk
+            .sync_dir(dir)
+            .map_err(StoreError::io("sync", dir))?;
         self.write_manifest(dir.join(MANIFEST))
     }
 
     /// Locks the directory, so that nobody else writes in it whatever becomes of the lock file.
-    fn claim(&mut self) -> Result<(), JobError> {
+    fn claim(&mut self) -> Result<(), StoreError> {
         if self.claim.is_none() {
             self.claim = claim(&*self.disk, &self.place.dir)?.map(Arc::new);
         }
@@ -143,7 +144,7 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk; a manifest that is missing, damaged, or of a version not known here.
-    pub fn open(disk: Arc<dyn Disk>, place: &JobPlace) -> Result<Option<Job>, JobError> {
+    pub fn open(disk: Arc<dyn Disk>, place: &JobPlace) -> Result<Option<Job>, StoreError> {
         let path = place.dir.join(MANIFEST);
         let bytes = match disk.read(&path) {
             Ok(bytes) => bytes,
@@ -151,15 +152,15 @@ impl Job {
                 // Asked in this order, a directory that is removed meanwhile is no damage.
                 let contents = contents_of(&*disk, &place.dir)?.unwrap_or_default();
                 return match is_job(&*disk, &place.dir, &contents)? {
-                    true => Err(JobError::damaged(&path, 0, "the file is missing")),
+                    true => Err(StoreError::damaged(&path, 0, "the file is missing")),
                     false => Ok(None),
                 };
             }
             // No file, or far too large: it is not what was written.
             Err(e) if e.kind() == ErrorKind::InvalidData => {
-                return Err(JobError::damaged(&path, 0, e.to_string()));
+                return Err(StoreError::damaged(&path, 0, e.to_string()));
             }
-            Err(e) => return Err(JobError::io("read", &path)(e)),
+            Err(e) => return Err(StoreError::io("read", &path)(e)),
         };
         let manifest = Manifest::from_bytes(&bytes, &path)?;
         Ok(Some(Job {
@@ -200,7 +201,7 @@ impl Job {
         &mut self,
         lock: &JobLock,
         change: impl FnOnce(&mut Manifest),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), StoreError> {
         debug_assert!(lock.guards(&self.place));
         self.claim()?;
         let old = self.manifest.clone();
@@ -210,7 +211,7 @@ impl Job {
         }
         let path = self.place.dir.join(MANIFEST);
         if self.trust.is_lost() {
-            return Err(JobError::io("write", &path)(Trust::refusal()));
+            return Err(StoreError::io("write", &path)(Trust::refusal()));
         }
         let result = self.write_manifest(path);
         if result.is_err() {
@@ -225,18 +226,18 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn remove(mut self, lock: &JobLock) -> Result<(), JobError> {
+    pub fn remove(mut self, lock: &JobLock) -> Result<(), StoreError> {
         clear_leftovers(&*self.disk, &self.place, lock)?;
         self.claim()?;
         take_away(&*self.disk, &self.place)
     }
 
-    fn write_manifest(&self, path: PathBuf) -> Result<(), JobError> {
+    fn write_manifest(&self, path: PathBuf) -> Result<(), StoreError> {
         let bytes = self
             .manifest
             .to_bytes()
-            .map_err(|e| JobError::io("write", &path)(e.into()))?;
-        replace(&*self.disk, &path, &bytes).map_err(JobError::io("write", &path))
+            .map_err(|e| StoreError::io("write", &path)(e.into()))?;
+        replace(&*self.disk, &path, &bytes).map_err(StoreError::io("write", &path))
     }
 }
 
@@ -246,7 +247,7 @@ impl Job {
 /// # Errors
 /// Those of the disk; somebody writes in it; something lies in it that is not ours: nothing
 /// is removed then.
-pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
+pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), StoreError> {
     clear_leftovers(disk, place, lock)?;
     match contents_of(disk, &place.dir)? {
         Some(contents) if contents.has_mark() => {
@@ -258,12 +259,12 @@ pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), J
 }
 
 /// Removes a job that is claimed.
-fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), JobError> {
+fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
     let (dir, removing) = (&place.dir, place.removing());
     let contents = contents_of(disk, dir)?.unwrap_or_default();
     refuse_foreign(dir, &contents)?;
     refuse_taken(disk, &removing)?;
-    let is_dir = disk.is_dir(dir).map_err(JobError::io("look at", dir))?;
+    let is_dir = disk.is_dir(dir).map_err(StoreError::io("look at", dir))?;
     if !is_dir {
         // A link to it stays.
         return empty(disk, dir, &contents);
@@ -278,21 +279,21 @@ fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), JobError> {
         {
             empty(disk, dir, &contents)
         }
-        Err(e) => Err(JobError::io("remove", dir)(e)),
+        Err(e) => Err(StoreError::io("remove", dir)(e)),
         Ok(()) => {
             let folder = parent(dir);
             disk.sync_dir(folder)
-                .map_err(JobError::io("sync", folder))?;
+                .map_err(StoreError::io("sync", folder))?;
             contents
                 .remove(disk, &removing)
                 .and_then(|()| disk.remove_dir(&removing))
-                .map_err(JobError::io("remove", &removing))
+                .map_err(StoreError::io("remove", &removing))
         }
     }
 }
 
 /// Removes a job out of a directory that stays. It is gone as a whole when its manifest has another name.
-fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), JobError> {
+fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), StoreError> {
     let put_aside = || {
         if contents.has(MANIFEST) {
             disk.rename(&dir.join(MANIFEST), &dir.join(REMOVED))?;
@@ -302,7 +303,7 @@ fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), JobErro
         remove_if_there(disk, &dir.join(REMOVED))?;
         disk.sync_dir(dir)
     };
-    put_aside().map_err(JobError::io("remove the job in", dir))
+    put_aside().map_err(StoreError::io("remove the job in", dir))
 }
 
 /// Removes directories that an interrupted creation or removal left beside the job. What does not
@@ -310,7 +311,11 @@ fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), JobErro
 ///
 /// # Errors
 /// Those of the disk.
-pub fn clear_leftovers(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), JobError> {
+pub fn clear_leftovers(
+    disk: &dyn Disk,
+    place: &JobPlace,
+    lock: &JobLock,
+) -> Result<(), StoreError> {
     debug_assert!(lock.guards(place));
     for path in [place.building(), place.removing()] {
         let Some(contents) = left_over(disk, &path)? else {
@@ -322,14 +327,14 @@ pub fn clear_leftovers(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Res
                 None => disk.remove_dir(&path),
                 Some(_) => Ok(()),
             })
-            .map_err(JobError::io("remove", &path))?;
+            .map_err(StoreError::io("remove", &path))?;
     }
     Ok(())
 }
 
 /// What lies in a directory that an interrupted creation or removal left; `None` when it is none.
-fn left_over(disk: &dyn Disk, path: &Path) -> Result<Option<Contents>, JobError> {
-    if !disk.is_dir(path).map_err(JobError::io("look at", path))? {
+fn left_over(disk: &dyn Disk, path: &Path) -> Result<Option<Contents>, StoreError> {
+    if !disk.is_dir(path).map_err(StoreError::io("look at", path))? {
         return Ok(None);
     }
     let contents = contents_of(disk, path)?;
@@ -348,7 +353,7 @@ pub fn is_there(place: &JobPlace) -> bool {
 
 /// True when something was committed to a job here: there is a manifest, or a journal that holds more
 /// than its header. Neither is there in a directory where a creation or a removal was cut short.
-fn is_job(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<bool, JobError> {
+fn is_job(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<bool, StoreError> {
     if contents.has(MANIFEST) {
         return Ok(true);
     }
@@ -362,39 +367,39 @@ fn is_job(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<bool, JobE
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Ok(_) => return Ok(true),
             Err(e) if e.kind() == ErrorKind::InvalidData => return Ok(true),
-            Err(e) => return Err(JobError::io("read", &path)(e)),
+            Err(e) => return Err(StoreError::io("read", &path)(e)),
         }
     }
     Ok(false)
 }
 
-fn contents_of(disk: &dyn Disk, dir: &Path) -> Result<Option<Contents>, JobError> {
-    Contents::of(disk, dir).map_err(JobError::io("list", dir))
+fn contents_of(disk: &dyn Disk, dir: &Path) -> Result<Option<Contents>, StoreError> {
+    Contents::of(disk, dir).map_err(StoreError::io("list", dir))
 }
 
 /// The lock of a directory; a directory that is not there has none.
-fn claim(disk: &dyn Disk, dir: &Path) -> Result<Option<File>, JobError> {
+fn claim(disk: &dyn Disk, dir: &Path) -> Result<Option<File>, StoreError> {
     match disk.claim(dir) {
         Ok(claim) => Ok(claim),
-        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(JobError::Held { path: dir.into() }),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(StoreError::Held { path: dir.into() }),
         Err(e) if contents::is_no_dir(&e) => Ok(None),
-        Err(e) => Err(JobError::io("lock", dir)(e)),
+        Err(e) => Err(StoreError::io("lock", dir)(e)),
     }
 }
 
-fn refuse_foreign(dir: &Path, contents: &Contents) -> Result<(), JobError> {
+fn refuse_foreign(dir: &Path, contents: &Contents) -> Result<(), StoreError> {
     match &contents.foreign {
         None => Ok(()),
-        Some(name) => Err(JobError::Foreign {
+        Some(name) => Err(StoreError::Foreign {
             path: dir.join(name),
         }),
     }
 }
 
 /// A name beside the job that is ours to use is taken by somebody else.
-fn refuse_taken(disk: &dyn Disk, path: &Path) -> Result<(), JobError> {
-    match disk.exists(path).map_err(JobError::io("look at", path))? {
-        true => Err(JobError::Foreign { path: path.into() }),
+fn refuse_taken(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    match disk.exists(path).map_err(StoreError::io("look at", path))? {
+        true => Err(StoreError::Foreign { path: path.into() }),
         false => Ok(()),
     }
 }

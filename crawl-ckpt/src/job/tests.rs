@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::testing::Place;
 use super::*;
 use crate::durable::RealDisk;
+use crate::error::StoreError;
 use crate::tool::{Exit, Failure};
 
 fn names(place: &Place) -> Vec<String> {
@@ -35,7 +36,7 @@ fn a_job_comes_and_goes_as_a_whole() {
         &place.lock,
         job.manifest().clone(),
     );
-    assert!(matches!(again, Err(JobError::Exists { .. })));
+    assert!(matches!(again, Err(StoreError::Exists { .. })));
     job.remove(&place.lock).unwrap();
     assert_eq!(names(&place), ["checkpoint.lock"]);
 }
@@ -134,7 +135,7 @@ fn what_is_not_ours_is_neither_built_in_nor_removed() {
     let manifest = Manifest::new("test 1").unwrap();
     let disk = Arc::new(RealDisk);
     let refused = Job::create(disk, &place.place, &place.lock, manifest).unwrap_err();
-    assert!(matches!(refused, JobError::Foreign { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     remove(&RealDisk, &place.place, &place.lock).unwrap();
     assert_eq!(RealDisk.list(dir).unwrap(), ["thesis.txt"]);
 
@@ -142,7 +143,7 @@ fn what_is_not_ours_is_neither_built_in_nor_removed() {
     let job = place.create();
     std::fs::write(dir.join("thesis.txt"), "mine").unwrap();
     let refused = job.remove(&place.lock).unwrap_err();
-    assert!(matches!(refused, JobError::Foreign { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     assert_eq!(RealDisk.list(dir).unwrap().len(), 3);
 }
 

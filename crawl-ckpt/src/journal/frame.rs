@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::JournalError;
 use crate::codec::{array_at, first_half, u32_at, u64_at};
+use crate::error::StoreError;
 
 /// The newest journal format that is known here.
 pub(super) const FORMAT: u32 = 1;
@@ -65,8 +65,8 @@ impl FileHeader {
     }
 
     /// Checks the bytes.
-    pub fn decode(bytes: &[u8], path: &Path) -> Result<(FileHeader, Mark), JournalError> {
-        let damaged = |why| JournalError::damaged(path, 0, why);
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<(FileHeader, Mark), StoreError> {
+        let damaged = |why| StoreError::damaged(path, 0, why);
         if bytes.len() < HEADER {
             return Err(damaged("the file header is cut short"));
         }
@@ -79,7 +79,7 @@ impl FileHeader {
         }
         if format != FORMAT {
             let path = path.to_owned();
-            return Err(JournalError::Newer { path, format });
+            return Err(StoreError::Newer { path, format });
         }
         let header = FileHeader {
             generation: u64_at(bytes, 16),

@@ -3,19 +3,20 @@
 use super::entry::Entry;
 use super::frame::HEADER;
 use super::search::{Found, Search};
-use super::{Commit, JournalError, JournalFile};
+use super::{Commit, JournalFile};
 use crate::codec::Cursor;
 use crate::durable::read_full;
+use crate::error::StoreError;
 
 /// The last commit, without reading what is before it.
-pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, JournalError> {
+pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, StoreError> {
     let path = &journal.path;
     let (file, start) = journal.open_read()?;
     let salt = start.sum;
-    let len = file.len().map_err(JournalError::io("read", path))?;
+    let len = file.len().map_err(StoreError::io("read", path))?;
     let end = || {
         let why = "the journal does not end where it was sealed";
-        JournalError::damaged(path, len, why)
+        StoreError::damaged(path, len, why)
     };
     let sealed = journal.sealed;
     if sealed.is_some_and(|seal| seal.bytes != len) {
@@ -42,7 +43,7 @@ struct Back<'f>(Search<'f>);
 
 impl Back<'_> {
     /// The last batch that a replay would reach.
-    fn last(&self) -> Result<Option<Found>, JournalError> {
+    fn last(&self) -> Result<Option<Found>, StoreError> {
         let mut candidate = self.0.before(self.0.len)?;
         // Batches that shared a sync may have holes between them after a power cut.
         while let Some(batch) = candidate {
@@ -56,7 +57,7 @@ impl Back<'_> {
 
     /// Where one of the batches directly before this one is not what it should be, of those that may
     /// never have been durable.
-    fn hole_before(&self, batch: &Found) -> Result<Option<u64>, JournalError> {
+    fn hole_before(&self, batch: &Found) -> Result<Option<u64>, StoreError> {
         let (mut at, mut prev) = (batch.at, batch.header.prev);
         for _ in 0..batch.header.unsynced {
             match self.0.before(at)? {
@@ -69,13 +70,13 @@ impl Back<'_> {
         Ok(None)
     }
 
-    fn commit_of(&self, batch: &Found) -> Result<Commit, JournalError> {
+    fn commit_of(&self, batch: &Found) -> Result<Commit, StoreError> {
         let mut payload = vec![0; batch.header.payload_len as usize];
         let at = batch.at + HEADER as u64;
         let Search { file, path, .. } = self.0;
-        let got = read_full(file, &mut payload, at).map_err(JournalError::io("read", path))?;
+        let got = read_full(file, &mut payload, at).map_err(StoreError::io("read", path))?;
         commit_in(&payload[..got])
-            .ok_or_else(|| JournalError::damaged(path, at, "a batch has no commit"))
+            .ok_or_else(|| StoreError::damaged(path, at, "a batch has no commit"))
     }
 }
 

@@ -7,7 +7,6 @@
 
 mod batch;
 mod entry;
-mod error;
 mod file;
 mod frame;
 mod last;
@@ -20,7 +19,6 @@ mod write;
 
 pub use batch::{Batch, ClosedBatch};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
-pub use error::JournalError;
 pub(crate) use file::JournalFile;
 pub(crate) use frame::HEADER;
 pub use frame::{MAX_BATCH_BYTES, Mark};

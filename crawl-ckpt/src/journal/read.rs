@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{JournalError, JournalFile, MAX_BATCH_BYTES, Stored};
+use super::{JournalFile, MAX_BATCH_BYTES, Stored};
 use crate::codec::{Bad, Cursor};
 use crate::durable::{Disk, DiskFile, read_full};
+use crate::error::StoreError;
 
 /// Most requests fit: URL, referer and a little.
 const GUESS_BYTES: usize = 512;
@@ -20,14 +21,14 @@ pub struct Reader {
 
 impl Reader {
     /// Opens the journal of a job.
-    pub(crate) fn open(journal: &JournalFile<'_>) -> Result<Reader, JournalError> {
+    pub(crate) fn open(journal: &JournalFile<'_>) -> Result<Reader, StoreError> {
         let (file, _) = journal.open_read()?;
         Ok(Reader::over(file.into(), &journal.path))
     }
 
     /// Opens a journal of which nothing is known to be sound.
-    pub(crate) fn at(disk: &dyn Disk, path: &Path) -> Result<Reader, JournalError> {
-        let file = disk.open_read(path).map_err(JournalError::opening(path))?;
+    pub(crate) fn at(disk: &dyn Disk, path: &Path) -> Result<Reader, StoreError> {
+        let file = disk.open_read(path).map_err(StoreError::opening(path))?;
         Ok(Reader::over(file.into(), path))
     }
 
@@ -47,14 +48,14 @@ impl Reader {
         &self,
         at: u64,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Stored<'b>, JournalError> {
+    ) -> Result<Stored<'b>, StoreError> {
         let mut want = GUESS_BYTES;
         loop {
             if buffer.len() < want {
                 buffer.resize(want, 0);
             }
             let got = read_full(&*self.file, &mut buffer[..want], at)
-                .map_err(JournalError::io("read", &self.path))?;
+                .map_err(StoreError::io("read", &self.path))?;
             let why = match Cursor::new(&buffer[..got]).request(true) {
                 Ok(_) => break want = got,
                 Err(Bad::Short(need)) if got == want => {
@@ -62,7 +63,7 @@ impl Reader {
                     let len = self
                         .file
                         .len()
-                        .map_err(JournalError::io("read", &self.path))?;
+                        .map_err(StoreError::io("read", &self.path))?;
                     if need <= MAX_BATCH_BYTES && need as u64 <= len.saturating_sub(at) {
                         want = need + GUESS_BYTES;
                         continue;
@@ -72,12 +73,12 @@ impl Reader {
                 Err(Bad::Short(_)) => "a request is cut short",
                 Err(Bad::Wrong(why)) => why,
             };
-            return Err(JournalError::damaged(&self.path, at, why));
+            return Err(StoreError::damaged(&self.path, at, why));
         }
         // Parsed once more because the borrow of a loop cannot leave it.
         Cursor::new(&buffer[..want])
             .request(false)
-            .map_err(|_| JournalError::damaged(&self.path, at, "a request changed"))
+            .map_err(|_| StoreError::damaged(&self.path, at, "a request changed"))
     }
 
     /// Where the journal lies.

@@ -1,8 +1,9 @@
 //! Telling a journal again, from its start or from a later end.
 
 use super::scan::{Scan, Sound};
-use super::{Commit, CommitText, Entry, JournalError, JournalFile, Mark};
+use super::{Commit, CommitText, Entry, JournalFile, Mark};
 use crate::codec::{Bad, Cursor};
+use crate::error::StoreError;
 
 /// What a replay came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) fn replay(
     journal: &JournalFile<'_>,
     from: Option<&Mark>,
     mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
-) -> Result<Replayed, JournalError> {
+) -> Result<Replayed, StoreError> {
     let path = &journal.path;
     let (file, start) = journal.open_read()?;
     let from = from.copied().unwrap_or(start);
@@ -31,7 +32,7 @@ pub(crate) fn replay(
     let mut last: Option<(u64, String)> = None;
     while let Some(batch) = scan.next(next_id)? {
         let (at, commit) = tell(&batch, &mut next_id, &mut each)
-            .map_err(|(at, why)| JournalError::damaged(path, at, why))?;
+            .map_err(|(at, why)| StoreError::damaged(path, at, why))?;
         let (last_at, text) = last.get_or_insert_default();
         *last_at = at;
         text.clear();
@@ -40,7 +41,7 @@ pub(crate) fn replay(
     let commit = match &last {
         Some((at, text)) => {
             let commit = CommitText(text).parse();
-            Some(commit.map_err(|why| JournalError::damaged(path, *at, why))?)
+            Some(commit.map_err(|why| StoreError::damaged(path, *at, why))?)
         }
         None => None,
     };

@@ -6,8 +6,9 @@ use super::frame::{BatchHeader, FileHeader, HEADER};
 use super::replay::tell;
 use super::scan::Sound;
 use super::search::{Found, Search};
-use super::{Commit, Entry, JournalError};
+use super::{Commit, Entry};
 use crate::durable::{Disk, DiskFile, read_full};
+use crate::error::StoreError;
 
 /// What a salvage came to.
 #[derive(Debug, Default)]
@@ -59,9 +60,9 @@ pub(crate) fn salvage(
     key: [u8; 16],
     generation: u64,
     mut each: impl FnMut(Entry<'_>),
-) -> Result<Salvaged, JournalError> {
-    let file = disk.open_read(path).map_err(JournalError::opening(path))?;
-    let len = file.len().map_err(JournalError::io("read", path))?;
+) -> Result<Salvaged, StoreError> {
+    let file = disk.open_read(path).map_err(StoreError::opening(path))?;
+    let len = file.len().map_err(StoreError::io("read", path))?;
     let (header, salt) = header_of(&*file, path, key, generation)?;
     let mut found = Salvaged {
         next_id: header.first_id,
@@ -91,7 +92,7 @@ pub(crate) fn salvage(
         }
         let mut payload = vec![0; batch.payload_len as usize];
         let payload_at = start + HEADER as u64;
-        read_full(&*file, &mut payload, payload_at).map_err(JournalError::io("read", path))?;
+        read_full(&*file, &mut payload, payload_at).map_err(StoreError::io("read", path))?;
         let sound = Sound {
             entries: batch.entries,
             payload_at,
@@ -128,15 +129,15 @@ fn header_of(
     path: &Path,
     key: [u8; 16],
     generation: u64,
-) -> Result<(FileHeader, [u8; 16]), JournalError> {
+) -> Result<(FileHeader, [u8; 16]), StoreError> {
     let mut bytes = [0; 2 * HEADER];
-    let got = read_full(file, &mut bytes, 0).map_err(JournalError::io("read", path))?;
+    let got = read_full(file, &mut bytes, 0).map_err(StoreError::io("read", path))?;
     let error = match FileHeader::decode(&bytes[..got.min(HEADER)], path) {
         Ok((header, start)) if header.key == key => return Ok((header, start.sum)),
-        Ok(_) => JournalError::damaged(path, 32, "this is the journal of another job"),
+        Ok(_) => StoreError::damaged(path, 32, "this is the journal of another job"),
         Err(error) => error,
     };
-    let len = file.len().map_err(JournalError::io("read", path))?;
+    let len = file.len().map_err(StoreError::io("read", path))?;
     let first_id = BatchHeader::decode(&bytes[HEADER..got.max(HEADER)]).map_or(0, |b| b.first_id);
     let header = FileHeader {
         generation,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::JournalError;
 use super::frame::{BatchHeader, HEADER, MAX_BATCH_BYTES, Mark, batch_sum};
 use super::search::Search;
 use crate::durable::{DiskFile, read_full};
+use crate::error::StoreError;
 
 /// Read so much at a time: few calls, and still in the processor's cache when it is hashed.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -40,11 +40,11 @@ impl<'f> Scan<'f> {
         salt: [u8; 16],
         from: Mark,
         sealed: Option<Mark>,
-    ) -> Result<Scan<'f>, JournalError> {
-        let len = file.len().map_err(JournalError::io("read", path))?;
+    ) -> Result<Scan<'f>, StoreError> {
+        let len = file.len().map_err(StoreError::io("read", path))?;
         let lost = |want: u64, who| {
             let why = format!("the journal ends here, {who} has {want} bytes");
-            JournalError::damaged(path, len, why)
+            StoreError::damaged(path, len, why)
         };
         if len < from.bytes {
             return Err(lost(from.bytes, "what it stands for"));
@@ -53,7 +53,7 @@ impl<'f> Scan<'f> {
             Some(seal) if len < seal.bytes => return Err(lost(seal.bytes, "the seal")),
             Some(seal) if len > seal.bytes => {
                 let why = format!("{} bytes follow the sealed end", len - seal.bytes);
-                return Err(JournalError::damaged(path, seal.bytes, why));
+                return Err(StoreError::damaged(path, seal.bytes, why));
             }
             _ => {}
         }
@@ -74,7 +74,7 @@ impl<'f> Scan<'f> {
     ///
     /// # Errors
     /// Damage: a bad batch that was durable once.
-    pub fn next(&mut self, next_id: u64) -> Result<Option<Sound<'_>>, JournalError> {
+    pub fn next(&mut self, next_id: u64) -> Result<Option<Sound<'_>>, StoreError> {
         self.end.next_id = next_id;
         if self.end.bytes == self.len {
             return self.check_seal().map(|()| None);
@@ -112,7 +112,7 @@ impl<'f> Scan<'f> {
     }
 
     /// Looks at the batch at the end so far; the inner error says why it is none.
-    fn check_batch(&mut self) -> Result<Result<BatchHeader, &'static str>, JournalError> {
+    fn check_batch(&mut self) -> Result<Result<BatchHeader, &'static str>, StoreError> {
         let end = self.end;
         let Some(header) = BatchHeader::decode(self.bytes_at(end.bytes, HEADER)?) else {
             return Ok(Err("no batch begins here"));
@@ -137,7 +137,7 @@ impl<'f> Scan<'f> {
     }
 
     /// Bytes of the journal, fewer at its end.
-    fn bytes_at(&mut self, at: u64, len: usize) -> Result<&[u8], JournalError> {
+    fn bytes_at(&mut self, at: u64, len: usize) -> Result<&[u8], StoreError> {
         let mut within = (at - self.block_at) as usize;
         if within + len > self.filled {
             self.block.copy_within(within..self.filled, 0);
@@ -160,15 +160,15 @@ impl<'f> Scan<'f> {
                 .min((self.block.len() - self.filled) as u64);
             let space = &mut self.block[self.filled..self.filled + left as usize];
             self.filled +=
-                read_full(self.file, space, next).map_err(JournalError::io("read", self.path))?;
+                read_full(self.file, space, next).map_err(StoreError::io("read", self.path))?;
         }
         let end = (within + len).min(self.filled);
         Ok(&self.block[within..end])
     }
 
-    fn check_seal(&self) -> Result<(), JournalError> {
+    fn check_seal(&self) -> Result<(), StoreError> {
         match self.sealed {
-            Some(seal) if seal != self.end => Err(JournalError::damaged(
+            Some(seal) if seal != self.end => Err(StoreError::damaged(
                 self.path,
                 self.end.bytes,
                 "the last batch is not the sealed one",
@@ -178,8 +178,8 @@ impl<'f> Scan<'f> {
     }
 
     /// A batch is bad. It is a torn tail when it may never have been durable; otherwise damage.
-    fn check_torn(&self, why: &'static str) -> Result<(), JournalError> {
-        let damaged = |why: String| Err(JournalError::damaged(self.path, self.end.bytes, why));
+    fn check_torn(&self, why: &'static str) -> Result<(), StoreError> {
+        let damaged = |why: String| Err(StoreError::damaged(self.path, self.end.bytes, why));
         if self.sealed.is_some() {
             return damaged(why.to_owned());
         }
@@ -190,7 +190,7 @@ impl<'f> Scan<'f> {
     }
 
     /// Looks behind a bad batch for a sound one that was written when the bad one was durable.
-    fn later_proof(&self) -> Result<Option<u64>, JournalError> {
+    fn later_proof(&self) -> Result<Option<u64>, StoreError> {
         let missing = self.end.seq + 1;
         let is_proof =
             |header: &BatchHeader| header.seq.saturating_sub(u64::from(header.unsynced)) > missing;

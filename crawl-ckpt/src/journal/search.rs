@@ -7,9 +7,9 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::JournalError;
 use super::frame::{BATCH_MAGIC, BatchHeader, BatchSum, HEADER, MAX_BATCH_BYTES};
 use crate::durable::{DiskFile, read_full};
+use crate::error::StoreError;
 
 /// The first look back from some place; each further one is four times as long …
 const FIRST_LOOK_BYTES: u64 = 16 << 10;
@@ -68,7 +68,7 @@ impl<'f> Search<'f> {
         &self,
         from: u64,
         fits: impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<Found>, JournalError> {
+    ) -> Result<Option<Found>, StoreError> {
         let finder = memmem::Finder::new(&BATCH_MAGIC);
         let mut at = from;
         let mut block = vec![0; self.len.saturating_sub(from).min(LOOK_BYTES) as usize];
@@ -91,7 +91,7 @@ impl<'f> Search<'f> {
     }
 
     /// The last sound batch that begins before a place.
-    pub fn before(&self, place: u64) -> Result<Option<Found>, JournalError> {
+    pub fn before(&self, place: u64) -> Result<Option<Found>, StoreError> {
         let (mut end, mut look) = (place, FIRST_LOOK_BYTES);
         let mut block = Vec::new();
         while end > HEADER as u64 {
@@ -121,7 +121,7 @@ impl<'f> Search<'f> {
         &self,
         at: u64,
         fits: &impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<Found>, JournalError> {
+    ) -> Result<Option<Found>, StoreError> {
         let mut bytes = [0; HEADER];
         let got = self.full(&mut bytes, at)?;
         let Some(header) = BatchHeader::decode(&bytes[..got]) else {
@@ -152,24 +152,24 @@ impl<'f> Search<'f> {
         Ok(None)
     }
 
-    fn read(&self, block: &mut [u8], at: u64) -> Result<usize, JournalError> {
+    fn read(&self, block: &mut [u8], at: u64) -> Result<usize, StoreError> {
         self.spend(&self.read, block.len() as u64, at)?;
         self.full(block, at)
     }
 
-    fn spend(&self, budget: &Cell<u64>, bytes: u64, at: u64) -> Result<(), JournalError> {
+    fn spend(&self, budget: &Cell<u64>, bytes: u64, at: u64) -> Result<(), StoreError> {
         let why = "more is here that is no batch than any run leaves";
         let left = budget.get().checked_sub(bytes);
-        budget.set(left.ok_or_else(|| JournalError::damaged(self.path, at, why))?);
+        budget.set(left.ok_or_else(|| StoreError::damaged(self.path, at, why))?);
         Ok(())
     }
 
-    fn full(&self, block: &mut [u8], at: u64) -> Result<usize, JournalError> {
-        read_full(self.file, block, at).map_err(JournalError::io("read", self.path))
+    fn full(&self, block: &mut [u8], at: u64) -> Result<usize, StoreError> {
+        read_full(self.file, block, at).map_err(StoreError::io("read", self.path))
     }
 
-    fn next_data(&self, at: u64) -> Result<Option<u64>, JournalError> {
+    fn next_data(&self, at: u64) -> Result<Option<u64>, StoreError> {
         let next = self.file.next_data(at);
-        next.map_err(JournalError::io("read", self.path))
+        next.map_err(StoreError::io("read", self.path))
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
-use super::{ClosedBatch, JournalError, JournalFile, Mark, Reader};
+use super::{ClosedBatch, JournalFile, Mark, Reader};
 use crate::durable::{Disk, DiskFile, Trust, parent};
+use crate::error::StoreError;
 
 /// The one writer of a journal. After a failed write or sync, or a failed change of its job,
 /// it refuses all further work, and so does the job.
@@ -32,19 +33,17 @@ pub(crate) fn create(
     generation: u64,
     first_id: u64,
     key: [u8; 16],
-) -> Result<Writer, JournalError> {
+) -> Result<Writer, StoreError> {
     let header = FileHeader {
         generation,
         first_id,
         key,
     };
     let (bytes, start) = header.encode();
-    let file = disk
-        .create(path)
-        .map_err(JournalError::io("create", path))?;
+    let file = disk.create(path).map_err(StoreError::io("create", path))?;
     file.write_at(&bytes, 0)
-        .map_err(JournalError::io("write", path))?;
-    file.sync().map_err(JournalError::io("sync", path))?;
+        .map_err(StoreError::io("write", path))?;
+    file.sync().map_err(StoreError::io("sync", path))?;
     // Its failures are the job's only once it is in force.
     Ok(Writer::over(
         file.into(),
@@ -64,14 +63,14 @@ impl Writer {
         end: &Mark,
         trust: Trust,
         claim: Option<Arc<File>>,
-    ) -> Result<Writer, JournalError> {
+    ) -> Result<Writer, StoreError> {
         let path = &journal.path;
-        let io = |doing| JournalError::io(doing, path);
+        let io = |doing| StoreError::io(doing, path);
         let (file, start) = journal.open()?;
         let len = file.len().map_err(io("read"))?;
         if len < end.bytes {
             let why = format!("the journal ends here and should have {} bytes", end.bytes);
-            return Err(JournalError::damaged(path, len, why));
+            return Err(StoreError::damaged(path, len, why));
         }
         if len > end.bytes {
             file.set_len(end.bytes).map_err(io("cut"))?;
@@ -104,7 +103,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of the disk, every call after a failed one, and a batch that is not the next one.
-    pub fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, JournalError> {
+    pub fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, StoreError> {
         self.append_unsynced(batch)?;
         self.sync()?;
         Ok(self.end)
@@ -115,7 +114,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::append`].
-    pub fn append_unsynced(&mut self, batch: &ClosedBatch) -> Result<Mark, JournalError> {
+    pub fn append_unsynced(&mut self, batch: &ClosedBatch) -> Result<Mark, StoreError> {
         self.check_next(batch)?;
         let (header, end) = batch.header(&self.end, self.unsynced, &self.salt);
         let payload_at = batch.start() + HEADER as u64;
@@ -131,7 +130,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of the disk, and every call after a failed one.
-    pub fn sync(&mut self) -> Result<(), JournalError> {
+    pub fn sync(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
         if self.unsynced > 0 {
             let synced = self.file.sync();
@@ -153,9 +152,9 @@ impl Writer {
     }
 
     /// Makes the file's name durable.
-    pub(crate) fn sync_name(&self, disk: &dyn Disk) -> Result<(), JournalError> {
+    pub(crate) fn sync_name(&self, disk: &dyn Disk) -> Result<(), StoreError> {
         let dir = parent(&self.path);
-        disk.sync_dir(dir).map_err(JournalError::io("sync", dir))
+        disk.sync_dir(dir).map_err(StoreError::io("sync", dir))
     }
 
     /// From now on a failure here is one of the job as well, and the other way round.
@@ -165,25 +164,25 @@ impl Writer {
 
     /// Passes a result on. After a failure what was not acknowledged is taken back as far as that goes:
     /// what never reached the disk could still be read, and the next run would build on it.
-    fn checked(&self, doing: &'static str, result: io::Result<()>) -> Result<(), JournalError> {
+    fn checked(&self, doing: &'static str, result: io::Result<()>) -> Result<(), StoreError> {
         self.trust.after(result).map_err(|error| {
             let _ = self.file.set_len(self.durable_bytes);
-            JournalError::io(doing, &self.path)(error)
+            StoreError::io(doing, &self.path)(error)
         })
     }
 
-    fn check_usable(&self) -> Result<(), JournalError> {
+    fn check_usable(&self) -> Result<(), StoreError> {
         match self.trust.is_lost() {
-            true => Err(JournalError::Refused {
+            true => Err(StoreError::Refused {
                 path: self.path.clone(),
             }),
             false => Ok(()),
         }
     }
 
-    fn check_next(&self, batch: &ClosedBatch) -> Result<(), JournalError> {
+    fn check_next(&self, batch: &ClosedBatch) -> Result<(), StoreError> {
         self.check_usable()?;
-        let misfit = |why: String| JournalError::Misfit {
+        let misfit = |why: String| StoreError::Misfit {
             path: self.path.clone(),
             why,
         };

@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::control::Counts;
 use crate::durable::{Disk, RealDisk};
-use crate::job::{Job, JobError, JobPlace, MANIFEST, Manifest};
+use crate::error::StoreError;
+use crate::job::{Job, JobPlace, MANIFEST, Manifest};
 use crate::journal::Commit;
 use crate::lock::{Holder, JobLock};
 
@@ -67,7 +68,7 @@ impl Look {
     /// Looks at a job; `None` when there is none, or not any more.
     pub fn at(place: &JobPlace) -> Option<Look> {
         let holder = JobLock::probe(place);
-        let seen = steadily(place, || -> Result<_, JobError> {
+        let seen = steadily(place, || -> Result<_, StoreError> {
             let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
                 return Ok(None);
             };

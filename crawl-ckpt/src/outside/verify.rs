@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::catalog::Found;
 use crate::control::Counts;
-use crate::delta::{self, DeltaError};
+use crate::delta;
 use crate::durable::{Links, RealDisk, open_file};
+use crate::error::StoreError;
 use crate::image::Image;
-use crate::job::{EXCHANGE, Job, JobError, due_exchange, output_flaw};
-use crate::journal::{Commit, Entry, JournalError, Mark, Replayed};
+use crate::job::{EXCHANGE, Job, due_exchange, output_flaw};
+use crate::journal::{Commit, Entry, Mark, Replayed};
 use crate::look::steadily;
 use crate::tool::Exit;
 
@@ -69,7 +70,7 @@ pub fn verify(job: &Found, data_dir: &Path) -> Option<Report> {
     }
 }
 
-fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, JobError> {
+fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, StoreError> {
     let mut report = Report::default();
     let job = Job::open(Arc::new(RealDisk), &found.place)?;
     if let Some(job) = &job {
@@ -81,21 +82,21 @@ fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, JobError> {
     if found.names.is_some() || plan.is_some_and(|plan| plan.delta) {
         match delta::verify_known(&RealDisk, &found.place) {
             Ok(pages) => report.known_pages = pages,
-            Err(error) => report.problems.push(Problem::of_delta(&error)),
+            Err(error) => report.problems.push(Problem::of(&error)),
         }
     }
     let is_anything = report.has_job || report.known_pages > 0 || !report.problems.is_empty();
     Ok(is_anything.then_some(report))
 }
 
-fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), JobError> {
+fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), StoreError> {
     let (replayed, tally) = read_journal(job, report)?;
     check_counts(job, &replayed, &tally)?;
     report.has_image = check_image(job, &replayed.mark, &mut report.problems);
     if let Some(commit) = &replayed.commit
         && let Err(error) = delta::tell_learned(job, commit, |_| ())
     {
-        report.problems.push(Problem::of_delta(&error));
+        report.problems.push(Problem::of(&error));
     }
     check_output(
         job,
@@ -170,7 +171,7 @@ impl Tally {
     }
 }
 
-fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), JournalError> {
+fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), StoreError> {
     let mut tally = Tally::default();
     let replayed = job.replay(None, |entry| {
         report.entries += 1;
@@ -183,7 +184,7 @@ fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), Jou
 }
 
 /// Every URL taken on is in exactly one state, and the entries come to the same.
-fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), JournalError> {
+fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), StoreError> {
     let counts = match &replayed.commit {
         Some(commit) => commit.progress.counts,
         None => Counts::default(),
@@ -211,11 +212,11 @@ fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), Jou
     } else {
         return Ok(());
     };
-    Err(JournalError::Damaged {
-        path: job.journal_path(),
-        offset: replayed.mark.bytes,
+    Err(StoreError::damaged(
+        &job.journal_path(),
+        replayed.mark.bytes,
         why,
-    })
+    ))
 }
 
 /// True when there is an image and it is sound.
@@ -327,62 +328,18 @@ fn count_lines(path: &Path, limit: u64) -> io::Result<(u64, u64)> {
 }
 
 impl Problem {
-    fn of_delta(error: &DeltaError) -> Problem {
-        let (path, offset, why, exit) = match error {
-            DeltaError::Damaged { path, offset, why } => {
-                (path, Some(*offset), why.clone(), Exit::Damaged)
-            }
-            DeltaError::Newer { path, .. } => (path, None, error.to_string(), Exit::Damaged),
-            DeltaError::Io { path, source, .. } => (path, None, source.to_string(), Exit::Failed),
+    fn of(error: &StoreError) -> Problem {
+        let (offset, why, exit) = match error {
+            StoreError::Io { source, .. } => (None, source.to_string(), Exit::Failed),
+            StoreError::Damaged { offset, why, .. } => (Some(*offset), why.clone(), Exit::Damaged),
+            StoreError::Unknown { why, .. } => (None, why.clone(), Exit::Damaged),
+            other => (None, other.to_string(), Exit::Damaged),
         };
         Problem {
-            path: path.clone(),
+            path: error.path().to_owned(),
             offset,
             why,
             exit,
-        }
-    }
-
-    fn of(error: &JobError) -> Problem {
-        let (path, offset) = match error {
-            JobError::Damaged { path, offset, .. }
-            | JobError::Journal(JournalError::Damaged { path, offset, .. }) => {
-                (path, Some(*offset))
-            }
-            JobError::Io { path, .. }
-            | JobError::Unknown { path, .. }
-            | JobError::Exists { path }
-            | JobError::Held { path }
-            | JobError::Foreign { path }
-            | JobError::Journal(
-                JournalError::Io { path, .. }
-                | JournalError::Newer { path, .. }
-                | JournalError::Refused { path }
-                | JournalError::Misfit { path, .. },
-            ) => (path, None),
-        };
-        let why = match error {
-            JobError::Damaged { why, .. }
-            | JobError::Unknown { why, .. }
-            | JobError::Journal(JournalError::Damaged { why, .. }) => why.clone(),
-            JobError::Io { source, .. } | JobError::Journal(JournalError::Io { source, .. }) => {
-                source.to_string()
-            }
-            other => other.to_string(),
-        };
-        let could_not_look = matches!(
-            error,
-            JobError::Io { .. } | JobError::Journal(JournalError::Io { .. })
-        );
-        Problem {
-            path: path.clone(),
-            offset,
-            why,
-            exit: if could_not_look {
-                Exit::Failed
-            } else {
-                Exit::Damaged
-            },
         }
     }
 }

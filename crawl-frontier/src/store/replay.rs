@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Entry, JournalError, Mark, Replayed};
+use crawl_ckpt::journal::{Entry, Mark, Replayed};
 use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
@@ -61,7 +62,7 @@ pub fn tell(
         let remembered = remembering.join();
         match remembered.map_err(|_| Failure::new("the restoring thread is gone"))? {
             Ok(()) => Ok(replayed?),
-            Err((at, why)) => Err(JournalError::damaged(&job.journal_path(), at, why).into()),
+            Err((at, why)) => Err(StoreError::damaged(&job.journal_path(), at, why).into()),
         }
     });
     memory.tries = listener.tries;

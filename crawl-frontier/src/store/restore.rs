@@ -1,8 +1,9 @@
 //! A crawl as its journal tells it.
 
 use crawl_ckpt::control::Started;
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
-use crawl_ckpt::journal::{Commit, JournalError, Mark};
+use crawl_ckpt::journal::{Commit, Mark};
 use crawl_ckpt::tool::Failure;
 
 use super::image;
@@ -112,7 +113,7 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
             memory.schedule.pending(),
         );
         let path = job.journal_path();
-        return Err(JournalError::damaged(&path, replayed.mark.bytes, why).into());
+        return Err(StoreError::damaged(&path, replayed.mark.bytes, why).into());
     }
     memory.files = commit.files;
     memory.tails = commit.tails;

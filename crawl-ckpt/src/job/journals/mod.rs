@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use super::contents::is_journal;
 use super::lock::JobLock;
-use super::{IMAGE, JOURNAL, Job, JobError, MANIFEST, clear_leftovers};
+use super::{IMAGE, JOURNAL, Job, MANIFEST, clear_leftovers};
 use crate::durable::{parent, remove_if_there};
-use crate::journal::{
-    self, Commit, Entry, JournalError, JournalFile, Mark, Reader, Replayed, Writer,
-};
+use crate::error::StoreError;
+use crate::journal::{self, Commit, Entry, JournalFile, Mark, Reader, Replayed, Writer};
 
 impl Job {
     /// The journal in force.
@@ -37,7 +36,7 @@ impl Job {
         &self,
         from: Option<&Mark>,
         each: impl FnMut(Entry<'_>) -> Result<(), String>,
-    ) -> Result<Replayed, JournalError> {
+    ) -> Result<Replayed, StoreError> {
         journal::replay(&self.journal(), from, each)
     }
 
@@ -47,7 +46,7 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
-    pub fn last_commit(&self) -> Result<Option<Commit>, JournalError> {
+    pub fn last_commit(&self) -> Result<Option<Commit>, StoreError> {
         journal::last_commit(&self.journal())
     }
 
@@ -55,8 +54,8 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk, and a journal whose header is not the job's.
-    pub fn reader(&self) -> Result<Reader, JobError> {
-        Ok(Reader::open(&self.journal())?)
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&self.journal())
     }
 
     /// Opens the journal to go on at `end`, as a replay gave it. The seal is taken off
@@ -65,19 +64,21 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk; a journal shorter than `end`, or one whose header is not the job's.
-    pub fn writer(&mut self, lock: &JobLock, end: &Mark) -> Result<Writer, JobError> {
+    pub fn writer(&mut self, lock: &JobLock, end: &Mark) -> Result<Writer, StoreError> {
         self.settle(lock)?;
         let (trust, claim) = (self.trust.clone(), self.claim.clone());
-        Ok(Writer::open(&self.journal(), end, trust, claim)?)
+        Writer::open(&self.journal(), end, trust, claim)
     }
 
     /// Makes the job ready for a writer: what an earlier run changed and could not sync any more is
     /// made durable, the seal is taken off, left-over files are removed. In this order: a journal may be
     /// removed only when it is certain that the manifest names another.
-    fn settle(&mut self, lock: &JobLock) -> Result<(), JobError> {
+    fn settle(&mut self, lock: &JobLock) -> Result<(), StoreError> {
         self.claim()?;
         for dir in [&*self.place.dir, parent(&self.place.dir)] {
-            self.disk.sync_dir(dir).map_err(JobError::io("sync", dir))?;
+            self.disk
+                .sync_dir(dir)
+                .map_err(StoreError::io("sync", dir))?;
         }
         self.update(lock, |manifest| manifest.sealed = None)?;
         clear_leftovers(&*self.disk, &self.place, lock)?;
@@ -89,7 +90,7 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk; a journal that does not end at `end`.
-    pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), JobError> {
+    pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), StoreError> {
         self.claim()?;
         let path = self.journal_path();
         let synced = self.disk.open(&path).and_then(|file| {
@@ -99,13 +100,13 @@ impl Job {
         let len = self
             .trust
             .after(synced)
-            .map_err(JobError::io("sync", &path))?;
+            .map_err(StoreError::io("sync", &path))?;
         if len != end.bytes {
             let why = format!(
                 "the journal ends here, it was to be sealed at {}",
                 end.bytes
             );
-            return Err(JobError::damaged(&path, len, why));
+            return Err(StoreError::damaged(&path, len, why));
         }
         let image = self.disk.open_read(&self.image_path()).is_ok();
         self.update(lock, |manifest| {
@@ -120,18 +121,12 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, JobError> {
+    pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, StoreError> {
         debug_assert!(lock.guards(&self.place));
         let generation = self.manifest.generation + 1;
         let path = self.place.dir.join(journal_name(generation));
-        remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
-        Ok(journal::create(
-            &*self.disk,
-            &path,
-            generation,
-            first_id,
-            self.manifest.key,
-        )?)
+        remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
+        journal::create(&*self.disk, &path, generation, first_id, self.manifest.key)
     }
 
     /// Puts the journal of the next generation in force: it is synced, the manifest names it, the
@@ -140,7 +135,11 @@ impl Job {
     /// # Errors
     /// Those of the disk. The old journal is in force then or the new one; the job and the
     /// writers of both refuse all further work, unless the old one is in force for certain.
-    pub fn switch_generation(&mut self, lock: &JobLock, next: &mut Writer) -> Result<(), JobError> {
+    pub fn switch_generation(
+        &mut self,
+        lock: &JobLock,
+        next: &mut Writer,
+    ) -> Result<(), StoreError> {
         next.sync()?;
         next.sync_name(&*self.disk)?;
         next.share(&self.trust);
@@ -161,17 +160,17 @@ impl Job {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn sweep(&self, lock: &JobLock) -> Result<(), JobError> {
+    pub fn sweep(&self, lock: &JobLock) -> Result<(), StoreError> {
         debug_assert!(lock.guards(&self.place));
         let dir = &self.place.dir;
         let in_force = journal_name(self.manifest.generation);
-        for name in self.disk.list(dir).map_err(JobError::io("list", dir))? {
+        for name in self.disk.list(dir).map_err(StoreError::io("list", dir))? {
             let Some(name) = name.to_str() else { continue };
             let is_old_journal = is_journal(name) && name != in_force;
             let is_temporary = name.strip_suffix(".tmp");
             if is_old_journal || is_temporary.is_some_and(|of| of == MANIFEST || of == IMAGE) {
                 let path = dir.join(name);
-                remove_if_there(&*self.disk, &path).map_err(JobError::io("remove", &path))?;
+                remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 use std::fs;
 
 use super::*;
+use crate::error::StoreError;
+use crate::job::Job;
 use crate::job::testing::Place;
-use crate::job::{Job, JobError};
 use crate::journal::{Batch, CommitText, Referer, Stored};
 use crate::tool::{Exit, Failure};
 
@@ -29,7 +30,7 @@ fn plain(url: &str) -> Stored<'_> {
 }
 
 /// The entries of a journal, in words.
-fn told(job: &Job, from: Option<&Mark>) -> Result<(Vec<String>, Replayed), JournalError> {
+fn told(job: &Job, from: Option<&Mark>) -> Result<(Vec<String>, Replayed), StoreError> {
     let mut entries = Vec::new();
     let replayed = job.replay(from, |entry| {
         entries.push(format!("{entry:?}"));
@@ -217,8 +218,8 @@ fn a_flipped_byte_in_the_last_unsealed_batch_costs_that_batch_and_no_other() {
             // A bad batch before a good one was durable once.
             let error = result.unwrap_err();
             let offset = match &error {
-                JournalError::Damaged { offset, .. } => *offset,
-                JournalError::Newer { .. } => 0,
+                StoreError::Damaged { offset, .. } => *offset,
+                StoreError::Newer { .. } => 0,
                 other => panic!("byte {at}: {other}"),
             };
             assert!(offset <= at as u64, "byte {at}: {error}");
@@ -303,10 +304,7 @@ fn a_hole_in_batches_that_shared_a_sync_is_a_torn_tail() {
     let mut holed = fs::read(job.journal_path()).unwrap();
     holed[marks[0].bytes as usize + 300..marks[0].bytes as usize + 900].fill(0);
     fs::write(job.journal_path(), &holed).unwrap();
-    assert!(matches!(
-        told(&job, None),
-        Err(JournalError::Damaged { .. })
-    ));
+    assert!(matches!(told(&job, None), Err(StoreError::Damaged { .. })));
 }
 
 #[test]
@@ -318,13 +316,10 @@ fn a_journal_shorter_than_its_image_knows_is_damage() {
     fs::write(job.journal_path(), &good[..marks[0].bytes as usize]).unwrap();
     assert!(matches!(
         told(&job, Some(&marks[1])),
-        Err(JournalError::Damaged { .. })
+        Err(StoreError::Damaged { .. })
     ));
     let error = job.writer(&place.lock, &marks[1]).unwrap_err();
-    assert!(matches!(
-        error,
-        JobError::Journal(JournalError::Damaged { .. })
-    ));
+    assert!(matches!(error, StoreError::Damaged { .. }));
 }
 
 #[test]
@@ -338,7 +333,7 @@ fn a_newer_journal_is_refused() {
     fs::write(job.journal_path(), &bytes).unwrap();
     let error = told(&job, None).unwrap_err();
     assert!(
-        matches!(error, JournalError::Newer { format: 2, .. }),
+        matches!(error, StoreError::Newer { format: 2, .. }),
         "{error}"
     );
 }
@@ -350,7 +345,7 @@ fn the_journal_of_another_job_is_refused() {
     fs::copy(first.journal_path(), second.journal_path()).unwrap();
     assert!(matches!(
         told(&second, None),
-        Err(JournalError::Damaged { .. })
+        Err(StoreError::Damaged { .. })
     ));
 }
 
@@ -363,7 +358,7 @@ fn a_refused_entry_is_damage_at_its_place() {
         Entry::Done { .. } => Err("no such request".to_owned()),
         _ => Ok(()),
     });
-    let Err(JournalError::Damaged { offset, why, .. }) = error else {
+    let Err(StoreError::Damaged { offset, why, .. }) = error else {
         panic!()
     };
     assert!(offset > 128);
@@ -378,7 +373,7 @@ fn batches_out_of_order_are_refused_and_harm_nothing() {
     let start = writer.end();
     let end = fill(&mut writer, 0..1)[0];
     let error = writer.append(&Batch::new(&start).close(&commit(1)));
-    assert!(matches!(error, Err(JournalError::Misfit { .. })));
+    assert!(matches!(error, Err(StoreError::Misfit { .. })));
     writer.append(&Batch::new(&end).close(&commit(1))).unwrap();
     assert_eq!(told(&job, None).unwrap().1.batches, 2);
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::output::Records;
 use crate::control::Counts;
 use crate::durable::Disk;
+use crate::error::StoreError;
 use crate::job::Manifest;
-use crate::journal::{Commit, Entry, JournalError, Salvaged, salvage};
+use crate::journal::{Commit, Entry, Salvaged, salvage};
 
 /// The facts that can be proven.
 #[derive(Debug, Default)]
@@ -55,7 +56,7 @@ impl Facts {
         disk: &dyn Disk,
         journal: &Path,
         manifest: &Manifest,
-    ) -> Result<(Facts, Salvaged), JournalError> {
+    ) -> Result<(Facts, Salvaged), StoreError> {
         let mut facts = Facts::default();
         let salvaged = salvage(disk, journal, manifest.key, manifest.generation, |entry| {
             facts.add(entry);

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::durable::{Disk, RealDisk};
-use crate::job::{JobError, JobPlace, MANIFEST, Manifest, OutputPlace};
+use crate::error::StoreError;
+use crate::job::{JobPlace, MANIFEST, Manifest, OutputPlace};
 use crate::journal::key_of;
 use crate::tool::{Exit, Failure};
 
@@ -45,7 +46,7 @@ pub fn mend(disk: &dyn Disk, place: &JobPlace) -> Result<(Manifest, Mended), Fai
     let bytes = disk.read(&path).unwrap_or_default();
     match Manifest::from_bytes(&bytes, &path) {
         Ok(manifest) => return Ok((manifest, Mended::Sound)),
-        Err(error @ JobError::Unknown { .. }) => return Err(error.into()),
+        Err(error @ StoreError::Unknown { .. }) => return Err(error.into()),
         Err(_) => {}
     }
     if let Some(manifest) = with_one_byte(&bytes, &path) {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use crate::delta::LEARNED;
 use crate::durable::{Disk, RealDisk, beside};
-use crate::job::{Job, JobError, JobPlace, Manifest, OutputPlace, begins_as_ours, remove};
+use crate::error::StoreError;
+use crate::job::{Job, JobPlace, Manifest, OutputPlace, begins_as_ours, remove};
 use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored};
 use crate::lock::JobLock;
 use crate::tool::Failure;
@@ -170,7 +171,7 @@ fn write_copy(
     let start = job.replay(None, |_| Ok(()))?.mark;
     let mut writer = job.writer(lock, &start)?;
     let mut batch = Batch::new(&start);
-    let mut close_full = |batch: &mut Batch, least: usize| -> Result<(), JobError> {
+    let mut close_full = |batch: &mut Batch, least: usize| -> Result<(), StoreError> {
         if batch.bytes() >= least {
             let full = std::mem::replace(batch, Batch::new(&start)).close(commit);
             *batch = Batch::new(&writer.append_unsynced(&full)?);

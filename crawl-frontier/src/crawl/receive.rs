@@ -331,6 +331,10 @@ impl<S: Store> Crawl<S> {
 
     fn hear_nobody(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
         self.outage.unanswered(host, now_ms);
+        self.note_unanswered(result);
+    }
+
+    fn note_unanswered(&mut self, result: &FetchResult<'_>) {
         if let Some(error) = &result.error {
             self.unanswered = Some(format!("{}: {}", error.kind, error.message));
         }
@@ -365,8 +369,10 @@ impl<S: Store> Crawl<S> {
 
     fn answer_robots(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
         // An answer to this alone says nothing of the site.
-        if heard(result) == Heard::Nobody {
-            self.hear_nobody(host, result, now_ms);
+        match heard(result) {
+            Heard::Nobody => self.hear_nobody(host, result, now_ms),
+            Heard::Nothing => self.note_unanswered(result),
+            Heard::Answer => {}
         }
         if self.follow_robots(host, result) {
             return;

@@ -281,3 +281,19 @@ fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
     );
     assert_eq!(records(&crawl)[bad], 0);
 }
+
+#[test]
+fn a_robots_txt_that_the_fetcher_did_not_ask_for_ends_no_page_by_itself() {
+    let mut crawl = crawl(Plan {
+        robots: true,
+        ..plan("http://site.example/")
+    });
+    let done = serve(
+        &mut crawl,
+        |_| json!({"error": {"kind": "io", "message": "too many open files"}}),
+    );
+    assert_eq!(done, Done::NoAnswer);
+    assert_eq!(crawl.last_unanswered(), "io: too many open files");
+    assert!(records(&crawl).is_empty());
+    assert_eq!(crawl.progress().counts.pending, 1);
+}

@@ -53,6 +53,43 @@ mod deciding {
     }
 
     #[test]
+    fn generated_pages_are_read_by_their_callback_and_followed_only_where_that_is_said() {
+        let (folder, site) = (Folder::new(), Site::new());
+        site.on("/old/2", |_| Answer::redirect("/moved"));
+        site.otherwise(|asked| {
+            let next = format!("{}/next", asked.path);
+            Answer::html(format!("<h1>{}</h1><a href={next}>n</a>", asked.path))
+        });
+        let numbers = json!({"n": {"type": "range", "from": 1, "to": 2}});
+        let (items, _) = crawl(
+            &folder,
+            &site,
+            json!({
+                "name": "made", "start_urls": [],
+                "rules": [{"allow": "/next$", "callback": "link", "follow": false}],
+                "callbacks": {
+                    "page": {"extract": {"page": {"css": "h1::text"}}},
+                    "link": {"extract": {"link": {"css": "h1::text"}}},
+                },
+                "settings": {"GENERATED_URLS": [
+                    {"template": site.url("/old/{n}"), "vars": numbers, "callback": "page"},
+                    {"template": site.url("/list/{n}"), "vars": numbers, "follow": true},
+                ]},
+            }),
+        );
+        let want = json!({
+            "/old/1": {"page": "/old/1"},
+            "/old/2": null,
+            "/moved": null,
+            "/list/1": null,
+            "/list/2": null,
+            "/list/1/next": {"link": "/list/1/next"},
+            "/list/2/next": {"link": "/list/2/next"},
+        });
+        assert_eq!(json!(items), want);
+    }
+
+    #[test]
     fn a_single_page_that_denies_all_links_gives_its_item() {
         let (folder, site) = (Folder::new(), site());
         let (items, done) = crawl(
@@ -217,8 +254,8 @@ mod settings {
             ),
             (
                 "settings",
-                json!({"GENERATED_URLS": [{"template": "x"}]}),
-                "$.settings.GENERATED_URLS: ",
+                json!({"GENERATED_URLS": [{"template": "x", "method": "POST"}]}),
+                "$.settings.GENERATED_URLS[0].method: ",
             ),
             ("callbacks", iterate, "$.callbacks.list.iterate: "),
         ] {

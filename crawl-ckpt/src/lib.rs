@@ -47,4 +47,6 @@ pub mod words;
 pub use job::lock;
 pub use outside::{catalog, look, repair, verify};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
-pub use wire::{control, extraction, limits, node, pattern, plan, ranked, record, text, unmarked};
+pub use wire::{
+    control, extraction, generated, limits, node, pattern, plan, ranked, record, text, unmarked,
+};

@@ -33,6 +33,7 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
                 url.into()
             })
             .collect(),
+        leaves: spider.leaves,
         scope: Scope {
             max_pages_per_host: args.reach.max_pages_per_host,
             aggressive_urls: args.reach.aggressive,

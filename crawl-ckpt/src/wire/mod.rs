@@ -3,6 +3,7 @@
 
 pub mod control;
 pub mod extraction;
+pub mod generated;
 pub mod limits;
 pub mod node;
 pub mod pattern;

@@ -13,6 +13,9 @@ use crate::limits;
 pub struct Plan {
     /// Absolute start URLs.
     pub start_urls: Vec<String>,
+    /// So many of the last start URLs are pages whose links are not followed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub leaves: usize,
     /// Which links are taken on.
     pub scope: Scope,
     /// How politely hosts are asked.

@@ -83,7 +83,8 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Names a start URL that is none.
     pub fn start(&mut self) -> Result<(), Failure> {
-        for url in self.plan.start_urls.clone() {
+        let followed = self.plan.start_urls.len().saturating_sub(self.plan.leaves);
+        for (place, url) in self.plan.start_urls.clone().into_iter().enumerate() {
             let mut canonical = String::new();
             canonicalize_link(&url, self.scope.form, &mut canonical)
                 .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
@@ -98,7 +99,7 @@ impl<S: Store> Crawl<S> {
                 depth: 0,
                 redirects: 0,
                 start: true,
-                terminal: is_sitemap,
+                terminal: is_sitemap || place >= followed,
             };
             self.take_on(&canonical, found);
             if !self.plan.robots {
@@ -404,7 +405,7 @@ impl<S: Store> Crawl<S> {
                 depth,
                 redirects,
                 start,
-                terminal: kind == Kind::Sitemap && !flight.follow,
+                terminal: (start || kind == Kind::Sitemap) && !flight.follow,
             },
         );
         Ok(())

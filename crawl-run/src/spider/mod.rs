@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use crawl_ckpt::address::{masked_proxy, masked_url};
+use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::node::{Complaint, Fields, Node};
 use crawl_ckpt::plan::Scope;
@@ -33,6 +34,8 @@ pub struct Spider {
     pub name: Name,
     /// Absolute http(s) URLs, at least one.
     pub start_urls: Vec<Url>,
+    /// So many of the last start URLs are pages whose links are not followed.
+    pub leaves: usize,
     /// Which links are taken on.
     pub scope: Scope,
     /// Pace and manners.
@@ -99,6 +102,7 @@ impl Spider {
         Ok(Spider {
             name,
             start_urls: vec![url],
+            leaves: 0,
             scope,
             settings: Settings::default(),
             parser: None,
@@ -123,7 +127,7 @@ impl Spider {
         let mut fields = root.object()?;
         let mut beside = Beside::default();
         let name = name(&mut fields)?;
-        let start_urls = start_urls(&mut fields)?;
+        let (start_urls, leaves) = all_start_urls(&mut fields)?;
         let scope = scope(&mut fields, &start_urls, &mut beside)?;
         let settings = match fields.get("settings") {
             Some(node) => settings::settings(&node, now, &mut beside.ignored)?,
@@ -134,10 +138,11 @@ impl Spider {
         fields.get("source_url");
         let has_callbacks = fields.get("callbacks").is_some();
         beside.ignored.extend(fields.unknown());
-        let extracts = beside.extracts || has_callbacks || settings.reads_articles;
+        let extracts = beside.extracts || has_callbacks || leaves > 0 || settings.reads_articles;
         let spider = Spider {
             name,
             start_urls,
+            leaves,
             scope: Scope {
                 depth_limit: settings.depth_limit,
                 max_url_bytes: settings.max_url_bytes,
@@ -157,6 +162,27 @@ fn name(fields: &mut Fields<'_>) -> Result<Name, Complaint> {
     let what = "a name of letters, digits, '.', '_' and '-', such as my-shop";
     let node = fields.need("name", what)?;
     Name::parse(node.string(what)?).map_err(|_| node.expected(what))
+}
+
+/// Those that the file lists, then those that it generates; at the end are as many as the second
+/// says whose links are not followed.
+fn all_start_urls(fields: &mut Fields<'_>) -> Result<(Vec<Url>, usize), Complaint> {
+    let mut made = match fields.get("settings") {
+        Some(node) => generated(&mut node.object()?)?,
+        None => Vec::new(),
+    };
+    let mut urls = match fields.get("start_urls") {
+        Some(node) if !made.is_empty() && node.value().as_array().is_some_and(Vec::is_empty) => {
+            Vec::new()
+        }
+        None if !made.is_empty() => Vec::new(),
+        _ => start_urls(fields)?,
+    };
+    made.sort_by_key(|made| !made.follow);
+    let leaves = made.iter().filter(|made| !made.follow);
+    let leaves = leaves.map(|made| made.urls.len()).sum();
+    urls.extend(made.into_iter().flat_map(|made| made.urls));
+    Ok((urls, leaves))
 }
 
 fn start_urls(fields: &mut Fields<'_>) -> Result<Vec<Url>, Complaint> {
@@ -427,7 +453,7 @@ mod tests {
             &spider["sections"][0],
             &spider["settings"],
         ];
-        assert_eq!(counts.map(keys), [12, 8, 8, 32]);
+        assert_eq!(counts.map(keys), [12, 8, 8, 33]);
     }
 
     #[test]

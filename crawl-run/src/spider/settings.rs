@@ -79,16 +79,15 @@ const OF_ARTICLES: [&str; 4] = [
     "CUSTOM_SELECTORS",
 ];
 
-/// Settings without which a spider would crawl or find something else, and that need what is not
-/// here.
-const NOT_HERE: [(&str, &str); 2] = [
+/// Bounds of a run that would stop a resumed crawl elsewhere than one in one go.
+const NO_BOUNDS: [(&str, &str); 2] = [
     (
-        "PAGINATED_LISTINGS",
-        "clicking through pages needs a browser, which is not supported; pages with URLs of their own are found by rules",
+        "CLOSESPIDER_ITEMCOUNT",
+        "a run is bounded by its records, CLOSESPIDER_PAGECOUNT",
     ),
     (
-        "GENERATED_URLS",
-        "generated start URLs are not supported; write them into start_urls",
+        "CLOSESPIDER_ERRORCOUNT",
+        "a site that fails is waited for, not given up",
     ),
 ];
 
@@ -110,10 +109,23 @@ pub fn settings(
     ignored: &mut Vec<String>,
 ) -> Result<Settings, Complaint> {
     let mut fields = node.object()?;
-    for (key, why) in NOT_HERE {
-        let is_empty = |node: &Node<'_>| node.value().as_array().is_some_and(Vec::is_empty);
-        if let Some(node) = fields.get(key).filter(|node| !is_empty(node)) {
-            return Err(node.complaint(why));
+    // Without it the spider would find something else.
+    let is_empty = |node: &Node<'_>| node.value().as_array().is_some_and(Vec::is_empty);
+    if let Some(node) = fields
+        .get("PAGINATED_LISTINGS")
+        .filter(|node| !is_empty(node))
+    {
+        return Err(node.complaint(
+            "clicking through pages needs a browser, which is not supported; pages with URLs of \
+             their own are found by rules, or made by GENERATED_URLS",
+        ));
+    }
+    // Made into start URLs.
+    fields.get("GENERATED_URLS");
+    let is_some = |node: &Node<'_>| node.value().as_u64() != Some(0);
+    for (key, why) in NO_BOUNDS {
+        if let Some(node) = fields.get(key).filter(is_some) {
+            ignored.push(format!("{} ({why})", node.path()));
         }
     }
     let mut flag = |key| fields.get(key).map(|node| node.boolean()).transpose();
@@ -372,11 +384,19 @@ mod tests {
 
     #[test]
     fn what_would_crawl_something_else_is_an_error_and_no_warning() {
-        for key in ["GENERATED_URLS", "PAGINATED_LISTINGS"] {
-            let error = read(json!({key: [{}]})).unwrap_err();
-            assert!(error.starts_with(&format!("$.{key}: ")), "{error}");
-            assert!(error.contains("not supported"), "{error}");
-        }
+        let error = read(json!({"PAGINATED_LISTINGS": [{}]})).unwrap_err();
+        assert!(error.starts_with("$.PAGINATED_LISTINGS: "), "{error}");
+        assert!(error.contains("not supported"), "{error}");
+    }
+
+    #[test]
+    fn a_bound_that_is_not_kept_is_told_with_its_reason() {
+        let value = json!({"CLOSESPIDER_ITEMCOUNT": 5, "CLOSESPIDER_ERRORCOUNT": 0});
+        let mut ignored = Vec::new();
+        settings(&Node::root(&value), Timestamp::UNIX_EPOCH, &mut ignored).unwrap();
+        let why =
+            "$.CLOSESPIDER_ITEMCOUNT (a run is bounded by its records, CLOSESPIDER_PAGECOUNT)";
+        assert_eq!(ignored, [why]);
     }
 
     #[test]

@@ -6,6 +6,10 @@ mod field;
 mod page;
 mod rules;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crawl_ckpt::generated::generated;
 use crawl_ckpt::node::{Complaint, Node};
 use crawl_ckpt::ranked::ranked;
 use serde_json::Value;
@@ -19,6 +23,8 @@ use page::PageKind;
 pub struct Spec {
     /// The first that a URL belongs to counts.
     pub pages: Vec<PageKind>,
+    /// What is taken of start URLs that the file generates and names a reader for.
+    generated: HashMap<String, Arc<[Field]>>,
     /// JSON paths of keys that have no effect.
     pub ignored: Vec<String>,
 }
@@ -54,11 +60,25 @@ impl Spec {
             };
             pages.push(PageKind::read(&mut keys, rule.pattern_key(), extract)?);
         }
+        let mut by_url = HashMap::new();
+        if let Some(node) = fields.get("settings") {
+            let entries = generated(&mut node.object()?)?;
+            for entry in entries.into_iter().filter(|entry| !entry.follow) {
+                let own = match &entry.callback {
+                    Some(node) => reader.called(node, callbacks.as_deref(), articles.as_ref())?,
+                    None => Some(articles.clone().unwrap_or_else(articles::article)),
+                };
+                let own: Arc<[Field]> = own.unwrap_or_default().into();
+                let urls = entry.urls.into_iter();
+                by_url.extend(urls.map(|url| (url.into(), Arc::clone(&own))));
+            }
+        }
         if let (Some(articles), true) = (articles, pages.is_empty()) {
             pages.push(PageKind::every(articles));
         }
         Ok(Spec {
             pages,
+            generated: by_url,
             ignored: reader.ignored,
         })
     }
@@ -66,6 +86,9 @@ impl Spec {
     /// What is taken of the page at a URL. Nobody followed a link to a start URL, so it may be of
     /// a kind that the links to it are denied by.
     pub fn of(&self, url: &str, is_start: bool) -> Option<&[Field]> {
+        if let Some(own) = self.generated.get(url).filter(|_| is_start) {
+            return (!own.is_empty()).then_some(own);
+        }
         let mut kinds = self.pages.iter();
         let kind = match is_start {
             false => kinds.find(|kind| kind.is(url)),

@@ -46,11 +46,45 @@ pub struct Host {
     pub taken: u64,
     /// Whether it may be asked at all.
     pub gate: Gate,
-    /// In the ring, or in the timers: there is just one entry a host.
-    listed: bool,
+    /// It ever answered for a page.
+    heard: bool,
+    /// There is just one entry a host.
+    listed: Listed,
+}
+
+/// Where a host stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Nowhere,
+    /// Among the new ones.
+    New,
+    /// In the ring, or in the timers.
+    Else,
+}
+
+/// Of which hosts a request may go now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Those that ever answered for a page.
+    pub heard: bool,
+    /// Those that did not, some of which are dead: they must not take the room of the others.
+    pub new: bool,
+}
+
+impl Room {
+    /// Of all.
+    pub const ALL: Room = Room {
+        heard: true,
+        new: true,
+    };
 }
 
 impl Host {
+    /// Whether it ever answered for a page.
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
     fn can_go(&self) -> bool {
         self.pending > 0 && self.in_flight < self.window && self.gate == Gate::Open
     }
@@ -68,6 +102,10 @@ pub struct Schedule<T> {
     parked: BTreeSet<HostId>,
     /// Hosts that can be asked now, in turn.
     ring: VecDeque<u32>,
+    /// The same of hosts that never answered, and of some that have by now and stand in the ring.
+    new: VecDeque<u32>,
+    /// It is the turn of one of these.
+    is_turn_of_new: bool,
     /// Hosts that can be asked later.
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     /// Requests to be tried again later.
@@ -90,6 +128,8 @@ impl<T: Copy + Ord> Schedule<T> {
             origins: Marker::new(key.to_le_bytes()),
             parked: BTreeSet::new(),
             ring: VecDeque::new(),
+            new: VecDeque::new(),
+            is_turn_of_new: false,
             timers: BinaryHeap::new(),
             deferred: BinaryHeap::new(),
             pending: 0,
@@ -162,7 +202,8 @@ impl<T: Copy + Ord> Schedule<T> {
             delay_ms: 0,
             taken: 0,
             gate,
-            listed: false,
+            heard: false,
+            listed: Listed::Nowhere,
         });
         HostId(id)
     }
@@ -228,20 +269,46 @@ impl<T: Copy + Ord> Schedule<T> {
         Some((HostId(id), request))
     }
 
+    /// The host answered for a page, now or in an earlier run.
+    pub fn heard(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0 as usize];
+        host.heard = true;
+        if host.listed == Listed::New {
+            host.listed = Listed::Else;
+            self.ring.push_back(id.0);
+        }
+    }
+
+    /// The next host in turn.
+    fn turn(&mut self, room: Room) -> Option<u32> {
+        self.is_turn_of_new = !self.is_turn_of_new;
+        if room.new && (self.is_turn_of_new || self.ring.is_empty() || !room.heard) {
+            while let Some(id) = self.new.pop_front() {
+                if !self.hosts[id as usize].heard {
+                    return Some(id);
+                }
+            }
+        }
+        match room.heard {
+            true => self.ring.pop_front(),
+            false => None,
+        }
+    }
+
     /// The host whose next request can be sent, or `None` when nobody can be asked now. Say
     /// [`Schedule::sent`] or [`Schedule::skipped`] of it, else it is asked nothing more.
-    pub fn next(&mut self, now_ms: u64) -> Option<HostId> {
+    pub fn next(&mut self, now_ms: u64, room: Room) -> Option<HostId> {
         self.now_ms = now_ms;
         while let Some(&Reverse((due_ms, id))) = self.timers.peek()
             && due_ms <= now_ms
         {
             self.timers.pop();
-            self.ring.push_back(id);
+            self.push(id);
         }
         loop {
-            let id = self.ring.pop_front()?;
+            let id = self.turn(room)?;
             let host = &mut self.hosts[id as usize];
-            host.listed = false;
+            host.listed = Listed::Nowhere;
             if !host.can_go() {
                 continue;
             }
@@ -294,15 +361,26 @@ impl<T: Copy + Ord> Schedule<T> {
     /// Lists a host that can go in the ring, or in the timers when it must wait.
     fn list(&mut self, id: u32) {
         let host = &mut self.hosts[id as usize];
-        if host.listed || !host.can_go() {
+        if host.listed != Listed::Nowhere || !host.can_go() {
             return;
         }
-        host.listed = true;
         if host.due_ms <= self.now_ms {
-            self.ring.push_back(id);
+            self.push(id);
         } else {
+            host.listed = Listed::Else;
             self.timers.push(Reverse((host.due_ms, id)));
         }
+    }
+
+    /// Puts a host where its turn comes.
+    fn push(&mut self, id: u32) {
+        let host = &mut self.hosts[id as usize];
+        let (listed, turns) = match host.heard {
+            true => (Listed::Else, &mut self.ring),
+            false => (Listed::New, &mut self.new),
+        };
+        host.listed = listed;
+        turns.push_back(id);
     }
 }
 

@@ -57,6 +57,7 @@ impl<S: Store> Crawl<S> {
             }
             let page = memory.values.get(&answered_key(&host_origin));
             if let Some(page) = page.and_then(|page| std::str::from_utf8(page).ok()) {
+                self.schedule.heard(id);
                 self.outage.remember(id, page);
             }
             let parked = self.routes.parked(id).is_some();
@@ -81,6 +82,7 @@ impl<S: Store> Crawl<S> {
             && let Some(url) = self.plan.start_urls.first()
             && let Some(host) = self.schedule.find_host(origin(url))
         {
+            self.schedule.heard(host);
             self.outage.remember(host, &url[origin(url).len()..]);
         }
         expired

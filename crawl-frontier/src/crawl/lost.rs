@@ -175,7 +175,7 @@ impl<S: Store> Crawl<S> {
         let Some(flight) = self.flights.remove(&id) else {
             return Ok(());
         };
-        self.busy -= u32::from(flight.busy);
+        self.landed(&flight);
         self.schedule.answered(flight.host);
         self.tries.remove(&id);
         let mut buffer = std::mem::take(&mut self.read_buffer);

@@ -64,6 +64,8 @@ pub struct Crawl<S> {
     flights: HashMap<u64, Flight>,
     /// Of `flights`, those to hosts that get nothing ahead: what concurrency counts.
     busy: u32,
+    /// Of `flights`, those to hosts that had not answered: they are counted by themselves.
+    unheard: u32,
     /// How often a request was tried that will be tried again.
     tries: HashMap<u64, u32>,
     /// How often a page redirected to itself with a cookie.
@@ -118,6 +120,8 @@ struct Flight {
     /// It is a start URL, or where one redirects to.
     start: bool,
     follow: bool,
+    /// Its host had answered before.
+    heard: bool,
     busy: bool,
     /// The rung of its host's route on which it was sent.
     rung: usize,
@@ -219,6 +223,7 @@ impl<S: Store> Crawl<S> {
             store,
             flights: HashMap::new(),
             busy: 0,
+            unheard: 0,
             tries: HashMap::new(),
             turns: HashMap::new(),
             robots: Robots::new(&plan),

@@ -87,7 +87,7 @@ impl<S: Store> Crawl<S> {
         let ticket = flight.ticket;
         self.name(ticket, &flight, result)?;
         self.found(flight.mark);
-        self.busy -= u32::from(flight.busy);
+        self.landed(&flight);
         self.learn_pace(&flight, result, now_ms);
         self.schedule.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
@@ -108,6 +108,12 @@ impl<S: Store> Crawl<S> {
         }
         self.decide(ticket, &flight, result, now_ms)
             .map_err(Trouble::Crawl)
+    }
+
+    /// A request is not under way any more.
+    pub(super) fn landed(&mut self, flight: &Flight) {
+        self.busy -= u32::from(flight.busy);
+        self.unheard -= u32::from(!flight.heard);
     }
 
     /// A result is of its request's URL, whatever URL the fetcher writes into it.
@@ -346,6 +352,7 @@ impl<S: Store> Crawl<S> {
         let path = url.strip_prefix(&**origin).unwrap_or("/");
         self.outage.remember(host, path);
         self.store.set(&answered_key(origin), path.as_bytes());
+        self.schedule.heard(host);
     }
 
     /// If nobody was answered until now, for certain, then no host and no URL was to blame.

@@ -10,7 +10,7 @@ use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
 use crate::crawl::pace::AHEAD;
 use crate::crawl::robots::Ruling;
-use crate::schedule::{Gate, HostId};
+use crate::schedule::{Gate, HostId, Room};
 use crate::store::request::{is_start, request_of};
 use crate::store::{Store, Ticket};
 
@@ -54,7 +54,7 @@ impl<S: Store> Crawl<S> {
                 Advice::Probe(host) => {
                     self.probe(host, now_ms, out);
                     // It may be the only one that is gone.
-                    if let Some(due) = self.next_due(now_ms) {
+                    if let Some(due) = self.next_due(now_ms, Room::ALL) {
                         self.send(due, false, now_ms, out)?;
                     }
                     return Ok(Step::Sent);
@@ -68,7 +68,12 @@ impl<S: Store> Crawl<S> {
             }
             let most = self.plan.pace.concurrency;
             let most_ahead = most.saturating_mul(AHEAD) as usize;
-            if self.busy >= most || self.flights.len() >= most_ahead {
+            let heard = self.flights.len() - self.unheard as usize;
+            let room = Room {
+                heard: self.busy < most && heard < most_ahead,
+                new: self.unheard < most,
+            };
+            if !room.heard && !room.new {
                 return Ok(Step::Wait { until_ms: None });
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
@@ -79,7 +84,7 @@ impl<S: Store> Crawl<S> {
                 self.put_out(request, out);
                 return Ok(Step::Sent);
             }
-            let Some(due) = self.next_due(now_ms) else {
+            let Some(due) = self.next_due(now_ms, room) else {
                 return Ok(self.nothing_to_send(now_ms));
             };
             if self.send(due, false, now_ms, out)? {
@@ -91,11 +96,11 @@ impl<S: Store> Crawl<S> {
     }
 
     /// The next request whose turn it is.
-    fn next_due(&mut self, now_ms: u64) -> Option<Due> {
+    fn next_due(&mut self, now_ms: u64, room: Room) -> Option<Due> {
         while let Some((host, ticket)) = self.schedule.woken(now_ms) {
             self.put(host, ticket, i64::MAX);
         }
-        let host = self.schedule.next(now_ms)?;
+        let host = self.schedule.next(now_ms, room)?;
         let ticket = self.store.pop(host);
         debug_assert!(ticket.is_some(), "the schedule counts what waits");
         ticket.map(|ticket| Due { host, ticket })
@@ -225,7 +230,9 @@ impl<S: Store> Crawl<S> {
         }
         let follow = !stored.nofollow;
         let ask = ask(&self.store, &mut request, follow, &mut self.known_buffer)?;
-        let busy = self.schedule.host(due.host).window <= self.plan.pace.per_host;
+        let host = self.schedule.host(due.host);
+        let heard = host.is_heard();
+        let busy = heard && host.window <= self.plan.pace.per_host;
         let flight = Flight {
             host: due.host,
             ticket: due.ticket,
@@ -236,15 +243,14 @@ impl<S: Store> Crawl<S> {
             follow,
             mark,
             sent_ms: now_ms,
+            heard,
             busy,
             rung,
             ask,
         };
         if self.lost.is_set_aside(mark) {
             self.read_buffer = buffer;
-            self.schedule.sent(due.host);
-            self.busy += u32::from(busy);
-            self.flights.insert(due.ticket.id(), flight);
+            self.took_off(flight);
             self.set_aside(due.ticket.id(), DIED)?;
             return Ok(false);
         }
@@ -257,10 +263,16 @@ impl<S: Store> Crawl<S> {
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
         self.listen_for(now_ms);
         out.push(b'\n');
-        self.schedule.sent(due.host);
-        self.busy += u32::from(busy);
-        self.flights.insert(due.ticket.id(), flight);
+        self.took_off(flight);
         self.read_buffer = buffer;
         Ok(true)
+    }
+
+    /// A request is under way from now on.
+    fn took_off(&mut self, flight: Flight) {
+        self.schedule.sent(flight.host);
+        self.busy += u32::from(flight.busy);
+        self.unheard += u32::from(!flight.heard);
+        self.flights.insert(flight.ticket.id(), flight);
     }
 }

@@ -255,7 +255,7 @@ fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
         let mut flights: Vec<_> = std::mem::take(&mut crawl.flights).into_iter().collect();
         flights.sort_by_key(|(id, _)| *id);
         for (_, flight) in flights {
-            crawl.busy -= u32::from(flight.busy);
+            crawl.landed(&flight);
             crawl.schedule.answered(flight.host);
             crawl.put(flight.host, flight.ticket, 0);
         }
@@ -296,4 +296,34 @@ fn a_robots_txt_that_the_fetcher_did_not_ask_for_ends_no_page_by_itself() {
     assert_eq!(crawl.last_unanswered(), "io: too many open files");
     assert!(records(&crawl).is_empty());
     assert_eq!(crawl.progress().counts.pending, 1);
+}
+
+#[test]
+fn hosts_that_never_answer_take_no_room_of_one_that_does() {
+    let dead = (0..500).map(|n| format!("http://dead{n}.example/"));
+    let mut plan = plan("http://site.example/");
+    plan.start_urls.extend(dead);
+    plan.pace.concurrency = 4;
+    let mut crawl = crawl(plan);
+    let (mut asked, mut silent) = (0, 0);
+    for now_ms in 1..200 {
+        let mut lines = Vec::new();
+        while let Step::Sent = crawl.next_request(now_ms, &mut lines).unwrap() {}
+        for line in std::str::from_utf8(&lines).unwrap().lines() {
+            let request: Request<'_> = serde_json::from_str(line).unwrap();
+            if request.url.contains("dead") {
+                silent += 1;
+                continue;
+            }
+            asked += 1;
+            let links: Vec<String> = (0..50)
+                .map(|n| format!("http://site.example/{n}"))
+                .collect();
+            let answer = json!({"id": request.id, "url": request.url, "depth": request.depth,
+                "status": 200, "links": links});
+            let answer = answer.to_string();
+            crawl.answer(answer.as_bytes(), now_ms).unwrap();
+        }
+    }
+    assert_eq!((asked, silent), (51, 4));
 }

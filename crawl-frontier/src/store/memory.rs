@@ -8,7 +8,7 @@ use crawl_ckpt::control::Progress;
 use super::lanes::Lanes;
 use super::seen::Seen;
 use super::{Rest, Ticket};
-use crate::schedule::{Gate, HostId, Schedule};
+use crate::schedule::{Gate, HostId, Room, Schedule};
 
 /// Under these keys a rewritten journal keeps how many requests each host has had.
 pub const HOST: &str = "host:";
@@ -127,7 +127,7 @@ impl Memory {
         while let Some((host, ticket)) = self.schedule.woken(now_ms) {
             self.push(host, ticket, i64::MAX);
         }
-        let host = self.schedule.next(now_ms)?;
+        let host = self.schedule.next(now_ms, Room::ALL)?;
         self.lanes.pop(host).map(|ticket| (host, ticket))
     }
 

@@ -10,18 +10,22 @@ use std::time::Duration;
 
 use crawl_ckpt::record::ErrorKind;
 use foldhash::fast::RandomState;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{PemItem, parse_pem};
 use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, RustlsConnector, SocksConnector, Transport,
+    ConnectProxyConnector, ConnectionDetails, Connector, SocksConnector, Transport,
 };
 use ureq::{Agent, Error, Proxy};
 use url::Url;
 
 use crate::failure::{Failure, Staged, is_shortage};
 use crate::names::{Names, RouteNames};
+use crate::plain::Plain;
 use crate::proxy::Way;
 use crate::tcp::{self, Tcp};
+use crate::tls::{self, Tls, Trust};
 
 /// Headers of an answer beyond this are an error; ureq also takes 128 at most.
 pub const MAX_HEADER_BYTES: usize = 64 << 10;
@@ -67,7 +71,7 @@ pub struct Agents {
     options: AgentOptions,
     names: Arc<Names>,
     routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
-    roots: OnceLock<RootCerts>,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// One way to servers, with or without TLS.
@@ -129,7 +133,7 @@ impl Agents {
             options,
             names: Arc::default(),
             routes: RwLock::default(),
-            roots: OnceLock::new(),
+            tls: OnceLock::new(),
         }
     }
 
@@ -170,6 +174,27 @@ impl Agents {
         self.new_route(way, needs_tls(way)).map(drop)
     }
 
+    /// Looks whether the certificates to trust are there.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check_certificates(&self) -> Result<(), Failure> {
+        self.tls().map(drop)
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(Arc::clone(tls));
+        }
+        // What fails for want of a descriptor goes well another time.
+        let trust = match self.options.insecure {
+            true => Trust::All,
+            false => roots(self.options.ca_cert.as_deref())?,
+        };
+        let tls = tls::config(trust).map_err(|e| Failure::new(ErrorKind::Tls, e))?;
+        Ok(Arc::clone(self.tls.get_or_init(|| tls)))
+    }
+
     fn new_route(&self, way: &Way, secure: bool) -> Result<Route, Failure> {
         let options = &self.options;
         let proxy = match way {
@@ -179,19 +204,10 @@ impl Agents {
                 Failure::new(ErrorKind::Proxy, why)
             })?),
         };
-        let mut tls = TlsConfig::builder().disable_verification(options.insecure);
-        if secure && !options.insecure {
-            let roots = match self.roots.get() {
-                Some(roots) => roots.clone(),
-                // What fails for want of a descriptor goes well another time.
-                None => {
-                    let found = roots(options.ca_cert.as_deref())?;
-                    self.roots.get_or_init(|| found).clone()
-                }
-            };
-            tls = tls.root_certs(roots);
-        }
-        let tls = tls.build();
+        let tls = match secure {
+            true => Some(self.tls()?),
+            false => None,
+        };
         let config = |proxy, output| {
             Agent::config_builder()
                 .http_status_as_error(false)
@@ -199,7 +215,6 @@ impl Agents {
                 .max_redirects_will_error(false)
                 .allow_non_standard_methods(true)
                 .proxy(proxy)
-                .tls_config(tls.clone())
                 .user_agent(&options.user_agent)
                 .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
                 .accept_encoding("gzip, deflate, br")
@@ -215,7 +230,7 @@ impl Agents {
                 .build()
         };
         let dialer = Dialer {
-            chain: chain(&self.names),
+            chain: chain(&self.names, tls),
             wide: config(proxy.clone(), tcp::MAX_OUTPUT_BYTES),
             wide_to_proxy: config(None, tcp::MAX_OUTPUT_BYTES),
         };
@@ -243,7 +258,7 @@ fn needs_tls(way: &Way) -> bool {
 
 /// The certificates to trust: those of a file, or the system's, which
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
-fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
+fn roots(file: Option<&std::path::Path>) -> Result<Trust, Failure> {
     let failure = |why: fmt::Arguments<'_>| Failure::new(ErrorKind::Tls, why);
     let certificates = match file {
         Some(path) => {
@@ -252,10 +267,10 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
                 ..failure(format_args!("cannot read {}: {e}", path.display()))
             })?;
             let items = parse_pem(&pem).filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                Ok(PemItem::Certificate(certificate)) => Some(certificate.der().to_vec().into()),
                 _ => None,
             });
-            items.collect::<Vec<_>>()
+            items.collect::<Vec<CertificateDer<'static>>>()
         }
         None => {
             let found = rustls_native_certs::load_native_certs();
@@ -266,17 +281,23 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCerts, Failure> {
             if let Some(short) = short.filter(|error| is_shortage(error)) {
                 return Err(Failure::shortage(short));
             }
-            let owned = found
-                .certs
-                .iter()
-                .map(|der| Certificate::from_der(der).to_owned());
-            owned.collect()
+            found.certs
         }
     };
     if certificates.is_empty() {
-        return Err(failure(format_args!("no certificates to trust were found")));
+        return Err(match file {
+            Some(path) => failure(format_args!(
+                "{}: no certificate (PEM) in it",
+                path.display()
+            )),
+            None => failure(format_args!("no certificates to trust were found")),
+        });
     }
-    Ok(RootCerts::from(certificates))
+    let named = file.is_some();
+    Ok(Trust::Roots {
+        certificates,
+        named,
+    })
 }
 
 /// Makes connections.
@@ -290,13 +311,16 @@ struct Dialer {
 }
 
 /// Through SOCKS, through CONNECT, or straight, then TLS.
-fn chain(names: &Arc<Names>) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
+fn chain(
+    names: &Arc<Names>,
+    tls: Option<Arc<ClientConfig>>,
+) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
     let names = Arc::clone(names);
     let chain =
         ().chain(Stage(ErrorKind::Proxy, SocksConnector::default()))
             .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
             .chain(Stage(ErrorKind::Connect, Tcp { names }))
-            .chain(Stage(ErrorKind::Tls, RustlsConnector::default()))
+            .chain(Stage(ErrorKind::Tls, Tls(tls)))
             .chain(Boxed);
     Arc::new(chain)
 }
@@ -350,7 +374,7 @@ impl<In: Transport, C: Connector<In>> Connector<In> for Stage<C> {
     }
 }
 
-/// The end of the chain: one type for every transport.
+/// The end of the chain: one type for every transport, and answers in plain form.
 #[derive(Debug)]
 struct Boxed;
 
@@ -362,6 +386,6 @@ impl<In: Transport> Connector<In> for Boxed {
         _: &ConnectionDetails,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(|transport| Box::new(transport) as Self::Out))
+        Ok(chained.map(|transport| Box::new(Plain::new(transport)) as Self::Out))
     }
 }

@@ -7,7 +7,7 @@ use crawl_ckpt::record::ErrorKind;
 use flate2::bufread::GzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use ureq::Body;
-use ureq::http::header::CONTENT_ENCODING;
+use ureq::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use ureq::http::{HeaderMap, Response};
 
 use crate::failure::Failure;
@@ -169,11 +169,13 @@ fn too_large(limit: Limit) -> Failure {
     Failure::new(ErrorKind::TooLarge, why)
 }
 
-/// The content codings, in the order in which they were applied. A word that is
+/// The content and transfer codings, in the order in which they were applied. A word that is
 /// no coding at all (`utf-8`, `none`) is ignored, as browsers do.
 fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Failure> {
     let mut codings = Vec::new();
-    for value in headers.get_all(CONTENT_ENCODING) {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    // `chunked` is undone already; any other stood between it and the content.
+    for value in values.chain(headers.get_all(TRANSFER_ENCODING)) {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
         for word in value.split(',').map(str::trim) {
             match word {

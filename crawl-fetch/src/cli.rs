@@ -291,6 +291,7 @@ impl Cli {
         let proxies = Proxies::from_env(self.proxy.as_deref());
         let concurrency = self.concurrency as usize;
         let per_host = self.per_host as usize;
+        let checks_certificates = self.ca_cert.is_some() && !self.insecure;
         let agents = Agents::new(AgentOptions {
             user_agent: self.user_agent,
             connect_timeout: self.connect_timeout,
@@ -301,6 +302,14 @@ impl Cli {
             concurrency,
             per_host,
         });
+        if checks_certificates {
+            agents.check_certificates().map_err(|e| {
+                Failure::with(
+                    Exit::Usage,
+                    format_args!("cannot use --ca-cert: {}", e.message),
+                )
+            })?;
+        }
         let given = [&proxies.http, &proxies.https];
         for proxy in given.into_iter().flatten() {
             agents.check(&Way::Through(proxy.clone())).map_err(|e| {

@@ -11,6 +11,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError};
 use ureq::{Error, Timeout};
 
 use crate::tcp::{MAX_OUTPUT_BYTES, Note, Reset};
+use crate::tls;
 
 /// What ureq says of a request line or header that its output buffer cannot hold,
 /// and of an answer with more headers than it takes. Its error type is not ours to name.
@@ -66,7 +67,8 @@ impl Failure {
             Error::Timeout(_) => "no complete answer in time".to_owned(),
             Error::HostNotFound => "the name has no address".to_owned(),
             Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => ended(note).to_owned(),
-            Error::Io(e) => e.to_string(),
+            Error::Io(e) => words(e),
+            Error::Rustls(e) => tls::words(e),
             Error::Other(e) if e.is::<Reset>() => format!("{}: {e}", ended(note)),
             Error::Other(e) => e.to_string(),
             e if is_overflow(e) => {
@@ -110,6 +112,12 @@ fn kind_of(error: &Error, note: Note) -> ErrorKind {
         },
         _ => ErrorKind::Protocol,
     }
+}
+
+/// What an error of a connection says; rustls' own are put into words.
+fn words(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref());
+    inner.map_or_else(|| error.to_string(), tls::words)
 }
 
 /// The kind of an error that is not the other side's: this machine has no more
@@ -178,7 +186,8 @@ impl Staged {
             _ => kind,
         };
         let message = match &error {
-            Error::Io(e) => e.to_string(),
+            Error::Io(e) => words(e),
+            Error::Rustls(e) => tls::words(e),
             Error::Other(e) => e.to_string(),
             e => e.to_string(),
         };

@@ -358,7 +358,8 @@ impl Buffers for Window {
     }
 }
 
-fn output_bytes() -> usize {
+/// What a connection may send from for the request at hand.
+pub fn output_bytes() -> usize {
     match NOTE.get().wide {
         true => MAX_OUTPUT_BYTES,
         false => OUTPUT_BYTES,

@@ -439,7 +439,10 @@ pub struct FetchArgs {
           long_help = or_default(BODY_MEMORY_HELP, spelled_size(limits::BODY_MEMORY.default)))]
     pub body_memory: Option<usize>,
 
-    /// Trust the certificates in FILE (PEM) as well
+    /// Trust these certificates alone
+    ///
+    /// A PEM file with the certificates to trust, instead of the system's or those of
+    /// SSL_CERT_FILE, as curl does.
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
 

@@ -108,6 +108,9 @@ impl<'a> Crawl<'a> {
         let mut hidden = proxies.hidden(&proxy);
         // A parser's state comes from the checkpoint or is not there.
         hidden.push("CRAWL_STATE".into());
+        if let Some(path) = &args.fetch.ca_cert {
+            check_certificates(path)?;
+        }
         let cookies = args.fetch.cookies.as_deref();
         let cookies = cookies.map(|path| read_cookies(path, view)).transpose()?;
         Ok(Crawl {
@@ -459,6 +462,26 @@ impl<'a> Crawl<'a> {
             }
         }
         ended
+    }
+}
+
+/// Looks whether a file of certificates is one, before anything is written or asked for.
+///
+/// # Errors
+/// [`Exit::Usage`], naming the file.
+pub fn check_certificates(path: &Path) -> Result<(), Failure> {
+    let usage = |why: &dyn std::fmt::Display| {
+        let path = path.display();
+        Failure::with(
+            Exit::Usage,
+            format_args!("cannot use --ca-cert {path}: {why}"),
+        )
+    };
+    let text = std::fs::read(path).map_err(|e| usage(&e))?;
+    let begin = b"-----BEGIN ";
+    match text.windows(begin.len()).any(|part| part == begin) {
+        true => Ok(()),
+        false => Err(usage(&"no certificate (PEM) in it")),
     }
 }
 

@@ -31,6 +31,7 @@ use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use crate::again::Again;
 use crate::checkpoint::remove_if_complete;
 use crate::cli::BatchArgs;
+use crate::crawl::check_certificates;
 use crate::screen::Screen;
 use crate::signals;
 use crate::view::View;
@@ -53,6 +54,9 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let data_dir = data_dir(args.place.data_dir.as_deref());
     if args.status || args.json {
         need_stdout()?;
+    }
+    if let Some(path) = &args.fetch.ca_cert {
+        check_certificates(path)?;
     }
     let List { entries, text } = list::read(&args.list)?;
     let place = StatePlace::of(&args.list, text.as_deref(), &data_dir, &project);

@@ -257,9 +257,27 @@ fn normal_path(path: &str) -> Cow<'_, str> {
 }
 
 /// One spelling for each path: unreserved characters plain, anything outside
-/// ASCII and what is special in patterns as an escape with capitals (RFC 9309, 2.2.2).
+/// ASCII, what is special in patterns and what URLs escape somewhere as an escape with
+/// capitals (RFC 9309, 2.2.2), so that a rule for `/{id}` holds for `/%7Bid%7D`.
 fn normal(text: &str) -> Cow<'_, str> {
-    let special = |byte: u8| !byte.is_ascii() || matches!(byte, b'%' | b'*' | b'$');
+    let special = |byte: u8| {
+        !byte.is_ascii()
+            || matches!(
+                byte,
+                b'%' | b'*'
+                    | b'$'
+                    | b' '
+                    | b'"'
+                    | b'\''
+                    | b'<'
+                    | b'>'
+                    | b'^'
+                    | b'`'
+                    | b'{'
+                    | b'|'
+                    | b'}'
+            )
+    };
     if !text.bytes().any(special) {
         return Cow::Borrowed(text);
     }

@@ -332,3 +332,24 @@ fn a_file_is_read_up_to_its_last_whole_line_that_fits() {
     let sitemaps = Robots::parse(&"Sitemap: http://a/s\n".repeat(2_000), "x");
     assert_eq!(sitemaps.sitemaps().len(), MAX_SITEMAPS);
 }
+
+#[test]
+fn characters_that_urls_escape_are_the_same_raw_and_escaped() {
+    for character in ["\"", "'", "<", ">", "^", "`", "{", "|", "}", " ", "é"] {
+        let escaped: String = character.bytes().map(|b| format!("%{b:02X}")).collect();
+        for (rule, path) in [
+            (character, character),
+            (character, &escaped),
+            (&escaped, character),
+            (&escaped, &escaped),
+        ] {
+            let robots = format!("User-agent: *\nDisallow: /a{rule}b\n");
+            let (path, other) = (format!("/a{path}b"), format!("/a{path}c"));
+            check(
+                &robots,
+                "FooBot",
+                &[(path.as_str(), false), (other.as_str(), true)],
+            );
+        }
+    }
+}

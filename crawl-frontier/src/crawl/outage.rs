@@ -30,6 +30,8 @@ pub struct Outage<H> {
     answered: HashMap<HostId, Box<str>>,
     /// The host that answered last.
     witness: Option<HostId>,
+    /// When it did, in this run.
+    heard_ms: Option<u64>,
     silent: Option<Silence>,
 }
 
@@ -70,6 +72,7 @@ impl<H> Default for Outage<H> {
             suspect: None,
             answered: HashMap::new(),
             witness: None,
+            heard_ms: None,
             silent: None,
         }
     }
@@ -108,17 +111,17 @@ impl<H> Outage<H> {
     }
 
     /// The host, which is remembered, answered for a page: what was held has failed for good.
-    pub fn answered(&mut self, host: HostId) -> Vec<H> {
-        self.hear(host);
+    pub fn answered(&mut self, host: HostId, now_ms: u64) -> Vec<H> {
+        self.hear(host, now_ms);
         let held = std::mem::take(&mut self.held);
         held.into_iter().map(|(_, held)| held).collect()
     }
 
     /// The probe was answered. So the host that it asked is there, and the network: what is held
     /// of that host, and of hosts that never answered, has failed for good. Gives the host too.
-    pub fn probe_answered(&mut self) -> Option<(HostId, Vec<H>)> {
+    pub fn probe_answered(&mut self, now_ms: u64) -> Option<(HostId, Vec<H>)> {
         let whom = self.silent?.whom;
-        self.hear(whom);
+        self.hear(whom, now_ms);
         let held = std::mem::take(&mut self.held).into_iter();
         let (failed, others) =
             held.partition(|(host, _)| *host == whom || !self.answered.contains_key(host));
@@ -127,7 +130,8 @@ impl<H> Outage<H> {
         Some((whom, failed.into_iter().map(|(_, held)| held).collect()))
     }
 
-    fn hear(&mut self, host: HostId) {
+    fn hear(&mut self, host: HostId, now_ms: u64) {
+        self.heard_ms = Some(now_ms);
         self.in_a_row = 0;
         self.suspect = None;
         self.silent = None;
@@ -158,6 +162,19 @@ impl<H> Outage<H> {
     /// What is held, to be pending again.
     pub fn release(&mut self) -> Vec<(HostId, H)> {
         std::mem::take(&mut self.held)
+    }
+
+    /// What is held, if all of it is of hosts that never answered while others of this run did
+    /// until a moment ago: there was a network, so it has failed for good.
+    pub fn dead(&mut self, now_ms: u64) -> Option<Vec<H>> {
+        let is_moment = |heard_ms| now_ms.saturating_sub(heard_ms) < SUSPICIOUS_MS;
+        let never = |(host, _): &(HostId, H)| !self.answered.contains_key(host);
+        let is_dead = self.heard_ms.is_some_and(is_moment) && self.held.iter().all(never);
+        if !is_dead {
+            return None;
+        }
+        let held = std::mem::take(&mut self.held).into_iter();
+        Some(held.map(|(_, held)| held).collect())
     }
 
     /// Nothing can be sent and nothing is under way, and only a probe can tell what became of
@@ -236,7 +253,7 @@ mod tests {
         let mut outage = Outage::default();
         for host in [A, B] {
             outage.remember(host, "/");
-            assert!(outage.answered(host).is_empty());
+            assert!(outage.answered(host, 0).is_empty());
         }
         outage
     }
@@ -255,7 +272,7 @@ mod tests {
         outage.unanswered(A, 5);
         outage.hold(A, "u");
         assert_eq!(outage.advice(5, 1000), Advice::Proceed);
-        assert_eq!(outage.answered(B), ["u"]);
+        assert_eq!(outage.answered(B, 0), ["u"]);
         assert_eq!(outage.held(), 0);
     }
 
@@ -272,7 +289,7 @@ mod tests {
         outage.probe_failed(1300);
         assert_eq!(outage.advice(1300, 10_000), Advice::Wait { until_ms: 3300 });
         assert_eq!(outage.advice(10_100, 10_000), Advice::GiveUp);
-        outage.answered(A);
+        outage.answered(A, 0);
         assert_eq!(outage.advice(10_100, 10_000), Advice::Proceed);
     }
 
@@ -306,7 +323,7 @@ mod tests {
         outage.probe_failed(10);
         assert!(outage.is_proven());
         assert_eq!(outage.release(), [(A, "u")]);
-        outage.answered(A);
+        outage.answered(A, 0);
         assert!(!outage.is_proven());
     }
 
@@ -318,7 +335,7 @@ mod tests {
         outage.hold(B, "b");
         outage.idle(None, 0);
         assert_eq!(probe(&mut outage, 0), A);
-        assert_eq!(outage.probe_answered(), Some((A, vec!["dead", "a"])));
+        assert_eq!(outage.probe_answered(0), Some((A, vec!["dead", "a"])));
         outage.idle(None, 1);
         assert_eq!(probe(&mut outage, 1), B);
         outage.probe_failed(2);
@@ -332,7 +349,7 @@ mod tests {
         outage.hold(DEAD, "dead");
         outage.idle(None, 0);
         assert_eq!(probe(&mut outage, 0), B);
-        assert_eq!(outage.probe_answered(), Some((B, vec!["dead"])));
+        assert_eq!(outage.probe_answered(0), Some((B, vec!["dead"])));
         // Some other that waits elsewhere.
         outage.idle(Some(A), 1);
         assert_eq!(probe(&mut outage, 1), A);
@@ -346,5 +363,23 @@ mod tests {
         outage.idle(None, 200_000);
         assert!(outage.is_unheard());
         assert_eq!(outage.advice(200_000, 0), Advice::Proceed);
+    }
+
+    #[test]
+    fn hosts_that_never_answered_are_dead_while_others_answered_a_moment_ago() {
+        let held = |host, now_ms| {
+            let mut outage = after_answers();
+            outage.unanswered(host, 30_000);
+            outage.hold(host, "u");
+            outage.dead(now_ms)
+        };
+        assert_eq!(held(DEAD, 34_000), Some(vec!["u"]));
+        assert_eq!(held(DEAD, 60_000), None, "the network may be gone");
+        assert_eq!(held(A, 34_000), None, "it did answer before");
+        // What an earlier run heard says nothing of the network now.
+        let mut outage = Outage::default();
+        outage.remember(A, "/");
+        outage.hold(DEAD, "u");
+        assert_eq!(outage.dead(5), None);
     }
 }

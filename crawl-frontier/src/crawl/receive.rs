@@ -329,7 +329,7 @@ impl<S: Store> Crawl<S> {
                     self.remember(host, &result.url);
                 }
                 self.end_outage(now_ms);
-                let failed = self.outage.answered(host);
+                let failed = self.outage.answered(host, now_ms);
                 self.fail(failed);
             }
         }
@@ -365,7 +365,7 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Ends what nobody answered though others are answered.
-    fn fail(&mut self, failed: Vec<Held>) {
+    pub(super) fn fail(&mut self, failed: Vec<Held>) {
         for held in failed {
             self.finish(held.ticket, held.record);
         }
@@ -423,7 +423,7 @@ impl<S: Store> Crawl<S> {
             return self.outage.probe_failed(now_ms);
         }
         self.end_outage(now_ms);
-        if let Some((host, failed)) = self.outage.probe_answered() {
+        if let Some((host, failed)) = self.outage.probe_answered(now_ms) {
             self.robots.doubt(host);
             self.fail(failed);
         }

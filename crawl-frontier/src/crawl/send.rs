@@ -150,7 +150,15 @@ impl<S: Store> Crawl<S> {
             if self.outage.is_unheard() {
                 return Step::Done(Done::NoAnswer);
             }
-            self.outage.idle(self.robots.held_suspect(), now_ms);
+            let suspect = self.robots.held_suspect();
+            let dead = match suspect {
+                None => self.outage.dead(now_ms),
+                Some(_) => None,
+            };
+            match dead {
+                Some(failed) => self.fail(failed),
+                None => self.outage.idle(suspect, now_ms),
+            }
             return Step::Wait {
                 until_ms: Some(now_ms),
             };

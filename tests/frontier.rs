@@ -311,9 +311,10 @@ mod serving {
         assert_eq!(run.wait_lines(40 + expected).len(), 40 + expected);
         // It says itself that it sent no more meanwhile; nobody answers, so it is told twice.
         run.signal(Signal::Term);
+        run.wait_says(&format!("pausing: {expected} requests are under way"));
         run.signal(Signal::Term);
-        let pausing = format!("pausing: {expected} requests are under way");
-        run.wait().code(143).says(&pausing);
+        assert!(run.ends_within(support::DEADLINE), "{}", run.so_far());
+        run.wait().code(143);
     }
 
     #[test]
@@ -956,6 +957,7 @@ mod strangers {
         let all = requests(&run, 3);
         send(&mut run, &page(&all[2], &[]));
         // It is the host's fault, since another answered a moment ago.
+        assert!(run.ends_within(support::DEADLINE), "{}", run.so_far());
         run.wait().code(0);
         let message = &records(&folder)[mute]["error"]["message"];
         assert_eq!(message, "no robots.txt: the fetcher was silent about it");

@@ -488,9 +488,10 @@ fn found(
 ) -> Result<Option<(Job, Mark, State)>, Error> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let Some(job) = Job::open(shared, &ground.place)? else {
-        return match model.acknowledged.is_none() || model.is_removing {
-            true => Ok(None),
-            false => Err("the job is gone".into()),
+        return if model.acknowledged.is_none() || model.is_removing {
+            Ok(None)
+        } else {
+            Err("the job is gone".into())
         };
     };
     let tag: u64 = job.manifest().proxy_type.parse().unwrap_or(0);

@@ -298,12 +298,11 @@ fn a_lock_file_that_is_deleted_or_replaced_lets_nobody_in() {
         let spider = spiders.map(|entry| entry.unwrap().path()).next().unwrap();
         let job = spider.join("checkpoint");
         let lock = spider.join("checkpoint.lock");
-        match is_replaced {
-            false => fs::remove_file(&lock).unwrap(),
-            true => {
-                fs::write(folder.join("other"), "").unwrap();
-                fs::rename(folder.join("other"), &lock).unwrap();
-            }
+        if is_replaced {
+            fs::write(folder.join("other"), "").unwrap();
+            fs::rename(folder.join("other"), &lock).unwrap();
+        } else {
+            fs::remove_file(&lock).unwrap();
         }
         let name = format!("default/{}", spider.file_name().unwrap().to_str().unwrap());
         let job = job.to_str().unwrap();

@@ -443,9 +443,12 @@ mod stopping {
         assert_eq!(run.wait().signal(), Some(9));
         let run = serve(&folder, &[]);
         // What the kill left uncommitted is asked for again, perhaps all of it.
-        answer_all(run, |request| match request["url"] == START {
-            true => page(request, &LINKS),
-            false => page(request, &[]),
+        answer_all(run, |request| {
+            if request["url"] == START {
+                page(request, &LINKS)
+            } else {
+                page(request, &[])
+            }
         })
         .code(0);
         assert_eq!(records(&folder).len(), 4);
@@ -554,9 +557,10 @@ mod hosts {
         let run = serve(&folder, &["--robots", "-A", "ours/1.0"]);
         answer_all(run, |request| {
             assert_ne!(request["url"], "http://site.example/secret/x");
-            match request["kind"] == "robots" {
-                true => robots(request, "User-agent: ours\nDisallow: /secret\n"),
-                false => page(request, &["http://site.example/secret/x"]),
+            if request["kind"] == "robots" {
+                robots(request, "User-agent: ours\nDisallow: /secret\n")
+            } else {
+                page(request, &["http://site.example/secret/x"])
             }
         })
         .code(0);
@@ -672,13 +676,13 @@ mod silence {
     #[test]
     fn a_crawl_that_is_answered_for_robots_txt_alone_fails_and_keeps_all() {
         let folder = Folder::new();
-        answer_all(
-            serve(&folder, &["--robots", "--retries", "1"]),
-            |request| match is_robots(request) {
-                true => robots(request),
-                false => error(request, "timeout"),
-            },
-        )
+        answer_all(serve(&folder, &["--robots", "--retries", "1"]), |request| {
+            if is_robots(request) {
+                robots(request)
+            } else {
+                error(request, "timeout")
+            }
+        })
         .code(1)
         .says("no start URL ever answered: timeout: told");
         assert!(records(&folder).is_empty());
@@ -721,9 +725,12 @@ mod silence {
         let folder = Folder::new();
         let links = ["http://site.example/a", "http://site.example/b"];
         let run = serve(&folder, &["--retries", "1"]);
-        answer_all(run, |request| match request["url"] == links[0] {
-            true => error(request, "timeout"),
-            false => page(request, &links),
+        answer_all(run, |request| {
+            if request["url"] == links[0] {
+                error(request, "timeout")
+            } else {
+                page(request, &links)
+            }
         })
         .code(0);
         assert_eq!(records(&folder)[links[0]]["error"]["kind"], "timeout");
@@ -772,9 +779,10 @@ mod silence {
         assert_eq!(stat(&folder)["pending"], 1);
         assert_eq!(stat(&folder)["failed"], 0);
         answer_all(serve(&folder, &options), |request| {
-            match is_robots(request) {
-                true => robots(request),
-                false => page(request, &[]),
+            if is_robots(request) {
+                robots(request)
+            } else {
+                page(request, &[])
             }
         })
         .code(0);
@@ -786,19 +794,21 @@ mod silence {
         let folder = Folder::new();
         let options = ["--robots", "--retries", "0", "--outage", "1h"];
         let most = [&options[..], &["--max-pages", "1"]].concat();
-        answer_all(serve(&folder, &most), |request| match is_robots(request) {
-            true => {
+        answer_all(serve(&folder, &most), |request| {
+            if is_robots(request) {
                 let mut answer = robots(request);
                 answer["status"] = json!(403);
                 answer
+            } else {
+                page(request, &["http://site.example/a"])
             }
-            false => page(request, &["http://site.example/a"]),
         })
         .code(4);
         answer_all(serve(&folder, &options), |request| {
-            match is_robots(request) {
-                true => error(request, "timeout"),
-                false => page(request, &[]),
+            if is_robots(request) {
+                error(request, "timeout")
+            } else {
+                page(request, &[])
             }
         })
         .code(0);
@@ -856,9 +866,12 @@ mod strangers {
     fn one_that_answers_nonsense_for_ever_gets_its_record() {
         let folder = Folder::new();
         let run = serve(&folder, &["--retries", "1"]);
-        answer_all(run, |request| match request["url"] == START {
-            true => page(request, &["http://site.example/a"]),
-            false => json!({"id": request["id"]}),
+        answer_all(run, |request| {
+            if request["url"] == START {
+                page(request, &["http://site.example/a"])
+            } else {
+                json!({"id": request["id"]})
+            }
         })
         .code(0);
         let record = &records(&folder)["http://site.example/a"];
@@ -1006,9 +1019,12 @@ mod proxies {
     fn a_host_that_blocks_is_fetched_through_the_datacenter_from_then_on() {
         let folder = Folder::new();
         let run = serve(&folder, &["--proxies", "datacenter"]);
-        let done = answer_all(run, |request| match is_proxied(request) {
-            true => page(request, &["http://site.example/a", "http://site.example/b"]),
-            false => blocked(request),
+        let done = answer_all(run, |request| {
+            if is_proxied(request) {
+                page(request, &["http://site.example/a", "http://site.example/b"])
+            } else {
+                blocked(request)
+            }
         });
         let lines = done.code(0).lines();
         let requests: Vec<Value> = lines

@@ -146,17 +146,19 @@ impl Ground {
             self.crawl(disk, crawl)?;
         }
         disk.power_cut(Unsynced::Lost);
-        match self.known(disk)? == model(crawl) {
-            true => Ok(()),
-            false => Err("what was known is lost".into()),
+        if self.known(disk)? == model(crawl) {
+            Ok(())
+        } else {
+            Err("what was known is lost".into())
         }
     }
 
     fn is_allowed(&self, disk: &SimDisk, crawl: u64) -> Result<(), Error> {
         let known = self.known(disk)?;
-        match known == model(crawl - 1) || known == model(crawl) {
-            true => Ok(()),
-            false => Err(format!("known is {known:?} in crawl {crawl}").into()),
+        if known == model(crawl - 1) || known == model(crawl) {
+            Ok(())
+        } else {
+            Err(format!("known is {known:?} in crawl {crawl}").into())
         }
     }
 }

@@ -31,9 +31,12 @@ impl Star {
         let links: String = (1..PAGES).map(|n| format!("<a href=/{n}>")).collect();
         site.page("/", &links);
         let is_blocked = Arc::clone(&blocks);
-        site.on("/1", move |_| match is_blocked.load(Ordering::SeqCst) {
-            true => Answer::status(403),
-            false => Answer::html("one"),
+        site.on("/1", move |_| {
+            if is_blocked.load(Ordering::SeqCst) {
+                Answer::status(403)
+            } else {
+                Answer::html("one")
+            }
         });
         site.otherwise(|asked| match asked.path.as_str() {
             "/robots.txt" => Answer::status(404),
@@ -212,9 +215,10 @@ fn only_the_records_of_what_failed_are_taken_out_where_requests_share_a_url() {
     star.blocks.store(true, Ordering::SeqCst);
     let is_blocked = Arc::clone(&star.blocks);
     star.site.on("/api", move |asked| {
-        match is_blocked.load(Ordering::SeqCst) && asked.method == "POST" {
-            true => Answer::status(403),
-            false => Answer::html("fine"),
+        if is_blocked.load(Ordering::SeqCst) && asked.method == "POST" {
+            Answer::status(403)
+        } else {
+            Answer::html("fine")
         }
     });
     let url = star.site.url("/api");

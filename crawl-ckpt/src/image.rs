@@ -202,9 +202,10 @@ impl Image {
         }
         let mut sum = [0; SUM];
         let got = read_full(&*self.file, &mut sum, self.at).map_err(|e| e.to_string())?;
-        match got == SUM && self.hasher.finalize() == sum {
-            true => Ok(()),
-            false => Err("the checksum is wrong".to_owned()),
+        if got == SUM && self.hasher.finalize() == sum {
+            Ok(())
+        } else {
+            Err("the checksum is wrong".to_owned())
         }
     }
 

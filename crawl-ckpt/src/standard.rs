@@ -55,8 +55,9 @@ pub fn check_stdout() -> io::Result<()> {
 /// # Errors
 /// It is closed.
 pub fn check_stdin() -> io::Result<()> {
-    match was_closed(libc::STDIN_FILENO) {
-        true => Err(io::Error::other("it is closed")),
-        false => Ok(()),
+    if was_closed(libc::STDIN_FILENO) {
+        Err(io::Error::other("it is closed"))
+    } else {
+        Ok(())
     }
 }

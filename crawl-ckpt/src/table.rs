@@ -44,9 +44,10 @@ impl Table {
         for row in &rows {
             let mut line = String::new();
             for ((cell, width), column) in row.iter().zip(&widths).zip(self.columns) {
-                line.push_str(&match column.starts_with('>') {
-                    true => format!("{cell:>width$}  "),
-                    false => format!("{cell:<width$}  "),
+                line.push_str(&if column.starts_with('>') {
+                    format!("{cell:>width$}  ")
+                } else {
+                    format!("{cell:<width$}  ")
                 });
             }
             text.push_str(line.trim_end());

@@ -1,4 +1,5 @@
-//! All of the ureq set-up: every timeout and cap stands here.
+//! All of the ureq set-up, with the caps that nobody chooses; those of options are in
+//! [`crawl_ckpt::limits`], those of bodies and plain TCP beside the code that keeps them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

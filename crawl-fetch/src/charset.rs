@@ -108,9 +108,12 @@ pub fn encoding(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
         .and_then(|label| Encoding::for_label(label.as_bytes()))
         .or_else(|| prescan(&body[..body.len().min(PRESCAN_BYTES)], false));
     // Most pages without a declaration have nothing but ASCII.
-    let late = || match body.is_ascii() {
-        true => None,
-        false => prescan(&body[..body.len().min(LATE_BYTES)], true),
+    let late = || {
+        if body.is_ascii() {
+            None
+        } else {
+            prescan(&body[..body.len().min(LATE_BYTES)], true)
+        }
     };
     match declared.or_else(late) {
         Some(encoding) => encoding,

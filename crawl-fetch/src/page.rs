@@ -242,9 +242,10 @@ fn escape_trails(out: &mut Vec<u8>, start: usize) {
         return;
     }
     for byte in out.split_off(start) {
-        match is_odd(&byte) {
-            true => out.extend(format!("%{byte:02X}").bytes()),
-            false => out.push(byte),
+        if is_odd(&byte) {
+            out.extend(format!("%{byte:02X}").bytes());
+        } else {
+            out.push(byte);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
-use crawl_ckpt::robots::{MAX_BYTES, Robots};
+use crawl_ckpt::robots::{Answer, MAX_BYTES, Robots, disallowed, of_status, unreachable};
 use url::Url;
 
 use crate::body::{BodyReader, Limit};
@@ -76,16 +76,14 @@ impl Gate {
         let verdict = match rules {
             Rules::Known(robots) => robots.verdict(url.as_str()),
             Rules::Unreachable(why) => {
-                let why = format_args!("robots.txt could not be had: {why}");
-                return Err(Failure::new(ErrorKind::Robots, why));
+                return Err(Failure::new(ErrorKind::Robots, unreachable(why)));
             }
         };
         if verdict.allowed {
             return Ok(());
         }
         let line = verdict.line.unwrap_or_default();
-        let why = format_args!("line {line} of robots.txt disallows it");
-        Err(Failure::new(ErrorKind::Robots, why))
+        Err(Failure::new(ErrorKind::Robots, disallowed(line)))
     }
 
     fn host(&self, url: &Url) -> Arc<Mutex<Host>> {
@@ -127,12 +125,11 @@ impl Gate {
             Err(failure) if failure.is_shortage => return Err(failure),
             Err(failure) => return Ok(Rules::Unreachable(failure.message)),
         };
-        let status = answer.response.status();
-        if status.is_server_error() || status.as_u16() == 429 {
-            return Ok(Rules::Unreachable(format!("status {}", status.as_u16())));
-        }
-        if !status.is_success() {
-            return Ok(Rules::Known(Robots::default()));
+        let status = answer.response.status().as_u16();
+        match Answer::of(status) {
+            Answer::File => {}
+            Answer::NoFile => return Ok(Rules::Known(Robots::default())),
+            Answer::Unreachable => return Ok(Rules::Unreachable(of_status(status))),
         }
         let limit = Limit {
             bytes: MAX_BYTES,

@@ -44,9 +44,10 @@ impl Stall {
 
     /// How long to wait before [`Stall::go_on`] should be called, given all that may be waited.
     pub fn slice(&self, most: Duration) -> Duration {
-        match self.left {
-            false => most.min(GRACE.saturating_sub(self.since.elapsed())),
-            true => most,
+        if self.left {
+            most
+        } else {
+            most.min(GRACE.saturating_sub(self.since.elapsed()))
         }
     }
 

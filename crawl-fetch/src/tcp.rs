@@ -360,9 +360,10 @@ impl Buffers for Window {
 
 /// What a connection may send from for the request at hand.
 pub fn output_bytes() -> usize {
-    match NOTE.get().wide {
-        true => MAX_OUTPUT_BYTES,
-        false => OUTPUT_BYTES,
+    if NOTE.get().wide {
+        MAX_OUTPUT_BYTES
+    } else {
+        OUTPUT_BYTES
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
+use crawl_ckpt::robots::is_disallowed;
 
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,10 @@ impl Class {
         };
         // Older checkpoints counted every status by its class.
         let class = format!("{}xx", &name[..1]);
-        let name = match tally.contains_key(&name) {
-            true => name,
-            false => class,
+        let name = if tally.contains_key(&name) {
+            name
+        } else {
+            class
         };
         if let Some(count) = tally.get_mut(&name) {
             *count = count.saturating_sub(1);
@@ -58,14 +60,10 @@ fn name_of(status: u16) -> String {
     }
 }
 
-/// How the message of a URL begins that robots.txt forbids.
-pub const DISALLOWED: &str = "disallowed by line";
-
 /// True for the record of a request that has failed: one that another try could end otherwise.
 pub fn has_failed(record: &FetchResult<'_>) -> bool {
-    let forbidden = |error: &FetchError<'_>| {
-        error.kind == ErrorKind::Robots && error.message.starts_with(DISALLOWED)
-    };
+    let forbidden =
+        |error: &FetchError<'_>| error.kind == ErrorKind::Robots && is_disallowed(&error.message);
     let error = record.error.as_ref();
     error.is_some_and(|error| !forbidden(error))
         || record.blocked.is_some()

@@ -13,6 +13,7 @@ mod clock;
 mod command;
 pub mod crawl;
 mod flaws;
+mod keys;
 pub mod open;
 pub mod schedule;
 pub mod scope;

@@ -8,13 +8,9 @@ use crawl_ckpt::limits::URL_BYTES;
 use crawl_ckpt::pattern::Patterns;
 use crawl_ckpt::plan;
 
+use crate::keys::{SCOPE_HOST, SCOPE_HOSTS};
 use crate::url::{Form, authority};
 
-/// Under this key an image keeps the hosts that the crawl stays on.
-pub const HOSTS: &str = "scope:hosts";
-/// A key that begins so has a host that a start URL redirected to: a key each, since a list
-/// that is written again for each of many grows with their square.
-pub const HOST: &str = "scope:host:";
 /// So many hosts and domains of a crawl are told one by one.
 const PLACES_TOLD: usize = 10;
 /// Deeper paths are traps.
@@ -358,7 +354,7 @@ impl Scope {
     pub fn add_host(&mut self, url: &str) -> Option<String> {
         let host = authority(url);
         let is_new = !self.hosts.is_empty() && self.hosts.insert(host.to_owned());
-        is_new.then(|| format!("{HOST}{host}"))
+        is_new.then(|| format!("{SCOPE_HOST}{host}"))
     }
 
     /// The hosts, as the checkpoint keeps them.
@@ -368,10 +364,13 @@ impl Scope {
 
     /// Adds the hosts that a checkpoint kept: those of an image, and those that came after it.
     pub fn restore_hosts(&mut self, values: &HashMap<String, Vec<u8>>) {
-        let list = values.get(HOSTS).map(Vec::as_slice).unwrap_or_default();
+        let list = values
+            .get(SCOPE_HOSTS)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let kept: Vec<String> = serde_json::from_slice(list).unwrap_or_default();
         self.hosts.extend(kept);
-        let later = values.keys().filter_map(|key| key.strip_prefix(HOST));
+        let later = values.keys().filter_map(|key| key.strip_prefix(SCOPE_HOST));
         self.hosts.extend(later.map(str::to_owned));
     }
 

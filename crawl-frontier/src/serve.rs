@@ -207,13 +207,14 @@ impl Server {
         }
         self.told_gone = gone;
         let patience = Duration::from_secs(self.opened.crawl.patience_s());
-        self.warn(match gone {
-            true => format!(
+        self.warn(if gone {
+format!(
                 "no request gets an answer any more: all stays pending, trying again for {} (--outage)",
                 span(patience)
-            ),
-            false => "answers come again".to_owned(),
-        });
+            )
+} else {
+"answers come again".to_owned()
+});
     }
 
     /// Writes as many requests as can go now.
@@ -365,10 +366,10 @@ impl Server {
     fn nothing_useful(&self) -> (EndReason, Result<Exit, Failure>) {
         let why = self.why_empty.as_deref().unwrap_or_default();
         let failure = Failure::new(format_args!("nothing useful: {why}"));
-        let failure = match self.wires.has_conductor() {
-            true => failure,
-            false => failure
-                .hint("the same command asks again; --accept-empty takes that for the result"),
+        let failure = if self.wires.has_conductor() {
+            failure
+        } else {
+            failure.hint("the same command asks again; --accept-empty takes that for the result")
         };
         (EndReason::NothingUseful, Err(failure))
     }

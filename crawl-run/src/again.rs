@@ -86,16 +86,17 @@ impl std::fmt::Display for Again {
             if i > 0 {
                 f.write_str(" ")?;
             }
-            let shown = match std::mem::take(&mut is_header) {
-                true => harmless_header(word).into(),
-                false => match header_in(word) {
+            let shown = if std::mem::take(&mut is_header) {
+                harmless_header(word).into()
+            } else {
+                match header_in(word) {
                     Some((option, "")) if !option.ends_with('=') => {
                         is_header = true;
                         Cow::Borrowed(word.as_str())
                     }
                     Some((option, header)) => format!("{option}{}", harmless_header(header)).into(),
                     None => masked_url(word),
-                },
+                }
             };
             f.write_str(&quoted(&shown))?;
         }

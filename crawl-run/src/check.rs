@@ -78,9 +78,10 @@ fn reach(scope: &Scope) -> String {
 
 fn describe(rule: &Rule) -> String {
     let patterns = |list: &[String]| format!("`{}`", list.join("` or `"));
-    let mut line = match rule.allow.is_empty() {
-        true => "every URL".to_owned(),
-        false => patterns(&rule.allow),
+    let mut line = if rule.allow.is_empty() {
+        "every URL".to_owned()
+    } else {
+        patterns(&rule.allow)
     };
     if !rule.deny.is_empty() {
         line.push_str(&format!(" but not {}", patterns(&rule.deny)));
@@ -123,9 +124,10 @@ fn manners(plan: &Plan) -> String {
     let agent = plan.user_agent.as_deref().unwrap_or_default();
     let mut words = vec![
         format!("as {agent}"),
-        match plan.robots {
-            true => "robots.txt obeyed".into(),
-            false => "robots.txt ignored".into(),
+        if plan.robots {
+            "robots.txt obeyed".into()
+        } else {
+            "robots.txt ignored".into()
         },
         format!("{} retries", plan.retry.times),
         format!("{} redirects", plan.retry.max_redirects),

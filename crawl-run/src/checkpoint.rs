@@ -107,9 +107,10 @@ pub fn settle(
             refuse_unmeant(job, place, chosen, again)?;
         }
         let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
-        return Ok(Decision::Clear(Box::new(match args.reset_deltafetch {
-            true => clear.with_delta(),
-            false => clear,
+        return Ok(Decision::Clear(Box::new(if args.reset_deltafetch {
+            clear.with_delta()
+        } else {
+            clear
         })));
     }
     job::clear_leftovers(&*disk, &place.job, lock)?;

@@ -466,9 +466,10 @@ pub struct MetricsArgs {
 }
 
 fn metrics_file(path: PathBuf) -> Result<PathBuf, &'static str> {
-    match path.as_os_str() == "-" {
-        true => Err("a FILE is replaced as a whole, which stdout cannot be"),
-        false => Ok(path),
+    if path.as_os_str() == "-" {
+        Err("a FILE is replaced as a whole, which stdout cannot be")
+    } else {
+        Ok(path)
     }
 }
 
@@ -502,9 +503,10 @@ pub(crate) fn header(text: &str) -> Result<String, String> {
 }
 
 fn user_agent(text: &str) -> Result<String, String> {
-    match is_user_agent(text) {
-        true => Ok(text.to_owned()),
-        false => Err("expected printable ASCII".into()),
+    if is_user_agent(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected printable ASCII".into())
     }
 }
 

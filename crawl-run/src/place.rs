@@ -93,13 +93,14 @@ impl Place {
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),
             )
-            .hint(match path.is_file() {
-                true => "choose another -o FILE, or move that one away".to_owned(),
+            .hint(if path.is_file() {
+                "choose another -o FILE, or move that one away".to_owned()
+            } else {
                 // Nothing can be cut back there.
-                false => format!(
+                format!(
                     "a device or a pipe is written with: -o - > {}",
                     path.display()
-                ),
+                )
             })),
             Some(path) => Ok(Output::File(path.to_owned())),
             None => Ok(Output::File(self.dated_output(today)?)),
@@ -131,9 +132,10 @@ impl Place {
                     Exit::Usage,
                     format_args!(
                         "the crawl being resumed writes to {}, and goes on there",
-                        match began.stream {
-                            true => "stdout (-o -)".into(),
-                            false => file.display().to_string(),
+                        if began.stream {
+                            "stdout (-o -)".into()
+                        } else {
+                            file.display().to_string()
                         }
                     ),
                 ))

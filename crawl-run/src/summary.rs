@@ -141,9 +141,10 @@ impl Summary<'_> {
 
     /// Says that no page had a link.
     fn links(&self) -> &'static str {
-        match self.leads_nowhere() && self.ended.progress.dropped.is_empty() {
-            true => "none on any page (what a script makes is not seen)",
-            false => "",
+        if self.leads_nowhere() && self.ended.progress.dropped.is_empty() {
+            "none on any page (what a script makes is not seen)"
+        } else {
+            ""
         }
     }
 

@@ -528,9 +528,10 @@ fn evil_cookies(_: &Asked) -> Answer {
 fn conditional(asked: &Asked) -> Answer {
     let same = asked.header("if-none-match") == Some("\"v1\"")
         || asked.header("if-modified-since") == Some("Thu, 01 Jan 2026 00:00:00 GMT");
-    let answer = match same {
-        true => Answer::status(304),
-        false => Answer::html(PAGE),
+    let answer = if same {
+        Answer::status(304)
+    } else {
+        Answer::html(PAGE)
     };
     answer
         .header("ETag", "\"v1\"")

@@ -25,9 +25,10 @@ pub fn run(context: &mut Context<'_>, job: Found, form: Form) -> Result<Exit, Fa
             "{job} has no checkpoint any more"
         )));
     };
-    match form.json {
-        true => context.print_json(&as_json(context, &job, &look))?,
-        false => context.print(&as_text(context, &job, &look))?,
+    if form.json {
+        context.print_json(&as_json(context, &job, &look))?;
+    } else {
+        context.print(&as_text(context, &job, &look))?;
     }
     match &look.trouble {
         Some(trouble) => Err(Failure::with(Exit::Damaged, trouble).hint(repair_command(&job))),

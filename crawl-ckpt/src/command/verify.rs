@@ -122,14 +122,15 @@ fn in_words(report: &Report) -> String {
         1 => format!("1 {one}"),
         number => format!("{} {many}", count(number)),
     };
-    let mut text = match report.has_job {
-        true => format!(
+    let mut text = if report.has_job {
+        format!(
             "sound: {} in {}, {}",
             several(report.entries, "entry", "entries"),
             several(report.batches, "batch", "batches"),
             bytes(report.bytes)
-        ),
-        false => "sound: no checkpoint".to_owned(),
+        )
+    } else {
+        "sound: no checkpoint".to_owned()
     };
     if report.has_image {
         text.push_str(", and an image");

@@ -108,9 +108,10 @@ impl Merge<'_> {
             Some(_) => page.missed = 0,
             None => page.missed += 1,
         }
-        match page.missed < KEPT_CRAWLS {
-            true => self.writer.page(&page),
-            false => Ok(()),
+        if page.missed < KEPT_CRAWLS {
+            self.writer.page(&page)
+        } else {
+            Ok(())
         }
     }
 

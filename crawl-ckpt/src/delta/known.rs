@@ -231,9 +231,10 @@ impl KnownWriter {
         }
         page.encode(&mut self.block);
         self.pages += 1;
-        match self.block.len() >= BLOCK_BYTES {
-            true => self.close_block(),
-            false => Ok(()),
+        if self.block.len() >= BLOCK_BYTES {
+            self.close_block()
+        } else {
+            Ok(())
         }
     }
 
@@ -266,9 +267,10 @@ impl KnownWriter {
         close(&mut self.block, at, &self.salt, &self.scope);
         self.out.extend_from_slice(&self.block);
         self.block.truncate(BLOCK_HEADER);
-        match self.out.len() >= WRITE_BYTES {
-            true => self.write(),
-            false => Ok(()),
+        if self.out.len() >= WRITE_BYTES {
+            self.write()
+        } else {
+            Ok(())
         }
     }
 

@@ -160,9 +160,10 @@ impl SimDisk {
     /// Looks at something.
     fn look<T>(&self, look: impl FnOnce(&Tree) -> io::Result<T>) -> io::Result<T> {
         let shared = self.lock();
-        match shared.is_stopped {
-            true => Err(stopped()),
-            false => look(&shared.tree),
+        if shared.is_stopped {
+            Err(stopped())
+        } else {
+            look(&shared.tree)
         }
     }
 
@@ -274,9 +275,12 @@ impl Disk for SimDisk {
             return self.sync_dir(parent(path));
         }
         let mut above = path.ancestors().skip(1);
-        above.try_for_each(|above| match above.as_os_str().is_empty() {
-            true => Ok(()),
-            false => self.sync_dir(above),
+        above.try_for_each(|above| {
+            if above.as_os_str().is_empty() {
+                Ok(())
+            } else {
+                self.sync_dir(above)
+            }
         })
     }
 

@@ -22,9 +22,10 @@ impl Tail {
         let mut bytes = vec![0; TAIL_BYTES.min(usize::try_from(len).unwrap_or(TAIL_BYTES))];
         let start = len - bytes.len() as u64;
         let filled = read_full(file, &mut bytes, start)?;
-        match filled == bytes.len() {
-            true => Ok(Tail(bytes)),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        if filled == bytes.len() {
+            Ok(Tail(bytes))
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
         }
     }
 

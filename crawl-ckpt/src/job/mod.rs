@@ -151,9 +151,10 @@ impl Job {
             Err(e) if contents::is_no_dir(&e) => {
                 // Asked in this order, a directory that is removed meanwhile is no damage.
                 let contents = contents_of(&*disk, &place.dir)?.unwrap_or_default();
-                return match is_job(&*disk, &place.dir, &contents)? {
-                    true => Err(StoreError::damaged(&path, 0, "the file is missing")),
-                    false => Ok(None),
+                return if is_job(&*disk, &place.dir, &contents)? {
+                    Err(StoreError::damaged(&path, 0, "the file is missing"))
+                } else {
+                    Ok(None)
                 };
             }
             // No file, or far too large: it is not what was written.
@@ -398,9 +399,10 @@ fn refuse_foreign(dir: &Path, contents: &Contents) -> Result<(), StoreError> {
 
 /// A name beside the job that is ours to use is taken by somebody else.
 fn refuse_taken(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
-    match disk.exists(path).map_err(StoreError::io("look at", path))? {
-        true => Err(StoreError::Foreign { path: path.into() }),
-        false => Ok(()),
+    if disk.exists(path).map_err(StoreError::io("look at", path))? {
+        Err(StoreError::Foreign { path: path.into() })
+    } else {
+        Ok(())
     }
 }
 

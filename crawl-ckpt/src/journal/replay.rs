@@ -76,9 +76,10 @@ pub(super) fn tell<'a>(
         };
         each(entry).map_err(|why| (at, why))?;
         if let Some(commit) = commit {
-            return match cursor.is_at_end() && entries == batch.entries {
-                true => Ok((at, commit)),
-                false => Err((at, "a commit does not end its batch".to_owned())),
+            return if cursor.is_at_end() && entries == batch.entries {
+                Ok((at, commit))
+            } else {
+                Err((at, "a commit does not end its batch".to_owned()))
             };
         }
     }

@@ -172,11 +172,12 @@ impl Writer {
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {
-        match self.trust.is_lost() {
-            true => Err(StoreError::Refused {
+        if self.trust.is_lost() {
+            Err(StoreError::Refused {
                 path: self.path.clone(),
-            }),
-            false => Ok(()),
+            })
+        } else {
+            Ok(())
         }
     }
 

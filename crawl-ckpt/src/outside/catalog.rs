@@ -133,9 +133,10 @@ impl Catalog {
     /// The text is no name ([`Exit::Usage`]), or there is no such checkpoint; the error lists those that are.
     pub fn named(&self, text: &str) -> Result<Found, Failure> {
         let job = self.spider(text)?;
-        match job.is_there() {
-            true => Ok(job),
-            false => Err(self.missing(&job)),
+        if job.is_there() {
+            Ok(job)
+        } else {
+            Err(self.missing(&job))
         }
     }
 
@@ -145,9 +146,10 @@ impl Catalog {
     /// As [`Catalog::named`].
     pub fn named_that_takes_space(&self, text: &str) -> Result<Found, Failure> {
         let job = self.spider(text)?;
-        match job.is_there() || job.delta_bytes() > 0 {
-            true => Ok(job),
-            false => Err(self.missing(&job)),
+        if job.is_there() || job.delta_bytes() > 0 {
+            Ok(job)
+        } else {
+            Err(self.missing(&job))
         }
     }
 
@@ -160,12 +162,13 @@ impl Catalog {
             names: None,
             place: JobPlace::at(dir),
         };
-        match job.is_there() {
-            true => Ok(job),
-            false => Err(Failure::new(format_args!(
+        if job.is_there() {
+            Ok(job)
+        } else {
+            Err(Failure::new(format_args!(
                 "there is no job in {}",
                 dir.display()
-            ))),
+            )))
         }
     }
 

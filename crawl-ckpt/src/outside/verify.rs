@@ -11,7 +11,7 @@ use crate::delta;
 use crate::durable::{Links, RealDisk, open_file};
 use crate::error::StoreError;
 use crate::image::Image;
-use crate::job::{EXCHANGE, Job, due_exchange, output_flaw};
+use crate::job::{EXCHANGE, Job, OUTPUT, due_exchange, output_flaw};
 use crate::journal::{Commit, Entry, Mark, Replayed};
 use crate::look::steadily;
 use crate::tool::Exit;
@@ -267,7 +267,7 @@ fn check_output(
     // The next run puts the new file in its place.
     let due = exchange.and_then(|name| due_exchange(&path, name).ok().flatten());
     let path = due.unwrap_or(path);
-    let Some(&committed) = commit.files.get("output") else {
+    let Some(&committed) = commit.files.get(OUTPUT) else {
         return;
     };
     let mut problem = |offset, why, exit| {

@@ -109,9 +109,10 @@ pub fn masked(text: &str) -> Cow<'_, str> {
             after,
             &['/', '?', '#', '\\', ' ', '"', '\'', '<', '>', '`', '\n'],
         );
-        rest = match is_host_and_port(host) || host.starts_with("***@") {
-            true => after,
-            false => after_login(after),
+        rest = if is_host_and_port(host) || host.starts_with("***@") {
+            after
+        } else {
+            after_login(after)
         };
         if rest.len() < after.len() {
             out += "***";
@@ -129,9 +130,10 @@ pub fn masked_url(url: &str) -> Cow<'_, str> {
     };
     let (before, after) = url.split_at(at + 3);
     let rest = after_login(after);
-    match rest.len() < after.len() {
-        true => format!("{before}***{rest}").into(),
-        false => url.into(),
+    if rest.len() < after.len() {
+        format!("{before}***{rest}").into()
+    } else {
+        url.into()
     }
 }
 

@@ -105,9 +105,10 @@ pub fn update(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()
     }
     let old = read(&path)?;
     let new = change(&old);
-    match new == old {
-        true => Ok(()),
-        false => replace(&RealDisk, &path, &octets::to_bytes(&new)),
+    if new == old {
+        Ok(())
+    } else {
+        replace(&RealDisk, &path, &octets::to_bytes(&new))
     }
 }
 

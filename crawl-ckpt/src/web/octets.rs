@@ -18,9 +18,10 @@ pub fn to_text(bytes: &[u8]) -> Cow<'_, str> {
     let mut out = String::with_capacity(2 * bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            match is_private(c) {
-                false => out.push(c),
-                true => out.extend(c.encode_utf8(&mut [0; 4]).bytes().map(private)),
+            if is_private(c) {
+                out.extend(c.encode_utf8(&mut [0; 4]).bytes().map(private));
+            } else {
+                out.push(c);
             }
         }
         out.extend(chunk.invalid().iter().copied().map(private));
@@ -35,9 +36,10 @@ pub fn to_bytes(text: &str) -> Cow<'_, [u8]> {
     }
     let mut out = Vec::with_capacity(text.len());
     for c in text.chars() {
-        match is_private(c) {
-            true => out.push((u32::from(c) - FIRST + 0x80) as u8),
-            false => out.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+        if is_private(c) {
+            out.push((u32::from(c) - FIRST + 0x80) as u8);
+        } else {
+            out.extend(c.encode_utf8(&mut [0; 4]).bytes());
         }
     }
     Cow::Owned(out)

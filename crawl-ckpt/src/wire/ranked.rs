@@ -18,10 +18,7 @@ pub struct Ranked<'a> {
 impl Ranked<'_> {
     /// The key of its patterns.
     pub fn pattern_key(&self) -> &'static str {
-        match self.is_section {
-            true => "match",
-            false => "allow",
-        }
+        if self.is_section { "match" } else { "allow" }
     }
 }
 

@@ -81,9 +81,10 @@ fn groups(text: &str) -> Result<Vec<&str>, String> {
         }
     }
     groups.push(&text[start..]);
-    match groups.iter().any(|group| group.trim().is_empty()) {
-        true => Err("a selector is empty".into()),
-        false => Ok(groups),
+    if groups.iter().any(|group| group.trim().is_empty()) {
+        Err("a selector is empty".into())
+    } else {
+        Ok(groups)
     }
 }
 

@@ -406,10 +406,12 @@ impl<'p> Page<'p> {
         std::iter::from_fn(move || {
             (at != NONE).then(|| {
                 let id = at;
-                at = match in_order {
-                    true if id + 1 < end => id + 1,
-                    true => NONE,
-                    false => self.following(id, scope),
+                at = if !in_order {
+                    self.following(id, scope)
+                } else if id + 1 < end {
+                    id + 1
+                } else {
+                    NONE
                 };
                 id
             })

@@ -142,12 +142,11 @@ impl Sink {
             NodeOrText::AppendNode(id) => id,
             NodeOrText::AppendText(text) => {
                 // A reference alone makes a carriage return; as it is it would end a line.
-                let (kind, (start, end)) = match text.contains('\r') {
-                    false => (Kind::Verbatim, self.write(text.as_bytes())),
-                    true => {
-                        let text = text.replace('&', "&amp;").replace('\r', "&#13;");
-                        (Kind::Text, self.write(text.as_bytes()))
-                    }
+                let (kind, (start, end)) = if text.contains('\r') {
+                    let text = text.replace('&', "&amp;").replace('\r', "&#13;");
+                    (Kind::Text, self.write(text.as_bytes()))
+                } else {
+                    (Kind::Verbatim, self.write(text.as_bytes()))
                 };
                 let node = Node::new(kind, Default::default(), Space::Html, start, end);
                 self.tree.borrow_mut().push(node)
@@ -226,9 +225,10 @@ impl TreeSink for Sink {
 
     fn append_based_on_parent_node(&self, element: &Id, before: &Id, child: NodeOrText<Id>) {
         let has_parent = self.tree.borrow().node(*element).parent != NONE;
-        match has_parent {
-            true => self.append_before_sibling(element, child),
-            false => self.append(before, child),
+        if has_parent {
+            self.append_before_sibling(element, child);
+        } else {
+            self.append(before, child);
         }
     }
 

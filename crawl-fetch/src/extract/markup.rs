@@ -20,10 +20,13 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
                     contents => inside = page.node(contents).first,
                 }
             }
-            Kind::Verbatim | Kind::Text => match is_raw(page, node.parent) {
-                true => out.push_str(&page.text(at)),
-                false => escape(&page.text(at), false, out),
-            },
+            Kind::Verbatim | Kind::Text => {
+                if is_raw(page, node.parent) {
+                    out.push_str(&page.text(at));
+                } else {
+                    escape(&page.text(at), false, out);
+                }
+            }
             Kind::Comment | Kind::Document => {}
         }
         if inside != NONE {

@@ -75,9 +75,10 @@ impl Extractor {
     /// What is wrong with it, with the JSON path, by itself and as [`Exit::Usage`].
     pub fn load(path: &Path) -> Result<Extractor, (String, Failure)> {
         let mut text = String::new();
-        let read = match path.as_os_str() == "-" {
-            true => std::io::stdin().read_to_string(&mut text),
-            false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+        let read = if path.as_os_str() == "-" {
+            std::io::stdin().read_to_string(&mut text)
+        } else {
+            std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
         };
         let extractor = read
             .map_err(|e| e.to_string())

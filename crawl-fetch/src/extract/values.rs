@@ -131,9 +131,10 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
                 }
                 text.len() <= most
             });
-            match text.is_empty() {
-                true => Value::Null,
-                false => Value::String(text),
+            if text.is_empty() {
+                Value::Null
+            } else {
+                Value::String(text)
             }
         }
         How::Markdown => {

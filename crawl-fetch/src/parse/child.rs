@@ -228,9 +228,10 @@ pub fn shown(options: &ParseOptions) -> String {
         .iter()
         .map(|word| crawl_ckpt::tool::quoted(word));
     let words = words.collect::<Vec<_>>().join(" ");
-    match dir.as_os_str().is_empty() {
-        true => words,
-        false => format!("{words} (in {})", dir.display()),
+    if dir.as_os_str().is_empty() {
+        words
+    } else {
+        format!("{words} (in {})", dir.display())
     }
 }
 

@@ -65,9 +65,10 @@ impl Voice {
             };
         }
         let may = said.lines < MAX_LINES;
-        match may {
-            true => said.lines += 1,
-            false => said.left_out += 1,
+        if may {
+            said.lines += 1;
+        } else {
+            said.left_out += 1;
         }
         may
     }

@@ -13,8 +13,8 @@ use crawl_ckpt::tool::{Exit, Failure, printable};
 
 use crate::command::history::{History, record_of};
 use crate::crawl::robots::{Robots, Ruling};
-use crate::crawl::route_key;
 use crate::crawl::routes::Routes;
+use crate::keys;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize_link, origin};
@@ -101,14 +101,16 @@ fn verdict(
         .any(|other| canonicalize_link(other, scope.form, &mut start).is_ok() && start == url);
     let taken = history.map_or(0, |history| history.taken);
     let is_seen = history.is_some_and(History::is_seen);
-    let admitted = match is_start {
-        true => Ok(None),
-        false => scope.admit(url, depth, By::Url).map(Some),
+    let admitted = if is_start {
+        Ok(None)
+    } else {
+        scope.admit(url, depth, By::Url).map(Some)
     };
     // What was taken on is within the host's share.
-    let admitted = match is_seen {
-        true => admitted,
-        false => scope.check_host_pages(taken).and(admitted),
+    let admitted = if is_seen {
+        admitted
+    } else {
+        scope.check_host_pages(taken).and(admitted)
     };
     let told = match admitted {
         Ok(None) => "belongs to the crawl: it is a start URL".to_owned(),
@@ -137,12 +139,11 @@ fn belongs(plan: &Plan, rules: &[(usize, bool)], admission: Admission) -> String
         rules => {
             let mut ways = Vec::new();
             for &(place, depends) in rules {
-                ways.push(match depends {
-                    true => {
-                        let region = region(&plan.scope.rules[place]);
-                        format!("by rule {} for links {region}", place + 1)
-                    }
-                    false => format!("else by rule {}", place + 1),
+                ways.push(if depends {
+                    let region = region(&plan.scope.rules[place]);
+                    format!("by rule {} for links {region}", place + 1)
+                } else {
+                    format!("else by rule {}", place + 1)
                 });
             }
             if rules.iter().all(|(_, depends)| *depends) {
@@ -188,7 +189,7 @@ fn past(
     }
     rows.push(("robots", robots_line(plan, history, url)));
     let mut routes = Routes::<()>::new(plan);
-    if let Some(saved) = history.values.get(&route_key(host)) {
+    if let Some(saved) = history.values.get(&keys::route(host)) {
         routes.restore(id, saved);
     }
     if !history.is_seen() {
@@ -227,7 +228,7 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
     }
     let id = HostId(0);
     let mut robots = Robots::new(plan);
-    let saved = history.values.get(&format!("robots:{}", origin(url)));
+    let saved = history.values.get(&keys::robots(origin(url)));
     // Its age does not matter here: this is what was decided by.
     if !saved.is_some_and(|saved| robots.restore(id, saved, 0)) {
         return "not known yet".to_owned();

@@ -12,7 +12,7 @@ use crawl_ckpt::journal::Entry;
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
-use crate::store::memory::HOST;
+use crate::keys::HOST;
 use crate::store::request::mark_of;
 use crate::url::{Marker, origin};
 

@@ -117,17 +117,15 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
     if let Some(delta) = commit.progress.delta {
         rows.push(("unchanged", delta.unchanged));
     }
-    let result = match as_json {
-        true => {
-            let object: serde_json::Map<_, _> = rows
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value)))
-                .collect();
-            writeln!(out, "{}", serde_json::Value::Object(object))
-        }
-        false => rows
+    let result = if as_json {
+        let object: serde_json::Map<_, _> = rows
             .iter()
-            .try_for_each(|(name, value)| writeln!(out, "{name:<10} {value}")),
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        writeln!(out, "{}", serde_json::Value::Object(object))
+    } else {
+        rows.iter()
+            .try_for_each(|(name, value)| writeln!(out, "{name:<10} {value}"))
     };
     result
         .and_then(|()| out.flush())

@@ -91,9 +91,10 @@ impl<S: Store> Crawl<S> {
             let is_sitemap = self.sitemaps.is_one(&canonical);
             let found = Found {
                 way: Way::Start,
-                kind: match is_sitemap {
-                    true => Kind::Sitemap,
-                    false => Kind::Page,
+                kind: if is_sitemap {
+                    Kind::Sitemap
+                } else {
+                    Kind::Page
                 },
                 page: None,
                 depth: 0,

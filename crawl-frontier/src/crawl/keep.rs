@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use crawl_ckpt::tool::Failure;
 
-use super::starts::GAVE_PAGE;
-use super::{Crawl, STATE};
+use super::Crawl;
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
+use crate::keys;
 use crate::schedule::{Gate, HostId};
-use crate::scope::HOSTS;
 use crate::store::{Remembered, Rest, Store, Ticket, Tries};
 use crate::url::origin;
 
@@ -28,10 +27,10 @@ impl<S: Store> Crawl<S> {
         }
         self.scope.restore_hosts(&memory.values);
         self.secrets.restore(memory.values.keys());
-        self.starts.gave_page = memory.values.contains_key(GAVE_PAGE);
+        self.starts.gave_page = memory.values.contains_key(keys::GAVE_PAGE);
         self.state.json = memory
             .values
-            .get(STATE)
+            .get(keys::PARSER_STATE)
             .and_then(|state| String::from_utf8(state.clone()).ok());
         let values = memory.values.iter();
         let expired = values
@@ -46,22 +45,22 @@ impl<S: Store> Crawl<S> {
             .map(|(id, host)| (id, host.origin.to_string()))
             .collect();
         for (id, host_origin) in hosts {
-            let saved = memory.values.get(&robots_key(&host_origin));
+            let saved = memory.values.get(&keys::robots(&host_origin));
             let known = saved.is_some_and(|saved| self.robots.restore(id, saved, now_ms));
             let shut = self.plan.robots && !known;
             if shut {
                 self.robots.want(id);
             }
-            if let Some(saved) = memory.values.get(&route_key(&host_origin)) {
+            if let Some(saved) = memory.values.get(&keys::route(&host_origin)) {
                 self.routes.restore(id, saved);
             }
-            let page = memory.values.get(&answered_key(&host_origin));
+            let page = memory.values.get(&keys::answered(&host_origin));
             if let Some(page) = page.and_then(|page| std::str::from_utf8(page).ok()) {
                 self.schedule.heard(id);
                 self.outage.remember(id, page);
             }
             let parked = self.routes.parked(id).is_some();
-            let wait = memory.values.get(&wait_key(&host_origin));
+            let wait = memory.values.get(&keys::wait(&host_origin));
             let wait_ms = wait.and_then(|wait| std::str::from_utf8(wait).ok()?.parse().ok());
             let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
             let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
@@ -138,27 +137,27 @@ impl<S: Store> Crawl<S> {
     fn values(&self) -> BTreeMap<String, String> {
         let robots = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.robots.saved(id)?;
-            Some((robots_key(&host.origin), saved))
+            Some((keys::robots(&host.origin), saved))
         });
-        let hosts = [(HOSTS.to_owned(), self.scope.hosts_json())];
+        let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
         let state = self.state.json.iter();
-        let state = state.map(|json| (STATE.to_owned(), json.clone()));
+        let state = state.map(|json| (keys::PARSER_STATE.to_owned(), json.clone()));
         let page = self
             .starts
             .gave_page
-            .then(|| (GAVE_PAGE.to_owned(), "1".to_owned()));
+            .then(|| (keys::GAVE_PAGE.to_owned(), "1".to_owned()));
         let routes = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.routes.saved(id)?;
-            Some((route_key(&host.origin), saved))
+            Some((keys::route(&host.origin), saved))
         });
         let waits = self
             .schedule
             .hosts()
             .filter(|(_, host)| host.due_ms > self.schedule.now_ms());
-        let waits = waits.map(|(_, host)| (wait_key(&host.origin), host.due_ms.to_string()));
+        let waits = waits.map(|(_, host)| (keys::wait(&host.origin), host.due_ms.to_string()));
         let answered = self.schedule.hosts().filter_map(|(id, host)| {
             let page = self.outage.page(id)?;
-            Some((answered_key(&host.origin), page.to_owned()))
+            Some((keys::answered(&host.origin), page.to_owned()))
         });
         robots
             .chain(waits)
@@ -172,24 +171,4 @@ impl<S: Store> Crawl<S> {
             .chain(self.secrets.saved())
             .collect()
     }
-}
-
-/// Under this key the checkpoint keeps the rules of a host's robots.txt.
-pub(super) fn robots_key(origin: &str) -> String {
-    format!("robots:{origin}")
-}
-
-/// Under this key the checkpoint keeps until when a host asked not to be asked.
-pub(super) fn wait_key(origin: &str) -> String {
-    format!("wait:{origin}")
-}
-
-/// Under this key the checkpoint keeps the path of a page that a host answered for.
-pub(super) fn answered_key(origin: &str) -> String {
-    format!("answered:{origin}")
-}
-
-/// Under this key the checkpoint keeps a host's route.
-pub(crate) fn route_key(origin: &str) -> String {
-    format!("route:{origin}")
 }

@@ -12,10 +12,9 @@ use crawl_ckpt::tool::Failure;
 use super::receive::found_on;
 use super::send::Due;
 use super::{Crawl, Record, Step, Trouble};
+use crate::keys::LOST;
 use crate::store::Store;
 
-/// Under these keys the checkpoint keeps how often a fetcher ended over a request.
-const LOST: &str = "lost:";
 /// So often, and a request is sent alone …
 const ALONE: u32 = 2;
 /// … or set aside.

@@ -32,7 +32,6 @@ use crawl_ckpt::tool::Failure;
 
 use self::compare::Ask;
 use self::intake::Links;
-pub(crate) use self::keep::route_key;
 use self::left_out::LeftOut;
 use self::lost::Lost;
 pub use self::lost::Silence;
@@ -45,13 +44,11 @@ use self::secrets::Secrets;
 use self::sitemaps::Sitemaps;
 use self::starts::{NoPage, Starts};
 use crate::class::Class;
+use crate::keys;
 use crate::schedule::{HostId, Schedule};
 use crate::scope::Scope;
 use crate::store::{Store, Ticket};
 use crate::url::Marker;
-
-/// Under this key the checkpoint keeps the state of the user's parser.
-const STATE: &str = "parse:state";
 
 /// A crawl under way, over a store.
 #[derive(Debug)]
@@ -373,7 +370,7 @@ impl<S: Store> Crawl<S> {
         if let Some(json) = &self.state.json
             && std::mem::take(&mut self.state.is_new)
         {
-            self.store.set(STATE, json.as_bytes());
+            self.store.set(keys::PARSER_STATE, json.as_bytes());
         }
     }
 

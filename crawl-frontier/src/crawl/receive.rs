@@ -7,12 +7,12 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::answer::{self, Fate};
-use super::keep::{answered_key, robots_key, route_key, wait_key};
 use super::result::{self, Told};
 use super::robots::{Errand, Robots};
 use super::routes::{Block, block_of};
 use super::tally;
 use super::{Crawl, Flight, Held, Record, Refused};
+use crate::keys;
 use crate::schedule::{Gate, HostId};
 use crate::store::{Store, Ticket};
 use crate::url::{Form, canonicalize_link};
@@ -196,8 +196,10 @@ impl<S: Store> Crawl<S> {
         self.schedule
             .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
         let host = self.schedule.host(host);
-        self.store
-            .set(&wait_key(&host.origin), host.due_ms.to_string().as_bytes());
+        self.store.set(
+            &keys::wait(&host.origin),
+            host.due_ms.to_string().as_bytes(),
+        );
     }
 
     fn take_block(&mut self, flight: &Flight, refused: Refused, why: String, now_ms: u64) {
@@ -263,13 +265,13 @@ impl<S: Store> Crawl<S> {
             }
         });
         let origin = self.schedule.host(host).origin.clone();
-        self.store.set(&robots_key(&origin), b"");
+        self.store.set(&keys::robots(&origin), b"");
     }
 
     fn keep_route(&mut self, host: HostId) {
         let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.routes.saved(host) {
-            self.store.set(&route_key(&origin), saved.as_bytes());
+            self.store.set(&keys::route(&origin), saved.as_bytes());
         }
     }
 
@@ -351,7 +353,7 @@ impl<S: Store> Crawl<S> {
         let origin = &self.schedule.host(host).origin;
         let path = url.strip_prefix(&**origin).unwrap_or("/");
         self.outage.remember(host, path);
-        self.store.set(&answered_key(origin), path.as_bytes());
+        self.store.set(&keys::answered(origin), path.as_bytes());
         self.schedule.heard(host);
     }
 
@@ -403,7 +405,7 @@ impl<S: Store> Crawl<S> {
         });
         let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.robots.saved(host) {
-            self.store.set(&robots_key(&origin), saved.as_bytes());
+            self.store.set(&keys::robots(&origin), saved.as_bytes());
         }
         self.take_on_sitemaps(&origin);
     }
@@ -483,9 +485,10 @@ impl<S: Store> Crawl<S> {
         self.count_change(record.change);
         self.progress.records += 1;
         self.progress.records_run += 1;
-        match record.failed {
-            true => self.progress.counts.failed += 1,
-            false => self.progress.counts.done += 1,
+        if record.failed {
+            self.progress.counts.failed += 1;
+        } else {
+            self.progress.counts.done += 1;
         }
     }
 

@@ -15,7 +15,6 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
 use crawl_ckpt::robots;
 use serde::{Deserialize, Serialize};
 
-use crate::class::DISALLOWED;
 use crate::schedule::HostId;
 
 /// Requests for robots.txt have ids from here on, which no page's request reaches.
@@ -128,11 +127,11 @@ impl Ruling {
             Ruling::Allowed => None,
             Ruling::Disallowed(line) => Some(FetchError {
                 kind: ErrorKind::Robots,
-                message: format!("{DISALLOWED} {line} of robots.txt").into(),
+                message: robots::disallowed(*line).into(),
             }),
             Ruling::Unreachable(why) => Some(FetchError {
                 kind: why.kind,
-                message: format!("no robots.txt: {}", why.message).into(),
+                message: robots::unreachable(&why.message).into(),
             }),
         }
     }
@@ -342,24 +341,25 @@ impl Robots {
             },
             None => new,
         };
-        let why = match (&result.error, result.status) {
+        let answer = result.status.map(robots::Answer::of);
+        let why = match (&result.error, answer) {
             (Some(error), _) if error.kind != ErrorKind::Redirect => Unreachable {
                 kind: error.kind,
                 message: error.message.to_string(),
             },
-            (None, Some(status @ (429 | 500..=599))) => Unreachable {
+            (None, Some(robots::Answer::Unreachable)) => Unreachable {
                 kind: ErrorKind::Robots,
-                message: format!("status {status}"),
+                message: robots::of_status(result.status.unwrap_or_default()),
             },
-            (None, Some(200..=299)) => {
+            (None, Some(robots::Answer::File)) => {
                 let text = result.robots.as_deref().unwrap_or("");
                 let robots = robots::Robots::parse(text, &self.token);
                 return Some(self.know(host, Rules::new(robots, now_ms)));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
-            (_, status) => {
+            _ => {
                 let rules = Rules::new(robots::Robots::default(), now_ms);
-                let rules = match status {
+                let rules = match result.status {
                     Some(403) => no_worse(Rules {
                         refused: true,
                         ..rules
@@ -433,9 +433,10 @@ impl Robots {
         match self.files.get(&host) {
             Some(File::Known(rules)) => {
                 let verdict = rules.robots.verdict(url);
-                match verdict.allowed {
-                    true => Ruling::Allowed,
-                    false => Ruling::Disallowed(verdict.line.unwrap_or(0)),
+                if verdict.allowed {
+                    Ruling::Allowed
+                } else {
+                    Ruling::Disallowed(verdict.line.unwrap_or(0))
                 }
             }
             Some(File::Unreachable(why)) => Ruling::Unreachable(why.clone()),

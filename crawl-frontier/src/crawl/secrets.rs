@@ -12,10 +12,8 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::Request;
 use crawl_ckpt::text::Text;
 
+use crate::keys::TRUSTED;
 use crate::url::{Form, authority, canonicalize_link, origin};
-
-/// A key that begins so has an origin that a start URL redirected to, and that is trusted.
-const TRUSTED: &str = "trusted:";
 
 /// The secrets of a crawl.
 #[derive(Default)]

@@ -38,9 +38,10 @@ impl<S: Store> Crawl<S> {
             if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
                 // Records of nothing useful are not what a test crawl is for.
                 let is_empty = self.starts.have_failed() && self.runs_once;
-                let done = match is_empty && !self.accept_empty {
-                    true => Done::NothingUseful,
-                    false => Done::Limit,
+                let done = if is_empty && !self.accept_empty {
+                    Done::NothingUseful
+                } else {
+                    Done::Limit
                 };
                 return Ok(self.waiting_or(done));
             }

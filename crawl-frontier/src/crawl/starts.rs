@@ -6,15 +6,12 @@ use std::collections::VecDeque;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind};
 
-use super::keep::robots_key;
 use super::routes::block_of;
 use super::{Crawl, Flight, Record};
+use crate::keys;
 use crate::schedule::HostId;
 use crate::store::{Store, Ticket};
 use crate::url::canonicalize_link;
-
-/// Under this key the checkpoint keeps that some page came.
-pub(super) const GAVE_PAGE: &str = "starts:page";
 
 /// So many start URLs are told one by one.
 const TOLD: usize = 3;
@@ -157,7 +154,7 @@ impl<S: Store> Crawl<S> {
             return;
         }
         self.starts.gave_page = true;
-        self.store.set(GAVE_PAGE, b"1");
+        self.store.set(keys::GAVE_PAGE, b"1");
         self.finish_starts();
     }
 
@@ -180,7 +177,7 @@ impl<S: Store> Crawl<S> {
                 // The next run is to see whether it still does.
                 self.robots.forget(no_page.host);
                 let origin = &self.schedule.host(no_page.host).origin;
-                self.store.set(&robots_key(origin), b"");
+                self.store.set(&keys::robots(origin), b"");
             }
         }
     }

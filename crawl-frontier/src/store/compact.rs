@@ -12,9 +12,10 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::lanes::Lanes;
-use super::memory::{HOST, View};
+use super::memory::View;
 use super::request::mark_of;
 use super::{Rest, Ticket, Tries};
+use crate::keys::HOST;
 use crate::schedule::{HostId, Schedule};
 use crate::url::{Marker, origin};
 

@@ -10,9 +10,6 @@ use super::seen::Seen;
 use super::{Rest, Ticket};
 use crate::schedule::{Gate, HostId, Room, Schedule};
 
-/// Under these keys a rewritten journal keeps how many requests each host has had.
-pub const HOST: &str = "host:";
-
 /// The state that is in memory while a crawl runs.
 #[derive(Debug)]
 pub struct Memory {

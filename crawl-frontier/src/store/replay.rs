@@ -11,8 +11,9 @@ use crawl_ckpt::journal::{Entry, Mark, Replayed};
 use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
-use super::memory::{GROUP, HOST, Marks, Memory};
+use super::memory::{GROUP, Marks, Memory};
 use super::request::mark_of;
+use crate::keys::HOST;
 use crate::url::{Marker, origin};
 
 /// So many requests travel from thread to thread at once.

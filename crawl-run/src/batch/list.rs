@@ -57,12 +57,11 @@ pub fn read(path: &Path) -> Result<List, Failure> {
         Failure::with(Exit::Usage, format_args!("cannot use list {path}: {why}"))
     };
     let is_stdin = path == Path::new("-");
-    let text = match is_stdin {
-        true => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map(|_| text)
-        }
-        false => fs::read_to_string(path),
+    let text = if is_stdin {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
     };
     let text = text.map_err(|e| wrong(&e))?;
     let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -211,9 +210,10 @@ fn item_fields(item: Value) -> Result<Fields, String> {
 /// The canonical form of a start URL, so that a site is one entry however it is written.
 fn site(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let url = match text.contains("://") && !text.contains(char::is_whitespace) {
-        true => http_url(text).ok(),
-        false => without_scheme(text),
+    let url = if text.contains("://") && !text.contains(char::is_whitespace) {
+        http_url(text).ok()
+    } else {
+        without_scheme(text)
     };
     let mut url = url.ok_or_else(|| {
         let shown = printable(&masked_url(text));

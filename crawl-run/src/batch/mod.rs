@@ -73,9 +73,10 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
 
     let view = View::plain(args.voice, screen.clone());
-    let what = match store.resumed {
-        true => "resuming the batch",
-        false => "new batch",
+    let what = if store.resumed {
+        "resuming the batch"
+    } else {
+        "new batch"
     };
     view.say(format_args!("{what}: {}", store.tally()));
     let crew = Crew {
@@ -112,12 +113,13 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
         view.say(format_args!("{line}"));
     }
     view.say(format_args!("batch: {}", store.tally()));
-    match store.tally().is_settled() {
-        true => store.end()?,
-        false => view.say(format_args!(
+    if store.tally().is_settled() {
+        store.end()?;
+    } else {
+        view.say(format_args!(
             "resume with: {}",
             again.without_flag("--restart")
-        )),
+        ));
     }
     Ok(exit)
 }

@@ -182,12 +182,13 @@ impl Store {
         let settled = |record: &Record| kept(record).is_some_and(|r| r.is_settled(retries));
         let is_over = before.is_over && wanted.iter().all(settled);
         let resumed = !restart && !old.is_empty() && !is_over;
-        let records: Vec<Record> = match resumed {
-            true => wanted
+        let records: Vec<Record> = if resumed {
+            wanted
                 .into_iter()
                 .map(|record| kept(&record).cloned().unwrap_or(record))
-                .collect(),
-            false => wanted,
+                .collect()
+        } else {
+            wanted
         };
         let file = place.write(&records).map_err(|e| place.failure(&e))?;
         Ok(Store {

@@ -237,9 +237,10 @@ fn target(file: &Path) -> io::Result<PathBuf> {
         return Ok(file.to_owned());
     }
     let target = file.canonicalize()?;
-    match target.metadata()?.is_file() {
-        true => Ok(target),
-        false => Err(io::Error::other("it is no regular file")),
+    if target.metadata()?.is_file() {
+        Ok(target)
+    } else {
+        Err(io::Error::other("it is no regular file"))
     }
 }
 

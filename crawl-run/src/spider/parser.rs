@@ -65,9 +65,10 @@ fn words(node: &Node<'_>, dir: &Path) -> Result<Vec<String>, Complaint> {
     let words = nodes.iter().map(|node| Ok(node.string("text")?.to_owned()));
     let words: Vec<String> = words.collect::<Result<_, _>>()?;
     // A name with a `/` is looked for beside the spider file, another on PATH.
-    let program = match words[0].contains('/') {
-        true => dir.join(&words[0]),
-        false => PathBuf::from(&words[0]),
+    let program = if words[0].contains('/') {
+        dir.join(&words[0])
+    } else {
+        PathBuf::from(&words[0])
     };
     let path = env::var_os("PATH").unwrap_or_default();
     match resolve(&program, &path) {

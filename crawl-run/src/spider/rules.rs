@@ -42,9 +42,10 @@ pub fn rules(spider: &mut Fields<'_>, beside: &mut Beside) -> Result<Vec<Rule>, 
             rule.follow = node.boolean()?;
         }
         region(&mut fields, &mut rule)?;
-        let extract_key = match ranked.is_section {
-            true => "extract",
-            false => "callback",
+        let extract_key = if ranked.is_section {
+            "extract"
+        } else {
+            "callback"
         };
         beside.extracts |= fields.get(extract_key).is_some() || rule.has_region();
         beside.ignored.extend(fields.unknown());

@@ -18,10 +18,11 @@ fn by_the_book(text: &str) -> Option<String> {
         bytes[at] == b'%' && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
     let is_digit = |at: usize| (1..=2).any(|back| at >= back && is_escape(at - back));
-    let upper = |(at, byte): (usize, &u8)| match is_digit(at) {
-        true => byte.to_ascii_uppercase(),
-        false => *byte,
-    };
+    let upper = |(at, byte): (usize, &u8)| if is_digit(at) {
+byte.to_ascii_uppercase()
+} else {
+*byte
+};
     String::from_utf8(bytes.iter().enumerate().map(upper).collect()).ok()
 }
 

@@ -156,12 +156,13 @@ fn open_or_create(path: &Path) -> Result<File, LockError> {
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), LockError> {
-    match flock::exclusive(file).map_err(LockError::io(path))? {
-        true => Ok(()),
-        false => Err(LockError::Held {
+    if flock::exclusive(file).map_err(LockError::io(path))? {
+        Ok(())
+    } else {
+        Err(LockError::Held {
             path: path.into(),
             holder: Holder::read(file),
-        }),
+        })
     }
 }
 

@@ -130,9 +130,10 @@ impl Facts {
             let Some(request) = self.requests.get_mut(id) else {
                 continue;
             };
-            match done_counts || recorded.contains(id) {
-                true => request.finished = Some(*failed),
-                false => told.lost_records += 1,
+            if done_counts || recorded.contains(id) {
+                request.finished = Some(*failed);
+            } else {
+                told.lost_records += 1;
             }
         }
         told

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::delta::LEARNED;
 use crate::durable::{Disk, RealDisk, beside};
 use crate::error::StoreError;
-use crate::job::{Job, JobPlace, Manifest, OutputPlace, begins_as_ours, remove};
+use crate::job::{Job, JobPlace, Manifest, OUTPUT, OutputPlace, begins_as_ours, remove};
 use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored};
 use crate::lock::JobLock;
 use crate::tool::Failure;
@@ -146,7 +146,7 @@ fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Com
     last.progress.parked.clear();
     if let Some(records) = records {
         last.progress.records = records.lines;
-        last.files.insert("output".to_owned(), records.bytes);
+        last.files.insert(OUTPUT.to_owned(), records.bytes);
     }
     // What was learned of pages stays behind: such a page is a new one, or missed, for the next crawl.
     last.files.remove(LEARNED);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::durable::{Links, open_file};
-use crate::job::{JobPlace, Manifest, OutputPlace};
+use crate::job::{JobPlace, Manifest, OUTPUT, OutputPlace};
 use crate::journal::Commit;
 use crate::text::Text;
 use crate::tool::Failure;
@@ -50,7 +50,7 @@ impl Records {
         data_dir: &Path,
         has_gaps: bool,
     ) -> Result<(Option<OutputPlace>, Option<Records>), Failure> {
-        let committed = commit.files.get("output").copied();
+        let committed = commit.files.get(OUTPUT).copied();
         let known = manifest
             .output
             .as_ref()
@@ -71,9 +71,10 @@ impl Records {
         };
         // A job that was paused in good order has no unfinished lines; its last commits may be
         // among what is lost.
-        let limit = match manifest.sealed.is_some() && has_gaps {
-            true => u64::MAX,
-            false => committed.unwrap_or(0),
+        let limit = if manifest.sealed.is_some() && has_gaps {
+            u64::MAX
+        } else {
+            committed.unwrap_or(0)
         };
         match Records::read(&path, limit) {
             Ok(records) => Ok((output, Some(records))),
@@ -87,7 +88,7 @@ impl Records {
 
     /// True when it is what the commit says, or more.
     pub fn is_whole(&self, commit: &Commit) -> bool {
-        let committed = commit.files.get("output").copied().unwrap_or(0);
+        let committed = commit.files.get(OUTPUT).copied().unwrap_or(0);
         let counted = self.lines.cmp(&commit.progress.records);
         match self.bytes.cmp(&committed) {
             std::cmp::Ordering::Less => false,

@@ -5,6 +5,7 @@
 //! dependencies. Where Google's published matcher and the RFC differ, the RFC
 //! counts: `%62` is `b` on both sides, and `index.html` is nothing special.
 
+mod answer;
 mod rules;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use answer::{Answer, disallowed, is_disallowed, of_status, unreachable};
 use rules::{Rule, Rules};
 
 /// So much of a robots.txt is read (RFC 9309, 2.5 asks for at least this).

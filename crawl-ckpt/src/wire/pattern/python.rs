@@ -235,9 +235,10 @@ impl Reader<'_> {
     /// Escapes that mean the same in a class and outside.
     fn shared_escape(&mut self, c: char, flags: Flags) -> Result<Escaped, String> {
         let class = |ascii: &str| {
-            Escaped::Class(match flags.ascii {
-                true => ascii.to_owned(),
-                false => format!("\\{c}"),
+            Escaped::Class(if flags.ascii {
+                ascii.to_owned()
+            } else {
+                format!("\\{c}")
             })
         };
         Ok(match c {

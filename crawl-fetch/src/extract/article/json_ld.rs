@@ -109,9 +109,10 @@ fn parse(script: &str) -> Vec<Value> {
         values.map_while(Result::ok).collect()
     };
     let values = read(script);
-    match values.is_empty() {
-        true => read(&mended(script)),
-        false => values,
+    if values.is_empty() {
+        read(&mended(script))
+    } else {
+        values
     }
 }
 

@@ -110,9 +110,10 @@ fn standard(text: &str) -> Option<Moment> {
 
 /// Seconds, or thousandths or millionths of them, by the number of digits.
 fn unix(text: &str) -> Option<Timestamp> {
-    let number: i64 = match text.bytes().all(|b| b.is_ascii_digit()) {
-        true => text.parse().ok()?,
-        false => return None,
+    let number: i64 = if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()?
+    } else {
+        return None;
     };
     let time = match text.len() {
         10 => SignedDuration::from_secs(number),
@@ -163,9 +164,10 @@ fn without_zone_in_words(text: &str) -> &str {
         .next()
         .unwrap_or_default();
     let is_offset = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
-    match is_offset && !name.contains(|c: char| c.is_ascii_digit()) {
-        true => before,
-        false => text,
+    if is_offset && !name.contains(|c: char| c.is_ascii_digit()) {
+        before
+    } else {
+        text
     }
 }
 

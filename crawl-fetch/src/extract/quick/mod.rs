@@ -204,9 +204,10 @@ impl Builder<'_, '_> {
     #[cold]
     fn unusual(&mut self) -> Step {
         self.outcome.is_unusual = true;
-        match self.lenient {
-            true => ON,
-            false => ControlFlow::Break(()),
+        if self.lenient {
+            ON
+        } else {
+            ControlFlow::Break(())
         }
     }
 }

@@ -174,9 +174,10 @@ impl Builder<'_, '_> {
         let decoded = matches!(tag.name, Name::TITLE | Name::TEXTAREA);
         let kind = if decoded { Kind::Text } else { Kind::Verbatim };
         let newline = tag.name == Name::TEXTAREA;
-        let start = match newline {
-            true => self.behind_newline(start)?,
-            false => start,
+        let start = if newline {
+            self.behind_newline(start)?
+        } else {
+            start
         };
         if start < end {
             let node = Node::new(kind, Name::default(), Space::Html, start, end);

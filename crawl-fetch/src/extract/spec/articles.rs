@@ -47,9 +47,10 @@ impl Reader {
         if let Some(node) = fields.or_else(|| settings.get("FIELD_EXTRACT")) {
             for (name, node) in node.object()?.all() {
                 let from = node.value().get("from").is_some_and(|from| !from.is_null());
-                match from {
-                    true => own.push(from_reader(name, &node)?),
-                    false => own.extend(self.field(name, &node, 0)?),
+                if from {
+                    own.push(from_reader(name, &node)?);
+                } else {
+                    own.extend(self.field(name, &node, 0)?);
                 }
             }
         }

@@ -48,15 +48,16 @@ impl Spec {
         let mut pages = Vec::new();
         for rule in ranked(&mut fields)? {
             let mut keys = rule.node.object()?;
-            let extract = match rule.is_section {
-                true => match keys.get("extract") {
+            let extract = if rule.is_section {
+                match keys.get("extract") {
                     Some(node) => Some(reader.extract(&node)?),
                     None => None,
-                },
-                false => match keys.get("callback") {
+                }
+            } else {
+                match keys.get("callback") {
                     Some(node) => reader.called(&node, callbacks.as_deref(), articles.as_ref())?,
                     None => None,
-                },
+                }
             };
             pages.push(PageKind::read(&mut keys, rule.pattern_key(), extract)?);
         }
@@ -90,13 +91,12 @@ impl Spec {
             return (!own.is_empty()).then_some(own);
         }
         let mut kinds = self.pages.iter();
-        let kind = match is_start {
-            false => kinds.find(|kind| kind.is(url)),
-            true => {
-                let mut with_items = kinds.filter(|kind| kind.extract.is_some());
-                let any = with_items.clone().find(|kind| kind.allows(url));
-                with_items.find(|kind| kind.is(url)).or(any)
-            }
+        let kind = if is_start {
+            let mut with_items = kinds.filter(|kind| kind.extract.is_some());
+            let any = with_items.clone().find(|kind| kind.allows(url));
+            with_items.find(|kind| kind.is(url)).or(any)
+        } else {
+            kinds.find(|kind| kind.is(url))
         };
         kind?.extract.as_deref()
     }

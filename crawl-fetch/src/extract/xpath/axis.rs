@@ -83,10 +83,14 @@ pub fn walk(
     tell: &mut dyn FnMut(Spot) -> Result<bool, Spent>,
 ) -> Result<(), Spent> {
     let Spot { id, attribute } = from;
-    let mut visit = |id: Id| match page.step(1) {
-        false => Err(Spent),
-        true if passes.node(page, id) => tell(Spot::node(id)),
-        true => Ok(true),
+    let mut visit = |id: Id| {
+        if !page.step(1) {
+            Err(Spent)
+        } else if passes.node(page, id) {
+            tell(Spot::node(id))
+        } else {
+            Ok(true)
+        }
     };
     // Follows one direction until it ends.
     let mut follow = |mut at: Id, next: &dyn Fn(Id) -> Id| {

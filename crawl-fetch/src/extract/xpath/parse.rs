@@ -48,9 +48,10 @@ impl Parser {
     }
 
     fn needs(&mut self, sign: &str) -> Result<(), String> {
-        match self.takes(sign) {
-            true => Ok(()),
-            false => Err(format!("`{sign}` is missing {}", self.place())),
+        if self.takes(sign) {
+            Ok(())
+        } else {
+            Err(format!("`{sign}` is missing {}", self.place()))
         }
     }
 
@@ -372,9 +373,10 @@ fn matches(arguments: Vec<Expr>) -> Result<Expr, String> {
         Some(Expr::Text(flags)) => flags,
         Some(_) => return Err("the flags of re:test() stand in quotes".into()),
     };
-    let flagged = match flags.contains('i') {
-        true => format!("(?i){pattern}"),
-        false => pattern.clone(),
+    let flagged = if flags.contains('i') {
+        format!("(?i){pattern}")
+    } else {
+        pattern.clone()
     };
     let compiled = Pattern::of_texts(&flagged);
     let compiled = compiled.map_err(|why| format!("`{pattern}` is no pattern: {why}"))?;

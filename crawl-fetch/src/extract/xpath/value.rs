@@ -91,9 +91,10 @@ pub fn text_of(page: Page<'_>, spot: Spot) -> Result<String, Spent> {
 
 /// Takes the steps for a text that was read: sixteen bytes or so take the time of one.
 pub fn reading(page: Page<'_>, text: &str) -> Result<(), Spent> {
-    match page.step(text.len() / 16) {
-        true => Ok(()),
-        false => Err(Spent),
+    if page.step(text.len() / 16) {
+        Ok(())
+    } else {
+        Err(Spent)
     }
 }
 
@@ -109,9 +110,10 @@ pub fn number_of(text: &str) -> f64 {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = digits.contains(|c: char| c.is_ascii_digit())
         && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-    match is_number {
-        true => text.parse().unwrap_or(f64::NAN),
-        false => f64::NAN,
+    if is_number {
+        text.parse().unwrap_or(f64::NAN)
+    } else {
+        f64::NAN
     }
 }
 

@@ -101,11 +101,7 @@ mod hostile_site {
         let run = shop(&folder).args(["--body-memory", "128M"]).start();
         let mut peaks = HashMap::new();
         while !run.ends_within(Duration::from_millis(20)) {
-            assert!(
-                begun.elapsed() < 4 * support::DEADLINE,
-                "{}",
-                run.so_far()
-            );
+            assert!(begun.elapsed() < 4 * support::DEADLINE, "{}", run.so_far());
             for pid in children(run.pid()).into_iter().chain([run.pid()]) {
                 let peak = peaks.entry(pid).or_insert(0);
                 *peak = peak_kib(pid).max(*peak);

@@ -114,7 +114,8 @@ impl<S: Store> Crawl<S> {
             return Ok(Some(Step::Wait { until_ms: None }));
         }
         if let Some(host) = witness {
-            self.probe(host, now_ms, out);
+            // It is the fetcher that has to show something, so no page is fetched again for it.
+            self.probe_for("/robots.txt", host, now_ms, out);
             return Ok(Some(Step::Sent));
         }
         while let Some(due) = self.lost.alone.pop_front() {

@@ -108,9 +108,14 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Asks once more for a page that the host answered for.
-    pub(super) fn probe(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
+    fn probe(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
+        let path = self.outage.page(host).unwrap_or("/").to_owned();
+        self.probe_for(&path, host, now_ms, out);
+    }
+
+    /// Asks a host for a path, only to see whether an answer comes.
+    pub(super) fn probe_for(&mut self, path: &str, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
         self.listen_for(now_ms);
-        let path = self.outage.page(host).unwrap_or("/");
         let url = format!("{}{path}", self.schedule.host(host).origin);
         let proxy = self.routes.proxy(self.routes.rung(host));
         let request = self.robots.send_probe(url, proxy, now_ms);

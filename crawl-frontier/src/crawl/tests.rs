@@ -236,7 +236,7 @@ fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_req
     }
     crawl.lost.is_heard = false;
     let probe = asked(&mut crawl, 7000);
-    assert_eq!(urls(&probe), ["http://site.example/"]);
+    assert_eq!(urls(&probe), ["http://site.example/robots.txt"]);
     assert!(crawl.hear_silence(8000).unwrap().is_some());
 }
 

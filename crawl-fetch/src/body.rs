@@ -18,7 +18,7 @@ use crate::tcp;
 const STEP_BYTES: usize = 64 << 10;
 
 /// A buffer above this is given back to the system after use.
-const KEEP_BYTES: usize = 1 << 20;
+const KEEP_BYTES: usize = 2 << 20;
 
 /// How much of a body is wanted.
 #[derive(Debug, Clone, Copy)]

@@ -79,7 +79,7 @@ const KEEP_SCRATCHES: usize = 64;
 const KEEP_LINE_BYTES: usize = 1 << 20;
 
 /// Memory of an answer that needed more is not kept.
-const KEEP_BYTES: usize = 2 << 20;
+const KEEP_BYTES: usize = 16 << 20;
 
 impl Scratches {
     fn take(&self) -> Scratch {

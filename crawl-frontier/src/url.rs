@@ -64,6 +64,10 @@ pub fn canonicalize(url: &str, form: Form, out: &mut String) -> Result<(), UrlEr
 /// When it is no absolute http(s) URL; `out` is then empty.
 pub fn canonicalize_link(url: &str, form: Form, out: &mut String) -> Result<(), UrlError> {
     canonicalize(url, form, out)?;
+    // Nearly all have none.
+    if !out.as_bytes().contains(&b'@') {
+        return Ok(());
+    }
     let start = out.find("://").map_or(0, |at| at + 3);
     let end = origin(out).len();
     if let Some(at) = out[start..end].rfind('@') {

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crawl_fetch::extract::{Extractor, Workspace};
+use crawl_fetch::page::extract::{Extractor, Workspace};
 use url::Url;
 
 /// The three fields of the benchmark.

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use crawl_fetch::extract::{Extractor, Workspace};
+use crawl_fetch::page::extract::{Extractor, Workspace};
 use crawl_fetch::page::{PageReader, Want};
 use encoding_rs::UTF_8;
 use url::Url;

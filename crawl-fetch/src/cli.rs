@@ -12,16 +12,17 @@ use crawl_ckpt::robots::product_token;
 use crawl_ckpt::tool::{Exit, Failure, need_stdout, say};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::agent::{AgentOptions, Agents};
-use crate::call::Caller;
-use crate::cookies::Cookies;
-use crate::extract::Extractor;
+use crate::TOOL;
 use crate::fetch::{FetchOptions, Fetcher, Scratches};
+use crate::http::agent::{AgentOptions, Agents};
+use crate::http::call::Caller;
+use crate::http::cookies::Cookies;
+use crate::http::gate::Gate;
+use crate::http::proxy::{Proxies, Way};
 use crate::memory::Memory;
+use crate::page::extract::Extractor;
 use crate::parse::ParseOptions;
-use crate::proxy::{Proxies, Way};
-use crate::robots::Gate;
-use crate::{Options, TOOL, run, warn_insecure};
+use crate::run::{Options, run, warn_insecure};
 
 const EXAMPLES: &str = "\
 Examples:

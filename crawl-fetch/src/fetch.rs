@@ -17,21 +17,22 @@ use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, REFRESH, RETRY_AFTER};
 use url::Url;
 
-use crate::body::{BodyReader, Limit};
-use crate::call::{Answer, Caller, Reach};
-use crate::charset::{self, Media};
 use crate::event::{Fetched, Outcome};
-use crate::extract::{Extractor, Workspace};
-use crate::failure::Failure;
-use crate::header::{retry_after, text_of};
+use crate::http::body::{BodyReader, Limit};
+use crate::http::call::{Answer, Caller, Reach};
+use crate::http::failure::Failure;
+use crate::http::gate::Gate;
+use crate::http::header::{retry_after, text_of};
+use crate::http::redirect;
 use crate::job::{Job, begun, internal_error, write};
 use crate::memory::{FREE_BYTES, Memory, Share};
-use crate::need::{self, Uses};
 use crate::output::Output;
+use crate::page::charset::{self, Media};
+use crate::page::extract::{Extractor, Workspace};
+use crate::page::need::{self, Uses};
 use crate::page::{PageReader, Want};
+use crate::page::{challenge, sitemap};
 use crate::parse::{Parsers, Waiting, is_parsed};
-use crate::robots::Gate;
-use crate::{challenge, redirect, sitemap};
 
 /// How answers are read.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! Worker threads: as many as there is work for, up to the limit. Those that wait for a host
-//! which does not answer have no place among the requests at once, see [`crate::stall`]; when
+//! which does not answer have no place among the requests at once, see [`crate::http::stall`]; when
 //! this machine is short of something there are fewer places for a while.
 
 use std::io::Write;
@@ -13,11 +13,12 @@ use crawl_ckpt::record::ErrorKind;
 
 use crate::event::{Event, Outcome};
 use crate::fetch::{Fetcher, broken_down};
+use crate::http::stall;
 use crate::job::Job;
 use crate::output::Output;
 use crate::queue::{Next, Queue};
 use crate::tally::Tally;
-use crate::{stall, turns};
+use crate::turns;
 
 /// So many requests are read ahead.
 const MAX_WAITING: usize = 100_000;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::event::Fetched;
-use crate::failure::Failure;
+use crate::http::failure::Failure;
 use crate::job::{try_write, write};
 
 /// A page that was fetched and is not parsed yet.

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crawl_fetch::links::{Found, Link, scan};
+use crawl_fetch::page::scan::{Found, Link, scan};
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind::{Rawtext, Rcdata, ScriptData};
 use html5ever::tokenizer::{

@@ -2,7 +2,7 @@
 //! other stands for a tag or something else of interest.
 #![no_main]
 
-use crawl_fetch::extract::compare::{WORDS, is_same};
+use crawl_fetch::page::extract::compare::{WORDS, is_same};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,0 +1,392 @@
+//! All of the ureq set-up, with the caps that nobody chooses; those of options are in
+//! [`crawl_ckpt::limits`], those of bodies and plain TCP beside the code that keeps them.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use crawl_ckpt::record::ErrorKind;
+use foldhash::fast::RandomState;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use ureq::config::Config;
+use ureq::tls::{PemItem, parse_pem};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, ConnectionDetails, Connector, SocksConnector, Transport,
+};
+use ureq::{Agent, Error, Proxy};
+use url::Url;
+
+use crate::http::dns::{Names, RouteNames};
+use crate::http::failure::{Failure, Staged, is_shortage};
+use crate::http::plain::Plain;
+use crate::http::proxy::Way;
+use crate::http::tcp::{self, Tcp};
+use crate::http::tls::{self, Tls, Trust};
+
+/// Headers of an answer beyond this are an error; ureq also takes 128 at most.
+pub const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Buffers of a TLS connection; plain TCP has its own, see [`crate::http::tcp`].
+const TLS_BUFFER_BYTES: usize = 16 << 10;
+
+/// A kept-alive connection is not used after this time: many servers close at 5 s
+/// to 75 s, and one that is found closed costs a second try.
+const MAX_IDLE: Duration = Duration::from_secs(15);
+
+/// Hosts are spread over so many agents a route. ureq's pool looks at all of its
+/// connections for each request, so with thousands of them one pool would be the
+/// whole cost of a crawl.
+const SHARDS: usize = 64;
+
+/// Of at most so many hosts a route remembers that they keep connections.
+const MAX_KEEPING: usize = 100_000;
+
+/// What agents are made with.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// The User-Agent header.
+    pub user_agent: String,
+    /// For resolving, connecting and handshakes.
+    pub connect_timeout: Duration,
+    /// For all of one request, its body included.
+    pub timeout: Duration,
+    /// Names may lead to private addresses.
+    pub allow_private: bool,
+    /// Certificates are not checked.
+    pub insecure: bool,
+    /// The only certificates that are trusted, instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// Requests at once, over all hosts.
+    pub concurrency: usize,
+    /// Requests at once to one host.
+    pub per_host: usize,
+}
+
+/// Agents by route, made when they are first needed.
+pub struct Agents {
+    options: AgentOptions,
+    names: Arc<Names>,
+    routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
+    tls: OnceLock<Arc<ClientConfig>>,
+}
+
+/// One way to servers, with or without TLS.
+pub struct Route {
+    shards: Vec<Agent>,
+    /// Hosts that answered more than one request over a connection.
+    keeping: RwLock<HashSet<u64>>,
+    hasher: RandomState,
+}
+
+/// A host, on its way.
+pub struct Host<'r> {
+    /// The agent that keeps its connections.
+    pub agent: &'r Agent,
+    route: &'r Route,
+    hash: u64,
+}
+
+impl Route {
+    /// The host of a URL.
+    pub fn host(&self, url: &Url) -> Host<'_> {
+        let hash = self.hasher.hash_one((url.host_str(), url.port()));
+        Host {
+            agent: &self.shards[hash as usize % SHARDS],
+            route: self,
+            hash,
+        }
+    }
+}
+
+impl Host<'_> {
+    /// True when it answered more than one request over a connection, as not all do that
+    /// promise to.
+    pub fn keeps(&self) -> bool {
+        let keeping = self.route.keeping.read();
+        keeping
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&self.hash)
+    }
+
+    /// It did.
+    pub fn note_kept(&self) {
+        if self.keeps() {
+            return;
+        }
+        let keeping = self.route.keeping.write();
+        let mut keeping = keeping.unwrap_or_else(PoisonError::into_inner);
+        if keeping.len() >= MAX_KEEPING {
+            keeping.clear();
+        }
+        keeping.insert(self.hash);
+    }
+}
+
+impl Agents {
+    /// No agent is made yet.
+    pub fn new(options: AgentOptions) -> Agents {
+        Agents {
+            options,
+            names: Arc::default(),
+            routes: RwLock::default(),
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// The route to a URL.
+    ///
+    /// # Errors
+    /// When the proxy's URL is none, or no certificates can be read.
+    pub fn route(&self, way: &Way, url: &Url) -> Result<Arc<Route>, Failure> {
+        let secure = url.scheme() == "https" || needs_tls(way);
+        let key = (way.clone(), secure);
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(&key) {
+            return Ok(Arc::clone(route));
+        }
+        drop(routes);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        // Another worker may have been quicker, and one route has one pool of connections.
+        Ok(match routes.entry(key) {
+            Entry::Occupied(route) => Arc::clone(route.get()),
+            Entry::Vacant(place) => {
+                Arc::clone(place.insert(Arc::new(self.new_route(way, secure)?)))
+            }
+        })
+    }
+
+    /// Closes the connections that are kept for later: this machine has no more descriptors or
+    /// ports. Those under way are closed when they end.
+    pub fn forget_idle(&self) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.clear();
+    }
+
+    /// Looks whether a way can be used at all.
+    ///
+    /// # Errors
+    /// When the proxy's URL is none, or no certificates can be read.
+    pub fn check(&self, way: &Way) -> Result<(), Failure> {
+        self.new_route(way, needs_tls(way)).map(drop)
+    }
+
+    /// Looks whether the certificates to trust are there.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check_certificates(&self) -> Result<(), Failure> {
+        self.tls().map(drop)
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(Arc::clone(tls));
+        }
+        // What fails for want of a descriptor goes well another time.
+        let trust = match self.options.insecure {
+            true => Trust::All,
+            false => roots(self.options.ca_cert.as_deref())?,
+        };
+        let tls = tls::config(trust).map_err(|e| Failure::new(ErrorKind::Tls, e))?;
+        Ok(Arc::clone(self.tls.get_or_init(|| tls)))
+    }
+
+    fn new_route(&self, way: &Way, secure: bool) -> Result<Route, Failure> {
+        let options = &self.options;
+        let proxy = match way {
+            Way::Direct => None,
+            Way::Through(url) => Some(Proxy::new(url).map_err(|_| {
+                let why = "the proxy's URL is no http, https or socks5 URL";
+                Failure::new(ErrorKind::Proxy, why)
+            })?),
+        };
+        let tls = match secure {
+            true => Some(self.tls()?),
+            false => None,
+        };
+        let config = |proxy, output| {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .allow_non_standard_methods(true)
+                .proxy(proxy)
+                .user_agent(&options.user_agent)
+                .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+                .accept_encoding("gzip, deflate, br")
+                .timeout_global(Some(options.timeout))
+                .timeout_resolve(Some(options.connect_timeout))
+                .timeout_connect(Some(options.connect_timeout))
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .input_buffer_size(TLS_BUFFER_BYTES)
+                .output_buffer_size(output)
+                .max_idle_age(MAX_IDLE)
+                .max_idle_connections(options.per_host + options.concurrency.div_ceil(SHARDS))
+                .max_idle_connections_per_host(options.per_host)
+                .build()
+        };
+        let dialer = Dialer {
+            chain: chain(&self.names, tls),
+            wide: config(proxy.clone(), tcp::MAX_OUTPUT_BYTES),
+            wide_to_proxy: config(None, tcp::MAX_OUTPUT_BYTES),
+        };
+        let config = config(proxy.clone(), tcp::OUTPUT_BYTES);
+        let proxy_host = proxy.as_ref().map(|proxy| proxy.host().to_owned());
+        let agent = || {
+            let names = RouteNames {
+                names: Arc::clone(&self.names),
+                allow_private: options.allow_private,
+                proxy_host: proxy_host.clone(),
+            };
+            Agent::with_parts(config.clone(), dialer.clone(), names)
+        };
+        Ok(Route {
+            shards: std::iter::repeat_with(agent).take(SHARDS).collect(),
+            keeping: RwLock::default(),
+            hasher: RandomState::default(),
+        })
+    }
+}
+
+fn needs_tls(way: &Way) -> bool {
+    matches!(way, Way::Through(url) if url.starts_with("https:"))
+}
+
+/// The certificates to trust: those of a file, or the system's, which
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
+fn roots(file: Option<&std::path::Path>) -> Result<Trust, Failure> {
+    let failure = |why: fmt::Arguments<'_>| Failure::new(ErrorKind::Tls, why);
+    let certificates = match file {
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|e| Failure {
+                is_shortage: is_shortage(&e),
+                ..failure(format_args!("cannot read {}: {e}", path.display()))
+            })?;
+            let items = parse_pem(&pem).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate.der().to_vec().into()),
+                _ => None,
+            });
+            items.collect::<Vec<CertificateDer<'static>>>()
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            let short = found.errors.iter().find_map(|error| match &error.kind {
+                rustls_native_certs::ErrorKind::Io { inner, .. } => Some(inner),
+                _ => None,
+            });
+            if let Some(short) = short.filter(|error| is_shortage(error)) {
+                return Err(Failure::shortage(short));
+            }
+            found.certs
+        }
+    };
+    if certificates.is_empty() {
+        return Err(match file {
+            Some(path) => failure(format_args!(
+                "{}: no certificate (PEM) in it",
+                path.display()
+            )),
+            None => failure(format_args!("no certificates to trust were found")),
+        });
+    }
+    let named = file.is_some();
+    Ok(Trust::Roots {
+        certificates,
+        named,
+    })
+}
+
+/// Makes connections.
+#[derive(Debug, Clone)]
+struct Dialer {
+    chain: Arc<dyn Connector<(), Out = Box<dyn Transport>>>,
+    /// For a request with a line that a usual buffer cannot hold.
+    wide: Config,
+    /// The same for the way to the proxy.
+    wide_to_proxy: Config,
+}
+
+/// Through SOCKS, through CONNECT, or straight, then TLS.
+fn chain(
+    names: &Arc<Names>,
+    tls: Option<Arc<ClientConfig>>,
+) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
+    let names = Arc::clone(names);
+    let chain =
+        ().chain(Stage(ErrorKind::Proxy, SocksConnector::default()))
+            .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
+            .chain(Stage(ErrorKind::Connect, Tcp { names }))
+            .chain(Stage(ErrorKind::Tls, Tls(tls)))
+            .chain(Boxed);
+    Arc::new(chain)
+}
+
+impl Connector<()> for Dialer {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        tcp::note_dialed();
+        let config = match (tcp::note().wide, details.config.proxy()) {
+            (false, _) => details.config,
+            (true, Some(_)) => &self.wide,
+            (true, None) => &self.wide_to_proxy,
+        };
+        let details = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        let transport = self.chain.connect(&details, chained)?;
+        tcp::note_dialed();
+        Ok(transport)
+    }
+}
+
+/// A connector whose failures are of one kind.
+#[derive(Debug)]
+struct Stage<C>(ErrorKind, C);
+
+impl<In: Transport, C: Connector<In>> Connector<In> for Stage<C> {
+    type Out = C::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let result = self.1.connect(details, chained);
+        result.map_err(|error| Staged::wrap(self.0, error))
+    }
+}
+
+/// The end of the chain: one type for every transport, and answers in plain form.
+#[derive(Debug)]
+struct Boxed;
+
+impl<In: Transport> Connector<In> for Boxed {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        Ok(chained.map(|transport| Box::new(Plain::new(transport)) as Self::Out))
+    }
+}

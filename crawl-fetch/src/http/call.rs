@@ -1,0 +1,238 @@
+//! One call: sent, sent again when a kept-alive connection had gone stale, and
+//! followed over redirects.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::octets;
+use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
+use crawl_ckpt::text::Text;
+use ureq::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use ureq::http::{self, Method, Response};
+use ureq::{Agent, Body};
+use url::Url;
+
+use crate::http::agent::{Agents, Host};
+use crate::http::cookies::Cookies;
+use crate::http::failure::{Failure, is_overflow};
+use crate::http::header;
+use crate::http::proxy::Proxies;
+use crate::http::{redirect, tcp};
+
+/// So much of a redirect's own body is read, so that its connection can be kept.
+const MAX_REDIRECT_BODY_BYTES: u64 = 64 << 10;
+
+/// What a line of a request may have beside its URL or value.
+const LINE_REST: usize = 256;
+
+/// Makes calls.
+pub struct Caller {
+    /// The ureq agents.
+    pub agents: Agents,
+    /// Which way calls go.
+    pub proxies: Proxies,
+    /// Cookies that are sent with requests that bring none.
+    pub cookies: Arc<Cookies>,
+    /// Headers for every request; a request's own go over these.
+    pub headers: HeaderMap,
+    /// For all of one request, redirects included.
+    pub timeout: Duration,
+    /// Redirects may lead to private addresses.
+    pub allow_private: bool,
+}
+
+/// How far a call may go.
+pub struct Reach<'c> {
+    /// Longest chain of redirects that is followed; 0 follows none.
+    pub max_redirects: u32,
+    /// Looks at each URL before it is asked for.
+    pub may: &'c dyn Fn(&Url) -> Result<(), Failure>,
+    /// When the request began.
+    pub started: Instant,
+}
+
+/// An answer whose body was not read yet.
+pub struct Answer {
+    /// Status, headers, and the body to come.
+    pub response: Response<Body>,
+    /// Where it came from in the end.
+    pub url: Url,
+    /// Redirects that were followed.
+    pub hops: u32,
+}
+
+impl Caller {
+    /// Calls. The result learns what is known even when the call fails: proxy,
+    /// status and cookies on the way.
+    ///
+    /// # Errors
+    /// When no usable answer came.
+    pub fn call(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+        reach: &Reach<'_>,
+        result: &mut FetchResult<'_>,
+    ) -> Result<Answer, Failure> {
+        let mut headers = header::of_request(request, url, &self.headers)?;
+        let mut method = method(request)?;
+        let may_repeat = is_repeatable(&method);
+        let mut body = request.body.as_deref();
+        let own_cookies = headers.contains_key(COOKIE);
+        let asked = url;
+        let mut url = url.clone();
+        let mut hops = 0;
+        loop {
+            (reach.may)(&url)?;
+            let (way, proxy) = self.proxies.way(request.proxy.as_deref(), &url)?;
+            result.proxy = Some(proxy.into());
+            let route = self.agents.route(&way, &url)?;
+            if !own_cookies {
+                self.cookies.put(&url, &mut headers);
+            }
+            let left = self.timeout.saturating_sub(reach.started.elapsed());
+            let limit = (hops > 0).then_some(left);
+            let host = route.host(&url);
+            let sent = match header::without_credentials(&url) {
+                None => send(&host, &method, &url, &headers, body, limit),
+                Some((plain, value)) => {
+                    let mut headers = headers.clone();
+                    headers.entry(AUTHORIZATION).or_insert(value);
+                    send(&host, &method, &plain, &headers, body, limit)
+                }
+            };
+            let mut response = sent.map_err(|failure| Failure {
+                // Begun anew, it would reach the first server a second time.
+                is_shortage: failure.is_shortage && (hops == 0 || may_repeat),
+                ..failure
+            })?;
+            let status = response.status();
+            result.status = Some(status.as_u16());
+            self.cookies.take(&url, response.headers());
+            let cookies = response.headers().get_all(SET_COOKIE).iter();
+            let cookie =
+                |value: &HeaderValue| Text::from(octets::to_text(value.as_bytes()).into_owned());
+            result.set_cookie.extend(cookies.map(cookie));
+            let next = match reach.max_redirects {
+                0 => None,
+                _ => redirect::target(&url, status, response.headers())?,
+            };
+            let Some(next) = next else {
+                return Ok(Answer {
+                    response,
+                    url,
+                    hops,
+                });
+            };
+            if !self.allow_private {
+                redirect::check(asked, &next)?;
+            }
+            hops += 1;
+            if hops > reach.max_redirects {
+                let why = format_args!("more than {} redirects", reach.max_redirects);
+                return Err(Failure::new(ErrorKind::Redirect, why));
+            }
+            // What a redirect says besides its target does not matter, but only a
+            // connection that was read to its end can be used again.
+            let body_left = response.body_mut().as_reader();
+            let _ = io::copy(
+                &mut body_left.take(MAX_REDIRECT_BODY_BYTES),
+                &mut io::sink(),
+            );
+            if redirect::becomes_get(status, &method) {
+                (method, body) = (Method::GET, None);
+                redirect::drop_body_headers(&mut headers);
+            }
+            redirect::drop_secrets(&mut headers, &url, &next);
+            url = next;
+        }
+    }
+}
+
+/// Sends, and once more over a new connection when it was a kept-alive one that the server had
+/// closed before the request came, which says nothing about this request. A server that takes
+/// the request and then closes has answered it so, if it is one that keeps connections at all.
+fn send(
+    host: &Host<'_>,
+    method: &Method,
+    url: &Url,
+    headers: &HeaderMap,
+    body: Option<&str>,
+    limit: Option<Duration>,
+) -> Result<Response<Body>, Failure> {
+    let repeatable = is_repeatable(method);
+    let lengths = headers.iter().map(|(_, value)| value.len());
+    let wide = lengths.max().max(Some(url.as_str().len())) > Some(tcp::OUTPUT_BYTES - LINE_REST);
+    let mut anew = false;
+    loop {
+        let mut request = http::Request::builder()
+            .method(method.clone())
+            .uri(url.as_str());
+        if let Some(map) = request.headers_mut() {
+            map.clone_from(headers);
+        }
+        tcp::note_start(repeatable, wide);
+        let sent = match body {
+            None => run(host.agent, request.body(()), limit, anew),
+            Some(body) => run(host.agent, request.body(body), limit, anew),
+        };
+        let error = match sent {
+            Ok(response) => {
+                if !tcp::note().dialed {
+                    host.note_kept();
+                }
+                return Ok(response);
+            }
+            Err(error) => error,
+        };
+        let note = tcp::note();
+        let failure = Failure::from_ureq(&error, note);
+        let is_silent = note.received == 0 && failure.kind == ErrorKind::Connect;
+        let is_unused = is_silent && !(note.taken && host.keeps());
+        // Over TLS a connection keeps the buffer that it was begun with.
+        let is_cramped = wide && is_overflow(&error);
+        if anew || note.dialed || !(is_cramped || (repeatable && is_unused)) {
+            return Err(failure);
+        }
+        anew = true;
+    }
+}
+
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn run<B: ureq::AsSendBody>(
+    agent: &Agent,
+    request: http::Result<http::Request<B>>,
+    limit: Option<Duration>,
+    anew: bool,
+) -> Result<Response<Body>, ureq::Error> {
+    let request = request?;
+    if limit.is_none() && !anew {
+        return agent.run(request);
+    }
+    let mut configured = agent.configure_request(request);
+    if let Some(limit) = limit {
+        configured = configured.timeout_global(Some(limit));
+    }
+    if anew {
+        // No kept connection is as young.
+        configured = configured.max_idle_age(Duration::ZERO);
+    }
+    agent.run(configured.build())
+}
+
+fn method(request: &Request<'_>) -> Result<Method, Failure> {
+    let Some(method) = &request.method else {
+        return Ok(Method::GET);
+    };
+    let parsed = Method::from_bytes(method.as_bytes());
+    let parsed = parsed.map_err(|e| Failure::new(ErrorKind::Invalid, e))?;
+    if parsed == Method::CONNECT {
+        let why = "CONNECT is no method to fetch with";
+        return Err(Failure::new(ErrorKind::Invalid, why));
+    }
+    Ok(parsed)
+}

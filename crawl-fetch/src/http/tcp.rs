@@ -1,0 +1,407 @@
+//! TCP connections for ureq: small lazy buffers that grow while a page pours in,
+//! few system calls a request, and a note of what happened on this thread's
+//! connection, by which a stale kept-alive connection is told from a dead server.
+//!
+//! ureq's own transport takes two system calls more to look at an idle
+//! connection and one more for each read, and holds headers only as large as its
+//! fixed input buffer.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
+};
+use ureq::{Error, Timeout};
+
+use crate::http::dial::race;
+use crate::http::dns::Names;
+use crate::http::failure::is_shortage;
+
+/// What a connection reads into at first. Thousands of connections wait at once.
+const FIRST_INPUT_BYTES: usize = 8 << 10;
+
+/// What it grows to, twofold, each time a read fills it. Headers of
+/// [`crate::http::agent::MAX_HEADER_BYTES`] fit with room to spare.
+const MAX_INPUT_BYTES: usize = 128 << 10;
+
+/// What a connection sends from, for a request line and header lines that fit into this.
+pub const OUTPUT_BYTES: usize = 8 << 10;
+
+/// The same for longer ones, which are rare: a jar full of cookies. All must fit into this.
+pub const MAX_OUTPUT_BYTES: usize = 72 << 10;
+
+/// A connection that was read from so lately is taken to be open; a look takes a hundredth
+/// of a crawl's processor time.
+const FRESH: Duration = Duration::from_millis(2);
+
+/// What happened on this thread's connections since [`note_start`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Note {
+    /// The request may be sent again when the connection turns out to be closed.
+    pub repeatable: bool,
+    /// The request needs a buffer of [`MAX_OUTPUT_BYTES`].
+    pub wide: bool,
+    /// A connection was begun; without this a kept-alive one was used.
+    pub dialed: bool,
+    /// Bytes received over the connection, after any proxy and TLS handshake.
+    pub received: u64,
+    /// The other side ended the connection after its system had taken all that was sent, so it
+    /// was not closed before.
+    pub taken: bool,
+}
+
+thread_local! {
+    static NOTE: Cell<Note> = const {
+        Cell::new(Note { repeatable: false, wide: false, dialed: false, received: 0, taken: false })
+    };
+}
+
+/// Begins a new note on this thread.
+pub fn note_start(repeatable: bool, wide: bool) {
+    NOTE.set(Note {
+        repeatable,
+        wide,
+        ..Note::default()
+    });
+}
+
+/// The note of this thread.
+pub fn note() -> Note {
+    NOTE.get()
+}
+
+/// Notes that a connection is begun, or that it is there: what was received in
+/// handshakes does not count.
+pub fn note_dialed() {
+    NOTE.set(Note {
+        dialed: true,
+        received: 0,
+        ..NOTE.get()
+    });
+}
+
+/// Makes TCP connections.
+#[derive(Debug)]
+pub struct Tcp {
+    /// Where it learns what became of addresses.
+    pub names: Arc<Names>,
+}
+
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, Socket>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(socks) = chained {
+            return Ok(Some(Either::A(socks)));
+        }
+        let stream = self.dial(details)?;
+        stream.set_nodelay(true)?;
+        Ok(Some(Either::B(Socket::new(stream))))
+    }
+}
+
+impl Tcp {
+    /// Connects, to where the name leads by now when it led elsewhere before.
+    fn dial(&self, details: &ConnectionDetails) -> Result<TcpStream, Error> {
+        let host = details.uri.host().unwrap_or_default();
+        let begun = Instant::now();
+        let deadline = details.timeout.not_zero().map(|left| begun + *left);
+        let failed = match race(&details.addrs, deadline) {
+            Ok((stream, address)) => {
+                if details.addrs.first() != Some(&address) {
+                    self.names.prefer(host, address.ip());
+                }
+                return Ok(stream);
+            }
+            Err(error) if is_shortage(&error) => return Err(Error::Io(error)),
+            Err(error) => error,
+        };
+        if self.names.forget(host, begun) && !timed_out(&failed) {
+            let found = (details.resolver).resolve(details.uri, details.config, details.timeout)?;
+            if found.iter().any(|address| !details.addrs.contains(address)) {
+                return match race(&found, deadline) {
+                    Ok((stream, _)) => Ok(stream),
+                    Err(error) => Err(told(error)),
+                };
+            }
+        }
+        Err(told(failed))
+    }
+}
+
+fn told(error: io::Error) -> Error {
+    if timed_out(&error) {
+        Error::Timeout(Timeout::Connect)
+    } else {
+        Error::Io(error)
+    }
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    buffers: Window,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    /// Something was read since it was last asked whether this is open.
+    just_read: bool,
+    read_at: Instant,
+}
+
+impl Socket {
+    fn new(stream: TcpStream) -> Socket {
+        Socket {
+            stream,
+            buffers: Window::default(),
+            read_timeout: None,
+            write_timeout: None,
+            just_read: false,
+            read_at: Instant::now(),
+        }
+    }
+}
+
+/// Sets a socket's timeout to the time left, unless the one that is set is
+/// hardly longer. Time left shrinks all the time, and a system call each time
+/// would double the number of calls a page.
+fn refresh(
+    set: &mut Option<Duration>,
+    left: Option<Duration>,
+    apply: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    let fits = match (*set, left) {
+        (Some(set), Some(left)) => set >= left && set <= left + left / 64,
+        (set, left) => set == left,
+    };
+    if !fits {
+        apply(left)?;
+        *set = left;
+    }
+    Ok(())
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let stream = &mut self.stream;
+        refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
+            stream.set_write_timeout(left)
+        })?;
+        match stream.write_all(&self.buffers.output[..amount]) {
+            Ok(()) => Ok(()),
+            Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
+            Err(e) => Err(broken(e)),
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let stream = &mut self.stream;
+        refresh(&mut self.read_timeout, time_left(timeout)?, |left| {
+            stream.set_read_timeout(left)
+        })?;
+        let room = self.buffers.room();
+        let amount = loop {
+            match stream.read(room) {
+                Ok(amount) => break amount,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if timed_out(&e) => return Err(Error::Timeout(timeout.reason)),
+                Err(e) => return Err(broken(e)),
+            }
+        };
+        self.buffers.input_appended(amount);
+        self.just_read = amount > 0;
+        self.read_at = Instant::now();
+        let mut note = NOTE.get();
+        note.received += amount as u64;
+        note.taken = amount == 0 && unsent(&self.stream) == Some(0);
+        NOTE.set(note);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        // ureq asks when it puts a connection back and again when it takes it out, both with
+        // its pool locked. The second time counts.
+        if std::mem::take(&mut self.just_read) {
+            return true;
+        }
+        // In so short a time hardly a server closes, and who may be asked twice is.
+        if NOTE.get().repeatable && self.read_at.elapsed() < FRESH {
+            return true;
+        }
+        // Nothing may be there to read: neither the end nor bytes nobody asked for.
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);
+        peeked.err() == Some(rustix::io::Errno::AGAIN)
+    }
+}
+
+/// Bytes that the other side has not confirmed yet.
+#[allow(unsafe_code)]
+fn unsent(stream: &TcpStream) -> Option<i32> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open, and the kernel writes one int where one is.
+    let told = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    (told == 0).then_some(bytes)
+}
+
+fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    if timeout.after.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(timeout.not_zero().map(|left| *left))
+}
+
+/// ureq takes a reset in a body that ends with the connection for its end; under
+/// another type it stays an error.
+fn broken(error: io::Error) -> Error {
+    Error::Other(Box::new(Reset(error)))
+}
+
+/// A connection that broke off.
+#[derive(Debug)]
+pub struct Reset(pub io::Error);
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Reset {}
+
+/// Bytes that came and were not used yet, and those to send.
+#[derive(Debug, Default)]
+struct Window {
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+    /// The last look at the input used some of it, so another look may too.
+    progress: bool,
+}
+
+impl Window {
+    /// Free room behind the input, made by moving or growing if need be.
+    fn room(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
+            let size = (2 * self.end).max(FIRST_INPUT_BYTES);
+            self.input.resize(size, 0);
+        }
+        &mut self.input[self.end..]
+    }
+}
+
+impl Buffers for Window {
+    fn output(&mut self) -> &mut [u8] {
+        self.output.resize(output_bytes(), 0);
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.room()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.end += amount;
+        if self.start == 0 && self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
+            // More was there than fitted, so the next read shall take more at once.
+            self.input.resize(2 * self.end, 0);
+        }
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.start += amount;
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output.resize(output_bytes(), 0);
+        self.room();
+        (&mut self.input[self.end..], &mut self.output)
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.start < self.end && self.progress
+    }
+}
+
+/// What a connection may send from for the request at hand.
+pub fn output_bytes() -> usize {
+    if NOTE.get().wide {
+        MAX_OUTPUT_BYTES
+    } else {
+        OUTPUT_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_grows_moves_and_ends() {
+        let mut window = Window::default();
+        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
+        window.input_appended(FIRST_INPUT_BYTES);
+        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
+        window.input_consume(FIRST_INPUT_BYTES - 1);
+        assert!(window.can_use_input());
+        window.input_appended(FIRST_INPUT_BYTES);
+        assert_eq!(window.input().len(), FIRST_INPUT_BYTES + 1);
+        window.input_consume(0);
+        assert!(!window.can_use_input());
+        while !window.room().is_empty() {
+            let room = window.room().len();
+            window.input_appended(room);
+        }
+        assert_eq!(window.input().len(), MAX_INPUT_BYTES);
+    }
+
+    #[test]
+    fn a_timeout_is_set_again_only_when_it_must_be() {
+        let mut set = None;
+        let mut calls = 0;
+        for (left, count) in [(6400, 1), (6350, 1), (6200, 2), (6400, 3), (10, 4)] {
+            let left = Some(Duration::from_millis(left));
+            let apply = |_| {
+                calls += 1;
+                Ok(())
+            };
+            refresh(&mut set, left, apply).unwrap();
+            assert_eq!(calls, count, "{left:?}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The functions of XPath (XPath 1.0, 4), and parsel's `has-class()`.
+
+use super::axis::{Spent, Spot};
+use super::eval::{Here, value};
+use super::tree::{Expr, Function};
+use super::value::{Value, attribute_of, number_of, reading, text_of};
+use crate::page::extract::dom::{Page, ROOT};
+
+/// White space, as XPath has it.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// The value of a function. The parser counted its arguments.
+pub fn call(
+    page: Page<'_>,
+    function: Function,
+    arguments: &[Expr],
+    here: Here,
+) -> Result<Value, Spent> {
+    let argument = |n: usize| match arguments.get(n) {
+        Some(expr) => value(page, expr, here),
+        None => Ok(Value::Nodes(vec![here.spot])),
+    };
+    let text = |n: usize| argument(n)?.text(page);
+    let number = |n: usize| argument(n)?.number(page);
+    Ok(match function {
+        Function::Last => Value::Number(here.count as f64),
+        Function::Position => Value::Number(here.place as f64),
+        Function::Count => Value::Number(argument(0)?.nodes().len() as f64),
+        Function::Id => Value::Nodes(by_ids(page, argument(0)?)?),
+        Function::Name => {
+            let first = argument(0)?.nodes().first().copied();
+            Value::Text(first.map(|spot| name(page, spot)).unwrap_or_default())
+        }
+        Function::String => Value::Text(text(0)?),
+        Function::Concat => {
+            let mut all = String::new();
+            for n in 0..arguments.len() {
+                all.push_str(&text(n)?);
+                reading(page, &all)?;
+            }
+            Value::Text(all)
+        }
+        Function::StartsWith => Value::Truth(text(0)?.starts_with(&text(1)?)),
+        Function::Contains => Value::Truth(text(0)?.contains(&text(1)?)),
+        Function::SubstringBefore => {
+            let (all, part) = (text(0)?, text(1)?);
+            let at = all.find(&part).unwrap_or(0);
+            Value::Text(all[..at].to_owned())
+        }
+        Function::SubstringAfter => {
+            let (all, part) = (text(0)?, text(1)?);
+            let behind = all.find(&part).map(|at| at + part.len());
+            Value::Text(all[behind.unwrap_or(all.len())..].to_owned())
+        }
+        Function::Substring => {
+            let start = round(number(1)?);
+            let end = match arguments.len() {
+                3 => start + round(number(2)?),
+                _ => f64::INFINITY,
+            };
+            let chars = text(0)?;
+            let chars = chars.chars().zip(1_u32..);
+            let chars = chars.filter(|(_, place)| {
+                let place = f64::from(*place);
+                place >= start && place < end
+            });
+            Value::Text(chars.map(|(c, _)| c).collect())
+        }
+        Function::StringLength => Value::Number(text(0)?.chars().count() as f64),
+        Function::NormalizeSpace => {
+            let text = text(0)?;
+            let words = text.split(BLANKS).filter(|word| !word.is_empty());
+            Value::Text(words.collect::<Vec<_>>().join(" "))
+        }
+        Function::Translate => {
+            let (text, from, to) = (text(0)?, text(1)?, text(2)?);
+            if !page.step(text.len().saturating_mul(from.len()) / 16) {
+                return Err(Spent);
+            }
+            translate(&text, &from, &to)
+        }
+        Function::Boolean => Value::Truth(argument(0)?.truth()),
+        Function::Not => Value::Truth(!argument(0)?.truth()),
+        Function::True => Value::Truth(true),
+        Function::False => Value::Truth(false),
+        Function::Number => Value::Number(number(0)?),
+        Function::Sum => {
+            let mut sum = 0.0;
+            for node in argument(0)?.nodes() {
+                sum += number_of(&text_of(page, node)?);
+            }
+            Value::Number(sum)
+        }
+        Function::Floor => Value::Number(number(0)?.floor()),
+        Function::Ceiling => Value::Number(number(0)?.ceil()),
+        Function::Round => Value::Number(round(number(0)?)),
+        Function::HasClass => {
+            let Spot { id, attribute } = here.spot;
+            if attribute > 0 || !page.is_element(id) {
+                return Ok(Value::Truth(false));
+            }
+            let classes = page.attribute(id, "class").unwrap_or_default();
+            for n in 0..arguments.len() {
+                let wanted = text(n)?;
+                let mut classes = classes.split_ascii_whitespace();
+                if !classes.any(|class| class == wanted) {
+                    return Ok(Value::Truth(false));
+                }
+            }
+            Value::Truth(true)
+        }
+    })
+}
+
+/// Half goes up.
+fn round(number: f64) -> f64 {
+    (number + 0.5).floor()
+}
+
+fn name(page: Page<'_>, spot: Spot) -> String {
+    match attribute_of(page, spot) {
+        Some((name, _)) => String::from_utf8_lossy(name).to_ascii_lowercase(),
+        None if page.is_element(spot.id) => page.name(spot.id).to_owned(),
+        None => String::new(),
+    }
+}
+
+/// The first element of each of these ids.
+fn by_ids(page: Page<'_>, ids: Value) -> Result<Vec<Spot>, Spent> {
+    let mut wanted = Vec::new();
+    match ids {
+        Value::Nodes(nodes) => {
+            for node in nodes {
+                wanted.push(text_of(page, node)?);
+            }
+        }
+        value => wanted.push(value.text(page)?),
+    }
+    let mut wanted: Vec<&str> = wanted.iter().flat_map(|text| text.split(BLANKS)).collect();
+    wanted.retain(|id| !id.is_empty());
+    let mut found = Vec::new();
+    for id in page.walk(ROOT) {
+        if !page.step(1 + wanted.len()) {
+            return Err(Spent);
+        }
+        if page.is_element(id)
+            && let Some(own) = page.attribute(id, "id")
+            && wanted.contains(&&*own)
+        {
+            wanted.retain(|id| *id != own);
+            found.push(Spot::node(id));
+        }
+    }
+    Ok(found)
+}
+
+/// Each character of `from` becomes that at its place in `to`, or nothing.
+fn translate(text: &str, from: &str, to: &str) -> Value {
+    let to: Vec<char> = to.chars().collect();
+    let chars = text
+        .chars()
+        .filter_map(|c| match from.chars().position(|other| other == c) {
+            Some(place) => to.get(place).copied(),
+            None => Some(c),
+        });
+    Value::Text(chars.collect())
+}

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use crate::url::Marker;
+use crate::url::Fingerprinter;
 
 /// A host's place in the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,10 +94,10 @@ impl Host {
 #[derive(Debug)]
 pub struct Schedule<T> {
     hosts: Vec<Host>,
-    /// Hosts by the mark of their origin. A mark is as good as the text, and is found
+    /// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
     /// with one look where the text takes three: half of a bulk load went there.
     by_origin: HashTable<(u128, u32)>,
-    origins: Marker,
+    origins: Fingerprinter,
     /// Hosts whose gate is [`Gate::Parked`].
     parked: BTreeSet<HostId>,
     /// Hosts that can be asked now, in turn.
@@ -125,7 +125,7 @@ impl<T: Copy + Ord> Schedule<T> {
         Schedule {
             hosts: Vec::new(),
             by_origin: HashTable::new(),
-            origins: Marker::new(key.to_le_bytes()),
+            origins: Fingerprinter::new(key.to_le_bytes()),
             parked: BTreeSet::new(),
             ring: VecDeque::new(),
             new: VecDeque::new(),
@@ -161,38 +161,40 @@ impl<T: Copy + Ord> Schedule<T> {
         &self.hosts[id.0 as usize]
     }
 
-    /// What marks origins, for [`Schedule::find_marked`] and [`Schedule::host_marked`].
-    pub fn origins(&self) -> Marker {
+    /// What gives origins their fingerprints, for [`Schedule::find_fingerprint`] and [`Schedule::host_of_fingerprint`].
+    pub fn origins(&self) -> Fingerprinter {
         self.origins
     }
 
     /// The host with this origin, if it was met.
     pub fn find_host(&self, origin: &str) -> Option<HostId> {
-        self.find_marked(self.origins.get(origin))
+        self.find_fingerprint(self.origins.get(origin))
     }
 
-    /// The host whose origin has this mark, if it was met.
+    /// The host whose origin has this fingerprint, if it was met.
     #[inline]
-    pub fn find_marked(&self, mark: u128) -> Option<HostId> {
+    pub fn find_fingerprint(&self, fingerprint: u128) -> Option<HostId> {
         let found = self
             .by_origin
-            .find(mark as u64, |(other, _)| *other == mark);
+            .find(fingerprint as u64, |(other, _)| *other == fingerprint);
         found.map(|(_, id)| HostId(*id))
     }
 
     /// The host with this origin; new ones begin with `gate`.
     pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
-        self.host_marked(self.origins.get(origin), origin, gate)
+        self.host_of_fingerprint(self.origins.get(origin), origin, gate)
     }
 
-    /// The same, for an origin whose mark is known.
-    pub fn host_marked(&mut self, mark: u128, origin: &str, gate: Gate) -> HostId {
-        if let Some(id) = self.find_marked(mark) {
+    /// The same, for an origin whose fingerprint is known.
+    pub fn host_of_fingerprint(&mut self, fingerprint: u128, origin: &str, gate: Gate) -> HostId {
+        if let Some(id) = self.find_fingerprint(fingerprint) {
             return id;
         }
         let id = self.hosts.len() as u32;
         self.by_origin
-            .insert_unique(mark as u64, (mark, id), |(mark, _)| *mark as u64);
+            .insert_unique(fingerprint as u64, (fingerprint, id), |(fingerprint, _)| {
+                *fingerprint as u64
+            });
         self.hosts.push(Host {
             origin: origin.into(),
             pending: 0,

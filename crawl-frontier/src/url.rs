@@ -104,8 +104,8 @@ const TRACKING: [&str; 12] = [
 ];
 
 fn fold_query(url: &mut String) {
-    let Some(mark) = url.find('?') else { return };
-    let query = url.split_off(mark);
+    let Some(at) = url.find('?') else { return };
+    let query = url.split_off(at);
     let mut pairs: Vec<&str> = query[1..]
         .split('&')
         .filter(|pair| {
@@ -155,24 +155,24 @@ pub fn fingerprint(method: &str, canonical: &str, body: &str) -> [u8; 16] {
 /// secret, since whoever writes the pages chooses the URLs. 35 ns for 78 bytes
 /// where BLAKE3 takes 195.
 #[derive(Debug, Clone, Copy)]
-pub struct Marker {
+pub struct Fingerprinter {
     key: [u8; 16],
 }
 
-impl Marker {
-    /// A marker with a job's key.
-    pub fn new(key: [u8; 16]) -> Marker {
-        Marker { key }
+impl Fingerprinter {
+    /// A fingerprinter with a job's key.
+    pub fn new(key: [u8; 16]) -> Fingerprinter {
+        Fingerprinter { key }
     }
 
-    /// The mark of a plain GET.
+    /// The fingerprint of a plain GET.
     #[inline]
     pub fn get(&self, canonical: &str) -> u128 {
         let hash = SipHasher13::new_with_key(&self.key).hash(canonical.as_bytes());
         u128::from(hash.h1) << 64 | u128::from(hash.h2)
     }
 
-    /// The mark of any request. No method begins like a URL, so the two kinds cannot meet.
+    /// The fingerprint of any request. No method begins like a URL, so the two kinds cannot meet.
     pub fn request(&self, method: &str, canonical: &str, body: &str) -> u128 {
         if method == "GET" && body.is_empty() {
             return self.get(canonical);
@@ -308,18 +308,18 @@ mod tests {
 
     #[test]
     fn a_post_is_another_request_than_a_get() {
-        let marker = Marker::new([7; 16]);
+        let fingerprinter = Fingerprinter::new([7; 16]);
         assert_ne!(
-            marker.request("POST", "http://a/", ""),
-            marker.get("http://a/")
+            fingerprinter.request("POST", "http://a/", ""),
+            fingerprinter.get("http://a/")
         );
         assert_eq!(
-            marker.request("GET", "http://a/", ""),
-            marker.get("http://a/")
+            fingerprinter.request("GET", "http://a/", ""),
+            fingerprinter.get("http://a/")
         );
         assert_ne!(
-            marker.get("http://a/"),
-            Marker::new([8; 16]).get("http://a/")
+            fingerprinter.get("http://a/"),
+            Fingerprinter::new([8; 16]).get("http://a/")
         );
     }
 

@@ -10,8 +10,8 @@ use crate::durable::{Disk, remove_if_there};
 /// The names in a directory.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Of files that a job has, in the order in which they are removed: what marks it as
-    /// ours goes last.
+    /// Of files that a job has, in the order in which they are removed: what shows that
+    /// it is ours goes last.
     ours: Vec<String>,
     /// One that a job never has.
     pub foreign: Option<OsString>,
@@ -39,7 +39,7 @@ impl Contents {
     }
 
     /// A manifest or a journal lies here, or what is left of one: the directory is ours.
-    pub fn has_mark(&self) -> bool {
+    pub fn shows_a_job(&self) -> bool {
         self.ours.iter().any(|name| rank(name) > Some(0))
     }
 
@@ -58,7 +58,7 @@ impl Contents {
         names.filter(|name| is_journal(name))
     }
 
-    /// Removes what is ours. What is left after a power cut carries our mark still, and the word that the
+    /// Removes what is ours. What is left after a power cut shows a job still, and the word that the
     /// job is removed stays for as long as anything of it does.
     pub fn remove(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         let mut before = None;
@@ -87,7 +87,7 @@ pub(super) fn is_journal(name: &str) -> bool {
 }
 
 /// The place of a file of ours in the order of removal; `None` for any other. From 1 on, it
-/// marks the directory as ours.
+/// shows that the directory is ours.
 fn rank(name: &str) -> Option<u8> {
     let file = name.strip_suffix(".tmp").unwrap_or(name);
     match name {

@@ -251,7 +251,7 @@ impl Job {
 pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), StoreError> {
     clear_leftovers(disk, place, lock)?;
     match contents_of(disk, &place.dir)? {
-        Some(contents) if contents.has_mark() => {
+        Some(contents) if contents.shows_a_job() => {
             let _claim = claim(disk, &place.dir)?;
             take_away(disk, place)
         }
@@ -308,7 +308,7 @@ fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), StoreEr
 }
 
 /// Removes directories that an interrupted creation or removal left beside the job. What does not
-/// carry our mark is somebody else's and stays.
+/// show a job of ours is somebody else's and stays.
 ///
 /// # Errors
 /// Those of the disk.
@@ -339,13 +339,13 @@ fn left_over(disk: &dyn Disk, path: &Path) -> Result<Option<Contents>, StoreErro
         return Ok(None);
     }
     let contents = contents_of(disk, path)?;
-    Ok(contents.filter(|contents| contents.has_mark() || contents.is_empty()))
+    Ok(contents.filter(|contents| contents.shows_a_job() || contents.is_empty()))
 }
 
 /// True when a job lies at a place, be it damaged, or what is left of one whose removal was cut short.
 pub fn is_there(place: &JobPlace) -> bool {
     let is_ours = |dir: &Path| match contents_of(&RealDisk, dir) {
-        Ok(contents) => contents.is_some_and(|contents| contents.has_mark()),
+        Ok(contents) => contents.is_some_and(|contents| contents.shows_a_job()),
         // What cannot be looked at may be one; who opens it is told.
         Err(_) => true,
     };

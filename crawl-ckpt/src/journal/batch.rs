@@ -69,7 +69,7 @@ impl Batch {
         (id, at)
     }
 
-    /// Keeps the mark of a URL that is finished.
+    /// Keeps the fingerprint of a URL that is finished.
     #[inline]
     pub fn seen(&mut self, fingerprint: &[u8; 16]) {
         self.begin(tag::SEEN);

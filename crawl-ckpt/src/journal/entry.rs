@@ -100,7 +100,7 @@ pub enum Entry<'a> {
         /// What was asked for.
         request: Stored<'a>,
     },
-    /// A URL that is finished and of which only the mark is kept.
+    /// A URL that is finished and of which only the fingerprint is kept.
     Seen {
         /// Keyed with the manifest's key; what it covers is the frontier's affair.
         fingerprint: [u8; 16],

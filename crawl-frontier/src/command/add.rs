@@ -1,7 +1,7 @@
 //! Bulk loading: requests in, those not seen before kept.
 //!
 //! Three stages on their own threads: lines are read, brought into canonical
-//! form and marked; the marks are held against the set and new requests are
+//! form and hashed; the fingerprints are held against the set and new requests are
 //! encoded; batches are checksummed and written, several to a sync.
 
 use std::io::{Read, Write, stdin};
@@ -20,11 +20,11 @@ use crawl_ckpt::unmarked::Unmarked;
 use super::inspect::form_of;
 use crate::clock::now_ms;
 use crate::schedule::HostId;
-use crate::store::memory::{GROUP, Marks, Memory};
+use crate::store::memory::{Fingerprints, GROUP, Memory};
 use crate::store::request::Extra;
 use crate::store::restore::restore;
 use crate::store::{HeldJob, new_manifest};
-use crate::url::{Form, Marker, canonicalize, origin};
+use crate::url::{Fingerprinter, Form, canonicalize, origin};
 
 const READ_BYTES: usize = 1 << 20;
 const BATCH_BYTES: usize = 4 << 20;
@@ -48,7 +48,7 @@ pub struct Added {
     pub examples: Vec<(u64, String)>,
 }
 
-/// Lines that were read, canonical and marked.
+/// Lines that were read: canonical, with their fingerprints.
 #[derive(Debug, Default)]
 struct Piece {
     text: String,
@@ -61,7 +61,7 @@ struct Piece {
 #[derive(Debug)]
 struct Prepared {
     end: usize,
-    marks: Marks,
+    fingerprints: Fingerprints,
     rare: Option<Box<Rare>>,
 }
 
@@ -93,7 +93,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
     };
     let plan = job.manifest().plan.clone();
     let form = form_of(plan.as_ref());
-    let marker = Marker::new(job.manifest().key);
+    let fingerprinter = Fingerprinter::new(job.manifest().key);
     let restored = restore(
         &job,
         plan.unwrap_or_default().pace.per_host,
@@ -109,7 +109,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
     let print_new = print_new.map(|out| out as &mut dyn Write);
     let (added, end) = add(
         &mut memory,
-        marker,
+        fingerprinter,
         form,
         writer,
         Unmarked::new(stdin()),
@@ -128,7 +128,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
 /// Those of input, output and disk.
 fn add(
     memory: &mut Memory,
-    marker: Marker,
+    fingerprinter: Fingerprinter,
     form: Form,
     writer: Writer,
     input: impl Read + Send,
@@ -139,7 +139,7 @@ fn add(
         let (pieces, prepared) = sync_channel(AHEAD);
         let (batches, closed) = sync_channel(AHEAD);
         let reading = Reading {
-            marker,
+            fingerprinter,
             origins: memory.schedule.origins(),
             form,
         };
@@ -171,12 +171,12 @@ fn add(
 
 /// How lines are read.
 struct Reading {
-    marker: Marker,
-    origins: Marker,
+    fingerprinter: Fingerprinter,
+    origins: Fingerprinter,
     form: Form,
 }
 
-/// First stage: lines to marks.
+/// First stage: lines to fingerprints.
 fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<Piece>) {
     let mut buffer = Vec::new();
     let mut number = 0;
@@ -223,8 +223,12 @@ impl Piece {
                 self.text.push_str(canonical);
                 let end = self.text.len();
                 let host = reading.origins.get(origin(canonical));
-                let marks = Marks { request, host };
-                self.requests.push(Prepared { end, marks, rare });
+                let fingerprints = Fingerprints { request, host };
+                self.requests.push(Prepared {
+                    end,
+                    fingerprints,
+                    rare,
+                });
             }
             Ok(None) => {}
             Err(why) => {
@@ -239,13 +243,13 @@ impl Piece {
 
 type Marked = (u128, Option<Box<Rare>>);
 
-/// The mark of a line, and what is rare about it; `None` for an empty line.
+/// The fingerprint of a line, and what is rare about it; `None` for an empty line.
 fn prepare_line(
     line: &[u8],
     reading: &Reading,
     canonical: &mut String,
 ) -> Result<Option<Marked>, String> {
-    let (marker, form) = (reading.marker, reading.form);
+    let (fingerprinter, form) = (reading.fingerprinter, reading.form);
     let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
     let line = line.trim_matches([' ', '\t', '\r', '\n']);
     if line.is_empty() {
@@ -253,12 +257,13 @@ fn prepare_line(
     }
     if !line.starts_with('{') {
         canonicalize(line, form, canonical).map_err(|e| e.to_string())?;
-        return Ok(Some((marker.get(canonical), None)));
+        return Ok(Some((fingerprinter.get(canonical), None)));
     }
     let request: Request<'_> = parse_request(line)?;
     canonicalize(&request.url, form, canonical).map_err(|e| e.to_string())?;
     let method = request.method.as_deref().unwrap_or("GET");
-    let mark = marker.request(method, canonical, request.body.as_deref().unwrap_or(""));
+    let fingerprint =
+        fingerprinter.request(method, canonical, request.body.as_deref().unwrap_or(""));
     let rare = Rare {
         depth: request.depth.unwrap_or(0),
         priority: request.priority.unwrap_or(0),
@@ -266,10 +271,10 @@ fn prepare_line(
         referer: request.referer.map(|referer| referer.into_string()),
         line: line.to_owned(),
     };
-    Ok(Some((mark, Some(Box::new(rare)))))
+    Ok(Some((fingerprint, Some(Box::new(rare)))))
 }
 
-/// Second stage: marks to new requests.
+/// Second stage: fingerprints to new requests.
 struct Loader<'a> {
     memory: &'a mut Memory,
     batch: Batch,
@@ -315,7 +320,7 @@ impl Loader<'_> {
         let mut hosts = [None; GROUP];
         for group in piece.requests.chunks(GROUP) {
             for (request, host) in group.iter().zip(&mut hosts) {
-                *host = self.memory.touch(request.marks);
+                *host = self.memory.touch(request.fingerprints);
             }
             for (request, host) in group.iter().zip(hosts) {
                 let url = &piece.text[start..request.end];
@@ -332,7 +337,7 @@ impl Loader<'_> {
     }
 
     fn take_on(&mut self, url: &str, request: &Prepared, met: Option<HostId>) -> bool {
-        let Some(host) = self.memory.meet(request.marks, met, origin(url)) else {
+        let Some(host) = self.memory.meet(request.fingerprints, met, origin(url)) else {
             self.added.duplicate += 1;
             return false;
         };

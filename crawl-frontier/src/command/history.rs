@@ -13,16 +13,16 @@ use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
 use crate::keys::HOST;
-use crate::store::request::mark_of;
-use crate::url::{Marker, origin};
+use crate::store::request::fingerprint_of;
+use crate::url::{Fingerprinter, origin};
 
 /// The history of a URL.
 #[derive(Debug, Default)]
 pub struct History {
     /// Its request, while the journal keeps that.
     pub found: Option<Found>,
-    /// Only its mark is kept: it was finished long ago.
-    pub is_mark: bool,
+    /// It was finished long ago: only its fingerprint is kept.
+    pub is_forgotten: bool,
     /// The last values of the job.
     pub values: HashMap<String, Vec<u8>>,
     /// URLs of its host that were taken on.
@@ -49,8 +49,8 @@ impl History {
     /// # Errors
     /// Those of the disk, and damage.
     pub fn read(job: &Job, canonical: &str) -> Result<History, Failure> {
-        let marker = Marker::new(job.manifest().key);
-        let mark = marker.get(canonical);
+        let fingerprinter = Fingerprinter::new(job.manifest().key);
+        let fingerprint = fingerprinter.get(canonical);
         let host = origin(canonical);
         let mut history = History::default();
         job.replay(None, |entry| {
@@ -58,7 +58,9 @@ impl History {
                 Entry::Request { id, request, .. } => {
                     history.taken += u64::from(origin(request.url) == host);
                     let is_it = request.url == canonical
-                        && mark_of(marker, &request).map_err(|failure| failure.message)? == mark;
+                        && fingerprint_of(fingerprinter, &request)
+                            .map_err(|failure| failure.message)?
+                            == fingerprint;
                     if is_it {
                         let page = request.referer.map(|page| page.to_text(request.url));
                         history.found = Some(Found {
@@ -70,8 +72,8 @@ impl History {
                         });
                     }
                 }
-                Entry::Seen { fingerprint } => {
-                    history.is_mark |= u128::from_be_bytes(fingerprint) == mark;
+                Entry::Seen { fingerprint: kept } => {
+                    history.is_forgotten |= u128::from_be_bytes(kept) == fingerprint;
                 }
                 Entry::Done { id, .. } => history.change(id, |found| found.is_done = true),
                 Entry::Defer { id, attempts, .. } => history.change(id, |found| {
@@ -102,12 +104,12 @@ impl History {
 
     /// True when the job took the URL on.
     pub fn is_seen(&self) -> bool {
-        self.is_mark || self.found.is_some()
+        self.is_forgotten || self.found.is_some()
     }
 
     /// True when it is seen and not pending.
     pub fn is_done(&self) -> bool {
-        self.is_mark || self.found.as_ref().is_some_and(|found| found.is_done)
+        self.is_forgotten || self.found.as_ref().is_some_and(|found| found.is_done)
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::store::memory::Memory;
 use crate::store::request::{read_request, request_of};
 use crate::store::restore::restore;
-use crate::url::{Form, Marker, canonicalize, fingerprint};
+use crate::url::{Fingerprinter, Form, canonicalize, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
     Job::open(Arc::new(RealDisk), place)?
@@ -58,7 +58,7 @@ pub fn seen(
 ) -> Result<Exit, Failure> {
     let job = open(place)?;
     let form = form_of(job.manifest().plan.as_ref());
-    let marker = Marker::new(job.manifest().key);
+    let fingerprinter = Fingerprinter::new(job.manifest().key);
     let memory = read(&job)?;
     let mut exit = Exit::Complete;
     let mut canonical = String::new();
@@ -69,7 +69,7 @@ pub fn seen(
             continue;
         }
         match canonicalize(url, form, &mut canonical) {
-            Ok(()) if memory.seen.contains(marker.get(&canonical)) != unseen => {
+            Ok(()) if memory.seen.contains(fingerprinter.get(&canonical)) != unseen => {
                 writeln!(out, "{url}").map_err(Failure::from_stdout)?;
             }
             Ok(()) => {}

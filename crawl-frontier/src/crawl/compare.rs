@@ -39,7 +39,9 @@ impl<S: Store> Crawl<S> {
             return Ok(None);
         }
         let mut buffer = std::mem::take(&mut self.known_buffer);
-        let known = self.store.known(&mark(&result.url), &mut buffer)?;
+        let known = self
+            .store
+            .known(&page_fingerprint(&result.url), &mut buffer)?;
         let held =
             known.filter(|_| flight.ask == Ask::IfChanged && result.status == Some(NOT_MODIFIED));
         let mut rules = None;
@@ -112,14 +114,17 @@ impl<S: Store> Crawl<S> {
             return Ok(());
         };
         let (links, by) = regions::known(links.decode().map_err(Failure::new)?);
-        let fingerprints: Vec<u128> = links.iter().map(|link| self.marker.get(link)).collect();
+        let fingerprints: Vec<u128> = links
+            .iter()
+            .map(|link| self.fingerprinter.get(link))
+            .collect();
         let mut met = Vec::new();
         self.store.is_seen(&fingerprints, &mut met);
         let mut buffer = Vec::new();
         let (mut former, mut rules) = (Vec::new(), Vec::new());
         for ((link, rule), is_met) in links.into_iter().zip(by).zip(met) {
             let is_there = |page: Option<Page<'_>>| page.is_some_and(|page| !is_gone(&page));
-            if !is_met && is_there(self.store.known(&mark(&link), &mut buffer)?) {
+            if !is_met && is_there(self.store.known(&page_fingerprint(&link), &mut buffer)?) {
                 former.push(Text::from(link));
                 rules.push(rule);
             }
@@ -157,7 +162,7 @@ pub(super) fn ask(
     if is_apart || !store.is_incremental() {
         return Ok(Ask::Apart);
     }
-    let Some(page) = store.known(&mark(&request.url), buffer)? else {
+    let Some(page) = store.known(&page_fingerprint(&request.url), buffer)? else {
         return Ok(Ask::Whole);
     };
     let has_validator = page.etag.is_some() || page.last_modified.is_some();
@@ -171,7 +176,7 @@ pub(super) fn ask(
 }
 
 /// Under this fingerprint a page is known.
-fn mark(canonical: &str) -> Fingerprint {
+fn page_fingerprint(canonical: &str) -> Fingerprint {
     fingerprint("GET", canonical, "")
 }
 
@@ -184,7 +189,7 @@ fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<Links<'a>>) -> Page<'a
         value.filter(|value| !value.is_empty() && value.len() <= MAX_VALIDATOR_BYTES)
     };
     Page {
-        fingerprint: mark(&result.url),
+        fingerprint: page_fingerprint(&result.url),
         status,
         missed: 0,
         digest: match &result.location {

@@ -54,7 +54,7 @@ pub(super) struct Links {
     text: String,
     found: Vec<Link>,
     one: String,
-    marks: Vec<u128>,
+    fingerprints: Vec<u128>,
     seen: Vec<bool>,
 }
 
@@ -65,7 +65,7 @@ struct Link {
     end: usize,
     /// The end of what is kept of it, which has the rule behind a `#`.
     kept: usize,
-    mark: u128,
+    fingerprint: u128,
     by: By,
 }
 
@@ -151,12 +151,12 @@ impl<S: Store> Crawl<S> {
     /// Takes on a URL if it belongs to the crawl and was not seen before. False when it does not
     /// belong to it, wherever it is found.
     fn take_on(&mut self, canonical: &str, found: Found<'_>) -> bool {
-        let mark = self.marker.get(canonical);
-        self.is_seen(mark) || self.take_on_new(canonical, mark, found)
+        let fingerprint = self.fingerprinter.get(canonical);
+        self.is_seen(fingerprint) || self.take_on_new(canonical, fingerprint, found)
     }
 
     /// The same of one that was not seen a moment ago.
-    fn take_on_new(&mut self, canonical: &str, mark: u128, found: Found<'_>) -> bool {
+    fn take_on_new(&mut self, canonical: &str, fingerprint: u128, found: Found<'_>) -> bool {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
             Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
@@ -171,16 +171,16 @@ impl<S: Store> Crawl<S> {
         });
         match admitted {
             Ok((admission, host)) => {
-                self.put_in(canonical, mark, host, admission, found);
+                self.put_in(canonical, fingerprint, host, admission, found);
                 true
             }
             // Twice on its page, it may have come to the cap itself.
-            Err(refusal) if refusal.is_cap() && self.is_seen(mark) => true,
+            Err(refusal) if refusal.is_cap() && self.is_seen(fingerprint) => true,
             Err(refusal) => {
                 class::add(&mut self.progress.dropped, refusal.as_str());
                 if refusal.is_cap() {
                     let why = || self.scope.why(refusal, canonical, found.depth);
-                    self.left_out.add(mark, canonical, why);
+                    self.left_out.add(fingerprint, canonical, why);
                 }
                 matches!(refusal, Refusal::Depth | Refusal::HostPages)
             }
@@ -190,7 +190,7 @@ impl<S: Store> Crawl<S> {
     fn put_in(
         &mut self,
         url: &str,
-        mark: u128,
+        fingerprint: u128,
         host: HostId,
         admission: Admission,
         found: Found<'_>,
@@ -210,7 +210,7 @@ impl<S: Store> Crawl<S> {
                 _ => None,
             },
         };
-        if self.store.take_on(host, mark, &request).is_some() {
+        if self.store.take_on(host, fingerprint, &request).is_some() {
             self.progress.counts.seen += 1;
             self.progress.starts += u64::from(found.depth == 0);
             self.schedule.change(host, |host| host.taken += 1);
@@ -266,7 +266,7 @@ impl<S: Store> Crawl<S> {
             *self.progress.dropped.entry(name).or_default() += dropped;
             let why = || format!("{dropped} of its links, too many for a page");
             self.left_out
-                .add(self.marker.get(&result.url), &result.url, why);
+                .add(self.fingerprinter.get(&result.url), &result.url, why);
         }
         let places = match (rules, &result.link_regions) {
             (Some(rules), _) => Places::Known(rules),
@@ -305,7 +305,7 @@ impl<S: Store> Crawl<S> {
                 class::add(&mut self.progress.dropped, "invalid");
                 continue;
             }
-            let mark = self.marker.get(&links.one);
+            let fingerprint = self.fingerprinter.get(&links.one);
             let start = links.text.len();
             links.text.push_str(&links.one);
             let end = links.text.len();
@@ -318,20 +318,20 @@ impl<S: Store> Crawl<S> {
                 start,
                 end,
                 kept: links.text.len(),
-                mark,
+                fingerprint,
                 by,
             });
         }
         let Links {
             text,
             found: list,
-            marks,
+            fingerprints,
             seen,
             ..
         } = &mut links;
-        marks.clear();
-        marks.extend(list.iter().map(|link| link.mark));
-        self.store.is_seen(marks, seen);
+        fingerprints.clear();
+        fingerprints.extend(list.iter().map(|link| link.fingerprint));
+        self.store.is_seen(fingerprints, seen);
         let mut seen = seen.iter();
         list.retain(|link| {
             if seen.next() == Some(&true) {
@@ -341,7 +341,7 @@ impl<S: Store> Crawl<S> {
             let way = Way::Link(link.by);
             self.take_on_new(
                 &text[link.start..link.end],
-                link.mark,
+                link.fingerprint,
                 Found { way, ..found },
             )
         });

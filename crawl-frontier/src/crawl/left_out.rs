@@ -27,9 +27,9 @@ impl LeftOut {
         self.wanted = true;
     }
 
-    /// A URL with this mark is left out, for this reason.
-    pub fn add(&mut self, mark: u128, url: &str, why: impl FnOnce() -> String) {
-        if !self.wanted || self.told.len() > MAX_TOLD || !self.told.insert(mark) {
+    /// A URL with this fingerprint is left out, for this reason.
+    pub fn add(&mut self, fingerprint: u128, url: &str, why: impl FnOnce() -> String) {
+        if !self.wanted || self.told.len() > MAX_TOLD || !self.told.insert(fingerprint) {
             return;
         }
         self.lines.push(match self.told.len() {
@@ -71,7 +71,8 @@ mod tests {
             lines[0].ends_with("a/: deep") && !lines[0].contains(":p@"),
             "{lines:?}"
         );
-        (0..2 * MAX_TOLD as u128).for_each(|mark| list.add(mark, "http://a/", String::new));
+        (0..2 * MAX_TOLD as u128)
+            .for_each(|fingerprint| list.add(fingerprint, "http://a/", String::new));
         let lines = list.take();
         assert_eq!(lines.len(), MAX_TOLD);
         assert!(lines[MAX_TOLD - 1].contains("only counted"));

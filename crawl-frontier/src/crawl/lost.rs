@@ -28,7 +28,7 @@ pub(super) const DIED: &str = "crawl-fetch died of it three times";
 /// What is known of requests that were lost.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// How often, by the mark of their URL.
+    /// How often, by the fingerprint of their URL.
     times: HashMap<u64, u32>,
     /// Those that are to be sent alone.
     pub alone: VecDeque<Due>,
@@ -56,34 +56,41 @@ pub struct Silence {
 impl Lost {
     /// Takes what the checkpoint keeps.
     pub fn restore(&mut self, key: &str, value: &[u8]) {
-        let mark = key.strip_prefix(LOST);
-        let mark = mark.and_then(|mark| u64::from_str_radix(mark, 16).ok());
+        let fingerprint = key.strip_prefix(LOST);
+        let fingerprint =
+            fingerprint.and_then(|fingerprint| u64::from_str_radix(fingerprint, 16).ok());
         let times = std::str::from_utf8(value).ok();
         let times = times.and_then(|times| times.parse().ok());
-        if let (Some(mark), Some(times)) = (mark, times) {
-            self.times.insert(mark, times);
+        if let (Some(fingerprint), Some(times)) = (fingerprint, times) {
+            self.times.insert(fingerprint, times);
         }
     }
 
     /// What the checkpoint is to keep.
     pub fn values(&self) -> impl Iterator<Item = (String, String)> {
         let times = self.times.iter();
-        times.map(|(&mark, times)| (key(mark), times.to_string()))
+        times.map(|(&fingerprint, times)| (key(fingerprint), times.to_string()))
     }
 
     /// Whether this run set a request aside already, before the fetcher was started again.
-    pub fn is_set_aside(&self, mark: u64) -> bool {
-        self.is_careful && self.times.get(&mark).is_some_and(|times| *times >= WAITS)
+    pub fn is_set_aside(&self, fingerprint: u64) -> bool {
+        self.is_careful
+            && self
+                .times
+                .get(&fingerprint)
+                .is_some_and(|times| *times >= WAITS)
     }
 
     /// Whether a request goes with nothing else under way.
-    pub fn goes_alone(&self, mark: u64) -> bool {
-        self.times.get(&mark).is_some_and(|times| *times >= ALONE)
+    pub fn goes_alone(&self, fingerprint: u64) -> bool {
+        self.times
+            .get(&fingerprint)
+            .is_some_and(|times| *times >= ALONE)
     }
 }
 
-fn key(mark: u64) -> String {
-    format!("{LOST}{mark:016x}")
+fn key(fingerprint: u64) -> String {
+    format!("{LOST}{fingerprint:016x}")
 }
 
 impl<S: Store> Crawl<S> {
@@ -128,9 +135,9 @@ impl<S: Store> Crawl<S> {
     }
 
     /// The fetcher answered for a request, whose losses are forgotten.
-    pub(super) fn found(&mut self, mark: u64) {
-        if self.lost.times.remove(&mark).is_some() {
-            self.store.set(&key(mark), b"");
+    pub(super) fn found(&mut self, fingerprint: u64) {
+        if self.lost.times.remove(&fingerprint).is_some() {
+            self.store.set(&key(fingerprint), b"");
         }
     }
 
@@ -159,15 +166,16 @@ impl<S: Store> Crawl<S> {
         let Some(flight) = self.flights.get(&id) else {
             return 0;
         };
-        let mark = flight.mark;
-        let times = self.lost.times.get(&mark).copied().unwrap_or(0) + 1;
-        self.keep_times(mark, times);
+        let fingerprint = flight.fingerprint;
+        let times = self.lost.times.get(&fingerprint).copied().unwrap_or(0) + 1;
+        self.keep_times(fingerprint, times);
         times
     }
 
-    fn keep_times(&mut self, mark: u64, times: u32) {
-        self.lost.times.insert(mark, times);
-        self.store.set(&key(mark), times.to_string().as_bytes());
+    fn keep_times(&mut self, fingerprint: u64, times: u32) {
+        self.lost.times.insert(fingerprint, times);
+        self.store
+            .set(&key(fingerprint), times.to_string().as_bytes());
     }
 
     /// Ends a request that is under way with a record.
@@ -196,8 +204,8 @@ impl<S: Store> Crawl<S> {
         };
         self.read_buffer = buffer;
         match record.no_page {
-            Some(_) => self.keep_times(flight.mark, WAITS),
-            None => self.found(flight.mark),
+            Some(_) => self.keep_times(flight.fingerprint, WAITS),
+            None => self.found(flight.fingerprint),
         }
         self.finish(flight.ticket, record);
         Ok(())
@@ -259,7 +267,7 @@ impl<S: Store> Crawl<S> {
             let times = self
                 .flights
                 .get(&id)
-                .and_then(|flight| self.lost.times.get(&flight.mark));
+                .and_then(|flight| self.lost.times.get(&flight.fingerprint));
             if times.is_some_and(|times| *times >= SET_ASIDE) {
                 self.set_aside(id, "the fetcher was silent about it after three restarts")?;
             } else if self.runs_once {

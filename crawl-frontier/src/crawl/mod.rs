@@ -48,14 +48,14 @@ use crate::keys;
 use crate::schedule::{HostId, Schedule};
 use crate::scope::Scope;
 use crate::store::{Store, Ticket};
-use crate::url::Marker;
+use crate::url::Fingerprinter;
 
 /// A crawl under way, over a store.
 #[derive(Debug)]
 pub struct Crawl<S> {
     plan: Plan,
     scope: Scope,
-    marker: Marker,
+    fingerprinter: Fingerprinter,
     schedule: Schedule<Ticket>,
     store: S,
     flights: HashMap<u64, Flight>,
@@ -109,7 +109,7 @@ struct Flight {
     host: HostId,
     ticket: Ticket,
     /// Of its URL.
-    mark: u64,
+    fingerprint: u64,
     sent_ms: u64,
     kind: Kind,
     depth: u32,
@@ -215,7 +215,7 @@ impl<S: Store> Crawl<S> {
         };
         Ok(Crawl {
             scope,
-            marker: Marker::new(key),
+            fingerprinter: Fingerprinter::new(key),
             schedule: Schedule::new(plan.pace.per_host),
             store,
             flights: HashMap::new(),

@@ -86,7 +86,7 @@ impl<S: Store> Crawl<S> {
         let flight = self.flights.remove(&id).ok_or_else(none)?;
         let ticket = flight.ticket;
         self.name(ticket, &flight, result)?;
-        self.found(flight.mark);
+        self.found(flight.fingerprint);
         self.landed(&flight);
         self.learn_pace(&flight, result, now_ms);
         self.schedule.answered(flight.host);
@@ -124,7 +124,7 @@ impl<S: Store> Crawl<S> {
         result: &mut FetchResult<'_>,
     ) -> Result<(), Trouble> {
         result.depth = Some(flight.depth);
-        if self.marker.get(&result.url) as u64 == flight.mark {
+        if self.fingerprinter.get(&result.url) as u64 == flight.fingerprint {
             return Ok(());
         }
         let stored = self.store.read(ticket, &mut self.read_buffer);

@@ -47,9 +47,9 @@ fn stands(regions: &LinkRegions, place: usize, region: Option<usize>) -> bool {
 /// stand behind a `#`.
 pub fn known(links: Vec<String>) -> (Vec<String>, Vec<Option<usize>>) {
     let part = |mut link: String| {
-        let mark = link.find('#');
-        let rule = mark.and_then(|mark| link[mark + 1..].parse().ok());
-        link.truncate(mark.unwrap_or(link.len()));
+        let at = link.find('#');
+        let rule = at.and_then(|at| link[at + 1..].parse().ok());
+        link.truncate(at.unwrap_or(link.len()));
         (link, rule)
     };
     links.into_iter().map(part).unzip()

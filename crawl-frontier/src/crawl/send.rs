@@ -223,8 +223,8 @@ impl<S: Store> Crawl<S> {
             self.finish(due.ticket, record);
             return Ok(false);
         }
-        let mark = self.marker.get(stored.url) as u64;
-        if !alone && self.lost.goes_alone(mark) {
+        let fingerprint = self.fingerprinter.get(stored.url) as u64;
+        if !alone && self.lost.goes_alone(fingerprint) {
             self.read_buffer = buffer;
             self.schedule.skipped(due.host);
             self.lost.alone.push_back(due);
@@ -255,14 +255,14 @@ impl<S: Store> Crawl<S> {
             redirects: stored.redirects,
             start: is_start(&stored)?,
             follow,
-            mark,
+            fingerprint,
             sent_ms: now_ms,
             heard,
             busy,
             rung,
             ask,
         };
-        if self.lost.is_set_aside(mark) {
+        if self.lost.is_set_aside(fingerprint) {
             self.read_buffer = buffer;
             self.took_off(flight);
             self.set_aside(due.ticket.id(), DIED)?;

@@ -131,7 +131,7 @@ impl<S: Store> Crawl<S> {
             (None, Some(to), _) => {
                 let mut target = String::new();
                 let known = canonicalize_link(to, self.scope.form, &mut target).is_ok();
-                if known && self.is_seen(self.marker.get(&target)) {
+                if known && self.is_seen(self.fingerprinter.get(&target)) {
                     return None;
                 }
                 let refusal = self.scope.check_host(&target).err();

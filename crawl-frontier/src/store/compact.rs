@@ -1,4 +1,4 @@
-//! A journal rewritten to what still lives: the mark of every URL that is done, and the
+//! A journal rewritten to what still lives: the fingerprint of every URL that is done, and the
 //! requests that are pending or have failed whole: these may be asked for once more.
 //!
 //! Done at a clean pause, when most of the journal is dead; the size of a
@@ -13,15 +13,15 @@ use crawl_ckpt::tool::Failure;
 
 use super::lanes::Lanes;
 use super::memory::View;
-use super::request::mark_of;
+use super::request::fingerprint_of;
 use super::{Rest, Ticket, Tries};
 use crate::keys::HOST;
 use crate::schedule::{HostId, Schedule};
-use crate::url::{Marker, origin};
+use crate::url::{Fingerprinter, origin};
 
 /// A smaller journal is not worth the rewriting.
 const WORTH_BYTES: u64 = 32 << 20;
-/// A mark with its tag; a usual pending request.
+/// A fingerprint with its tag; a usual pending request.
 const SEEN_BYTES: u64 = 17;
 const PENDING_BYTES: u64 = 90;
 const BATCH_BYTES: usize = 4 << 20;
@@ -84,7 +84,7 @@ pub fn compact(
     };
     let writer = job.begin_generation(lock, end.next_id)?;
     let mut rewriter = Rewriter {
-        marker: Marker::new(job.manifest().key),
+        fingerprinter: Fingerprinter::new(job.manifest().key),
         reader: job.reader()?,
         batch: Batch::new(&writer.end()),
         writer,
@@ -148,7 +148,7 @@ impl Failed {
 }
 
 struct Rewriter {
-    marker: Marker,
+    fingerprinter: Fingerprinter,
     reader: Reader,
     batch: Batch,
     writer: Writer,
@@ -156,7 +156,7 @@ struct Rewriter {
     schedule: Schedule<Ticket>,
     lanes: Lanes,
     tries: Tries,
-    /// The marks of requests that are kept whole.
+    /// The fingerprints of requests that are kept whole.
     living: Vec<u128>,
     buffer: Vec<u8>,
 }
@@ -195,7 +195,7 @@ impl Rewriter {
             self.batch.done(new.id, true);
             self.close_if_full()?;
         }
-        self.marks(view)?;
+        self.finished(view)?;
         self.close()
     }
 
@@ -214,21 +214,22 @@ impl Rewriter {
     fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Failure> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let stored = self.reader.request_at(at, &mut buffer)?;
-        self.living.push(mark_of(self.marker, &stored)?);
+        self.living
+            .push(fingerprint_of(self.fingerprinter, &stored)?);
         let (id, at) = self.batch.request(&stored);
         let priority = stored.priority;
         self.buffer = buffer;
         Ok((Ticket { id, at }, priority))
     }
 
-    /// The marks of what is done: all that were seen but those kept whole.
-    fn marks(&mut self, view: &View<'_>) -> Result<(), Failure> {
+    /// The fingerprints of what is done: all that were seen but those kept whole.
+    fn finished(&mut self, view: &View<'_>) -> Result<(), Failure> {
         let mut living = std::mem::take(&mut self.living);
         living.sort_unstable();
         let mut living = living.into_iter().peekable();
-        for mark in view.seen.shards().flatten() {
-            if living.next_if_eq(&mark).is_none() {
-                self.batch.seen(&mark.to_be_bytes());
+        for fingerprint in view.seen.shards().flatten() {
+            if living.next_if_eq(&fingerprint).is_none() {
+                self.batch.seen(&fingerprint.to_be_bytes());
                 self.close_if_full()?;
             }
         }

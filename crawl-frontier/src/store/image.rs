@@ -1,5 +1,5 @@
 //! The image of a crawl's memory, for a resume in the blink of an eye: the set
-//! of marks, the pending requests of every host, and what little else there is.
+//! of fingerprints, the pending requests of every host, and what little else there is.
 //!
 //! It stands for one end of the journal; what came later is replayed on top.
 //! Without it everything is replayed, so nothing is lost with it.
@@ -76,8 +76,8 @@ pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Resu
     }
     for shard in view.seen.shards() {
         put(&mut out, shard.clone().count() as u64)?;
-        for mark in shard {
-            out.write_all(&mark.to_le_bytes())?;
+        for fingerprint in shard {
+            out.write_all(&fingerprint.to_le_bytes())?;
         }
     }
     out.into_inner()
@@ -168,7 +168,7 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
     })
 }
 
-/// Reads and checksums the marks here, and fills the set on another thread: a third of the
+/// Reads and checksums the fingerprints here, and fills the set on another thread: a third of the
 /// time of a resume.
 fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
     thread::scope(|scope| {
@@ -179,22 +179,25 @@ fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
             // The same few buffers go back and forth: new memory costs more than what is read.
             let mut bytes = empty.try_recv().unwrap_or_default();
             body.sized_bytes_into(16, &mut bytes)?;
-            // Refused only when the marks before are in no order, which is told below.
+            // Refused only when the fingerprints before are in no order, which is told below.
             if shards.send(bytes).is_err() {
                 break;
             }
         }
         drop(shards);
         let seen = filling.join().ok().flatten();
-        seen.ok_or_else(|| io::Error::other("its marks are not in order"))
+        seen.ok_or_else(|| io::Error::other("its fingerprints are not in order"))
     })
 }
 
 fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Seen> {
     let mut seen = Seen::new();
     for (number, bytes) in shards.iter().enumerate() {
-        let marks = bytes.as_chunks().0.iter();
-        if !seen.fill_shard(number, marks.map(|bytes| u128::from_le_bytes(*bytes))) {
+        let fingerprints = bytes.as_chunks().0.iter();
+        if !seen.fill_shard(
+            number,
+            fingerprints.map(|bytes| u128::from_le_bytes(*bytes)),
+        ) {
             return None;
         }
         // Nobody wants it back when the last shard was read.

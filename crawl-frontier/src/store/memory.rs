@@ -149,19 +149,27 @@ impl Memory {
     /// requests before they are taken on, this makes the processor wait for all of
     /// their cache misses at once.
     #[inline]
-    pub fn touch(&self, marks: Marks) -> Option<HostId> {
-        std::hint::black_box(self.seen.touch(marks.request));
-        self.schedule.find_marked(marks.host)
+    pub fn touch(&self, fingerprints: Fingerprints) -> Option<HostId> {
+        std::hint::black_box(self.seen.touch(fingerprints.request));
+        self.schedule.find_fingerprint(fingerprints.host)
     }
 
     /// Remembers a request; its host, when it was not seen before. `met` is what
     /// [`Memory::touch`] said.
     #[inline]
-    pub fn meet(&mut self, marks: Marks, met: Option<HostId>, origin: &str) -> Option<HostId> {
-        if !self.seen.insert(marks.request) {
+    pub fn meet(
+        &mut self,
+        fingerprints: Fingerprints,
+        met: Option<HostId>,
+        origin: &str,
+    ) -> Option<HostId> {
+        if !self.seen.insert(fingerprints.request) {
             return None;
         }
-        let new = || self.schedule.host_marked(marks.host, origin, Gate::Open);
+        let new = || {
+            self.schedule
+                .host_of_fingerprint(fingerprints.host, origin, Gate::Open)
+        };
         Some(met.unwrap_or_else(new))
     }
 }
@@ -171,7 +179,7 @@ pub const GROUP: usize = 64;
 
 /// What a request and its host are known by.
 #[derive(Debug, Clone, Copy)]
-pub struct Marks {
+pub struct Fingerprints {
     /// Of the request, in [`Seen`].
     pub request: u128,
     /// Of its origin, in the [`Schedule`].

@@ -11,10 +11,10 @@ use crawl_ckpt::journal::{Entry, Mark, Replayed};
 use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
-use super::memory::{GROUP, Marks, Memory};
-use super::request::mark_of;
+use super::memory::{Fingerprints, GROUP, Memory};
+use super::request::fingerprint_of;
 use crate::keys::HOST;
-use crate::url::{Marker, origin};
+use crate::url::{Fingerprinter, origin};
 
 /// So many requests travel from thread to thread at once.
 const PIECE: usize = 4096;
@@ -44,7 +44,7 @@ pub fn tell(
     memory: &mut Memory,
 ) -> Result<Told, Failure> {
     let mut listener = Listener {
-        marker: Marker::new(job.manifest().key),
+        fingerprinter: Fingerprinter::new(job.manifest().key),
         origins: memory.schedule.origins(),
         wants_failed,
         tries: std::mem::take(&mut memory.tries),
@@ -77,8 +77,8 @@ pub fn tell(
 
 /// Hears the journal, and passes on what the other thread is to remember.
 struct Listener {
-    marker: Marker,
-    origins: Marker,
+    fingerprinter: Fingerprinter,
+    origins: Fingerprinter,
     wants_failed: bool,
     tries: HashMap<u64, (u32, u64)>,
     values: HashMap<String, Vec<u8>>,
@@ -92,7 +92,7 @@ struct Listener {
 struct Piece {
     /// Hosts of a rewritten journal, which begins with them: origin, requests taken on.
     hosts: Vec<(String, Vec<u8>)>,
-    /// Marks of finished requests, of which a rewritten journal keeps no more.
+    /// Fingerprints of finished requests, of which a rewritten journal keeps no more.
     seen: Vec<u128>,
     /// The origins of the requests.
     text: String,
@@ -101,7 +101,7 @@ struct Piece {
 
 #[derive(Debug)]
 struct Arrival {
-    marks: Marks,
+    fingerprints: Fingerprints,
     /// Where its origin ends in the piece's text.
     end: u32,
     ticket: Ticket,
@@ -112,12 +112,13 @@ impl Listener {
     fn hear(&mut self, entry: Entry<'_>, pieces: &SyncSender<Piece>) -> Result<(), String> {
         match entry {
             Entry::Request { id, at, request } => {
-                let mark = mark_of(self.marker, &request).map_err(|failure| failure.message)?;
+                let fingerprint = fingerprint_of(self.fingerprinter, &request)
+                    .map_err(|failure| failure.message)?;
                 let origin = origin(request.url);
                 self.piece.text.push_str(origin);
                 self.piece.requests.push(Arrival {
-                    marks: Marks {
-                        request: mark,
+                    fingerprints: Fingerprints {
+                        request: fingerprint,
                         host: self.origins.get(origin),
                     },
                     end: self.piece.text.len() as u32,
@@ -186,23 +187,23 @@ fn remember(memory: &mut Memory, pieces: Receiver<Piece>) -> Result<(), (u64, St
             memory.meet_host(origin, taken);
         }
         for group in piece.seen.chunks(GROUP) {
-            for mark in group {
-                std::hint::black_box(memory.seen.touch(*mark));
+            for fingerprint in group {
+                std::hint::black_box(memory.seen.touch(*fingerprint));
             }
-            for mark in group {
-                memory.seen.insert(*mark);
+            for fingerprint in group {
+                memory.seen.insert(*fingerprint);
             }
         }
         let mut start = 0;
         for group in piece.requests.chunks(GROUP) {
             for (request, host) in group.iter().zip(&mut hosts) {
-                *host = memory.touch(request.marks);
+                *host = memory.touch(request.fingerprints);
             }
             for (request, host) in group.iter().zip(hosts) {
                 let origin = &piece.text[start..request.end as usize];
                 start = request.end as usize;
                 let ticket = request.ticket;
-                let Some(host) = memory.meet(request.marks, host, origin) else {
+                let Some(host) = memory.meet(request.fingerprints, host, origin) else {
                     let why = format!("request {} was taken on before", ticket.id);
                     return Err((ticket.at, why));
                 };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Ticket;
-use crate::url::Marker;
+use crate::url::Fingerprinter;
 
 /// The uncommon fields of a request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -109,16 +109,16 @@ pub fn is_start(stored: &Stored<'_>) -> Result<bool, Failure> {
     Ok(stored.depth == 0 && extra.is_none_or(|extra| extra.start || extra.kind.is_page()))
 }
 
-/// The mark under which a stored request is remembered.
+/// The fingerprint under which a stored request is remembered.
 ///
 /// # Errors
 /// When the journal holds something else in place of `extra`.
-pub fn mark_of(marker: Marker, stored: &Stored<'_>) -> Result<u128, Failure> {
+pub fn fingerprint_of(fingerprinter: Fingerprinter, stored: &Stored<'_>) -> Result<u128, Failure> {
     Ok(match stored.extra {
-        None => marker.get(stored.url),
+        None => fingerprinter.get(stored.url),
         Some(extra) => {
             let extra = Extra::parse(extra)?;
-            marker.request(extra.method(), stored.url, extra.body())
+            fingerprinter.request(extra.method(), stored.url, extra.body())
         }
     })
 }

@@ -1,14 +1,14 @@
-//! The memory of every URL that was taken on: a set of 128-bit marks.
+//! The memory of every URL that was taken on: a set of 128-bit fingerprints.
 //!
-//! The marks are uniformly random, so a slot is found by scaling the mark to
-//! the size of the table, and slots stay sorted by mark: a search ends at the
-//! first larger mark, the whole set reads out in order, and a set that was
-//! written in order is read back by appending. 20-25 bytes a mark.
+//! Fingerprints are uniformly random, so a slot is found by scaling the fingerprint to the size
+//! of the table, and slots stay sorted: a search ends at the first larger fingerprint, the whole
+//! set reads out in order, and a set that was written in order is read back by appending. A
+//! fingerprint takes 20-25 bytes.
 
 /// Shards grow one after another, so that the peak of memory while growing is
 /// a fraction of the whole and no insert waits for more than a millisecond.
 const SHARD_BITS: u32 = 6;
-/// A set consists of so many parts, by the first bits of the mark.
+/// A set consists of so many parts, by the first bits of the fingerprint.
 pub const SHARDS: usize = 1 << SHARD_BITS;
 /// Slots behind the last home slot, for the cluster that overflows there.
 const SPILL: usize = 64;
@@ -17,7 +17,7 @@ const MAX_LOAD: (usize, usize) = (4, 5);
 
 const EMPTY: u128 = 0;
 
-/// A set of marks.
+/// A set of fingerprints.
 #[derive(Debug, Clone)]
 pub struct Seen {
     shards: Vec<Shard>,
@@ -45,7 +45,7 @@ impl Seen {
         }
     }
 
-    /// How many marks are in it.
+    /// How many fingerprints are in it.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.len).sum()
     }
@@ -55,47 +55,47 @@ impl Seen {
         self.len() == 0
     }
 
-    /// True when the mark is in it.
-    pub fn contains(&self, mark: u128) -> bool {
-        let mark = nonzero(mark);
-        let shard = &self.shards[shard_of(mark)];
-        shard.homes > 0 && shard.find(mark).is_ok()
+    /// True when the fingerprint is in it.
+    pub fn contains(&self, fingerprint: u128) -> bool {
+        let fingerprint = nonzero(fingerprint);
+        let shard = &self.shards[shard_of(fingerprint)];
+        shard.homes > 0 && shard.find(fingerprint).is_ok()
     }
 
-    /// Adds a mark; true when it was not there.
-    pub fn insert(&mut self, mark: u128) -> bool {
-        let mark = nonzero(mark);
-        self.shards[shard_of(mark)].insert(mark)
+    /// Adds a fingerprint; true when it was not there.
+    pub fn insert(&mut self, fingerprint: u128) -> bool {
+        let fingerprint = nonzero(fingerprint);
+        self.shards[shard_of(fingerprint)].insert(fingerprint)
     }
 
-    /// Reads the slot where the mark would be. Called for a whole page of marks
+    /// Reads the slot where the fingerprint would be. Called for a whole page of fingerprints
     /// before they are inserted, it lets the processor wait for all of their
     /// cache misses at once: 10M inserts take 0.7 s in place of 1.4 s.
     #[inline]
-    pub fn touch(&self, mark: u128) -> bool {
-        let mark = nonzero(mark);
-        let shard = &self.shards[shard_of(mark)];
-        shard.homes > 0 && shard.slots[shard.home(mark)] == mark
+    pub fn touch(&self, fingerprint: u128) -> bool {
+        let fingerprint = nonzero(fingerprint);
+        let shard = &self.shards[shard_of(fingerprint)];
+        shard.homes > 0 && shard.slots[shard.home(fingerprint)] == fingerprint
     }
 
-    /// The marks of every shard, in ascending order.
+    /// The fingerprints of every shard, in ascending order.
     pub fn shards(&self) -> impl Iterator<Item = impl Iterator<Item = u128> + Clone + '_> {
-        self.shards.iter().map(Shard::marks)
+        self.shards.iter().map(Shard::fingerprints)
     }
 
-    /// Fills an empty shard with its marks in ascending order; false when they are not that,
+    /// Fills an empty shard with its fingerprints in ascending order; false when they are not that,
     /// and the set is of no use then.
     #[must_use]
     pub fn fill_shard(
         &mut self,
         number: usize,
-        marks: impl ExactSizeIterator<Item = u128>,
+        fingerprints: impl ExactSizeIterator<Item = u128>,
     ) -> bool {
-        let count = marks.len();
+        let count = fingerprints.len();
         let mut before = EMPTY;
-        let in_order = marks.take_while(|mark| {
-            let fits = before < *mark && shard_of(*mark) == number;
-            before = *mark;
+        let in_order = fingerprints.take_while(|fingerprint| {
+            let fits = before < *fingerprint && shard_of(*fingerprint) == number;
+            before = *fingerprint;
             fits
         });
         self.shards[number].rebuild(in_order, count);
@@ -103,44 +103,47 @@ impl Seen {
     }
 }
 
-fn nonzero(mark: u128) -> u128 {
-    if mark == EMPTY { 1 } else { mark }
+fn nonzero(fingerprint: u128) -> u128 {
+    if fingerprint == EMPTY { 1 } else { fingerprint }
 }
 
-fn shard_of(mark: u128) -> usize {
-    (mark >> (128 - SHARD_BITS)) as usize
+fn shard_of(fingerprint: u128) -> usize {
+    (fingerprint >> (128 - SHARD_BITS)) as usize
 }
 
 impl Shard {
-    fn marks(&self) -> impl Iterator<Item = u128> + Clone + '_ {
-        self.slots.iter().copied().filter(|&mark| mark != EMPTY)
+    fn fingerprints(&self) -> impl Iterator<Item = u128> + Clone + '_ {
+        self.slots
+            .iter()
+            .copied()
+            .filter(|&fingerprint| fingerprint != EMPTY)
     }
 
-    fn home(&self, mark: u128) -> usize {
-        let fraction = (mark << SHARD_BITS >> 64) as u64;
+    fn home(&self, fingerprint: u128) -> usize {
+        let fraction = (fingerprint << SHARD_BITS >> 64) as u64;
         ((u128::from(fraction) * self.homes as u128) >> 64) as usize
     }
 
-    /// The slot of the mark, or the one where it belongs.
-    fn find(&self, mark: u128) -> Result<usize, usize> {
-        let mut at = self.home(mark);
+    /// The slot of the fingerprint, or the one where it belongs.
+    fn find(&self, fingerprint: u128) -> Result<usize, usize> {
+        let mut at = self.home(fingerprint);
         loop {
             match self.slots.get(at) {
-                Some(&slot) if slot == mark => return Ok(at),
-                Some(&slot) if slot != EMPTY && slot < mark => at += 1,
+                Some(&slot) if slot == fingerprint => return Ok(at),
+                Some(&slot) if slot != EMPTY && slot < fingerprint => at += 1,
                 _ => return Err(at),
             }
         }
     }
 
-    fn insert(&mut self, mark: u128) -> bool {
+    fn insert(&mut self, fingerprint: u128) -> bool {
         if self.len * MAX_LOAD.1 >= self.homes * MAX_LOAD.0 {
-            if self.homes > 0 && self.find(mark).is_ok() {
+            if self.homes > 0 && self.find(fingerprint).is_ok() {
                 return false;
             }
             self.grow();
         }
-        let Err(at) = self.find(mark) else {
+        let Err(at) = self.find(fingerprint) else {
             return false;
         };
         let run = self.slots[at..].iter().position(|&slot| slot == EMPTY);
@@ -149,7 +152,7 @@ impl Shard {
             self.slots.len() - 1 - at
         });
         self.slots.copy_within(at..at + run, at + 1);
-        self.slots[at] = mark;
+        self.slots[at] = fingerprint;
         self.len += 1;
         true
     }
@@ -157,21 +160,26 @@ impl Shard {
     fn grow(&mut self) {
         let old = std::mem::take(self);
         let wanted = old.len.max(old.homes * MAX_LOAD.0 / MAX_LOAD.1) * 3 / 2;
-        self.rebuild(old.slots.into_iter().filter(|&mark| mark != EMPTY), wanted);
+        self.rebuild(
+            old.slots
+                .into_iter()
+                .filter(|&fingerprint| fingerprint != EMPTY),
+            wanted,
+        );
     }
 
-    /// Fills an empty shard with marks in order, with room for `wanted`.
-    fn rebuild(&mut self, marks: impl Iterator<Item = u128>, wanted: usize) {
+    /// Fills an empty shard with fingerprints in order, with room for `wanted`.
+    fn rebuild(&mut self, fingerprints: impl Iterator<Item = u128>, wanted: usize) {
         self.homes = (wanted * MAX_LOAD.1).div_ceil(MAX_LOAD.0).max(16);
         self.slots = vec![EMPTY; self.homes + SPILL];
         self.len = 0;
         let mut free = 0;
-        for mark in marks {
-            let at = self.home(mark).max(free);
+        for fingerprint in fingerprints {
+            let at = self.home(fingerprint).max(free);
             if at == self.slots.len() {
                 self.slots.push(EMPTY);
             }
-            self.slots[at] = mark;
+            self.slots[at] = fingerprint;
             self.len += 1;
             free = at + 1;
         }
@@ -183,7 +191,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn marks(seed: u64) -> impl Iterator<Item = u128> {
+    fn fingerprints(seed: u64) -> impl Iterator<Item = u128> {
         (0..).map(move |n: u64| {
             let hash = blake3::hash(&[seed.to_le_bytes(), n.to_le_bytes()].concat());
             u128::from_le_bytes(hash.as_bytes()[..16].try_into().unwrap())
@@ -193,16 +201,23 @@ mod tests {
     #[test]
     fn it_agrees_with_a_plain_set() {
         let (mut seen, mut model) = (Seen::new(), BTreeSet::new());
-        for mark in marks(1).take(50_000).chain(marks(1).take(60_000)) {
-            assert_eq!(seen.insert(mark), model.insert(mark));
-            assert!(seen.contains(mark));
+        for fingerprint in fingerprints(1)
+            .take(50_000)
+            .chain(fingerprints(1).take(60_000))
+        {
+            assert_eq!(seen.insert(fingerprint), model.insert(fingerprint));
+            assert!(seen.contains(fingerprint));
         }
         assert_eq!(seen.len(), model.len());
         assert!(
             seen.shards().flatten().eq(model.iter().copied()),
             "in order"
         );
-        assert!(marks(2).take(10_000).all(|mark| !seen.contains(mark)));
+        assert!(
+            fingerprints(2)
+                .take(10_000)
+                .all(|fingerprint| !seen.contains(fingerprint))
+        );
     }
 
     #[test]
@@ -220,8 +235,8 @@ mod tests {
     #[test]
     fn it_is_read_back_from_its_own_order_only() {
         let mut seen = Seen::new();
-        for mark in marks(3).take(20_000) {
-            seen.insert(mark);
+        for fingerprint in fingerprints(3).take(20_000) {
+            seen.insert(fingerprint);
         }
         let mut again = Seen::new();
         for (number, shard) in seen.shards().enumerate() {
@@ -229,7 +244,11 @@ mod tests {
             assert!(again.fill_shard(number, shard.into_iter()));
         }
         assert!(again.shards().flatten().eq(seen.shards().flatten()));
-        assert!(seen.shards().flatten().all(|mark| !again.insert(mark)));
+        assert!(
+            seen.shards()
+                .flatten()
+                .all(|fingerprint| !again.insert(fingerprint))
+        );
         for bad in [vec![2, 1], vec![2, 2], vec![0], vec![u128::MAX]] {
             assert!(
                 !Seen::new().fill_shard(0, bad.clone().into_iter()),

@@ -13,7 +13,8 @@
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
 //! | `words` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
-//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`ranked`] and [`pattern`] read spider files |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`] and [`capture`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`ranked`] and [`pattern`] read spider files |
+//! | `warc/` | [`warc`]: records of WARC files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
@@ -40,6 +41,7 @@ pub mod signals;
 mod standard;
 mod table;
 pub mod tool;
+pub mod warc;
 mod web;
 mod wire;
 pub mod words;
@@ -48,5 +50,6 @@ pub use job::lock;
 pub use outside::{catalog, look, repair, verify};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
 pub use wire::{
-    control, extraction, generated, limits, node, pattern, plan, ranked, record, text, unmarked,
+    capture, control, extraction, generated, limits, node, pattern, plan, ranked, record, text,
+    unmarked,
 };

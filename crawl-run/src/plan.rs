@@ -78,6 +78,7 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         // A test crawl reads and writes none of production's state.
         depth_priority: settings.depth_priority,
         no_referer: settings.referer == Some(false),
+        warc: None,
         delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
     }
 }

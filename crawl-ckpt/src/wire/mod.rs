@@ -1,6 +1,7 @@
 //! What travels between the tools and into spider files: records, orders, plans, and the
 //! words in which a spider file is read.
 
+pub mod capture;
 pub mod control;
 pub mod extraction;
 pub mod generated;

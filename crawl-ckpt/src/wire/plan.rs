@@ -51,6 +51,37 @@ pub struct Plan {
     /// Send no Referer.
     #[serde(skip_serializing_if = "is_default")]
     pub no_referer: bool,
+    /// Keep the pages themselves, as WARC.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warc: Option<Warc>,
+}
+
+/// How pages are kept as WARC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Warc {
+    /// A file that has reached so many bytes is followed by another.
+    pub max_size: u64,
+    /// What file names begin with; `None`: the spider's name.
+    pub prefix: Option<String>,
+    /// Who to ask about the crawl, for the *warcinfo* records.
+    pub operator: Option<String>,
+    /// Keep *request* records.
+    pub requests: bool,
+    /// Keep *metadata* records.
+    pub metadata: bool,
+}
+
+impl Default for Warc {
+    fn default() -> Warc {
+        Warc {
+            max_size: limits::WARC_BYTES.default,
+            prefix: None,
+            operator: None,
+            requests: true,
+            metadata: true,
+        }
+    }
 }
 
 /// Plans say nothing of what is as ever.

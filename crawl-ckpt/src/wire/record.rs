@@ -11,6 +11,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::capture::{Archived, Capture, Spooled};
 use crate::text::Text;
 
 /// No line on a pipe is longer, in bytes, its newline included.
@@ -81,6 +82,10 @@ pub struct Request<'a> {
     /// Validator: ask for the page only if it changed since then.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<Text<'a>>,
+    /// The earlier capture of the page, so that one that did not change is kept as a revisit
+    /// (with WARC alone).
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture<'a>>,
     /// What the answer is to be read as; absent means a page.
     #[serde(default, skip_serializing_if = "Kind::is_page")]
     pub kind: Kind,
@@ -342,6 +347,16 @@ pub struct FetchResult<'a> {
     /// How many links did not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links_dropped: Option<u64>,
+    /// Where its WARC records are, for the frontier alone. With `--warc-spool` every result has it
+    /// that has a `status`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<Spooled<'a>>,
+    /// The capture that later ones may refer to, for the frontier alone.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture<'a>>,
+    /// Where its exchange lies in a WARC (output records).
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub warc: Option<Archived<'a>>,
     /// The body, decoded to UTF-8, of a text.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub body: Option<Text<'a>>,

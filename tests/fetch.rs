@@ -654,6 +654,23 @@ fn a_socks5h_proxy_resolves_the_names() {
     assert_eq!(kind(&result(dead, &json!({"url": site.url("/")}))), "proxy");
 }
 
+#[test]
+fn a_proxy_that_answers_without_end_is_left_in_time() {
+    let proxy = Site::new();
+    proxy.on("far.invalid:80", |_| {
+        Answer::by_hand(|mut stream: &TcpStream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
+            loop {
+                thread::sleep(Duration::from_millis(20));
+                stream.write_all(b"x")?;
+            }
+        })
+    });
+    let tool = fetch().args(["--proxy", &proxy.url(""), "--connect-timeout", "1s"]);
+    let late = result(tool, &json!({"url": "http://far.invalid/"}));
+    assert_eq!(kind(&late), "timeout", "{late}");
+}
+
 /// A server with a certificate of its own, for 127.0.0.1.
 struct Secure {
     url: String,

@@ -335,6 +335,7 @@ impl Connector<()> for Dialer {
         chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
         tcp::note_dialed();
+        let _making = tcp::Making::begin(details.timeout);
         let config = match (tcp::note().wide, details.config.proxy()) {
             (false, _) => details.config,
             (true, Some(_)) => &self.wide,

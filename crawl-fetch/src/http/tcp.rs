@@ -63,6 +63,34 @@ thread_local! {
     };
 }
 
+thread_local! {
+    /// When the connection that this thread makes is to be there.
+    static THERE_BY: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// While it lives, this thread makes a connection, and all that it reads and writes ends in time:
+/// ureq gives each read of a proxy's answer the whole time anew.
+#[derive(Debug)]
+pub struct Making {
+    before: Option<Instant>,
+}
+
+impl Making {
+    /// A connection is begun, perhaps one through another.
+    pub fn begin(timeout: NextTimeout) -> Making {
+        let before = THERE_BY.get();
+        let by = timeout.not_zero().map(|left| Instant::now() + *left);
+        THERE_BY.set([before, by].into_iter().flatten().min());
+        Making { before }
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        THERE_BY.set(self.before);
+    }
+}
+
 /// Begins a new note on this thread.
 pub fn note_start(repeatable: bool, wide: bool) {
     NOTE.set(Note {
@@ -116,7 +144,7 @@ impl Tcp {
     fn dial(&self, details: &ConnectionDetails) -> Result<TcpStream, Error> {
         let host = details.uri.host().unwrap_or_default();
         let begun = Instant::now();
-        let deadline = details.timeout.not_zero().map(|left| begun + *left);
+        let deadline = time_left(details.timeout)?.map(|left| begun + left);
         let failed = match race(&details.addrs, deadline) {
             Ok((stream, address)) => {
                 if details.addrs.first() != Some(&address) {
@@ -270,7 +298,15 @@ fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     if timeout.after.is_zero() {
         return Err(Error::Timeout(timeout.reason));
     }
-    Ok(timeout.not_zero().map(|left| *left))
+    let left = timeout.not_zero().map(|left| *left);
+    let Some(by) = THERE_BY.get() else {
+        return Ok(left);
+    };
+    let making = by.saturating_duration_since(Instant::now());
+    if making.is_zero() {
+        return Err(Error::Timeout(Timeout::Connect));
+    }
+    Ok(Some(left.map_or(making, |left| left.min(making))))
 }
 
 /// ureq takes a reset in a body that ends with the connection for its end; under

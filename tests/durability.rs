@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use crawl_ckpt::delta::{self, LEARNED, Learning, Links, Page, ScopeHash};
+use crawl_ckpt::delta::{self, LEARNED, Learning, Page, PageLinks, ScopeHash};
 use crawl_ckpt::durable::sim::{Fault, SimDisk, Unsynced};
 use crawl_ckpt::durable::{Append, Disk};
 use crawl_ckpt::image::{Image, ImageWriter};
@@ -458,7 +458,7 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
 fn learned(job: &Job, commit: &Commit) -> Result<BTreeMap<u64, u64>, Error> {
     let mut learned = BTreeMap::new();
     delta::tell_learned(job, commit, |entry| {
-        let delta::Entry::Page(page) = entry else {
+        let delta::PageEntry::Page(page) = entry else {
             panic!("nobody learned {entry:?}");
         };
         let number = u128::from_be_bytes(page.fingerprint) as u64;
@@ -474,7 +474,7 @@ fn learn(learning: &mut Learning, url: u64, commit: u64) {
     learning.page(&Page {
         fingerprint: fingerprint_of(url),
         missed: commit as u32,
-        links: Links::encode([&url_of(url)[..]], &mut bytes),
+        links: PageLinks::encode([&url_of(url)[..]], &mut bytes),
         ..Page::default()
     });
 }

@@ -309,9 +309,9 @@ impl std::error::Error for ImageError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::testing::Place;
+    use crate::job::testing::TestPlace;
 
-    fn write(place: &Place, job: &Job, body: &[u8]) -> Mark {
+    fn write(place: &TestPlace, job: &Job, body: &[u8]) -> Mark {
         let mark = Mark {
             bytes: 64,
             seq: 0,
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn an_image_survives_the_round_trip() {
-        let place = Place::new();
+        let place = TestPlace::new();
         let job = place.create();
         assert_eq!(read(&job).unwrap(), None);
         for len in [0, 1, BLOCK_BYTES - HEADER, BLOCK_BYTES, 3 * BLOCK_BYTES + 7] {
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn no_flipped_byte_and_no_cut_of_an_image_goes_unnoticed() {
-        let place = Place::new();
+        let place = TestPlace::new();
         let job = place.create();
         write(&place, &job, b"the body");
         let good = std::fs::read(job.image_path()).unwrap();
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_image_from_before_a_compaction_is_none() {
-        let place = Place::new();
+        let place = TestPlace::new();
         let mut job = place.create();
         write(&place, &job, b"old");
         let mut next = job.begin_generation(&place.lock, 0).unwrap();

@@ -54,14 +54,14 @@ fn has_writer() -> bool {
 }
 
 struct Door {
-    state: Mutex<State>,
+    state: Mutex<Unwritten>,
     /// Something was said.
     come: Condvar,
     /// Something was written.
     gone: Condvar,
 }
 
-struct State {
+struct Unwritten {
     waiting: VecDeque<String>,
     /// Of these.
     bytes: usize,
@@ -77,7 +77,7 @@ struct State {
     behind: bool,
 }
 
-impl State {
+impl Unwritten {
     fn is_done(&self) -> bool {
         self.said == self.done
     }
@@ -86,7 +86,7 @@ impl State {
 impl Door {
     const fn new() -> Door {
         Door {
-            state: Mutex::new(State {
+            state: Mutex::new(Unwritten {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 said: 0,
@@ -118,7 +118,7 @@ impl Door {
             return;
         }
         let number = state.said;
-        let is_waiting = |state: &mut State| state.done < number;
+        let is_waiting = |state: &mut Unwritten| state.done < number;
         let waited = self.gone.wait_timeout_while(state, moment, is_waiting);
         let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         state.behind |= waited.timed_out() && !state.is_done();
@@ -162,7 +162,7 @@ impl Door {
         let mut state = self.lock();
         while !state.is_done() {
             let before = state.pieces;
-            let is_stuck = |state: &mut State| !state.is_done() && state.pieces == before;
+            let is_stuck = |state: &mut Unwritten| !state.is_done() && state.pieces == before;
             let waited = self.gone.wait_timeout_while(state, patience, is_stuck);
             let (after, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             if waited.timed_out() {
@@ -172,7 +172,7 @@ impl Door {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Unwritten> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::clock::Clock;
-use crate::crawl::{Done, Silence, Step, Trouble};
+use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
 use crate::wires::{Wires, Word};
@@ -129,7 +129,7 @@ enum End {
     Crawl(Done),
     Stopped(Exit, Reason),
     FetcherGone,
-    FetcherSilent(Silence),
+    FetcherSilent(FetcherSilence),
 }
 
 impl Server {

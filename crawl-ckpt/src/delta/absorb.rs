@@ -4,7 +4,7 @@ use super::frame::{Header, ScopeHash, entry_at};
 use super::is_absorbed;
 use super::known::{Known, KnownWriter};
 use super::learned::File;
-use super::page::{Entry, Fingerprint, Page};
+use super::page::{Fingerprint, Page, PageEntry};
 use crate::error::StoreError;
 use crate::job::Job;
 use crate::lock::JobLock;
@@ -70,11 +70,11 @@ fn lessons(learned: &File, scope: &ScopeHash) -> Result<Vec<Lesson>, StoreError>
     learned.tell(|at, entry, of| {
         let foreign = if of == scope { 0 } else { FOREIGN };
         lessons.push(match entry {
-            Entry::Same(fingerprint) => Lesson {
+            PageEntry::Same(fingerprint) => Lesson {
                 fingerprint,
                 at: at | SAME,
             },
-            Entry::Page(page) => Lesson {
+            PageEntry::Page(page) => Lesson {
                 fingerprint: page.fingerprint,
                 at: at | foreign,
             },
@@ -122,7 +122,7 @@ impl Merge<'_> {
         }
         let at = lesson.at & !FOREIGN;
         let File { file, path, .. } = self.learned;
-        let Entry::Page(mut page) = entry_at(&**file, path, at, &mut self.buffer)? else {
+        let PageEntry::Page(mut page) = entry_at(&**file, path, at, &mut self.buffer)? else {
             return Err(StoreError::damaged_pages(path, at, "this is no page"));
         };
         page.links = page.links.filter(|_| lesson.at & FOREIGN == 0);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::page::{Entry, entry, in_words};
+use super::page::{PageEntry, entry, in_words};
 use crate::codec::{Bad, Cursor, array_at, first_half, u32_at, u64_at};
 use crate::durable::{DiskFile, read_full};
 use crate::error::StoreError;
@@ -149,7 +149,7 @@ impl<'b> Block<'b> {
     pub fn tell(
         &self,
         path: &Path,
-        mut each: impl FnMut(u64, Entry<'b>) -> Result<bool, StoreError>,
+        mut each: impl FnMut(u64, PageEntry<'b>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let mut cursor = Cursor::new(self.payload);
         while !cursor.is_at_end() {
@@ -175,7 +175,7 @@ pub(super) fn entry_at<'b>(
     path: &Path,
     at: u64,
     buffer: &'b mut Vec<u8>,
-) -> Result<Entry<'b>, StoreError> {
+) -> Result<PageEntry<'b>, StoreError> {
     let mut want = READ_BYTES;
     loop {
         buffer.resize(want, 0);

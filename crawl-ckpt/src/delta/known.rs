@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::KNOWN;
 use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
 use super::learned::open;
-use super::page::{Entry, Fingerprint, Page};
+use super::page::{Fingerprint, Page, PageEntry};
 use crate::codec::{array_at, first_half, u64_at};
 use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
 use crate::error::StoreError;
@@ -112,7 +112,7 @@ impl Known {
         let block = self.block(at, buffer)?;
         let mut found = None;
         block.tell(&self.path, |_, entry| {
-            if let Entry::Page(page) = entry
+            if let PageEntry::Page(page) = entry
                 && page.fingerprint == *fingerprint
             {
                 found = Some(self.under_scope(page, &block.scope));
@@ -139,7 +139,7 @@ impl Known {
             let mut is_first = true;
             block.tell(&self.path, |at, entry| {
                 let damaged = |why| Err(StoreError::damaged_pages(&self.path, at, why));
-                let Entry::Page(page) = entry else {
+                let PageEntry::Page(page) = entry else {
                     return damaged("this is no page");
                 };
                 if before.is_some_and(|before| before >= page.fingerprint) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::LEARNED;
 use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
-use super::page::{Entry, Fingerprint, Page, put_same};
+use super::page::{Fingerprint, Page, PageEntry, put_same};
 use crate::durable::{Append, Disk, DiskFile, remove_if_there};
 use crate::error::StoreError;
 use crate::job::Job;
@@ -179,7 +179,7 @@ impl File {
     /// Tells every entry, where it lies, and the scope that it was learned under.
     pub fn tell(
         &self,
-        mut each: impl FnMut(u64, Entry<'_>, &ScopeHash) -> Result<(), StoreError>,
+        mut each: impl FnMut(u64, PageEntry<'_>, &ScopeHash) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let (mut at, salt) = (HEADER as u64, self.header.salt());
         let mut buffer = Vec::new();

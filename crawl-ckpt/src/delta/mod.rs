@@ -15,7 +15,7 @@ pub use absorb::{KEPT_CRAWLS, absorb};
 pub use frame::ScopeHash;
 pub use known::Known;
 pub use learned::{Learning, begin, check, resume};
-pub use page::{Entry, Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
+pub use page::{Fingerprint, MAX_VALIDATOR_BYTES, Page, PageEntry, PageLinks};
 
 use crate::durable::{Disk, parent};
 use crate::error::StoreError;
@@ -57,7 +57,7 @@ pub fn is_absorbed(job: &Job) -> Result<bool, StoreError> {
 pub fn tell_learned(
     job: &Job,
     commit: &Commit,
-    mut each: impl FnMut(Entry<'_>),
+    mut each: impl FnMut(PageEntry<'_>),
 ) -> Result<(), StoreError> {
     let Some(&committed) = commit.files.get(LEARNED) else {
         return Ok(());

@@ -39,28 +39,28 @@ pub struct Page<'a> {
     /// Its other validator.
     pub last_modified: Option<&'a str>,
     /// The links that belong to the crawl; `None` when they are not known.
-    pub links: Option<Links<'a>>,
+    pub links: Option<PageLinks<'a>>,
 }
 
 /// Canonical URLs in document order, each told by what it does not share with the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Links<'a>(&'a [u8]);
+pub struct PageLinks<'a>(&'a [u8]);
 
 /// What a file of pages holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry<'a> {
+pub enum PageEntry<'a> {
     /// What was known of this page still holds.
     Same(Fingerprint),
     /// What is known of a page now.
     Page(Page<'a>),
 }
 
-impl<'a> Links<'a> {
+impl<'a> PageLinks<'a> {
     /// Puts links into their short form; `None` when that is too long to be kept.
     pub fn encode<'l>(
         links: impl IntoIterator<Item = &'l str>,
         out: &'a mut Vec<u8>,
-    ) -> Option<Links<'a>> {
+    ) -> Option<PageLinks<'a>> {
         out.clear();
         let mut before = "";
         for link in links {
@@ -76,7 +76,7 @@ impl<'a> Links<'a> {
             }
             before = link;
         }
-        Some(Links(out))
+        Some(PageLinks(out))
     }
 
     /// The links again.
@@ -144,11 +144,11 @@ impl Page<'_> {
 }
 
 /// The next entry.
-pub(super) fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, Bad> {
+pub(super) fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<PageEntry<'a>, Bad> {
     let start = cursor.at();
     let tag = cursor.byte()?;
     if tag == SAME {
-        return Ok(Entry::Same(cursor.fixed()?));
+        return Ok(PageEntry::Same(cursor.fixed()?));
     }
     if tag & PAGE == 0 || tag & !PAGE & !flag::ALL != 0 {
         return Err(Bad::Wrong("the kind of an entry is not known"));
@@ -170,13 +170,13 @@ pub(super) fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, Bad> {
         page.last_modified = Some(cursor.text()?);
     }
     if has(flag::LINKS) {
-        page.links = Some(Links(cursor.prefixed()?));
+        page.links = Some(PageLinks(cursor.prefixed()?));
     }
     let bytes = cursor.since(start);
     if u32::from_le_bytes(cursor.fixed()?) != crc32fast::hash(bytes) {
         return Err(Bad::Wrong("the checksum of a page is wrong"));
     }
-    Ok(Entry::Page(page))
+    Ok(PageEntry::Page(page))
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
             &["http://a/é", "http://a/è", "", "http://a/"],
         ] {
             let mut bytes = Vec::new();
-            let encoded = Links::encode(links.iter().copied(), &mut bytes).unwrap();
+            let encoded = PageLinks::encode(links.iter().copied(), &mut bytes).unwrap();
             assert_eq!(encoded.decode().unwrap(), links);
         }
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_of_a_page_is_noticed() {
         let mut bytes = Vec::new();
-        let links = Links::encode(["http://a/1", "http://a/2"], &mut bytes);
+        let links = PageLinks::encode(["http://a/1", "http://a/2"], &mut bytes);
         let page = Page {
             fingerprint: [7; 16],
             status: 200,
@@ -212,12 +212,15 @@ mod tests {
         };
         let mut bytes = Vec::new();
         page.encode(&mut bytes);
-        assert_eq!(entry(&mut Cursor::new(&bytes)), Ok(Entry::Page(page)));
+        assert_eq!(entry(&mut Cursor::new(&bytes)), Ok(PageEntry::Page(page)));
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let found = entry(&mut Cursor::new(&bad));
-            assert!(!matches!(found, Ok(Entry::Page(_))), "bit {bit}: {found:?}");
+            assert!(
+                !matches!(found, Ok(PageEntry::Page(_))),
+                "bit {bit}: {found:?}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::durable::RealDisk;
 use crate::error::StoreError;
-use crate::job::testing::Place;
+use crate::job::testing::TestPlace;
 
 const SCOPE: ScopeHash = [1; 16];
 
@@ -17,7 +17,7 @@ fn fingerprint(n: u64) -> Fingerprint {
 }
 
 /// One crawl: it learns these pages (number, digest), and of these that they are the same.
-fn crawl(place: &Place, pages: &[(u64, u8)], same: &[u64], scope: ScopeHash) {
+fn crawl(place: &TestPlace, pages: &[(u64, u8)], same: &[u64], scope: ScopeHash) {
     let job = place.create();
     let known = Known::open(&RealDisk, job.place(), scope).unwrap();
     let base = known.map(|known| known.key());
@@ -29,7 +29,7 @@ fn crawl(place: &Place, pages: &[(u64, u8)], same: &[u64], scope: ScopeHash) {
             fingerprint: fingerprint(number),
             status: 200,
             digest: Some([digest; 32]),
-            links: Links::encode([&link[..]], &mut links),
+            links: PageLinks::encode([&link[..]], &mut links),
             ..Page::default()
         });
         if number % 7 == 0 {
@@ -48,13 +48,13 @@ fn crawl(place: &Place, pages: &[(u64, u8)], same: &[u64], scope: ScopeHash) {
     job.remove(&place.lock).unwrap();
 }
 
-fn known(place: &Place, scope: ScopeHash) -> Known {
+fn known(place: &TestPlace, scope: ScopeHash) -> Known {
     let found = Known::open(&RealDisk, &place.place, scope).unwrap();
     found.unwrap()
 }
 
 /// Digest and missed crawls by number, found one by one, and all of them told.
-fn found(place: &Place, numbers: std::ops::Range<u64>) -> BTreeMap<u64, (u8, u32)> {
+fn found(place: &TestPlace, numbers: std::ops::Range<u64>) -> BTreeMap<u64, (u8, u32)> {
     let known = known(place, SCOPE);
     let mut buffer = Vec::new();
     let mut found = BTreeMap::new();
@@ -76,7 +76,7 @@ fn found(place: &Place, numbers: std::ops::Range<u64>) -> BTreeMap<u64, (u8, u32
 
 #[test]
 fn what_a_crawl_learned_is_known_to_the_next() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let first: Vec<(u64, u8)> = (0..5000).map(|n| (n, 1)).collect();
     crawl(&place, &first, &[], SCOPE);
     let all = found(&place, 0..6000);
@@ -101,7 +101,7 @@ fn what_a_crawl_learned_is_known_to_the_next() {
 
 #[test]
 fn a_page_that_no_crawl_comes_by_is_forgotten_after_a_while() {
-    let place = Place::new();
+    let place = TestPlace::new();
     crawl(&place, &[(1, 1), (2, 1)], &[], SCOPE);
     for missed in 1..KEPT_CRAWLS {
         crawl(&place, &[], &[1], SCOPE);
@@ -113,7 +113,7 @@ fn a_page_that_no_crawl_comes_by_is_forgotten_after_a_while() {
 
 #[test]
 fn links_hold_under_their_own_scope_alone() {
-    let place = Place::new();
+    let place = TestPlace::new();
     crawl(&place, &[(1, 1), (2, 1)], &[], SCOPE);
     let links = |scope, number| {
         let mut buffer = Vec::new();
@@ -130,7 +130,7 @@ fn links_hold_under_their_own_scope_alone() {
 
 #[test]
 fn marks_speak_of_what_was_known_when_their_crawl_began() {
-    let place = Place::new();
+    let place = TestPlace::new();
     crawl(&place, &[(1, 1)], &[], SCOPE);
     let job = place.create();
     let (mut file, mut learning) = begin(&job, &place.lock, None, SCOPE).unwrap();
@@ -142,7 +142,7 @@ fn marks_speak_of_what_was_known_when_their_crawl_began() {
 
 #[test]
 fn no_flipped_byte_and_no_cut_of_what_is_known_goes_unnoticed() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let pages: Vec<(u64, u8)> = (0..300).map(|n| (n, 1)).collect();
     crawl(&place, &pages, &[], SCOPE);
     let path = place.place.delta_dir().join(KNOWN);
@@ -165,7 +165,7 @@ fn no_flipped_byte_and_no_cut_of_what_is_known_goes_unnoticed() {
 
 #[test]
 fn a_job_goes_on_where_its_commit_says_and_not_without_what_was_committed() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let job = place.create();
     let (mut file, mut learning) = begin(&job, &place.lock, None, SCOPE).unwrap();
     learning.same(&fingerprint(1));

@@ -65,12 +65,12 @@ struct Shared {
 /// Files and folders by number; 0 is the root.
 #[derive(Clone)]
 struct Tree {
-    nodes: BTreeMap<u64, Node>,
+    nodes: BTreeMap<u64, DiskNode>,
     next: u64,
 }
 
 #[derive(Clone)]
-enum Node {
+enum DiskNode {
     File(Content),
     Folder(Folder),
 }
@@ -80,11 +80,11 @@ struct Content {
     now: Arc<Vec<u8>>,
     durable: Arc<Vec<u8>>,
     /// Since the last sync.
-    changes: Vec<Change>,
+    changes: Vec<DiskChange>,
 }
 
 #[derive(Clone)]
-enum Change {
+enum DiskChange {
     Write { at: usize, bytes: Arc<Vec<u8>> },
     Resize(usize),
 }
@@ -141,8 +141,8 @@ impl SimDisk {
         shared.is_stopped = false;
         for node in shared.tree.nodes.values_mut() {
             match node {
-                Node::File(content) => content.power_cut(unsynced, &mut dice),
-                Node::Folder(folder) => folder.power_cut(unsynced, &mut dice),
+                DiskNode::File(content) => content.power_cut(unsynced, &mut dice),
+                DiskNode::Folder(folder) => folder.power_cut(unsynced, &mut dice),
             }
         }
     }
@@ -222,7 +222,7 @@ impl fmt::Debug for SimDisk {
 impl Disk for SimDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.change(
-            |tree| tree.create(path, Node::File(Content::default())),
+            |tree| tree.create(path, DiskNode::File(Content::default())),
             |_, _| {},
         )?;
         self.open_file(path)
@@ -263,7 +263,7 @@ impl Disk for SimDisk {
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.change(
-            |tree| tree.create(path, Node::Folder(Folder::default())),
+            |tree| tree.create(path, DiskNode::Folder(Folder::default())),
             |_, _| {},
         )
     }
@@ -399,7 +399,7 @@ impl DiskFile for SimFile {
 impl Default for Tree {
     fn default() -> Tree {
         Tree {
-            nodes: BTreeMap::from([(0, Node::Folder(Folder::default()))]),
+            nodes: BTreeMap::from([(0, DiskNode::Folder(Folder::default()))]),
             next: 1,
         }
     }
@@ -410,7 +410,7 @@ impl Tree {
         let mut number = 0;
         for component in path.components() {
             if let Component::Normal(name) = component {
-                let Some(Node::Folder(folder)) = self.nodes.get(&number) else {
+                let Some(DiskNode::Folder(folder)) = self.nodes.get(&number) else {
                     return Err(ErrorKind::NotADirectory.into());
                 };
                 number = *folder.now.get(name).ok_or(ErrorKind::NotFound)?;
@@ -426,33 +426,33 @@ impl Tree {
 
     fn folder_at(&self, path: &Path) -> io::Result<&Folder> {
         match self.nodes.get(&self.find(path)?) {
-            Some(Node::Folder(folder)) => Ok(folder),
+            Some(DiskNode::Folder(folder)) => Ok(folder),
             _ => Err(ErrorKind::NotADirectory.into()),
         }
     }
 
     fn folder_mut(&mut self, number: u64) -> io::Result<&mut Folder> {
         match self.nodes.get_mut(&number) {
-            Some(Node::Folder(folder)) => Ok(folder),
+            Some(DiskNode::Folder(folder)) => Ok(folder),
             _ => Err(ErrorKind::NotADirectory.into()),
         }
     }
 
     fn content(&self, number: u64) -> io::Result<&Content> {
         match self.nodes.get(&number) {
-            Some(Node::File(content)) => Ok(content),
+            Some(DiskNode::File(content)) => Ok(content),
             _ => Err(ErrorKind::IsADirectory.into()),
         }
     }
 
     fn content_mut(&mut self, number: u64) -> io::Result<&mut Content> {
         match self.nodes.get_mut(&number) {
-            Some(Node::File(content)) => Ok(content),
+            Some(DiskNode::File(content)) => Ok(content),
             _ => Err(ErrorKind::IsADirectory.into()),
         }
     }
 
-    fn create(&mut self, path: &Path, node: Node) -> io::Result<()> {
+    fn create(&mut self, path: &Path, node: DiskNode) -> io::Result<()> {
         if self.find(path).is_ok() {
             return Err(ErrorKind::AlreadyExists.into());
         }
@@ -518,7 +518,7 @@ fn apply(folder: &mut BTreeMap<OsString, u64>, names: &[(OsString, Option<u64>)]
 impl Content {
     fn write(&mut self, at: usize, bytes: &[u8]) {
         put(Arc::make_mut(&mut self.now), at, bytes);
-        self.changes.push(Change::Write {
+        self.changes.push(DiskChange::Write {
             at,
             bytes: Arc::new(bytes.to_vec()),
         });
@@ -526,7 +526,7 @@ impl Content {
 
     fn resize(&mut self, len: usize) {
         Arc::make_mut(&mut self.now).resize(len, 0);
-        self.changes.push(Change::Resize(len));
+        self.changes.push(DiskChange::Resize(len));
     }
 
     fn sync(&mut self) {
@@ -535,11 +535,11 @@ impl Content {
         }
     }
 
-    fn make_durable(&mut self, change: &Change) {
+    fn make_durable(&mut self, change: &DiskChange) {
         let durable = Arc::make_mut(&mut self.durable);
         match change {
-            Change::Write { at, bytes } => put(durable, *at, bytes),
-            Change::Resize(len) => durable.resize(*len, 0),
+            DiskChange::Write { at, bytes } => put(durable, *at, bytes),
+            DiskChange::Resize(len) => durable.resize(*len, 0),
         }
     }
 
@@ -553,8 +553,8 @@ impl Content {
         self.now = self.durable.clone();
     }
 
-    fn dice(&mut self, change: &Change, dice: &mut Dice) {
-        let Change::Write { at, bytes } = change else {
+    fn dice(&mut self, change: &DiskChange, dice: &mut Dice) {
+        let DiskChange::Write { at, bytes } = change else {
             if dice.roll(2) == 0 {
                 self.make_durable(change);
             }

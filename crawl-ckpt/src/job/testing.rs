@@ -6,18 +6,18 @@ use super::{Job, JobPlace, Manifest};
 use crate::durable::RealDisk;
 use crate::lock::JobLock;
 
-pub(crate) struct Place {
+pub(crate) struct TestPlace {
     pub dir: tempfile::TempDir,
     pub place: JobPlace,
     pub lock: JobLock,
 }
 
-impl Place {
-    pub fn new() -> Place {
+impl TestPlace {
+    pub fn new() -> TestPlace {
         let dir = tempfile::tempdir().unwrap();
         let place = JobPlace::at(&dir.path().join("checkpoint"));
         let lock = JobLock::acquire(&place).unwrap();
-        Place { dir, place, lock }
+        TestPlace { dir, place, lock }
     }
 
     pub fn create(&self) -> Job {

@@ -1,13 +1,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use super::testing::Place;
+use super::testing::TestPlace;
 use super::*;
 use crate::durable::RealDisk;
 use crate::error::StoreError;
 use crate::tool::{Exit, Failure};
 
-fn names(place: &Place) -> Vec<String> {
+fn names(place: &TestPlace) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(place.dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -18,7 +18,7 @@ fn names(place: &Place) -> Vec<String> {
 
 #[test]
 fn a_job_comes_and_goes_as_a_whole() {
-    let place = Place::new();
+    let place = TestPlace::new();
     assert!(
         Job::open(Arc::new(RealDisk), &place.place)
             .unwrap()
@@ -43,7 +43,7 @@ fn a_job_comes_and_goes_as_a_whole() {
 
 #[test]
 fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
-    let place = Place::new();
+    let place = TestPlace::new();
     for files in [
         &[][..],
         &["journal-1"],
@@ -73,7 +73,7 @@ fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
 
 #[test]
 fn an_update_is_there_after_reopening() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     job.update(&place.lock, |manifest| {
         manifest.proxy_type = "residential".into();
@@ -84,7 +84,7 @@ fn an_update_is_there_after_reopening() {
 
 #[test]
 fn a_missing_manifest_or_journal_is_damage() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let job = place.create();
     let manifest = job.place().dir.join(MANIFEST);
     let bytes = std::fs::read(&manifest).unwrap();
@@ -106,7 +106,7 @@ fn a_missing_manifest_or_journal_is_damage() {
 
 #[test]
 fn a_directory_that_is_there_already_takes_a_job_when_it_is_empty() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let dir = &place.place.dir;
     std::fs::create_dir(dir).unwrap();
     // The root of a volume, and what a creation and a removal leave that were cut short.
@@ -128,7 +128,7 @@ fn a_directory_that_is_there_already_takes_a_job_when_it_is_empty() {
 
 #[test]
 fn what_is_not_ours_is_neither_built_in_nor_removed() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let dir = &place.place.dir;
     std::fs::create_dir(dir).unwrap();
     std::fs::write(dir.join("thesis.txt"), "mine").unwrap();
@@ -149,7 +149,7 @@ fn what_is_not_ours_is_neither_built_in_nor_removed() {
 
 #[test]
 fn a_job_behind_a_link_goes_and_the_directory_stays() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let elsewhere = place.dir.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &place.place.dir).unwrap();
@@ -163,7 +163,7 @@ fn a_job_behind_a_link_goes_and_the_directory_stays() {
 
 #[test]
 fn who_writes_in_a_job_keeps_others_out_without_its_lock_file() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let job = place.create();
     std::fs::remove_file(&place.place.lock).unwrap();
     let refused = JobLock::acquire(&place.place).unwrap_err();
@@ -177,7 +177,7 @@ fn who_writes_in_a_job_keeps_others_out_without_its_lock_file() {
 
 #[test]
 fn a_generation_counts_only_once_it_is_switched_to() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let next = job.begin_generation(&place.lock, 40).unwrap();
     assert_eq!(next.end().next_id, 40);

@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::frame::HEADER;
-use super::search::{Found, Search};
+use super::search::{Search, SoundBatch};
 use super::{Commit, JournalFile};
 use crate::codec::Cursor;
 use crate::durable::read_full;
@@ -30,7 +30,7 @@ pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, S
     };
     if let Some(seal) = sealed {
         let sum = last.as_ref().map_or(salt, |batch| batch.header.sum);
-        let sound_end = last.as_ref().map_or(HEADER as u64, Found::end);
+        let sound_end = last.as_ref().map_or(HEADER as u64, SoundBatch::end);
         if (sum, sound_end) != (seal.sum, seal.bytes) {
             return Err(end());
         }
@@ -43,7 +43,7 @@ struct Back<'f>(Search<'f>);
 
 impl Back<'_> {
     /// The last batch that a replay would reach.
-    fn last(&self) -> Result<Option<Found>, StoreError> {
+    fn last(&self) -> Result<Option<SoundBatch>, StoreError> {
         let mut candidate = self.0.before(self.0.len)?;
         // Batches that shared a sync may have holes between them after a power cut.
         while let Some(batch) = candidate {
@@ -57,7 +57,7 @@ impl Back<'_> {
 
     /// Where one of the batches directly before this one is not what it should be, of those that may
     /// never have been durable.
-    fn hole_before(&self, batch: &Found) -> Result<Option<u64>, StoreError> {
+    fn hole_before(&self, batch: &SoundBatch) -> Result<Option<u64>, StoreError> {
         let (mut at, mut prev) = (batch.at, batch.header.prev);
         for _ in 0..batch.header.unsynced {
             match self.0.before(at)? {
@@ -70,7 +70,7 @@ impl Back<'_> {
         Ok(None)
     }
 
-    fn commit_of(&self, batch: &Found) -> Result<Commit, StoreError> {
+    fn commit_of(&self, batch: &SoundBatch) -> Result<Commit, StoreError> {
         let mut payload = vec![0; batch.header.payload_len as usize];
         let at = batch.at + HEADER as u64;
         let Search { file, path, .. } = self.0;

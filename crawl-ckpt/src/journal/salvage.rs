@@ -5,7 +5,7 @@ use std::path::Path;
 use super::frame::{BatchHeader, FileHeader, HEADER};
 use super::replay::tell;
 use super::scan::Sound;
-use super::search::{Found, Search};
+use super::search::{Search, SoundBatch};
 use super::{Commit, Entry};
 use crate::durable::{Disk, DiskFile, read_full};
 use crate::error::StoreError;
@@ -73,7 +73,7 @@ pub(crate) fn salvage(
     let search = Search::new(&*file, path, salt, len).thorough();
     while let Some(sound) = search.next(at, |_| true)? {
         let end = sound.end();
-        let Found {
+        let SoundBatch {
             at: start,
             header: batch,
         } = sound;

@@ -21,12 +21,12 @@ const LOOK_BYTES: u64 = 1 << 20;
 const SEARCH_BYTES: u64 = 2 * MAX_BATCH_BYTES as u64;
 
 /// A batch whose checksum is right.
-pub(super) struct Found {
+pub(super) struct SoundBatch {
     pub at: u64,
     pub header: BatchHeader,
 }
 
-impl Found {
+impl SoundBatch {
     pub fn end(&self) -> u64 {
         self.at + self.header.total()
     }
@@ -68,7 +68,7 @@ impl<'f> Search<'f> {
         &self,
         from: u64,
         fits: impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<SoundBatch>, StoreError> {
         let finder = memmem::Finder::new(&BATCH_MAGIC);
         let mut at = from;
         let mut block = vec![0; self.len.saturating_sub(from).min(LOOK_BYTES) as usize];
@@ -91,7 +91,7 @@ impl<'f> Search<'f> {
     }
 
     /// The last sound batch that begins before a place.
-    pub fn before(&self, place: u64) -> Result<Option<Found>, StoreError> {
+    pub fn before(&self, place: u64) -> Result<Option<SoundBatch>, StoreError> {
         let (mut end, mut look) = (place, FIRST_LOOK_BYTES);
         let mut block = Vec::new();
         while end > HEADER as u64 {
@@ -121,7 +121,7 @@ impl<'f> Search<'f> {
         &self,
         at: u64,
         fits: &impl Fn(&BatchHeader) -> bool,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<SoundBatch>, StoreError> {
         let mut bytes = [0; HEADER];
         let got = self.full(&mut bytes, at)?;
         let Some(header) = BatchHeader::decode(&bytes[..got]) else {
@@ -146,7 +146,7 @@ impl<'f> Search<'f> {
         if sum.finish() == header.sum {
             // What was looked through up to here is no search any more.
             self.read.set(self.read.get().max(SEARCH_BYTES));
-            return Ok(Some(Found { at, header }));
+            return Ok(Some(SoundBatch { at, header }));
         }
         self.spend(&self.vain, header.total(), at)?;
         Ok(None)

@@ -50,7 +50,7 @@ pub struct Added {
 
 /// Lines that were read: canonical, with their fingerprints.
 #[derive(Debug, Default)]
-struct Piece {
+struct ReadLines {
     text: String,
     requests: Vec<Prepared>,
     invalid: u64,
@@ -177,7 +177,7 @@ struct Reading {
 }
 
 /// First stage: lines to fingerprints.
-fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<Piece>) {
+fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<ReadLines>) {
     let mut buffer = Vec::new();
     let mut number = 0;
     let mut canonical = String::new();
@@ -186,7 +186,7 @@ fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<Piece>) 
         buffer.resize(kept + READ_BYTES, 0);
         let got = input.read(&mut buffer[kept..]);
         buffer.truncate(kept + got.as_ref().copied().unwrap_or(0));
-        let mut piece = Piece::default();
+        let mut piece = ReadLines::default();
         let at_end = match got {
             Ok(got) => got == 0,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => false,
@@ -216,7 +216,7 @@ fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<Piece>) 
     }
 }
 
-impl Piece {
+impl ReadLines {
     fn take(&mut self, line: &[u8], number: u64, reading: &Reading, canonical: &mut String) {
         match prepare_line(line, reading, canonical) {
             Ok(Some((request, rare))) => {
@@ -285,7 +285,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn load(
         &mut self,
-        pieces: &Receiver<Piece>,
+        pieces: &Receiver<ReadLines>,
         batches: &SyncSender<ClosedBatch>,
         mut print_new: Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
@@ -313,7 +313,7 @@ impl Loader<'_> {
 
     fn load_piece(
         &mut self,
-        piece: &Piece,
+        piece: &ReadLines,
         print_new: &mut Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
         let mut start = 0;

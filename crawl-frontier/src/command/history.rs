@@ -20,7 +20,7 @@ use crate::url::{Fingerprinter, origin};
 #[derive(Debug, Default)]
 pub struct History {
     /// Its request, while the journal keeps that.
-    pub found: Option<Found>,
+    pub found: Option<FoundRequest>,
     /// It was finished long ago: only its fingerprint is kept.
     pub is_forgotten: bool,
     /// The last values of the job.
@@ -31,7 +31,7 @@ pub struct History {
 
 /// A request in the journal.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundRequest {
     id: u64,
     /// Links from a start URL.
     pub depth: u32,
@@ -63,7 +63,7 @@ impl History {
                             == fingerprint;
                     if is_it {
                         let page = request.referer.map(|page| page.to_text(request.url));
-                        history.found = Some(Found {
+                        history.found = Some(FoundRequest {
                             id,
                             depth: request.depth,
                             page: page.map(Cow::into_owned),
@@ -96,7 +96,7 @@ impl History {
         Ok(history)
     }
 
-    fn change(&mut self, id: u64, change: impl FnOnce(&mut Found)) {
+    fn change(&mut self, id: u64, change: impl FnOnce(&mut FoundRequest)) {
         if let Some(found) = self.found.as_mut().filter(|found| found.id == id) {
             change(found);
         }

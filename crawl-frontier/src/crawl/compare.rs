@@ -1,12 +1,12 @@
 //! An incremental crawl: what an answer says against what was known of its page.
 
 use crawl_ckpt::control;
-use crawl_ckpt::delta::{Fingerprint, Links, MAX_VALIDATOR_BYTES, Page};
+use crawl_ckpt::delta::{Fingerprint, MAX_VALIDATOR_BYTES, Page, PageLinks};
 use crawl_ckpt::record::{Change, FetchResult, Request};
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use super::regions::{self, Places};
+use super::regions::{self, Regions};
 use super::{Crawl, Flight};
 use crate::store::Store;
 use crate::url::fingerprint;
@@ -96,7 +96,7 @@ impl<S: Store> Crawl<S> {
     ) -> Option<Change> {
         let mut bytes = Vec::new();
         let is_followed = flight.follow && result.location.is_none();
-        let links = is_followed.then(|| Links::encode(self.links.iter(), &mut bytes));
+        let links = is_followed.then(|| PageLinks::encode(self.links.iter(), &mut bytes));
         let page = page_of(result, links.flatten());
         self.keep(known, &page);
         compare(known, &page)
@@ -129,7 +129,7 @@ impl<S: Store> Crawl<S> {
                 rules.push(rule);
             }
         }
-        self.follow_links(&former, Places::Known(&rules), url, flight);
+        self.follow_links(&former, Regions::Known(&rules), url, flight);
         Ok(())
     }
 
@@ -181,7 +181,7 @@ fn page_fingerprint(canonical: &str) -> Fingerprint {
 }
 
 /// What an answer says of its page.
-fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<Links<'a>>) -> Page<'a> {
+fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<PageLinks<'a>>) -> Page<'a> {
     let status = result.status.unwrap_or(0);
     // Only these can be asked for again with a condition.
     let keep = |value: &'a Option<Text<'_>>| {

@@ -5,7 +5,7 @@ use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, SitemapEntry}
 use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
-use super::regions::Places;
+use super::regions::Regions;
 use super::{Crawl, Flight};
 use crate::class;
 use crate::schedule::{Gate, HostId};
@@ -269,9 +269,9 @@ impl<S: Store> Crawl<S> {
                 .add(self.fingerprinter.get(&result.url), &result.url, why);
         }
         let places = match (rules, &result.link_regions) {
-            (Some(rules), _) => Places::Known(rules),
-            (None, Some(regions)) => Places::Told(regions),
-            (None, None) => Places::Untold,
+            (Some(rules), _) => Regions::Known(rules),
+            (None, Some(regions)) => Regions::Told(regions),
+            (None, None) => Regions::Untold,
         };
         self.follow_links(&result.links, places, &result.url, flight);
     }
@@ -280,7 +280,7 @@ impl<S: Store> Crawl<S> {
     pub(super) fn follow_links(
         &mut self,
         links: &[Text<'_>],
-        places: Places<'_>,
+        places: Regions<'_>,
         page: &str,
         flight: &Flight,
     ) {
@@ -296,7 +296,7 @@ impl<S: Store> Crawl<S> {
         self.take_on_links(links, places, found);
     }
 
-    fn take_on_links(&mut self, urls: &[Text<'_>], places: Places<'_>, found: Found<'_>) {
+    fn take_on_links(&mut self, urls: &[Text<'_>], places: Regions<'_>, found: Found<'_>) {
         let mut links = std::mem::take(&mut self.links);
         links.text.clear();
         links.found.clear();
@@ -368,7 +368,7 @@ impl<S: Store> Crawl<S> {
                     terminal: !flight.follow,
                 };
                 let entry = std::slice::from_ref(&entry.url);
-                self.take_on_links(entry, Places::Untold, found);
+                self.take_on_links(entry, Regions::Untold, found);
             }
         }
     }

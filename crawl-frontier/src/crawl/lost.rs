@@ -46,7 +46,7 @@ pub(super) struct Lost {
 
 /// What a fetcher's silence leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Silence {
+pub struct FetcherSilence {
     /// How many requests it was to answer.
     pub requests: u64,
     /// For how long.
@@ -239,7 +239,7 @@ impl<S: Store> Crawl<S> {
     ///
     /// # Errors
     /// When a request cannot be read back.
-    pub fn hear_silence(&mut self, now_ms: u64) -> Result<Option<Silence>, Failure> {
+    pub fn hear_silence(&mut self, now_ms: u64) -> Result<Option<FetcherSilence>, Failure> {
         let due_ms = self.silence_due_ms();
         let (Some(patience_ms), Some(due_ms)) = (self.lost.patience_ms, due_ms) else {
             return Ok(None);
@@ -249,7 +249,7 @@ impl<S: Store> Crawl<S> {
         }
         // One that was just started again and did not say a word does not because of a page.
         if self.lost.is_careful && !self.lost.is_heard {
-            return Ok(Some(Silence {
+            return Ok(Some(FetcherSilence {
                 requests: self.under_way() as u64,
                 since_ms: patience_ms,
             }));
@@ -259,7 +259,7 @@ impl<S: Store> Crawl<S> {
         let flights = self.flights.iter();
         let flights = flights.filter(|(_, flight)| late(flight.sent_ms));
         let ids: Vec<u64> = flights.map(|(&id, _)| id).collect();
-        let mut silence = Silence {
+        let mut silence = FetcherSilence {
             requests: 0,
             since_ms: patience_ms,
         };

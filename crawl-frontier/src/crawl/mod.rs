@@ -33,8 +33,8 @@ use crawl_ckpt::tool::Failure;
 use self::compare::Ask;
 use self::intake::Links;
 use self::left_out::LeftOut;
+pub use self::lost::FetcherSilence;
 use self::lost::Lost;
-pub use self::lost::Silence;
 use self::outage::Outage;
 use self::pace::Pace;
 pub use self::receive::Trouble;
@@ -72,9 +72,9 @@ pub struct Crawl<S> {
     cookies: Cookies,
     sitemaps: Sitemaps,
     paces: HashMap<HostId, Pace>,
-    outage: Outage<Held>,
+    outage: Outage<HeldRecord>,
     /// Pages that the user's parser failed on since it last did its work.
-    unparsed: Vec<(HostId, Held)>,
+    unparsed: Vec<(HostId, HeldRecord)>,
     lost: Lost,
     starts: Starts,
     secrets: Secrets,
@@ -127,7 +127,7 @@ struct Flight {
 
 /// A request of which it is not decided whose fault its failure is, with the record that it would get.
 #[derive(Debug)]
-struct Held {
+struct HeldRecord {
     ticket: Ticket,
     record: Record,
 }

@@ -7,11 +7,11 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::answer::{self, Fate};
-use super::result::{self, Told};
+use super::result::{self, ReadResult};
 use super::robots::{Errand, Robots};
 use super::routes::{Block, block_of};
 use super::tally;
-use super::{Crawl, Flight, Held, Record, Refused};
+use super::{Crawl, Flight, HeldRecord, Record, Refused};
 use crate::keys;
 use crate::schedule::{Gate, HostId};
 use crate::store::{Store, Ticket};
@@ -56,7 +56,7 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Says what is wrong with a line that is no result, or why the crawl cannot go on.
     pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble> {
-        let Told { mut result, flaw } = result::read(line);
+        let ReadResult { mut result, flaw } = result::read(line);
         let Some(id) = result.id else {
             let why = flaw.unwrap_or_else(|| "it has no id".into());
             return Err(Trouble::Line(why));
@@ -157,7 +157,8 @@ impl<S: Store> Crawl<S> {
                     let error = result.error.as_ref().map(|error| error.kind);
                     if error == Some(ErrorKind::Parse) {
                         let record = self.record(ticket, result, attempt, failed, flight)?;
-                        self.unparsed.push((flight.host, Held { ticket, record }));
+                        self.unparsed
+                            .push((flight.host, HeldRecord { ticket, record }));
                     } else if result.delta == Some(Change::Unchanged) {
                         self.store.finish(ticket, failed, None);
                         self.count_change(result.delta);
@@ -185,7 +186,7 @@ impl<S: Store> Crawl<S> {
             }
             Fate::Unanswered => {
                 let record = self.record(ticket, result, attempt, true, flight)?;
-                self.outage.hold(flight.host, Held { ticket, record });
+                self.outage.hold(flight.host, HeldRecord { ticket, record });
             }
         }
         Ok(())
@@ -367,7 +368,7 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Ends what nobody answered though others are answered.
-    pub(super) fn fail(&mut self, failed: Vec<Held>) {
+    pub(super) fn fail(&mut self, failed: Vec<HeldRecord>) {
         for held in failed {
             self.finish(held.ticket, held.record);
         }

@@ -6,7 +6,7 @@ use crate::scope::{By, Scope};
 
 /// Where the links of a page stand.
 #[derive(Debug, Clone, Copy)]
-pub enum Places<'a> {
+pub enum Regions<'a> {
     /// Nowhere in particular.
     Untold,
     /// As crawl-fetch found it.
@@ -15,13 +15,13 @@ pub enum Places<'a> {
     Known(&'a [Option<usize>]),
 }
 
-impl Places<'_> {
+impl Regions<'_> {
     /// The rule for a link: its place in the list, and its canonical URL.
     pub fn by(&self, place: usize, url: &str, scope: &Scope) -> By {
         let rule = match *self {
-            Places::Untold => return By::Url,
-            Places::Told(regions) => scope.rule_for(url, |region| stands(regions, place, region)),
-            Places::Known(rules) => match rules.get(place).copied().flatten() {
+            Regions::Untold => return By::Url,
+            Regions::Told(regions) => scope.rule_for(url, |region| stands(regions, place, region)),
+            Regions::Known(rules) => match rules.get(place).copied().flatten() {
                 Some(rule) => Some(rule),
                 None => return By::Url,
             },

@@ -13,7 +13,7 @@ const MAX_FIGURE: u64 = 1 << 40;
 
 /// What a line came to.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct ReadResult<'a> {
     /// The result; of a line that is none, a failure of the request whose id it has.
     pub result: FetchResult<'a>,
     /// What is wrong with the line.
@@ -21,7 +21,7 @@ pub struct Told<'a> {
 }
 
 /// Reads a result line.
-pub fn read(line: &[u8]) -> Told<'_> {
+pub fn read(line: &[u8]) -> ReadResult<'_> {
     let parsed = match std::str::from_utf8(line) {
         Ok(line) => serde_json::from_str(line).map_err(|e| words(&e)),
         Err(_) => Err("it is not UTF-8".to_owned()),
@@ -41,7 +41,7 @@ pub fn read(line: &[u8]) -> Told<'_> {
     ] {
         *figure = figure.map(|figure| figure.min(MAX_FIGURE));
     }
-    Told { result, flaw }
+    ReadResult { result, flaw }
 }
 
 /// What is wrong, without what the line says: that may be a cookie.

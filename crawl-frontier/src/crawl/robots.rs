@@ -41,7 +41,7 @@ pub struct Robots {
     wanted: VecDeque<HostId>,
     later: BinaryHeap<Reverse<(u64, HostId)>>,
     /// Hosts whose file nobody answered for, however often.
-    held: Vec<Held>,
+    held: Vec<HeldHost>,
     /// Hosts whose pages are answered and their file was not: it is asked for a last time.
     doubted: HashSet<HostId>,
     /// Hosts whose file was asked for, and when.
@@ -52,7 +52,7 @@ pub struct Robots {
 
 /// A host whose file nobody answered for.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct HeldHost {
     host: HostId,
     /// When it is asked for again, of a host that did answer for pages once: what is left of
     /// such a host waits until it answers again.
@@ -243,15 +243,15 @@ impl Robots {
     }
 
     /// Asks for the files of these held hosts again.
-    fn want_if(&mut self, which: impl Fn(&Held) -> bool) {
+    fn want_if(&mut self, which: impl Fn(&HeldHost) -> bool) {
         if !self.held.iter().any(&which) {
             return;
         }
         let held = std::mem::take(&mut self.held).into_iter();
         let (wanted, others) = held.partition(which);
         self.held = others;
-        let wanted: Vec<Held> = wanted;
-        for Held { host, .. } in wanted {
+        let wanted: Vec<HeldHost> = wanted;
+        for HeldHost { host, .. } in wanted {
             self.insert_wanted(host, None);
             self.wanted.push_back(host);
         }
@@ -393,7 +393,7 @@ impl Robots {
         if silent {
             let waits = lives && !self.doubted.contains(&host);
             let again_ms = waits.then_some(now_ms + HELD_MS);
-            self.held.push(Held { host, again_ms });
+            self.held.push(HeldHost { host, again_ms });
             return None;
         }
         Some(0)
@@ -411,7 +411,7 @@ impl Robots {
     /// A page of this host was answered: if its file is held, it is asked for a last time, and
     /// held no longer than that of any other.
     pub fn doubt(&mut self, host: HostId) {
-        let is_it = |held: &Held| held.host == host && held.again_ms.is_some();
+        let is_it = |held: &HeldHost| held.host == host && held.again_ms.is_some();
         if self.held.iter().any(is_it) {
             self.doubted.insert(host);
             self.want_if(is_it);

@@ -73,16 +73,16 @@ impl Lane {
 
 /// What waits in one host.
 #[derive(Debug, Clone)]
-struct Host {
+struct HostLanes {
     /// Priority 0, which nearly all requests have.
     plain: Lane,
     /// Other priorities, the highest first.
     others: BTreeMap<Reverse<i64>, Lane>,
 }
 
-impl Host {
-    fn new() -> Host {
-        Host {
+impl HostLanes {
+    fn new() -> HostLanes {
+        HostLanes {
             plain: EMPTY_LANE,
             others: BTreeMap::new(),
         }
@@ -99,7 +99,7 @@ impl Host {
 /// All pending requests but those that are kept back, host by host.
 #[derive(Debug)]
 pub struct Lanes {
-    hosts: Vec<Host>,
+    hosts: Vec<HostLanes>,
     nodes: Vec<Node>,
     /// Where in `nodes` the requests begin that wait for [`Lanes::settle`]; their `next`
     /// is their host.
@@ -214,7 +214,7 @@ impl Lanes {
     pub fn sweep(&mut self, mut stays: impl FnMut(HostId, Ticket) -> bool) -> Vec<u32> {
         let mut counts = Vec::with_capacity(self.hosts.len());
         for id in 0..self.hosts.len() as u32 {
-            let host = std::mem::replace(&mut self.hosts[id as usize], Host::new());
+            let host = std::mem::replace(&mut self.hosts[id as usize], HostLanes::new());
             let others = host.others.into_iter();
             let others = others.map(|(Reverse(priority), lane)| (priority, lane));
             let mut count = 0;
@@ -263,7 +263,7 @@ impl Lanes {
 
     fn grow(&mut self, hosts: usize) {
         if self.hosts.len() < hosts {
-            self.hosts.resize_with(hosts, Host::new);
+            self.hosts.resize_with(hosts, HostLanes::new);
         }
     }
 

@@ -110,7 +110,7 @@ impl Outputs {
                 Target::Stream(_) => (0, Tail::default()),
             };
             let waiting = Vec::new();
-            (*name, End { len, tail, waiting })
+            (*name, OutputEnd { len, tail, waiting })
         });
         Ends {
             named: ends.collect(),
@@ -142,11 +142,11 @@ impl Outputs {
 /// Where the files will end, and what is on its way there: for who fills them.
 #[derive(Debug)]
 pub struct Ends {
-    named: BTreeMap<&'static str, End>,
+    named: BTreeMap<&'static str, OutputEnd>,
 }
 
 #[derive(Debug)]
-struct End {
+struct OutputEnd {
     /// The file's length with all that was taken.
     len: u64,
     tail: Tail,
@@ -167,7 +167,7 @@ impl Ends {
 
     /// Takes what waits, for [`Outputs::append`]; the files are so much longer from now on.
     pub fn take(&mut self) -> Vec<(&'static str, Vec<u8>)> {
-        let take = |(name, end): (&&'static str, &mut End)| {
+        let take = |(name, end): (&&'static str, &mut OutputEnd)| {
             let bytes = std::mem::take(&mut end.waiting);
             end.len += bytes.len() as u64;
             end.tail.push(&bytes);
@@ -186,7 +186,7 @@ impl Ends {
         self.each(|end| end.tail.sum())
     }
 
-    fn each<T>(&self, of: impl Fn(&End) -> T) -> BTreeMap<String, T> {
+    fn each<T>(&self, of: impl Fn(&OutputEnd) -> T) -> BTreeMap<String, T> {
         let named = self.named.iter();
         named
             .map(|(name, end)| ((*name).to_owned(), of(end)))

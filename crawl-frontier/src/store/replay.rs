@@ -1,4 +1,4 @@
-//! A journal told into memory. One thread reads, decodes and hashes, another
+//! A journal replayed into memory. One thread reads, decodes and hashes, another
 //! remembers: each takes as long as the other, 10M requests 2 s instead of 8 s.
 
 use std::collections::{HashMap, HashSet};
@@ -21,9 +21,9 @@ const PIECE: usize = 4096;
 /// So many pieces may wait.
 const AHEAD: usize = 8;
 
-/// What a journal says beside what is in memory now.
+/// What a replay found beside what is in memory now.
 #[derive(Debug)]
-pub struct Told {
+pub struct ReplayResult {
     /// Where it ends.
     pub replayed: Replayed,
     /// The requests that are done.
@@ -32,17 +32,17 @@ pub struct Told {
     pub failed: HashSet<u64>,
 }
 
-/// Tells a job's journal from a mark on, or whole, into `memory`. Its requests have arrived
-/// then, and are to be settled.
+/// Replays a job's journal, from a mark on or whole, into `memory`. All its requests count as arrived
+/// then; which of them are finished or wait is still to be settled.
 ///
 /// # Errors
 /// Those of the disk, and damage.
-pub fn tell(
+pub fn replay_into(
     job: &Job,
     from: Option<&Mark>,
     wants_failed: bool,
     memory: &mut Memory,
-) -> Result<Told, Failure> {
+) -> Result<ReplayResult, Failure> {
     let mut listener = Listener {
         fingerprinter: Fingerprinter::new(job.manifest().key),
         origins: memory.schedule.origins(),
@@ -51,7 +51,7 @@ pub fn tell(
         values: std::mem::take(&mut memory.values),
         finished: Finished::default(),
         failed: HashSet::new(),
-        piece: Piece::default(),
+        piece: Arrivals::default(),
     };
     let replayed = thread::scope(|scope| {
         let (pieces, told) = sync_channel(AHEAD);
@@ -68,7 +68,7 @@ pub fn tell(
     });
     memory.tries = listener.tries;
     memory.values = listener.values;
-    replayed.map(|replayed| Told {
+    replayed.map(|replayed| ReplayResult {
         replayed,
         finished: listener.finished,
         failed: listener.failed,
@@ -84,12 +84,12 @@ struct Listener {
     values: HashMap<String, Vec<u8>>,
     finished: Finished,
     failed: HashSet<u64>,
-    piece: Piece,
+    piece: Arrivals,
 }
 
 /// What is to be remembered, in the order in which it was told.
 #[derive(Debug, Default)]
-struct Piece {
+struct Arrivals {
     /// Hosts of a rewritten journal, which begins with them: origin, requests taken on.
     hosts: Vec<(String, Vec<u8>)>,
     /// Fingerprints of finished requests, of which a rewritten journal keeps no more.
@@ -109,7 +109,7 @@ struct Arrival {
 }
 
 impl Listener {
-    fn hear(&mut self, entry: Entry<'_>, pieces: &SyncSender<Piece>) -> Result<(), String> {
+    fn hear(&mut self, entry: Entry<'_>, pieces: &SyncSender<Arrivals>) -> Result<(), String> {
         match entry {
             Entry::Request { id, at, request } => {
                 let fingerprint = fingerprint_of(self.fingerprinter, &request)
@@ -163,14 +163,14 @@ impl Listener {
         Ok(())
     }
 
-    fn pass_on(&mut self, pieces: &SyncSender<Piece>) -> Result<(), String> {
+    fn pass_on(&mut self, pieces: &SyncSender<Arrivals>) -> Result<(), String> {
         if self.piece.requests.len() + self.piece.seen.len() < PIECE {
             return Ok(());
         }
-        let room = Piece {
+        let room = Arrivals {
             text: String::with_capacity(self.piece.text.len()),
             requests: Vec::with_capacity(PIECE),
-            ..Piece::default()
+            ..Arrivals::default()
         };
         let piece = std::mem::replace(&mut self.piece, room);
         pieces
@@ -180,7 +180,7 @@ impl Listener {
 }
 
 /// The other thread. An error says where in the journal, and what.
-fn remember(memory: &mut Memory, pieces: Receiver<Piece>) -> Result<(), (u64, String)> {
+fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64, String)> {
     let mut hosts = [None; GROUP];
     for piece in pieces {
         for (origin, taken) in &piece.hosts {

@@ -9,7 +9,7 @@ use crawl_ckpt::tool::Failure;
 use super::image;
 use super::known::Delta;
 use super::memory::Memory;
-use super::replay::{Told, tell};
+use super::replay::{ReplayResult, replay_into};
 use super::{Embedded, HeldJob, Log, Remembered, Ticket};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
 use crate::schedule::{HostId, Schedule};
@@ -55,11 +55,11 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
             (Memory::new(window), None)
         }
     };
-    let Told {
+    let ReplayResult {
         replayed,
         mut finished,
         failed,
-    } = tell(job, from.as_ref(), reopen, &mut memory)?;
+    } = replay_into(job, from.as_ref(), reopen, &mut memory)?;
     for &id in &failed {
         finished.remove(id);
         memory.tries.remove(&id);

@@ -9,11 +9,11 @@ use crate::stage::Event;
 /// Rings in all crawls at once.
 #[derive(Debug, Default)]
 pub struct Bell {
-    inner: Mutex<Inner>,
+    listeners: Mutex<Listeners>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Listeners {
     /// The first signal that came.
     first: Option<i32>,
     ears: HashMap<usize, Sender<Event>>,
@@ -22,9 +22,9 @@ struct Inner {
 impl Bell {
     /// A signal came: every crawl hears of it.
     pub fn ring(&self, signal: i32) {
-        let mut inner = self.inner();
-        inner.first.get_or_insert(signal);
-        for ear in inner.ears.values() {
+        let mut listeners = self.listeners();
+        listeners.first.get_or_insert(signal);
+        for ear in listeners.ears.values() {
             // A crawl that has ended hears nothing.
             let _ = ear.send(Event::Signal(signal));
         }
@@ -32,25 +32,27 @@ impl Bell {
 
     /// The first signal that came, if any.
     pub fn first(&self) -> Option<i32> {
-        self.inner().first
+        self.listeners().first
     }
 
     /// A crawl that begins listens from now on; false when a signal came before it could.
     pub fn listen(&self, number: usize, ear: Sender<Event>) -> bool {
-        let mut inner = self.inner();
-        if inner.first.is_none() {
-            inner.ears.insert(number, ear);
+        let mut listeners = self.listeners();
+        if listeners.first.is_none() {
+            listeners.ears.insert(number, ear);
         }
-        inner.first.is_none()
+        listeners.first.is_none()
     }
 
     /// A crawl has ended.
     pub fn leave(&self, number: usize) {
-        self.inner().ears.remove(&number);
+        self.listeners().ears.remove(&number);
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,11 +14,11 @@ use crate::view::{BETWEEN_LINES, View, Watch};
 #[derive(Debug)]
 pub struct Board {
     view: View,
-    inner: Mutex<Inner>,
+    figures: Mutex<Figures>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Figures {
     line: Option<Line>,
     /// How many entries ended how.
     entries: String,
@@ -33,7 +33,7 @@ impl Board {
     /// A board that says what it says beside `view`, and draws where there is a screen.
     pub fn new(view: View, screen: Option<&Screen>) -> Arc<Board> {
         let now = Instant::now();
-        let inner = Inner {
+        let figures = Figures {
             line: screen.map(Screen::total),
             entries: String::new(),
             running: 0,
@@ -43,15 +43,15 @@ impl Board {
         };
         Arc::new(Board {
             view,
-            inner: Mutex::new(inner),
+            figures: Mutex::new(figures),
         })
     }
 
     /// An entry began or ended.
     pub fn change(&self, entries: String, running: usize) {
-        let mut inner = self.inner();
-        (inner.entries, inner.running) = (entries, running);
-        inner.draw(Instant::now());
+        let mut figures = self.figures();
+        (figures.entries, figures.running) = (entries, running);
+        figures.draw(Instant::now());
     }
 
     /// What the crawl of an entry tells its figures.
@@ -64,15 +64,15 @@ impl Board {
 
     /// Takes the line away.
     pub fn end(&self) {
-        self.inner().line = None;
+        self.figures().line = None;
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl Figures {
     fn text(&self, now: Instant) -> String {
         let (entries, running) = (&self.entries, self.running);
         let speed = self.meter.speed(now);
@@ -94,10 +94,10 @@ struct Share {
 
 impl Watch for Share {
     fn update(&self, progress: &Progress, now: Instant) {
-        let mut inner = self.board.inner();
+        let mut figures = self.board.figures();
         let pages = progress.counts.done + progress.counts.failed;
-        inner.pages.entry(self.at).or_insert((pages, pages)).1 = pages;
-        let done = inner
+        figures.pages.entry(self.at).or_insert((pages, pages)).1 = pages;
+        let done = figures
             .pages
             .values()
             .map(|(from, to)| to.saturating_sub(*from));
@@ -109,15 +109,15 @@ impl Watch for Share {
             counts,
             ..Progress::default()
         };
-        inner.meter.update(&total, now);
+        figures.meter.update(&total, now);
     }
 
     fn tick(&self, now: Instant) {
-        let mut inner = self.board.inner();
-        inner.draw(now);
-        if inner.line.is_none() && now.duration_since(inner.last_line) >= BETWEEN_LINES {
-            inner.last_line = now;
-            self.board.view.pass(inner.text(now));
+        let mut figures = self.board.figures();
+        figures.draw(now);
+        if figures.line.is_none() && now.duration_since(figures.last_line) >= BETWEEN_LINES {
+            figures.last_line = now;
+            self.board.view.pass(figures.text(now));
         }
     }
 }

@@ -32,11 +32,11 @@ const BETWEEN_WRITES: Duration = Duration::from_secs(15);
 pub struct Metrics {
     file: PathBuf,
     view: View,
-    inner: Mutex<Inner>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct State {
     page: Page,
     due: Instant,
     failed: bool,
@@ -58,7 +58,7 @@ impl Metrics {
         let mut page = Page::read(&old.unwrap_or_default());
         page.zero("crawl_running");
         page.zero("crawl_batch_running");
-        let inner = Inner {
+        let state = State {
             page,
             due: Instant::now(),
             failed: false,
@@ -66,7 +66,7 @@ impl Metrics {
         Arc::new(Metrics {
             file: file.to_owned(),
             view,
-            inner: Mutex::new(inner),
+            state: Mutex::new(state),
         })
     }
 
@@ -80,8 +80,8 @@ impl Metrics {
             delta: place.job.delta_dir(),
             begun: Instant::now(),
         };
-        let mut inner = self.inner();
-        let page = &mut inner.page;
+        let mut state = self.state();
+        let page = &mut state.page;
         page.set("crawl_running", &series.labels, 1.0);
         page.set("crawl_run_start_timestamp_seconds", &series.labels, now());
         series.measure(page);
@@ -97,8 +97,8 @@ impl Metrics {
     ) {
         let labels = batch_labels(list, project);
         let states = states.into_iter().map(|(state, n)| (state, n as f64));
-        let mut inner = self.inner();
-        let page = &mut inner.page;
+        let mut state = self.state();
+        let page = &mut state.page;
         page.set("crawl_batch_running", &labels, 1.0);
         page.set_by("crawl_batch_sites", &labels, "state", states);
     }
@@ -106,33 +106,33 @@ impl Metrics {
     /// The run of a batch ends.
     pub fn end_batch(&self, list: &Path, project: &str, exit: Exit) {
         let labels = batch_labels(list, project);
-        let mut inner = self.inner();
-        let page = &mut inner.page;
+        let mut state = self.state();
+        let page = &mut state.page;
         page.set("crawl_batch_running", &labels, 0.0);
         page.set("crawl_batch_last_exit_code", &labels, exit as u8 as f64);
         page.set("crawl_batch_last_end_timestamp_seconds", &labels, now());
         if exit == Exit::Complete {
             page.set("crawl_batch_last_success_timestamp_seconds", &labels, now());
         }
-        self.write(&mut inner);
+        self.write(&mut state);
     }
 
-    fn write(&self, inner: &mut Inner) {
-        inner.due = Instant::now() + BETWEEN_WRITES;
+    fn write(&self, state: &mut State) {
+        state.due = Instant::now() + BETWEEN_WRITES;
         let written = target(&self.file)
-            .and_then(|file| publish(&RealDisk, &file, inner.page.text().as_bytes()));
+            .and_then(|file| publish(&RealDisk, &file, state.page.text().as_bytes()));
         match written {
-            Err(e) if !std::mem::replace(&mut inner.failed, true) => {
+            Err(e) if !std::mem::replace(&mut state.failed, true) => {
                 let file = self.file.display();
                 self.view.warn(format_args!("cannot write {file}: {e}"));
             }
             Err(_) => {}
-            Ok(()) => inner.failed = false,
+            Ok(()) => state.failed = false,
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,8 +156,8 @@ impl Series {
             }
             Err(failure) => failure.exit,
         };
-        let mut inner = self.metrics.inner();
-        let page = &mut inner.page;
+        let mut state = self.metrics.state();
+        let page = &mut state.page;
         self.measure(page);
         page.set("crawl_running", &self.labels, 0.0);
         page.set("crawl_last_exit_code", &self.labels, exit as u8 as f64);
@@ -165,7 +165,7 @@ impl Series {
         if exit == Exit::Complete {
             page.set("crawl_last_success_timestamp_seconds", &self.labels, now());
         }
-        self.metrics.write(&mut inner);
+        self.metrics.write(&mut state);
     }
 
     /// What is found on the disk and the clock.
@@ -184,8 +184,8 @@ impl Series {
 impl Watch for Series {
     fn update(&self, progress: &Progress, _: Instant) {
         let counts = &progress.counts;
-        let mut inner = self.metrics.inner();
-        let page = &mut inner.page;
+        let mut state = self.metrics.state();
+        let page = &mut state.page;
         for (name, value) in [
             ("crawl_pages_total", counts.done + counts.failed),
             ("crawl_records_total", progress.records),
@@ -222,10 +222,10 @@ impl Watch for Series {
     }
 
     fn tick(&self, now: Instant) {
-        let mut inner = self.metrics.inner();
-        if now >= inner.due {
-            self.measure(&mut inner.page);
-            self.metrics.write(&mut inner);
+        let mut state = self.metrics.state();
+        if now >= state.due {
+            self.measure(&mut state.page);
+            self.metrics.write(&mut state);
         }
     }
 }

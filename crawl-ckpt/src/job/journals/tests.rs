@@ -3,7 +3,7 @@ use std::fs;
 use super::*;
 use crate::error::StoreError;
 use crate::job::Job;
-use crate::job::testing::Place;
+use crate::job::testing::TestPlace;
 use crate::journal::{Batch, CommitText, Referer, Stored};
 use crate::tool::{Exit, Failure};
 
@@ -57,14 +57,14 @@ fn start(job: &Job) -> Mark {
     job.replay(None, |_| Ok(())).unwrap().mark
 }
 
-fn writer(place: &Place, job: &mut Job) -> Writer {
+fn writer(place: &TestPlace, job: &mut Job) -> Writer {
     let end = start(job);
     job.writer(&place.lock, &end).unwrap()
 }
 
 #[test]
 fn every_kind_of_entry_survives_the_round_trip() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let mut writer = writer(&place, &mut job);
     let mut batch = Batch::new(&writer.end());
@@ -180,7 +180,7 @@ fn every_kind_of_entry_survives_the_round_trip() {
 
 #[test]
 fn a_torn_last_batch_is_dropped_and_the_rest_survives() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let mut one = writer(&place, &mut job);
     let marks = fill(&mut one, 0..3);
@@ -203,7 +203,7 @@ fn a_torn_last_batch_is_dropped_and_the_rest_survives() {
 
 #[test]
 fn a_flipped_byte_in_the_last_unsealed_batch_costs_that_batch_and_no_other() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let marks = fill(&mut writer(&place, &mut job), 0..3);
     let good = fs::read(job.journal_path()).unwrap();
@@ -230,7 +230,7 @@ fn a_flipped_byte_in_the_last_unsealed_batch_costs_that_batch_and_no_other() {
 
 #[test]
 fn nothing_that_happens_to_a_sealed_journal_goes_unnoticed() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let marks = fill(&mut writer(&place, &mut job), 0..3);
     job.seal(&place.lock, &marks[2]).unwrap();
@@ -265,7 +265,7 @@ fn nothing_that_happens_to_a_sealed_journal_goes_unnoticed() {
 
 #[test]
 fn opening_for_writing_takes_the_seal_off_first() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let end = fill(&mut writer(&place, &mut job), 0..2)[1];
     job.seal(&place.lock, &end).unwrap();
@@ -280,7 +280,7 @@ fn opening_for_writing_takes_the_seal_off_first() {
 
 #[test]
 fn a_hole_in_batches_that_shared_a_sync_is_a_torn_tail() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let mut writer = writer(&place, &mut job);
     let marks = fill(&mut writer, 0..1);
@@ -309,7 +309,7 @@ fn a_hole_in_batches_that_shared_a_sync_is_a_torn_tail() {
 
 #[test]
 fn a_journal_shorter_than_its_image_knows_is_damage() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let marks = fill(&mut writer(&place, &mut job), 0..2);
     let good = fs::read(job.journal_path()).unwrap();
@@ -324,7 +324,7 @@ fn a_journal_shorter_than_its_image_knows_is_damage() {
 
 #[test]
 fn a_newer_journal_is_refused() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let job = place.create();
     let mut bytes = fs::read(job.journal_path()).unwrap();
     bytes[8] = 2;
@@ -340,7 +340,7 @@ fn a_newer_journal_is_refused() {
 
 #[test]
 fn the_journal_of_another_job_is_refused() {
-    let (one, two) = (Place::new(), Place::new());
+    let (one, two) = (TestPlace::new(), TestPlace::new());
     let (first, second) = (one.create(), two.create());
     fs::copy(first.journal_path(), second.journal_path()).unwrap();
     assert!(matches!(
@@ -351,7 +351,7 @@ fn the_journal_of_another_job_is_refused() {
 
 #[test]
 fn a_refused_entry_is_damage_at_its_place() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     fill(&mut writer(&place, &mut job), 0..1);
     let error = job.replay(None, |entry| match entry {
@@ -367,7 +367,7 @@ fn a_refused_entry_is_damage_at_its_place() {
 
 #[test]
 fn batches_out_of_order_are_refused_and_harm_nothing() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     let mut writer = writer(&place, &mut job);
     let start = writer.end();
@@ -380,7 +380,7 @@ fn batches_out_of_order_are_refused_and_harm_nothing() {
 
 #[test]
 fn the_last_commit_is_found_behind_a_large_batch_and_a_long_tail() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let mut job = place.create();
     assert_eq!(job.last_commit().unwrap(), None);
     let mut writer = writer(&place, &mut job);

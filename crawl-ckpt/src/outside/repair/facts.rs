@@ -14,10 +14,10 @@ use crate::journal::{Commit, Entry, Salvaged, salvage};
 #[derive(Debug, Default)]
 pub struct Facts {
     /// By their ids.
-    pub requests: BTreeMap<u64, Request>,
+    pub requests: BTreeMap<u64, KnownRequest>,
     /// Attempts and due times.
     pub deferred: HashMap<u64, (u32, u64)>,
-    /// Marks of finished URLs.
+    /// Fingerprints of finished URLs.
     pub seen: Vec<[u8; 16]>,
     /// State beside the queue.
     pub values: BTreeMap<String, Vec<u8>>,
@@ -28,15 +28,15 @@ pub struct Facts {
 
 /// A URL that was taken on.
 #[derive(Debug)]
-pub struct Request {
-    pub place: Place,
+pub struct KnownRequest {
+    pub place: KnownFrom,
     /// Whether it failed; `None` while it is pending.
     pub finished: Option<bool>,
 }
 
 /// Where a request is known from.
 #[derive(Debug)]
-pub enum Place {
+pub enum KnownFrom {
     /// The damaged journal, at this byte.
     Journal(u64),
     /// A record in the output.
@@ -45,7 +45,7 @@ pub enum Place {
 
 /// What could not be brought together.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Mismatches {
     pub lost_records: u64,
     pub foreign_records: u64,
 }
@@ -68,8 +68,8 @@ impl Facts {
         match entry {
             Entry::Request { id, at, request } => {
                 self.by_url.insert(hash(request.url), id);
-                let request = Request {
-                    place: Place::Journal(at),
+                let request = KnownRequest {
+                    place: KnownFrom::Journal(at),
                     finished: None,
                 };
                 self.requests.insert(id, request);
@@ -103,20 +103,20 @@ impl Facts {
         records: Option<&Records>,
         commit: &Commit,
         manifest: &Manifest,
-    ) -> Told {
-        let mut told = Told::default();
+    ) -> Mismatches {
+        let mut mismatches = Mismatches::default();
         let mut recorded = HashSet::new();
         for record in records.iter().flat_map(|records| &records.records) {
             let known = self.by_url.get(&hash(&record.url)).copied();
             let id = match known {
                 Some(id) => id,
-                // It may be one of those of which only the mark is kept.
+                // It may be one of those of which only the fingerprint is kept.
                 None if !self.seen.is_empty() => {
-                    told.foreign_records += 1;
+                    mismatches.foreign_records += 1;
                     continue;
                 }
                 None => {
-                    told.foreign_records += 1;
+                    mismatches.foreign_records += 1;
                     self.take_on(record.url.clone(), record.depth)
                 }
             };
@@ -133,18 +133,18 @@ impl Facts {
             if done_counts || recorded.contains(id) {
                 request.finished = Some(*failed);
             } else {
-                told.lost_records += 1;
+                mismatches.lost_records += 1;
             }
         }
-        told
+        mismatches
     }
 
     /// A URL that only its record tells of. Its id is one that no request had.
     fn take_on(&mut self, url: String, depth: u32) -> u64 {
         let id = self.requests.keys().next_back().map_or(0, |id| id + 1);
         self.by_url.insert(hash(&url), id);
-        let request = Request {
-            place: Place::Record { url, depth },
+        let request = KnownRequest {
+            place: KnownFrom::Record { url, depth },
             finished: None,
         };
         self.requests.insert(id, request);

@@ -152,11 +152,11 @@ const SUM_LINE: usize = 7 + 64 + 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::testing::Place;
+    use crate::job::testing::TestPlace;
 
     #[test]
     fn any_one_wrong_byte_of_a_manifest_is_put_right() {
-        let place = Place::new();
+        let place = TestPlace::new();
         let job = place.create();
         let path = job.place().dir.join(MANIFEST);
         let good = std::fs::read(&path).unwrap();
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_lost_manifest_leaves_the_key_that_the_journal_knows() {
-        let place = Place::new();
+        let place = TestPlace::new();
         let job = place.create();
         std::fs::remove_file(job.place().dir.join(MANIFEST)).unwrap();
         let (manifest, mended) = mend(&RealDisk, job.place()).unwrap();

@@ -66,7 +66,7 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
 
     let gaps = with_lost_end(&salvaged, &manifest);
     let (output, records) = Records::find(&manifest, &commit, place, data_dir, !gaps.is_empty())?;
-    let told = facts.settle(records.as_ref(), &commit, &manifest);
+    let mismatches = facts.settle(records.as_ref(), &commit, &manifest);
 
     let copy_place = JobPlace {
         dir: beside(&place.dir, ".repaired"),
@@ -85,10 +85,10 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
         batches: salvaged.batches,
         seen: last.progress.counts.seen,
         pending: last.progress.counts.pending,
-        lost_requests: taken_on_in(&gaps).saturating_sub(told.foreign_records),
+        lost_requests: taken_on_in(&gaps).saturating_sub(mismatches.foreign_records),
         gaps,
-        lost_records: told.lost_records,
-        foreign_records: told.foreign_records,
+        lost_records: mismatches.lost_records,
+        foreign_records: mismatches.foreign_records,
     })
 }
 
@@ -185,8 +185,8 @@ fn write_copy(
     let mut buffer = Vec::new();
     for (old_id, request) in &facts.requests {
         let id = match &request.place {
-            facts::Place::Journal(at) => batch.request(&reader.request_at(*at, &mut buffer)?).0,
-            facts::Place::Record { url, depth } => {
+            facts::KnownFrom::Journal(at) => batch.request(&reader.request_at(*at, &mut buffer)?).0,
+            facts::KnownFrom::Record { url, depth } => {
                 let stored = Stored {
                     url,
                     depth: *depth,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, disallowed, is_disallowed, of_status, unreachable};
-use rules::{Rule, Rules};
+use rules::{RobotsRule, Rules};
 
 /// So much of a robots.txt is read (RFC 9309, 2.5 asks for at least this).
 pub const MAX_BYTES: usize = 500 << 10;
@@ -122,7 +122,7 @@ struct Groups {
 
 #[derive(Default)]
 struct Group {
-    rules: Vec<Rule>,
+    rules: Vec<RobotsRule>,
     crawl_delay: Option<Duration>,
 }
 
@@ -146,7 +146,7 @@ impl Groups {
                 if value.is_empty() {
                     return;
                 }
-                let rule = Rule {
+                let rule = RobotsRule {
                     pattern: normal_pattern(value),
                     disallow: !allow,
                     line,

@@ -19,7 +19,7 @@ pub struct Rules(Box<str>);
 /// A rule as a file has it. In its pattern, which is ASCII without line ends, `*` and a `$` at
 /// the end are special and nothing else is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rule {
+pub struct RobotsRule {
     /// What it is for.
     pub pattern: String,
     /// It disallows. Of two with the same pattern the first counts.
@@ -39,7 +39,7 @@ pub struct Deciding {
 
 impl Rules {
     /// Of rules in any order.
-    pub fn new(mut rules: Vec<Rule>) -> Rules {
+    pub fn new(mut rules: Vec<RobotsRule>) -> Rules {
         rules.sort_unstable();
         rules.dedup_by(|next, rule| next.pattern == rule.pattern);
         let mut text = String::new();
@@ -78,7 +78,7 @@ impl Rules {
     }
 }
 
-struct Entry<'r> {
+struct RulesLine<'r> {
     shared: usize,
     allow: bool,
     later: i64,
@@ -86,10 +86,10 @@ struct Entry<'r> {
 }
 
 /// A line of the text; `None` for one that this program did not write.
-fn entry(line: &str) -> Option<Entry<'_>> {
+fn entry(line: &str) -> Option<RulesLine<'_>> {
     let (head, rest) = line.split_once(' ')?;
     let sign = head.find(['+', '-'])?;
-    Some(Entry {
+    Some(RulesLine {
         shared: head[..sign].parse().ok()?,
         allow: head.as_bytes()[sign] == b'+',
         later: head[sign + 1..].parse().ok()?,
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn rules(patterns: &[&str]) -> Rules {
-        let rule = |(line, pattern): (u32, &&str)| Rule {
+        let rule = |(line, pattern): (u32, &&str)| RobotsRule {
             pattern: pattern[1..].to_owned(),
             disallow: pattern.starts_with('-'),
             line,

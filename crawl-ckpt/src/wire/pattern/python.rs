@@ -32,7 +32,7 @@ enum Before {
 /// # Errors
 /// Why Python refuses it, where the engines would not.
 pub fn translate(pattern: &str) -> Result<Translated, String> {
-    let mut reader = Reader {
+    let mut reader = PatternReader {
         rest: pattern.chars().peekable(),
         out: String::with_capacity(pattern.len() + 8),
         goes_back: false,
@@ -45,7 +45,7 @@ pub fn translate(pattern: &str) -> Result<Translated, String> {
     })
 }
 
-struct Reader<'p> {
+struct PatternReader<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
     goes_back: bool,
@@ -53,7 +53,7 @@ struct Reader<'p> {
     groups: usize,
 }
 
-impl Reader<'_> {
+impl PatternReader<'_> {
     fn expression(&mut self) -> Result<(), String> {
         let mut flags = Flags::default();
         let mut outer = Vec::new();
@@ -72,20 +72,20 @@ impl Reader<'_> {
                 '(' => {
                     let inner = self.group(flags)?;
                     match inner {
-                        Group::Opens(inner) => {
+                        ParsedGroup::Opens(inner) => {
                             outer.push(flags);
                             flags = inner;
                             before = Before::Nothing;
                         }
-                        Group::Flags(found) if was_start => {
+                        ParsedGroup::Flags(found) if was_start => {
                             flags = found;
                             is_start = true;
                         }
-                        Group::Flags(_) => {
+                        ParsedGroup::Flags(_) => {
                             return Err("flags such as (?i) stand at its start".into());
                         }
-                        Group::Comment => {}
-                        Group::Whole => before = Before::Atom,
+                        ParsedGroup::Comment => {}
+                        ParsedGroup::Whole => before = Before::Atom,
                     }
                     continue;
                 }
@@ -356,17 +356,17 @@ impl Reader<'_> {
     }
 
     /// What follows an opening parenthesis.
-    fn group(&mut self, flags: Flags) -> Result<Group, String> {
+    fn group(&mut self, flags: Flags) -> Result<ParsedGroup, String> {
         if self.rest.next_if_eq(&'?').is_none() {
             self.groups += 1;
             self.out.push('(');
-            return Ok(Group::Opens(flags));
+            return Ok(ParsedGroup::Opens(flags));
         }
         let ahead: String = self.rest.clone().take(2).collect();
         let opens = match &*ahead {
             _ if ahead.starts_with('#') => {
                 return match self.rest.find(|c| *c == ')') {
-                    Some(_) => Ok(Group::Comment),
+                    Some(_) => Ok(ParsedGroup::Comment),
                     None => Err("a comment without its )".into()),
                 };
             }
@@ -384,29 +384,29 @@ impl Reader<'_> {
             self.out.push_str(&name);
             self.out.extend(self.rest.next());
         }
-        Ok(Group::Opens(flags))
+        Ok(ParsedGroup::Opens(flags))
     }
 
     /// `(?P=name)`.
-    fn same_as_named(&mut self) -> Result<Group, String> {
+    fn same_as_named(&mut self) -> Result<ParsedGroup, String> {
         let text: String = std::iter::from_fn(|| self.rest.next_if(|c| *c != ')')).collect();
         self.rest.next().ok_or("a ( without its )")?;
         self.out.push_str(&format!("(?{text})"));
         self.goes_back = true;
-        Ok(Group::Whole)
+        Ok(ParsedGroup::Whole)
     }
 
     /// `(?(1)yes|no)`.
-    fn condition(&mut self, flags: Flags) -> Result<Group, String> {
+    fn condition(&mut self, flags: Flags) -> Result<ParsedGroup, String> {
         let text: String = std::iter::from_fn(|| self.rest.next_if(|c| *c != ')')).collect();
         self.rest.next().ok_or("a ( without its )")?;
         self.out.push_str(&format!("(?{text})"));
         self.refer(text.trim_start_matches('('))?;
-        Ok(Group::Opens(flags))
+        Ok(ParsedGroup::Opens(flags))
     }
 
     /// `(?i)`, `(?s-i:`.
-    fn flags(&mut self, mut flags: Flags) -> Result<Group, String> {
+    fn flags(&mut self, mut flags: Flags) -> Result<ParsedGroup, String> {
         let mut kept = String::new();
         let mut is_on = true;
         loop {
@@ -425,12 +425,12 @@ impl Reader<'_> {
                     let kept = kept.trim_end_matches('-');
                     if c == ':' {
                         self.out.push_str(&format!("(?{kept}:"));
-                        return Ok(Group::Opens(flags));
+                        return Ok(ParsedGroup::Opens(flags));
                     }
                     if !kept.is_empty() {
                         self.out.push_str(&format!("(?{kept})"));
                     }
-                    return Ok(Group::Flags(flags));
+                    return Ok(ParsedGroup::Flags(flags));
                 }
                 c => return Err(format!("(?{c} means nothing in it")),
             }
@@ -443,7 +443,7 @@ enum Escaped {
     Class(String),
 }
 
-enum Group {
+enum ParsedGroup {
     /// A group with these flags begins.
     Opens(Flags),
     /// They hold from here on.

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crawl_fetch::page::scan::{Found, Link, scan};
+use crawl_fetch::page::scan::{Link, Scanned, scan};
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind::{Rawtext, Rcdata, ScriptData};
 use html5ever::tokenizer::{
@@ -147,7 +147,7 @@ fn parsed(html: &str, with_tree: bool) -> Seen {
 }
 
 fn scanned(html: &str) -> Seen {
-    let mut found = Found::default();
+    let mut found = Scanned::default();
     scan(html.as_bytes(), &mut found);
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);

@@ -18,9 +18,9 @@ use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, REFRESH, RETRY
 use url::Url;
 
 use crate::event::{Fetched, Outcome};
+use crate::failure::Failure;
 use crate::http::body::{BodyReader, Limit};
 use crate::http::call::{Answer, Caller, Reach};
-use crate::http::failure::Failure;
 use crate::http::gate::Gate;
 use crate::http::header::{retry_after, text_of};
 use crate::http::redirect;
@@ -29,7 +29,7 @@ use crate::memory::{FREE_BYTES, Memory, Share};
 use crate::output::Output;
 use crate::page::charset::{self, Media};
 use crate::page::extract::{Extractor, Workspace};
-use crate::page::need::{self, Uses};
+use crate::page::footprint::{self, Uses};
 use crate::page::{PageReader, Want};
 use crate::page::{challenge, sitemap};
 use crate::parse::{Parsers, Waiting, is_parsed};
@@ -276,7 +276,7 @@ impl Fetcher {
             body: self.options.body || (parsed && media != Media::Binary),
             sitemap: kind == Kind::Sitemap,
         };
-        share.take(need::of(bytes, uses))
+        share.take(footprint::of(bytes, uses))
     }
 
     /// Fills the result from a body that arrived whole.

@@ -4,7 +4,7 @@ use crawl_ckpt::record::{ErrorKind, FetchResult, MAX_LINE_BYTES, Request, parse_
 use crawl_ckpt::text::Text;
 use url::Url;
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 
 /// So much of a line that is no request comes back as its `url`.
 const MAX_ECHO_BYTES: usize = 200;

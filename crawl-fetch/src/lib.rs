@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod event;
+pub mod failure;
 pub mod fetch;
 pub mod http;
 pub mod input;
@@ -15,11 +16,11 @@ pub mod page;
 pub mod parse;
 pub mod pool;
 pub mod queue;
-mod relative;
+mod resolve;
 pub mod run;
+mod sched;
 mod signals;
 pub mod tally;
-mod turns;
 
 /// The tool's name, in messages.
 pub const TOOL: &str = "crawl-fetch";

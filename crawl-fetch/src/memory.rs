@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 
 /// An answer that needs no more than this is not counted. Most need no more.
 pub const FREE_BYTES: usize = 64 << 10;

@@ -17,8 +17,8 @@ use crate::http::stall;
 use crate::job::Job;
 use crate::output::Output;
 use crate::queue::{Next, Queue};
+use crate::sched;
 use crate::tally::Tally;
-use crate::turns;
 
 /// So many requests are read ahead.
 const MAX_WAITING: usize = 100_000;
@@ -272,7 +272,7 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     /// The life of a worker.
     fn work(self: Arc<Self>) {
-        turns::wait_patiently();
+        sched::yield_to_others();
         stall::work_in(Arc::new(Seat(Arc::clone(&self))));
         let mut state = self.lock();
         state.coming = false;

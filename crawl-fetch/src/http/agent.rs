@@ -21,8 +21,9 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Error, Proxy};
 use url::Url;
 
+use crate::failure::{Failure, is_shortage};
 use crate::http::dns::{Names, RouteNames};
-use crate::http::failure::{Failure, Staged, is_shortage};
+use crate::http::error::Staged;
 use crate::http::plain::Plain;
 use crate::http::proxy::Way;
 use crate::http::tcp::{self, Tcp};

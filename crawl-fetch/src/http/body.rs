@@ -10,7 +10,7 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use ureq::http::{HeaderMap, Response};
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 use crate::http::tcp;
 use crate::memory::Share;
 

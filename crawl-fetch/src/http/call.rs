@@ -13,9 +13,10 @@ use ureq::http::{self, Method, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
+use crate::failure::Failure;
 use crate::http::agent::{Agents, Host};
 use crate::http::cookies::Cookies;
-use crate::http::failure::{Failure, is_overflow};
+use crate::http::error::is_overflow;
 use crate::http::header;
 use crate::http::proxy::Proxies;
 use crate::http::{redirect, tcp};

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::http::failure::is_shortage;
+use crate::failure::is_shortage;
 use crate::http::stall::Stall;
 
 /// An address gets so long before the next one is tried as well (RFC 8305, 5).

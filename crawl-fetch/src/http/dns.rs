@@ -9,7 +9,7 @@ use std::fs::File;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{io, thread};
+use std::{fmt, io, thread};
 
 use crawl_ckpt::address::{is_localhost, is_private};
 use ureq::Error;
@@ -18,8 +18,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use crate::failure::is_shortage;
 use crate::http::dial::in_turns;
-use crate::http::failure::{Private, Unknown, is_shortage};
 use crate::http::stall::Stall;
 
 /// How long an answer is used.
@@ -256,3 +256,26 @@ impl Resolver for RouteNames {
         }
     }
 }
+
+/// A name that the system's resolver does not know.
+#[derive(Debug)]
+pub struct Unknown(pub String);
+
+/// A name that leads to a private address.
+#[derive(Debug)]
+pub struct Private(pub IpAddr);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name leads to the private address {}", self.0)
+    }
+}
+
+impl std::error::Error for Unknown {}
+impl std::error::Error for Private {}

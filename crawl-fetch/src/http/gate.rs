@@ -9,9 +9,9 @@ use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
 use crawl_ckpt::robots::{Answer, MAX_BYTES, Robots, disallowed, of_status, unreachable};
 use url::Url;
 
+use crate::failure::Failure;
 use crate::http::body::{BodyReader, Limit};
 use crate::http::call::{Caller, Reach};
-use crate::http::failure::Failure;
 use crate::http::stall::Stall;
 use crate::memory::Share;
 

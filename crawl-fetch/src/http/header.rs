@@ -14,7 +14,7 @@ use ureq::http::header::{
 };
 use url::Url;
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 
 /// Of a longer referer only the origin is sent.
 const MAX_REFERER_BYTES: usize = 4096;

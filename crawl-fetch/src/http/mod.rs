@@ -6,7 +6,7 @@ pub mod call;
 pub mod cookies;
 pub mod dial;
 pub mod dns;
-pub mod failure;
+pub mod error;
 mod framing;
 pub mod gate;
 pub mod header;

@@ -8,7 +8,7 @@ use crawl_ckpt::address::masked_proxy;
 use crawl_ckpt::record::ErrorKind;
 use url::Url;
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 
 /// The way to a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -8,9 +8,9 @@ use ureq::http::header::{
 use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 use crate::http::header::text_of;
-use crate::relative::resolve;
+use crate::resolve::resolve;
 
 /// The absolute target of an answer that redirects; `None` for any other answer.
 ///

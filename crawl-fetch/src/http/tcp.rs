@@ -20,9 +20,9 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use crate::failure::is_shortage;
 use crate::http::dial::race;
 use crate::http::dns::Names;
-use crate::http::failure::is_shortage;
 
 /// What a connection reads into at first. Thousands of connections wait at once.
 const FIRST_INPUT_BYTES: usize = 8 << 10;

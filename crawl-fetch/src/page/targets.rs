@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use memchr::memchr;
 use url::Position;
 
-use crate::relative::{Folder, resolve};
+use crate::resolve::{Folder, resolve};
 
 /// So many bytes are read and written to resolve a page's links. A base URL of 4 MB makes links of
 /// 4 MB of forty thousand short ones.

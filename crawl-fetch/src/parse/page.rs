@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::event::Fetched;
-use crate::http::failure::Failure;
+use crate::failure::Failure;
 use crate::job::{try_write, write};
 
 /// A page that was fetched and is not parsed yet.
-pub struct Page {
+pub struct PendingPage {
     /// What the parser knows it by.
     pub number: u64,
     /// The line for the parser, with its newline.
@@ -36,7 +36,7 @@ pub struct Page {
 
 /// What a parser may say of a page. All else in its line is passed over.
 #[derive(Deserialize)]
-pub struct Answer<'a> {
+pub struct Reply<'a> {
     /// The page.
     pub id: u64,
     /// Other links than those found.
@@ -58,7 +58,7 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D:
     Deserialize::deserialize(from).map(Some)
 }
 
-impl Page {
+impl PendingPage {
     /// A page of this result, which has a body; the body stays in the result only with
     /// `keep_body`. `None` when a line is too short for it.
     pub fn new(
@@ -67,7 +67,7 @@ impl Page {
         keep_body: bool,
         number: u64,
         done: SyncSender<Fetched>,
-    ) -> Option<Page> {
+    ) -> Option<PendingPage> {
         let (mut line, mut kept) = (Vec::new(), Vec::new());
         let id = result.id.replace(number);
         let cookies = std::mem::take(&mut result.set_cookie);
@@ -80,7 +80,7 @@ impl Page {
         result.links.extend(others);
         result.body.take_if(|_| !keep_body);
         let fits = fits && try_write(result, &mut kept);
-        fits.then_some(Page {
+        fits.then_some(PendingPage {
             number,
             line,
             sent: 0,
@@ -115,7 +115,7 @@ impl Page {
     }
 
     /// The result line that the parser's answer makes.
-    pub fn answered(&self, answer: &Answer<'_>) -> Vec<u8> {
+    pub fn answered(&self, answer: &Reply<'_>) -> Vec<u8> {
         self.result(|result, url| {
             if let Some(links) = &answer.links {
                 let (links, dropped) = resolved(links, url);
@@ -181,7 +181,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::sync::mpsc::sync_channel;
 
-    fn page(keep_body: bool) -> Page {
+    fn page(keep_body: bool) -> PendingPage {
         let mut result = FetchResult {
             url: "http://h.example/d/p".into(),
             id: Some(7),
@@ -192,12 +192,12 @@ mod tests {
             ..FetchResult::default()
         };
         let url = Url::parse("http://h.example/d/p").unwrap();
-        Page::new(&mut result, url, keep_body, 99, sync_channel(1).0).unwrap()
+        PendingPage::new(&mut result, url, keep_body, 99, sync_channel(1).0).unwrap()
     }
 
-    fn answered(page: &Page, line: Value) -> Value {
+    fn answered(page: &PendingPage, line: Value) -> Value {
         let line = line.to_string();
-        let answer: Answer<'_> = serde_json::from_str(&line).unwrap();
+        let answer: Reply<'_> = serde_json::from_str(&line).unwrap();
         serde_json::from_slice(&page.answered(&answer)).unwrap()
     }
 
@@ -224,7 +224,7 @@ mod tests {
             ..FetchResult::default()
         };
         let url = Url::parse("http://h.example/").unwrap();
-        let page = Page::new(&mut result, url, false, 99, sync_channel(1).0).unwrap();
+        let page = PendingPage::new(&mut result, url, false, 99, sync_channel(1).0).unwrap();
         let sent: Value = serde_json::from_slice(&page.line).unwrap();
         assert_eq!(sent["links"], json!(["http://h.example/1"]));
         assert_eq!(sent["link_regions"], Value::Null);

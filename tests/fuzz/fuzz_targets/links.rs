@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crawl_fetch::page::scan::{Found, Link, scan};
+use crawl_fetch::page::scan::{Scanned, Link, scan};
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind::{Rawtext, Rcdata, ScriptData};
 use html5ever::tokenizer::{
@@ -60,7 +60,7 @@ const ELSEWHERE: [&str; 7] = [
 fuzz_target!(|html: &str| {
     let html = html.strip_prefix('\u{feff}').unwrap_or(html);
     let lower = html.to_ascii_lowercase();
-    let mut found = Found::default();
+    let mut found = Scanned::default();
     scan(html.as_bytes(), &mut found);
     if ELSEWHERE.iter().any(|word| lower.contains(word)) {
         return;

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 /// or `~` can ask for as many as the square of its elements.
 pub const MAX_STEPS: usize = 100_000_000;
 
+/// An item holds at most so many bytes of text.
+pub const MAX_ITEM_BYTES: usize = 4 << 20;
+
 /// Bytes that are read in the time of a step.
 pub const STEP_BYTES: usize = 16;
 

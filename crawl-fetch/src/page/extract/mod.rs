@@ -1,29 +1,30 @@
 //! `--extract`: items from pages, as a spider file's `sections` say, and where their links
 //! stand, as its `rules` ask.
 
-mod apart;
 mod article;
 mod attributes;
 mod budget;
+mod build;
 #[cfg(any(test, feature = "compare"))]
 pub mod compare;
 mod css;
 mod datetime;
+mod deep_stack;
 mod dom;
 mod element;
 mod full;
+mod item;
 mod markdown;
 mod markup;
 mod names;
 mod processor;
 mod quick;
 mod regions;
-mod search;
+mod sections;
+mod select;
 mod sets;
-mod spec;
 #[cfg(test)]
 mod tests;
-mod values;
 mod xpath;
 
 use std::io::Read;
@@ -39,24 +40,18 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use article::Article;
-use dom::{Page, ROOT, Tree};
+pub use build::Workspace;
+use build::build;
+use dom::{Page, ROOT};
+use item::Reading;
 pub use regions::Regions;
-use spec::Spec;
-use values::Reading;
+use sections::Spec;
 
 /// Takes items from pages. Shared by all workers.
 #[derive(Debug, Default)]
 pub struct Extractor {
     spec: Spec,
     regions: Regions,
-}
-
-/// Memory for one page at a time.
-#[derive(Debug, Default)]
-pub struct Workspace {
-    tree: Tree,
-    source: Vec<u8>,
-    json: String,
 }
 
 /// An item.
@@ -141,24 +136,4 @@ impl Extractor {
         let json = serde_json::from_str(json).ok()?;
         Some(Item { json, is_cut })
     }
-}
-
-/// Builds the tree of a page; returns the bytes that it points into.
-fn build<'h>(html: &'h str, tree: &mut Tree, source: &'h mut Vec<u8>) -> &'h [u8] {
-    tree.budget.renew();
-    let usual = quick::parse(html.as_bytes(), tree, false);
-    if !usual.is_unusual {
-        tree.is_deep = usual.is_deep;
-        return html.as_bytes();
-    }
-    // The complete builder searches all that is open for most tags.
-    let lenient = |tree: &mut Tree| quick::parse(html.as_bytes(), tree, true).is_deep;
-    if !lenient(tree) {
-        if full::parse(html, tree, source) {
-            return source;
-        }
-        lenient(tree);
-    }
-    tree.is_deep = true;
-    html.as_bytes()
 }

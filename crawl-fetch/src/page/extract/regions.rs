@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use crawl_ckpt::node::{Complaint, Node};
 use crawl_ckpt::ranked::ranked;
 
+use super::build::{Workspace, build};
 use super::css::Css;
 use super::dom::{Id, NONE, Page, ROOT};
 use super::element::Matcher;
-use super::spec::{css, xpath};
+use super::sections::selector::{css, xpath};
 use super::xpath::{Found, XPath};
-use super::{Workspace, build};
 
 /// Elements whose links a region holds when nothing else is said: Scrapy's.
 const USUAL_TAGS: [&str; 2] = ["a", "area"];

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::Said;
+use super::claims::{Claims, filled, is_link, joined};
 use crate::page::extract::dom::{Id, Page, ROOT};
 use crate::page::extract::names::Name;
 
@@ -31,9 +31,9 @@ enum Rank {
 #[derive(Debug, Default)]
 pub struct Described {
     /// Of an article or another work.
-    pub work: Said,
+    pub work: Claims,
     /// Of the page itself.
-    pub page: Said,
+    pub page: Claims,
 }
 
 /// Reads all blocks of a page at this URL, whose `title` decides between two names.
@@ -56,7 +56,7 @@ pub fn read(page: Page<'_>, url: &str, title: &str) -> Described {
             Rank::Page => &mut described.page,
             Rank::Work | Rank::Article => &mut described.work,
         };
-        said.fill(Said {
+        said.fill(Claims {
             title: name(thing, title),
             content: ["articleBody", "text"]
                 .into_iter()
@@ -262,7 +262,7 @@ fn name(thing: &Thing, title: &str) -> Option<String> {
 /// A text, the first of several, or the value of one that has a language.
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => super::filled(&htmlize::unescape(text)),
+        Value::String(text) => filled(&htmlize::unescape(text)),
         Value::Array(items) => items.iter().find_map(text),
         Value::Object(thing) => text(thing.get("@value").or_else(|| thing.get("name"))?),
         _ => None,
@@ -285,16 +285,16 @@ fn people(value: &Value, by_id: &HashMap<&str, &Thing>) -> Option<String> {
             Value::String(id) if by_id.contains_key(&**id) => person_name(by_id[&**id]),
             other => text(other),
         };
-        names.extend(name.filter(|name| !super::is_link(name)));
+        names.extend(name.filter(|name| !is_link(name)));
     }
-    super::joined(names)
+    joined(names)
 }
 
 fn person_name(person: &Thing) -> Option<String> {
     let part = |key: &str| text(person.get(key)?);
     part("name").or_else(|| {
         let names = [part("givenName"), part("familyName")];
-        super::filled(&names.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        filled(&names.into_iter().flatten().collect::<Vec<_>>().join(" "))
     })
 }
 

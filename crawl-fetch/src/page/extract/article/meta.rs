@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Said;
+use super::claims::{Claims, filled, is_link, joined};
 use crate::page::extract::css::Css;
 use crate::page::extract::dom::{Page, ROOT};
 use crate::page::extract::names::Name;
-use crate::page::extract::search::Selector;
-use crate::page::extract::values::read_of;
+use crate::page::extract::select::Selector;
+use crate::page::extract::select::read_of;
 
 /// The names under which titles stand, the surest first.
 const TITLES: [&str; 8] = [
@@ -97,14 +97,14 @@ fn selectors(places: &[&str]) -> Vec<Selector> {
 }
 
 /// What stands in the head; a title only where one is meant for others to show.
-pub fn read(page: Page<'_>) -> Said {
+pub fn read(page: Page<'_>) -> Claims {
     let mut values: HashMap<String, Vec<String>> = HashMap::new();
     for id in page.walk(ROOT) {
         if page.node(id).name != Name::META || !page.is_element(id) {
             continue;
         }
         let content = page.attribute(id, "content").unwrap_or_default();
-        let Some(content) = super::filled(&content) else {
+        let Some(content) = filled(&content) else {
             continue;
         };
         for key in ["property", "name", "itemprop"] {
@@ -122,10 +122,10 @@ pub fn read(page: Page<'_>) -> Said {
             .collect()
     };
     let author = all(&AUTHORS).into_iter().find_map(|mut names| {
-        names.retain(|name| !super::is_link(name));
-        super::joined(names)
+        names.retain(|name| !is_link(name));
+        joined(names)
     });
-    Said {
+    Claims {
         title: all(&TITLES).into_iter().flatten().next(),
         content: None,
         author,
@@ -134,14 +134,14 @@ pub fn read(page: Page<'_>) -> Said {
 }
 
 /// What stands in the page itself.
-pub fn read_page(page: Page<'_>) -> Said {
+pub fn read_page(page: Page<'_>) -> Claims {
     let author = AUTHORS_IN_PAGE.iter().find_map(|selector| {
         let mut names = Vec::new();
         selector.find(page, ROOT, |found| {
             names.push(read_of(page, found, MAX_BYTES));
             names.len() < MOST_AUTHORS
         });
-        super::joined(names.into_iter().filter(|name| !super::is_link(name)))
+        joined(names.into_iter().filter(|name| !is_link(name)))
     });
     let mut published = Vec::new();
     for selector in &*DATES_IN_PAGE {
@@ -150,9 +150,9 @@ pub fn read_page(page: Page<'_>) -> Said {
             false
         });
     }
-    Said {
+    Claims {
         author,
         published,
-        ..Said::default()
+        ..Claims::default()
     }
 }

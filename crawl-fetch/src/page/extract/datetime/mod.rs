@@ -4,6 +4,7 @@
 //! those of one language, [`relative`] and [`written`] read what that gives.
 
 mod language;
+mod moment;
 mod plain;
 mod relative;
 mod time;
@@ -17,36 +18,11 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
 pub use language::Language;
+use moment::Moment;
 use token::Miss;
 
 /// A longer text is no date.
 const MAX_BYTES: usize = 100;
-
-/// A moment, with its distance from UTC where the page says it.
-struct Moment {
-    time: DateTime,
-    offset: Option<Offset>,
-}
-
-impl Moment {
-    /// `2026-01-31T00:00:00`, and `+01:00` behind it where that is known.
-    fn iso(&self) -> String {
-        let time = &self.time;
-        let text = match time.subsec_nanosecond() {
-            0 => format!("{time:.0}"),
-            _ => format!("{time:.6}"),
-        };
-        match self.offset {
-            None => text,
-            Some(offset) => {
-                let seconds = offset.seconds();
-                let sign = if seconds < 0 { '-' } else { '+' };
-                let minutes = seconds.abs() / 60;
-                format!("{text}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-            }
-        }
-    }
-}
 
 /// Whether a format makes sense.
 ///

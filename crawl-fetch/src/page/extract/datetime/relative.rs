@@ -3,8 +3,8 @@
 use jiff::civil::{DateTime, Time};
 use jiff::{SignedDuration, Span, ToSpan};
 
-use super::Moment;
 use super::language::{Meaning, Unit};
+use super::moment::Moment;
 use super::time::Clock;
 use super::token::Token;
 

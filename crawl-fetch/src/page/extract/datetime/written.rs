@@ -3,8 +3,8 @@
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time};
 
-use super::Moment;
 use super::language::{Meaning, Order};
+use super::moment::Moment;
 use super::time::Clock;
 use super::token::Token;
 

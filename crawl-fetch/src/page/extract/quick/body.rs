@@ -2,8 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::open::Open;
-use super::{Builder, DONE, Mode, Next, ON, Step, Tag};
+use super::builder::{Builder, DONE, Mode, Next, ON, Open, Step, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;

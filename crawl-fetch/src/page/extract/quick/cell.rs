@@ -1,6 +1,6 @@
 //! In cells and captions of tables, where all of a body may stand (13.2.6.4.11 and 15).
 
-use super::{Builder, DONE, Mode, Next, ON, Step, Tag};
+use super::builder::{Builder, DONE, Mode, Next, ON, Step, Tag};
 use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;

@@ -1,6 +1,6 @@
 //! In SVG and MathML (13.2.6.5).
 
-use super::{Builder, ON, Step, Tag};
+use super::builder::{Builder, ON, Step, Tag};
 use crate::page::extract::attributes::Attributes;
 use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;

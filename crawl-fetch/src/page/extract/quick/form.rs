@@ -1,7 +1,6 @@
 //! Forms and their controls (parts of 13.2.6.4.7).
 
-use super::open::Open;
-use super::{Builder, ON, Step, Tag};
+use super::builder::{Builder, ON, Open, Step, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 

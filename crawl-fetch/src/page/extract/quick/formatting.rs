@@ -1,19 +1,10 @@
 //! The list of active formatting elements: which of `b`, `i`, `a` and such would be opened
 //! again where a block closed them (13.2.4.3). Where one has to be, the page is unusual.
 
-use super::open::Open;
-use super::{Builder, ON, Step, Tag};
-use crate::page::extract::dom::{Id, MAX_DEPTH, NONE, Space};
+use super::builder::{Active, Builder, ON, Open, Step, Tag};
+use crate::page::extract::dom::{MAX_DEPTH, NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
-
-/// An entry in the list of active formatting elements; `id` is `NONE` for a marker.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Active {
-    pub id: Id,
-    pub name: Name,
-    pub is_open: bool,
-}
 
 /// Formatting elements that may be in the list before it takes long to open them all again.
 const MAX_ACTIVE: usize = 64;

@@ -11,6 +11,7 @@
 //! and texts (`scripts/extract.rs`). A test compares the trees of both.
 
 mod body;
+mod builder;
 mod cell;
 mod foreign;
 mod form;
@@ -26,20 +27,9 @@ use std::ops::ControlFlow;
 
 use super::attributes::Attributes;
 use super::budget::MAX_STEPS;
-use super::dom::{Id, NONE, Tree};
+use super::dom::{NONE, Tree};
 use super::names::Name;
-use formatting::Active;
-use open::Open;
-
-/// What there is to know of a page that was read.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Outcome {
-    /// The page needs the complete builder.
-    pub is_unusual: bool,
-    /// Libraries would take long for it: too much is open at once, or a tag has too many
-    /// attributes.
-    pub is_deep: bool,
-}
+use builder::{Builder, Mode, Next, ON, Outcome, Step, Tag};
 
 /// Builds the tree of a page. With `lenient`, what is unusual is made something of, and
 /// the tree is whole in any case; without it, the tree of an unusual page is not.
@@ -70,72 +60,6 @@ pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Outcome {
 
 /// Looking through so much that is open costs nothing.
 const FREE_OPEN: usize = 64;
-
-/// A tag is looked at for its number of attributes when it is longer.
-const LONG_TAG_BYTES: usize = 1 << 10;
-
-/// Goes on, or ends.
-type Step = ControlFlow<()>;
-
-const ON: Step = ControlFlow::Continue(());
-
-/// The same behind a start tag; that of an element without markup inside tells where the
-/// page goes on.
-type Next = ControlFlow<(), Option<usize>>;
-
-const DONE: Next = ControlFlow::Continue(None);
-
-/// The insertion mode: where in the page the next tag stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Initial,
-    BeforeHtml,
-    BeforeHead,
-    InHead,
-    InHeadNoscript,
-    AfterHead,
-    InBody,
-    InTable,
-    InTableBody,
-    InRow,
-    InCell,
-    InCaption,
-    InColumnGroup,
-}
-
-/// A tag: its name and where its attributes are.
-#[derive(Debug, Clone, Copy)]
-struct Tag {
-    name: Name,
-    start: usize,
-    end: usize,
-}
-
-struct Builder<'h, 't> {
-    html: &'h [u8],
-    tree: &'t mut Tree,
-    lenient: bool,
-    outcome: Outcome,
-    mode: Mode,
-    open: Vec<Open>,
-    /// How many elements are open beyond the deepest that the tree shows.
-    over: usize,
-    /// How many `p` are open.
-    paragraphs: u32,
-    /// The active formatting elements.
-    list: Vec<Active>,
-    /// The modes in which the open templates began.
-    templates: Vec<Mode>,
-    head: Id,
-    form: Id,
-    /// Whether the page is in quirks mode; `None`: only the complete builder knows.
-    quirks: Option<bool>,
-    skip_newline: bool,
-    /// `</body>` was there, and nothing but blanks and comments since.
-    after_body: bool,
-    /// What a library would take that holds each attribute of a tag against all before it.
-    attribute_steps: usize,
-}
 
 impl Builder<'_, '_> {
     /// What a start tag means here.

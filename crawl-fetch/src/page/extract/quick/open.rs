@@ -1,18 +1,10 @@
 //! The open elements, innermost last, and the places in the tree that follow from them
 //! (13.2.4.2).
 
-use super::{Builder, Tag};
+use super::builder::{Builder, Open, Tag};
 use crate::page::extract::dom::{Id, Kind, MAX_DEPTH, MAX_MORE_ATTRIBUTES, Node, ROOT, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
-
-/// An open element.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Open {
-    pub id: Id,
-    pub name: Name,
-    pub space: Space,
-}
 
 impl Open {
     pub fn is(&self, name: Name) -> bool {

@@ -4,14 +4,17 @@ use std::ops::ControlFlow;
 
 use memchr::{memchr, memmem};
 
-use super::{Builder, LONG_TAG_BYTES, Mode, Step, Tag};
+use super::builder::{Builder, Mode, Step, Tag};
 use crate::page::extract::attributes::Attributes;
 use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::markup::is_void;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::takes_html;
-use crate::page::near::find;
-use crate::page::scan::{comment_end, script_end, skip_tag, text_end};
+use crate::page::find::find;
+use crate::page::lex::{comment_end, script_end, skip_tag, text_end};
+
+/// A tag is looked at for its number of attributes when it is longer.
+const LONG_TAG_BYTES: usize = 1 << 10;
 
 impl Builder<'_, '_> {
     pub(super) fn read(&mut self) -> Step {

@@ -1,7 +1,7 @@
 //! In tables, outside cells and captions (13.2.6.4.9 and 12 to 14). Text there, which the
 //! standard puts before the table, is unusual.
 
-use super::{Builder, DONE, Mode, Next, ON, Step, Tag};
+use super::builder::{Builder, DONE, Mode, Next, ON, Step, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;

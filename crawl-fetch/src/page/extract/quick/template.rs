@@ -1,8 +1,7 @@
 //! Templates: what is in one belongs to no tree (13.2.6.4.18). One with parts of tables or
 //! forms in it is unusual.
 
-use super::open::Open;
-use super::{Builder, Mode, Tag};
+use super::builder::{Builder, Mode, Open, Tag};
 use crate::page::extract::dom::{Kind, MAX_DEPTH, Node, Space};
 use crate::page::extract::names::Name;
 

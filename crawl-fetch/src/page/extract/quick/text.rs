@@ -1,6 +1,6 @@
 //! Texts and comments.
 
-use super::{Builder, Mode, ON, Step};
+use super::builder::{Builder, Mode, ON, Step};
 use crate::page::extract::attributes::is_space;
 use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::names::Name;

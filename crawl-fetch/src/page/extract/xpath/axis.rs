@@ -14,6 +14,17 @@ pub struct Spot {
     pub attribute: u32,
 }
 
+/// Where an expression is looked at: a node, its place among others, and how many these are.
+#[derive(Debug, Clone, Copy)]
+pub struct Here {
+    /// The node.
+    pub spot: Spot,
+    /// From 1.
+    pub place: usize,
+    /// How many.
+    pub count: usize,
+}
+
 /// No steps are left.
 #[derive(Debug)]
 pub struct Spent;

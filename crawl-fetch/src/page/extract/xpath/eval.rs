@@ -5,22 +5,11 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use super::axis::{Passes, Spent, Spot, walk};
+use super::axis::{Here, Passes, Spent, Spot, walk};
 use super::function::call;
 use super::tree::*;
 use super::value::{Value, number_of, text_of};
 use crate::page::extract::dom::{Page, ROOT};
-
-/// Where an expression is looked at: a node, its place among others, and how many these are.
-#[derive(Debug, Clone, Copy)]
-pub struct Here {
-    /// The node.
-    pub spot: Spot,
-    /// From 1.
-    pub place: usize,
-    /// How many.
-    pub count: usize,
-}
 
 /// Texts that are compared take no more memory.
 const MAX_BYTES: usize = 64 << 20;
@@ -74,7 +63,13 @@ pub fn value(page: Page<'_>, expr: &Expr, here: Here) -> Result<Value, Spent> {
             Value::Nodes(nodes)
         }
         Expr::Path(path) => Value::Nodes(follow(page, path, here)?),
-        Expr::Call(function, arguments) => call(page, *function, arguments, here)?,
+        Expr::Call(function, arguments) => {
+            let argument = |n: usize| match arguments.get(n) {
+                Some(expr) => value(page, expr, here),
+                None => Ok(Value::Nodes(vec![here.spot])),
+            };
+            call(page, *function, (arguments.len(), &argument), here)?
+        }
         Expr::Matches(text, pattern) => {
             let text = value(page, text, here)?.text(page)?;
             let begun = pattern.goes_back().then(Instant::now);

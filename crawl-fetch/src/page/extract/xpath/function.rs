@@ -1,25 +1,23 @@
 //! The functions of XPath (XPath 1.0, 4), and parsel's `has-class()`.
 
-use super::axis::{Spent, Spot};
-use super::eval::{Here, value};
-use super::tree::{Expr, Function};
+use super::axis::{Here, Spent, Spot};
+use super::tree::Function;
 use super::value::{Value, attribute_of, number_of, reading, text_of};
 use crate::page::extract::dom::{Page, ROOT};
 
 /// White space, as XPath has it.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
+/// The value of an argument by its place; of one that is not there, the node at hand.
+type Argument<'a> = &'a dyn Fn(usize) -> Result<Value, Spent>;
+
 /// The value of a function. The parser counted its arguments.
 pub fn call(
     page: Page<'_>,
     function: Function,
-    arguments: &[Expr],
+    (arguments, argument): (usize, Argument<'_>),
     here: Here,
 ) -> Result<Value, Spent> {
-    let argument = |n: usize| match arguments.get(n) {
-        Some(expr) => value(page, expr, here),
-        None => Ok(Value::Nodes(vec![here.spot])),
-    };
     let text = |n: usize| argument(n)?.text(page);
     let number = |n: usize| argument(n)?.number(page);
     Ok(match function {
@@ -34,7 +32,7 @@ pub fn call(
         Function::String => Value::Text(text(0)?),
         Function::Concat => {
             let mut all = String::new();
-            for n in 0..arguments.len() {
+            for n in 0..arguments {
                 all.push_str(&text(n)?);
                 reading(page, &all)?;
             }
@@ -54,7 +52,7 @@ pub fn call(
         }
         Function::Substring => {
             let start = round(number(1)?);
-            let end = match arguments.len() {
+            let end = match arguments {
                 3 => start + round(number(2)?),
                 _ => f64::INFINITY,
             };
@@ -100,7 +98,7 @@ pub fn call(
                 return Ok(Value::Truth(false));
             }
             let classes = page.attribute(id, "class").unwrap_or_default();
-            for n in 0..arguments.len() {
+            for n in 0..arguments {
                 let wanted = text(n)?;
                 let mut classes = classes.split_ascii_whitespace();
                 if !classes.any(|class| class == wanted) {

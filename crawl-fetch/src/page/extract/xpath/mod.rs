@@ -14,8 +14,7 @@ mod tests;
 mod tree;
 mod value;
 
-use axis::Spot;
-use eval::Here;
+use axis::{Here, Spot};
 use value::Value;
 
 use super::dom::{Id, NONE, Page, ROOT};

@@ -3,9 +3,9 @@
 
 use crawl_ckpt::node::{Complaint, Fields, Node};
 
-use super::field::{CORE, css};
-use super::{Core, Field, How, Reader, Source};
-use crate::page::extract::search::Selector;
+use super::field::{CORE, Core, Field, Reader, Source};
+use super::selector::css;
+use crate::page::extract::select::{How, Selector};
 
 /// All that the article reader finds.
 pub(super) fn article() -> Vec<Field> {

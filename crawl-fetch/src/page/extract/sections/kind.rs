@@ -3,7 +3,7 @@
 use crawl_ckpt::node::{Complaint, Fields};
 use crawl_ckpt::pattern::Patterns;
 
-use super::Field;
+use super::field::Field;
 
 /// One kind of page.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 /// page, often for another worker that reads a page; without that a crawl of a quick
 /// server takes 4 % less time.
 #[allow(unsafe_code)]
-pub fn wait_patiently() {
+pub fn yield_to_others() {
     #[cfg(target_os = "linux")]
     // SAFETY: 0 is this thread, and the kernel reads only the parameter, which is whole.
     unsafe {

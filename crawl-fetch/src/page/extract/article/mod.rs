@@ -1,6 +1,7 @@
 //! `"auto"`: the title, text, author and date of an article, by the readability
 //! algorithm and by what the page says of itself in JSON-LD, Open Graph and `meta`.
 
+mod claims;
 mod json_ld;
 mod meta;
 
@@ -12,14 +13,15 @@ use jiff::Timestamp;
 use memchr::{memchr_iter, memchr3_iter};
 use serde_json::Value;
 
-use super::apart::apart;
+use super::budget::MAX_ITEM_BYTES;
 use super::css::Css;
 use super::datetime;
+use super::deep_stack::apart;
 use super::dom::{Id, NONE, Page, ROOT};
 use super::markup;
-use super::search::Selector;
-use super::spec::{Core, How};
-use super::values::{MAX_ITEM_BYTES, selected};
+use super::sections::Core;
+use super::select::{How, Selector, selected};
+use claims::{Claims, filled};
 
 /// An article, read when the first field asks for it.
 #[derive(Debug)]
@@ -148,18 +150,18 @@ fn read(html: &str, page: Page<'_>, url: &str, now: Timestamp) -> Fields {
         .map(|reader| reader.get_article_metadata(None));
     let article = reader.as_mut().and_then(|reader| reader.parse().ok());
     let guess = match (article, guess) {
-        (Some(article), _) => Said {
+        (Some(article), _) => Claims {
             title: filled(&article.title),
             content: filled(&article.text_content),
             author: article.byline.as_deref().and_then(filled),
             published: article.published_time.into_iter().collect(),
         },
-        (None, Some(guess)) => Said {
+        (None, Some(guess)) => Claims {
             title: filled(&guess.title),
             author: guess.byline.as_deref().and_then(filled),
-            ..Said::default()
+            ..Claims::default()
         },
-        (None, None) => Said::default(),
+        (None, None) => Claims::default(),
     };
     let mut said = described.work;
     // A page's own text is more than what it gives away of it.
@@ -187,52 +189,6 @@ fn read(html: &str, page: Page<'_>, url: &str, now: Timestamp) -> Fields {
         author: said.author,
         published: published.or(told),
     }
-}
-
-/// What a page says of itself in one way.
-#[derive(Debug, Default)]
-struct Said {
-    title: Option<String>,
-    content: Option<String>,
-    author: Option<String>,
-    /// The surest first.
-    published: Vec<String>,
-}
-
-impl Said {
-    /// Takes over what it does not say itself.
-    fn fill(&mut self, other: Said) {
-        self.title = self.title.take().or(other.title);
-        self.content = self.content.take().or(other.content);
-        self.author = self.author.take().or(other.author);
-        self.published.extend(other.published);
-    }
-}
-
-fn filled(text: &str) -> Option<String> {
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// Where authors are written with a link to them in place of a name.
-fn is_link(name: &str) -> bool {
-    name.starts_with("http://") || name.starts_with("https://") || name.starts_with('/')
-}
-
-/// Names as one line, each once, without a "by" before them.
-fn joined(names: impl IntoIterator<Item = String>) -> Option<String> {
-    let mut all: Vec<String> = Vec::new();
-    for name in names {
-        let words: Vec<&str> = name.split_whitespace().collect();
-        let words = match words.split_first() {
-            Some((first, rest)) if first.trim_end_matches(':').eq_ignore_ascii_case("by") => rest,
-            _ => &words,
-        };
-        let name = words.join(" ");
-        if !name.is_empty() && !all.contains(&name) {
-            all.push(name);
-        }
-    }
-    filled(&all.join(", "))
 }
 
 /// What the first of the selectors that finds something finds.

@@ -2,13 +2,12 @@
 //! no more than a person can read.
 
 use std::fmt::Display;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::human::counted;
 use crawl_ckpt::tool::say;
 
-use super::lock;
 use crate::TOOL;
 
 /// So many lines are passed on …
@@ -22,16 +21,16 @@ const MAX_CHARS: usize = 2_000;
 
 /// Says lines on stderr, up to a rate.
 #[derive(Default)]
-pub struct Voice(Mutex<Said>);
+pub struct Messages(Mutex<Spoken>);
 
 #[derive(Default)]
-struct Said {
+struct Spoken {
     since: Option<Instant>,
     lines: u32,
     left_out: u64,
 }
 
-impl Voice {
+impl Messages {
     /// Something that happened to a parser.
     pub fn tell(&self, text: impl Display) {
         if self.may_speak(Instant::now()) {
@@ -51,17 +50,21 @@ impl Voice {
 
     /// Says how much was left out at the end.
     pub fn end(&self) {
-        tell_left_out(&mut lock(&self.0));
+        tell_left_out(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spoken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn may_speak(&self, now: Instant) -> bool {
-        let mut said = lock(&self.0);
+        let mut said = self.lock();
         let begun = said.since.is_some_and(|since| now < since + PERIOD);
         if !begun {
             tell_left_out(&mut said);
-            *said = Said {
+            *said = Spoken {
                 since: Some(now),
-                ..Said::default()
+                ..Spoken::default()
             };
         }
         let may = said.lines < MAX_LINES;
@@ -74,7 +77,7 @@ impl Voice {
     }
 }
 
-fn tell_left_out(said: &mut Said) {
+fn tell_left_out(said: &mut Spoken) {
     if said.left_out > 0 {
         let lines = counted(std::mem::take(&mut said.left_out), "further line");
         say(TOOL, format_args!("parser: {lines} left out"));
@@ -87,11 +90,11 @@ mod tests {
 
     #[test]
     fn a_parser_that_talks_without_end_is_cut_short_for_a_while() {
-        let voice = Voice::default();
+        let messages = Messages::default();
         let now = Instant::now();
-        let spoken = |at| (0..1000).filter(|_| voice.may_speak(at)).count();
+        let spoken = |at| (0..1000).filter(|_| messages.may_speak(at)).count();
         assert_eq!(spoken(now), MAX_LINES as usize);
-        assert_eq!(lock(&voice.0).left_out, 800);
+        assert_eq!(messages.lock().left_out, 800);
         assert_eq!(spoken(now + PERIOD), MAX_LINES as usize);
     }
 }

@@ -2,11 +2,9 @@
 
 use crawl_ckpt::node::{Complaint, Fields, Node};
 
-use super::Reader;
-use crate::page::extract::css::Css;
+use super::selector::{css, xpath};
 use crate::page::extract::processor::Processor;
-use crate::page::extract::search::Selector;
-use crate::page::extract::xpath::XPath;
+use crate::page::extract::select::{How, Selector};
 
 /// A field of an item.
 #[derive(Debug, Clone)]
@@ -32,21 +30,6 @@ pub enum Source {
     Rows(Selector, Vec<Field>),
 }
 
-/// What is made of what a selector matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// The first.
-    First,
-    /// A list of all.
-    All,
-    /// How many there are.
-    Count,
-    /// The text in all of them.
-    Text,
-    /// The first, as Markdown.
-    Markdown,
-}
-
 /// What the article reader finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Core {
@@ -69,6 +52,13 @@ pub(super) const CORE: [(&str, Core); 4] = [
 
 /// Lists of lists of lists are read, and no more.
 const MAX_DEPTH: usize = 3;
+
+/// Reads, and notes what has no effect.
+#[derive(Default)]
+pub struct Reader {
+    /// JSON paths of keys that have none.
+    pub ignored: Vec<String>,
+}
 
 impl Core {
     pub(super) fn by_name(name: &str) -> Option<Core> {
@@ -212,25 +202,4 @@ impl Reader {
         }
         Ok(Source::Select(selector, how))
     }
-}
-
-/// A CSS selector.
-pub(in crate::page::extract) fn css(node: &Node<'_>) -> Result<Css, Complaint> {
-    parsed(node, "a CSS selector", Css::parse)
-}
-
-/// An XPath expression.
-pub(in crate::page::extract) fn xpath(node: &Node<'_>) -> Result<XPath, Complaint> {
-    parsed(node, "an XPath expression", XPath::parse)
-}
-
-fn parsed<T>(
-    node: &Node<'_>,
-    what: &str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Result<T, Complaint> {
-    parse(node.string(what)?).map_err(|why| {
-        let found = node.value();
-        node.complaint(format_args!("expected {what}, found {found}: {why}"))
-    })
 }

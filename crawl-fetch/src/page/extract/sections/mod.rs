@@ -3,8 +3,9 @@
 
 mod articles;
 mod field;
-mod page;
+mod kind;
 mod rules;
+pub mod selector;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use crawl_ckpt::node::{Complaint, Node};
 use crawl_ckpt::ranked::ranked;
 use serde_json::Value;
 
-pub use field::{Core, Field, How, Source};
-pub(super) use field::{css, xpath};
-use page::PageKind;
+use field::Reader;
+pub use field::{Core, Field, Source};
+use kind::PageKind;
 
 /// Which pages are read, and for what.
 #[derive(Debug, Clone, Default)]
@@ -106,12 +107,6 @@ impl Spec {
         let pages = self.pages.iter();
         pages.filter_map(PageKind::line).collect()
     }
-}
-
-/// Reads, and notes what has no effect.
-#[derive(Default)]
-struct Reader {
-    ignored: Vec<String>,
 }
 
 impl Reader {

@@ -18,9 +18,9 @@ use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::record::{ErrorKind, MAX_LINE_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::child::{IN_GOOD_ORDER, Process, Read, shown};
-use super::page::{Answer, Page};
-use super::{BAD_IN_A_ROW, MAX_STATE_BYTES, Shared, Taken, lock};
+use super::page::{PendingPage, Reply};
+use super::process::{IN_GOOD_ORDER, Process, Read, shown};
+use super::shared::{BAD_IN_A_ROW, MAX_STATE_BYTES, Shared, Taken, lock};
 
 /// So many pages are sent ahead.
 const WINDOW: usize = 16;
@@ -32,13 +32,13 @@ const FALSE_STARTS: u32 = 3;
 const SHOWN_CHARS: usize = 80;
 
 /// A copy of the parser, over all of its processes.
-pub struct Copy {
+pub struct Supervisor {
     name: String,
     shared: Arc<Shared>,
     /// Sent and not answered, in that order.
-    window: VecDeque<Page>,
+    window: VecDeque<PendingPage>,
     /// Unanswered when a process ended: to be sent again, one at a time.
-    again: VecDeque<Page>,
+    again: VecDeque<PendingPage>,
     /// Since when the first page of the window is the first.
     first_since: Instant,
     /// The newest of those that this process answered.
@@ -61,10 +61,10 @@ enum Over {
     Repeated,
 }
 
-impl Copy {
+impl Supervisor {
     /// No process runs yet.
-    pub fn new(name: String, shared: Arc<Shared>) -> Copy {
-        Copy {
+    pub fn new(name: String, shared: Arc<Shared>) -> Supervisor {
+        Supervisor {
             name,
             shared,
             window: VecDeque::new(),
@@ -100,9 +100,9 @@ impl Copy {
     /// Waits for a page to start a process for. False at the end of everything.
     fn await_page(&mut self) -> bool {
         while self.window.is_empty() && self.again.is_empty() {
-            let mut bell = [PollFd::new(&self.shared.bell, PollFlags::IN)];
+            let mut wakeup = [PollFd::new(&self.shared.wakeup, PollFlags::IN)];
             // However it ends, it is looked again.
-            let _ = poll(&mut bell, None);
+            let _ = poll(&mut wakeup, None);
             match self.shared.take() {
                 Taken::Page(page) => self.again.push_back(*page),
                 Taken::Nothing => {}
@@ -134,7 +134,7 @@ impl Copy {
             if let Some(page) = self.window.back_mut().filter(|_| ready.input) {
                 page.sent += process.write(&page.line[page.sent..]);
             }
-            if ready.bell {
+            if ready.wakeup {
                 match self.shared.take() {
                     Taken::Page(page) => self.again.push_back(*page),
                     Taken::Nothing => {}
@@ -155,7 +155,7 @@ impl Copy {
         }
     }
 
-    fn send(&mut self, page: Page) {
+    fn send(&mut self, page: PendingPage) {
         if self.window.is_empty() {
             self.first_since = Instant::now();
         }
@@ -164,7 +164,7 @@ impl Copy {
 
     /// True when nothing is left to be written.
     fn is_sent(&self) -> bool {
-        self.window.back().is_none_or(Page::is_sent)
+        self.window.back().is_none_or(PendingPage::is_sent)
     }
 
     fn wait(&self, process: &Process, wants: bool) -> Ready {
@@ -174,7 +174,7 @@ impl Copy {
         // In the place of one that nothing is awaited of stands one that is there already.
         let mut fds = [
             PollFd::new(stdout, PollFlags::IN),
-            PollFd::new(&self.shared.bell, when(wants, PollFlags::IN)),
+            PollFd::new(&self.shared.wakeup, when(wants, PollFlags::IN)),
             stdin.map_or(PollFd::new(stdout, PollFlags::empty()), |pipe| {
                 PollFd::new(pipe, PollFlags::OUT)
             }),
@@ -195,7 +195,7 @@ impl Copy {
         let ready = |at: usize| !fds[at].revents().is_empty();
         Ready {
             out: ready(0),
-            bell: ready(1),
+            wakeup: ready(1),
             input: stdin.is_some() && ready(2),
             err: stderr.is_some() && ready(3),
         }
@@ -217,12 +217,12 @@ impl Copy {
 
     /// Takes a line that the parser printed.
     fn take(&mut self, line: &[u8]) -> Result<(), Over> {
-        let answer: Answer<'_> = serde_json::from_slice(line).map_err(|error| {
+        let answer: Reply<'_> = serde_json::from_slice(line).map_err(|error| {
             let text = String::from_utf8_lossy(line);
             let text: String = text.chars().take(SHOWN_CHARS).collect();
             Over::Lied(format!("a line that is no result ({error}): {text}"))
         })?;
-        let is_it = |page: &Page| page.number == answer.id && page.is_sent();
+        let is_it = |page: &PendingPage| page.number == answer.id && page.is_sent();
         let Some(at) = self.window.iter().position(is_it) else {
             if self.answered.contains(&answer.id) {
                 return Err(Over::Repeated);
@@ -259,11 +259,11 @@ impl Copy {
     /// Passes on what it said on stderr; at its end also what has no newline.
     fn relay(&self, process: &mut Process, at_end: bool) {
         while let Some(line) = process.err.next_line() {
-            self.shared.voice.relay(line);
+            self.shared.messages.relay(line);
         }
         let rest = process.err.unfinished();
         if !rest.is_empty() && (at_end || rest.len() >= 64 << 10) {
-            self.shared.voice.relay(rest);
+            self.shared.messages.relay(rest);
             process.err.clear();
         }
     }
@@ -286,7 +286,9 @@ impl Copy {
         if count == 0 {
             // One that ends in good order between two pages may.
             if how != IN_GOOD_ORDER {
-                self.shared.voice.tell(format_args!("{} {how}", self.name));
+                self.shared
+                    .messages
+                    .tell(format_args!("{} {how}", self.name));
             }
             return true;
         }
@@ -318,17 +320,17 @@ impl Copy {
             Over::Stalled if self.answered.is_empty() => " (does it flush each line?)",
             _ => "",
         };
-        self.shared.voice.tell(format_args!(
+        self.shared.messages.tell(format_args!(
             "{} {how}{hint}; it is started again, {pages} sent again",
             self.name
         ));
         true
     }
 
-    fn set_aside(&self, page: &Page, how: &str) -> bool {
+    fn set_aside(&self, page: &PendingPage, how: &str) -> bool {
         let why = format!("the parser {how}, twice");
         let url = masked(page.url());
-        self.shared.voice.tell(format_args!(
+        self.shared.messages.tell(format_args!(
             "{} {how} on {url}, twice: the page is set aside",
             self.name
         ));
@@ -376,6 +378,6 @@ impl Copy {
 struct Ready {
     out: bool,
     err: bool,
-    bell: bool,
+    wakeup: bool,
     input: bool,
 }

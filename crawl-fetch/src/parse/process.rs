@@ -13,7 +13,7 @@ use memchr::memchr;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::{ParseOptions, STATE_VARIABLE};
+use super::shared::{ParseOptions, STATE_VARIABLE};
 
 /// A parser whose input ended has so long to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -34,9 +34,9 @@ pub struct Process {
     stdout: ChildStdout,
     stderr: ChildStderr,
     /// What came and is no whole line yet.
-    pub out: Lines,
+    pub out: LineBuffer,
     /// The same of stderr.
-    pub err: Lines,
+    pub err: LineBuffer,
     /// It reads no more.
     is_deaf: bool,
     /// It closed its stderr.
@@ -96,8 +96,8 @@ impl Process {
             stdin: Some(stdin),
             stdout,
             stderr,
-            out: Lines::default(),
-            err: Lines::default(),
+            out: LineBuffer::default(),
+            err: LineBuffer::default(),
             is_deaf: false,
             is_mute: false,
             is_reaped: false,
@@ -237,7 +237,7 @@ pub fn shown(options: &ParseOptions) -> String {
 
 /// Bytes that come in pieces, and the lines in them.
 #[derive(Default)]
-pub struct Lines {
+pub struct LineBuffer {
     buffer: Vec<u8>,
     /// What was taken already.
     taken: usize,
@@ -245,7 +245,7 @@ pub struct Lines {
     searched: usize,
 }
 
-impl Lines {
+impl LineBuffer {
     fn fill(&mut self, from: impl AsFd) -> Read {
         self.buffer.drain(..self.taken);
         self.searched -= std::mem::take(&mut self.taken);
@@ -274,7 +274,7 @@ impl Lines {
 
     /// Forgets all that came.
     pub fn clear(&mut self) {
-        *self = Lines::default();
+        *self = LineBuffer::default();
     }
 }
 

@@ -1,15 +1,14 @@
-//! Why a request got no usable response: from ureq's errors, and those of our
-//! own connectors, to the kinds of the contract.
+//! What errors of ureq and of our own connectors mean, as kinds of the contract.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 
-use crawl_ckpt::address::masked;
-use crawl_ckpt::record::{ErrorKind, FetchError};
+use crawl_ckpt::record::ErrorKind;
 use ureq::{Error, Timeout};
 
+use crate::failure::{Failure, is_shortage};
+use crate::http::dns::{Private, Unknown};
 use crate::http::tcp::{MAX_OUTPUT_BYTES, Note, Reset};
 use crate::http::tls;
 
@@ -18,46 +17,7 @@ use crate::http::tls;
 const OVERFLOW: &str = "output too small to write output";
 const TOO_MANY_HEADERS: &str = "http parse resulted in too many headers";
 
-/// A failure with its kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The class of the failure.
-    pub kind: ErrorKind,
-    /// One line; credentials are masked.
-    pub message: String,
-    /// This machine has not enough of something: the request goes again, and nobody is told of
-    /// this as its end.
-    pub is_shortage: bool,
-}
-
 impl Failure {
-    /// A failure; line ends and credentials in the message are taken care of.
-    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Failure {
-        let message = message.to_string();
-        let message = masked(&message).replace(['\n', '\r'], " ");
-        Failure {
-            kind,
-            message,
-            is_shortage: false,
-        }
-    }
-
-    /// A failure for want of something of this machine's.
-    pub fn shortage(message: impl fmt::Display) -> Failure {
-        Failure {
-            is_shortage: true,
-            ..Failure::new(ErrorKind::Io, message)
-        }
-    }
-
-    /// As it travels.
-    pub fn into_record(self) -> FetchError<'static> {
-        FetchError {
-            kind: self.kind,
-            message: self.message.into(),
-        }
-    }
-
     /// The failure that an error of ureq stands for.
     pub fn from_ureq(error: &Error, note: Note) -> Failure {
         let kind = kind_of(error, note);
@@ -129,22 +89,6 @@ fn kind_of_io(error: &io::Error) -> Option<ErrorKind> {
     }
 }
 
-/// True when this machine has no more of something: descriptors, ports, memory, threads.
-pub fn is_shortage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOMEM
-                | Errno::NOBUFS
-                | Errno::AGAIN
-                | Errno::ADDRNOTAVAIL
-        )
-    )
-}
-
 /// True for a request line or header that a connection's buffer cannot hold.
 pub fn is_overflow(error: &Error) -> bool {
     matches!(error, Error::Protocol(e) if e.to_string() == OVERFLOW)
@@ -157,14 +101,6 @@ fn ended(note: Note) -> &'static str {
         "the connection ended within the answer"
     }
 }
-
-/// A name that the system's resolver does not know.
-#[derive(Debug)]
-pub struct Unknown(pub String);
-
-/// A name that leads to a private address.
-#[derive(Debug)]
-pub struct Private(pub IpAddr);
 
 /// A failure in one stage of making a connection.
 #[derive(Debug)]
@@ -195,24 +131,10 @@ impl Staged {
     }
 }
 
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Private {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the name leads to the private address {}", self.0)
-    }
-}
-
 impl fmt::Display for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl StdError for Unknown {}
-impl StdError for Private {}
 impl StdError for Staged {}

@@ -1,87 +1,134 @@
-//! From a page to the values of a field.
+//! What a selector takes of a page, by CSS or XPath, and what is made of it.
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::apart::apart;
-use super::article::Article;
-use super::dom::{Id, Page};
-use super::markdown;
-use super::markup;
-use super::processor::{Bench, is_empty};
-use super::search::{Found, Selector};
-use super::spec::{Field, How, Source};
+use super::css::{Css, Take};
+use super::deep_stack::apart;
+use super::dom::{Id, Kind, Page};
+use super::element::Matcher;
+use super::xpath::{self, XPath};
+use super::{markdown, markup};
 
-/// An item holds at most so many bytes of text.
-pub const MAX_ITEM_BYTES: usize = 4 << 20;
+/// A selector.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    /// Of CSS.
+    Css(Css),
+    /// Of XPath.
+    XPath(XPath),
+}
+
+/// What a selector takes.
+#[derive(Debug, Clone)]
+pub enum Found<'p> {
+    /// An element, or the document.
+    Element(Id),
+    /// A text.
+    Text(Id),
+    /// An attribute's value, as it is written.
+    Attribute(&'p [u8]),
+    /// What an expression makes of the page.
+    Value(String),
+}
+
+/// What is made of what a selector matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The first.
+    First,
+    /// A list of all.
+    All,
+    /// How many there are.
+    Count,
+    /// The text in all of them.
+    Text,
+    /// The first, as Markdown.
+    Markdown,
+}
 
 /// Markup is made Markdown up to so many bytes, each times the elements that it may be in: lines are
 /// written once more for each quote and list around them.
 const MAX_NESTED_BYTES: usize = 64 << 20;
 
-/// A page that is being read for an item.
-pub struct Reading<'r, 'p> {
-    page: Page<'p>,
-    article: &'r mut Article<'p>,
-    bench: Bench,
-    /// Bytes of text that the item may still take.
-    left: usize,
+impl Selector {
+    /// Tells all that it takes in `scope`, in the page's order, until it is enough. XPath may lead
+    /// out of it.
+    pub fn find<'p>(&self, page: Page<'p>, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
+        match self {
+            Selector::Css(css) => find(page, css, scope, tell),
+            Selector::XPath(xpath) => {
+                let found = xpath
+                    .find(page, scope)
+                    .into_iter()
+                    .map(|found| match found {
+                        xpath::Found::Node(id) if page.is_text(id) => Found::Text(id),
+                        xpath::Found::Node(id) => Found::Element(id),
+                        xpath::Found::Attribute(value) => Found::Attribute(value),
+                        xpath::Found::Value(value) => Found::Value(value),
+                    });
+                for found in found {
+                    if !tell(found) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
-impl<'r, 'p> Reading<'r, 'p> {
-    /// Begins to read a page.
-    pub fn new(page: Page<'p>, article: &'r mut Article<'p>, now: Timestamp) -> Self {
-        Reading {
-            page,
-            article,
-            bench: Bench::new(now),
-            left: MAX_ITEM_BYTES,
+fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
+    let mut parts: Vec<Part<'_, 'p>> = css
+        .parts
+        .iter()
+        .map(|(list, take)| Part {
+            take,
+            matcher: Matcher::new(list, page, scope),
+            parent: None,
+        })
+        .collect();
+    for (met, id) in page.walk(scope).enumerate() {
+        if met % 16 == 15 && !page.step(4) {
+            return;
         }
-    }
-
-    /// The fields of an item or of a row, `null` for one without a value.
-    pub fn item(&mut self, fields: &[Field], scope: Id) -> Map<String, Value> {
-        let field = |field: &Field| (field.name.clone(), self.value(field, scope));
-        fields.iter().map(field).collect()
-    }
-
-    /// True when something was left out: the item is as large as one may be, or its selectors
-    /// and expressions took as many steps as they may.
-    pub fn is_cut(&self) -> bool {
-        self.left == 0 || self.page.tree.budget.is_cut() || self.bench.is_spent()
-    }
-
-    fn value(&mut self, field: &Field, scope: Id) -> Value {
-        let mut value = match &field.source {
-            Source::Auto(core) => self.article.value(*core),
-            Source::Select(selector, how) => selected(self.page, selector, *how, scope, self.left),
-            Source::Rows(selector, fields) => {
-                let rows = elements(self.page, selector, scope);
-                rows.into_iter()
-                    .map(|row| Value::Object(self.item(fields, row)))
-                    .collect()
+        let node = page.node(id);
+        for part in &mut parts {
+            let found = match (part.take, node.kind) {
+                (Take::Markup, Kind::Element) => {
+                    part.matcher.matches(id).then_some(Found::Element(id))
+                }
+                (Take::Attribute(name), Kind::Element) => page
+                    .raw_attribute(id, name)
+                    .filter(|_| part.matcher.matches(id))
+                    .map(Found::Attribute),
+                (Take::Text, Kind::Text | Kind::Verbatim) => {
+                    let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
+                    takes.then_some(Found::Text(id))
+                }
+                _ => None,
+            };
+            if found.is_some_and(|found| !tell(found)) {
+                return;
             }
-        };
-        for processor in &field.processors {
-            value = processor.apply(value, &self.bench);
         }
-        if let (Some(core), true) = (field.fallback, is_empty(&value)) {
-            value = self.article.value(core);
-        }
-        self.allow(value)
     }
+}
 
-    /// Counts a value's text; leaves it out when the item would be too large.
-    fn allow(&mut self, value: Value) -> Value {
-        let size = size_of(&value);
-        match self.left.checked_sub(size) {
-            Some(left) => {
-                self.left = left;
-                value
-            }
-            None => {
-                self.left = 0;
-                Value::Null
+/// One of a selector's parts, at work.
+struct Part<'s, 'p> {
+    take: &'s Take,
+    matcher: Matcher<'s, 'p>,
+    /// The parent of the last text, and whether its texts are taken.
+    parent: Option<(Id, bool)>,
+}
+
+impl Part<'_, '_> {
+    fn takes_texts_of(&mut self, parent: Id, page: Page<'_>) -> bool {
+        match self.parent {
+            Some((known, takes)) if known == parent => takes,
+            _ => {
+                let takes = page.is_element(parent) && self.matcher.matches(parent);
+                self.parent = Some((parent, takes));
+                takes
             }
         }
     }
@@ -182,7 +229,8 @@ pub fn read_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
     }
 }
 
-fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
+/// The elements that a selector takes.
+pub fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
     let mut elements = Vec::new();
     selector.find(page, scope, |found| {
         if let Found::Element(id) = found {
@@ -193,25 +241,14 @@ fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
     elements
 }
 
-/// About how many bytes a value takes in a line.
-fn size_of(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + items.len() + 2,
-        // Its fields were counted when they were made.
-        Value::Object(_) => 2,
-        _ => 8,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::budget::MAX_STEPS;
-    use super::super::css::Css;
-    use super::super::dom::{ROOT, Tree};
     use super::*;
+    use crate::page::extract::budget::MAX_STEPS;
+    use crate::page::extract::css::Css;
+    use crate::page::extract::dom::{ROOT, Tree};
 
     #[test]
     fn selectors_find_nothing_more_when_a_page_has_no_steps_left() {
@@ -225,7 +262,7 @@ mod tests {
             ("i:not(:has(~ b))", 10),
         ] {
             tree.budget.renew();
-            super::super::quick::parse(html.as_bytes(), &mut tree, false);
+            crate::page::extract::quick::parse(html.as_bytes(), &mut tree, false);
             let page = Page {
                 html: html.as_bytes(),
                 tree: &tree,
@@ -242,13 +279,13 @@ mod tests {
     fn taken(html: &str, css: &str, how: How) -> Value {
         let css = Selector::Css(Css::parse(css).unwrap());
         let (mut tree, mut source) = (Tree::default(), Vec::new());
-        super::super::full::parse(html, &mut tree, &mut source);
+        crate::page::extract::full::parse(html, &mut tree, &mut source);
         let page = Page {
             html: &source,
             tree: &tree,
         };
         let by_full = selected(page, &css, how, ROOT, usize::MAX);
-        if super::super::quick::parse(html.as_bytes(), &mut tree, false).is_unusual {
+        if crate::page::extract::quick::parse(html.as_bytes(), &mut tree, false).is_unusual {
             return by_full;
         }
         let page = Page {

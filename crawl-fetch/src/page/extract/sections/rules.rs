@@ -3,7 +3,7 @@
 use crawl_ckpt::node::{Complaint, Node};
 
 use super::articles::article;
-use super::{Field, Reader};
+use super::field::{Field, Reader};
 
 /// A callback's name, and what it extracts.
 type Callback<'a> = (&'a str, Option<Vec<Field>>);

@@ -419,6 +419,8 @@ fn only_html_has_links() {
         ("/type/image", 0),
         ("/type/plain", 0),
         ("/gzip/twice", 1),
+        ("/zstd/good", 1),
+        ("/zstd/in-gzip", 1),
         ("/page/nul", 2),
         ("/404", 0),
         ("/page/strange-links", 7),

@@ -261,7 +261,19 @@ pub const CASES: &[Case] = &[
         coded("gzip", broken(gzip(PAGE.as_bytes())))
     }),
     case("/gzip/none", Error("protocol"), |_| coded("gzip", PAGE)),
-    case("/coding/zstd", Error("protocol"), |_| coded("zstd", PAGE)),
+    case("/zstd/good", Status(200), |_| {
+        coded("zstd", zstd(PAGE.as_bytes()))
+    }),
+    case("/zstd/in-gzip", Status(200), |_| {
+        coded("zstd, gzip", gzip(&zstd(PAGE.as_bytes())))
+    }),
+    case("/zstd/bomb", Error("too_large"), |_| {
+        coded("zstd", zstd_bomb(100 << 20))
+    }),
+    case("/zstd/cut", Error("protocol"), |_| {
+        coded("zstd", zstd(PAGE.as_bytes())[..40].to_vec())
+    }),
+    case("/zstd/none", Error("protocol"), |_| coded("zstd", PAGE)),
     case("/coding/nonsense", Status(200), |_| coded("utf-8", PAGE)),
     // Encodings. Each page's title is `Grüße`, `Привет` or `日本`, and it links to /ok.
     case("/charset/utf-8", Status(200), |_| {
@@ -459,6 +471,21 @@ fn text(content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
 
 fn coded(coding: &str, body: impl Into<Vec<u8>>) -> Answer {
     Answer::html(body).header("Content-Encoding", coding)
+}
+
+/// A frame of zstd whose one block is the content as it is.
+fn zstd(content: &[u8]) -> Vec<u8> {
+    let size = content.len() as u32;
+    let block = (size << 3 | 1).to_le_bytes();
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    [&head[..], &size.to_le_bytes(), &block[..3], content].concat()
+}
+
+/// A frame of zstd with blocks of zeros, four bytes for 128 KiB.
+fn zstd_bomb(bytes: usize) -> Vec<u8> {
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+    let block = ((128 << 10) << 3 | 2_u32).to_le_bytes();
+    [&head[..], &block.repeat(bytes / (128 << 10)), &[1, 0, 0]].concat()
 }
 
 fn chunked(body: &str) -> Answer {

@@ -22,6 +22,7 @@ use ureq::{Agent, Error, Proxy};
 use url::Url;
 
 use crate::failure::{Failure, is_shortage};
+use crate::http::coding;
 use crate::http::dns::{Names, RouteNames};
 use crate::http::error::Staged;
 use crate::http::plain::Plain;
@@ -219,7 +220,7 @@ impl Agents {
                 .proxy(proxy)
                 .user_agent(&options.user_agent)
                 .accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-                .accept_encoding("gzip, deflate, br")
+                .accept_encoding(coding::OFFERED)
                 .timeout_global(Some(options.timeout))
                 .timeout_resolve(Some(options.connect_timeout))
                 .timeout_connect(Some(options.connect_timeout))

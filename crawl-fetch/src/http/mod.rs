@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod body;
 pub mod call;
+mod coding;
 pub mod cookies;
 pub mod dial;
 pub mod dns;

@@ -9,10 +9,10 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `hex` `codec` `human` `signals` `standard` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
+//! | `hex` `codec` `human` `signals` `stdio` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
-//! | `words` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
+//! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
 //! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`] and [`capture`], [`unmarked`] lists, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
@@ -38,13 +38,13 @@ pub mod job;
 pub mod journal;
 mod outside;
 pub mod signals;
-mod standard;
+pub mod stderr;
+mod stdio;
 mod table;
 pub mod tool;
 pub mod warc;
 mod web;
 mod wire;
-pub mod words;
 
 pub use job::lock;
 pub use outside::{catalog, look, repair, verify};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::address::masked;
-use crate::{standard, words};
+use crate::{stderr, stdio};
 
 /// The exit codes, the same in all tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -226,7 +226,7 @@ fn usage(page: &str, command: &str) -> Failure {
 /// # Errors
 /// Stdout is closed, or open for reading only.
 pub fn need_stdout() -> Result<(), Failure> {
-    standard::check_stdout().map_err(Failure::from_stdout)
+    stdio::check_stdout().map_err(Failure::from_stdout)
 }
 
 /// Who reads stdin asks this before anything is done: its end would be taken for that of all.
@@ -234,7 +234,7 @@ pub fn need_stdout() -> Result<(), Failure> {
 /// # Errors
 /// Stdin is closed.
 pub fn need_stdin() -> Result<(), Failure> {
-    standard::check_stdin().map_err(|e| Failure::new(format_args!("cannot read stdin: {e}")))
+    stdio::check_stdin().map_err(|e| Failure::new(format_args!("cannot read stdin: {e}")))
 }
 
 /// Ends `main`: prints the failure, if any, and gives the exit code once all that was said is
@@ -248,18 +248,18 @@ pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
                 if let Some(hint) = &failure.hint {
                     text.push_str(&format!("hint: {}\n", told(hint)));
                 }
-                words::write(&text);
+                stderr::write(&text);
             }
             failure.exit
         }
     };
-    words::end();
+    stderr::end();
     exit.into()
 }
 
 /// Prints one line `TOOL: message` on stderr. For warnings and news.
 pub fn say(tool: &str, message: impl fmt::Display) {
-    words::write(&format!("{tool}: {}\n", told(&message.to_string())));
+    stderr::write(&format!("{tool}: {}\n", told(&message.to_string())));
 }
 
 /// What is said of anything leaves here: no password in it, no control character.

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
-use crate::wires::{Wires, Word};
+use crate::pipes::{Message, Pipes};
 
 const TOOL: &str = "crawl-frontier";
 /// A wait that ends so much later than it was to end was no wait.
@@ -60,14 +60,14 @@ pub fn serve(
     requests: File,
 ) -> Result<Exit, Failure> {
     let clock = Clock::new();
-    let mut wires = Wires::new(results, requests);
-    let (begin, quiet) = meet(conductor, &mut wires)?;
+    let mut pipes = Pipes::new(results, requests);
+    let (begin, quiet) = meet(conductor, &mut pipes)?;
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms())?;
     let mut server = Server {
         opened,
         begin,
-        wires,
+        pipes,
         clock,
         quiet,
         told_ms: 0,
@@ -86,15 +86,15 @@ pub fn serve(
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.
-fn meet(conductor: Conductor, wires: &mut Wires) -> Result<(Begin, bool), Failure> {
+fn meet(conductor: Conductor, pipes: &mut Pipes) -> Result<(Begin, bool), Failure> {
     match conductor {
         Conductor::Nobody { begin, quiet } => {
-            wires
+            pipes
                 .hear_signals()
                 .map_err(|e| Failure::new(format_args!("cannot listen for signals: {e}")))?;
             Ok((*begin, quiet))
         }
-        Conductor::Socket(socket) => match wires.meet(socket) {
+        Conductor::Socket(socket) => match pipes.meet(socket) {
             Ok(Order::Begin(begin)) => Ok((*begin, false)),
             Ok(_) => Err(Failure::new(
                 "control socket: the first order must be begin",
@@ -107,7 +107,7 @@ fn meet(conductor: Conductor, wires: &mut Wires) -> Result<(Begin, bool), Failur
 struct Server {
     opened: Opened,
     begin: Begin,
-    wires: Wires,
+    pipes: Pipes,
     clock: Clock,
     quiet: bool,
     /// When crawl-run was last told the figures.
@@ -159,7 +159,7 @@ impl Server {
                 self.stop(Exit::Stopped, Reason::Limit, self.begin.grace_ms);
             }
             if self.stop.is_none()
-                && !self.wires.heard
+                && !self.pipes.heard
                 && let Some(silence) = self.opened.crawl.hear_silence(now_ms)?
             {
                 break End::FetcherSilent(silence);
@@ -176,7 +176,7 @@ impl Server {
                 }
                 wake_ms = earliest(wake_ms, Some(stop.until_ms));
             }
-            if self.wires.ended.is_some() {
+            if self.pipes.ended.is_some() {
                 break match self.stop {
                     Some(stop) => End::Stopped(stop.exit, stop.reason),
                     None => End::FetcherGone,
@@ -190,7 +190,7 @@ impl Server {
                 wake_ms,
                 crawl.silence_due_ms().filter(|_| self.stop.is_none()),
             );
-            if self.wires.conductor().is_some() {
+            if self.pipes.conductor().is_some() {
                 self.publish(now_ms);
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
             }
@@ -229,14 +229,14 @@ format!(
                 step => break step,
             }
         };
-        self.wires.send(&lines);
+        self.pipes.send(&lines);
         Ok(step)
     }
 
     /// Waits for something to happen, and takes in all that did.
     fn listen(&mut self, now_ms: u64, wake_ms: Option<u64>) -> Result<(), Failure> {
         let wait = wake_ms.map(|wake_ms| Duration::from_millis(wake_ms.saturating_sub(now_ms)));
-        let words = self.wires.wait(wait);
+        let words = self.pipes.wait(wait);
         let words =
             words.map_err(|e| Failure::new(format_args!("cannot wait for results: {e}")))?;
         let late_ms = self
@@ -249,7 +249,7 @@ format!(
             self.opened.crawl.slept(late_ms);
         }
         let mut bad = Vec::new();
-        while let Some(line) = self.wires.lines.next() {
+        while let Some(line) = self.pipes.lines.next() {
             match self.opened.crawl.answer(line, now_ms) {
                 Ok(()) => {}
                 Err(Trouble::Line(why)) => bad.push(why),
@@ -264,7 +264,7 @@ format!(
                 self.warn(message);
             }
         }
-        if let Some(Err(error)) = &self.wires.ended {
+        if let Some(Err(error)) = &self.pipes.ended {
             let message = format!("the results ended badly: {error}");
             self.warn(message);
         }
@@ -274,14 +274,14 @@ format!(
         Ok(())
     }
 
-    fn heed(&mut self, word: Word) {
+    fn heed(&mut self, word: Message) {
         match word {
-            Word::Order(Order::Pause { grace_ms }) => {
+            Message::Order(Order::Pause { grace_ms }) => {
                 self.stop(Exit::Interrupted, Reason::Paused, grace_ms);
             }
-            Word::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
-            Word::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
-            Word::Signal(signal) => {
+            Message::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
+            Message::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
+            Message::Signal(signal) => {
                 let again = self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
                 let grace_ms = if again { 0 } else { self.begin.grace_ms };
                 self.stop(Exit::from_signal(signal), Reason::Paused, grace_ms);
@@ -292,7 +292,7 @@ format!(
     }
 
     fn tell(&mut self, news: &News) {
-        if let Some(socket) = self.wires.conductor()
+        if let Some(socket) = self.pipes.conductor()
             && let Ok(mut line) = serde_json::to_vec(news)
         {
             line.push(b'\n');
@@ -302,7 +302,7 @@ format!(
     }
 
     fn warn(&mut self, message: String) {
-        if self.wires.conductor().is_some() {
+        if self.pipes.conductor().is_some() {
             self.tell(&News::Warning(message));
         } else if !self.quiet {
             say(TOOL, message);
@@ -366,7 +366,7 @@ format!(
     fn nothing_useful(&self) -> (EndReason, Result<Exit, Failure>) {
         let why = self.why_empty.as_deref().unwrap_or_default();
         let failure = Failure::new(format_args!("nothing useful: {why}"));
-        let failure = if self.wires.has_conductor() {
+        let failure = if self.pipes.has_conductor() {
             failure
         } else {
             failure.hint("the same command asks again; --accept-empty takes that for the result")

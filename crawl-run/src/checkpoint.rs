@@ -15,11 +15,11 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
 
-use crate::again::Again;
+use crate::acquire::acquire;
 use crate::change;
 use crate::clear::Clear;
 use crate::cli::{CheckpointArgs, OnProxyChange, OnSpiderChange};
-use crate::hold::hold;
+use crate::command_line::CommandLine;
 use crate::outcome::flaw;
 use crate::place::Place;
 use crate::view::View;
@@ -94,7 +94,7 @@ pub fn settle(
     plan: &Plan,
     args: &CheckpointArgs,
     chosen: Option<&Path>,
-    again: &Again,
+    command_line: &CommandLine,
     view: &View,
 ) -> Result<Decision, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -104,7 +104,7 @@ pub fn settle(
         if let Ok(Some(job)) = opened.as_ref().map(Option::as_ref)
             && !args.fresh
         {
-            refuse_unmeant(job, place, chosen, again)?;
+            refuse_unmeant(job, place, chosen, command_line)?;
         }
         let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
         return Ok(Decision::Clear(Box::new(if args.reset_deltafetch {
@@ -118,7 +118,7 @@ pub fn settle(
         return Ok(Decision::New);
     };
     if job.manifest().clearing.is_some() {
-        refuse_unmeant(&job, place, chosen, again)?;
+        refuse_unmeant(&job, place, chosen, command_line)?;
         let said = "an earlier run was throwing the checkpoint away: it is gone now";
         let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
         return Ok(Decision::Clear(Box::new(clear)));
@@ -140,7 +140,7 @@ pub fn settle(
             view.say(format_args!("proxy type changed: {change}"));
             match args.change.on_proxy_change {
                 OnProxyChange::Clear => {
-                    refuse_unmeant(&job, place, chosen, again)?;
+                    refuse_unmeant(&job, place, chosen, command_line)?;
                     let said = "checkpoint cleared: every URL is retried";
                     let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
                     return Ok(Decision::Clear(Box::new(clear)));
@@ -149,7 +149,7 @@ pub fn settle(
                     let output = job.manifest().output.as_ref();
                     let failed = commit.as_ref().map_or(0, |c| c.progress.counts.failed);
                     if failed > 0 && output.is_some_and(|output| output.stream) {
-                        return Err(cannot_take_back(again));
+                        return Err(cannot_take_back(command_line));
                     }
                     true
                 }
@@ -162,7 +162,7 @@ pub fn settle(
     if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
         match args.change.on_spider_change {
             OnSpiderChange::Resume => view.say(format_args!("spider changed: {changed}")),
-            OnSpiderChange::Refuse => return Err(refusal(&changed, again)),
+            OnSpiderChange::Refuse => return Err(refusal(&changed, command_line)),
         }
     }
     let commit = commit.unwrap_or_default();
@@ -187,30 +187,32 @@ fn refuse_unmeant(
     job: &Job,
     place: &Place,
     chosen: Option<&Path>,
-    again: &Again,
+    command_line: &CommandLine,
 ) -> Result<(), Failure> {
     match &job.manifest().output {
-        Some(began) => place.refuse_unmeant(began, chosen, again),
+        Some(began) => place.refuse_unmeant(began, chosen, command_line),
         None => Ok(()),
     }
 }
 
-fn refusal(changed: &str, again: &Again) -> Failure {
+fn refusal(changed: &str, command_line: &CommandLine) -> Failure {
     let message = format!("spider changed since the checkpoint: {changed}");
     Failure::with(Exit::Usage, message).hint(format_args!(
         "{}   (goes on with what is pending), or {}   (begins anew)",
-        again.with("--on-spider-change", "resume"),
-        again.with_flag("--fresh")
+        command_line.with("--on-spider-change", "resume"),
+        command_line.with_flag("--fresh")
     ))
 }
 
-fn cannot_take_back(again: &Again) -> Failure {
+fn cannot_take_back(command_line: &CommandLine) -> Failure {
     let message =
         "what was blocked cannot be retried: its records went to stdout, and cannot be taken back";
     Failure::with(Exit::Usage, message).hint(format_args!(
         "{}   (goes on with what is pending), or {}   (begins anew)",
-        again.with("--on-proxy-change", "keep"),
-        again.without("--on-proxy-change").with_flag("--fresh")
+        command_line.with("--on-proxy-change", "keep"),
+        command_line
+            .without("--on-proxy-change")
+            .with_flag("--fresh")
     ))
 }
 
@@ -258,7 +260,7 @@ fn is_complete(job: &Job, progress: &Progress) -> bool {
 /// # Errors
 /// Another run holds it; it cannot be read or removed.
 pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failure> {
-    let lock = hold(place)?;
+    let lock = acquire(place)?;
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
         return Ok(());
     };
@@ -273,9 +275,9 @@ pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failu
 
 /// Notes in a checkpoint that is kept how it is resumed, for `crawl-ckpt show`. A crawl is as safe
 /// without, so a failure is not worth a word. Only while no frontier is writing.
-pub fn note_command(place: &JobPlace, lock: &JobLock, again: &Again) {
+pub fn note_command(place: &JobPlace, lock: &JobLock, command_line: &CommandLine) {
     if let Ok(Some(mut job)) = Job::open(Arc::new(RealDisk), place) {
-        let command = again.to_string();
+        let command = command_line.to_string();
         let _ = job.update(lock, |manifest| manifest.command = Some(command));
     }
 }

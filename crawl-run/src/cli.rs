@@ -169,7 +169,7 @@ pub struct BatchArgs {
 
     /// How much is said.
     #[command(flatten)]
-    pub voice: VoiceArgs,
+    pub verbosity: VerbosityArgs,
 }
 
 /// How a spider is crawled.
@@ -209,7 +209,7 @@ pub struct CrawlArgs {
 
     /// How much is said.
     #[command(flatten)]
-    pub voice: VoiceArgs,
+    pub verbosity: VerbosityArgs,
 }
 
 /// Where things lie.
@@ -476,7 +476,7 @@ fn metrics_file(path: PathBuf) -> Result<PathBuf, &'static str> {
 /// How much is said.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Messages")]
-pub struct VoiceArgs {
+pub struct VerbosityArgs {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

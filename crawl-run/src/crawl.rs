@@ -22,14 +22,14 @@ use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use jiff::{Timestamp, Zoned};
 
-use crate::again::Again;
+use crate::acquire::acquire;
 use crate::check;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::cli::CrawlArgs;
+use crate::command_line::CommandLine;
 use crate::conduct::{Conductor, Ending};
 use crate::ended::Ended;
 use crate::extraction::Extraction;
-use crate::hold::hold;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
@@ -56,7 +56,7 @@ pub struct Crawl<'a> {
     plan: Plan,
     secrets: Secrets,
     proxies: Proxies,
-    again: Again,
+    command_line: CommandLine,
     tools: Tools,
     fetch_args: Vec<OsString>,
     extraction: Option<Extraction>,
@@ -81,7 +81,7 @@ impl<'a> Crawl<'a> {
     pub fn prepare(
         name: &str,
         args: &'a CrawlArgs,
-        again: Again,
+        command_line: CommandLine,
         view: &View,
     ) -> Result<Crawl<'a>, Failure> {
         let spider = Spider::load(name, Timestamp::now())?;
@@ -132,7 +132,7 @@ impl<'a> Crawl<'a> {
             args,
             plan,
             proxies,
-            again,
+            command_line,
         })
     }
 
@@ -209,7 +209,7 @@ impl<'a> Crawl<'a> {
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
-        let lock = hold(&self.place.job)?;
+        let lock = acquire(&self.place.job)?;
         let Some(series) = metrics.map(|metrics| metrics.begin(&self.place)) else {
             return self.held(&lock, completed, events, view);
         };
@@ -268,10 +268,10 @@ impl<'a> Crawl<'a> {
         if let Outcome::Failed { hint, .. } = &mut outcome
             && ending.reason == Some(EndReason::NothingUseful)
         {
-            let accept = self.again.with_flag("--accept-empty");
+            let accept = self.command_line.with_flag("--accept-empty");
             *hint = Some(format!(
                 "{}   (asks again), or {accept}   (takes that for the result)",
-                self.again
+                self.command_line
             ));
         }
         if outcome == Outcome::Complete {
@@ -290,7 +290,7 @@ impl<'a> Crawl<'a> {
             }
         } else if outcome.exit() != Exit::Damaged {
             // Of a damaged job nothing is changed.
-            checkpoint::note_command(&self.place.job, lock, &self.again);
+            checkpoint::note_command(&self.place.job, lock, &self.command_line);
         }
         Ok(self.ended(outcome, ending, output, view))
     }
@@ -315,7 +315,7 @@ impl<'a> Crawl<'a> {
             &self.plan,
             args,
             chosen,
-            &self.again,
+            &self.command_line,
             view,
         )
     }
@@ -336,10 +336,11 @@ impl<'a> Crawl<'a> {
             .place
             .resumed_output(chosen, began)
             .map_err(|failure| {
-                let fresh = self.again.with_flag("--fresh");
+                let fresh = self.command_line.with_flag("--fresh");
                 failure.hint(format_args!("to begin anew: {fresh}"))
             })?;
-        self.place.refuse_unmeant(began, chosen, &self.again)?;
+        self.place
+            .refuse_unmeant(began, chosen, &self.command_line)?;
         Ok(output)
     }
 
@@ -386,7 +387,7 @@ impl<'a> Crawl<'a> {
             retry_blocked: false,
             adopt_plan: false,
             cookies: self.cookies.clone(),
-            list_left_out: self.args.voice.verbose,
+            list_left_out: self.args.verbosity.verbose,
             answer_within_ms: Some(millis(self.answer_within)),
             careful: false,
             accept_empty: self.args.reach.accept_empty,
@@ -444,8 +445,8 @@ impl<'a> Crawl<'a> {
             ended: &ended,
             has_checkpoint: self.args.limits.limit.is_none(),
             is_kept: self.place.job.dir.is_dir(),
-            again: &self.again,
-            verbose: self.args.voice.verbose,
+            command_line: &self.command_line,
+            verbose: self.args.verbosity.verbose,
         };
         match &ended.outcome {
             Outcome::Failed { why, .. } if view.is_among() => {
@@ -456,7 +457,7 @@ impl<'a> Crawl<'a> {
         }
         if ended.outcome == Outcome::Parked {
             let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
-            for line in summary::parked(&ended.progress, proxies, in_use, &self.again) {
+            for line in summary::parked(&ended.progress, proxies, in_use, &self.command_line) {
                 // A decision is asked for: not even -q hides it.
                 view.error(line);
             }

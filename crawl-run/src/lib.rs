@@ -6,18 +6,18 @@
 //! with crawl-run over a socket. See [`stage`] for who is connected with whom,
 //! [`checkpoint`] for what becomes of one that is there, [`outcome`] for the exit codes.
 
-pub mod again;
+pub mod acquire;
 pub mod batch;
 pub mod change;
 pub mod check;
 pub mod checkpoint;
 mod clear;
 pub mod cli;
+pub mod command_line;
 pub mod conduct;
 pub mod crawl;
 pub mod ended;
 pub mod extraction;
-pub mod hold;
 pub mod meter;
 pub mod metrics;
 pub mod outcome;
@@ -39,8 +39,8 @@ use std::sync::{Arc, mpsc};
 
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
-use again::Again;
 use cli::{Cli, Command, CrawlArgs};
+use command_line::CommandLine;
 use crawl::Crawl;
 use ended::Ended;
 use outcome::Outcome;
@@ -52,9 +52,9 @@ use view::View;
 /// # Errors
 /// What to print, and the exit code.
 pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
-    let again = Again::new(words);
+    let command_line = CommandLine::new(words);
     if let Some(Command::Batch(args)) = &cli.command {
-        return batch::run(args, &again);
+        return batch::run(args, &command_line);
     }
     if cli.print_schema {
         need_stdout()?;
@@ -78,8 +78,13 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     if cli.check || cli.explain.is_some() {
         need_stdout()?;
     }
-    let mut view = View::new(args.voice);
-    let crawl = Crawl::prepare(&cli.spider.unwrap_or_default(), args, again.clone(), &view)?;
+    let mut view = View::new(args.verbosity);
+    let crawl = Crawl::prepare(
+        &cli.spider.unwrap_or_default(),
+        args,
+        command_line.clone(),
+        &view,
+    )?;
     if cli.check {
         return print(&crawl.check()?);
     }
@@ -95,7 +100,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
             crawl.production(&mut |_| Ok(()), metrics.as_ref(), events, &mut view)?
         }
     };
-    exit(ended, args, &again)
+    exit(ended, args, &command_line)
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {
@@ -106,13 +111,13 @@ fn print(text: &str) -> Result<Exit, Failure> {
     Ok(Exit::Complete)
 }
 
-fn exit(ended: Ended, args: &CrawlArgs, again: &Again) -> Result<Exit, Failure> {
+fn exit(ended: Ended, args: &CrawlArgs, command_line: &CommandLine) -> Result<Exit, Failure> {
     let Outcome::Failed { exit, why, hint } = ended.outcome else {
         return Ok(ended.outcome.exit());
     };
     // Where a checkpoint is, the same command goes on once the cause is mended.
     let resumes = exit == Exit::Failed && args.limits.limit.is_none();
-    let hint = hint.or_else(|| resumes.then(|| format!("to go on: {again}")));
+    let hint = hint.or_else(|| resumes.then(|| format!("to go on: {command_line}")));
     let failure = Failure::with(exit, why);
     Err(match hint {
         Some(hint) => failure.hint(hint),

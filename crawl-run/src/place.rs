@@ -7,8 +7,8 @@ use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
 
-use crate::again::Again;
 use crate::cli::PlaceArgs;
+use crate::command_line::CommandLine;
 
 /// The directory of one spider in a project.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ impl Place {
         &self,
         began: &OutputPlace,
         chosen: Option<&Path>,
-        again: &Again,
+        command_line: &CommandLine,
     ) -> Result<(), Failure> {
         match began.resolve(&self.data_dir) {
             Some(file) if !self.is_meant(began, chosen) => {
@@ -160,7 +160,7 @@ impl Place {
                 let message = format!(
                     "the checkpoint's output is {file}, which is outside of the data directory {dir}"
                 );
-                let named = again.with("-o", &file);
+                let named = command_line.with("-o", &file);
                 let hint = format!("{named}   (if that file is meant)");
                 Err(Failure::with(Exit::Usage, message).hint(hint))
             }

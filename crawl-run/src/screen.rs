@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 
 use console::Term;
-use crawl_ckpt::words;
+use crawl_ckpt::stderr;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use crate::cli::VoiceArgs;
+use crate::cli::VerbosityArgs;
 
 /// How often the lines are drawn at most, a second.
 const DRAWN_HZ: u8 = 10;
@@ -19,9 +19,9 @@ pub struct Screen(MultiProgress);
 
 impl Screen {
     /// None with `-q`, with `NO_COLOR`, or when stderr is no terminal.
-    pub fn new(voice: VoiceArgs) -> Option<Screen> {
+    pub fn new(verbosity: VerbosityArgs) -> Option<Screen> {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let draws = !voice.quiet && !plain && io::stderr().is_terminal();
+        let draws = !verbosity.quiet && !plain && io::stderr().is_terminal();
         draws.then(|| {
             let terminal = Box::new(Terminal {
                 term: Term::stderr(),
@@ -68,7 +68,7 @@ pub struct Line {
 impl Line {
     /// Shows a text, cut to the width of the terminal, unless the terminal takes nothing.
     pub fn show(&self, text: String) {
-        if words::are_waiting() {
+        if stderr::are_waiting() {
             return;
         }
         self.bar.set_message(text);
@@ -149,7 +149,7 @@ impl TermLike for Terminal {
     fn flush(&self) -> io::Result<()> {
         self.draw(format_args!("\r"))?;
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        words::write(&std::mem::take(&mut *drawn));
+        stderr::write(&std::mem::take(&mut *drawn));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crawl_ckpt::control::{Delta, FieldUse, Progress};
 use crawl_ckpt::human::{bytes, count, counted, span};
 use crawl_ckpt::tool::Exit;
 
-use crate::again::Again;
+use crate::command_line::CommandLine;
 use crate::ended::Ended;
 use crate::outcome::Outcome;
 use crate::place::Output;
@@ -40,7 +40,7 @@ pub struct Summary<'a> {
     /// The checkpoint is there now.
     pub is_kept: bool,
     /// The command that was typed.
-    pub again: &'a Again,
+    pub command_line: &'a CommandLine,
     /// Tell of all that was left out, not only of what caps kept out.
     pub verbose: bool,
 }
@@ -86,7 +86,7 @@ impl Summary<'_> {
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
             && self.has_checkpoint
         {
-            lines.push(format!("resume with: {}", self.again));
+            lines.push(format!("resume with: {}", self.command_line));
         }
         lines
     }
@@ -181,7 +181,12 @@ fn is_damaged(outcome: &Outcome) -> bool {
 
 /// For exit 3: which hosts wait, what they did, and the commands that approve the cheapest
 /// proxy that is costlier than the one that they blocked.
-pub fn parked(progress: &Progress, proxies: &Proxies, in_use: &str, again: &Again) -> Vec<String> {
+pub fn parked(
+    progress: &Progress,
+    proxies: &Proxies,
+    in_use: &str,
+    command_line: &CommandLine,
+) -> Vec<String> {
     let mut lines = vec![format!(
         "{} wait for a decision on {}:",
         counted(progress.counts.parked, "URL"),
@@ -207,7 +212,7 @@ pub fn parked(progress: &Progress, proxies: &Proxies, in_use: &str, again: &Agai
         in_use
     };
     if let Some(next) = proxies.costlier_than(tried).first() {
-        let approve = again
+        let approve = command_line
             .without("--on-proxy-change")
             .with("--proxy-type", next);
         lines.push(format!(
@@ -267,8 +272,8 @@ mod tests {
     use std::ffi::OsString;
     use std::time::Duration;
 
-    fn again() -> Again {
-        Again::new(["crawl-run", "shop.json"].map(OsString::from))
+    fn command_line() -> CommandLine {
+        CommandLine::new(["crawl-run", "shop.json"].map(OsString::from))
     }
 
     fn progress() -> Progress {
@@ -306,7 +311,7 @@ mod tests {
             },
             has_checkpoint: true,
             is_kept: true,
-            again: &again(),
+            command_line: &command_line(),
             verbose: false,
         };
         assert_eq!(
@@ -345,7 +350,7 @@ mod tests {
             .into_iter(),
         )
         .unwrap();
-        let lines = parked(&progress, &proxies, "auto", &again());
+        let lines = parked(&progress, &proxies, "auto", &command_line());
         assert_eq!(
             lines[1..],
             [

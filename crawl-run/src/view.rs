@@ -6,10 +6,10 @@ use std::fmt::{Debug, Display};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::stderr;
 use crawl_ckpt::tool::{printable, told};
-use crawl_ckpt::words;
 
-use crate::cli::VoiceArgs;
+use crate::cli::VerbosityArgs;
 use crate::meter::Meter;
 use crate::screen::{Line, Screen};
 
@@ -19,7 +19,7 @@ pub const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// What one crawl shows and says. A stderr that is closed ends no crawl.
 #[derive(Debug)]
 pub struct View {
-    voice: VoiceArgs,
+    verbosity: VerbosityArgs,
     /// Set where several crawls speak: their lines begin with it.
     title: Option<String>,
     screen: Option<Screen>,
@@ -40,26 +40,26 @@ pub trait Watch: Debug + Send + Sync {
 
 impl View {
     /// The view of the only crawl of this process.
-    pub fn new(voice: VoiceArgs) -> View {
-        let mut view = View::plain(voice, Screen::new(voice));
+    pub fn new(verbosity: VerbosityArgs) -> View {
+        let mut view = View::plain(verbosity, Screen::new(verbosity));
         view.line = view.screen.as_ref().map(Screen::line);
         view
     }
 
     /// The view of one crawl among several, which share the screen, if there is one.
-    pub fn among(voice: VoiceArgs, title: String, screen: Option<Screen>) -> View {
+    pub fn among(verbosity: VerbosityArgs, title: String, screen: Option<Screen>) -> View {
         View {
             title: Some(title),
             line: screen.as_ref().map(Screen::line),
-            ..View::plain(voice, screen)
+            ..View::plain(verbosity, screen)
         }
     }
 
     /// A view that only says things, beside any progress lines.
-    pub fn plain(voice: VoiceArgs, screen: Option<Screen>) -> View {
+    pub fn plain(verbosity: VerbosityArgs, screen: Option<Screen>) -> View {
         let now = Instant::now();
         View {
-            voice,
+            verbosity,
             title: None,
             screen,
             line: None,
@@ -71,7 +71,7 @@ impl View {
 
     /// A view that only says things, on the same screen.
     pub fn beside(&self) -> View {
-        View::plain(self.voice, self.screen.clone())
+        View::plain(self.verbosity, self.screen.clone())
     }
 
     /// From now on this takes in the figures, too.
@@ -81,21 +81,21 @@ impl View {
 
     /// Says something unless `-q`.
     pub fn say(&self, line: impl Display) {
-        if !self.voice.quiet {
+        if !self.verbosity.quiet {
             self.error(line);
         }
     }
 
     /// Says what something newer will stand for soon, unless `-q` or nobody reads.
     pub fn pass(&self, line: impl Display) {
-        if !words::are_waiting() {
+        if !stderr::are_waiting() {
             self.say(line);
         }
     }
 
     /// Says something with `-v`.
     pub fn tell(&self, line: impl Display) {
-        if self.voice.verbose {
+        if self.verbosity.verbose {
             self.error(line);
         }
     }
@@ -113,8 +113,8 @@ impl View {
         };
         let line = format!("{}\n", told(&line));
         match &self.screen {
-            Some(screen) => screen.suspend(|| words::write(&line)),
-            None => words::write(&line),
+            Some(screen) => screen.suspend(|| stderr::write(&line)),
+            None => stderr::write(&line),
         }
     }
 

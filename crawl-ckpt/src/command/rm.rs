@@ -10,8 +10,8 @@ use crate::human::{bytes, counted};
 use crate::job;
 use crate::lock::JobLock;
 use crate::look::{Look, bytes_in};
+use crate::stderr;
 use crate::tool::{Exit, Failure, printable, say};
-use crate::words;
 
 /// Which checkpoints are to go.
 pub enum Which {
@@ -121,7 +121,7 @@ fn is_agreed(jobs: &[Found]) -> Result<bool, Failure> {
         jobs => counted(jobs.len() as u64, "checkpoint"),
     };
     let question = printable(&format!("{TOOL}: remove {what} ({})? [y/N] ", bytes(size)));
-    words::write(&question);
+    stderr::write(&question);
     let mut answer = String::new();
     let read = stdin().lock().read_line(&mut answer);
     read.map_err(|e| Failure::new(format_args!("cannot read the answer: {e}")))?;

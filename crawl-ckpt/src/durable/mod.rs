@@ -6,8 +6,8 @@
 //! file that can be cut back.
 
 mod append;
-mod door;
 pub(crate) mod flock;
+mod open;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -21,8 +21,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use append::Append;
-pub use door::{Links, open_file};
-pub(crate) use door::{open_dir, through};
+pub use open::{Links, open_file};
+pub(crate) use open::{open_dir, through};
 pub use real::RealDisk;
 pub use tail::Tail;
 pub use trust::Trust;

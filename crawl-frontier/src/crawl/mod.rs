@@ -4,7 +4,6 @@
 mod answer;
 mod compare;
 mod intake;
-mod keep;
 mod left_out;
 mod lost;
 mod outage;
@@ -18,6 +17,7 @@ mod secrets;
 mod send;
 mod sitemaps;
 mod starts;
+mod state;
 mod tally;
 
 use std::borrow::Cow;

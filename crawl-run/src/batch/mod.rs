@@ -12,14 +12,14 @@
 //! 5. Nothing is left to do, and the batch is marked as over. Only now does the same command
 //!    begin a new one; after a kill before this it only tells the end.
 
-mod bell;
-mod board;
-mod crew;
 mod list;
 mod record;
+mod relay;
 mod report;
 mod state;
 mod tally;
+mod total;
+mod workers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,26 +28,26 @@ use std::time::Instant;
 use crawl_ckpt::job::{JobPlace, Name, data_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
-use crate::again::Again;
 use crate::checkpoint::remove_if_complete;
 use crate::cli::BatchArgs;
+use crate::command_line::CommandLine;
 use crate::crawl::check_certificates;
 use crate::screen::Screen;
 use crate::signals;
 use crate::view::View;
-use bell::Bell;
-use board::Board;
-use crew::Crew;
 use list::List;
 use record::{Record, Stage};
+use relay::Relay;
 use state::{Look, StatePlace, Store};
 use tally::Tally;
+use total::Total;
+use workers::Workers;
 
 /// Runs a batch, or tells how far it is. `again` is the command that goes on.
 ///
 /// # Errors
 /// A list that cannot be used, a batch that another run holds, a state that cannot be kept.
-pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
+pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure> {
     let project = args.place.project.as_deref().unwrap_or("default");
     let project = Name::parse(project)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot use --project: {e}")))?;
@@ -65,47 +65,47 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     }
 
     let begun = Instant::now();
-    let bell = Arc::new(Bell::default());
-    let screen = Screen::new(args.voice);
-    watch_signals(&bell, args, screen.clone())?;
+    let relay = Arc::new(Relay::default());
+    let screen = Screen::new(args.verbosity);
+    watch_signals(&relay, args, screen.clone())?;
     let sweep = |records: &[Record]| sweep(records, &data_dir);
     let (retries, restart) = (args.retries, args.restart);
     let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
 
-    let view = View::plain(args.voice, screen.clone());
+    let view = View::plain(args.verbosity, screen.clone());
     let what = if store.resumed {
         "resuming the batch"
     } else {
         "new batch"
     };
     view.say(format_args!("{what}: {}", store.tally()));
-    let crew = Crew {
+    let workers = Workers {
         args,
         entries: &entries,
         store: &store,
-        bell: &bell,
-        board: Board::new(view.beside(), screen.as_ref()),
+        relay: &relay,
+        total: Total::new(view.beside(), screen.as_ref()),
         metrics: args.metrics.open(&view),
-        program: &again.program(),
+        program: &command_line.program(),
         data_dir: &data_dir,
         screen,
         deadline: args.max_time.and_then(|time| begun.checked_add(time)),
     };
     let change = |running| {
         let tally = store.tally();
-        crew.board.change(tally.to_string(), running);
-        if let Some(metrics) = &crew.metrics {
+        workers.total.change(tally.to_string(), running);
+        if let Some(metrics) = &workers.metrics {
             metrics.batch(&args.list, project.as_str(), tally.states());
         }
     };
     change(0);
-    let worked = crew.work(&change);
-    crew.board.end();
+    let worked = workers.work(&change);
+    workers.total.end();
     let exit = match &worked {
-        Ok(()) => report::exit(&store.records(), retries, bell.first()),
+        Ok(()) => report::exit(&store.records(), retries, relay.first()),
         Err(failure) => failure.exit,
     };
-    if let Some(metrics) = &crew.metrics {
+    if let Some(metrics) = &workers.metrics {
         metrics.end_batch(&args.list, project.as_str(), exit);
     }
     worked?;
@@ -118,7 +118,7 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
     } else {
         view.say(format_args!(
             "resume with: {}",
-            again.without_flag("--restart")
+            command_line.without_flag("--restart")
         ));
     }
     Ok(exit)
@@ -126,18 +126,18 @@ pub fn run(args: &BatchArgs, again: &Again) -> Result<Exit, Failure> {
 
 /// Has every crawl hear of a signal, and says so once.
 fn watch_signals(
-    bell: &Arc<Bell>,
+    relay: &Arc<Relay>,
     args: &BatchArgs,
     screen: Option<Screen>,
 ) -> Result<(), Failure> {
-    let rope = Arc::clone(bell);
-    let view = View::plain(args.voice, screen);
+    let relay = Arc::clone(relay);
+    let view = View::plain(args.verbosity, screen);
     let grace = args.reach.grace;
     signals::watch(move |signal| {
-        if rope.first().is_none() {
+        if relay.first().is_none() {
             view.say(signals::pausing(signal, grace));
         }
-        rope.ring(signal);
+        relay.send(signal);
     })
     .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))
 }
@@ -160,7 +160,7 @@ fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit,
         (false, None) => "not over; the same command without --status goes on".into(),
     };
     let tally = Tally::of(&now, args.retries);
-    View::plain(args.voice, None).say(format_args!("batch: {tally}; {whole}"));
+    View::plain(args.verbosity, None).say(format_args!("batch: {tally}; {whole}"));
     Ok(Exit::Complete)
 }
 

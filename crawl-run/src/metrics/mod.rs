@@ -256,16 +256,16 @@ fn now() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{PlaceArgs, VoiceArgs};
+    use crate::cli::{PlaceArgs, VerbosityArgs};
     use crawl_ckpt::control::{Counts, Delta};
     use crawl_ckpt::job::Name;
 
     fn quiet() -> View {
-        let voice = VoiceArgs {
+        let verbosity = VerbosityArgs {
             quiet: true,
             verbose: false,
         };
-        View::plain(voice, None)
+        View::plain(verbosity, None)
     }
 
     #[test]

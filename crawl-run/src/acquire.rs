@@ -19,7 +19,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Another run holds it; the file system refuses.
-pub fn hold(place: &JobPlace) -> Result<JobLock, LockError> {
+pub fn acquire(place: &JobPlace) -> Result<JobLock, LockError> {
     let due = Instant::now() + LAST_COMMIT;
     loop {
         match JobLock::acquire(place) {

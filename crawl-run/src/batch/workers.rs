@@ -13,16 +13,16 @@ use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::tool::{Exit, Failure};
 
-use super::bell::Bell;
-use super::board::Board;
 use super::list::Entry;
 use super::record::{Record, Stage};
+use super::relay::Relay;
 use super::report;
 use super::state::Store;
-use crate::again::Again;
+use super::total::Total;
 use crate::cli::{
     BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, MetricsArgs, OutputArgs, PlaceArgs,
 };
+use crate::command_line::CommandLine;
 use crate::crawl::Crawl;
 use crate::ended::Ended;
 use crate::metrics::Metrics;
@@ -32,7 +32,7 @@ use crate::view::View;
 
 /// What all workers share.
 #[derive(Debug)]
-pub struct Crew<'a> {
+pub struct Workers<'a> {
     /// The options of the batch.
     pub args: &'a BatchArgs,
     /// The entries, in the order of the list; the store has a record for each.
@@ -40,9 +40,9 @@ pub struct Crew<'a> {
     /// What became of them.
     pub store: &'a Store,
     /// Carries signals.
-    pub bell: &'a Bell,
+    pub relay: &'a Relay,
     /// The total of all crawls.
-    pub board: Arc<Board>,
+    pub total: Arc<Total>,
     /// Where figures are kept for a monitoring system.
     pub metrics: Option<Arc<Metrics>>,
     /// The program, as it was called.
@@ -67,7 +67,7 @@ struct Queue {
     broken: Option<Failure>,
 }
 
-impl Crew<'_> {
+impl Workers<'_> {
     /// Runs every entry that is left to do, until nothing is or the batch is stopped. `change` is
     /// called whenever an entry has begun or ended.
     ///
@@ -121,7 +121,7 @@ impl Crew<'_> {
     fn next(&self, queue: &Mutex<Queue>, freed: &Condvar) -> Option<usize> {
         let mut queue = lock(queue);
         loop {
-            let stopped = self.bell.first().is_some() || self.is_late() || queue.broken.is_some();
+            let stopped = self.relay.first().is_some() || self.is_late() || queue.broken.is_some();
             if stopped || (queue.waiting.is_empty() && queue.running == 0) {
                 freed.notify_all();
                 return None;
@@ -143,12 +143,12 @@ impl Crew<'_> {
         let entry = &self.entries[at];
         let begun = Instant::now();
         let title = masked_url(&entry.site).into_owned();
-        let mut view = View::among(self.args.voice, title, self.screen.clone());
-        view.watch(self.board.share(at));
+        let mut view = View::among(self.args.verbosity, title, self.screen.clone());
+        view.watch(self.total.share(at));
         let mut kept = Ok(());
         let result = self.crawl(at, queue, &mut view, &mut kept);
         view.end();
-        self.bell.leave(at);
+        self.relay.leave(at);
         // A batch that cannot keep its state must not go on, whatever became of the crawl.
         kept?;
         let Some(result) = result else {
@@ -176,7 +176,7 @@ impl Crew<'_> {
         let (sender, events) = mpsc::channel();
         let site = self.site(entry);
         let args = self.crawl_args(entry);
-        let crawl = match Crawl::prepare(&site, &args, self.again(entry, &site), view) {
+        let crawl = match Crawl::prepare(&site, &args, self.command_line(entry, &site), view) {
             Ok(crawl) => crawl,
             Err(failure) => return Some(Err(failure)),
         };
@@ -188,7 +188,7 @@ impl Crew<'_> {
             let message = format!("the same crawl as {other}: a spider is in a batch only once");
             return Some(Err(Failure::with(Exit::Usage, message)));
         }
-        if !self.bell.listen(at, sender.clone()) {
+        if !self.relay.listen(at, sender.clone()) {
             return None;
         }
         let inside = job.strip_prefix(self.data_dir).unwrap_or(job).to_owned();
@@ -253,12 +253,12 @@ impl Crew<'_> {
             pace: args.pace.clone(),
             fetch: args.fetch.clone(),
             metrics: MetricsArgs::default(),
-            voice: args.voice,
+            verbosity: args.verbosity,
         }
     }
 
     /// The command that does one entry by itself.
-    fn again(&self, entry: &Entry, site: &str) -> Again {
+    fn command_line(&self, entry: &Entry, site: &str) -> CommandLine {
         let project = entry.project.as_ref().map(|project| project.to_string());
         let project = project.or_else(|| self.args.place.project.clone());
         let mut words: Vec<OsString> = vec![self.program.into()];
@@ -269,7 +269,7 @@ impl Crew<'_> {
             words.extend(["--data-dir".into(), self.data_dir.into()]);
         }
         words.push(site.into());
-        Again::new(words)
+        CommandLine::new(words)
     }
 }
 

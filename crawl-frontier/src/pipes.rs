@@ -68,7 +68,7 @@ impl Lines {
 
 /// The frontier's ends of all pipes.
 #[derive(Debug)]
-pub struct Wires {
+pub struct Pipes {
     results: File,
     requests: File,
     /// Requests that the pipe has no room for yet.
@@ -85,7 +85,7 @@ pub struct Wires {
 
 /// What was heard beside results.
 #[derive(Debug)]
-pub enum Word {
+pub enum Message {
     /// crawl-run says what to do.
     Order(Order),
     /// crawl-run is gone.
@@ -94,10 +94,10 @@ pub enum Word {
     Signal(i32),
 }
 
-impl Wires {
+impl Pipes {
     /// Results come from the one file, requests go to the other.
-    pub fn new(results: File, requests: File) -> Wires {
-        Wires {
+    pub fn new(results: File, requests: File) -> Pipes {
+        Pipes {
             results,
             requests,
             unsent: Vec::new(),
@@ -160,7 +160,7 @@ impl Wires {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn wait(&mut self, most: Option<Duration>) -> io::Result<Vec<Word>> {
+    pub fn wait(&mut self, most: Option<Duration>) -> io::Result<Vec<Message>> {
         let timeout = most.and_then(|most| Timespec::try_from(most).ok());
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
         let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
@@ -215,7 +215,7 @@ impl Wires {
         self.unsent.drain(..sent);
     }
 
-    fn words(&mut self, came: &[bool]) -> Vec<Word> {
+    fn words(&mut self, came: &[bool]) -> Vec<Message> {
         let mut words = Vec::new();
         let mut came = came.iter();
         if let Some((socket, lines)) = &mut self.conductor
@@ -224,18 +224,18 @@ impl Wires {
             let gone = !matches!(lines.fill(&*socket), Ok(1..));
             while let Some(line) = lines.next() {
                 // What an older frontier does not understand, it need not obey.
-                words.extend(serde_json::from_slice(line).ok().map(Word::Order));
+                words.extend(serde_json::from_slice(line).ok().map(Message::Order));
             }
             if gone {
                 self.conductor = None;
-                words.push(Word::ConductorGone);
+                words.push(Message::ConductorGone);
             }
         }
         for ((signal, pipe), came) in self.signals.iter_mut().zip(came) {
             if *came {
                 let mut bytes = [0; 8];
                 let count = pipe.read(&mut bytes).unwrap_or(0);
-                words.extend((0..count).map(|_| Word::Signal(*signal)));
+                words.extend((0..count).map(|_| Message::Signal(*signal)));
             }
         }
         words
@@ -274,19 +274,19 @@ mod tests {
     fn requests_that_the_pipe_has_no_room_for_wait_without_blocking() {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         let (results, _kept) = rustix::pipe::pipe().unwrap();
-        let mut wires = Wires::new(results.into(), writer.into());
+        let mut pipes = Pipes::new(results.into(), writer.into());
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
         for _ in 0..500 {
-            wires.send(&line);
+            pipes.send(&line);
         }
-        assert!(!wires.unsent.is_empty());
+        assert!(!pipes.unsent.is_empty());
         let mut reader = File::from(reader);
         let mut got = 0;
         let mut buffer = vec![0; 10_000];
         while got < 500_000 {
             got += reader.read(&mut buffer).unwrap();
-            wires.wait(Some(Duration::ZERO)).unwrap();
+            pipes.wait(Some(Duration::ZERO)).unwrap();
         }
-        assert!(wires.unsent.is_empty());
+        assert!(pipes.unsent.is_empty());
     }
 }

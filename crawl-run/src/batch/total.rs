@@ -12,7 +12,7 @@ use crate::view::{BETWEEN_LINES, View, Watch};
 
 /// Shows the total.
 #[derive(Debug)]
-pub struct Board {
+pub struct Total {
     view: View,
     figures: Mutex<Figures>,
 }
@@ -29,9 +29,9 @@ struct Figures {
     last_line: Instant,
 }
 
-impl Board {
-    /// A board that says what it says beside `view`, and draws where there is a screen.
-    pub fn new(view: View, screen: Option<&Screen>) -> Arc<Board> {
+impl Total {
+    /// A total that says what it says beside `view`, and draws where there is a screen.
+    pub fn new(view: View, screen: Option<&Screen>) -> Arc<Total> {
         let now = Instant::now();
         let figures = Figures {
             line: screen.map(Screen::total),
@@ -41,7 +41,7 @@ impl Board {
             meter: Meter::new(now),
             last_line: now,
         };
-        Arc::new(Board {
+        Arc::new(Total {
             view,
             figures: Mutex::new(figures),
         })
@@ -55,9 +55,9 @@ impl Board {
     }
 
     /// What the crawl of an entry tells its figures.
-    pub fn share(self: &Arc<Board>, at: usize) -> impl Watch + 'static {
+    pub fn share(self: &Arc<Total>, at: usize) -> impl Watch + 'static {
         Share {
-            board: Arc::clone(self),
+            total: Arc::clone(self),
             at,
         }
     }
@@ -88,13 +88,13 @@ impl Figures {
 
 #[derive(Debug)]
 struct Share {
-    board: Arc<Board>,
+    total: Arc<Total>,
     at: usize,
 }
 
 impl Watch for Share {
     fn update(&self, progress: &Progress, now: Instant) {
-        let mut figures = self.board.figures();
+        let mut figures = self.total.figures();
         let pages = progress.counts.done + progress.counts.failed;
         figures.pages.entry(self.at).or_insert((pages, pages)).1 = pages;
         let done = figures
@@ -113,11 +113,11 @@ impl Watch for Share {
     }
 
     fn tick(&self, now: Instant) {
-        let mut figures = self.board.figures();
+        let mut figures = self.total.figures();
         figures.draw(now);
         if figures.line.is_none() && now.duration_since(figures.last_line) >= BETWEEN_LINES {
             figures.last_line = now;
-            self.board.view.pass(figures.text(now));
+            self.total.view.pass(figures.text(now));
         }
     }
 }

@@ -9,43 +9,43 @@ use crawl_ckpt::tool::quoted;
 
 /// The words of a command line, its program first.
 #[derive(Debug, Clone)]
-pub struct Again {
+pub struct CommandLine {
     words: Vec<String>,
 }
 
 /// Options that throw the checkpoint away: no hint repeats them.
 const THROW_AWAY: [&str; 2] = ["--fresh", "--reset-deltafetch"];
 
-impl Again {
+impl CommandLine {
     /// Keeps the words of this process, without the options that would throw the checkpoint away.
-    pub fn new(words: impl IntoIterator<Item = OsString>) -> Again {
+    pub fn new(words: impl IntoIterator<Item = OsString>) -> CommandLine {
         let words = words
             .into_iter()
             .map(|word| word.to_string_lossy().into_owned())
             .filter(|word| !THROW_AWAY.contains(&word.as_str()))
             .collect();
-        Again { words }
+        CommandLine { words }
     }
 
     /// The same command with an option set to a value, in place of any value that it has.
-    pub fn with(&self, option: &str, value: &str) -> Again {
-        let mut again = self.without(option);
-        again.insert([option, value]);
-        again
+    pub fn with(&self, option: &str, value: &str) -> CommandLine {
+        let mut command_line = self.without(option);
+        command_line.insert([option, value]);
+        command_line
     }
 
     /// The same command with a flag.
-    pub fn with_flag(&self, flag: &str) -> Again {
-        let mut again = self.without_flag(flag);
-        again.insert([flag]);
-        again
+    pub fn with_flag(&self, flag: &str) -> CommandLine {
+        let mut command_line = self.without_flag(flag);
+        command_line.insert([flag]);
+        command_line
     }
 
     /// The same command without a flag.
-    pub fn without_flag(&self, flag: &str) -> Again {
-        let mut again = self.clone();
-        again.words.retain(|word| word != flag);
-        again
+    pub fn without_flag(&self, flag: &str) -> CommandLine {
+        let mut command_line = self.clone();
+        command_line.words.retain(|word| word != flag);
+        command_line
     }
 
     /// The program, as it was called.
@@ -54,7 +54,7 @@ impl Again {
     }
 
     /// The same command without an option and its value.
-    pub fn without(&self, option: &str) -> Again {
+    pub fn without(&self, option: &str) -> CommandLine {
         let joined = format!("{option}=");
         let mut words = Vec::with_capacity(self.words.len());
         let mut skip = false;
@@ -68,7 +68,7 @@ impl Again {
             }
             words.push(word.clone());
         }
-        Again { words }
+        CommandLine { words }
     }
 
     /// Puts words right behind the program, where no `--` can be before them.
@@ -78,7 +78,7 @@ impl Again {
     }
 }
 
-impl std::fmt::Display for Again {
+impl std::fmt::Display for CommandLine {
     /// The command, quoted for a shell, with credentials masked.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut is_header = false;
@@ -153,13 +153,13 @@ fn harmless_header(header: &str) -> String {
 mod tests {
     use super::*;
 
-    fn again(words: &[&str]) -> Again {
-        Again::new(words.iter().map(OsString::from))
+    fn command_line(words: &[&str]) -> CommandLine {
+        CommandLine::new(words.iter().map(OsString::from))
     }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {
-        let again = again(&[
+        let command_line = command_line(&[
             "crawl-run",
             "https://x.example/?a=1&b=2",
             "--fresh",
@@ -168,14 +168,14 @@ mod tests {
             "a\nb",
         ]);
         assert_eq!(
-            again.to_string(),
+            command_line.to_string(),
             r"crawl-run 'https://x.example/?a=1&b=2' 'it'\''s' '' $'a\012b'"
         );
     }
 
     #[test]
     fn credentials_are_masked() {
-        let again = again(&[
+        let command_line = command_line(&[
             "run",
             "https://me:pw@h/x",
             "-H",
@@ -196,7 +196,7 @@ mod tests {
         let want = "run 'https://***@h/x' -H 'X-Api-Key: ***' -H 'Accept-Language: de' \
             '-HX-Pass: ***' -qH 'My: ***' '--header=Accept: x' '--header=Session: ***' -H '***' \
             --header 'Cookie: ***' s.json";
-        assert_eq!(again.to_string(), want);
+        assert_eq!(command_line.to_string(), want);
     }
 
     #[test]
@@ -207,7 +207,9 @@ mod tests {
             &["run", "s.json"],
         ] {
             assert_eq!(
-                again(words).with("--proxy-type", "residential").to_string(),
+                command_line(words)
+                    .with("--proxy-type", "residential")
+                    .to_string(),
                 "run --proxy-type residential s.json"
             );
         }

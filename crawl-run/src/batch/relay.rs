@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stage::Event;
 
-/// Rings in all crawls at once.
+/// Who is told of a signal: all crawls at once.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub struct Relay {
     listeners: Mutex<Listeners>,
 }
 
@@ -16,17 +16,17 @@ pub struct Bell {
 struct Listeners {
     /// The first signal that came.
     first: Option<i32>,
-    ears: HashMap<usize, Sender<Event>>,
+    crawls: HashMap<usize, Sender<Event>>,
 }
 
-impl Bell {
+impl Relay {
     /// A signal came: every crawl hears of it.
-    pub fn ring(&self, signal: i32) {
+    pub fn send(&self, signal: i32) {
         let mut listeners = self.listeners();
         listeners.first.get_or_insert(signal);
-        for ear in listeners.ears.values() {
+        for crawl in listeners.crawls.values() {
             // A crawl that has ended hears nothing.
-            let _ = ear.send(Event::Signal(signal));
+            let _ = crawl.send(Event::Signal(signal));
         }
     }
 
@@ -36,17 +36,17 @@ impl Bell {
     }
 
     /// A crawl that begins listens from now on; false when a signal came before it could.
-    pub fn listen(&self, number: usize, ear: Sender<Event>) -> bool {
+    pub fn listen(&self, number: usize, crawl: Sender<Event>) -> bool {
         let mut listeners = self.listeners();
         if listeners.first.is_none() {
-            listeners.ears.insert(number, ear);
+            listeners.crawls.insert(number, crawl);
         }
         listeners.first.is_none()
     }
 
     /// A crawl has ended.
     pub fn leave(&self, number: usize) {
-        self.listeners().ears.remove(&number);
+        self.listeners().crawls.remove(&number);
     }
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
@@ -63,15 +63,15 @@ mod tests {
 
     #[test]
     fn everybody_who_listens_hears_and_nobody_begins_after_a_signal() {
-        let bell = Bell::default();
-        let (ear, heard) = channel();
-        assert!(bell.listen(1, ear.clone()));
-        assert!(bell.listen(2, ear.clone()));
-        bell.leave(2);
-        bell.ring(15);
-        bell.ring(2);
-        assert!(!bell.listen(3, ear));
+        let relay = Relay::default();
+        let (crawl, heard) = channel();
+        assert!(relay.listen(1, crawl.clone()));
+        assert!(relay.listen(2, crawl.clone()));
+        relay.leave(2);
+        relay.send(15);
+        relay.send(2);
+        assert!(!relay.listen(3, crawl));
         assert_eq!(heard.try_iter().count(), 2);
-        assert_eq!(bell.first(), Some(15));
+        assert_eq!(relay.first(), Some(15));
     }
 }

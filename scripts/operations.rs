@@ -1,160 +1,62 @@
-//! Stops crawls at every one of their file operations, by SIGKILL or with an I/O error, in each act
+//! Disturbs crawls at every one of their file operations, by kills, signals and errors, in each act
 //! of a crawl's life, and judges what the same command makes of it. See `scripts/torture --every-operation`.
 //!
-//! An act is prepared, run once to count its operations (`scripts/fault.c` sees them as system calls),
-//! and then prepared and run anew for each of them. Threads make no two runs quite the same, so
-//! an operation is hit by its number and not by its name.
+//! An act is prepared once, run once to count its operations (`scripts/fault.c` sees them as system
+//! calls), and then run anew for each of them, in a copy of what was prepared. Threads make no two
+//! runs quite the same, so an operation is hit by its number and not by its name.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "acts.rs"]
+mod acts;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Answer, Done, Folder, Site, Tool, bin, target_dir};
 
-/// The start page, and those that it leads to.
-const PAGES: usize = 7;
-
-/// How an operation ends: all processes are killed before it, or it fails (x86-64).
-const FAULTS: [(&str, &str); 3] = [("kill", "kill"), ("EIO", "5"), ("ENOSPC", "28")];
-
-/// An act: what makes it possible, what is stopped, and what goes on after that. URL stands for the
-/// start URL, SITES for a list of it.
-struct Act {
-    name: &'static str,
-    before: &'static [&'static [&'static str]],
-    act: &'static [&'static str],
-    after: &'static [&'static str],
-    /// The records that the finished crawl has, or none when there is nothing new.
-    records: usize,
-}
-
-const PAUSE: &[&str] = &["URL", "--max-pages", "3"];
-const RETRY: &[&str] = &[
-    "URL",
-    "--proxy-type",
-    "none",
-    "--on-proxy-change",
-    "retry-blocked",
-];
-
-const LIFE: [Act; 9] = [
-    Act {
-        name: "new",
-        before: &[],
-        act: &["URL"],
-        after: &["URL"],
-        records: PAGES,
-    },
-    Act {
-        name: "resume",
-        before: &[PAUSE],
-        act: &["URL"],
-        after: &["URL"],
-        records: PAGES,
-    },
-    Act {
-        name: "pause",
-        before: &[PAUSE],
-        act: PAUSE,
-        after: &["URL"],
-        records: PAGES,
-    },
-    Act {
-        name: "fresh",
-        before: &[PAUSE],
-        act: &["URL", "--fresh", "--max-pages", "3"],
-        after: &["URL"],
-        records: PAGES,
-    },
-    Act {
-        name: "proxy clear",
-        before: &[PAUSE],
-        act: &["URL", "--proxy-type", "none", "--max-pages", "3"],
-        after: &["URL", "--proxy-type", "none"],
-        records: PAGES,
-    },
-    Act {
-        name: "retry-blocked",
-        before: &[PAUSE],
-        act: RETRY,
-        after: RETRY,
-        records: PAGES,
-    },
-    Act {
-        name: "delta merge",
-        before: &[&["URL", "--delta"], &["URL", "--delta", "--max-pages", "3"]],
-        act: &["URL", "--delta"],
-        after: &["URL", "--delta"],
-        records: 0,
-    },
-    Act {
-        name: "reset",
-        before: &[&["URL", "--delta"], &["URL", "--delta", "--max-pages", "3"]],
-        act: &["URL", "--delta", "--reset-deltafetch"],
-        after: &["URL", "--delta", "--reset-deltafetch"],
-        records: PAGES,
-    },
-    Act {
-        name: "batch",
-        before: &[],
-        act: &["batch", "SITES"],
-        after: &["batch", "SITES"],
-        records: PAGES,
-    },
-];
+use acts::{Act, FAULTS, LIFE, MORE, MORE_BYTES, PAGES, PAUSED};
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let stride: usize = args
+    let stride = args
         .next()
         .map_or(1, |text| text.parse().expect("a stride"));
-    let only = args.next();
+    let (only, only_fault) = (args.next(), args.next());
+    let is = |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
     let fault = compile();
-    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
+    let mut acts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
     let mut wrong = 0;
-    for act in LIFE
-        .iter()
-        .filter(|act| only.as_deref().is_none_or(|only| act.name == only))
-    {
-        for (name, number) in FAULTS {
-            let count = Stage::new(act).run(&fault, 0, number).0;
-            let mut points = 0;
-            for k in (1..=count).step_by(stride) {
-                let stage = Stage::new(act);
-                let (_, done) = stage.run(&fault, k, number);
-                points += 1;
-                if let Err(why) = stage.judge(&done, name) {
-                    wrong += 1;
-                    println!(
-                        "{}, {name} at operation {k} of {count}: {why}\n{done}",
-                        act.name
-                    );
-                    println!("kept: {}", stage.folder.display());
-                    std::mem::forget(stage.folder);
-                }
-            }
+    for act in LIFE.iter().filter(|act| is(&only, act.name)) {
+        let stage = Stage::new(act, &fault);
+        for (name, exits) in FAULTS.iter().filter(|fault| is(&only_fault, fault.0)) {
+            let (count, points, bad) = stage.disturb(name, exits, stride);
             eprintln!(
-                "torture: {}, {name}: {points} of {count} operations",
+                "torture: {}, {name}: {points} of {count} operations, {bad} wrong",
                 act.name
             );
-            *totals.entry(name.to_owned()).or_default() += points;
+            *acts.entry(act.name).or_default() += points;
+            *faults.entry(name).or_default() += points;
+            wrong += bad;
         }
     }
-    println!("{}", json!({ "points": totals, "wrong": wrong }));
+    let points: usize = acts.values().sum();
+    let line = json!({ "points": points, "acts": acts, "faults": faults, "wrong": wrong });
+    println!("{line}");
     std::process::exit(i32::from(wrong > 0));
 }
 
-/// Builds the program that stops others.
+/// Builds the program that disturbs others.
 fn compile() -> PathBuf {
     let program = target_dir().join("fault");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/fault.c");
@@ -167,15 +69,16 @@ fn compile() -> PathBuf {
     program
 }
 
-/// One act, in a folder and on a site of its own.
+/// What an act needs, prepared: its site and its files.
 struct Stage<'a> {
     act: &'a Act,
+    fault: &'a Path,
     site: Site,
     folder: Folder,
 }
 
 impl<'a> Stage<'a> {
-    fn new(act: &'a Act) -> Stage<'a> {
+    fn new(act: &'a Act, fault: &'a Path) -> Stage<'a> {
         let (site, blocks) = (Site::new(), Arc::new(AtomicBool::new(true)));
         let links: String = (1..PAGES).map(|n| format!("<a href=/{n}>")).collect();
         site.page("/", &links);
@@ -183,86 +86,188 @@ impl<'a> Stage<'a> {
         site.otherwise(move |asked| match asked.path.as_str() {
             "/robots.txt" => Answer::status(404),
             "/1" if is_blocked.load(Ordering::SeqCst) => Answer::status(403),
-            _ => Answer::html("a page"),
+            _ => Answer::html("a page").header("Set-Cookie", "seen=1; Max-Age=9999"),
         });
         let stage = Stage {
             act,
+            fault,
             site,
             folder: Folder::new(),
         };
-        stage
-            .folder
-            .write("sites.csv", format!("url\n{}\n", stage.site.url("/")));
+        let write = |name: &str, text: String| stage.folder.write(name, text);
+        write("sites.csv", format!("url\n{}\n", stage.site.url("/")));
+        write(
+            "jar.txt",
+            "# Netscape HTTP Cookie File\nkept.example\tFALSE\t/\tFALSE\t0\tkept\t1\n".into(),
+        );
+        write(
+            "more.jsonl",
+            match act.act.contains("add") || act.before.len() > 1 {
+                true => stage.more(),
+                false => String::new(),
+            },
+        );
         if act.name != "retry-blocked" {
             blocks.store(false, Ordering::SeqCst);
         }
-        for words in act.before {
-            let done = stage.tool(bin("crawl-run"), &[], words).run();
+        for command in act.before {
+            let done = stage.tool(&stage.folder, &[], command).run();
             assert!([0, 4].contains(&done.exit()), "{}: {done}", act.name);
         }
         blocks.store(false, Ordering::SeqCst);
         stage
     }
 
-    fn tool(&self, program: PathBuf, first: &[String], words: &[&str]) -> Tool {
-        let url = self.site.url("/");
-        let words = words.iter().map(|word| match *word {
-            "URL" => url.as_str(),
-            "SITES" => "sites.csv",
-            word => word,
-        });
-        Tool::program(program)
-            .dir(&self.folder)
-            .args(first)
-            .args(words)
-            .args(["--data-dir", "data"])
+    /// Requests that take much of the journal.
+    fn more(&self) -> String {
+        let line = |n| {
+            let request = json!({
+                "url": self.site.url(&format!("/more/{n}")),
+                "method": "POST",
+                "body": "b".repeat(MORE_BYTES),
+            });
+            format!("{request}\n")
+        };
+        (0..MORE).map(line).collect()
     }
 
-    /// Runs the act with this operation stopped; gives how many there were.
-    fn run(&self, fault: &Path, k: usize, number: &str) -> (usize, Done) {
-        let folder = fs::canonicalize(&self.folder).unwrap();
-        let run = bin("crawl-run");
-        let first = [
+    /// The command in this folder, run by another one.
+    fn tool(&self, folder: &Path, by: &[String], command: &str) -> Tool {
+        let (url, spider) = (self.site.url("/"), self.spider());
+        let command = command.replace("URL", &url).replace("SPIDER", &spider);
+        let (command, stdin) = match command.split_once('<') {
+            Some((command, file)) => (command, fs::read(folder.join(file)).unwrap()),
+            None => (command.as_str(), Vec::new()),
+        };
+        let mut words = command.split_whitespace();
+        let program = bin(words.next().unwrap());
+        let tool = match by.split_first() {
+            None => Tool::program(program),
+            Some((first, by)) => Tool::program(first).args(by).arg(program),
+        };
+        tool.dir(folder)
+            .args(words)
+            .env("CRAWL_DATA_DIR", "data")
+            .stdin(stdin)
+    }
+
+    fn spider(&self) -> String {
+        format!("127.0.0.1-{}", self.site.port())
+    }
+
+    /// Disturbs the act at each of its operations in this way. Gives how many operations there are,
+    /// at how many it was disturbed, and how often what came of it was wrong.
+    fn disturb(&self, how: &str, exits: &[i32], stride: usize) -> (usize, usize, usize) {
+        let count = self.run(&self.copy(), 0, how).0;
+        let (next, points, wrong) = (
+            AtomicUsize::new(1),
+            AtomicUsize::new(0),
+            AtomicUsize::new(0),
+        );
+        let work = || {
+            loop {
+                let k = next.fetch_add(stride, Ordering::SeqCst);
+                if k > count {
+                    return;
+                }
+                points.fetch_add(1, Ordering::SeqCst);
+                let folder = self.copy();
+                let at_k = || {
+                    let (_, done) = self.run(&folder, k, how);
+                    self.judge(&folder, &done, exits)
+                        .map_err(|why| format!("{why}\n{done}"))
+                };
+                // What takes too long panics.
+                let judged = catch_unwind(AssertUnwindSafe(at_k));
+                if let Err(why) = judged.unwrap_or_else(|_| Err("it panicked".into())) {
+                    wrong.fetch_add(1, Ordering::SeqCst);
+                    println!(
+                        "{}, {how} at operation {k} of {count}: {why}",
+                        self.act.name
+                    );
+                    println!("kept: {}", folder.display());
+                    std::mem::forget(folder);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            (0..cores).for_each(|_| drop(scope.spawn(work)));
+        });
+        (count, points.into_inner(), wrong.into_inner())
+    }
+
+    /// What was prepared, once more.
+    fn copy(&self) -> Folder {
+        let copy = Folder::new();
+        let from = self.folder.join(".");
+        let copied = Command::new("cp").arg("-a").arg(from).arg(&copy).status();
+        assert!(copied.unwrap().success(), "cp");
+        copy
+    }
+
+    /// Runs the act with this operation disturbed; gives how many there were.
+    fn run(&self, folder: &Path, k: usize, how: &str) -> (usize, Done) {
+        let by = [
+            self.fault.display().to_string(),
             k.to_string(),
-            number.to_owned(),
+            how.to_owned(),
             folder.display().to_string(),
-            run.display().to_string(),
         ];
-        let done = self.tool(fault.to_owned(), &first, self.act.act).run();
+        let done = self.tool(folder, &by, self.act.act).run();
         let count = done.lines().last().and_then(|line| line.parse().ok());
         (count.unwrap_or_default(), done)
     }
 
-    /// What is wrong after the act was stopped and the same command went on.
-    fn judge(&self, stopped: &Done, fault: &str) -> Result<(), String> {
-        let right: &[i32] = match fault {
-            // The frontier may be told of an error while crawl-run gets none, and the other way round.
-            "kill" => &[137, 0, 4],
-            _ => &[0, 1, 4],
-        };
-        if !right.contains(&stopped.exit()) {
-            return Err(format!("exit {}", stopped.exit()));
+    /// What is wrong after the act was disturbed and the same command went on.
+    fn judge(&self, folder: &Folder, disturbed: &Done, exits: &[i32]) -> Result<(), String> {
+        if !exits.contains(&disturbed.exit()) {
+            return Err(format!("exit {}", disturbed.exit()));
         }
-        let mut done = self.tool(bin("crawl-run"), &[], self.act.after).run();
-        for _ in 0..200 {
-            if done.exit() != 75 {
-                break;
+        let mut last = None;
+        for command in std::iter::once(&"crawl-ckpt verify").chain(self.act.after) {
+            let mut done = self.tool(folder, &[], command).run();
+            for _ in 0..200 {
+                if done.exit() != 75 && !done.words().contains("is running") {
+                    break;
+                }
+                // Killed one after the other, the last of its processes ends in a moment.
+                sleep(Duration::from_millis(50));
+                done = self.tool(folder, &[], command).run();
             }
-            // Killed one after the other, the last of its processes ends in a moment.
-            sleep(Duration::from_millis(50));
-            done = self.tool(bin("crawl-run"), &[], self.act.after).run();
+            if done.exit() != 0 {
+                return Err(format!("then exit {}: {done}", done.exit()));
+            }
+            last = Some(done);
         }
-        if done.exit() != 0 {
-            return Err(format!("then exit {}: {done}", done.exit()));
+        let last = last.unwrap();
+        let place = folder.join("data/default").join(self.spider());
+        if place.join("checkpoint").exists() {
+            return Err(format!("the checkpoint is still there: {last}"));
         }
-        let name = format!("data/default/127.0.0.1-{}", self.site.port());
-        if self.folder.join(&name).join("checkpoint").exists() {
-            return Err(format!("the checkpoint is still there: {done}"));
+        if !fs::read_to_string(folder.join("jar.txt"))
+            .unwrap()
+            .contains("kept.example")
+        {
+            return Err("the jar of cookies is lost".into());
         }
-        let crawls =
-            fs::read_dir(self.folder.join(&name).join("crawls")).map_err(|e| e.to_string())?;
+        let left = folder.files().into_iter().find(|file| {
+            let file = file.to_string_lossy();
+            [".tmp", ".new", ".removing", ".retry"]
+                .iter()
+                .any(|end| file.contains(end))
+        });
+        if let Some(left) = left {
+            return Err(format!("{} is left behind: {last}", left.display()));
+        }
+        self.judge_outputs(&place.join("crawls"))
+            .map_err(|why| format!("{why}: {last}"))
+    }
+
+    fn judge_outputs(&self, crawls: &Path) -> Result<(), String> {
         let mut whole = 0;
-        for path in crawls.map(|entry| entry.unwrap().path()) {
+        for entry in fs::read_dir(crawls).map_err(|e| e.to_string())? {
+            let path = entry.unwrap().path();
             if path
                 .extension()
                 .is_none_or(|extension| extension != "jsonl")
@@ -270,30 +275,30 @@ impl<'a> Stage<'a> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            let urls = text.lines().map(|line| {
-                let record: Value =
-                    serde_json::from_str(line).map_err(|e| format!("{line}: {e}"))?;
-                match record["status"].as_u64() {
-                    Some(200) => Ok(record["url"].to_string()),
-                    _ => Err(format!("no page: {line}")),
-                }
-            });
-            let mut urls = urls.collect::<Result<Vec<_>, String>>()?;
+            let mut urls = text.lines().map(page).collect::<Result<Vec<_>, String>>()?;
             let all = urls.len();
             urls.sort();
             urls.dedup();
-            if urls.len() != all || ![PAGES, self.act.records].contains(&all) {
-                return Err(format!(
-                    "{all} records of {} URLs in {}: {done}",
-                    urls.len(),
-                    path.display()
-                ));
+            // The output of a checkpoint that was removed by hand stays as it was.
+            let is_left = self.act.name == "rm" && all == PAUSED;
+            if urls.len() != all || !is_left && ![PAGES, self.act.records].contains(&all) {
+                let path = path.display();
+                return Err(format!("{all} records of {} URLs in {path}", urls.len()));
             }
-            whole += 1;
+            whole += usize::from(!is_left);
         }
         match whole {
-            0 => Err(format!("no output: {done}")),
+            0 => Err("no output".into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// The URL of a record of a page.
+fn page(line: &str) -> Result<String, String> {
+    let record: Value = serde_json::from_str(line).map_err(|e| format!("{line}: {e}"))?;
+    match record["status"].as_u64() {
+        Some(200) => Ok(record["url"].to_string()),
+        _ => Err(format!("no page: {line}")),
     }
 }

@@ -19,8 +19,10 @@ use crate::view::View;
 /// The fetcher may die so often in the time before it is given up.
 const RESTARTS: usize = 3;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
-/// It is the fetcher, and not its pages, when it dies of so many.
+/// It is the fetcher, and not its pages, when it dies of so many …
 const MAX_SET_ASIDE: usize = 10;
+/// … and so many records make up for one: a long crawl meets more of them.
+const MAKES_UP: u64 = 100;
 /// It may be silent so often without a record in between.
 const MAX_SILENCES: usize = 5;
 
@@ -301,8 +303,10 @@ fn passed(due: Option<Instant>, now: Instant) -> bool {
 #[derive(Debug, Default)]
 struct Patience {
     deaths: VecDeque<Instant>,
-    /// Requests that it died of once too often.
+    /// Requests that it died of once too often, and for which nothing made up yet.
     set_aside: usize,
+    /// Records since the last one that made up for one of them.
+    good: u64,
     /// Silences with no record made between them.
     silences: usize,
 }
@@ -312,6 +316,14 @@ impl Patience {
     fn goes_on(&mut self, reason: Option<&EndReason>, records: u64, now: Instant) -> bool {
         if records > 0 {
             self.silences = 0;
+        }
+        self.good += records;
+        while self.set_aside > 0 && self.good >= MAKES_UP {
+            self.set_aside -= 1;
+            self.good -= MAKES_UP;
+        }
+        if self.set_aside == 0 {
+            self.good = 0;
         }
         match reason {
             Some(EndReason::FetcherGone) => {
@@ -372,6 +384,18 @@ mod tests {
             let goes_on = patience.goes_on(Some(&EndReason::SetAside), 1, now);
             assert_eq!(goes_on, page < 10);
         }
+    }
+
+    #[test]
+    fn pages_that_fetchers_die_of_are_borne_for_ever_when_they_are_few_among_many() {
+        let now = Instant::now();
+        let mut patience = Patience::default();
+        let mut aside = |records| patience.goes_on(Some(&EndReason::SetAside), records, now);
+        // What came before the first of them makes up for none.
+        assert!(aside(1_000_000));
+        assert!((0..1000).all(|_| aside(MAKES_UP)));
+        assert!((0..8).all(|_| aside(1)));
+        assert!(!aside(1));
     }
 
     #[test]

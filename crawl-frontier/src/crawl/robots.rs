@@ -8,7 +8,7 @@
 //! asked for again, and what it said before holds when no better answer comes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
@@ -40,23 +40,17 @@ pub struct Robots {
     files: HashMap<HostId, File>,
     wanted: VecDeque<HostId>,
     later: BinaryHeap<Reverse<(u64, HostId)>>,
-    /// Hosts whose file nobody answered for, however often.
-    held: Vec<HeldHost>,
+    /// Hosts that never answered, whose file nobody answered for either, however often.
+    held: Vec<HostId>,
+    /// The same of hosts that did answer for pages once, and when they are asked again: what is
+    /// left of such a host waits until it answers again.
+    suspects: BTreeSet<(u64, HostId)>,
     /// Hosts whose pages are answered and their file was not: it is asked for a last time.
     doubted: HashSet<HostId>,
     /// Hosts whose file was asked for, and when.
     under_way: HashMap<HostId, u64>,
     /// When the probe was sent that is under way.
     probing: Option<u64>,
-}
-
-/// A host whose file nobody answered for.
-#[derive(Debug, Clone, Copy)]
-struct HeldHost {
-    host: HostId,
-    /// When it is asked for again, of a host that did answer for pages once: what is left of
-    /// such a host waits until it answers again.
-    again_ms: Option<u64>,
 }
 
 /// What a request that is none for a page was for.
@@ -148,6 +142,7 @@ impl Robots {
             wanted: VecDeque::new(),
             later: BinaryHeap::new(),
             held: Vec::new(),
+            suspects: BTreeSet::new(),
             doubted: HashSet::new(),
             under_way: HashMap::new(),
             probing: None,
@@ -215,14 +210,12 @@ impl Robots {
 
     /// Hosts whose file nobody answered for.
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.suspects.len()
     }
 
     /// One of these that did answer for pages once.
     pub fn held_suspect(&self) -> Option<HostId> {
-        let mut held = self.held.iter();
-        held.find(|held| held.again_ms.is_some())
-            .map(|held| held.host)
+        self.suspects.first().map(|(_, host)| *host)
     }
 
     /// When the next retry is due.
@@ -238,23 +231,19 @@ impl Robots {
             self.later.pop();
             self.wanted.push_back(host);
         }
-        self.want_if(|held| held.again_ms.is_some_and(|again_ms| again_ms <= now_ms));
+        while let Some(&(again_ms, host)) = self.suspects.first()
+            && again_ms <= now_ms
+        {
+            self.suspects.pop_first();
+            self.want_held_host(host);
+        }
         self.wanted.pop_front()
     }
 
-    /// Asks for the files of these held hosts again.
-    fn want_if(&mut self, which: impl Fn(&HeldHost) -> bool) {
-        if !self.held.iter().any(&which) {
-            return;
-        }
-        let held = std::mem::take(&mut self.held).into_iter();
-        let (wanted, others) = held.partition(which);
-        self.held = others;
-        let wanted: Vec<HeldHost> = wanted;
-        for HeldHost { host, .. } in wanted {
-            self.insert_wanted(host, None);
-            self.wanted.push_back(host);
-        }
+    /// Asks for the file of a host again that was held until now.
+    fn want_held_host(&mut self, host: HostId) {
+        self.insert_wanted(host, None);
+        self.wanted.push_back(host);
     }
 
     /// The request for a host's file, which is sent now.
@@ -391,9 +380,11 @@ impl Robots {
         let silent = why.kind.is_unanswered() || why.kind == ErrorKind::Io;
         self.files.insert(host, File::Unreachable(why));
         if silent {
-            let waits = lives && !self.doubted.contains(&host);
-            let again_ms = waits.then_some(now_ms + HELD_MS);
-            self.held.push(HeldHost { host, again_ms });
+            if lives && !self.doubted.contains(&host) {
+                self.suspects.insert((now_ms + HELD_MS, host));
+            } else {
+                self.held.push(host);
+            }
             return None;
         }
         Some(0)
@@ -401,26 +392,28 @@ impl Robots {
 
     /// Somebody else was answered, so the held hosts that never were are really unreachable.
     pub fn give_up(&mut self) -> Vec<HostId> {
-        if self.held.is_empty() {
-            return Vec::new();
-        }
-        let given_up = self.held.extract_if(.., |held| held.again_ms.is_none());
-        given_up.map(|held| held.host).collect()
+        std::mem::take(&mut self.held)
     }
 
     /// A page of this host was answered: if its file is held, it is asked for a last time, and
     /// held no longer than that of any other.
     pub fn doubt(&mut self, host: HostId) {
-        let is_it = |held: &HeldHost| held.host == host && held.again_ms.is_some();
-        if self.held.iter().any(is_it) {
+        let mut suspects = self.suspects.iter();
+        if let Some(&suspect) = suspects.find(|(_, suspect)| *suspect == host) {
+            self.suspects.remove(&suspect);
             self.doubted.insert(host);
-            self.want_if(is_it);
+            self.want_held_host(host);
         }
     }
 
     /// Nobody was answered for a while, so the held hosts are asked once more.
     pub fn want_held(&mut self) {
-        self.want_if(|_| true);
+        let suspects = std::mem::take(&mut self.suspects).into_iter();
+        let suspects = suspects.map(|(_, host)| host);
+        let held = std::mem::take(&mut self.held).into_iter();
+        for host in held.chain(suspects) {
+            self.want_held_host(host);
+        }
     }
 
     /// Drops what a host's file said, so that the next run asks for it.

@@ -326,10 +326,10 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// A request was sent to the host that [`Schedule::next`] gave: it is left alone for its
     /// delay.
-    pub fn sent(&mut self, id: HostId) {
+    pub fn sent(&mut self, id: HostId, now_ms: u64) {
         let host = &mut self.hosts[id.0 as usize];
         host.in_flight += 1;
-        host.due_ms = self.now_ms.saturating_add(host.delay_ms);
+        host.due_ms = now_ms.saturating_add(host.delay_ms);
         self.list(id.0);
     }
 

@@ -13,6 +13,7 @@ use super::receive::found_on;
 use super::send::Due;
 use super::{Crawl, Record, Step, Trouble};
 use crate::keys::LOST;
+use crate::schedule::Gate;
 use crate::store::Store;
 
 /// So often, and a request is sent alone …
@@ -112,9 +113,10 @@ impl<S: Store> Crawl<S> {
     ) -> Result<Option<Step>, Failure> {
         let is_over = self.under_way() == 0;
         self.lost.is_alone &= !is_over;
+        let can_go = self.lone_that_can_go(now_ms);
         let unproven = self.lost.is_careful && !self.lost.is_heard;
         let witness = self.outage.witness().filter(|_| unproven);
-        if !self.lost.is_alone && self.lost.alone.is_empty() && witness.is_none() {
+        if !self.lost.is_alone && can_go.is_none() && witness.is_none() {
             return Ok(None);
         }
         if !is_over {
@@ -125,13 +127,32 @@ impl<S: Store> Crawl<S> {
             self.probe_for("/robots.txt", host, now_ms, out);
             return Ok(Some(Step::Sent));
         }
-        while let Some(due) = self.lost.alone.pop_front() {
-            if self.send(due, true, now_ms, out)? {
-                self.lost.is_alone = true;
-                return Ok(Some(Step::Sent));
+        if let Some(due) = can_go.and_then(|place| self.lost.alone.remove(place))
+            && self.send(due, true, now_ms, out)?
+        {
+            self.lost.is_alone = true;
+        }
+        Ok(Some(Step::Sent))
+    }
+
+    /// The first that goes alone whose host may be asked now. Those whose host may not be asked at
+    /// all wait in it again.
+    fn lone_that_can_go(&mut self, now_ms: u64) -> Option<usize> {
+        for _ in 0..self.lost.alone.len() {
+            let due = self.lost.alone.pop_front()?;
+            match self.schedule.host(due.host).gate {
+                Gate::Open => self.lost.alone.push_back(due),
+                Gate::Shut | Gate::Parked => self.put(due.host, due.ticket, i64::MAX),
             }
         }
-        Ok(None)
+        let mut alone = self.lost.alone.iter();
+        alone.position(|due| self.schedule.host(due.host).due_ms <= now_ms)
+    }
+
+    /// When the host of one that goes alone may be asked.
+    pub(super) fn lone_due_ms(&self) -> Option<u64> {
+        let alone = self.lost.alone.iter();
+        alone.map(|due| self.schedule.host(due.host).due_ms).min()
     }
 
     /// The fetcher answered for a request, whose losses are forgotten.

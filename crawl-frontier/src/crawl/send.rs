@@ -142,7 +142,11 @@ impl<S: Store> Crawl<S> {
     }
 
     fn nothing_to_send(&mut self, now_ms: u64) -> Step {
-        let timers = [self.schedule.next_due_ms(), self.robots.next_due_ms()];
+        let timers = [
+            self.schedule.next_due_ms(),
+            self.robots.next_due_ms(),
+            self.lone_due_ms(),
+        ];
         let until_ms = timers.into_iter().flatten().min();
         if self.under_way() > 0 || until_ms.is_some() {
             return Step::Wait { until_ms };
@@ -284,7 +288,7 @@ impl<S: Store> Crawl<S> {
 
     /// A request is under way from now on.
     fn took_off(&mut self, flight: Flight) {
-        self.schedule.sent(flight.host);
+        self.schedule.sent(flight.host, flight.sent_ms);
         self.busy += u32::from(flight.busy);
         self.unheard += u32::from(!flight.heard);
         self.flights.insert(flight.ticket.id(), flight);

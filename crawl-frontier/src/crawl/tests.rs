@@ -283,6 +283,55 @@ fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
 }
 
 #[test]
+fn a_request_that_goes_alone_costs_its_host_a_turn_when_it_goes_and_not_before() {
+    let (bad, next) = ("http://site.example/bad", "http://site.example/next");
+    let other = |n: u64| format!("http://other.example/{n}");
+    let mut plan = plan(bad);
+    plan.start_urls.extend([next.to_owned(), other(1)]);
+    plan.scope.allowed_hosts.push("other.example".to_owned());
+    plan.pace.delay_ms = 1000;
+    let mut crawl = crawl(plan);
+    // Two fetchers die of it.
+    let mut lost = Vec::new();
+    for n in 1..=2 {
+        for Flight { host, ticket, .. } in lost.drain(..) {
+            crawl.put(host, ticket, i64::MAX);
+        }
+        let now_ms = (n - 1) * 1000 + 1;
+        let mut sent = asked(&mut crawl, now_ms);
+        sent.sort_by_key(|request| request["url"] != bad);
+        assert_eq!(urls(&sent), [bad, &other(n)]);
+        let answer = json!({"status": 200, "links": [other(n + 1)]});
+        reply(&mut crawl, &sent[1], answer, now_ms);
+        assert_eq!(crawl.fetcher_died().unwrap(), 0);
+        lost.extend(std::mem::take(&mut crawl.flights).into_values());
+        crawl.landed(&lost[0]);
+        crawl.schedule.answered(lost[0].host);
+    }
+    let slow = asked(&mut crawl, 2001);
+    assert_eq!(slow.len(), 2, "{slow:?}");
+    crawl.put(lost[0].host, lost[0].ticket, i64::MAX);
+    assert!(
+        asked(&mut crawl, 3001).is_empty(),
+        "it waits for the others"
+    );
+    for request in &slow {
+        let more = format!("{}/more", request["url"].as_str().unwrap());
+        reply(
+            &mut crawl,
+            request,
+            json!({"status": 200, "links": [more]}),
+            5000,
+        );
+    }
+    let alone = asked(&mut crawl, 5000);
+    assert_eq!(urls(&alone), [bad]);
+    reply(&mut crawl, &alone[0], json!({"status": 200}), 5001);
+    assert_eq!(urls(&asked(&mut crawl, 5999)), [other(3) + "/more"]);
+    assert_eq!(urls(&asked(&mut crawl, 6000)), [format!("{next}/more")]);
+}
+
+#[test]
 fn a_robots_txt_that_the_fetcher_did_not_ask_for_ends_no_page_by_itself() {
     let mut crawl = crawl(Plan {
         robots: true,

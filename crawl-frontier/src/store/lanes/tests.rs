@@ -17,7 +17,7 @@ fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
 
 fn sent(queue: &mut Memory, now_ms: u64) -> Option<Ticket> {
     let (host, ticket) = queue.next(now_ms)?;
-    queue.schedule.sent(host);
+    queue.schedule.sent(host, now_ms);
     Some(ticket)
 }
 

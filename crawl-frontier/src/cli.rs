@@ -13,7 +13,7 @@ use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
 use crawl_ckpt::limits::{self, count, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
-use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope};
+use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope, Warc};
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, say};
 use crawl_ckpt::unmarked::Unmarked;
 
@@ -218,6 +218,9 @@ struct ServeArgs {
     /// An output elsewhere is kept with its absolute path, and must be named again on a resume.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Where WARC files go, which keep the pages themselves; the fetcher leaves their records in JOB/spool.
+    #[arg(long, value_name = "DIR", hide = true)]
+    warc_dir: Option<PathBuf>,
     /// A socket on which crawl-run says what to crawl.
     #[arg(long, value_name = "FD", hide = true)]
     control: Option<RawFd>,
@@ -342,6 +345,7 @@ fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
         lock: args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
         data_dir: data_dir(args.data_dir.as_deref()),
         output,
+        warc: args.warc_dir,
     };
     let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
     let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
@@ -416,6 +420,7 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         proxies: args.proxies.clone(),
         keep_links: args.keep_links,
         keep_body: args.keep_body,
+        warc: args.warc_dir.as_ref().map(|_| Warc::default()),
         start_urls,
         ..Plan::default()
     };

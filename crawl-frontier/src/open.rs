@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
 use crawl_ckpt::durable::{Disk, RealDisk};
-use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT};
+use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT, OutputPlace, spool_beside};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::{Exit, Failure};
@@ -17,6 +17,8 @@ use crate::schedule::Schedule;
 use crate::scope::is_private_url;
 use crate::store::known::Delta;
 use crate::store::restore::{Restored, restore};
+use crate::store::warc::place::{refuse_foreign, refuse_taken};
+use crate::store::warc::{Warc, WarcPlace};
 use crate::store::{
     Embedded, HeldJob, Log, OutputTo, Outputs, Ticket, new_manifest, random_key, retry,
 };
@@ -33,6 +35,8 @@ pub struct Places {
     pub data_dir: PathBuf,
     /// Where output records go.
     pub output: OutputTo,
+    /// Where the WARC files of a crawl go that keeps the pages themselves.
+    pub warc: Option<PathBuf>,
 }
 
 /// A crawl that is ready to go on.
@@ -59,8 +63,18 @@ pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failur
 }
 
 fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
-    let outputs = Outputs::begin(&RealDisk, places.output)?;
-    let store = Embedded::new(Log::in_memory(outputs)?, None, None);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let warc = warc_dir(&begin.plan, places.warc)?;
+    let outputs = Outputs::begin(&*disk, places.output)?;
+    let warc = match warc {
+        Some(dir) => {
+            let spool = spool_beside(&dir);
+            let place = WarcPlace::begin(&*disk, dir, spool)?;
+            Some(Warc::begin(&disk, place, &begin.plan)?)
+        }
+        None => None,
+    };
+    let store = Embedded::new(Log::in_memory(outputs, warc)?, None, None);
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
@@ -90,19 +104,31 @@ fn open_job(
         job.finish_clearing(&lock, &places.data_dir)?;
     }
     match job {
-        Some(job) => resume(job, lock, places.output, &places.data_dir, begin, now_ms),
+        Some(job) => {
+            let outputs = (places.output, places.warc.as_deref());
+            resume(job, lock, outputs, &places.data_dir, begin, now_ms)
+        }
         None => {
+            let warc = warc_dir(&begin.plan, places.warc)?;
             let delta = Delta::open(place, &begin.plan)?;
             let mut manifest = new_manifest()?;
             manifest.output = places.output.place(&places.data_dir)?;
+            if let Some(dir) = &warc {
+                manifest.keep_warc(OutputPlace::file(dir, &places.data_dir));
+            }
             manifest.proxy_type = begin.plan.proxy_type.clone();
             manifest.plan = Some(begin.plan.clone());
             let key = manifest.key;
             let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
             // The job names its output before that is there: a kill in between leaves no file
             // that belongs to nobody.
-            let outputs = match Outputs::begin(&*disk, places.output) {
-                Ok(outputs) => outputs,
+            let made = Outputs::begin(&*disk, places.output).and_then(|outputs| {
+                let spool = place.spool_dir();
+                let warc = warc.map(|dir| WarcPlace::begin(&*disk, dir, spool));
+                Ok((outputs, warc.transpose()?))
+            });
+            let (outputs, warc) = match made {
+                Ok(made) => made,
                 Err(failure) => {
                     job.remove(&lock)?;
                     return Err(failure);
@@ -111,7 +137,8 @@ fn open_job(
             let end = job.replay(None, |_| Ok(()))?.mark;
             let writer = job.writer(&lock, &end)?;
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
-            let log = Log::on_disk(writer, outputs, learned.transpose()?)?;
+            let warc = warc.map(|place| Warc::begin(&disk, place, &begin.plan));
+            let log = Log::on_disk(writer, outputs, learned.transpose()?, warc.transpose()?)?;
             let held = HeldJob::new(job, lock, None);
             let store = Embedded::new(log, Some(held), delta);
             let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
@@ -131,19 +158,21 @@ fn open_job(
 fn resume(
     mut job: Job,
     lock: JobLock,
-    output: OutputTo,
+    (output, warc_dir): (OutputTo, Option<&Path>),
     data_dir: &Path,
     begin: &Begin,
     now_ms: u64,
 ) -> Result<Opened, Failure> {
     let mut notes = Vec::new();
     refuse_foreign_output(&job, &output, data_dir)?;
+    refuse_foreign(&job, warc_dir, data_dir)?;
     let plan = plan_of_resume(&job, begin, &mut notes)?;
     let mut restored = restore(&job, plan.pace.per_host, now_ms, begin.retry_blocked)?;
     // Which hosts those are is seen anew each time: `add` may bring more.
     let kept_plan = plan.clone();
     let plan = on_its_hosts(plan, restored.schedule());
     check_output(&job, &restored, data_dir)?;
+    job.check_warc(&restored.commit(), data_dir)?;
     let learned_bytes = restored.committed(LEARNED);
     if let Some(bytes) = learned_bytes {
         delta::check(&job, bytes)?;
@@ -152,12 +181,19 @@ fn resume(
     if job.manifest().output.is_none() && counts.done + counts.failed == 0 {
         // Filled by `add`, so the first records are this run's.
         let place = output.place(data_dir)?;
-        job.update(&lock, |manifest| manifest.output = place)?;
+        let warc_dir = warc_dir.filter(|_| plan.warc.is_some() && job.manifest().warc.is_none());
+        job.update(&lock, |manifest| {
+            manifest.output = place;
+            if let Some(dir) = warc_dir {
+                manifest.keep_warc(OutputPlace::file(dir, data_dir));
+            }
+        })?;
     }
     let mut writer = job.writer(&lock, &restored.end)?;
     retry::reopen(&job, &mut restored, &mut writer, data_dir, now_ms)?;
     let committed = restored.committed(OUTPUT).unwrap_or(0);
     let outputs = Outputs::resume(&job, output, data_dir, committed)?;
+    let warc = WarcPlace::resume(&job, &restored.commit(), data_dir)?;
     job.update(&lock, |manifest| {
         manifest.proxy_type.clone_from(&kept_plan.proxy_type);
         manifest.plan = Some(kept_plan);
@@ -166,7 +202,8 @@ fn resume(
     let (delta, learned) = delta.unzip();
     notes.append(&mut restored.notes);
     let mut started = restored.started.clone();
-    let log = Log::on_disk(writer, outputs, learned)?;
+    let warc = warc.map(|place| Warc::begin(job.disk(), place, &plan));
+    let log = Log::on_disk(writer, outputs, learned, warc.transpose()?)?;
     let key = job.manifest().key;
     let held = HeldJob::new(job, lock, restored.image.as_ref());
     let (store, remembered) = restored.into_store(log, held, delta);
@@ -182,8 +219,9 @@ fn resume(
     })
 }
 
-/// The plan to go on with: the new one, unless it is another crawl's. Whether it is incremental
-/// stays as it began: half a crawl is nothing to compare with.
+/// The plan to go on with: the new one, unless it is another crawl's. Whether it is incremental, and
+/// whether it keeps the pages themselves, stays as it began: half a crawl is nothing to compare with,
+/// and half an archive none.
 fn plan_of_resume(job: &Job, begin: &Begin, notes: &mut Vec<String>) -> Result<Plan, Failure> {
     let Some(old) = &job.manifest().plan else {
         return Ok(begin.plan.clone());
@@ -206,10 +244,38 @@ fn plan_of_resume(job: &Job, begin: &Begin, notes: &mut Vec<String>) -> Result<P
         (false, true) => notes.push("the crawl began without --delta, and goes on so".into()),
         _ => {}
     }
+    let mut warc = begin.plan.warc.clone();
+    match (&old.warc, &warc) {
+        (Some(began), None) => {
+            notes.push("the crawl began with --warc, and goes on so".into());
+            warc = Some(began.clone());
+        }
+        (None, Some(_)) => {
+            notes.push("the crawl began without --warc, and goes on so".into());
+            warc = None;
+        }
+        _ => {}
+    }
     Ok(Plan {
         delta,
+        warc,
         ..begin.plan.clone()
     })
+}
+
+/// Where the WARC files of a crawl that begins will be, if it keeps any.
+fn warc_dir(plan: &Plan, dir: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
+    match (&plan.warc, dir) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err(Failure::with(
+            Exit::Usage,
+            "nothing says where the WARC files are to go",
+        )),
+        (Some(_), Some(dir)) => {
+            refuse_taken(&dir)?;
+            Ok(Some(dir))
+        }
+    }
 }
 
 /// Keeps a crawl without start URLs and scope on the hosts that it has requests for.

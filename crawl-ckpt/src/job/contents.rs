@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
+use super::spool::{SPOOL, remove_spool, spool_file};
 use super::{IMAGE, JOURNAL, LEARNED, MANIFEST, REMOVED};
 use crate::durable::{Disk, remove_if_there};
 
@@ -28,6 +29,10 @@ impl Contents {
         let mut contents = Contents::default();
         for name in names {
             match name.to_str().filter(|name| rank(name).is_some()) {
+                Some(SPOOL) => match foreign_in_spool(disk, &dir.join(SPOOL))? {
+                    None => contents.ours.push(SPOOL.to_owned()),
+                    foreign => contents.foreign = foreign,
+                },
                 Some(ours) if !disk.is_dir(&dir.join(ours))? => contents.ours.push(ours.to_owned()),
                 // The root of a volume.
                 _ if name == OsStr::new("lost+found") => {}
@@ -67,11 +72,27 @@ impl Contents {
             if before == Some(Some(0)) && rank != Some(0) || rank == Some(3) {
                 disk.sync_dir(dir)?;
             }
-            remove_if_there(disk, &dir.join(name))?;
+            if name == SPOOL {
+                remove_spool(disk, &dir.join(name))?;
+            } else {
+                remove_if_there(disk, &dir.join(name))?;
+            }
             before = Some(rank);
         }
         Ok(())
     }
+}
+
+/// What lies in a spool directory and is no spool file; the directory itself when it is none.
+fn foreign_in_spool(disk: &dyn Disk, dir: &Path) -> io::Result<Option<OsString>> {
+    if !disk.is_dir(dir)? {
+        return Ok(Some(SPOOL.into()));
+    }
+    let names = disk.list(dir)?.into_iter();
+    let mut foreign = names.filter(|name| name.to_str().and_then(spool_file).is_none());
+    Ok(foreign
+        .next()
+        .map(|name| Path::new(SPOOL).join(name).into()))
 }
 
 /// True when there is no such directory.
@@ -94,7 +115,7 @@ fn rank(name: &str) -> Option<u8> {
         name if name == REMOVED => Some(3),
         _ if file == MANIFEST => Some(2),
         name if is_journal(name) => Some(1),
-        _ if file == IMAGE || name == LEARNED => Some(0),
+        _ if file == IMAGE || name == LEARNED || name == SPOOL => Some(0),
         _ => None,
     }
 }

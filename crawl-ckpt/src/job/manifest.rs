@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Clearing, OutputPlace};
@@ -9,8 +10,11 @@ use crate::error::StoreError;
 use crate::journal::Mark;
 use crate::plan::Plan;
 
-/// The format of job directories that this library writes, and the newest that it reads.
+/// The format of job directories that this library writes and reads.
 pub const FORMAT: u32 = 1;
+
+/// The format of those that keep pages as WARC, whose files an older tool would leave torn.
+const FORMAT_WITH_WARC: u32 = 2;
 
 /// What a job is. Replaced as a whole, never edited in place. Unknown fields are
 /// ignored: what an old tool must not miss raises `format`.
@@ -40,6 +44,9 @@ pub struct Manifest {
     /// Where the output goes; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputPlace>,
+    /// Where the WARC files go, a directory; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warc: Option<OutputPlace>,
     /// Present after a clean pause: where the journal ends. Absent while a run writes
     /// and after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,10 +86,17 @@ impl Manifest {
             proxy_type: String::new(),
             command: None,
             output: None,
+            warc: None,
             sealed: None,
             image: false,
             clearing: None,
         })
+    }
+
+    /// Has the job keep WARC files in this directory.
+    pub fn keep_warc(&mut self, place: OutputPlace) {
+        self.format = FORMAT_WITH_WARC;
+        self.warc = Some(place);
     }
 
     /// The file's content: one line of JSON, and a line with its checksum.
@@ -107,15 +121,20 @@ impl Manifest {
         #[derive(Deserialize)]
         struct Version {
             format: u64,
+            warc: Option<IgnoredAny>,
         }
         let unknown = |why: String| StoreError::Unknown {
             path: path.into(),
             why,
         };
         let version: Version = serde_json::from_slice(json).map_err(|e| unknown(e.to_string()))?;
-        if version.format != u64::from(FORMAT) {
+        let known = match version.warc {
+            None => FORMAT,
+            Some(_) => FORMAT_WITH_WARC,
+        };
+        if version.format != u64::from(known) {
             return Err(unknown(format!(
-                "format {}, this tool knows {FORMAT}",
+                "format {}, this tool knows {FORMAT}, and {FORMAT_WITH_WARC} with a WARC",
                 version.format
             )));
         }

@@ -12,6 +12,8 @@ mod name;
 mod output;
 mod output_place;
 mod place;
+mod spool;
+mod warc;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,6 +27,8 @@ pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, rep
 pub(crate) use output::{begins_as_ours, flaw as output_flaw};
 pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
+pub use spool::{remove_spool, spool_beside, spool_file};
+pub use warc::{WARC, settle_warc, vouched_warc, warc_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
 use crate::error::StoreError;

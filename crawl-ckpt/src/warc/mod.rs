@@ -6,11 +6,13 @@
 mod digest;
 mod header;
 mod info;
+mod name;
 mod packer;
 
 pub use digest::sha1;
 pub use header::{Header, Id, Type};
 pub use info::Info;
+pub use name::{FileName, is_prefix};
 pub use packer::Packer;
 
 /// What a record of HTTP says that its block is.

@@ -56,15 +56,55 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Says what is wrong with a line that is no result, or why the crawl cannot go on.
     pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble> {
-        let ReadResult { mut result, flaw } = result::read(line);
+        let ReadResult {
+            mut result,
+            mut flaw,
+        } = result::read(line);
         let Some(id) = result.id else {
             let why = flaw.unwrap_or_else(|| "it has no id".into());
             return Err(Trouble::Line(why));
         };
+        if self.store.keeps_pages() {
+            flaw = flaw.or(self.keep_exchange(id, &mut result, now_ms));
+        }
+        (result.spool, result.capture) = (None, None);
         self.take(id, &mut result, now_ms)?;
         self.lost.is_heard = true;
         self.lost.heard_ms = now_ms;
         flaw.map_or(Ok(()), |flaw| Err(Trouble::Line(flaw)))
+    }
+
+    /// Has the exchange of a result kept, and puts into the result where it will lie. A result whose
+    /// exchange cannot be kept is none: says why.
+    fn keep_exchange(
+        &mut self,
+        id: u64,
+        result: &mut FetchResult<'_>,
+        now_ms: u64,
+    ) -> Option<String> {
+        let told = result.spool.take();
+        if !self.flights.contains_key(&id) && !self.robots.is_under_way(id) {
+            if let Some(told) = told {
+                self.store.pass_over(&told);
+            }
+            return None;
+        }
+        let kept = match told {
+            Some(told) => self.store.keep(&told, now_ms).map(Some),
+            // Without a status there was no exchange.
+            None if result.status.is_none() => Ok(None),
+            None => Err("it has a status and no WARC records".to_owned()),
+        };
+        match kept {
+            Ok(kept) => {
+                result.warc = kept;
+                None
+            }
+            Err(why) => {
+                *result = result::none(Some(id), &why);
+                Some(why)
+            }
+        }
     }
 
     pub(super) fn take(

@@ -33,6 +33,8 @@ pub fn read(line: &[u8]) -> ReadResult<'_> {
     if result.error.is_none() && result.status.is_none() {
         result.error = Some(failure("it has neither a status nor an error"));
     }
+    // Where an exchange lies is said here and nowhere else.
+    result.warc = None;
     for figure in [
         &mut result.bytes,
         &mut result.elapsed_ms,
@@ -54,7 +56,8 @@ fn words(error: &serde_json::Error) -> String {
     format!("{what} at byte {}", error.column())
 }
 
-fn none(id: Option<u64>, why: &str) -> FetchResult<'static> {
+/// The failure of a request whose answer is of no use.
+pub fn none(id: Option<u64>, why: &str) -> FetchResult<'static> {
     FetchResult {
         id,
         error: Some(failure(why)),

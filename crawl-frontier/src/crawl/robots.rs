@@ -291,6 +291,13 @@ impl Robots {
         was.map(|_| Errand::File(host))
     }
 
+    /// True for the id of a request that is under way.
+    pub fn is_under_way(&self, id: u64) -> bool {
+        let host = id.checked_sub(ROBOTS_ID).map(u32::try_from);
+        let is_file = matches!(host, Some(Ok(host)) if self.under_way.contains_key(&HostId(host)));
+        is_file || (id == PROBE_ID && self.probing.is_some())
+    }
+
     /// The ids of those that were sent before this time.
     pub fn asked_before(&self, time_ms: u64) -> Vec<u64> {
         let probe = self.probing.filter(|sent_ms| *sent_ms < time_ms);

@@ -1,5 +1,6 @@
 //! The store that users have: in memory and on this machine's disk.
 
+use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Page};
 use crawl_ckpt::journal::{Mark, Stored};
@@ -87,6 +88,23 @@ impl Store for Embedded {
         self.log.finish(ticket.id, failed, record);
     }
 
+    fn keeps_pages(&self) -> bool {
+        self.log.keeps_pages()
+    }
+
+    fn keep(&mut self, told: &Spooled<'_>, now_ms: u64) -> Result<Archived<'static>, String> {
+        match self.log.warc() {
+            Some(warc) => warc.keep(told, now_ms),
+            None => Err("no WARC is written".into()),
+        }
+    }
+
+    fn pass_over(&mut self, told: &Spooled<'_>) {
+        if let Some(warc) = self.log.warc() {
+            warc.pass_over(told);
+        }
+    }
+
     fn defer(&mut self, ticket: Ticket, attempts: u32, due_ms: u64) {
         self.log.defer(ticket.id, attempts, due_ms);
     }
@@ -137,6 +155,7 @@ impl Store for Embedded {
 
     fn close(&mut self, rest: Rest<'_>) -> Result<Vec<String>, Failure> {
         let mut notes = Vec::new();
+        self.log.finish_warc()?;
         if let (Some(job), Some(end)) = (&mut self.job, &self.end) {
             let view = View {
                 seen: &self.seen,

@@ -19,6 +19,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
 use super::outputs::{Ends, MAKE_ROOM, Outputs};
+use super::warc::{Warc, WarcFiles, WarcWork};
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;
@@ -33,6 +34,8 @@ pub struct Log {
     batch: Batch,
     /// Of the files that commits vouch for.
     ends: Ends,
+    /// Of a crawl that keeps the pages themselves.
+    warc: Option<Warc>,
     /// Of an incremental crawl.
     learning: Option<Learning>,
     /// `None` for a test crawl: all requests then stay in `batch`.
@@ -57,6 +60,7 @@ struct Committer {
 struct Files {
     /// Where batches go; `None` for a test crawl.
     sink: Option<Box<dyn Sink>>,
+    warc: Option<WarcFiles>,
     outputs: Outputs,
 }
 
@@ -79,9 +83,12 @@ impl Sink for Writer {
 
 #[derive(Debug)]
 struct Work {
+    warc: WarcWork,
     /// What is to be appended, by the name of the file.
     pieces: Vec<(&'static str, Vec<u8>)>,
     batch: Option<Arc<ClosedBatch>>,
+    /// Nothing comes behind it.
+    is_last: bool,
 }
 
 impl Log {
@@ -93,6 +100,7 @@ impl Log {
         writer: Writer,
         mut outputs: Outputs,
         learned: Option<(Append, Learning)>,
+        warc: Option<(Warc, WarcFiles)>,
     ) -> Result<Log, Failure> {
         let (end, reader) = (writer.end(), writer.reader());
         let (pages, learning) = learned.unzip();
@@ -100,29 +108,33 @@ impl Log {
             outputs.add(LEARNED, pages);
         }
         let sink: Box<dyn Sink> = Box::new(writer);
+        let (warc, files) = warc.unzip();
         let files = Files {
             sink: Some(sink),
+            warc: files,
             outputs,
         };
-        Log::over(&end, Some(reader), files, learning)
+        Log::over(&end, Some(reader), files, learning, warc)
     }
 
     /// A log of a test crawl, without a journal.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn in_memory(outputs: Outputs) -> Result<Log, Failure> {
+    pub fn in_memory(outputs: Outputs, warc: Option<(Warc, WarcFiles)>) -> Result<Log, Failure> {
         let end = Mark {
             bytes: 0,
             seq: 0,
             next_id: 0,
             sum: [0; 16],
         };
+        let (warc, files) = warc.unzip();
         let files = Files {
             sink: None,
+            warc: files,
             outputs,
         };
-        Log::over(&end, None, files, None)
+        Log::over(&end, None, files, None, warc)
     }
 
     fn over(
@@ -130,11 +142,13 @@ impl Log {
         reader: Option<Reader>,
         files: Files,
         learning: Option<Learning>,
+        warc: Option<Warc>,
     ) -> Result<Log, Failure> {
         let mark = files.sink.is_some().then_some(*end);
         Ok(Log {
             batch: Batch::new(end),
             ends: files.outputs.ends(),
+            warc,
             learning,
             reader,
             waiting: VecDeque::new(),
@@ -158,6 +172,16 @@ impl Log {
         if self.reader.is_some() {
             self.batch.done(id, failed);
         }
+    }
+
+    /// True when the pages themselves are kept.
+    pub fn keeps_pages(&self) -> bool {
+        self.warc.is_some()
+    }
+
+    /// What is to be kept of the pages themselves; `None` when nothing is.
+    pub fn warc(&mut self) -> Option<&mut Warc> {
+        self.warc.as_mut()
     }
 
     /// What was known of a page still holds.
@@ -220,7 +244,8 @@ impl Log {
     pub fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
         self.take_reports()?;
         let learned = self.learning.as_ref().map_or(0, Learning::waiting_bytes);
-        let waits = self.batch.bytes() + self.ends.waiting_bytes() + learned;
+        let kept = self.warc.as_ref().map_or(0, Warc::waiting_bytes);
+        let waits = self.batch.bytes() + self.ends.waiting_bytes() + learned + kept;
         if waits >= WAITING_BYTES && self.committer.under_way > 0 {
             self.wait_for_one()?;
         }
@@ -234,6 +259,26 @@ impl Log {
     /// The failure of an earlier commit.
     pub fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
         self.hand_over(now_ms, progress)
+    }
+
+    /// Behind the last commit: gives the WARC files their final names.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn finish_warc(&mut self) -> Result<(), Failure> {
+        if self.warc.is_none() {
+            return Ok(());
+        }
+        self.committer.send(Work {
+            warc: WarcWork::default(),
+            pieces: Vec::new(),
+            batch: None,
+            is_last: true,
+        })?;
+        while self.committer.under_way > 0 {
+            self.wait_for_one()?;
+        }
+        Ok(())
     }
 
     /// Commits all that waits; it is durable when this returns. Gives the journal's end.
@@ -250,12 +295,14 @@ impl Log {
 
     /// Lengths of the files that the last commit vouches for.
     pub fn files(&self) -> BTreeMap<String, u64> {
-        self.ends.files()
+        let warc = self.warc.as_ref().map(Warc::files).unwrap_or_default();
+        self.ends.files().into_iter().chain(warc).collect()
     }
 
     /// By what it knows the last bytes of those files again.
     pub fn tails(&self) -> BTreeMap<String, String> {
-        self.ends.tails()
+        let warc = self.warc.as_ref().map(Warc::tails).unwrap_or_default();
+        self.ends.tails().into_iter().chain(warc).collect()
     }
 
     /// When the next commit is due, if anything waits for it.
@@ -264,7 +311,9 @@ impl Log {
     }
 
     fn is_clean(&self) -> bool {
-        self.ends.waiting_bytes() == 0 && (self.reader.is_none() || self.batch.is_empty())
+        let kept = self.warc.as_ref().map_or(0, Warc::waiting_bytes);
+        let waits = self.ends.waiting_bytes() + kept > 0;
+        !waits && (self.reader.is_none() || self.batch.is_empty())
     }
 
     fn hand_over(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
@@ -273,6 +322,10 @@ impl Log {
             *pages = learning.take();
         }
         let pieces = self.ends.take();
+        let warc = match &mut self.warc {
+            Some(warc) => warc.take()?,
+            None => WarcWork::default(),
+        };
         let batch = self.reader.is_some().then(|| {
             let commit = Commit {
                 at_ms: now_ms,
@@ -292,7 +345,12 @@ impl Log {
             self.waiting.push_back(closed.clone());
             closed
         });
-        self.committer.send(Work { pieces, batch })
+        self.committer.send(Work {
+            warc,
+            pieces,
+            batch,
+            is_last: false,
+        })
     }
 
     fn take_reports(&mut self) -> Result<(), Failure> {
@@ -383,10 +441,19 @@ impl Drop for Committer {
 impl Files {
     /// One commit. All that the batch vouches for is durable before it.
     fn write(&mut self, work: &Work) -> Result<Option<Mark>, Failure> {
-        self.outputs.append(&work.pieces)?;
-        match (&mut self.sink, &work.batch) {
-            (Some(sink), Some(batch)) => sink.append(batch).map(Some),
-            _ => Ok(None),
+        if let Some(warc) = &mut self.warc {
+            warc.write(&work.warc.steps)?;
         }
+        self.outputs.append(&work.pieces)?;
+        let mark = match (&mut self.sink, &work.batch) {
+            (Some(sink), Some(batch)) => Some(sink.append(batch)?),
+            _ => None,
+        };
+        match &mut self.warc {
+            Some(warc) if work.is_last => warc.finish()?,
+            Some(warc) => warc.settle(&work.warc.used_up)?,
+            None => {}
+        }
+        Ok(mark)
     }
 }

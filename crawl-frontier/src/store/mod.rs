@@ -21,9 +21,11 @@ pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod retry;
 pub mod seen;
+pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};
 
+use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, Page};
 use crawl_ckpt::journal::Stored;
@@ -78,6 +80,19 @@ pub trait Store {
     /// Finishes a request. Its output record, if it gets one, comes without the newline and is
     /// committed with the fact that it is finished.
     fn finish(&mut self, ticket: Ticket, failed: bool, record: Option<&str>);
+
+    /// True when the pages themselves are kept, as WARC.
+    fn keeps_pages(&self) -> bool;
+
+    /// Has the next commit keep an exchange that the fetcher left in the spool, and says where it
+    /// will lie.
+    ///
+    /// # Errors
+    /// In words, why it cannot be kept: nothing is.
+    fn keep(&mut self, told: &Spooled<'_>, now_ms: u64) -> Result<Archived<'static>, String>;
+
+    /// An exchange that nobody asked for any more is not kept.
+    fn pass_over(&mut self, told: &Spooled<'_>);
 
     /// Remembers that a request was tried so often, and must not be sent before `due_ms`.
     fn defer(&mut self, ticket: Ticket, attempts: u32, due_ms: u64);

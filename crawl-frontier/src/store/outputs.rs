@@ -198,7 +198,11 @@ const PUT_BACK: &str = "put the file back and give the same command again, or be
 /// What mends a full disk.
 pub const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
 
-fn append(name: &str, file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
+/// Looks whether a file is still as it was left.
+///
+/// # Errors
+/// [`Exit::Damaged`] when somebody else changed it; those of the disk.
+pub(super) fn look_at(name: &str, file: &mut Append) -> Result<(), Failure> {
     file.check().map_err(|e| {
         let exit = match e.kind() {
             ErrorKind::InvalidData => Exit::Damaged,
@@ -206,7 +210,11 @@ fn append(name: &str, file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
         };
         let path = file.path().display();
         Failure::with(exit, format_args!("{name} {path}: {e}")).hint(PUT_BACK)
-    })?;
+    })
+}
+
+fn append(name: &str, file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
+    look_at(name, file)?;
     if bytes.is_empty() {
         return Ok(());
     }
@@ -215,7 +223,8 @@ fn append(name: &str, file: &mut Append, bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|e| cannot_write(file.path().display(), &e))
 }
 
-fn cannot_write(what: impl Display, error: &io::Error) -> Failure {
+/// The failure of a write, with what mends it.
+pub(super) fn cannot_write(what: impl Display, error: &io::Error) -> Failure {
     Failure::new(format_args!("cannot write {what}: {error}")).hint(MAKE_ROOM)
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
+use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, Page};
 use crawl_ckpt::journal::{Referer, Stored};
@@ -22,6 +23,8 @@ pub struct Plain {
     pub finished: Vec<(u64, bool, Option<String>)>,
     /// The values under their keys.
     pub values: BTreeMap<String, Vec<u8>>,
+    /// The spool files of exchanges that were kept, if any are to be.
+    pub kept: Option<Vec<String>>,
     /// How many facts wait for a commit.
     waits: usize,
     /// The figures of the last commit.
@@ -101,6 +104,22 @@ impl Store for Plain {
         self.finished
             .push((ticket.id, failed, record.map(str::to_owned)));
     }
+
+    fn keeps_pages(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    fn keep(&mut self, told: &Spooled<'_>, _: u64) -> Result<Archived<'static>, String> {
+        let kept = self.kept.as_mut().ok_or("no WARC is written")?;
+        kept.push(told.file.to_string());
+        Ok(Archived {
+            file: told.file.to_string().into(),
+            offset: told.offset,
+            length: told.response_length,
+        })
+    }
+
+    fn pass_over(&mut self, _: &Spooled<'_>) {}
 
     fn defer(&mut self, _: Ticket, _: u32, _: u64) {
         self.waits += 1;

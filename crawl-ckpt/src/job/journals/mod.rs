@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::contents::is_journal;
 use super::lock::JobLock;
-use super::{IMAGE, JOURNAL, Job, MANIFEST, clear_leftovers};
+use super::{IMAGE, JOURNAL, Job, MANIFEST, clear_leftovers, remove_spool};
 use crate::durable::{parent, remove_if_there};
 use crate::error::StoreError;
 use crate::journal::{self, Commit, Entry, JournalFile, Mark, Reader, Replayed, Writer};
@@ -156,7 +156,7 @@ impl Job {
     }
 
     /// Removes what an interrupted run left in the directory: temporary files, journals that
-    /// are not in force.
+    /// are not in force, WARC records that were never taken.
     ///
     /// # Errors
     /// Those of the disk.
@@ -173,7 +173,8 @@ impl Job {
                 remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
             }
         }
-        Ok(())
+        let spool = self.place.spool_dir();
+        remove_spool(&*self.disk, &spool).map_err(StoreError::io("remove", &spool))
     }
 }
 

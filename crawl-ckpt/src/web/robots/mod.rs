@@ -80,17 +80,12 @@ impl Robots {
     /// May the crawler fetch this absolute URL? The longest pattern decides, and
     /// for two of the same length the one that allows.
     pub fn verdict(&self, url: &str) -> Verdict {
-        const FREE: Verdict = Verdict {
-            allowed: true,
-            line: None,
-        };
-        // Many hosts have none.
-        if self.rules.is_empty() {
-            return FREE;
-        }
         let path = normal_path(path_of(url));
         if path == "/robots.txt" {
-            return FREE;
+            return Verdict {
+                allowed: true,
+                line: None,
+            };
         }
         let deciding = self.rules.deciding(&path);
         Verdict {

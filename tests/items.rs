@@ -825,3 +825,69 @@ mod bounds {
         assert_eq!(record["item_cut"], true);
     }
 }
+
+#[test]
+fn what_the_schema_says_of_fields_is_read() {
+    let printed = Tool::new("crawl-run").arg("--print-schema").run().code(0);
+    let schema: Value = serde_json::from_str(&printed.text()).unwrap();
+    let properties = |pointer: &str| {
+        let found = schema.pointer(pointer).and_then(Value::as_object);
+        found.unwrap().clone()
+    };
+    let mut fields = Vec::new();
+    for (key, described) in properties("/$defs/field/properties") {
+        let value = match (&*key, described["type"].as_str()) {
+            ("xpath", _) => json!("//p"),
+            ("css", _) => json!("p"),
+            (_, Some("boolean")) => json!(true),
+            _ => json!([]),
+        };
+        let beside = if key == "xpath" { "get_all" } else { "css" };
+        let other = if key == "xpath" {
+            json!(false)
+        } else {
+            json!("p")
+        };
+        fields.push(json!({beside: other, key: value}));
+    }
+    let mut list = json!({"type": "nested_list"});
+    for key in properties("/$defs/list/properties").keys() {
+        match &**key {
+            "selector" => list[key] = json!("li"),
+            "extract" => list[key] = json!({"x": {"css": "a"}}),
+            "processors" => list[key] = json!([]),
+            key => assert_eq!(key, "type"),
+        }
+    }
+    fields.push(list);
+    let kinds = schema["$defs"]["processors"]["items"]["oneOf"].as_array();
+    for kind in kinds.unwrap() {
+        let properties = kind["properties"].as_object().unwrap();
+        let named = &properties["type"];
+        let names = named["enum"].as_array().cloned();
+        for name in names.unwrap_or_else(|| vec![named["const"].clone()]) {
+            let mut processor = json!({"type": name});
+            for (key, described) in properties.iter().filter(|(key, _)| *key != "type") {
+                processor[key] = match described["type"].as_str() {
+                    _ if !described["default"].is_null() => described["default"].clone(),
+                    Some("array") => json!(["en"]),
+                    _ if key == "to" => described["enum"][0].clone(),
+                    _ => json!("(%Y)"),
+                };
+            }
+            fields.push(json!({"css": "p", "processors": [processor]}));
+        }
+    }
+    assert!(fields.len() > 14, "{fields:?}");
+    let names = (0..).map(|number| format!("f{number}"));
+    let fields: serde_json::Map<String, Value> = names.zip(fields).collect();
+    let folder = Folder::new();
+    folder.write(
+        "s.json",
+        json!({"sections": [{"extract": fields}]}).to_string(),
+    );
+    let done = Tool::new("crawl-fetch").args(["--extract", "s.json", "--check"]);
+    let answer: Value = serde_json::from_str(&done.dir(&folder).run().code(0).text()).unwrap();
+    assert_eq!(answer["wrong"], Value::Null);
+    assert_eq!(answer["ignored"], json!([]));
+}

@@ -123,8 +123,8 @@ pub struct Scope {
 struct Rule {
     allow: Patterns,
     deny: Patterns,
-    /// Its number among those that ask where a link stands, from 0.
-    region: Option<usize>,
+    /// It asks where a link stands.
+    has_region: bool,
     admission: Admission,
 }
 
@@ -157,7 +157,6 @@ impl Scope {
         let lower = |list: &[String]| -> Vec<String> {
             list.iter().map(|s| s.to_ascii_lowercase()).collect()
         };
-        let mut regions = 0..;
         let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
             let set = |name, list: &[String]| {
                 Patterns::compile(list).map_err(|(place, why)| {
@@ -168,7 +167,7 @@ impl Scope {
             Ok(Rule {
                 allow: set("allow", &rule.allow)?,
                 deny: set("deny", &rule.deny)?,
-                region: rule.has_region().then(|| regions.next()).flatten(),
+                has_region: rule.has_region(),
                 admission: Admission {
                     priority: rule.priority,
                     follow: rule.follow,
@@ -228,11 +227,12 @@ impl Scope {
     }
 
     /// The place of the first rule that takes a link on, from 0. `stands` tells whether it stands
-    /// in the region of this number, or is a usual link where a rule has none.
+    /// in the region of the rule at this place, or is a usual link where a rule has none.
     pub fn rule_for(&self, url: &str, stands: impl Fn(Option<usize>) -> bool) -> Option<usize> {
-        self.rules
-            .iter()
-            .position(|rule| stands(rule.region) && rule.matches(url))
+        let takes = |(place, rule): (usize, &Rule)| {
+            stands(rule.has_region.then_some(place)) && rule.matches(url)
+        };
+        self.rules.iter().enumerate().position(takes)
     }
 
     /// The rules that may take a URL on, from 0, each with whether that depends on where a link
@@ -241,8 +241,8 @@ impl Scope {
         let mut found = Vec::new();
         for (place, rule) in self.rules.iter().enumerate() {
             if rule.matches(url) {
-                found.push((place, rule.region.is_some()));
-                if rule.region.is_none() {
+                found.push((place, rule.has_region));
+                if !rule.has_region {
                     break;
                 }
             }

@@ -84,10 +84,10 @@ impl<'a> Crawl<'a> {
         command_line: CommandLine,
         view: &View,
     ) -> Result<Crawl<'a>, Failure> {
-        let spider = Spider::load(name, Timestamp::now())?;
+        let spider = Spider::load(name)?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
-        let plan = plan(&spider, args, &proxies, &proxy);
+        let plan = plan(&spider, args, &proxies, &proxy, Timestamp::now());
         let tools = Tools::find()?;
         let extraction = match &spider.extract {
             Some(text) => Some(Extraction::ask(&tools.fetch, name, text)?),
@@ -126,7 +126,8 @@ impl<'a> Crawl<'a> {
             max_pages: spider
                 .settings
                 .max_pages
-                .filter(|_| args.limits.limit.is_none()),
+                .filter(|_| args.limits.limit.is_none())
+                .map(u64::from),
             parser: spider.parser,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,

@@ -58,7 +58,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     }
     if cli.print_schema {
         need_stdout()?;
-        return print(spider::SCHEMA);
+        return print(&format!("{:#}\n", spider::schema()));
     }
     let (sender, events) = mpsc::channel();
     let (signals, begun) = (sender.clone(), Arc::new(AtomicBool::new(false)));

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crawl_ckpt::control::Secrets;
-use crawl_ckpt::limits::TIMEOUT;
+use crawl_ckpt::limits::{DEPTH_PRIORITY, TIMEOUT};
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
+
+use jiff::Timestamp;
 
 use crate::cli::CrawlArgs;
 use crate::proxies::{Proxies, ProxyType};
@@ -17,7 +19,15 @@ use crawl_ckpt::address::{is_private_host, take_userinfo};
 const USER_AGENT: &str = concat!("crawl-run/", env!("CARGO_PKG_VERSION"));
 
 /// What the frontier is to crawl. Options win over the spider's settings.
-pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyType) -> Plan {
+///
+/// `now` is what `SITEMAP_SINCE` counts back from.
+pub fn plan(
+    spider: &Spider,
+    args: &CrawlArgs,
+    proxies: &Proxies,
+    proxy: &ProxyType,
+    now: Timestamp,
+) -> Plan {
     let settings = &spider.settings;
     let pace = Pace::default();
     let retry = Retry::default();
@@ -69,14 +79,16 @@ pub fn plan(spider: &Spider, args: &CrawlArgs, proxies: &Proxies, proxy: &ProxyT
         robots: settings.robots.unwrap_or(true),
         cookies: args.fetch.cookies.is_some() || settings.cookies.unwrap_or(true),
         sitemap: settings.sitemap.unwrap_or(false),
-        sitemap_since: settings.sitemap_since.map(|time| time.to_string()),
+        sitemap_since: settings
+            .sitemap_since
+            .map(|since| since.before(now).to_string()),
         proxy_type: proxy.as_str().to_owned(),
         proxies: proxies.names().to_vec(),
         allow_private: args.pace.allow_private || starts_private(spider),
         keep_links: args.output.keep_links,
         keep_body: args.output.keep_body,
         // A test crawl reads and writes none of production's state.
-        depth_priority: settings.depth_priority,
+        depth_priority: settings.depth_priority.unwrap_or(DEPTH_PRIORITY.default),
         no_referer: settings.referer == Some(false),
         warc: None,
         delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
@@ -101,17 +113,16 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(memory) = args.fetch.body_memory {
         option("--body-memory", memory.to_string().into());
     }
-    for header in &spider.settings.headers {
+    for header in own_headers(spider) {
         if !is_secret(name_of(header)) {
             option("--header", header.into());
         }
     }
-    for status in &spider.settings.allowed_codes {
-        let status = match status {
-            0 => "all".to_owned(),
-            status => status.to_string(),
-        };
-        option("--allow-status", status.into());
+    if spider.settings.allow_all == Some(true) {
+        option("--allow-status", "all".into());
+    }
+    for status in spider.settings.allowed_codes.iter().flatten() {
+        option("--allow-status", status.to_string().into());
     }
     if let Some(file) = &args.fetch.ca_cert {
         option("--ca-cert", file.into());
@@ -160,8 +171,9 @@ pub fn secrets(spider: &Spider, args: &CrawlArgs) -> Secrets {
         let mut given = args.fetch.headers.iter();
         given.any(|given| name_of(given).eq_ignore_ascii_case(name))
     };
-    let own = spider.settings.headers.iter();
-    let own = own.filter(|own| is_secret(name_of(own)) && !is_given(name_of(own)));
+    let own = own_headers(spider)
+        .iter()
+        .filter(|own| is_secret(name_of(own)) && !is_given(name_of(own)));
     for header in args.fetch.headers.iter().chain(own) {
         let name = name_of(header).to_owned();
         let value = header[name.len()..].trim_start_matches(':').trim();
@@ -181,6 +193,11 @@ pub fn secrets(spider: &Spider, args: &CrawlArgs) -> Secrets {
         everywhere: args.fetch.header_everywhere,
         userinfo: starts.iter_mut().filter_map(take_userinfo).collect(),
     }
+}
+
+fn own_headers(spider: &Spider) -> &[String] {
+    let headers = spider.settings.headers.as_ref();
+    headers.map_or(&[], |headers| &headers.lines)
 }
 
 /// The name in `Name: value`.

@@ -80,7 +80,7 @@ pub const WARC_BYTES: Limit<u64> = limit(1 << 20..=1 << 40, 1_000_000_000);
 pub const URL_BYTES: Limit<u32> = limit(0..=u32::MAX, 2083);
 
 /// Link level; in a spider file 0 is no limit.
-pub const DEPTH: RangeInclusive<u32> = 0..=u32::MAX;
+pub const DEPTH: Limit<u32> = limit(0..=u32::MAX, 0);
 
 /// What a link's priority falls by for each level.
 pub const DEPTH_PRIORITY: Limit<i64> = limit(-1000..=1000, 0);
@@ -92,10 +92,10 @@ pub const PRIORITY: Limit<i64> = limit(-1_000_000..=1_000_000, 0);
 pub const STATUS: RangeInclusive<u16> = 100..=599;
 
 /// Records of a run that a spider file may ask for; 0 is no limit.
-pub const RUN_RECORDS: RangeInclusive<u32> = 0..=u32::MAX;
+pub const RUN_RECORDS: Limit<u32> = limit(0..=u32::MAX, 0);
 
 /// The length of a run that a spider file may ask for; 0 is no limit.
-pub const RUN_TIME: RangeInclusive<Duration> = Duration::ZERO..=AGES;
+pub const RUN_TIME: Limit<Duration> = limit(Duration::ZERO..=AGES, Duration::ZERO);
 
 /// How long a pause waits for pages under way.
 pub const GRACE: Limit<Duration> = limit(Duration::ZERO..=DAY, seconds(10));

@@ -5,6 +5,7 @@ pub mod capture;
 pub mod control;
 pub mod extraction;
 pub mod generated;
+pub mod keys;
 pub mod limits;
 pub mod node;
 pub mod pattern;

@@ -35,7 +35,37 @@ pub struct Node<'a> {
     path: String,
 }
 
+/// A value that outlives its document, and still knows where it stood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    value: Value,
+    path: String,
+}
+
+impl Kept {
+    /// The value at its place.
+    pub fn node(&self) -> Node<'_> {
+        Node {
+            value: &self.value,
+            path: self.path.clone(),
+        }
+    }
+
+    /// A text; of anything else nothing.
+    pub fn text(&self) -> &str {
+        self.value.as_str().unwrap_or_default()
+    }
+}
+
 impl<'a> Node<'a> {
+    /// A copy to be kept.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            value: self.value.clone(),
+            path: self.path.clone(),
+        }
+    }
+
     /// The top of a document.
     pub fn root(value: &'a Value) -> Node<'a> {
         Node {
@@ -209,11 +239,16 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that must be there.
     pub fn need(&mut self, key: &'static str, what: &str) -> Result<Node<'a>, Complaint> {
-        let path = child(&self.path, key);
-        self.get(key).ok_or_else(|| Complaint {
-            path,
+        let node = self.get(key);
+        node.ok_or_else(|| self.missing(key, what))
+    }
+
+    /// A complaint that a key is not there.
+    pub fn missing(&self, key: &str, what: &str) -> Complaint {
+        Complaint {
+            path: child(&self.path, key),
             what: format!("missing; expected {what}"),
-        })
+        }
     }
 
     /// All keys, which are names that the user chose, with their values.
@@ -224,11 +259,11 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The paths of the keys that were not asked for.
+    /// The paths of the keys that were not asked for. One that begins with `//` is a comment.
     pub fn unknown(&self) -> impl Iterator<Item = String> + '_ {
         self.map
             .keys()
-            .filter(|key| !self.known.contains(&key.as_str()))
+            .filter(|key| !self.known.contains(&key.as_str()) && !key.starts_with("//"))
             .map(|key| child(&self.path, key))
     }
 }

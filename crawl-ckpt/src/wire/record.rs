@@ -239,9 +239,9 @@ pub struct LinkRegions {
     /// So many of `links`, from the first on, are the usual ones. Those behind them are there
     /// for `rules` alone.
     pub usual: u32,
-    /// For each rule with `restrict_css`, `restrict_xpaths` or `tags`, in the spider's order: which of `links`
-    /// stand where it asks, from 0, ascending.
-    pub rules: Vec<Vec<u32>>,
+    /// For each rule with `restrict_css`, `restrict_xpaths` or `tags`, by its place in the order in
+    /// which they decide, from 0: which of `links` stand where it asks, from 0, ascending.
+    pub rules: BTreeMap<usize, Vec<u32>>,
 }
 
 /// What became of one request. The same type, with `id`, `links`, the body and

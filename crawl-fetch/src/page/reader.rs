@@ -255,6 +255,8 @@ fn folded(title: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use crate::page::extract::Extractor;
 
     fn read(html: &str) -> (Option<String>, Vec<String>) {
@@ -373,7 +375,7 @@ mod tests {
         let regions = page.regions.unwrap();
         assert_eq!(
             (regions.usual, regions.rules),
-            (3, vec![vec![0, 2], vec![3]])
+            (3, BTreeMap::from([(0, vec![0, 2]), (1, vec![3])]))
         );
     }
 

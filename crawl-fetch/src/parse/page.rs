@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crawl_ckpt::record::LinkRegions;
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
     use std::sync::mpsc::sync_channel;
 
     fn page(keep_body: bool) -> PendingPage {
@@ -218,7 +219,7 @@ mod tests {
             links: vec!["http://h.example/1".into(), "http://h.example/2.png".into()],
             link_regions: Some(LinkRegions {
                 usual: 1,
-                rules: vec![vec![0, 1]],
+                rules: BTreeMap::from([(0, vec![0, 1])]),
             }),
             body: Some("text".into()),
             ..FetchResult::default()
@@ -230,7 +231,10 @@ mod tests {
         assert_eq!(sent["link_regions"], Value::Null);
         let same = answered(&page, json!({"id": 99}));
         assert_eq!(same["links"][1], "http://h.example/2.png");
-        assert_eq!(same["link_regions"], json!({"usual": 1, "rules": [[0, 1]]}));
+        assert_eq!(
+            same["link_regions"],
+            json!({"usual": 1, "rules": {"0": [0, 1]}})
+        );
         let other = answered(&page, json!({"id": 99, "links": ["/3"]}));
         assert_eq!(other["link_regions"], Value::Null);
     }

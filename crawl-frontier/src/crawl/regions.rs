@@ -36,10 +36,10 @@ fn stands(regions: &LinkRegions, place: usize, region: Option<usize>) -> bool {
     };
     match region {
         None => place < regions.usual,
-        Some(region) => regions
-            .rules
-            .get(region)
-            .is_some_and(|links| links.binary_search(&place).is_ok()),
+        Some(rule) => {
+            let links = regions.rules.get(&rule);
+            links.is_some_and(|links| links.binary_search(&place).is_ok())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod parser;
 mod rules;
+mod schema;
 mod settings;
 
 use std::collections::HashSet;
@@ -13,19 +14,57 @@ use std::path::Path;
 use crawl_ckpt::address::{masked_proxy, masked_url};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
-use crawl_ckpt::node::{Complaint, Fields, Node};
+use crawl_ckpt::keys::{Elsewhere, Form, OneOrList, parsed};
+use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::Scope;
 use crawl_ckpt::tool::{Exit, Failure};
-use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::{Host, Url};
 
 pub use parser::Parser;
 use rules::Beside;
+pub use schema::schema;
 pub use settings::{Settings, is_user_agent};
 
-/// The JSON Schema of spider files.
-pub const SCHEMA: &str = include_str!("../../spider.schema.json");
+const NAME: &str = "a name of letters, digits, '.', '_' and '-', such as my-shop";
+
+crawl_ckpt::keys! {
+    /// What it is, and where it begins.
+    #[derive(Debug)]
+    struct Head {
+        /// Where this schema is, for editors. Nothing is made of it.
+        schema: Kept = "$schema", Elsewhere(json!({"type": "string"})), "spider.schema.json";
+        /// Name of the spider, and of its directory.
+        name: Name = "name", parsed(NAME, |name| Name::parse(name).ok(),
+            json!({"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"})), "my-shop";
+        /// Where the spider was made from. Nothing is made of it.
+        source_url: Kept = "source_url", Elsewhere(json!({"type": "string"})), "https://shop.example/";
+        /// Absolute http(s) URLs where the crawl begins. It may be missing or empty when GENERATED_URLS
+        /// makes some.
+        start_urls: Vec<Url> = "start_urls", OneOrList("absolute http(s) URLs", parsed(
+            "an absolute http(s) URL", |url| http_url(url).ok(), json!({"format": "uri"}))),
+            ["https://shop.example/"];
+        /// What rules extract, by the name that they call.
+        callbacks: Kept = "callbacks", Elsewhere(json!({"type": "object", "additionalProperties":
+                {"type": "object", "properties": {"extract": {"$ref": "#/$defs/fields"}}}})),
+            json!({"parse_product": {"extract": {"name": {"css": "h1::text"}}}});
+    }
+}
+
+crawl_ckpt::keys! {
+    /// Where it ends, beside the rules.
+    #[derive(Debug)]
+    struct Edges {
+        /// Host names; each allows its subdomains too. Without any, the crawl stays on the hosts (and
+        /// ports) of its start URLs.
+        domains: Vec<Domain> = "allowed_domains", OneOrList("host names", HostName), ["shop.example"];
+        /// File name extensions that are no pages, in place of the usual list (archives, audio, video,
+        /// images, office documents, pdf ...). An empty list takes everything on.
+        no_pages: Vec<String> = "deny_extensions", OneOrList("file name extensions", parsed(
+            "a file name extension such as pdf",
+            |text| Some(text.trim_start_matches('.').to_ascii_lowercase()), json!({}))), ["pdf", "zip"];
+    }
+}
 
 /// What to crawl.
 #[derive(Debug, Clone)]
@@ -55,7 +94,7 @@ impl Spider {
     ///
     /// # Errors
     /// [`Exit::Usage`], with the JSON path of what is wrong in a file.
-    pub fn load(argument: &str, now: Timestamp) -> Result<Spider, Failure> {
+    pub fn load(argument: &str) -> Result<Spider, Failure> {
         if argument.contains("://") {
             return Spider::from_url(argument);
         }
@@ -82,7 +121,7 @@ impl Spider {
         })?;
         let dir = Path::new(argument).parent().unwrap_or(Path::new(""));
         let dir = std::path::absolute(Path::new(".").join(dir)).map_err(|e| wrong(&e))?;
-        Spider::from_json(&text, &dir, now).map_err(|why| wrong(&why))
+        Spider::from_json(&text, &dir).map_err(|why| wrong(&why))
     }
 
     /// A spider that stays on the host (and port) of its one start URL and is named after it.
@@ -113,32 +152,31 @@ impl Spider {
     }
 
     /// Reads the text of a spider file that lies in `dir`.
-    fn from_json(text: &str, dir: &Path, now: Timestamp) -> Result<Spider, String> {
+    fn from_json(text: &str, dir: &Path) -> Result<Spider, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
-        let spider = Spider::from_node(&Node::root(&value), dir, now);
+        let spider = Spider::from_node(&Node::root(&value), dir);
         let (mut spider, extracts) = spider.map_err(|e| e.to_string())?;
         spider.extract = extracts.then(|| text.to_owned());
         Ok(spider)
     }
 
     /// Also tells whether something is to be extracted.
-    fn from_node(root: &Node<'_>, dir: &Path, now: Timestamp) -> Result<(Spider, bool), Complaint> {
+    fn from_node(root: &Node<'_>, dir: &Path) -> Result<(Spider, bool), Complaint> {
         let mut fields = root.object()?;
         let mut beside = Beside::default();
-        let name = name(&mut fields)?;
-        let (start_urls, leaves) = all_start_urls(&mut fields)?;
+        let head = Head::read(&mut fields)?;
+        let name = head.name.ok_or_else(|| fields.missing("name", NAME))?;
+        let (start_urls, leaves) = all_start_urls(head.start_urls, &mut fields)?;
         let scope = scope(&mut fields, &start_urls, &mut beside)?;
         let settings = match fields.get("settings") {
-            Some(node) => settings::settings(&node, now, &mut beside.ignored)?,
+            Some(node) => settings::settings(&node, &mut beside.ignored)?,
             None => Settings::default(),
         };
         let parser = parser::parser(&mut fields, dir)?;
-        // Says where the spider came from; nothing is made of it.
-        fields.get("source_url");
-        let has_callbacks = fields.get("callbacks").is_some();
         beside.ignored.extend(fields.unknown());
-        let extracts = beside.extracts || has_callbacks || leaves > 0 || settings.reads_articles;
+        let extracts =
+            beside.extracts || head.callbacks.is_some() || leaves > 0 || settings.reads_articles();
         let spider = Spider {
             name,
             start_urls,
@@ -158,26 +196,21 @@ impl Spider {
     }
 }
 
-fn name(fields: &mut Fields<'_>) -> Result<Name, Complaint> {
-    let what = "a name of letters, digits, '.', '_' and '-', such as my-shop";
-    let node = fields.need("name", what)?;
-    Name::parse(node.string(what)?).map_err(|_| node.expected(what))
-}
-
 /// Those that the file lists, then those that it generates; at the end are as many as the second
 /// says whose links are not followed.
-fn all_start_urls(fields: &mut Fields<'_>) -> Result<(Vec<Url>, usize), Complaint> {
+fn all_start_urls(
+    listed: Option<Vec<Url>>,
+    fields: &mut Fields<'_>,
+) -> Result<(Vec<Url>, usize), Complaint> {
+    const WHAT: &str = "a list of absolute http(s) URLs";
     let mut made = match fields.get("settings") {
         Some(node) => generated(&mut node.object()?)?,
         None => Vec::new(),
     };
-    let mut urls = match fields.get("start_urls") {
-        Some(node) if !made.is_empty() && node.value().as_array().is_some_and(Vec::is_empty) => {
-            Vec::new()
-        }
-        None if !made.is_empty() => Vec::new(),
-        _ => start_urls(fields)?,
-    };
+    if made.is_empty() && listed.as_ref().is_none_or(Vec::is_empty) {
+        return Err(fields.need("start_urls", WHAT)?.expected(WHAT));
+    }
+    let mut urls = listed.unwrap_or_default();
     made.sort_by_key(|made| !made.follow);
     let leaves = made.iter().filter(|made| !made.follow);
     let leaves = leaves.map(|made| made.urls.len()).sum();
@@ -185,33 +218,20 @@ fn all_start_urls(fields: &mut Fields<'_>) -> Result<(Vec<Url>, usize), Complain
     Ok((urls, leaves))
 }
 
-fn start_urls(fields: &mut Fields<'_>) -> Result<Vec<Url>, Complaint> {
-    let what = "absolute http(s) URLs";
-    let node = fields.need("start_urls", "a list of absolute http(s) URLs")?;
-    let urls: Vec<Url> = node
-        .one_or_list(what)?
-        .iter()
-        .map(|item| {
-            let what = "an absolute http(s) URL";
-            http_url(item.string(what)?).map_err(|_| item.expected(what))
-        })
-        .collect::<Result<_, _>>()?;
-    if urls.is_empty() {
-        return Err(node.expected("a list of absolute http(s) URLs"));
-    }
-    Ok(urls)
-}
-
 fn scope(
     fields: &mut Fields<'_>,
     start_urls: &[Url],
     beside: &mut Beside,
 ) -> Result<Scope, Complaint> {
-    let mut scope = Scope::default();
-    if let Some(node) = fields.get("allowed_domains") {
-        for item in node.one_or_list("host names")? {
-            scope.allowed_domains.push(domain(&item, beside)?);
-        }
+    let edges = Edges::read(fields)?;
+    let mut scope = Scope {
+        rules: rules::rules(fields, beside)?,
+        deny_extensions: edges.no_pages,
+        ..Scope::default()
+    };
+    for domain in edges.domains.unwrap_or_default() {
+        scope.allowed_domains.push(domain.host);
+        beside.notes.extend(domain.note);
     }
     // Nobody who names no domain means the whole web.
     if scope.allowed_domains.is_empty() {
@@ -219,55 +239,64 @@ fn scope(
         let hosts = start_urls.iter().map(host_and_port);
         scope.allowed_hosts = hosts.filter(|host| met.insert(host.clone())).collect();
     }
-    scope.rules = rules::rules(fields, beside)?;
-    if let Some(node) = fields.get("deny_extensions") {
-        let mut extensions = Vec::new();
-        for item in node.one_or_list("file name extensions")? {
-            let text = item.string("a file name extension such as pdf")?;
-            extensions.push(text.trim_start_matches('.').to_ascii_lowercase());
-        }
-        scope.deny_extensions = Some(extensions);
-    }
     Ok(scope)
 }
 
 /// A host name in the form that URLs have it in. What people write around one is taken off with
 /// a word: a domain holds all hosts below it, on every port and path.
-fn domain(node: &Node<'_>, beside: &mut Beside) -> Result<String, Complaint> {
-    let what = "a host name such as example.com";
-    let text = node.string(what)?;
-    let mut bare = text.trim();
-    for scheme in ["https://", "http://", "//"] {
-        let start = bare.get(..scheme.len());
-        if start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
-            bare = &bare[scheme.len()..];
+#[derive(Debug)]
+struct Domain {
+    host: String,
+    /// What was taken off.
+    note: Option<String>,
+}
+
+struct HostName;
+
+impl Form for HostName {
+    type Out = Domain;
+
+    fn read(&self, node: &Node<'_>) -> Result<Domain, Complaint> {
+        let what = "a host name such as example.com";
+        let text = node.string(what)?;
+        let mut bare = text.trim();
+        for scheme in ["https://", "http://", "//"] {
+            let start = bare.get(..scheme.len());
+            if start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
+                bare = &bare[scheme.len()..];
+            }
         }
+        let end = bare.find(['/', '?', '#']).unwrap_or(bare.len());
+        let path = &bare[end..];
+        bare = &bare[..end];
+        if let Some((host, port)) = bare.rsplit_once(':')
+            && !port.is_empty()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && (!host.contains(':') || host.ends_with(']'))
+        {
+            bare = host;
+        }
+        bare = bare.strip_prefix("*.").unwrap_or(bare);
+        bare = bare.trim_start_matches('.').trim_end_matches('.');
+        let host = match Host::parse(bare) {
+            Ok(host) if !bare.contains('*') => host.to_string(),
+            _ => return Err(node.expected(what)),
+        };
+        let at = node.path();
+        let note = if !path.trim_matches('/').is_empty() {
+            let narrower = format!("allowed is all of {host}; rules narrow it");
+            Some(format!("{at}: {text:?} has a path: {narrower}"))
+        } else if bare.len() != text.len() && !text.starts_with("*.") {
+            Some(format!("{at}: {text:?} is read as {host}"))
+        } else {
+            None
+        };
+        Ok(Domain { host, note })
     }
-    let end = bare.find(['/', '?', '#']).unwrap_or(bare.len());
-    let path = &bare[end..];
-    bare = &bare[..end];
-    if let Some((host, port)) = bare.rsplit_once(':')
-        && !port.is_empty()
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && (!host.contains(':') || host.ends_with(']'))
-    {
-        bare = host;
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
     }
-    bare = bare.strip_prefix("*.").unwrap_or(bare);
-    bare = bare.trim_start_matches('.').trim_end_matches('.');
-    let host = match Host::parse(bare) {
-        Ok(host) if !bare.contains('*') => host.to_string(),
-        _ => return Err(node.expected(what)),
-    };
-    if !path.trim_matches('/').is_empty() {
-        let found = format!("{text:?} has a path: allowed is all of {host}; rules narrow it");
-        beside.notes.push(format!("{}: {found}", node.path()));
-    } else if bare.len() != text.len() && !text.starts_with("*.") {
-        beside
-            .notes
-            .push(format!("{}: {text:?} is read as {host}", node.path()));
-    }
-    Ok(host)
 }
 
 /// A URL that a crawl may begin with.
@@ -310,14 +339,8 @@ pub fn without_scheme(text: &str) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ops::RangeInclusive;
-    use std::time::Duration;
-
-    use crawl_ckpt::limits::{self, Limit};
-    use serde_json::json;
-
     fn read(value: Value) -> Result<Spider, String> {
-        Spider::from_json(&value.to_string(), Path::new("/"), Timestamp::UNIX_EPOCH)
+        Spider::from_json(&value.to_string(), Path::new("/"))
     }
 
     #[test]
@@ -354,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_start_url_makes_a_spider_that_stays_on_its_host() {
-        let spider = Spider::load("HTTP://Docs.example:8080/a", Timestamp::UNIX_EPOCH).unwrap();
+        let spider = Spider::load("HTTP://Docs.example:8080/a").unwrap();
         assert_eq!(spider.name.to_string(), "docs.example-8080");
         assert_eq!(spider.scope.allowed_hosts, ["docs.example:8080"]);
         assert_eq!(spider.start_urls[0].as_str(), "http://docs.example:8080/a");
@@ -399,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_domain_is_read_as_it_was_meant_and_a_word_says_so() {
-        let mut beside = Beside::default();
+        let read = |text: &str| HostName.read(&Node::root(&json!(text)));
         for (text, host, noted) in [
             ("shop.test", "shop.test", false),
             ("*.Shop.test", "shop.test", false),
@@ -411,132 +434,45 @@ mod tests {
             ("m\u{fc}ller.test", "xn--mller-kva.test", false),
             ("[::1]:80", "[::1]", true),
         ] {
-            let value = json!(text);
-            let read = domain(&Node::root(&value), &mut beside).map_err(|e| e.to_string());
-            assert_eq!(read.as_deref(), Ok(host), "{text}");
-            assert_eq!(beside.notes.drain(..).count(), usize::from(noted), "{text}");
+            let read = read(text).unwrap();
+            assert_eq!((&*read.host, read.note.is_some()), (host, noted), "{text}");
         }
         for text in ["", "*", ".", "https://", "a b", "http:///x"] {
-            let value = json!(text);
-            assert!(domain(&Node::root(&value), &mut beside).is_err(), "{text}");
+            assert!(read(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn the_schema_lists_just_what_is_read() {
-        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-        let example = |node: &Value| {
-            let node = match node["$ref"].as_str() {
-                Some(reference) => schema.pointer(&reference[1..]).unwrap(),
-                None => node,
-            };
-            node["examples"][0].clone()
-        };
+    fn every_example_of_the_schema_is_read() {
+        let schema = schema();
         let examples = |node: &Value| -> Value {
             let properties = node["properties"].as_object().unwrap();
-            let pairs = properties
+            let examples = properties
                 .iter()
-                .map(|(key, node)| (key.clone(), example(node)));
-            Value::Object(pairs.collect())
+                .map(|(key, node)| (key.clone(), node["examples"][0].clone()));
+            examples.filter(|(_, example)| !example.is_null()).collect()
         };
         let top = &schema["properties"];
         let mut spider = examples(&schema);
         spider["settings"] = examples(&top["settings"]);
-        spider["rules"][0] = examples(&top["rules"]["items"]);
-        spider["sections"][0] = examples(&top["sections"]["items"]);
-        // Every key of the schema is known, and every key that is known is in the schema.
-        assert!(read(spider.clone()).unwrap().ignored.is_empty());
-        let keys = |value: &Value| value.as_object().unwrap().len();
-        let counts = [
-            &spider,
-            &spider["rules"][0],
-            &spider["sections"][0],
-            &spider["settings"],
-        ];
-        assert_eq!(counts.map(keys), [12, 8, 8, 33]);
-    }
-
-    #[test]
-    fn the_schema_has_the_limits_that_the_reader_has() {
-        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-        macro_rules! numbers {
-            ($within:expr, $default:expr) => {
-                [
-                    Some(*$within.start() as f64),
-                    Some(*$within.end() as f64),
-                    $default.map(|number| number as f64),
-                ]
-            };
-        }
-        macro_rules! limit {
-            ($limit:expr) => {
-                numbers!($limit.within, Some($limit.default))
-            };
-        }
-        let time = |within: RangeInclusive<Duration>, default: Duration| {
-            let (least, most) = within.into_inner();
-            [least, most, default].map(|time| Some(time.as_secs_f64()))
-        };
-        let seconds = |limit: Limit<Duration>| time(limit.within, limit.default);
-        let status = numbers!(limits::STATUS, None::<u16>);
-        let target = limits::TARGET_CONCURRENCY;
-        let target = [Some(*target.start()), Some(*target.end()), None];
-        let settings = "/properties/settings/properties";
-        let wanted = [
-            ("/properties", "parse_jobs", limit!(limits::PARSE_JOBS)),
-            (
-                "/properties",
-                "parse_timeout",
-                seconds(limits::PARSE_TIMEOUT),
-            ),
-            ("/$defs", "priority", limit!(limits::PRIORITY)),
-            (settings, "DOWNLOAD_DELAY", seconds(limits::DELAY)),
-            (settings, "CONCURRENT_REQUESTS", limit!(limits::CONCURRENCY)),
-            (
-                settings,
-                "CONCURRENT_REQUESTS_PER_DOMAIN",
-                limit!(limits::PER_HOST),
-            ),
-            (settings, "DEPTH_LIMIT", numbers!(limits::DEPTH, Some(0))),
-            (settings, "RETRY_TIMES", limit!(limits::RETRIES)),
-            (settings, "DOWNLOAD_TIMEOUT", seconds(limits::TIMEOUT)),
-            (settings, "DOWNLOAD_MAXSIZE", limit!(limits::BODY_BYTES)),
-            (
-                settings,
-                "CLOSESPIDER_TIMEOUT",
-                time(limits::RUN_TIME, Duration::ZERO),
-            ),
-            (
-                settings,
-                "CLOSESPIDER_PAGECOUNT",
-                numbers!(limits::RUN_RECORDS, Some(0)),
-            ),
-            (settings, "RETRY_HTTP_CODES/items", status),
-            (settings, "HTTPERROR_ALLOWED_CODES/items", status),
-            (settings, "AUTOTHROTTLE_TARGET_CONCURRENCY", target),
-            (
-                settings,
-                "AUTOTHROTTLE_MAX_DELAY",
-                seconds(limits::MAX_DELAY),
-            ),
-            (settings, "URLLENGTH_LIMIT", limit!(limits::URL_BYTES)),
-            (settings, "DEPTH_PRIORITY", limit!(limits::DEPTH_PRIORITY)),
-            (settings, "REDIRECT_MAX_TIMES", limit!(limits::REDIRECTS)),
-        ];
-        for (within, key, want) in wanted {
-            let node = schema.pointer(&format!("{within}/{key}")).unwrap();
-            let says = ["minimum", "maximum", "default"].map(|word| node[word].as_f64());
-            assert_eq!(says, want, "{key}");
+        spider["rules"] = json!([examples(&top["rules"]["items"])]);
+        spider["sections"] = json!([examples(&top["sections"]["items"])]);
+        let read = read(spider).unwrap();
+        assert_eq!(read.ignored, [""; 0]);
+        // None of them says what goes without saying.
+        let settings = top["settings"]["properties"].as_object().unwrap();
+        for (key, node) in settings {
+            assert_ne!(node["examples"][0], node["default"], "{key}");
         }
     }
 
     #[test]
     fn a_host_without_a_scheme_gets_a_hint() {
-        let failure = Spider::load("no-such.example", Timestamp::UNIX_EPOCH).unwrap_err();
+        let failure = Spider::load("no-such.example").unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.hint.unwrap().contains("https://no-such.example/"));
         for path in ["no-such.json", "./no.such", "../a.b/c", "no", "7"] {
-            let failure = Spider::load(path, Timestamp::UNIX_EPOCH).unwrap_err();
+            let failure = Spider::load(path).unwrap_err();
             assert_eq!(failure.hint, None, "{path}");
         }
         for url in [
@@ -545,7 +481,7 @@ mod tests {
             "127.0.0.1:8080",
             "[::1]/x",
         ] {
-            let hint = Spider::load(url, Timestamp::UNIX_EPOCH).unwrap_err().hint;
+            let hint = Spider::load(url).unwrap_err().hint;
             let hint = hint.unwrap();
             assert!(hint.contains(&format!("https://{url}")), "{hint}");
         }

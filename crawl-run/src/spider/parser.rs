@@ -5,11 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crawl_ckpt::keys::{Elsewhere, seconds, whole};
 use crawl_ckpt::limits::{PARSE_JOBS, PARSE_TIMEOUT};
+use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::tool::quoted;
+use serde_json::json;
 
 use crate::tools::resolve;
-use crawl_ckpt::node::{Complaint, Fields, Node};
 
 /// A program that pages go through.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,24 +37,38 @@ impl fmt::Display for Parser {
     }
 }
 
+crawl_ckpt::keys! {
+    /// What a spider file says of its parser.
+    #[derive(Debug)]
+    pub(super) struct Parse {
+        /// A program that pages go through, and its arguments: result lines with body in, result lines
+        /// out. It runs in the spider file's directory; a program with a / in its name is looked for
+        /// there, one without on PATH.
+        command: Kept = "parse",
+            Elsewhere(json!({"type": "array", "minItems": 1, "items": {"type": "string"}})),
+            ["sh", "parse.sh"];
+        /// Copies of the parser at once.
+        jobs: u32 = "parse_jobs", whole(PARSE_JOBS), 2;
+        /// Seconds that the oldest page of a parser may wait for its answer.
+        timeout: Duration = "parse_timeout", seconds(PARSE_TIMEOUT), 300;
+    }
+}
+
 /// Reads the keys; `dir` is where the spider file lies.
 pub fn parser(fields: &mut Fields<'_>, dir: &Path) -> Result<Option<Parser>, Complaint> {
-    let command = fields.get("parse");
-    let jobs = fields.get("parse_jobs");
-    let timeout = fields.get("parse_timeout");
-    let Some(node) = command else {
-        return match jobs.or(timeout) {
+    let parse = Parse::read(fields)?;
+    let Some(command) = parse.command else {
+        let mut strays = ["parse_jobs", "parse_timeout"].into_iter();
+        return match strays.find_map(|key| fields.get(key)) {
             Some(stray) => Err(stray.complaint("makes no sense without `parse`")),
             None => Ok(None),
         };
     };
-    let jobs = jobs.map(|node| node.integer(PARSE_JOBS.within));
-    let timeout = timeout.map(|node| node.seconds(PARSE_TIMEOUT.within));
     Ok(Some(Parser {
-        command: words(&node, dir)?,
+        command: words(&command.node(), dir)?,
         dir: dir.to_owned(),
-        jobs: jobs.transpose()?.unwrap_or(PARSE_JOBS.default),
-        timeout: timeout.transpose()?.unwrap_or(PARSE_TIMEOUT.default),
+        jobs: parse.jobs.unwrap_or(PARSE_JOBS.default),
+        timeout: parse.timeout.unwrap_or(PARSE_TIMEOUT.default),
     }))
 }
 
@@ -86,7 +102,7 @@ fn words(node: &Node<'_>, dir: &Path) -> Result<Vec<String>, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     fn read(value: Value) -> Result<Option<Parser>, String> {
         let mut fields = Node::root(&value).object().unwrap();

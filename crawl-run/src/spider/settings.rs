@@ -1,83 +1,215 @@
 //! The settings of a spider, in Scrapy's words and units.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crawl_ckpt::keys::{Elsewhere, Flag, Form, OneOrList, amount, parsed, seconds, whole};
 use crawl_ckpt::limits;
-use crawl_ckpt::node::{Complaint, Node};
+use crawl_ckpt::node::{Complaint, Kept, Node};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
-/// What the file says; absent means the tools' own default, which [`limits`] has.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Settings {
-    /// `DOWNLOAD_DELAY`: least time between two requests to a host.
-    pub delay: Option<Duration>,
-    /// `CONCURRENT_REQUESTS`.
-    pub concurrency: Option<u32>,
-    /// `CONCURRENT_REQUESTS_PER_DOMAIN`.
-    pub per_host: Option<u32>,
-    /// `AUTOTHROTTLE_ENABLED`. Default on.
-    pub autothrottle: Option<bool>,
-    /// `ROBOTSTXT_OBEY`. Default on.
-    pub robots: Option<bool>,
-    /// `USER_AGENT`. Default: the tool's name and version.
-    pub user_agent: Option<String>,
-    /// `DEPTH_LIMIT`; 0 is no limit, the default.
-    pub depth_limit: Option<u32>,
-    /// `USE_SITEMAP`. Default off.
-    pub sitemap: Option<bool>,
-    /// `SITEMAP_SINCE`, as a time.
-    pub sitemap_since: Option<Timestamp>,
-    /// `DELTAFETCH_ENABLED`. Default off.
-    pub delta: Option<bool>,
-    /// `PROXY_TYPE`. Default `auto`.
-    pub proxy_type: Option<String>,
-    /// `COOKIES_ENABLED`. Default on.
-    pub cookies: Option<bool>,
-    /// `RETRY_TIMES`: attempts after the first.
-    pub retry_times: Option<u32>,
-    /// `DOWNLOAD_TIMEOUT`, for all of one request.
-    pub timeout: Option<Duration>,
-    /// `DOWNLOAD_MAXSIZE` in bytes of the decoded body; 0 is the most.
-    pub max_size: Option<usize>,
-    /// `REDIRECT_MAX_TIMES`.
-    pub max_redirects: Option<u32>,
-    /// `CLOSESPIDER_TIMEOUT`: how long a run goes on; 0 is no limit, the default.
-    pub max_time: Option<Duration>,
-    /// `CLOSESPIDER_PAGECOUNT`: records of a run; 0 is no limit, the default.
-    pub max_pages: Option<u64>,
-    /// `DEFAULT_REQUEST_HEADERS`, as `Name: value`.
-    pub headers: Vec<String>,
-    /// `RETRY_HTTP_CODES`. Default 408, 429 and 500 to 599.
-    pub retry_codes: Option<Vec<u16>>,
-    /// `HTTPERROR_ALLOWED_CODES` and `HTTPERROR_ALLOW_ALL`, which is 0: statuses whose pages are
-    /// read as well.
-    pub allowed_codes: Vec<u16>,
-    /// `AUTOTHROTTLE_TARGET_CONCURRENCY`. Without it the delay grows only with trouble.
-    pub target_concurrency: Option<f64>,
-    /// `AUTOTHROTTLE_MAX_DELAY`.
-    pub max_delay: Option<Duration>,
-    /// `RANDOMIZE_DOWNLOAD_DELAY`. Default off.
-    pub random_delay: Option<bool>,
-    /// `URLLENGTH_LIMIT` in bytes; 0 is no limit.
-    pub max_url_bytes: Option<u32>,
-    /// `DEPTH_PRIORITY`.
-    pub depth_priority: i64,
-    /// `REFERER_ENABLED`. Default on.
-    pub referer: Option<bool>,
-    /// Something says how articles are read (`EXTRACTOR_ORDER`, `FIELDS` …).
-    pub reads_articles: bool,
+crawl_ckpt::keys! {
+    /// What the file says; absent means the tools' own default, which [`limits`] has.
+    #[derive(Debug, Clone, PartialEq, Default)]
+    pub struct Settings {
+        /// Least seconds between two requests to a host.
+        delay: Duration = "DOWNLOAD_DELAY", seconds(limits::DELAY), 0.5;
+        /// Make DOWNLOAD_DELAY half as long to half as long again, by chance; a Crawl-delay stays the
+        /// least.
+        random_delay: bool = "RANDOMIZE_DOWNLOAD_DELAY", Flag(false), true;
+        /// Requests at once, over all hosts.
+        concurrency: u32 = "CONCURRENT_REQUESTS", whole(limits::CONCURRENCY), 16;
+        /// Requests at once to one host.
+        per_host: u32 = "CONCURRENT_REQUESTS_PER_DOMAIN", whole(limits::PER_HOST), 4;
+        /// The delay of a host follows its latency and errors.
+        autothrottle: bool = "AUTOTHROTTLE_ENABLED", Flag(true), false;
+        /// The delay of a host is its latency divided by this, so that so many requests are under way on
+        /// average. Absent: it grows only with trouble.
+        target_concurrency: f64 = "AUTOTHROTTLE_TARGET_CONCURRENCY", amount(limits::TARGET_CONCURRENCY), 1.5;
+        /// Most seconds of the delay that follows latency and errors.
+        max_delay: Duration = "AUTOTHROTTLE_MAX_DELAY", seconds(limits::MAX_DELAY), 30;
+        /// Obey robots.txt (RFC 9309).
+        robots: bool = "ROBOTSTXT_OBEY", Flag(true), false;
+        /// The User-Agent; robots.txt is read for its part up to the first / or blank.
+        user_agent: String = "USER_AGENT", agent(), "my-crawler/1.0";
+        /// Headers for every request, by name; null is none. Authorization, Cookie and Proxy-Authorization
+        /// go to the origins of the start URLs alone, as those of -H.
+        headers: Headers = "DEFAULT_REQUEST_HEADERS", HeaderLines, json!({"Accept-Language": "de"});
+        /// Send the page that a link was found on as Referer.
+        referer: bool = "REFERER_ENABLED", Flag(true), false;
+        /// Keep cookies and send them.
+        cookies: bool = "COOKIES_ENABLED", Flag(true), false;
+        /// auto, none, or the name of a configured proxy.
+        proxy_type: String = "PROXY_TYPE", parsed("auto, none, or the name of a proxy",
+            |name| Some(name.to_ascii_lowercase()), json!({"default": "auto"})), "none";
+        /// Deepest link level taken on; 0 is no limit.
+        depth_limit: u32 = "DEPTH_LIMIT", whole(limits::DEPTH), 3;
+        /// Taken off the priority of a link for each level that it is deep: over 0 crawls in breadth,
+        /// below 0 in depth.
+        depth_priority: i64 = "DEPTH_PRIORITY", whole(limits::DEPTH_PRIORITY), 1;
+        /// Longest URL taken on, in bytes; 0 is no limit.
+        max_url_bytes: u32 = "URLLENGTH_LIMIT", whole(limits::URL_BYTES), 4096;
+        /// Longest chain of redirects.
+        max_redirects: u32 = "REDIRECT_MAX_TIMES", whole(limits::REDIRECTS), 5;
+        /// Read the sitemaps of the start hosts: those that robots.txt names, on any host, else
+        /// /sitemap.xml.
+        sitemap: bool = "USE_SITEMAP", Flag(false), true;
+        /// Skip sitemap entries that are older: 2y, 6m, 3w, 30d, or a date.
+        sitemap_since: Since = "SITEMAP_SINCE",
+            parsed("2y, 6m, 3w, 30d, or a date such as 2026-01-31", Since::parse, json!({})), "6m";
+        /// Skip pages that did not change since the last crawl.
+        delta: bool = "DELTAFETCH_ENABLED", Flag(false), true;
+        /// Seconds for all of one request.
+        timeout: Duration = "DOWNLOAD_TIMEOUT", seconds(limits::TIMEOUT), 60;
+        /// Most bytes of a decoded body; 0 is 1 GiB.
+        max_size: usize = "DOWNLOAD_MAXSIZE", whole(limits::BODY_BYTES), 1_048_576;
+        /// Attempts after the first.
+        retry_times: u32 = "RETRY_TIMES", whole(limits::RETRIES), 5;
+        /// Statuses that are tried again, in place of 408, 429 and 500 to 599.
+        retry_codes: Vec<u16> = "RETRY_HTTP_CODES", statuses(), [429, 503];
+        /// Statuses whose pages are read for links and items as those of success are.
+        allowed_codes: Vec<u16> = "HTTPERROR_ALLOWED_CODES", statuses(), [404];
+        /// Pages of every status are read for links and items.
+        allow_all: bool = "HTTPERROR_ALLOW_ALL", Flag(false), true;
+        /// Seconds after which a run stops in good order, as --max-time does; 0 is no limit.
+        max_time: Duration = "CLOSESPIDER_TIMEOUT", seconds(limits::RUN_TIME), 3600;
+        /// Records after which a run stops in good order, as --max-pages does; 0 is no limit.
+        max_pages: u32 = "CLOSESPIDER_PAGECOUNT", whole(limits::RUN_RECORDS), 1000;
+        /// Start URLs out of templates: every value of a variable with every other, at most 100000 in all.
+        /// The links of their pages are followed with `follow`; else `callback` reads them, or the article
+        /// reader.
+        generated: Kept = "GENERATED_URLS", Elsewhere(json!({"type": "array",
+                "items": {"type": "object", "required": ["template", "vars"]}})),
+            json!([{"template": "https://shop.example/{year}/page-{n}", "follow": true, "vars": {
+                "year": {"type": "list", "values": ["2025", "2026"]},
+                "n": {"type": "range", "from": 1, "to": 9}}}]);
+        /// There is one article reader, whatever it is called here; ["custom"] takes the FIELDS alone.
+        extractors: Kept = "EXTRACTOR_ORDER",
+            Elsewhere(json!({"type": "array", "items": {"type": "string"}})), ["custom"];
+        /// Fields of articles, in place of or beside what the article reader finds. Without rules and
+        /// sections every page is an article.
+        fields: Kept = "FIELDS", article_fields(), json!({"price": {"css": ".price::text"}});
+        /// An older name of FIELDS.
+        field_extract: Kept = "FIELD_EXTRACT", article_fields(), json!({"price": {"css": ".price::text"}});
+        /// Fields of articles as CSS selectors whose text is taken.
+        selectors: Kept = "CUSTOM_SELECTORS",
+            Elsewhere(json!({"type": "object", "additionalProperties": {"type": "string"}})),
+            json!({"title": "h1"});
+    }
 }
 
-/// What crawl-fetch reads of the settings.
-const OF_ARTICLES: [&str; 4] = [
-    "EXTRACTOR_ORDER",
-    "FIELDS",
-    "FIELD_EXTRACT",
-    "CUSTOM_SELECTORS",
-];
+impl Settings {
+    /// Something says how articles are read.
+    pub fn reads_articles(&self) -> bool {
+        let said = [
+            &self.extractors,
+            &self.fields,
+            &self.field_extract,
+            &self.selectors,
+        ];
+        said.iter().any(|said| said.is_some())
+    }
+}
+
+fn statuses() -> OneOrList<impl Form<Out = u16>> {
+    OneOrList("statuses", whole(limits::STATUS))
+}
+
+fn agent() -> impl Form<Out = String> {
+    let agent = |text: &str| is_user_agent(text).then(|| text.to_owned());
+    parsed(
+        "a User-Agent of printable ASCII",
+        agent,
+        json!({"minLength": 1}),
+    )
+}
+
+fn article_fields() -> Elsewhere {
+    Elsewhere(json!({"$ref": "#/$defs/fields"}))
+}
+
+/// Headers for every request.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Headers {
+    /// As `Name: value`.
+    pub lines: Vec<String>,
+    /// The User-Agent that is among them.
+    agent: Option<String>,
+    /// JSON paths of those that belong to how a request is sent.
+    ignored: Vec<String>,
+}
+
+struct HeaderLines;
+
+impl Form for HeaderLines {
+    type Out = Headers;
+
+    fn read(&self, node: &Node<'_>) -> Result<Headers, Complaint> {
+        let mut headers = Headers::default();
+        let object = node.object()?;
+        for (name, node) in object.all().filter(|(_, node)| !node.value().is_null()) {
+            let value = node.string("the value of a header")?;
+            let line = format!("{name}: {value}");
+            crate::cli::header(&line)
+                .map_err(|_| node.complaint("expected a header that can be sent"))?;
+            match &*name.to_ascii_lowercase() {
+                "user-agent" => headers.agent = Some(agent().read(&node)?),
+                name if OF_THE_WIRE.contains(&name) => headers.ignored.push(node.path().to_owned()),
+                _ => headers.lines.push(line),
+            }
+        }
+        Ok(headers)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}})
+    }
+}
+
+/// What is older than this is left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Since {
+    /// Before a time.
+    Time(Timestamp),
+    /// Before so long ago.
+    Ago(SignedDuration),
+}
+
+impl Since {
+    /// A span in years of 365 and months of 30 days, or a date.
+    fn parse(text: &str) -> Option<Since> {
+        let text = text.trim();
+        let unit_days = match text.chars().last()? {
+            'y' => 365,
+            'm' => 30,
+            'w' => 7,
+            'd' => 1,
+            _ => {
+                let time = text.parse().ok().or_else(|| {
+                    let date: Date = text.parse().ok()?;
+                    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+                });
+                return time.map(Since::Time);
+            }
+        };
+        let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
+        let hours = number.checked_mul(unit_days)?.checked_mul(24)?;
+        let span = SignedDuration::try_from_hours(hours)?;
+        // Further back than time goes.
+        let is_sound = !span.is_negative() && Timestamp::UNIX_EPOCH.checked_sub(span).is_ok();
+        is_sound.then_some(Since::Ago(span))
+    }
+
+    /// The time that it means `now`.
+    pub fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Since::Time(time) => time,
+            Since::Ago(span) => now.saturating_sub(span).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
 
 /// Bounds of a run that would stop a resumed crawl elsewhere than one in one go.
 const NO_BOUNDS: [(&str, &str); 2] = [
@@ -102,12 +234,8 @@ const OF_THE_WIRE: [&str; 7] = [
     "transfer-encoding",
 ];
 
-/// Reads `settings`. `now` is what `SITEMAP_SINCE` counts back from.
-pub fn settings(
-    node: &Node<'_>,
-    now: Timestamp,
-    ignored: &mut Vec<String>,
-) -> Result<Settings, Complaint> {
+/// Reads `settings`.
+pub fn settings(node: &Node<'_>, ignored: &mut Vec<String>) -> Result<Settings, Complaint> {
     let mut fields = node.object()?;
     // Without it the spider would find something else.
     let is_empty = |node: &Node<'_>| node.value().as_array().is_some_and(Vec::is_empty);
@@ -120,134 +248,29 @@ pub fn settings(
              their own are found by rules, or made by GENERATED_URLS",
         ));
     }
-    // Made into start URLs.
-    fields.get("GENERATED_URLS");
     let is_some = |node: &Node<'_>| node.value().as_u64() != Some(0);
     for (key, why) in NO_BOUNDS {
         if let Some(node) = fields.get(key).filter(is_some) {
             ignored.push(format!("{} ({why})", node.path()));
         }
     }
-    let mut flag = |key| fields.get(key).map(|node| node.boolean()).transpose();
-    let mut settings = Settings {
-        autothrottle: flag("AUTOTHROTTLE_ENABLED")?,
-        robots: flag("ROBOTSTXT_OBEY")?,
-        sitemap: flag("USE_SITEMAP")?,
-        delta: flag("DELTAFETCH_ENABLED")?,
-        cookies: flag("COOKIES_ENABLED")?,
-        random_delay: flag("RANDOMIZE_DOWNLOAD_DELAY")?,
-        referer: flag("REFERER_ENABLED")?,
-        allowed_codes: flag("HTTPERROR_ALLOW_ALL")?
-            .filter(|all| *all)
-            .map(|_| 0)
-            .into_iter()
-            .collect(),
-        ..Settings::default()
-    };
-
-    let mut count = |key, within: RangeInclusive<u32>| {
-        let node = fields.get(key);
-        node.map(|node| node.integer(within)).transpose()
-    };
-    let or_none = |count: Option<u32>| count.filter(|count| *count > 0);
-    settings.concurrency = count("CONCURRENT_REQUESTS", limits::CONCURRENCY.within)?;
-    settings.per_host = count("CONCURRENT_REQUESTS_PER_DOMAIN", limits::PER_HOST.within)?;
-    settings.depth_limit = or_none(count("DEPTH_LIMIT", limits::DEPTH)?);
-    settings.retry_times = count("RETRY_TIMES", limits::RETRIES.within)?;
-    settings.max_redirects = count("REDIRECT_MAX_TIMES", limits::REDIRECTS.within)?;
-    let pages = count("CLOSESPIDER_PAGECOUNT", limits::RUN_RECORDS)?;
-    settings.max_pages = or_none(pages).map(u64::from);
-    let bytes = count("URLLENGTH_LIMIT", limits::URL_BYTES.within)?;
-    settings.max_url_bytes = bytes.map(|bytes| if bytes == 0 { u32::MAX } else { bytes });
-
-    let mut time = |key, within: RangeInclusive<Duration>| {
-        let node = fields.get(key);
-        node.map(|node| node.seconds(within)).transpose()
-    };
-    settings.delay = time("DOWNLOAD_DELAY", limits::DELAY.within)?;
-    settings.timeout = time("DOWNLOAD_TIMEOUT", limits::TIMEOUT.within)?;
-    settings.max_delay = time("AUTOTHROTTLE_MAX_DELAY", limits::MAX_DELAY.within)?;
-    let run = time("CLOSESPIDER_TIMEOUT", limits::RUN_TIME)?;
-    settings.max_time = run.filter(|time| !time.is_zero());
-
-    if let Some(node) = fields.get("AUTOTHROTTLE_TARGET_CONCURRENCY") {
-        settings.target_concurrency = Some(node.amount("", limits::TARGET_CONCURRENCY)?);
-    }
-    if let Some(node) = fields.get("DEPTH_PRIORITY") {
-        settings.depth_priority = node.integer(limits::DEPTH_PRIORITY.within)?;
-    }
-    if let Some(node) = fields.get("RETRY_HTTP_CODES") {
-        settings.retry_codes = Some(statuses(&node)?);
-    }
-    if let Some(node) = fields.get("HTTPERROR_ALLOWED_CODES") {
-        settings.allowed_codes.extend(statuses(&node)?);
-    }
-    if let Some(node) = fields.get("DOWNLOAD_MAXSIZE") {
-        let within = limits::BODY_BYTES.within;
-        let (bytes, most) = (node.integer(within.clone())?, *within.end());
-        settings.max_size = Some(if bytes == 0 { most } else { bytes });
-    }
-    if let Some(node) = fields.get("DEFAULT_REQUEST_HEADERS") {
-        headers(&node, &mut settings, ignored)?;
-    }
-    if let Some(node) = fields.get("USER_AGENT") {
-        settings.user_agent = Some(user_agent(&node)?);
-    }
-    if let Some(node) = fields.get("PROXY_TYPE") {
-        let name = node.string("auto, none, or the name of a proxy")?;
-        settings.proxy_type = Some(name.to_ascii_lowercase());
-    }
-    if let Some(node) = fields.get("SITEMAP_SINCE") {
-        let what = "2y, 6m, 3w, 30d, or a date such as 2026-01-31";
-        let text = node.string(what)?;
-        settings.sitemap_since = Some(since(text, now).ok_or_else(|| node.expected(what))?);
-    }
-    for key in OF_ARTICLES {
-        settings.reads_articles |= fields.get(key).is_some();
-    }
+    let mut settings = Settings::read(&mut fields)?;
     ignored.extend(fields.unknown());
+    if let Some(headers) = &mut settings.headers {
+        ignored.append(&mut headers.ignored);
+        settings.user_agent = settings.user_agent.or(headers.agent.take());
+    }
+    // 0 is no limit, or the most.
+    settings.depth_limit = settings.depth_limit.filter(|levels| *levels > 0);
+    settings.max_pages = settings.max_pages.filter(|pages| *pages > 0);
+    settings.max_time = settings.max_time.filter(|time| !time.is_zero());
+    if settings.max_url_bytes == Some(0) {
+        settings.max_url_bytes = Some(*limits::URL_BYTES.within.end());
+    }
+    if settings.max_size == Some(0) {
+        settings.max_size = Some(*limits::BODY_BYTES.within.end());
+    }
     Ok(settings)
-}
-
-fn statuses(node: &Node<'_>) -> Result<Vec<u16>, Complaint> {
-    let nodes = node.one_or_list("statuses")?;
-    nodes
-        .iter()
-        .map(|node| node.integer(limits::STATUS))
-        .collect()
-}
-
-/// Headers for every request; one that is `null` is none.
-fn headers(
-    node: &Node<'_>,
-    settings: &mut Settings,
-    ignored: &mut Vec<String>,
-) -> Result<(), Complaint> {
-    for (name, node) in node
-        .object()?
-        .all()
-        .filter(|(_, node)| !node.value().is_null())
-    {
-        let value = node.string("the value of a header")?;
-        let line = format!("{name}: {value}");
-        crate::cli::header(&line)
-            .map_err(|_| node.complaint("expected a header that can be sent"))?;
-        match &*name.to_ascii_lowercase() {
-            "user-agent" => settings.user_agent = Some(user_agent(&node)?),
-            name if OF_THE_WIRE.contains(&name) => ignored.push(node.path().to_owned()),
-            _ => settings.headers.push(line),
-        }
-    }
-    Ok(())
-}
-
-fn user_agent(node: &Node<'_>) -> Result<String, Complaint> {
-    let what = "a User-Agent of printable ASCII";
-    let text = node.string(what)?;
-    if !is_user_agent(text) {
-        return Err(node.expected(what));
-    }
-    Ok(text.to_owned())
 }
 
 /// What may be sent as a User-Agent.
@@ -255,35 +278,12 @@ pub fn is_user_agent(text: &str) -> bool {
     !text.trim().is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
-/// A span back from `now`, in years of 365 and months of 30 days, or a date.
-fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let text = text.trim();
-    let unit_days = match text.chars().last()? {
-        'y' => 365,
-        'm' => 30,
-        'w' => 7,
-        'd' => 1,
-        _ => {
-            return text.parse::<Timestamp>().ok().or_else(|| {
-                let date: Date = text.parse().ok()?;
-                Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
-            });
-        }
-    };
-    let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
-    let hours = number.checked_mul(unit_days)?.checked_mul(24)?;
-    let span = SignedDuration::try_from_hours(hours).filter(|span| !span.is_negative())?;
-    now.checked_sub(span).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn read(value: Value) -> Result<Settings, String> {
-        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        settings(&Node::root(&value), now, &mut Vec::new()).map_err(|e| e.to_string())
+        settings(&Node::root(&value), &mut Vec::new()).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
             user_agent: Some("me/1".into()),
             depth_limit: Some(3),
             sitemap: Some(true),
-            sitemap_since: Some("2026-10-23T12:00:00Z".parse().unwrap()),
+            sitemap_since: Some(Since::Ago(SignedDuration::from_hours(720))),
             delta: Some(true),
             proxy_type: Some("residential".into()),
             cookies: Some(false),
@@ -319,16 +319,19 @@ mod tests {
             max_redirects: Some(20),
             max_time: Some(Duration::from_secs(60)),
             max_pages: Some(7),
-            headers: vec!["Accept-Language: de".into()],
+            headers: Some(Headers {
+                lines: vec!["Accept-Language: de".into()],
+                ..Headers::default()
+            }),
             retry_codes: Some(vec![500, 429]),
-            allowed_codes: vec![404],
+            allowed_codes: Some(vec![404]),
             target_concurrency: Some(1.5),
             max_delay: Some(Duration::from_secs(5)),
             random_delay: Some(true),
             max_url_bytes: Some(u32::MAX),
-            depth_priority: -1,
+            depth_priority: Some(-1),
             referer: Some(false),
-            reads_articles: false,
+            ..Settings::default()
         };
         assert_eq!(got, Ok(want));
     }
@@ -393,7 +396,7 @@ mod tests {
     fn a_bound_that_is_not_kept_is_told_with_its_reason() {
         let value = json!({"CLOSESPIDER_ITEMCOUNT": 5, "CLOSESPIDER_ERRORCOUNT": 0});
         let mut ignored = Vec::new();
-        settings(&Node::root(&value), Timestamp::UNIX_EPOCH, &mut ignored).unwrap();
+        settings(&Node::root(&value), &mut ignored).unwrap();
         let why =
             "$.CLOSESPIDER_ITEMCOUNT (a run is bounded by its records, CLOSESPIDER_PAGECOUNT)";
         assert_eq!(ignored, [why]);
@@ -403,10 +406,10 @@ mod tests {
     fn headers_of_the_wire_are_ignored_by_name_and_the_agent_is_the_agent() {
         let value = json!({"DEFAULT_REQUEST_HEADERS": {"User-Agent": "me/1", "Accept-Encoding": "br", "A": "b"}});
         let mut ignored = Vec::new();
-        let got = settings(&Node::root(&value), Timestamp::UNIX_EPOCH, &mut ignored).unwrap();
+        let got = settings(&Node::root(&value), &mut ignored).unwrap();
         assert_eq!(
-            (got.user_agent.as_deref(), &*got.headers),
-            (Some("me/1"), &["A: b".to_owned()][..])
+            (got.user_agent.as_deref(), got.headers.unwrap().lines),
+            (Some("me/1"), vec!["A: b".to_owned()])
         );
         assert_eq!(ignored, ["$.DEFAULT_REQUEST_HEADERS[\"Accept-Encoding\"]"]);
     }
@@ -420,7 +423,8 @@ mod tests {
             ("2026-01-31", "2026-01-31T00:00:00Z"),
             ("2026-01-31T10:00:00+02:00", "2026-01-31T08:00:00Z"),
         ] {
-            assert_eq!(since(text, now), Some(want.parse().unwrap()), "{text}");
+            let since = Since::parse(text).unwrap();
+            assert_eq!(since.before(now), want.parse().unwrap(), "{text}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where on a page links stand: the `restrict_css`, `restrict_xpaths` and `tags` of a spider's rules.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crawl_ckpt::node::{Complaint, Node};
-use crawl_ckpt::ranked::ranked;
+use crawl_ckpt::ranked::{self, ranked};
 
 use super::build::{Workspace, build};
 use super::css::Css;
@@ -21,9 +21,9 @@ const WITH_SRC: [&str; 10] = [
     "audio", "embed", "frame", "iframe", "img", "input", "script", "source", "track", "video",
 ];
 
-/// The regions of all rules that have one, in the order in which the rules decide.
+/// The regions of all rules that have one, by the rule's place in the order in which they decide.
 #[derive(Debug, Default)]
-pub struct Regions(Vec<Region>);
+pub struct Regions(BTreeMap<usize, Region>);
 
 /// Where a rule wants links to stand.
 #[derive(Debug)]
@@ -42,9 +42,11 @@ impl Regions {
     /// # Errors
     /// Names the place of a bad selector.
     pub fn read(root: &Node<'_>) -> Result<Regions, Complaint> {
-        let mut regions = Vec::new();
-        for rule in ranked(&mut root.object()?)? {
-            regions.extend(Region::read(&rule.node)?);
+        let mut regions = BTreeMap::new();
+        for (place, rule) in ranked(&mut root.object()?)?.into_iter().enumerate() {
+            if !rule.region.is_everywhere() {
+                regions.insert(place, Region::compile(rule.region)?);
+            }
         }
         Ok(Regions(regions))
     }
@@ -55,13 +57,13 @@ impl Regions {
     }
 
     /// Gives what stands in each region as a link to `add`, which tells its number. The numbers
-    /// of each region come back, ascending.
+    /// of each region come back, ascending, by the place of the rule.
     pub fn find(
         &self,
         html: &[u8],
         workspace: &mut Workspace,
         mut add: impl FnMut(&str) -> Option<u32>,
-    ) -> Vec<Vec<u32>> {
+    ) -> BTreeMap<usize, Vec<u32>> {
         let Workspace { tree, source, .. } = workspace;
         let html: Cow<'_, str> = String::from_utf8_lossy(html);
         let page = Page {
@@ -69,58 +71,45 @@ impl Regions {
             tree,
         };
         let regions = self.0.iter();
-        let numbers = regions.map(|region| {
+        let numbers = regions.map(|(place, region)| {
             let mut numbers = Vec::new();
             region.walk(page, |link| numbers.extend(add(link)));
             numbers.sort_unstable();
             numbers.dedup();
-            numbers
+            (*place, numbers)
         });
         numbers.collect()
     }
 }
 
 impl Region {
-    /// Nothing for a rule that has none.
-    fn read(rule: &Node<'_>) -> Result<Option<Region>, Complaint> {
-        let mut rule = rule.object()?;
+    fn compile(region: ranked::Region) -> Result<Region, Complaint> {
         let mut within = Vec::new();
-        if let Some(node) = rule.get("restrict_css") {
-            for item in node.one_or_list("CSS selectors")? {
-                let css = css(&item)?;
-                if !css.is_of_elements() {
-                    return Err(item.expected("a CSS selector of elements"));
-                }
-                within.push(css);
+        for kept in &region.css {
+            let css = css(&kept.node())?;
+            if !css.is_of_elements() {
+                return Err(kept.node().expected("a CSS selector of elements"));
             }
+            within.push(css);
         }
         let mut paths = Vec::new();
-        if let Some(node) = rule.get("restrict_xpaths") {
-            for item in node.one_or_list("XPath expressions")? {
-                let path = xpath(&item)?;
-                if !path.is_of_elements() {
-                    return Err(item.expected("an XPath expression of elements"));
-                }
-                paths.push(path);
+        for kept in &region.xpaths {
+            let path = xpath(&kept.node())?;
+            if !path.is_of_elements() {
+                return Err(kept.node().expected("an XPath expression of elements"));
             }
+            paths.push(path);
         }
-        let mut tags = Vec::new();
-        if let Some(node) = rule.get("tags") {
-            for item in node.one_or_list("names of elements")? {
-                tags.push(item.string("the name of an element")?.to_ascii_lowercase());
-            }
-        }
-        if within.is_empty() && paths.is_empty() && tags.is_empty() {
-            return Ok(None);
-        }
-        if tags.is_empty() {
-            tags = USUAL_TAGS.map(str::to_owned).to_vec();
-        }
-        Ok(Some(Region {
+        let tags = if region.tags.is_empty() {
+            USUAL_TAGS.map(str::to_owned).to_vec()
+        } else {
+            region.tags
+        };
+        Ok(Region {
             within,
             paths,
             tags,
-        }))
+        })
     }
 
     /// Tells of each link in it, as it is written and decoded, in document order.
@@ -189,7 +178,7 @@ mod tests {
             Some(links.len() as u32 - 1)
         });
         assert_eq!(numbers.len(), 1);
-        assert_eq!(numbers[0].len(), links.len());
+        assert_eq!(numbers[&1].len(), links.len());
         links
     }
 

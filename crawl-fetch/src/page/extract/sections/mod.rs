@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crawl_ckpt::generated::generated;
-use crawl_ckpt::node::{Complaint, Node};
+use crawl_ckpt::node::{Complaint, Kept, Node};
 use crawl_ckpt::ranked::ranked;
 use serde_json::Value;
 
@@ -48,19 +48,13 @@ impl Spec {
         };
         let mut pages = Vec::new();
         for rule in ranked(&mut fields)? {
-            let mut keys = rule.node.object()?;
-            let extract = if rule.is_section {
-                match keys.get("extract") {
-                    Some(node) => Some(reader.extract(&node)?),
-                    None => None,
-                }
-            } else {
-                match keys.get("callback") {
-                    Some(node) => reader.called(&node, callbacks.as_deref(), articles.as_ref())?,
-                    None => None,
-                }
+            let node = rule.extract.as_ref().map(Kept::node);
+            let extract = match &node {
+                Some(node) if rule.is_section => Some(reader.extract(node)?),
+                Some(node) => reader.called(node, callbacks.as_deref(), articles.as_ref())?,
+                None => None,
             };
-            pages.push(PageKind::read(&mut keys, rule.pattern_key(), extract)?);
+            pages.push(PageKind::new(rule, extract));
         }
         let mut by_url = HashMap::new();
         if let Some(node) = fields.get("settings") {

@@ -240,7 +240,7 @@ impl Cli {
     /// Does what the command line asks for.
     ///
     /// # Errors
-    /// Those of [`Cli::options`] and of [`run`].
+    /// When a file cannot be read, a proxy's URL is none, or stdin or stdout fail.
     pub fn run(self) -> Result<Exit, Failure> {
         match self.extract.as_ref().filter(|_| self.check) {
             Some(path) => check(path),
@@ -252,7 +252,7 @@ impl Cli {
     ///
     /// # Errors
     /// When a file cannot be read or a proxy's URL is none.
-    pub fn options(self) -> Result<Options, Failure> {
+    fn options(self) -> Result<Options, Failure> {
         if self.insecure && !self.quiet {
             warn_insecure();
         }

@@ -12,11 +12,9 @@ const MAX_ECHO_BYTES: usize = 200;
 /// A line that was read from stdin and named a URL.
 #[derive(Debug)]
 pub struct Job {
-    /// The line.
     pub line: String,
     /// Its number, from 1.
     pub number: u64,
-    /// The URL in it.
     pub url: Url,
     /// What a parser is to begin with.
     pub state: Option<Box<str>>,

@@ -2,25 +2,42 @@
 //!
 //! Every line on stdin gives exactly one line on stdout, in whatever order the
 //! servers answer. The library is the tool without its command line.
+//!
+//! # Layout
+//! From the ground up; a line uses only what stands above it. `http/` and `page/` know nothing of
+//! each other: whoever else brings a page's bytes, `page/` understands them.
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `failure` `event` `tally` `signals` `sched` | why a request has no answer, what workers tell, results by what they say, the signals that pause, the kernel's turns |
+//! | `resolve` `memory` | what a link or a redirect leads to, and the memory that answers share |
+//! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`), ureq over them (`agent`), what its errors mean (`error`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
+//! | `page/` | understands them: [`page`] |
+//! | `input` `job` `output` `queue` | lines in, requests of them, results out, whose turn it is |
+//! | `parse/` | pages through a parser of the user's own |
+//! | `fetch` | one request to one result |
+//! | `pool` | the workers |
+//! | `run` | from stdin to stdout |
+//! | `cli` | the command line |
 
 pub mod cli;
-pub mod event;
-pub mod failure;
-pub mod fetch;
-pub mod http;
-pub mod input;
-pub mod job;
-pub mod memory;
-pub mod output;
+mod event;
+mod failure;
+mod fetch;
+mod http;
+mod input;
+mod job;
+mod memory;
+mod output;
 pub mod page;
-pub mod parse;
-pub mod pool;
-pub mod queue;
+mod parse;
+mod pool;
+mod queue;
 mod resolve;
-pub mod run;
+mod run;
 mod sched;
 mod signals;
-pub mod tally;
+mod tally;
 
 /// The tool's name, in messages.
 pub const TOOL: &str = "crawl-fetch";

@@ -24,12 +24,12 @@ const GIVE_BACK_BYTES: i32 = 1 << 20;
 pub struct Memory {
     /// For all but the oldest.
     common: usize,
-    state: Mutex<State>,
+    state: Mutex<Ledger>,
     freed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Ledger {
     used: usize,
     next: u64,
     /// Answers that are counted, the oldest first.
@@ -71,7 +71,7 @@ impl Memory {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -62,7 +62,7 @@ struct State {
     active: usize,
     /// Workers that waited for a host and want their place back.
     returning: usize,
-    places: Places,
+    places: Capacity,
     /// A worker was begun or woken, and did not look for work yet.
     coming: bool,
     /// An idle worker watches the clock for all.
@@ -78,7 +78,7 @@ struct State {
 }
 
 /// How many requests there is room for.
-struct Places {
+struct Capacity {
     most: usize,
     now: usize,
     changed: Instant,
@@ -87,7 +87,7 @@ struct Places {
     pause: Duration,
 }
 
-impl Places {
+impl Capacity {
     /// This machine is short of something while so many other requests have it.
     fn shrink(&mut self, others: usize, now: Instant) {
         self.now = others.max(1);
@@ -148,7 +148,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 idle: 0,
                 active: 0,
                 returning: 0,
-                places: Places {
+                places: Capacity {
                     most: concurrency,
                     now: concurrency,
                     changed: Instant::now(),

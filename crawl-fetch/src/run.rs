@@ -30,7 +30,6 @@ const JOBS_AT_ONCE: usize = 256;
 
 /// Everything that the command line says.
 pub struct Options {
-    /// Fetches.
     pub fetcher: Fetcher,
     /// The cookies that it keeps up to date.
     pub cookies: Arc<Cookies>,

@@ -23,7 +23,7 @@ use url::Url;
 
 use crate::failure::{Failure, is_shortage};
 use crate::http::coding;
-use crate::http::dns::{Names, RouteNames};
+use crate::http::dns::{NameCache, RouteResolver};
 use crate::http::error::Staged;
 use crate::http::plain::Plain;
 use crate::http::proxy::Way;
@@ -57,7 +57,7 @@ pub struct AgentOptions {
     pub connect_timeout: Duration,
     /// For all of one request, its body included.
     pub timeout: Duration,
-    /// Names may lead to private addresses.
+    /// NameCache may lead to private addresses.
     pub allow_private: bool,
     /// Certificates are not checked.
     pub insecure: bool,
@@ -72,7 +72,7 @@ pub struct AgentOptions {
 /// Agents by route, made when they are first needed.
 pub struct Agents {
     options: AgentOptions,
-    names: Arc<Names>,
+    names: Arc<NameCache>,
     routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
     tls: OnceLock<Arc<ClientConfig>>,
 }
@@ -86,7 +86,7 @@ pub struct Route {
 }
 
 /// A host, on its way.
-pub struct Host<'r> {
+pub struct HostAgent<'r> {
     /// The agent that keeps its connections.
     pub agent: &'r Agent,
     route: &'r Route,
@@ -94,10 +94,9 @@ pub struct Host<'r> {
 }
 
 impl Route {
-    /// The host of a URL.
-    pub fn host(&self, url: &Url) -> Host<'_> {
+    pub fn host(&self, url: &Url) -> HostAgent<'_> {
         let hash = self.hasher.hash_one((url.host_str(), url.port()));
-        Host {
+        HostAgent {
             agent: &self.shards[hash as usize % SHARDS],
             route: self,
             hash,
@@ -105,7 +104,7 @@ impl Route {
     }
 }
 
-impl Host<'_> {
+impl HostAgent<'_> {
     /// True when it answered more than one request over a connection, as not all do that
     /// promise to.
     pub fn keeps(&self) -> bool {
@@ -190,9 +189,10 @@ impl Agents {
             return Ok(Arc::clone(tls));
         }
         // What fails for want of a descriptor goes well another time.
-        let trust = match self.options.insecure {
-            true => Trust::All,
-            false => roots(self.options.ca_cert.as_deref())?,
+        let trust = if self.options.insecure {
+            Trust::All
+        } else {
+            roots(self.options.ca_cert.as_deref())?
         };
         let tls = tls::config(trust).map_err(|e| Failure::new(ErrorKind::Tls, e))?;
         Ok(Arc::clone(self.tls.get_or_init(|| tls)))
@@ -207,10 +207,7 @@ impl Agents {
                 Failure::new(ErrorKind::Proxy, why)
             })?),
         };
-        let tls = match secure {
-            true => Some(self.tls()?),
-            false => None,
-        };
+        let tls = if secure { Some(self.tls()?) } else { None };
         let config = |proxy, output| {
             Agent::config_builder()
                 .http_status_as_error(false)
@@ -240,7 +237,7 @@ impl Agents {
         let config = config(proxy.clone(), tcp::OUTPUT_BYTES);
         let proxy_host = proxy.as_ref().map(|proxy| proxy.host().to_owned());
         let agent = || {
-            let names = RouteNames {
+            let names = RouteResolver {
                 names: Arc::clone(&self.names),
                 allow_private: options.allow_private,
                 proxy_host: proxy_host.clone(),
@@ -315,7 +312,7 @@ struct Dialer {
 
 /// Through SOCKS, through CONNECT, or straight, then TLS.
 fn chain(
-    names: &Arc<Names>,
+    names: &Arc<NameCache>,
     tls: Option<Arc<ClientConfig>>,
 ) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
     let names = Arc::clone(names);

@@ -14,7 +14,7 @@ use ureq::{Agent, Body};
 use url::Url;
 
 use crate::failure::Failure;
-use crate::http::agent::{Agents, Host};
+use crate::http::agent::{Agents, HostAgent};
 use crate::http::cookies::Cookies;
 use crate::http::error::is_overflow;
 use crate::http::header;
@@ -155,7 +155,7 @@ impl Caller {
 /// closed before the request came, which says nothing about this request. A server that takes
 /// the request and then closes has answered it so, if it is one that keeps connections at all.
 fn send(
-    host: &Host<'_>,
+    host: &HostAgent<'_>,
     method: &Method,
     url: &Url,
     headers: &HeaderMap,

@@ -44,26 +44,26 @@ const MAX_ADDRESSES: usize = 8;
 /// Stack of a thread that waits for the system's resolver.
 const STACK_BYTES: usize = 256 << 10;
 
-type Answer = Result<Arc<[IpAddr]>, Arc<io::Error>>;
+type Addresses = Result<Arc<[IpAddr]>, Arc<io::Error>>;
 
 /// Looks names up, for all agents.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameCache {
     known: Mutex<HashMap<String, Arc<Lookup>>>,
 }
 
 #[derive(Debug)]
 struct Lookup {
     /// With when it came.
-    answer: Mutex<Option<(Instant, Answer)>>,
+    answer: Mutex<Option<(Instant, Addresses)>>,
     arrived: Condvar,
     /// The address that a connection was made to when others had failed.
     best: Mutex<Option<IpAddr>>,
 }
 
-impl Names {
+impl NameCache {
     /// The addresses of a name, the best one first; `None` when they did not come in time.
-    fn lookup(&self, host: &str, limit: Option<Duration>) -> io::Result<Option<Answer>> {
+    fn lookup(&self, host: &str, limit: Option<Duration>) -> io::Result<Option<Addresses>> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let lookup = self.known_or_started(host)?;
         let found = {
@@ -192,16 +192,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The resolver of one route: what it may lead to, over the shared names.
 #[derive(Debug)]
-pub struct RouteNames {
+pub struct RouteResolver {
     /// Shared by all routes.
-    pub names: Arc<Names>,
+    pub names: Arc<NameCache>,
     /// Private addresses are fine.
     pub allow_private: bool,
     /// The proxy's own host, which may be anywhere.
     pub proxy_host: Option<String>,
 }
 
-impl Resolver for RouteNames {
+impl Resolver for RouteResolver {
     fn resolve(
         &self,
         uri: &Uri,

@@ -18,7 +18,7 @@ const PLAIN_CHUNK_LINE: usize = 18;
 
 /// Which part of the answer comes next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Phase {
     #[default]
     Head,
     /// The line before a chunk.
@@ -36,7 +36,7 @@ enum Part {
 /// Follows one answer after the other.
 #[derive(Debug, Default)]
 pub struct Framing {
-    part: Part,
+    phase: Phase,
     /// The line, or the head, that is not complete yet.
     open: Vec<u8>,
 }
@@ -53,39 +53,40 @@ pub enum Look {
 impl Framing {
     /// The next answer is to come.
     pub fn begin(&mut self) {
-        self.part = Part::Head;
+        self.phase = Phase::Head;
         self.open.clear();
     }
 
     /// Nothing that is still to come of this answer is changed.
     pub fn is_at_rest(&self) -> bool {
-        self.part == Part::Rest && self.open.is_empty()
+        self.phase == Phase::Rest && self.open.is_empty()
     }
 
     /// Looks at bytes that came. What was incomplete before them is still with the reader, which
     /// takes lines and heads as a whole.
     pub fn look(&mut self, new: &[u8]) -> Look {
-        if self.part == Part::Rest {
+        if self.phase == Phase::Rest {
             return Look::Plain;
         }
         let mut rest = new;
         while !rest.is_empty() {
-            match self.part {
-                Part::Rest => return Look::Plain,
-                Part::Data(left) => {
+            match self.phase {
+                Phase::Rest => return Look::Plain,
+                Phase::Data(left) => {
                     let taken = left.min(rest.len() as u64);
-                    self.part = match left - taken {
-                        0 => Part::DataEnd,
-                        left => Part::Data(left),
+                    self.phase = match left - taken {
+                        0 => Phase::DataEnd,
+                        left => Phase::Data(left),
                     };
                     rest = &rest[taken as usize..];
                 }
-                Part::Head | Part::Size | Part::DataEnd | Part::Trailer => {
+                Phase::Head | Phase::Size | Phase::DataEnd | Phase::Trailer => {
                     let before = self.open.len();
                     let Some(end) = self.take_line(rest) else {
-                        return match self.is_odd_so_far() {
-                            true => Look::Odd(before + rest.len()),
-                            false => Look::Plain,
+                        return if self.is_odd_so_far() {
+                            Look::Odd(before + rest.len())
+                        } else {
+                            Look::Plain
                         };
                     };
                     if self.is_odd_so_far() || !self.step() {
@@ -104,7 +105,7 @@ impl Framing {
         while let Some(step) = memchr(b'\n', &rest[at..]) {
             self.open.extend_from_slice(&rest[at..at + step + 1]);
             at += step + 1;
-            if self.part != Part::Head || ends_head(&self.open) {
+            if self.phase != Phase::Head || ends_head(&self.open) {
                 return Some(at);
             }
         }
@@ -114,40 +115,40 @@ impl Framing {
 
     /// The reader would fail at what is there of the line or head.
     fn is_odd_so_far(&self) -> bool {
-        match self.part {
-            Part::Head => {
+        match self.phase {
+            Phase::Head => {
                 let mut lines = self.open.split_inclusive(|byte| *byte == b'\n').skip(1);
                 is_interim(&self.open) || lines.any(is_fold)
             }
-            Part::Size => self.open.len() > PLAIN_CHUNK_LINE,
+            Phase::Size => self.open.len() > PLAIN_CHUNK_LINE,
             // What is behind the last chunk is dropped as it comes.
-            Part::Trailer => self.open.len() > 2 || self.open == b"\n",
+            Phase::Trailer => self.open.len() > 2 || self.open == b"\n",
             _ => false,
         }
     }
 
     /// Goes on behind a complete line or head; false when the reader cannot.
     fn step(&mut self) -> bool {
-        let is_plain = self.part == Part::Head || self.open.ends_with(b"\r\n");
+        let is_plain = self.phase == Phase::Head || self.open.ends_with(b"\r\n");
         if !is_plain {
             return false;
         }
-        self.part = self.next();
+        self.phase = self.next();
         self.open.clear();
         true
     }
 
     /// The part behind the one that is complete.
-    fn next(&self) -> Part {
-        match self.part {
-            Part::Head if is_chunked(&self.open) => Part::Size,
-            Part::Size => match chunk_size(&self.open) {
-                Some(0) => Part::Trailer,
-                Some(size) => Part::Data(size),
-                None => Part::Rest,
+    fn next(&self) -> Phase {
+        match self.phase {
+            Phase::Head if is_chunked(&self.open) => Phase::Size,
+            Phase::Size => match chunk_size(&self.open) {
+                Some(0) => Phase::Trailer,
+                Some(size) => Phase::Data(size),
+                None => Phase::Rest,
             },
-            Part::DataEnd if self.open.trim_ascii().is_empty() => Part::Size,
-            _ => Part::Rest,
+            Phase::DataEnd if self.open.trim_ascii().is_empty() => Phase::Size,
+            _ => Phase::Rest,
         }
     }
 
@@ -161,23 +162,23 @@ impl Framing {
     pub fn write(&mut self, new: &[u8], out: &mut Vec<u8>) {
         let mut rest = new;
         while !rest.is_empty() {
-            match self.part {
-                Part::Rest => {
+            match self.phase {
+                Phase::Rest => {
                     out.extend_from_slice(rest);
                     return;
                 }
-                Part::Data(left) => {
+                Phase::Data(left) => {
                     let taken = left.min(rest.len() as u64) as usize;
                     out.extend_from_slice(&rest[..taken]);
-                    self.part = match left - taken as u64 {
-                        0 => Part::DataEnd,
-                        left => Part::Data(left),
+                    self.phase = match left - taken as u64 {
+                        0 => Phase::DataEnd,
+                        left => Phase::Data(left),
                     };
                     rest = &rest[taken..];
                 }
-                Part::Head | Part::Size | Part::DataEnd | Part::Trailer => {
+                Phase::Head | Phase::Size | Phase::DataEnd | Phase::Trailer => {
                     let Some(end) = self.take_line(rest) else {
-                        let most = if self.part == Part::Head {
+                        let most = if self.phase == Phase::Head {
                             MAX_HEAD
                         } else {
                             MAX_CHUNK_LINE
@@ -197,30 +198,30 @@ impl Framing {
     /// Writes what is left as it is: the connection ended, or the reader is to refuse it.
     pub fn give_up(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.open);
-        self.part = Part::Rest;
+        self.phase = Phase::Rest;
     }
 
     fn write_line(&mut self, out: &mut Vec<u8>) {
         let next = self.next();
-        match self.part {
-            Part::Head if is_interim(&self.open) => {
+        match self.phase {
+            Phase::Head if is_interim(&self.open) => {
                 self.begin();
                 return;
             }
-            Part::Head => write_head(&self.open, out),
-            Part::Size => match chunk_size(&self.open) {
+            Phase::Head => write_head(&self.open, out),
+            Phase::Size => match chunk_size(&self.open) {
                 Some(size) => out.extend_from_slice(format!("{size:x}\r\n").as_bytes()),
                 None => return self.give_up(out),
             },
-            Part::DataEnd if next == Part::Size => out.extend_from_slice(b"\r\n"),
-            Part::Trailer if !self.open.trim_ascii().is_empty() => {
+            Phase::DataEnd if next == Phase::Size => out.extend_from_slice(b"\r\n"),
+            Phase::Trailer if !self.open.trim_ascii().is_empty() => {
                 self.open.clear();
                 return;
             }
-            Part::Trailer => out.extend_from_slice(b"\r\n"),
+            Phase::Trailer => out.extend_from_slice(b"\r\n"),
             _ => return self.give_up(out),
         }
-        self.part = next;
+        self.phase = next;
         self.open.clear();
     }
 }
@@ -247,15 +248,12 @@ fn is_chunked(head: &[u8]) -> bool {
         return false;
     }
     let mut plain = Vec::new();
-    let head = match head
-        .windows(2)
-        .any(|pair| pair[0] == b'\n' && is_fold(&pair[1..]))
-    {
-        false => head,
-        true => {
-            write_head(head, &mut plain);
-            &plain
-        }
+    let begins_fold = |pair: &[u8]| pair[0] == b'\n' && is_fold(&pair[1..]);
+    let head = if head.windows(2).any(begins_fold) {
+        write_head(head, &mut plain);
+        &plain
+    } else {
+        head
     };
     const NAME: &[u8] = b"transfer-encoding";
     head.split(|byte| *byte == b'\n').any(|line| {

@@ -31,15 +31,15 @@ const MAX_HOSTS: usize = 100_000;
 pub struct Gate {
     /// The product token that rules are read for.
     pub token: String,
-    hosts: Mutex<HashMap<String, Arc<Mutex<Host>>>>,
+    hosts: Mutex<HashMap<String, Arc<Mutex<AskedHost>>>>,
 }
 
 /// What a host's robots.txt says, once it was asked. Whoever asks holds the lock,
 /// so that the others wait for the answer rather than ask as well.
 #[derive(Default)]
-struct Host(Option<(Instant, Rules)>);
+struct AskedHost(Option<(Instant, HostRules)>);
 
-enum Rules {
+enum HostRules {
     Known(Robots),
     /// It could not be had, so nothing is allowed for now.
     Unreachable(String),
@@ -63,8 +63,8 @@ impl Gate {
         let mut host = patiently(&host);
         let fresh = host.0.take_if(|(at, rules)| {
             let keep = match rules {
-                Rules::Known(_) => KEEP_RULES,
-                Rules::Unreachable(_) => KEEP_FAILURE,
+                HostRules::Known(_) => KEEP_RULES,
+                HostRules::Unreachable(_) => KEEP_FAILURE,
             };
             at.elapsed() >= keep
         });
@@ -74,8 +74,8 @@ impl Gate {
             unknown => unknown.insert((Instant::now(), self.ask(caller, url, proxy)?)),
         };
         let verdict = match rules {
-            Rules::Known(robots) => robots.verdict(url.as_str()),
-            Rules::Unreachable(why) => {
+            HostRules::Known(robots) => robots.verdict(url.as_str()),
+            HostRules::Unreachable(why) => {
                 return Err(Failure::new(ErrorKind::Robots, unreachable(why)));
             }
         };
@@ -86,7 +86,7 @@ impl Gate {
         Err(Failure::new(ErrorKind::Robots, disallowed(line)))
     }
 
-    fn host(&self, url: &Url) -> Arc<Mutex<Host>> {
+    fn host(&self, url: &Url) -> Arc<Mutex<AskedHost>> {
         let key = url.origin().ascii_serialization();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&key) {
@@ -99,7 +99,7 @@ impl Gate {
     ///
     /// # Errors
     /// When this machine has not enough of something to ask.
-    fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<Rules, Failure> {
+    fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<HostRules, Failure> {
         let mut robots = url.clone();
         robots.set_path("/robots.txt");
         robots.set_query(None);
@@ -120,16 +120,16 @@ impl Gate {
             Ok(answer) => answer,
             // Redirects in a circle are no file.
             Err(failure) if failure.kind == ErrorKind::Redirect => {
-                return Ok(Rules::Known(Robots::default()));
+                return Ok(HostRules::Known(Robots::default()));
             }
             Err(failure) if failure.is_shortage => return Err(failure),
-            Err(failure) => return Ok(Rules::Unreachable(failure.message)),
+            Err(failure) => return Ok(HostRules::Unreachable(failure.message)),
         };
         let status = answer.response.status().as_u16();
         match Answer::of(status) {
             Answer::File => {}
-            Answer::NoFile => return Ok(Rules::Known(Robots::default())),
-            Answer::Unreachable => return Ok(Rules::Unreachable(of_status(status))),
+            Answer::NoFile => return Ok(HostRules::Known(Robots::default())),
+            Answer::Unreachable => return Ok(HostRules::Unreachable(of_status(status))),
         }
         let limit = Limit {
             bytes: MAX_BYTES,
@@ -140,16 +140,16 @@ impl Gate {
         match text {
             Ok(text) => {
                 let text = String::from_utf8_lossy(text);
-                Ok(Rules::Known(Robots::parse(&text, &self.token)))
+                Ok(HostRules::Known(Robots::parse(&text, &self.token)))
             }
             Err(failure) if failure.is_shortage => Err(failure),
-            Err(failure) => Ok(Rules::Unreachable(failure.message)),
+            Err(failure) => Ok(HostRules::Unreachable(failure.message)),
         }
     }
 }
 
 /// Locks a host's rules. Somebody else may just ask for them, for as long as it takes.
-fn patiently(host: &Mutex<Host>) -> MutexGuard<'_, Host> {
+fn patiently(host: &Mutex<AskedHost>) -> MutexGuard<'_, AskedHost> {
     if let Ok(host) = host.try_lock() {
         return host;
     }

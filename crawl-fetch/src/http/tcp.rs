@@ -22,7 +22,7 @@ use ureq::{Error, Timeout};
 
 use crate::failure::is_shortage;
 use crate::http::dial::race;
-use crate::http::dns::Names;
+use crate::http::dns::NameCache;
 
 /// What a connection reads into at first. Thousands of connections wait at once.
 const FIRST_INPUT_BYTES: usize = 8 << 10;
@@ -119,7 +119,7 @@ pub fn note_dialed() {
 #[derive(Debug)]
 pub struct Tcp {
     /// Where it learns what became of addresses.
-    pub names: Arc<Names>,
+    pub names: Arc<NameCache>,
 }
 
 impl<In: Transport> Connector<In> for Tcp {

@@ -14,7 +14,7 @@ pub struct Span {
 }
 
 impl Span {
-    pub fn new(start: usize, end: usize) -> Span {
+    pub(super) fn new(start: usize, end: usize) -> Span {
         // Pages are at most `MAX_PAGE_BYTES` long.
         Span {
             start: start as u32,

@@ -1,16 +1,29 @@
-//! Understands pages: what came, whoever fetched it.
+//! Understands pages, whoever fetched them.
+//!
+//! # Layout
+//! From the ground up; a line uses only what stands above it.
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `find` `lex` | bytes that are mostly near, and where a tag, a comment or raw text ends |
+//! | `charset` `query` `refresh` `targets` `footprint` | a page's encoding, that of its queries, where a `Refresh` leads, the targets of links, how much memory a page takes |
+//! | [`scan`] | the links of a page |
+//! | [`extract`] | its tree, and the items in it |
+//! | `reader` | title and links ([`PageReader`]) |
+//! | `challenge` `sitemap` | pages that are blocks, and sitemaps |
 
-pub mod challenge;
-pub mod charset;
+pub(crate) mod challenge;
+pub(crate) mod charset;
 pub mod extract;
-pub mod find;
-pub mod footprint;
+mod find;
+pub(crate) mod footprint;
 mod lex;
 mod query;
-pub mod reader;
+mod reader;
 mod refresh;
 pub mod scan;
-pub mod sitemap;
+pub(crate) mod sitemap;
 mod targets;
 
-pub use reader::{PageReader, Want};
+pub use lex::Span;
+pub use reader::{PageReader, ReadPage, Want};

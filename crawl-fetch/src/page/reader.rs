@@ -53,7 +53,7 @@ pub struct Want<'w> {
 
 /// What a page says.
 #[derive(Debug, Default)]
-pub struct Page<'p> {
+pub struct ReadPage<'p> {
     /// Its title, white space folded.
     pub title: Option<String>,
     /// Absolute http(s) URLs without fragments, in document order, each once.
@@ -72,7 +72,7 @@ impl PageReader {
         encoding: &'static Encoding,
         url: &Url,
         want: Want<'_>,
-    ) -> Page<'_> {
+    ) -> ReadPage<'_> {
         // The scanner reads ASCII markup, so what is no superset of it is made UTF-8.
         let html = if encoding == UTF_8 {
             Cow::Borrowed(html)
@@ -93,7 +93,7 @@ impl PageReader {
             self.ends.clear();
             (None, 0)
         };
-        Page {
+        ReadPage {
             title: title.filter(|title| !title.is_empty()),
             links: self.links(),
             regions,

@@ -85,7 +85,7 @@ enum Place {
 
 /// What is known of one entry.
 #[derive(Debug, Default)]
-struct Entry {
+struct SitemapElement {
     locs: Vec<String>,
     guid: String,
     lastmod: String,
@@ -152,7 +152,7 @@ impl List<'_> {
         let mut shape = None;
         let mut kind = None;
         let mut place = Place::Elsewhere;
-        let mut entry = Entry::default();
+        let mut entry = SitemapElement::default();
         while self.entries.len() < MAX_ENTRIES {
             let text: Cow<'_, str> = match reader.read_event() {
                 Ok(Event::Start(tag)) => {
@@ -226,7 +226,7 @@ impl List<'_> {
     }
 
     /// Of a feed's entry the links count, or else its name.
-    fn add_entry(&mut self, entry: &Entry, kind: Kind) {
+    fn add_entry(&mut self, entry: &SitemapElement, kind: Kind) {
         let date = rfc2822::parse(entry.lastmod.trim()).ok();
         let date = date.map(|date| date.timestamp().to_string());
         let lastmod = date.as_deref().unwrap_or(&entry.lastmod);
@@ -259,7 +259,7 @@ impl List<'_> {
     }
 }
 
-impl Entry {
+impl SitemapElement {
     fn begin_loc(&mut self) {
         self.locs.push(String::new());
         self.is_broken = false;

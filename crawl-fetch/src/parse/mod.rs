@@ -23,7 +23,7 @@ use url::Url;
 use crate::event::{Event, Fetched};
 
 use self::page::PendingPage;
-pub use self::shared::{MAX_STATE_BYTES, ParseOptions, STATE_VARIABLE, Sink};
+pub use self::shared::{ParseOptions, Sink};
 use self::shared::{Shared, lock};
 use self::stderr::Messages;
 use self::supervisor::Supervisor;

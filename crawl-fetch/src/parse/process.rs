@@ -152,7 +152,6 @@ impl Process {
         self.wait(GRACE)
     }
 
-    /// Kills it.
     pub fn kill(&mut self) {
         self.wait(Duration::ZERO);
     }

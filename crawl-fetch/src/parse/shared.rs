@@ -62,7 +62,6 @@ pub struct Shared {
 
 /// What a copy finds in the queue.
 pub enum Taken {
-    /// A page.
     Page(Box<PendingPage>),
     /// None waits just now.
     Nothing,

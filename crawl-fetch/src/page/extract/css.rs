@@ -43,7 +43,7 @@ impl Css {
         }
         let parts = parts.into_iter().map(|(selector, take)| {
             let mut tokens = Tokens::new(&selector);
-            let list = SelectorList::parse(&Rules, &mut tokens, ParseRelative::No);
+            let list = SelectorList::parse(&SelectorRules, &mut tokens, ParseRelative::No);
             list.map(|list| (list, take)).map_err(|e| reason(e.kind))
         });
         Ok(Css {
@@ -190,9 +190,9 @@ fn unknown(name: &str) -> ParseError<Wrong> {
 }
 
 /// What of CSS is understood.
-struct Rules;
+struct SelectorRules;
 
-impl<'i> parser::Parser<'i> for Rules {
+impl<'i> parser::Parser<'i> for SelectorRules {
     type Impl = Simple;
     type Error = Wrong;
 

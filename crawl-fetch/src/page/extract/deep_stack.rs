@@ -10,7 +10,7 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// What the work gives; nothing, and the item is cut, when no thread could be had or the library
 /// broke down.
-pub fn apart<T: Send>(page: Page<'_>, work: impl FnOnce() -> T + Send) -> Option<T> {
+pub fn on_deep_stack<T: Send>(page: Page<'_>, work: impl FnOnce() -> T + Send) -> Option<T> {
     let done = thread::scope(|scope| {
         let thread = thread::Builder::new()
             .name("extract".into())

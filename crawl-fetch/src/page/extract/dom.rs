@@ -45,10 +45,8 @@ pub enum Kind {
 /// Which vocabulary an element is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Space {
-    /// HTML.
     #[default]
     Html,
-    /// SVG.
     Svg,
     /// MathML.
     Math,
@@ -71,9 +69,7 @@ pub struct Node {
     pub start: u32,
     /// Where that ends.
     pub end: u32,
-    /// An element's name.
     pub name: Name,
-    /// What it is.
     pub kind: Kind,
     /// An element's vocabulary.
     pub space: Space,
@@ -145,7 +141,6 @@ impl Tree {
         id
     }
 
-    /// A node.
     pub fn node(&self, id: Id) -> &Node {
         &self.nodes[id as usize]
     }
@@ -246,17 +241,14 @@ impl<'p> Page<'p> {
         self.tree.budget.is_spent()
     }
 
-    /// A node.
     pub fn node(&self, id: Id) -> &'p Node {
         self.tree.node(id)
     }
 
-    /// An element's name.
     pub fn name(&self, id: Id) -> &'p str {
         self.tree.names.text(self.node(id).name)
     }
 
-    /// An element's attributes.
     pub fn attributes(&self, id: Id) -> impl Iterator<Item = (&'p [u8], &'p [u8])> + use<'p> {
         let html = self.html;
         let span = move |start: u32, end: u32| Attributes::new(&html[start as usize..end as usize]);

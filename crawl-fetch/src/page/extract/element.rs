@@ -18,7 +18,6 @@ use super::names::Name;
 /// An element of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Element<'p> {
-    /// The page.
     pub page: Page<'p>,
     /// Its place.
     pub id: Id,

@@ -22,7 +22,7 @@ pub fn parse(html: &str, tree: &mut Tree, source: &mut Vec<u8>) -> bool {
     let mut own = std::mem::take(tree);
     own.clear();
     source.clear();
-    let sink = Sink {
+    let sink = NodeSink {
         tree: RefCell::new(own),
         source: RefCell::new(std::mem::take(source)),
         names: RefCell::default(),
@@ -85,7 +85,7 @@ fn is_too_deep(tree: &Tree) -> bool {
     depths.into_iter().any(|depth| depth > most)
 }
 
-struct Sink {
+struct NodeSink {
     tree: RefCell<Tree>,
     source: RefCell<Vec<u8>>,
     names: RefCell<Vec<(Id, QualName)>>,
@@ -111,7 +111,7 @@ impl ElemName for FoundName<'_> {
     }
 }
 
-impl Sink {
+impl NodeSink {
     fn step(&self, steps: usize) {
         self.tree.borrow().budget.take(steps);
     }
@@ -155,7 +155,7 @@ impl Sink {
     }
 }
 
-impl TreeSink for Sink {
+impl TreeSink for NodeSink {
     type Handle = Id;
     type Output = (Tree, Vec<u8>);
     type ElemName<'a> = FoundName<'a>;

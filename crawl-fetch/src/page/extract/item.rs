@@ -6,26 +6,26 @@ use serde_json::{Map, Value};
 use super::article::Article;
 use super::budget::MAX_ITEM_BYTES;
 use super::dom::{Id, Page};
-use super::processor::{Bench, is_empty};
+use super::processor::{PageTime, is_empty};
 use super::sections::{Field, Source};
 use super::select::{elements, selected};
 
 /// A page that is being read for an item.
-pub struct Reading<'r, 'p> {
+pub struct ItemReader<'r, 'p> {
     page: Page<'p>,
     article: &'r mut Article<'p>,
-    bench: Bench,
+    page_time: PageTime,
     /// Bytes of text that the item may still take.
     left: usize,
 }
 
-impl<'r, 'p> Reading<'r, 'p> {
+impl<'r, 'p> ItemReader<'r, 'p> {
     /// Begins to read a page.
     pub fn new(page: Page<'p>, article: &'r mut Article<'p>, now: Timestamp) -> Self {
-        Reading {
+        ItemReader {
             page,
             article,
-            bench: Bench::new(now),
+            page_time: PageTime::new(now),
             left: MAX_ITEM_BYTES,
         }
     }
@@ -39,7 +39,7 @@ impl<'r, 'p> Reading<'r, 'p> {
     /// True when something was left out: the item is as large as one may be, or its selectors
     /// and expressions took as many steps as they may.
     pub fn is_cut(&self) -> bool {
-        self.left == 0 || self.page.tree.budget.is_cut() || self.bench.is_spent()
+        self.left == 0 || self.page.tree.budget.is_cut() || self.page_time.is_spent()
     }
 
     fn value(&mut self, field: &Field, scope: Id) -> Value {
@@ -54,7 +54,7 @@ impl<'r, 'p> Reading<'r, 'p> {
             }
         };
         for processor in &field.processors {
-            value = processor.apply(value, &self.bench);
+            value = processor.apply(value, &self.page_time);
         }
         if let (Some(core), true) = (field.fallback, is_empty(&value)) {
             value = self.article.value(core);

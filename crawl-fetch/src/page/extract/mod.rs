@@ -43,14 +43,14 @@ use article::Article;
 pub use build::Workspace;
 use build::build;
 use dom::{Page, ROOT};
-use item::Reading;
+use item::ItemReader;
 pub use regions::Regions;
-use sections::Spec;
+use sections::Sections;
 
 /// Takes items from pages. Shared by all workers.
 #[derive(Debug, Default)]
 pub struct Extractor {
-    spec: Spec,
+    sections: Sections,
     regions: Regions,
 }
 
@@ -93,16 +93,16 @@ impl Extractor {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
         let root = Node::root(&value);
-        let spec = Spec::read(&root).map_err(|e| e.to_string())?;
+        let sections = Sections::read(&root).map_err(|e| e.to_string())?;
         let regions = Regions::read(&root).map_err(|e| e.to_string())?;
-        Ok(Extractor { spec, regions })
+        Ok(Extractor { sections, regions })
     }
 
     /// What it takes from which pages.
     pub fn describe(&self) -> Extraction {
         Extraction {
-            pages: self.spec.lines(),
-            ignored: self.spec.ignored.clone(),
+            pages: self.sections.lines(),
+            ignored: self.sections.ignored.clone(),
             wrong: None,
         }
     }
@@ -120,7 +120,7 @@ impl Extractor {
         (url, is_start): (&Url, bool),
         workspace: &'w mut Workspace,
     ) -> Option<Item<'w>> {
-        let fields = self.spec.of(url.as_str(), is_start)?;
+        let fields = self.sections.of(url.as_str(), is_start)?;
         let Workspace { tree, source, json } = workspace;
         let html = &*encoding.decode(html).0;
         let page = Page {
@@ -129,7 +129,7 @@ impl Extractor {
         };
         let now = Timestamp::now();
         let mut article = Article::new(html, page, url.as_str(), now);
-        let mut reading = Reading::new(page, &mut article, now);
+        let mut reading = ItemReader::new(page, &mut article, now);
         let item = reading.item(fields, ROOT);
         let is_cut = reading.is_cut();
         *json = Value::Object(item).to_string();

@@ -8,7 +8,6 @@ use hashbrown::HashTable;
 
 use super::attributes::is_space;
 
-/// An element's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Name(pub u16);
 

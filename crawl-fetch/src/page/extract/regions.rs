@@ -11,7 +11,7 @@ use super::css::Css;
 use super::dom::{Id, NONE, Page, ROOT};
 use super::element::Matcher;
 use super::sections::selector::{css, xpath};
-use super::xpath::{Found, XPath};
+use super::xpath::{XPath, XPathMatch};
 
 /// Elements whose links a region holds when nothing else is said: Scrapy's.
 const USUAL_TAGS: [&str; 2] = ["a", "area"];
@@ -121,7 +121,7 @@ impl Region {
         let paths = self.paths.iter().flat_map(|path| path.find(page, ROOT));
         let found: HashSet<Id> = paths
             .filter_map(|found| match found {
-                Found::Node(id) => Some(id),
+                XPathMatch::Node(id) => Some(id),
                 _ => None,
             })
             .collect();

@@ -3,16 +3,14 @@
 use serde_json::Value;
 
 use super::css::{Css, Take};
-use super::deep_stack::apart;
+use super::deep_stack::on_deep_stack;
 use super::dom::{Id, Kind, Page};
 use super::element::Matcher;
-use super::xpath::{self, XPath};
+use super::xpath::{XPath, XPathMatch};
 use super::{markdown, markup};
 
-/// A selector.
 #[derive(Debug, Clone)]
 pub enum Selector {
-    /// Of CSS.
     Css(Css),
     /// Of XPath.
     XPath(XPath),
@@ -20,10 +18,9 @@ pub enum Selector {
 
 /// What a selector takes.
 #[derive(Debug, Clone)]
-pub enum Found<'p> {
+pub enum Match<'p> {
     /// An element, or the document.
     Element(Id),
-    /// A text.
     Text(Id),
     /// An attribute's value, as it is written.
     Attribute(&'p [u8]),
@@ -34,11 +31,9 @@ pub enum Found<'p> {
 /// What is made of what a selector matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// The first.
     First,
     /// A list of all.
     All,
-    /// How many there are.
     Count,
     /// The text in all of them.
     Text,
@@ -53,7 +48,7 @@ const MAX_NESTED_BYTES: usize = 64 << 20;
 impl Selector {
     /// Tells all that it takes in `scope`, in the page's order, until it is enough. XPath may lead
     /// out of it.
-    pub fn find<'p>(&self, page: Page<'p>, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
+    pub fn find<'p>(&self, page: Page<'p>, scope: Id, mut tell: impl FnMut(Match<'p>) -> bool) {
         match self {
             Selector::Css(css) => find(page, css, scope, tell),
             Selector::XPath(xpath) => {
@@ -61,10 +56,10 @@ impl Selector {
                     .find(page, scope)
                     .into_iter()
                     .map(|found| match found {
-                        xpath::Found::Node(id) if page.is_text(id) => Found::Text(id),
-                        xpath::Found::Node(id) => Found::Element(id),
-                        xpath::Found::Attribute(value) => Found::Attribute(value),
-                        xpath::Found::Value(value) => Found::Value(value),
+                        XPathMatch::Node(id) if page.is_text(id) => Match::Text(id),
+                        XPathMatch::Node(id) => Match::Element(id),
+                        XPathMatch::Attribute(value) => Match::Attribute(value),
+                        XPathMatch::Value(value) => Match::Value(value),
                     });
                 for found in found {
                     if !tell(found) {
@@ -76,11 +71,11 @@ impl Selector {
     }
 }
 
-fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>) -> bool) {
-    let mut parts: Vec<Part<'_, 'p>> = css
+fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Match<'p>) -> bool) {
+    let mut parts: Vec<SelectorPart<'_, 'p>> = css
         .parts
         .iter()
-        .map(|(list, take)| Part {
+        .map(|(list, take)| SelectorPart {
             take,
             matcher: Matcher::new(list, page, scope),
             parent: None,
@@ -94,15 +89,15 @@ fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>
         for part in &mut parts {
             let found = match (part.take, node.kind) {
                 (Take::Markup, Kind::Element) => {
-                    part.matcher.matches(id).then_some(Found::Element(id))
+                    part.matcher.matches(id).then_some(Match::Element(id))
                 }
                 (Take::Attribute(name), Kind::Element) => page
                     .raw_attribute(id, name)
                     .filter(|_| part.matcher.matches(id))
-                    .map(Found::Attribute),
+                    .map(Match::Attribute),
                 (Take::Text, Kind::Text | Kind::Verbatim) => {
                     let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
-                    takes.then_some(Found::Text(id))
+                    takes.then_some(Match::Text(id))
                 }
                 _ => None,
             };
@@ -114,14 +109,14 @@ fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Found<'p>
 }
 
 /// One of a selector's parts, at work.
-struct Part<'s, 'p> {
+struct SelectorPart<'s, 'p> {
     take: &'s Take,
     matcher: Matcher<'s, 'p>,
     /// The parent of the last text, and whether its texts are taken.
     parent: Option<(Id, bool)>,
 }
 
-impl Part<'_, '_> {
+impl SelectorPart<'_, '_> {
     fn takes_texts_of(&mut self, parent: Id, page: Page<'_>) -> bool {
         match self.parent {
             Some((known, takes)) if known == parent => takes,
@@ -169,8 +164,8 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
             let mut end = 0;
             selector.find(page, scope, |found| {
                 match found {
-                    Found::Element(id) | Found::Text(id) if page.rank(id) < end => {}
-                    Found::Element(id) => {
+                    Match::Element(id) | Match::Text(id) if page.rank(id) < end => {}
+                    Match::Element(id) => {
                         markup::read(page, id, &mut text, most);
                         end = page.rank_behind(id);
                     }
@@ -188,7 +183,7 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
             let mut first = None;
             selector.find(page, scope, |found| {
                 let most = match found {
-                    Found::Element(id) => most.min(MAX_NESTED_BYTES / page.depth_in(id).max(1)),
+                    Match::Element(id) => most.min(MAX_NESTED_BYTES / page.depth_in(id).max(1)),
                     _ => most,
                 };
                 let text = text_of(page, found, most);
@@ -198,29 +193,29 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
                 first = Some(text);
                 false
             });
-            let text = first.and_then(|html| apart(page, || markdown::of(&html)));
+            let text = first.and_then(|html| on_deep_stack(page, || markdown::of(&html)));
             text.unwrap_or(Value::Null)
         }
     }
 }
 
-fn text_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
+fn text_of(page: Page<'_>, found: Match<'_>, most: usize) -> String {
     let mut text = String::new();
     match found {
-        Found::Element(id) => markup::write(page, id, &mut text, most),
-        Found::Text(id) => {
+        Match::Element(id) => markup::write(page, id, &mut text, most),
+        Match::Text(id) => {
             page.whole_text(id, &mut text);
         }
-        Found::Attribute(value) => text.push_str(&super::attributes::decoded(value)),
-        Found::Value(value) => text = value,
+        Match::Attribute(value) => text.push_str(&super::attributes::decoded(value)),
+        Match::Value(value) => text = value,
     }
     text
 }
 
 /// What people read of it.
-pub fn read_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
+pub fn read_of(page: Page<'_>, found: Match<'_>, most: usize) -> String {
     match found {
-        Found::Element(id) => {
+        Match::Element(id) => {
             let mut text = String::new();
             markup::read(page, id, &mut text, most);
             text
@@ -233,7 +228,7 @@ pub fn read_of(page: Page<'_>, found: Found<'_>, most: usize) -> String {
 pub fn elements(page: Page<'_>, selector: &Selector, scope: Id) -> Vec<Id> {
     let mut elements = Vec::new();
     selector.find(page, scope, |found| {
-        if let Found::Element(id) = found {
+        if let Match::Element(id) = found {
             elements.push(id);
         }
         true

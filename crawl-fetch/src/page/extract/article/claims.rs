@@ -3,7 +3,6 @@
 /// What a page says of itself in one way.
 #[derive(Debug, Default)]
 pub struct Claims {
-    /// Its title.
     pub title: Option<String>,
     /// Its text.
     pub content: Option<String>,

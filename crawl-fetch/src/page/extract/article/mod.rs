@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::budget::MAX_ITEM_BYTES;
 use super::css::Css;
 use super::datetime;
-use super::deep_stack::apart;
+use super::deep_stack::on_deep_stack;
 use super::dom::{Id, NONE, Page, ROOT};
 use super::markup;
 use super::sections::Core;
@@ -48,7 +48,6 @@ const MAX_ELEMENTS: usize = 50_000;
 const MAX_BYTES: usize = 2 * MAX_ITEM_BYTES;
 
 impl<'p> Article<'p> {
-    /// The article of a page.
     pub fn new(html: &'p str, page: Page<'p>, url: &'p str, now: Timestamp) -> Article<'p> {
         Article {
             html,
@@ -64,7 +63,7 @@ impl<'p> Article<'p> {
         let (html, page, url, now) = (self.html, self.page, self.url, self.now);
         let fields = self.read.get_or_insert_with(|| {
             let html = readable(html, page);
-            apart(page, || read(&html, page, url, now)).unwrap_or_default()
+            on_deep_stack(page, || read(&html, page, url, now)).unwrap_or_default()
         });
         let found = match core {
             Core::Title => &fields.title,

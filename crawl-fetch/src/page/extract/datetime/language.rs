@@ -77,7 +77,7 @@ pub struct Language {
 /// Each word with what it may mean.
 pub type Words = HashMap<&'static str, Vec<Meaning>>;
 
-struct Entry {
+struct LanguageWords {
     code: &'static str,
     order: Order,
     /// Other orders, and the regions that have them.
@@ -87,13 +87,13 @@ struct Entry {
 }
 
 /// In the order in which they are tried.
-static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+static ENTRIES: LazyLock<Vec<LanguageWords>> = LazyLock::new(|| {
     let entries = TABLE.trim_start_matches("= ").split("\n= ");
-    entries.filter_map(Entry::read).collect()
+    entries.filter_map(LanguageWords::read).collect()
 });
 
-impl Entry {
-    fn read(text: &'static str) -> Option<Entry> {
+impl LanguageWords {
+    fn read(text: &'static str) -> Option<LanguageWords> {
         let (head, lines) = text.split_once('\n')?;
         let mut head = head.split(' ');
         let code = head.next()?;
@@ -102,7 +102,7 @@ impl Entry {
             let (order, regions) = part.split_once(':')?;
             Some((Order::by_name(order)?, regions))
         });
-        Some(Entry {
+        Some(LanguageWords {
             code,
             order,
             regions: regions.collect(),
@@ -161,7 +161,6 @@ impl Language {
         })
     }
 
-    /// Its words.
     pub fn words(self) -> &'static Words {
         let entry = &ENTRIES[self.place];
         entry.words.get_or_init(|| words(entry.lines))

@@ -5,7 +5,6 @@ use jiff::tz::Offset;
 
 /// A moment, with its distance from UTC where the page says it.
 pub struct Moment {
-    /// The date and time there.
     pub time: DateTime,
     /// That distance.
     pub offset: Option<Offset>,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Span, ToSpan};
 use super::language::{Meaning, Unit};
 use super::moment::Moment;
 use super::time::Clock;
-use super::token::Token;
+use super::token::DateToken;
 
 /// What a text says of a time that counts from now.
 #[derive(Default)]
@@ -20,12 +20,12 @@ struct Reading {
 }
 
 /// Reads the tokens of a text, all of which must say something of it.
-pub fn read(tokens: &[Token<'_>], now: DateTime) -> Option<Moment> {
+pub fn read(tokens: &[DateToken<'_>], now: DateTime) -> Option<Moment> {
     let mut reading = Reading::default();
     // "yesterday at 18 h", "18時", but "18 h ago".
     let has = |what: fn(&Meaning) -> bool| {
         let mut words = tokens.iter();
-        words.any(|token| matches!(token, Token::Word(all) if all.iter().any(what)))
+        words.any(|token| matches!(token, DateToken::Word(all) if all.iter().any(what)))
     };
     let has_day = has(|meaning| matches!(meaning, Meaning::Named(Unit::Day, _)));
     let has_hours = has(|meaning| *meaning == Meaning::Hours)
@@ -41,9 +41,9 @@ pub fn read(tokens: &[Token<'_>], now: DateTime) -> Option<Moment> {
 
 impl Reading {
     /// Takes something off the front; how many tokens that were.
-    fn take(&mut self, tokens: &[Token<'_>], has_day: bool, has_ago: bool) -> Option<usize> {
+    fn take(&mut self, tokens: &[DateToken<'_>], has_day: bool, has_ago: bool) -> Option<usize> {
         if !has_day && let Some((number, count)) = number(tokens) {
-            let Some(Token::Word(meanings)) = tokens.get(count) else {
+            let Some(DateToken::Word(meanings)) = tokens.get(count) else {
                 return None;
             };
             let directed = meanings.iter().find_map(|meaning| match meaning {
@@ -64,8 +64,8 @@ impl Reading {
             count => return Some(count),
         }
         let meanings = match tokens[0] {
-            Token::Word(meanings) => meanings,
-            Token::Mark(mark) => return (mark != '-').then_some(1),
+            DateToken::Word(meanings) => meanings,
+            DateToken::Mark(mark) => return (mark != '-').then_some(1),
             _ => return None,
         };
         let says = |meaning: &&Meaning| **meaning != Meaning::Nothing;
@@ -145,18 +145,18 @@ fn step(time: DateTime, number: f64, unit: Unit) -> Option<DateTime> {
 }
 
 /// `2`, `1.5`, `two`, and how many tokens that is.
-fn number(tokens: &[Token<'_>]) -> Option<(f64, usize)> {
-    if let [Token::Number { digits: whole, .. }, rest @ ..] = tokens {
+fn number(tokens: &[DateToken<'_>]) -> Option<(f64, usize)> {
+    if let [DateToken::Number { digits: whole, .. }, rest @ ..] = tokens {
         return match rest {
             [
-                Token::Mark('.' | ','),
-                Token::Number { digits: part, .. },
+                DateToken::Mark('.' | ','),
+                DateToken::Number { digits: part, .. },
                 ..,
             ] if whole.len() < 4 => Some((format!("{whole}.{part}").parse().ok()?, 3)),
             _ => Some((whole.parse().ok()?, 1)),
         };
     }
-    let Token::Word(meanings) = tokens.first()? else {
+    let DateToken::Word(meanings) = tokens.first()? else {
         return None;
     };
     let number = meanings.iter().find_map(|meaning| match meaning {
@@ -165,6 +165,6 @@ fn number(tokens: &[Token<'_>]) -> Option<(f64, usize)> {
     })?;
     // An article that nothing counts says nothing.
     let counts = |meaning: &Meaning| matches!(meaning, Meaning::Unit(_) | Meaning::Directed(..));
-    let is_counted = matches!(tokens.get(1), Some(Token::Word(all)) if all.iter().any(counts));
+    let is_counted = matches!(tokens.get(1), Some(DateToken::Word(all)) if all.iter().any(counts));
     is_counted.then_some((number, 1))
 }

@@ -4,7 +4,7 @@ use jiff::civil::Time;
 use jiff::tz::Offset;
 
 use super::language::{Meaning, Unit};
-use super::token::Token;
+use super::token::DateToken;
 
 /// The time of a text, of which there is at most one, and its zone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,19 +18,19 @@ pub struct Clock {
 impl Clock {
     /// Takes what says the time of the day off the front of `tokens`: how many that were, none
     /// when nothing does, and an error when it says a second time.
-    pub fn take(&mut self, tokens: &[Token<'_>]) -> Result<usize, ()> {
-        if let Some(Token::Zone(offset)) = tokens.first() {
+    pub fn take(&mut self, tokens: &[DateToken<'_>]) -> Result<usize, ()> {
+        if let Some(DateToken::Zone(offset)) = tokens.first() {
             // "GMT+0100", "+0100 (CET)": the first number tells, the name goes with it.
             let offset = match tokens.get(1) {
-                Some(Token::Zone(more)) if *offset == Offset::UTC => more,
+                Some(DateToken::Zone(more)) if *offset == Offset::UTC => more,
                 _ => offset,
             };
             self.offset.get_or_insert(*offset);
-            let more = matches!(tokens.get(1), Some(Token::Zone(_)));
+            let more = matches!(tokens.get(1), Some(DateToken::Zone(_)));
             return Ok(1 + usize::from(more));
         }
         // The French "à" is no half of a day.
-        let is_sure = |token: &&Token<'_>| !token.may_be(Meaning::Nothing);
+        let is_sure = |token: &&DateToken<'_>| !token.may_be(Meaning::Nothing);
         let before = half(tokens.first().filter(is_sure));
         let at = usize::from(before.is_some());
         let Some((time, count)) = plain_time(&tokens[at..]) else {
@@ -51,7 +51,7 @@ impl Clock {
 }
 
 /// Whether a word says the second half of the day.
-fn half(token: Option<&Token<'_>>) -> Option<bool> {
+fn half(token: Option<&DateToken<'_>>) -> Option<bool> {
     let token = token?;
     match (token.may_be(Meaning::Am), token.may_be(Meaning::Pm)) {
         (false, false) => None,
@@ -70,15 +70,15 @@ fn in_half(time: Time, is_pm: bool) -> Result<Time, ()> {
 }
 
 /// `18:11`, `18 h 11`, `noon`, and a number of hours where the half of the day is said.
-fn plain_time(tokens: &[Token<'_>]) -> Option<(Time, usize)> {
+fn plain_time(tokens: &[DateToken<'_>]) -> Option<(Time, usize)> {
     match *tokens.first()? {
-        Token::Clock(time) => {
+        DateToken::Clock(time) => {
             let more = tokens
                 .get(1)
                 .is_some_and(|token| token.may_be(Meaning::Hours));
             return Some((time, 1 + usize::from(more)));
         }
-        Token::Word(meanings) => {
+        DateToken::Word(meanings) => {
             let hour = meanings.iter().find_map(|meaning| match meaning {
                 Meaning::Hour(hour) => Some(*hour),
                 _ => None,
@@ -102,12 +102,17 @@ fn plain_time(tokens: &[Token<'_>]) -> Option<(Time, usize)> {
     if is(at, Meaning::Hours) {
         at += 1;
         for (part, name) in parts.iter_mut().zip([Meaning::Minutes, Meaning::Seconds]) {
-            let Some(number) = tokens.get(at).and_then(Token::number).filter(|n| *n < 60) else {
+            let Some(number) = tokens
+                .get(at)
+                .and_then(DateToken::number)
+                .filter(|n| *n < 60)
+            else {
                 break;
             };
             let is_named = is(at + 1, name);
             // "18h11", and not the day in "18h 5 mars".
-            let is_bare = matches!(tokens[at], Token::Number { digits, .. } if digits.len() == 2);
+            let is_bare =
+                matches!(tokens[at], DateToken::Number { digits, .. } if digits.len() == 2);
             let is_minutes = is_bare && name == Meaning::Minutes;
             if !is_named && !is_minutes {
                 break;
@@ -117,7 +122,7 @@ fn plain_time(tokens: &[Token<'_>]) -> Option<(Time, usize)> {
         }
     } else {
         // "9日 上午 02:26" is not at 9.
-        let is_taken = matches!(tokens.get(at + 1), Some(Token::Clock(_)));
+        let is_taken = matches!(tokens.get(at + 1), Some(DateToken::Clock(_)));
         if half(tokens.get(at)).is_none() || is_taken {
             return None;
         }

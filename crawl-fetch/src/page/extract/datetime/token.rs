@@ -11,7 +11,7 @@ const LONGEST: usize = 40;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Token<'a> {
+pub enum DateToken<'a> {
     /// Digits; `is_ordinal` with `th` and the like behind them.
     Number {
         /// As written.
@@ -29,16 +29,16 @@ pub enum Token<'a> {
     Mark(char),
 }
 
-impl Token<'_> {
+impl DateToken<'_> {
     /// True when the word may mean this.
     pub fn may_be(&self, meaning: Meaning) -> bool {
-        matches!(self, Token::Word(meanings) if meanings.contains(&meaning))
+        matches!(self, DateToken::Word(meanings) if meanings.contains(&meaning))
     }
 
     /// The number, when it is one.
     pub fn number(&self) -> Option<i64> {
         match self {
-            Token::Number { digits, .. } => digits.parse().ok(),
+            DateToken::Number { digits, .. } => digits.parse().ok(),
             _ => None,
         }
     }
@@ -57,7 +57,7 @@ pub enum Miss {
 ///
 /// # Errors
 /// Where it cannot be all read.
-pub fn tokens<'a>(text: &'a str, words: &'a Words) -> Result<Vec<Token<'a>>, Miss> {
+pub fn tokens<'a>(text: &'a str, words: &'a Words) -> Result<Vec<DateToken<'a>>, Miss> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -66,7 +66,7 @@ pub fn tokens<'a>(text: &'a str, words: &'a Words) -> Result<Vec<Token<'a>>, Mis
             at += 1;
             continue;
         } else if let Some((word, bytes)) = phrase(rest, words) {
-            (Token::Word(word), bytes)
+            (DateToken::Word(word), bytes)
         } else if c.is_ascii_digit() {
             number(rest)?
         } else if let Some(zone) = offset(&text[..at], rest, &tokens) {
@@ -77,15 +77,16 @@ pub fn tokens<'a>(text: &'a str, words: &'a Words) -> Result<Vec<Token<'a>>, Mis
                 .unwrap_or(rest.len());
             match (&rest[..end], tokens.last()) {
                 // "2024-03-05t18:11"
-                ("t", Some(Token::Number { .. })) => (Token::Mark('t'), 1),
+                ("t", Some(DateToken::Number { .. })) => (DateToken::Mark('t'), 1),
                 // "2024t"
-                (name, _) if has_time(&tokens) => {
-                    (Token::Zone(zones::by_name(name).ok_or(Miss::Word)?), end)
-                }
+                (name, _) if has_time(&tokens) => (
+                    DateToken::Zone(zones::by_name(name).ok_or(Miss::Word)?),
+                    end,
+                ),
                 _ => return Err(Miss::Word),
             }
         } else if ",.-/;()[]|@_'\":·•*~".contains(c) {
-            (Token::Mark(c), c.len_utf8())
+            (DateToken::Mark(c), c.len_utf8())
         } else {
             return Err(Miss::Word);
         };
@@ -134,7 +135,7 @@ fn digits(text: &str) -> &str {
 }
 
 /// A time of the day, or a number.
-fn number(text: &str) -> Result<(Token<'_>, usize), Miss> {
+fn number(text: &str) -> Result<(DateToken<'_>, usize), Miss> {
     let first = digits(text);
     let rest = &text[first.len()..];
     if let Some(rest) = rest.strip_prefix(':')
@@ -163,7 +164,7 @@ fn number(text: &str) -> Result<(Token<'_>, usize), Miss> {
     );
     let bytes = first.len() + if is_ordinal { end } else { 0 };
     Ok((
-        Token::Number {
+        DateToken::Number {
             digits: first,
             is_ordinal,
         },
@@ -172,7 +173,7 @@ fn number(text: &str) -> Result<(Token<'_>, usize), Miss> {
 }
 
 /// `18:11`, with seconds and their parts.
-fn clock<'a>(text: &'a str, hour: &str) -> Result<(Token<'a>, usize), Miss> {
+fn clock<'a>(text: &'a str, hour: &str) -> Result<(DateToken<'a>, usize), Miss> {
     let mut at = hour.len();
     let mut parts = [0i8; 2];
     let mut count = 0;
@@ -199,11 +200,15 @@ fn clock<'a>(text: &'a str, hour: &str) -> Result<(Token<'a>, usize), Miss> {
     }
     let hour = hour.parse().map_err(|_| Miss::Time)?;
     let time = Time::new(hour, parts[0], parts[1], nanoseconds).map_err(|_| Miss::Time)?;
-    Ok((Token::Clock(time), at))
+    Ok((DateToken::Clock(time), at))
 }
 
 /// `+0100`, `-05:00`, `+2` behind a time or the name of UTC, which it then replaces.
-fn offset(before: &str, text: &str, tokens: &[Token<'_>]) -> Option<(Token<'static>, usize)> {
+fn offset(
+    before: &str,
+    text: &str,
+    tokens: &[DateToken<'_>],
+) -> Option<(DateToken<'static>, usize)> {
     let sign = match text.chars().next()? {
         '+' => 1,
         '-' => -1,
@@ -218,25 +223,25 @@ fn offset(before: &str, text: &str, tokens: &[Token<'_>]) -> Option<(Token<'stat
         _ => return None,
     };
     let last = tokens.last()?;
-    let is_after_zone = matches!(last, Token::Zone(_));
+    let is_after_zone = matches!(last, DateToken::Zone(_));
     // "10:00-11:00" is from ten to eleven.
     let is_range = sign < 0
         && !before.ends_with(' ')
-        && matches!(last, Token::Clock(time) if time.second() == 0);
+        && matches!(last, DateToken::Clock(time) if time.second() == 0);
     if !(is_after_zone || has_time(tokens))
         || (is_range && !is_after_zone && behind.starts_with(':'))
     {
         return None;
     }
     let seconds = sign * (hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?) * 60;
-    Some((Token::Zone(Offset::from_seconds(seconds).ok()?), bytes))
+    Some((DateToken::Zone(Offset::from_seconds(seconds).ok()?), bytes))
 }
 
 /// True when a time stands at the end, or before its half of the day.
-fn has_time(tokens: &[Token<'_>]) -> bool {
+fn has_time(tokens: &[DateToken<'_>]) -> bool {
     tokens.iter().any(|token| match token {
-        Token::Clock(_) => true,
-        Token::Word(meanings) => meanings
+        DateToken::Clock(_) => true,
+        DateToken::Word(meanings) => meanings
             .iter()
             .any(|m| matches!(m, Meaning::Am | Meaning::Pm)),
         _ => false,

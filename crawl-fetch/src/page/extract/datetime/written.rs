@@ -6,29 +6,29 @@ use jiff::civil::{Date, DateTime, Time};
 use super::language::{Meaning, Order};
 use super::moment::Moment;
 use super::time::Clock;
-use super::token::Token;
+use super::token::DateToken;
 
 /// A number of a date, and the mark between it and the number before, if nothing else stands there.
 #[derive(Debug, Clone, Copy)]
-struct Part<'a> {
+struct DateNumber<'a> {
     digits: &'a str,
     is_ordinal: bool,
     mark: Option<char>,
 }
 
-impl Part<'_> {
+impl DateNumber<'_> {
     fn is_year(&self) -> bool {
         self.digits.len() == 4 && !self.is_ordinal
     }
 }
 
 /// Reads the tokens of a text, all of which must be of one date.
-pub fn read(tokens: &[Token<'_>], order: Order, now: DateTime) -> Option<Moment> {
+pub fn read(tokens: &[DateToken<'_>], order: Order, now: DateTime) -> Option<Moment> {
     let mut clock = Clock::default();
-    let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut parts: Vec<DateNumber<'_>> = Vec::new();
     let (mut month, mut weekday) = (None, None);
     // In Spanish `mar` may be March or Tuesday: where another word is the month it is the day.
-    let sure = |token: &Token<'_>| month_of(token).is_some() && weekday_of(token).is_none();
+    let sure = |token: &DateToken<'_>| month_of(token).is_some() && weekday_of(token).is_none();
     let has_sure = tokens.iter().any(sure);
     let mut at = 0;
     let mut mark = None;
@@ -43,29 +43,29 @@ pub fn read(tokens: &[Token<'_>], order: Order, now: DateTime) -> Option<Moment>
         }
         let token = &tokens[at];
         match *token {
-            Token::Number { digits, is_ordinal } => {
-                parts.push(Part {
+            DateToken::Number { digits, is_ordinal } => {
+                parts.push(DateNumber {
                     digits,
                     is_ordinal,
                     mark,
                 });
                 mark = Some(' ');
             }
-            Token::Mark(found) => {
+            DateToken::Mark(found) => {
                 if mark.is_some() {
                     mark = Some(found);
                 }
             }
             // The Japanese "日" behind a number is no Sunday.
-            Token::Word(meanings)
+            DateToken::Word(meanings)
                 if at > 0
-                    && matches!(tokens[at - 1], Token::Number { .. })
+                    && matches!(tokens[at - 1], DateToken::Number { .. })
                     && month_of(token).is_none()
                     && meanings.contains(&Meaning::Nothing) =>
             {
                 mark = None;
             }
-            Token::Word(meanings) => {
+            DateToken::Word(meanings) => {
                 mark = None;
                 if let Some(found) = month_of(token)
                     && (sure(token) || !has_sure)
@@ -82,7 +82,7 @@ pub fn read(tokens: &[Token<'_>], order: Order, now: DateTime) -> Option<Moment>
                     return None;
                 }
             }
-            Token::Clock(_) | Token::Zone(_) => return None,
+            DateToken::Clock(_) | DateToken::Zone(_) => return None,
         }
         at += 1;
     }
@@ -98,8 +98,8 @@ pub fn read(tokens: &[Token<'_>], order: Order, now: DateTime) -> Option<Moment>
     })
 }
 
-fn month_of(token: &Token<'_>) -> Option<i8> {
-    let Token::Word(meanings) = token else {
+fn month_of(token: &DateToken<'_>) -> Option<i8> {
+    let DateToken::Word(meanings) = token else {
         return None;
     };
     meanings.iter().find_map(|meaning| match meaning {
@@ -108,8 +108,8 @@ fn month_of(token: &Token<'_>) -> Option<i8> {
     })
 }
 
-fn weekday_of(token: &Token<'_>) -> Option<i8> {
-    let Token::Word(meanings) = token else {
+fn weekday_of(token: &DateToken<'_>) -> Option<i8> {
+    let DateToken::Word(meanings) = token else {
         return None;
     };
     meanings.iter().find_map(|meaning| match meaning {
@@ -118,7 +118,7 @@ fn weekday_of(token: &Token<'_>) -> Option<i8> {
     })
 }
 
-fn with_month(parts: &[Part<'_>], month: i8, order: Order, now: DateTime) -> Option<Date> {
+fn with_month(parts: &[DateNumber<'_>], month: i8, order: Order, now: DateTime) -> Option<Date> {
     match parts {
         [year] if year.is_year() => date(year.digits, month, "1"),
         [day] if day.digits.len() <= 2 => {
@@ -141,7 +141,7 @@ fn with_month(parts: &[Part<'_>], month: i8, order: Order, now: DateTime) -> Opt
     }
 }
 
-fn of_numbers(parts: &[Part<'_>], order: Order) -> Option<Date> {
+fn of_numbers(parts: &[DateNumber<'_>], order: Order) -> Option<Date> {
     if let [one] = parts
         && one.digits.len() == 8
     {
@@ -151,7 +151,7 @@ fn of_numbers(parts: &[Part<'_>], order: Order) -> Option<Date> {
     let [first, second, third] = parts else {
         return None;
     };
-    let number = |part: &Part<'_>| part.digits.parse::<i8>().ok();
+    let number = |part: &DateNumber<'_>| part.digits.parse::<i8>().ok();
     if first.is_year() {
         return date(first.digits, number(second)?, third.digits);
     }

@@ -21,7 +21,6 @@ pub enum Processor {
     Strip,
     /// Puts one text for another, wherever it stands.
     Replace {
-        /// The one.
         old: String,
         /// The other.
         new: String,
@@ -57,15 +56,15 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// What the processors of a page share.
 #[derive(Debug)]
-pub struct Bench {
+pub struct PageTime {
     now: Timestamp,
     searched: Cell<Duration>,
 }
 
-impl Bench {
+impl PageTime {
     /// For a page that is read at this time.
-    pub fn new(now: Timestamp) -> Bench {
-        Bench {
+    pub fn new(now: Timestamp) -> PageTime {
+        PageTime {
             now,
             searched: Cell::default(),
         }
@@ -100,13 +99,13 @@ impl Bench {
 
 impl Processor {
     /// The value that follows from this one.
-    pub fn apply(&self, value: Value, bench: &Bench) -> Value {
+    pub fn apply(&self, value: Value, page_time: &PageTime) -> Value {
         match self {
             Processor::Strip => strings(value, &|text| text.trim().to_owned()),
             Processor::Replace { old, new } => strings(value, &|text| text.replace(old, new)),
             Processor::Lowercase => strings(value, &|text| text.to_lowercase()),
             Processor::Regex { pattern, group } => each(value, &|value| match value {
-                Value::String(text) => bench.search(pattern, *group, text),
+                Value::String(text) => page_time.search(pattern, *group, text),
                 other => other,
             }),
             Processor::Cast(to) => each(value, &|value| to.of(value)),
@@ -124,7 +123,7 @@ impl Processor {
                 let text = value.as_str().unwrap_or_default().trim();
                 let time = match format {
                     Some(format) => datetime::by_format(text, format),
-                    None => datetime::parse(text, languages, bench.now),
+                    None => datetime::parse(text, languages, page_time.now),
                 };
                 time.map_or(Value::Null, Value::String)
             }),
@@ -170,9 +169,9 @@ mod tests {
 
     #[track_caller]
     fn check(processor: Value, from: Value, to: Value) {
-        let bench = Bench::new(Timestamp::UNIX_EPOCH);
+        let page_time = PageTime::new(Timestamp::UNIX_EPOCH);
         let read = Processor::read(&Node::root(&processor), &mut Vec::new());
-        let got = read.unwrap().apply(from.clone(), &bench);
+        let got = read.unwrap().apply(from.clone(), &page_time);
         assert_eq!(got, to, "{processor} of {from}");
     }
 
@@ -213,16 +212,16 @@ mod tests {
 
     #[test]
     fn a_search_that_would_take_forever_finds_nothing_and_is_told() {
-        let bench = Bench::new(Timestamp::UNIX_EPOCH);
+        let page_time = PageTime::new(Timestamp::UNIX_EPOCH);
         let forever = json!({"type": "regex", "pattern": r"^((a|aa)+)\1c"});
         let forever = Processor::read(&Node::root(&forever), &mut Vec::new()).unwrap();
         let plain = json!({"type": "regex", "pattern": "(a)"});
         let plain = Processor::read(&Node::root(&plain), &mut Vec::new()).unwrap();
         let text = json!("a".repeat(60) + "b");
-        assert!(!bench.is_spent());
-        assert_eq!(forever.apply(text.clone(), &bench), json!(null));
-        assert!(bench.is_spent());
-        assert_eq!(plain.apply(text, &bench), json!("a"));
+        assert!(!page_time.is_spent());
+        assert_eq!(forever.apply(text.clone(), &page_time), json!(null));
+        assert!(page_time.is_spent());
+        assert_eq!(plain.apply(text, &page_time), json!("a"));
     }
 
     #[test]

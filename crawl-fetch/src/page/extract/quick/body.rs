@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use super::builder::{Builder, DONE, Mode, Next, ON, Open, Step, Tag};
+use super::builder::{Builder, DONE, Flow, FlowTo, Mode, ON, Open, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
 
 impl Builder<'_, '_> {
-    pub(super) fn start_in_body(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_body(&mut self, tag: Tag) -> FlowTo {
         self.after_body = false;
         let name = tag.name;
         if !self.templates.is_empty() {
@@ -163,7 +163,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn end_in_body(&mut self, name: Name) -> Step {
+    pub(super) fn end_in_body(&mut self, name: Name) -> Flow {
         match name {
             name if is_closed_by_end(name) => {
                 if self.in_scope(name) {

@@ -7,7 +7,7 @@ use crate::page::extract::names::Name;
 
 /// What there is to know of a page that was read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Outcome {
+pub struct Built {
     /// The page needs the complete builder.
     pub is_unusual: bool,
     /// Libraries would take long for it: too much is open at once, or a tag has too many
@@ -16,15 +16,15 @@ pub struct Outcome {
 }
 
 /// Goes on, or ends.
-pub type Step = ControlFlow<()>;
+pub type Flow = ControlFlow<()>;
 
-pub const ON: Step = ControlFlow::Continue(());
+pub const ON: Flow = ControlFlow::Continue(());
 
 /// The same behind a start tag; that of an element without markup inside tells where the
 /// page goes on.
-pub type Next = ControlFlow<(), Option<usize>>;
+pub type FlowTo = ControlFlow<(), Option<usize>>;
 
-pub const DONE: Next = ControlFlow::Continue(None);
+pub const DONE: FlowTo = ControlFlow::Continue(None);
 
 /// The insertion mode: where in the page the next tag stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Builder<'h, 't> {
     pub html: &'h [u8],
     pub tree: &'t mut Tree,
     pub lenient: bool,
-    pub outcome: Outcome,
+    pub outcome: Built,
     pub mode: Mode,
     pub open: Vec<Open>,
     /// How many elements are open beyond the deepest that the tree shows.

@@ -1,12 +1,12 @@
 //! In cells and captions of tables, where all of a body may stand (13.2.6.4.11 and 15).
 
-use super::builder::{Builder, DONE, Mode, Next, ON, Step, Tag};
+use super::builder::{Builder, DONE, Flow, FlowTo, Mode, ON, Tag};
 use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
 
 impl Builder<'_, '_> {
-    pub(super) fn start_in_cell(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_cell(&mut self, tag: Tag) -> FlowTo {
         if !is_table_part(tag.name) {
             return self.start_in_body(tag);
         }
@@ -17,7 +17,7 @@ impl Builder<'_, '_> {
         DONE
     }
 
-    pub(super) fn end_in_cell(&mut self, name: Name) -> Step {
+    pub(super) fn end_in_cell(&mut self, name: Name) -> Flow {
         match name {
             name if is_cell(name) => {
                 if self.in_table_scope(|open| open == name) {
@@ -40,7 +40,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn start_in_caption(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_caption(&mut self, tag: Tag) -> FlowTo {
         if is_table_part(tag.name) {
             self.close_caption();
             return self.start(tag);
@@ -48,7 +48,7 @@ impl Builder<'_, '_> {
         self.start_in_body(tag)
     }
 
-    pub(super) fn end_in_caption(&mut self, name: Name) -> Step {
+    pub(super) fn end_in_caption(&mut self, name: Name) -> Flow {
         match name {
             Name::CAPTION => {
                 self.close_caption();

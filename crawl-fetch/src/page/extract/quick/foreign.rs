@@ -1,13 +1,13 @@
 //! In SVG and MathML (13.2.6.5).
 
-use super::builder::{Builder, ON, Step, Tag};
+use super::builder::{Builder, Flow, ON, Tag};
 use crate::page::extract::attributes::Attributes;
 use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
 
 impl Builder<'_, '_> {
-    pub(super) fn start_foreign(&mut self, tag: Tag) -> Step {
+    pub(super) fn start_foreign(&mut self, tag: Tag) -> Flow {
         if tag.name == Name::ANNOTATION_XML {
             self.unusual()?;
         }
@@ -47,7 +47,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn end_foreign(&mut self, name: Name) -> Step {
+    pub(super) fn end_foreign(&mut self, name: Name) -> Flow {
         if matches!(name, Name::BR | Name::P) {
             self.leave_foreign();
             return self.end(name);

@@ -1,12 +1,12 @@
 //! Forms and their controls (parts of 13.2.6.4.7).
 
-use super::builder::{Builder, ON, Open, Step, Tag};
+use super::builder::{Builder, Flow, ON, Open, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 
 impl Builder<'_, '_> {
     /// A form, or what is in one.
-    pub(super) fn start_of_form(&mut self, tag: Tag) -> Step {
+    pub(super) fn start_of_form(&mut self, tag: Tag) -> Flow {
         let name = tag.name;
         match name {
             Name::FORM => {

@@ -1,7 +1,7 @@
 //! The list of active formatting elements: which of `b`, `i`, `a` and such would be opened
 //! again where a block closed them (13.2.4.3). Where one has to be, the page is unusual.
 
-use super::builder::{Active, Builder, ON, Open, Step, Tag};
+use super::builder::{Active, Builder, Flow, ON, Open, Tag};
 use crate::page::extract::dom::{MAX_DEPTH, NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
@@ -10,7 +10,7 @@ use crate::page::extract::sets::*;
 const MAX_ACTIVE: usize = 64;
 
 impl Builder<'_, '_> {
-    pub(super) fn start_formatting(&mut self, tag: Tag) -> Step {
+    pub(super) fn start_formatting(&mut self, tag: Tag) -> Flow {
         self.reconstruct()?;
         let id = self.insert(tag);
         self.outcome.is_deep |= self.list.len() >= MAX_ACTIVE;
@@ -25,7 +25,7 @@ impl Builder<'_, '_> {
     }
 
     /// The adoption agency algorithm, as far as nothing has to be adopted.
-    pub(super) fn end_formatting(&mut self, name: Name) -> Step {
+    pub(super) fn end_formatting(&mut self, name: Name) -> Flow {
         self.after_body = false;
         let entries = self.list.iter().enumerate().rev();
         let mut since_mark = entries.take_while(|(_, entry)| entry.id != NONE);
@@ -63,7 +63,7 @@ impl Builder<'_, '_> {
     }
 
     /// Opens formatting elements again that a block closed: not here.
-    pub(super) fn reconstruct(&mut self) -> Step {
+    pub(super) fn reconstruct(&mut self) -> Flow {
         match self.list.last() {
             Some(entry) if !entry.is_open => self.unusual(),
             _ => ON,

@@ -3,14 +3,14 @@
 
 use std::ops::ControlFlow;
 
-use super::builder::{Builder, DONE, Mode, Next, ON, Open, Step, Tag};
+use super::builder::{Builder, DONE, Flow, FlowTo, Mode, ON, Open, Tag};
 use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::is_of_head;
 
 impl Builder<'_, '_> {
     #[cold]
-    pub(super) fn start_before_body(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_before_body(&mut self, tag: Tag) -> FlowTo {
         let name = tag.name;
         if matches!(self.mode, Mode::Initial | Mode::BeforeHtml) {
             self.mode = Mode::BeforeHead;
@@ -90,7 +90,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn start_of_head(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_of_head(&mut self, tag: Tag) -> FlowTo {
         match tag.name {
             Name::TITLE | Name::STYLE | Name::SCRIPT | Name::NOFRAMES => {
                 ControlFlow::Continue(Some(self.raw(tag)?))
@@ -107,7 +107,7 @@ impl Builder<'_, '_> {
     }
 
     #[cold]
-    pub(super) fn end_before_body(&mut self, name: Name) -> Step {
+    pub(super) fn end_before_body(&mut self, name: Name) -> Flow {
         if self.mode == Mode::Initial {
             self.mode = Mode::BeforeHtml;
         }
@@ -141,7 +141,7 @@ impl Builder<'_, '_> {
     }
 
     /// Opens what of html, head and body is not there yet.
-    pub(super) fn reach_body(&mut self) -> Step {
+    pub(super) fn reach_body(&mut self) -> Flow {
         if matches!(self.mode, Mode::Initial | Mode::BeforeHtml) {
             self.phantom(Name::HTML);
             self.mode = Mode::BeforeHead;

@@ -29,17 +29,17 @@ use super::attributes::Attributes;
 use super::budget::MAX_STEPS;
 use super::dom::{NONE, Tree};
 use super::names::Name;
-use builder::{Builder, Mode, Next, ON, Outcome, Step, Tag};
+use builder::{Builder, Built, Flow, FlowTo, Mode, ON, Tag};
 
 /// Builds the tree of a page. With `lenient`, what is unusual is made something of, and
 /// the tree is whole in any case; without it, the tree of an unusual page is not.
-pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Outcome {
+pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Built {
     tree.clear();
     let mut builder = Builder {
         html,
         tree,
         lenient,
-        outcome: Outcome::default(),
+        outcome: Built::default(),
         mode: Mode::Initial,
         open: Vec::new(),
         over: 0,
@@ -63,7 +63,7 @@ const FREE_OPEN: usize = 64;
 
 impl Builder<'_, '_> {
     /// What a start tag means here.
-    fn start(&mut self, tag: Tag) -> Next {
+    fn start(&mut self, tag: Tag) -> FlowTo {
         match self.mode {
             Mode::InBody => self.start_in_body(tag),
             Mode::InTable => self.start_in_table(tag),
@@ -77,7 +77,7 @@ impl Builder<'_, '_> {
     }
 
     /// What an end tag means here.
-    fn end(&mut self, name: Name) -> Step {
+    fn end(&mut self, name: Name) -> Flow {
         if name == Name::TEMPLATE {
             self.after_body = false;
             self.end_template();
@@ -126,7 +126,7 @@ impl Builder<'_, '_> {
 
     /// Something that needs the complete builder.
     #[cold]
-    fn unusual(&mut self) -> Step {
+    fn unusual(&mut self) -> Flow {
         self.outcome.is_unusual = true;
         if self.lenient {
             ON

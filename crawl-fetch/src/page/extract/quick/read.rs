@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use memchr::{memchr, memmem};
 
-use super::builder::{Builder, Mode, Step, Tag};
+use super::builder::{Builder, Flow, Mode, Tag};
 use crate::page::extract::attributes::Attributes;
 use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::markup::is_void;
@@ -17,7 +17,7 @@ use crate::page::lex::{comment_end, script_end, skip_tag, text_end};
 const LONG_TAG_BYTES: usize = 1 << 10;
 
 impl Builder<'_, '_> {
-    pub(super) fn read(&mut self) -> Step {
+    pub(super) fn read(&mut self) -> Flow {
         let html = self.html;
         if memchr(0, html).is_some() {
             self.unusual()?;

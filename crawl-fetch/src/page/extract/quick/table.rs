@@ -1,13 +1,13 @@
 //! In tables, outside cells and captions (13.2.6.4.9 and 12 to 14). Text there, which the
 //! standard puts before the table, is unusual.
 
-use super::builder::{Builder, DONE, Mode, Next, ON, Step, Tag};
+use super::builder::{Builder, DONE, Flow, FlowTo, Mode, ON, Tag};
 use crate::page::extract::dom::{NONE, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
 
 impl Builder<'_, '_> {
-    pub(super) fn start_in_table(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_table(&mut self, tag: Tag) -> FlowTo {
         let is_table = |name| name == Name::TABLE;
         match tag.name {
             Name::CAPTION => {
@@ -66,7 +66,7 @@ impl Builder<'_, '_> {
         DONE
     }
 
-    pub(super) fn start_in_table_body(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_table_body(&mut self, tag: Tag) -> FlowTo {
         match tag.name {
             Name::TR => {
                 self.pop_to(is_table_body);
@@ -90,7 +90,7 @@ impl Builder<'_, '_> {
         DONE
     }
 
-    pub(super) fn start_in_row(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_row(&mut self, tag: Tag) -> FlowTo {
         match tag.name {
             name if is_cell(name) => {
                 self.pop_to(|name| name == Name::TR);
@@ -109,7 +109,7 @@ impl Builder<'_, '_> {
         DONE
     }
 
-    pub(super) fn start_in_column_group(&mut self, tag: Tag) -> Next {
+    pub(super) fn start_in_column_group(&mut self, tag: Tag) -> FlowTo {
         match tag.name {
             Name::HTML => self.merge_attributes(self.open[0].id, tag),
             Name::COL => {
@@ -126,7 +126,7 @@ impl Builder<'_, '_> {
         DONE
     }
 
-    pub(super) fn end_in_table(&mut self, name: Name) -> Step {
+    pub(super) fn end_in_table(&mut self, name: Name) -> Flow {
         let is_open = |builder: &Self, name: Name| builder.in_table_scope(|open| open == name);
         match (self.mode, name) {
             (Mode::InColumnGroup, Name::COLGROUP) => {

@@ -1,13 +1,13 @@
 //! Texts and comments.
 
-use super::builder::{Builder, Mode, ON, Step};
+use super::builder::{Builder, Flow, Mode, ON};
 use crate::page::extract::attributes::is_space;
 use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::takes_html;
 
 impl Builder<'_, '_> {
-    pub(super) fn text(&mut self, mut start: usize, end: usize) -> Step {
+    pub(super) fn text(&mut self, mut start: usize, end: usize) -> Flow {
         if start >= end {
             return ON;
         }
@@ -38,7 +38,7 @@ impl Builder<'_, '_> {
     }
 
     #[cold]
-    fn text_elsewhere(&mut self, start: usize, end: usize) -> Step {
+    fn text_elsewhere(&mut self, start: usize, end: usize) -> Flow {
         let raw = &self.html[start..end];
         let blank = raw.iter().position(|byte| !is_space(*byte));
         let words = start + blank.unwrap_or(raw.len());

@@ -9,7 +9,6 @@ use crate::page::extract::select::{How, Selector};
 /// A field of an item.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// Its name.
     pub name: String,
     /// Where its value comes from.
     pub source: Source,

@@ -4,7 +4,6 @@ use crawl_ckpt::ranked::{Ranked, Searched};
 
 use super::field::Field;
 
-/// One kind of page.
 #[derive(Debug, Clone)]
 pub struct PageKind {
     allow: Searched,

@@ -21,7 +21,7 @@ use kind::PageKind;
 
 /// Which pages are read, and for what.
 #[derive(Debug, Clone, Default)]
-pub struct Spec {
+pub struct Sections {
     /// The first that a URL belongs to counts.
     pub pages: Vec<PageKind>,
     /// What is taken of start URLs that the file generates and names a reader for.
@@ -30,12 +30,12 @@ pub struct Spec {
     pub ignored: Vec<String>,
 }
 
-impl Spec {
+impl Sections {
     /// Reads a spider file. Keys that say nothing of extraction are somebody else's.
     ///
     /// # Errors
     /// Names the place of what is wrong.
-    pub fn read(root: &Node<'_>) -> Result<Spec, Complaint> {
+    pub fn read(root: &Node<'_>) -> Result<Sections, Complaint> {
         let mut reader = Reader::default();
         let mut fields = root.object()?;
         let articles = match fields.get("settings") {
@@ -72,7 +72,7 @@ impl Spec {
         if let (Some(articles), true) = (articles, pages.is_empty()) {
             pages.push(PageKind::every(articles));
         }
-        Ok(Spec {
+        Ok(Sections {
             pages,
             generated: by_url,
             ignored: reader.ignored,
@@ -128,24 +128,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(value: Value) -> Result<Spec, Complaint> {
-        Spec::read(&Node::root(&value))
+    fn read(value: Value) -> Result<Sections, Complaint> {
+        Sections::read(&Node::root(&value))
     }
 
     #[test]
     fn the_first_section_that_a_url_belongs_to_counts() {
-        let spec = read(json!({"sections": [
+        let sections = read(json!({"sections": [
             {"match": ["/p/"], "deny": "/p/old", "extract": {"name": {"css": "h1::text"}}},
             {"match": "/blog/", "extract": "auto"},
             {"extract": {"title": "auto", "tags": {"css": "li", "get_all": true}}},
         ]}))
         .unwrap();
-        let fields = |url| spec.of(url, false).map(|fields| fields.len());
+        let fields = |url| sections.of(url, false).map(|fields| fields.len());
         assert_eq!(fields("http://h/p/1"), Some(1));
         assert_eq!(fields("http://h/blog/1"), Some(4));
         assert_eq!(fields("http://h/p/old"), Some(2));
         assert_eq!(
-            spec.lines(),
+            sections.lines(),
             [
                 "`/p/`: name",
                 "`/blog/`: title (auto), content (auto), author (auto), published_date (auto)",
@@ -156,18 +156,18 @@ mod tests {
 
     #[test]
     fn a_start_url_is_read_by_what_its_links_are_denied_by() {
-        let spec = read(json!({"sections": [
+        let sections = read(json!({"sections": [
             {"match": ".*", "follow": true, "priority": 9},
             {"match": [".*"], "extract": "auto", "follow": false, "deny": [".*"]},
         ]}))
         .unwrap();
-        assert!(spec.of("http://h/", true).is_some());
-        assert!(spec.of("http://h/", false).is_none());
+        assert!(sections.of("http://h/", true).is_some());
+        assert!(sections.of("http://h/", false).is_none());
     }
 
     #[test]
     fn the_higher_priority_decides_and_rules_before_sections() {
-        let spec = read(json!({
+        let sections = read(json!({
             "sections": [
                 {"match": "/", "extract": {"low": {"css": "a"}}},
                 {"match": "/p/", "extract": {"high": {"css": "a"}}, "priority": 10},
@@ -175,7 +175,7 @@ mod tests {
             "rules": [{"allow": "/a/", "callback": "parse_article"}],
         }))
         .unwrap();
-        let name = |url| &*spec.of(url, false).unwrap()[0].name;
+        let name = |url| &*sections.of(url, false).unwrap()[0].name;
         assert_eq!(name("http://h/p/a/"), "high");
         assert_eq!(name("http://h/a/"), "title");
         assert_eq!(name("http://h/x"), "low");
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn rules_call_callbacks_and_the_article_reader() {
-        let spec = read(json!({
+        let sections = read(json!({
             "rules": [
                 {"allow": ["/p/"], "callback": "product"},
                 {"allow": "/a/", "callback": "parse_article"},
@@ -194,13 +194,13 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            spec.lines(),
+            sections.lines(),
             [
                 "`/p/`: price",
                 "`/a/`: author, title (auto), content (auto), published_date (auto)"
             ]
         );
-        assert!(spec.of("http://h/other", false).is_none());
+        assert!(sections.of("http://h/other", false).is_none());
         let own = read(json!({
             "rules": [{"allow": "/a/", "callback": "parse_article"}],
             "callbacks": {"parse_article": {"extract": {"mine": {"css": "p"}}}},
@@ -213,20 +213,21 @@ mod tests {
 
     #[test]
     fn items_of_two_pages_are_an_error_and_no_other_items() {
-        let spec = read(json!({
+        let sections = read(json!({
             "rules": [{"callback": "list"}],
             "callbacks": {"list": {"iterate": {"selector": "tr"}, "extract": {"x": {"css": "a"}}}},
         }));
-        let error = spec.unwrap_err();
+        let error = sections.unwrap_err();
         assert_eq!(error.path, "$.callbacks.list.iterate");
         assert!(error.what.contains("not supported"), "{error}");
     }
 
     #[test]
     fn a_field_may_have_what_the_article_reader_finds_by_another_name() {
-        let spec = read(json!({"settings": {"FIELDS": {"headline": {"from": "title"}}}})).unwrap();
+        let sections =
+            read(json!({"settings": {"FIELDS": {"headline": {"from": "title"}}}})).unwrap();
         assert_eq!(
-            spec.lines(),
+            sections.lines(),
             [
                 "every page: headline (auto), title (auto), content (auto), author (auto), published_date (auto)"
             ]
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_ignored_by_name() {
-        let spec = read(json!({
+        let sections = read(json!({
             "rules": [{"callback": "list"}],
             "callbacks": {"list": {"extract": {"x": {"css": "a"}}, "odd": 1}},
             "sections": [{"match": "x", "extract": {
@@ -243,7 +244,7 @@ mod tests {
                 "b": {"type": "ajax_nested_list", "ajax_url": "/x"},
             }}],
         }));
-        let mut ignored = spec.unwrap().ignored;
+        let mut ignored = sections.unwrap().ignored;
         ignored.sort();
         assert_eq!(
             ignored,

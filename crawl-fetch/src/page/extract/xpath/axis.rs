@@ -21,7 +21,6 @@ pub struct Here {
     pub spot: Spot,
     /// From 1.
     pub place: usize,
-    /// How many.
     pub count: usize,
 }
 
@@ -32,7 +31,6 @@ pub struct Spent;
 /// Which nodes pass, looked up in the names of the page.
 #[derive(Debug, Clone, Copy)]
 pub enum Passes<'e> {
-    /// All.
     Any,
     /// Elements or attributes.
     Named,
@@ -40,7 +38,6 @@ pub enum Passes<'e> {
     Name(Name),
     /// Attributes of this name.
     Attribute(&'e str),
-    /// Texts.
     Text,
     /// None: the page has nothing of this name.
     Nothing,

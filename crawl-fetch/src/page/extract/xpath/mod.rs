@@ -27,7 +27,7 @@ pub struct XPath {
 
 /// What an expression finds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found<'p> {
+pub enum XPathMatch<'p> {
     /// The document, an element or a text.
     Node(Id),
     /// An attribute's value, as it is written.
@@ -52,7 +52,7 @@ impl XPath {
 
     /// All that it finds from a node on, in the page's order; nothing when the page has no steps
     /// left for it. From the document it starts at `html`, as in lxml.
-    pub fn find<'p>(&self, page: Page<'p>, from: Id) -> Vec<Found<'p>> {
+    pub fn find<'p>(&self, page: Page<'p>, from: Id) -> Vec<XPathMatch<'p>> {
         let mut children = std::iter::successors(Some(page.node(from).first), |at| {
             Some(*at)
                 .filter(|at| *at != NONE)
@@ -75,14 +75,14 @@ impl XPath {
             Value::Nodes(nodes) => {
                 let nodes = nodes.into_iter();
                 let found = nodes.map(|spot| match value::attribute_of(page, spot) {
-                    Some((_, value)) => Found::Attribute(value),
-                    None => Found::Node(spot.id),
+                    Some((_, value)) => XPathMatch::Attribute(value),
+                    None => XPathMatch::Node(spot.id),
                 });
                 found.collect()
             }
-            Value::Number(number) => vec![Found::Value(format!("{number:?}"))],
-            Value::Text(text) => vec![Found::Value(text)],
-            Value::Truth(truth) => vec![Found::Value(u8::from(truth).to_string())],
+            Value::Number(number) => vec![XPathMatch::Value(format!("{number:?}"))],
+            Value::Text(text) => vec![XPathMatch::Value(text)],
+            Value::Truth(truth) => vec![XPathMatch::Value(u8::from(truth).to_string())],
         }
     }
 }

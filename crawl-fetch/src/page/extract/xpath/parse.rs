@@ -148,7 +148,7 @@ impl Parser {
             signs += 1;
         }
         let all = self.several("|", Parser::path)?;
-        if all.len() > 1 && all.iter().any(|expr| expr.kind() != Kind::Nodes) {
+        if all.len() > 1 && all.iter().any(|expr| expr.kind() != ValueKind::Nodes) {
             return Err("`|` stands between nodes alone".into());
         }
         let expr = one_or(all, Expr::Union);
@@ -176,7 +176,7 @@ impl Parser {
             if predicates.is_empty() && !goes_on {
                 return Ok(primary);
             }
-            if primary.kind() != Kind::Nodes {
+            if primary.kind() != ValueKind::Nodes {
                 return Err(format!("no nodes stand {}", self.place()));
             }
             if goes_on {
@@ -261,7 +261,7 @@ impl Parser {
             };
             return Err(format!("{name}() takes {count}"));
         }
-        let is_nodes = |argument: &Expr| argument.kind() == Kind::Nodes;
+        let is_nodes = |argument: &Expr| argument.kind() == ValueKind::Nodes;
         if function.takes_nodes() && !arguments.iter().all(is_nodes) {
             return Err(format!("{name}() takes nodes"));
         }
@@ -329,7 +329,7 @@ impl Parser {
         while self.takes("[") {
             let expr = self.expr()?;
             self.needs("]")?;
-            let is_of_place = expr.kind() == Kind::Number || expr.is_of_place();
+            let is_of_place = expr.kind() == ValueKind::Number || expr.is_of_place();
             predicates.push(Predicate { expr, is_of_place });
         }
         Ok(predicates)

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::{Found, XPath};
+use super::{XPath, XPathMatch};
 use crate::page::extract::budget::MAX_STEPS;
 use crate::page::extract::dom::{Kind, NONE, Page, ROOT, Tree};
 use crate::page::extract::{full, quick};
@@ -34,24 +34,26 @@ fn found(html: &str, from: &str, path: &str) -> Vec<String> {
 fn found_in(tree: &Tree, html: &[u8], from: &str, path: &str) -> Vec<String> {
     let page = Page { html, tree };
     let start = XPath::parse(from).unwrap().find(page, ROOT);
-    let Some(Found::Node(start)) = start.first() else {
+    let Some(XPathMatch::Node(start)) = start.first() else {
         panic!("{from} finds nothing");
     };
     let path = XPath::parse(path).unwrap_or_else(|why| panic!("{path}: {why}"));
     let found = path.find(page, *start).into_iter();
     let texts = found.filter_map(|found| match found {
-        Found::Node(id) if page.is_element(id) => page.attribute(id, "n").map(|n| format!("<{n}>")),
-        Found::Node(id) if page.is_text(id) => {
+        XPathMatch::Node(id) if page.is_element(id) => {
+            page.attribute(id, "n").map(|n| format!("<{n}>"))
+        }
+        XPathMatch::Node(id) if page.is_text(id) => {
             let mut text = String::new();
             page.whole_text(id, &mut text);
             Some(text)
         }
         // lxml does not give the document.
-        Found::Node(_) => None,
-        Found::Attribute(value) => {
+        XPathMatch::Node(_) => None,
+        XPathMatch::Attribute(value) => {
             Some(crate::page::extract::attributes::decoded(value).into_owned())
         }
-        Found::Value(value) => Some(value),
+        XPathMatch::Value(value) => Some(value),
     });
     texts.collect()
 }

@@ -5,9 +5,7 @@ use crawl_ckpt::pattern::Pattern;
 /// An expression.
 #[derive(Debug, Clone)]
 pub enum Expr {
-    /// A number.
     Number(f64),
-    /// A text.
     Text(String),
     /// True when one is.
     Or(Vec<Expr>),
@@ -55,7 +53,6 @@ pub enum Reckoning {
 /// Steps from where it starts.
 #[derive(Debug, Clone)]
 pub struct Path {
-    /// Where.
     pub start: Start,
     /// How it goes on.
     pub steps: Vec<Step>,
@@ -86,7 +83,6 @@ pub struct Step {
 /// What stands in brackets.
 #[derive(Debug, Clone)]
 pub struct Predicate {
-    /// It.
     pub expr: Expr,
     /// It may ask for the place of a node among the others.
     pub is_of_place: bool,
@@ -111,7 +107,6 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// By its name.
     pub fn by_name(name: &str) -> Option<Axis> {
         Some(match name {
             "ancestor" => Axis::Ancestor,
@@ -134,17 +129,14 @@ impl Axis {
 /// Which nodes of an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
-    /// All.
     Any,
     /// Elements, or attributes where these are asked for.
     Named,
     /// Those of this name, which is in lower case.
     Name(String),
-    /// Texts.
     Text,
 }
 
-/// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Function {
@@ -177,12 +169,9 @@ pub enum Function {
 
 /// What kind of value an expression has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Nodes.
+pub enum ValueKind {
     Nodes,
-    /// A number.
     Number,
-    /// A text.
     Text,
     /// True or false.
     Truth,
@@ -227,28 +216,27 @@ impl Function {
         matches!(self, Function::Count | Function::Sum | Function::Name)
     }
 
-    fn kind(self) -> Kind {
+    fn kind(self) -> ValueKind {
         use Function::*;
         match self {
-            Id => Kind::Nodes,
+            Id => ValueKind::Nodes,
             Ceiling | Count | Floor | Last | Number | Position | Round | StringLength | Sum => {
-                Kind::Number
+                ValueKind::Number
             }
             Concat | Name | NormalizeSpace | String | Substring | SubstringAfter
-            | SubstringBefore | Translate => Kind::Text,
-            Boolean | Contains | False | HasClass | Not | StartsWith | True => Kind::Truth,
+            | SubstringBefore | Translate => ValueKind::Text,
+            Boolean | Contains | False | HasClass | Not | StartsWith | True => ValueKind::Truth,
         }
     }
 }
 
 impl Expr {
-    /// What kind of value it has.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         match self {
-            Expr::Number(_) | Expr::Reckon(..) | Expr::Negate(_) => Kind::Number,
-            Expr::Text(_) => Kind::Text,
-            Expr::Or(_) | Expr::And(_) | Expr::Compare(..) | Expr::Matches(..) => Kind::Truth,
-            Expr::Union(_) | Expr::Path(_) => Kind::Nodes,
+            Expr::Number(_) | Expr::Reckon(..) | Expr::Negate(_) => ValueKind::Number,
+            Expr::Text(_) => ValueKind::Text,
+            Expr::Or(_) | Expr::And(_) | Expr::Compare(..) | Expr::Matches(..) => ValueKind::Truth,
+            Expr::Union(_) | Expr::Path(_) => ValueKind::Nodes,
             Expr::Call(function, _) => function.kind(),
         }
     }
@@ -276,7 +264,7 @@ impl Expr {
                 (None, Start::Of(expr, _)) => expr.is_of_elements(),
                 (None, _) => true,
             },
-            other => other.kind() == Kind::Nodes,
+            other => other.kind() == ValueKind::Nodes,
         }
     }
 }

@@ -4,14 +4,11 @@ use super::axis::{Spent, Spot};
 use crate::page::extract::attributes::decoded;
 use crate::page::extract::dom::{NONE, Page};
 
-/// A value.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// Nodes in the page's order.
     Nodes(Vec<Spot>),
-    /// A number.
     Number(f64),
-    /// A text.
     Text(String),
     /// True or false.
     Truth(bool),
@@ -39,7 +36,6 @@ impl Value {
         })
     }
 
-    /// As a number.
     pub fn number(self, page: Page<'_>) -> Result<f64, Spent> {
         Ok(match self {
             Value::Number(number) => number,

@@ -1,5 +1,6 @@
 //! One request to one result.
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -10,7 +11,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
-use encoding_rs::UTF_8;
+use encoding_rs::{Encoding, UTF_8};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
@@ -71,32 +72,48 @@ struct Scratch {
 /// Memory for pages, lent to whoever reads one just now: of thousands of workers
 /// most wait for a server, and need none.
 #[derive(Default)]
-pub struct Scratches(Mutex<Vec<Scratch>>);
+pub struct Scratches(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    scratches: Vec<Scratch>,
+    body_bytes: usize,
+}
 
 /// So many are kept for later.
 const KEEP_SCRATCHES: usize = 64;
 
+/// All of them together keep so much memory for bodies. Setting that up anew for each of a few
+/// large pages costs 2 % of a crawl.
+const KEEP_BODY_BYTES: usize = 48 << 20;
+
 /// Memory for a result line is kept up to this size.
 const KEEP_LINE_BYTES: usize = 1 << 20;
 
-/// Memory of an answer that needed more is not kept.
+/// What was made of an answer that needed more is not kept.
 const KEEP_BYTES: usize = 16 << 20;
 
 impl Scratches {
     fn take(&self) -> Scratch {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.pop().unwrap_or_default()
+        let scratch = kept.scratches.pop().unwrap_or_default();
+        kept.body_bytes -= scratch.body.kept_bytes();
+        scratch
     }
 
     fn give_back(&self, mut scratch: Scratch, share: &Share) {
         if share.bytes() > KEEP_BYTES {
-            return;
+            (scratch.pages, scratch.items) = Default::default();
         }
         scratch.line.clear();
         scratch.line.shrink_to(KEEP_LINE_BYTES);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEEP_SCRATCHES {
-            kept.push(scratch);
+        if kept.body_bytes + scratch.body.kept_bytes() > KEEP_BODY_BYTES {
+            scratch.body = BodyReader::default();
+        }
+        if kept.scratches.len() < KEEP_SCRATCHES {
+            kept.body_bytes += scratch.body.kept_bytes();
+            kept.scratches.push(scratch);
         }
     }
 }
@@ -122,8 +139,18 @@ pub struct Fetcher {
 /// An answer that arrived whole.
 struct Received<'b> {
     bytes: &'b [u8],
+    media: Media,
+    encoding: OnceCell<&'static Encoding>,
     headers: HeaderMap,
     url: Url,
+}
+
+impl Received<'_> {
+    /// The encoding of a text; looked for once, since that reads the page.
+    fn encoding(&self, content_type: Option<&str>) -> &'static Encoding {
+        let find = || charset::encoding(content_type, self.bytes);
+        self.encoding.get_or_init(find)
+    }
 }
 
 impl Fetcher {
@@ -236,6 +263,8 @@ impl Fetcher {
         let bytes = body.read(&mut answer.response, Limit { bytes, cut }, share)?;
         Ok(Received {
             bytes,
+            media: Media::of(result.content_type.as_deref(), bytes),
+            encoding: OnceCell::new(),
             headers: std::mem::take(answer.response.headers_mut()),
             url: answer.url,
         })
@@ -265,12 +294,12 @@ impl Fetcher {
             return Ok(());
         }
         let content_type = result.content_type.as_deref();
-        let media = Media::of(content_type, bytes);
+        let media = page.media;
         let is_html = kind == Kind::Page && media == Media::Html;
         let good = result.status.is_some_and(|status| status / 100 == 2);
         let parsed = self.parsers.is_some() && is_parsed(kind, result);
         let uses = Uses {
-            decoded: media != Media::Binary && charset::encoding(content_type, bytes) != UTF_8,
+            decoded: media != Media::Binary && page.encoding(content_type) != UTF_8,
             links: (is_html && good && self.options.links).then(|| page.url.as_str().len()),
             tree: is_html && good && self.extractor.is_some(),
             body: self.options.body || (parsed && media != Media::Binary),
@@ -294,8 +323,8 @@ impl Fetcher {
         let is_sent = result.status != Some(304);
         result.digest = is_sent.then(|| digest(bytes).into());
         let content_type = result.content_type.as_deref();
-        let media = Media::of(content_type, bytes);
-        let encoding = || charset::encoding(content_type, bytes);
+        let encoding = || received.encoding(content_type);
+        let media = received.media;
         let good = result.status.is_some_and(|status| status / 100 == 2);
         let is_read = self.options.reads(result.status);
         match kind {
@@ -356,15 +385,14 @@ impl Fetcher {
         result: &mut FetchResult<'p>,
     ) {
         let bytes = received.bytes;
-        let content_type = result.content_type.as_deref();
         let is_read = self.options.reads(result.status);
         let Some(extractor) = self.extractor.as_ref().filter(|_| is_read) else {
             return;
         };
-        if result.blocked.is_some() || Media::of(content_type, bytes) != Media::Html {
+        if result.blocked.is_some() || received.media != Media::Html {
             return;
         }
-        let encoding = charset::encoding(content_type, bytes);
+        let encoding = received.encoding(result.content_type.as_deref());
         let is_start = result.depth == Some(0);
         let Some(item) = extractor.item(bytes, encoding, (&received.url, is_start), items) else {
             return;

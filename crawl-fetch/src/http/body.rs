@@ -15,8 +15,12 @@ use crate::memory::Share;
 /// What a buffer grows by at least.
 const STEP_BYTES: usize = 64 << 10;
 
-/// A buffer above this is given back to the system after use.
-const KEEP_BYTES: usize = 2 << 20;
+/// When a first step of a body is there, the rest of it gets its place at once, if its length was
+/// told and is no more than this: nobody holds memory for what never comes.
+const AT_ONCE_BYTES: u64 = 4 << 20;
+
+/// A buffer above this is given back to the system as soon as it is not needed.
+const KEEP_BYTES: usize = 4 << 20;
 
 /// How much of a body is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +45,13 @@ pub(super) enum Trouble {
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
+    /// So many bytes are said to come, and one.
+    told: usize,
 }
 
 impl Buffer {
     fn reset(&mut self) {
-        self.filled = 0;
+        (self.filled, self.told) = (0, 0);
         if self.bytes.len() > KEEP_BYTES {
             *self = Buffer::default();
         }
@@ -64,7 +70,10 @@ impl Buffer {
     ) -> Result<bool, Trouble> {
         loop {
             if self.filled == self.bytes.len() {
-                let grown = (2 * self.filled).max(STEP_BYTES);
+                let grown = match self.filled {
+                    0 => STEP_BYTES,
+                    filled => self.told.max(2 * filled),
+                };
                 // One byte over the limit tells that there is more.
                 let grown = grown.min(limit.saturating_add(1)).max(self.filled);
                 share.take(grown - self.filled).map_err(Trouble::Short)?;
@@ -92,6 +101,11 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
+    /// How much memory is kept for the next body.
+    pub fn kept_bytes(&self) -> usize {
+        self.raw.bytes.len() + self.decoded.bytes.len()
+    }
+
     /// Reads and decodes a body, into memory of this share.
     ///
     /// # Errors
@@ -109,6 +123,9 @@ impl BodyReader {
         if codings.is_empty() && !limit.cut && announced > Some(limit.bytes as u64) {
             return Err(too_large(limit));
         }
+        // One byte more, to see the end without growing.
+        self.raw.told =
+            announced.map_or(0, |bytes| bytes.saturating_add(1).min(AT_ONCE_BYTES)) as usize;
         let reader = response.body_mut().as_reader();
         let whole = match self.raw.fill(reader, limit.bytes, share) {
             Ok(whole) => whole,

@@ -5,7 +5,7 @@
 //! Nearly all answers are plain already. A look finds that out at the cost of a walk over the
 //! lines of the head and of the chunks, and copies nothing.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// A chunk's line is at most so long, extensions included.
 const MAX_CHUNK_LINE: usize = 16 << 10;
@@ -65,6 +65,10 @@ impl Framing {
     /// Looks at bytes that came. What was incomplete before them is still with the reader, which
     /// takes lines and heads as a whole.
     pub fn look(&mut self, new: &[u8]) -> Look {
+        let is_new = self.phase == Phase::Head && self.open.is_empty();
+        if is_new && is_simple_head(new) {
+            self.phase = Phase::Rest;
+        }
         if self.phase == Phase::Rest {
             return Look::Plain;
         }
@@ -224,6 +228,23 @@ impl Framing {
         self.phase = next;
         self.open.clear();
     }
+}
+
+/// An answer begins here whose head is whole and plain, and whose body has no chunks: most are so,
+/// and looked at once. False says nothing.
+fn is_simple_head(answer: &[u8]) -> bool {
+    if is_interim(answer) {
+        return false;
+    }
+    for end in memchr_iter(b'\n', answer) {
+        match answer[end + 1..] {
+            [b'\n', ..] | [b'\r', b'\n', ..] => return true,
+            // It may be folded, or name a `Transfer-Encoding`.
+            [b' ' | b'\t' | b'T' | b't', ..] => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn ends_head(head: &[u8]) -> bool {

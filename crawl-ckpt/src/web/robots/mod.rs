@@ -80,12 +80,17 @@ impl Robots {
     /// May the crawler fetch this absolute URL? The longest pattern decides, and
     /// for two of the same length the one that allows.
     pub fn verdict(&self, url: &str) -> Verdict {
+        const FREE: Verdict = Verdict {
+            allowed: true,
+            line: None,
+        };
+        // Many hosts have none.
+        if self.rules.is_empty() {
+            return FREE;
+        }
         let path = normal_path(path_of(url));
         if path == "/robots.txt" {
-            return Verdict {
-                allowed: true,
-                line: None,
-            };
+            return FREE;
         }
         let deciding = self.rules.deciding(&path);
         Verdict {

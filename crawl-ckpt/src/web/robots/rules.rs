@@ -56,14 +56,20 @@ impl Rules {
         Rules(text.into())
     }
 
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The rule with the longest pattern that matches the path, and of two of the same length
     /// the one that allows. What patterns have in common is matched once.
     pub fn deciding(&self, path: &str) -> Option<Deciding> {
         let mut best: Option<((usize, bool), Deciding)> = None;
         let mut walk = Walk::new(path);
-        let mut line = 0;
-        for entry in self.0.lines().filter_map(entry) {
-            line += entry.later;
+        let mut line: i64 = 0;
+        let lines = self.0.as_bytes().split(|byte| *byte == b'\n');
+        for entry in lines.filter_map(rules_line) {
+            line = entry.later.wrapping_add(line);
             let found = walk.matches(entry.shared, entry.rest);
             let rank = (walk.pattern.len(), entry.allow);
             if found && best.is_none_or(|(best, _)| rank > best) {
@@ -82,19 +88,32 @@ struct RulesLine<'r> {
     shared: usize,
     allow: bool,
     later: i64,
-    rest: &'r str,
+    rest: &'r [u8],
 }
 
-/// A line of the text; `None` for one that this program did not write.
-fn entry(line: &str) -> Option<RulesLine<'_>> {
-    let (head, rest) = line.split_once(' ')?;
-    let sign = head.find(['+', '-'])?;
+/// A line of the text; `None` for one that this program did not write. All are read for every URL
+/// of a host, so as bytes: twice as fast as as strings.
+fn rules_line(line: &[u8]) -> Option<RulesLine<'_>> {
+    let (shared, line) = number(line)?;
+    let (sign, line) = line.split_first()?;
+    let earlier = line.first() == Some(&b'-');
+    let (later, line) = number(&line[usize::from(earlier)..])?;
     Some(RulesLine {
-        shared: head[..sign].parse().ok()?,
-        allow: head.as_bytes()[sign] == b'+',
-        later: head[sign + 1..].parse().ok()?,
-        rest,
+        shared: shared as usize,
+        allow: *sign == b'+',
+        later: if earlier { -later } else { later },
+        rest: line.strip_prefix(b" ")?,
     })
+}
+
+/// The number that the text begins with, and what is behind it.
+fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(digits);
+    let add = |number: i64, digit: &u8| number.checked_mul(10)?.checked_add((digit - b'0').into());
+    let first = digits.first()?;
+    let number = digits[1..].iter().try_fold((first - b'0').into(), add)?;
+    Some((number, rest))
 }
 
 /// How many bytes both begin with.
@@ -125,9 +144,9 @@ impl<'p> Walk<'p> {
     }
 
     /// Goes on to the pattern that shares so many bytes with this one.
-    fn matches(&mut self, shared: usize, rest: &str) -> bool {
+    fn matches(&mut self, shared: usize, rest: &[u8]) -> bool {
         self.pattern.truncate(shared);
-        self.pattern.extend_from_slice(rest.as_bytes());
+        self.pattern.extend_from_slice(rest);
         if shared >= self.fails {
             return false;
         }

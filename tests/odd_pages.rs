@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crawl_ckpt::mutex::lock;
 
 use crawl_fetch::page::extract::{Extractor, Workspace};
 use crawl_fetch::page::{PageReader, Want};
@@ -447,7 +449,7 @@ const MOST_SECONDS: f64 = 60.0;
 
 #[test]
 fn a_page_that_was_made_to_keep_us_busy_is_read_in_time() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = lock(&ALONE);
     let var = |name: &str| std::env::var(name).ok();
     let bytes = var("ODD_PAGE_BYTES").map_or(6_000, |text| text.parse().unwrap());
     let (one, two) = (
@@ -507,7 +509,7 @@ fn spider(name: &str) -> Extractor {
 /// Those that took minutes, or brought the fetcher down, when they were met first.
 #[test]
 fn pages_that_hung_the_fetcher_or_killed_it_are_read_and_say_what_was_left_out() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = lock(&ALONE);
     let auto = spider("auto");
     assert!(!read(Some(&auto), &times(100_000, "<div>")));
     assert!(read(Some(&auto), &times(400_000, "<p>x</p>")));

@@ -9,7 +9,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `hex` `codec` `human` `signals` `stdio` | digits, fields of files, numbers for people, the signals that pause, whether stdin and stdout are there |
+//! | `hex` `codec` `human` `mutex` `signals` `stdio` | digits, fields of files, numbers for people, what threads share ([`mutex`]), the signals that pause, whether stdin and stdout are there |
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
 //! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
@@ -36,6 +36,7 @@ pub mod human;
 pub mod image;
 pub mod job;
 pub mod journal;
+pub mod mutex;
 mod outside;
 pub mod signals;
 pub mod stderr;

@@ -4,9 +4,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+use crate::mutex::{lock, unpoisoned};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -120,7 +122,7 @@ impl Door {
         let number = state.said;
         let is_waiting = |state: &mut Unwritten| state.done < number;
         let waited = self.gone.wait_timeout_while(state, moment, is_waiting);
-        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, waited) = unpoisoned(waited);
         state.behind |= waited.timed_out() && !state.is_done();
     }
 
@@ -146,7 +148,7 @@ impl Door {
         let waited = self
             .come
             .wait_while(state, |state| state.waiting.is_empty());
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = unpoisoned(waited);
         let text = state.waiting.pop_front().unwrap_or_default();
         state.bytes -= text.len();
         match std::mem::take(&mut state.lost) {
@@ -164,7 +166,7 @@ impl Door {
             let before = state.pieces;
             let is_stuck = |state: &mut Unwritten| !state.is_done() && state.pieces == before;
             let waited = self.gone.wait_timeout_while(state, patience, is_stuck);
-            let (after, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (after, waited) = unpoisoned(waited);
             if waited.timed_out() {
                 return;
             }
@@ -173,7 +175,7 @@ impl Door {
     }
 
     fn lock(&self) -> MutexGuard<'_, Unwritten> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::cell::OnceCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
@@ -95,7 +96,7 @@ const KEEP_BYTES: usize = 16 << 20;
 
 impl Scratches {
     fn take(&self) -> Scratch {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         let scratch = kept.scratches.pop().unwrap_or_default();
         kept.body_bytes -= scratch.body.kept_bytes();
         scratch
@@ -107,7 +108,7 @@ impl Scratches {
         }
         scratch.line.clear();
         scratch.line.shrink_to(KEEP_LINE_BYTES);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.body_bytes + scratch.body.kept_bytes() > KEEP_BODY_BYTES {
             scratch.body = BodyReader::default();
         }

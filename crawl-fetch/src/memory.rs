@@ -6,8 +6,10 @@
 //! a part of the budget is kept for it. The others wait until there is room.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
+
+use crawl_ckpt::mutex::{lock, unpoisoned};
 
 use crate::failure::Failure;
 
@@ -72,7 +74,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -129,10 +131,10 @@ impl Share {
                 .patience
                 .map(|until| until.checked_duration_since(Instant::now()))
             {
-                None => (memory.freed.wait(state)).unwrap_or_else(PoisonError::into_inner),
+                None => unpoisoned(memory.freed.wait(state)),
                 Some(Some(left)) if !left.is_zero() => {
                     let woken = memory.freed.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
+                    unpoisoned(woken).0
                 }
                 Some(_) => {
                     self.bytes -= more;

@@ -3,8 +3,10 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
+
+use crawl_ckpt::mutex::{lock, unpoisoned};
 
 /// A batch is written at the latest when it has so many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -63,10 +65,7 @@ impl<W: Write> Output<W> {
         loop {
             let mut batch = self.lock();
             while batch.lines.is_empty() {
-                batch = self
-                    .late
-                    .wait(batch)
-                    .unwrap_or_else(PoisonError::into_inner);
+                batch = unpoisoned(self.late.wait(batch));
             }
             drop(batch);
             std::thread::sleep(PATIENCE);
@@ -81,7 +80,7 @@ impl<W: Write> Output<W> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Batch<W>> {
-        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.batch)
     }
 
     /// A result will come soon: other results wait for it and travel with it.

@@ -5,10 +5,11 @@
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::record::ErrorKind;
 
 use crate::event::{Event, Outcome};
@@ -187,7 +188,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 self.wake(&mut state);
                 state.crowded = true;
                 let woken = self.room.wait(state);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
+                state = unpoisoned(woken);
                 state.crowded = false;
             }
             if state.closed {
@@ -224,7 +225,7 @@ impl<W: Write + Send + 'static> Pool<W> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn put(&self, lines: &[u8]) {
@@ -332,15 +333,12 @@ impl<W: Write + Send + 'static> Pool<W> {
             };
             state.idle += 1;
             state = match due {
-                None => self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => unpoisoned(self.work.wait(state)),
                 Some(due) => {
                     state.watched = true;
                     let left = due.saturating_duration_since(Instant::now());
                     let woken = self.work.wait_timeout(state, left);
-                    let (mut state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+                    let (mut state, _) = unpoisoned(woken);
                     state.watched = false;
                     state
                 }
@@ -370,7 +368,7 @@ impl<W: Write + Send + 'static> stall::Places for Seat<W> {
         state.returning += 1;
         while state.active >= state.places.now {
             let woken = self.0.place.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            state = unpoisoned(woken);
         }
         state.returning -= 1;
         state.active += 1;

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 use std::io::{self, IsTerminal};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use console::Term;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::stderr;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
@@ -94,7 +95,7 @@ struct Terminal {
 
 impl Terminal {
     fn draw(&self, text: fmt::Arguments<'_>) -> io::Result<()> {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drawn = lock(&self.drawn);
         drawn
             .write_fmt(text)
             .map_err(|_| io::ErrorKind::InvalidData.into())
@@ -148,7 +149,7 @@ impl TermLike for Terminal {
 
     fn flush(&self) -> io::Result<()> {
         self.draw(format_args!("\r"))?;
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drawn = lock(&self.drawn);
         stderr::write(&std::mem::take(&mut *drawn));
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::durable::{RealDisk, replace};
+use crate::mutex::lock;
 use crate::octets;
 
 /// Before the domain of a cookie that scripts do not see.
@@ -98,7 +99,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 pub fn update(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()> {
     // Crawls of one batch may share the file.
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = lock(&ONE);
     let path = path.canonicalize()?;
     if !path.metadata()?.is_file() {
         return Ok(());

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use crawl_ckpt::mutex::unpoisoned;
 use crawl_ckpt::record::ErrorKind;
 use foldhash::fast::RandomState;
 use rustls::ClientConfig;
@@ -109,9 +110,7 @@ impl HostAgent<'_> {
     /// promise to.
     pub fn keeps(&self) -> bool {
         let keeping = self.route.keeping.read();
-        keeping
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&self.hash)
+        unpoisoned(keeping).contains(&self.hash)
     }
 
     /// It did.
@@ -120,7 +119,7 @@ impl HostAgent<'_> {
             return;
         }
         let keeping = self.route.keeping.write();
-        let mut keeping = keeping.unwrap_or_else(PoisonError::into_inner);
+        let mut keeping = unpoisoned(keeping);
         if keeping.len() >= MAX_KEEPING {
             keeping.clear();
         }
@@ -146,12 +145,12 @@ impl Agents {
     pub fn route(&self, way: &Way, url: &Url) -> Result<Arc<Route>, Failure> {
         let secure = url.scheme() == "https" || needs_tls(way);
         let key = (way.clone(), secure);
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = unpoisoned(self.routes.read());
         if let Some(route) = routes.get(&key) {
             return Ok(Arc::clone(route));
         }
         drop(routes);
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = unpoisoned(self.routes.write());
         // Another worker may have been quicker, and one route has one pool of connections.
         Ok(match routes.entry(key) {
             Entry::Occupied(route) => Arc::clone(route.get()),
@@ -164,7 +163,7 @@ impl Agents {
     /// Closes the connections that are kept for later: this machine has no more descriptors or
     /// ports. Those under way are closed when they end.
     pub fn forget_idle(&self) {
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = unpoisoned(self.routes.write());
         routes.clear();
     }
 

@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::cookies::{Cookies as Jar, merged};
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::{netscape, octets};
 use ureq::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use url::Url;
@@ -75,7 +76,7 @@ impl Cookies {
 
 impl File {
     fn lock(&self) -> std::sync::MutexGuard<'_, Jar> {
-        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.jar)
     }
 }
 

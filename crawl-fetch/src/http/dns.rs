@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use crawl_ckpt::address::{is_localhost, is_private};
+use crawl_ckpt::mutex::lock;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -184,10 +185,6 @@ fn has_descriptors() -> io::Result<()> {
         Err(error) if is_shortage(&error) => Err(error),
         _ => Ok(()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The resolver of one route: what it may lead to, over the shared names.

@@ -2,9 +2,10 @@
 //! the frontier asks for it as for any page, and decides itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
 use crawl_ckpt::robots::{Answer, MAX_BYTES, Robots, disallowed, of_status, unreachable};
 use url::Url;
@@ -88,7 +89,7 @@ impl Gate {
 
     fn host(&self, url: &Url) -> Arc<Mutex<AskedHost>> {
         let key = url.origin().ascii_serialization();
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = lock(&self.hosts);
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&key) {
             hosts.clear();
         }
@@ -155,5 +156,5 @@ fn patiently(host: &Mutex<AskedHost>) -> MutexGuard<'_, AskedHost> {
     }
     let mut stall = Stall::begin();
     stall.leave();
-    host.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(host)
 }

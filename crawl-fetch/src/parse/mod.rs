@@ -17,14 +17,15 @@ use std::sync::mpsc::{Receiver, Sender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind};
 use url::Url;
 
 use crate::event::{Event, Fetched};
 
 use self::page::PendingPage;
+use self::shared::Shared;
 pub use self::shared::{ParseOptions, Sink};
-use self::shared::{Shared, lock};
 use self::stderr::Messages;
 use self::supervisor::Supervisor;
 

@@ -5,9 +5,10 @@ use std::io::PipeReader;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::ErrorKind;
 
 use super::page::PendingPage;
@@ -98,9 +99,4 @@ impl Shared {
         // Nobody listens any more when everything ends already.
         let _ = self.events.send(Event::ParserBroken(why));
     }
-}
-
-/// Locks, whatever became of others that did.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

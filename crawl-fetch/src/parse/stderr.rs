@@ -2,10 +2,11 @@
 //! no more than a person can read.
 
 use std::fmt::Display;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::human::counted;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::tool::say;
 
 use crate::TOOL;
@@ -54,7 +55,7 @@ impl Messages {
     }
 
     fn lock(&self) -> MutexGuard<'_, Spoken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn may_speak(&self, now: Instant) -> bool {

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::human::{counted, span};
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, MAX_LINE_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::page::{PendingPage, Reply};
 use super::process::{IN_GOOD_ORDER, Process, Read, shown};
-use super::shared::{BAD_IN_A_ROW, MAX_STATE_BYTES, Shared, Taken, lock};
+use super::shared::{BAD_IN_A_ROW, MAX_STATE_BYTES, Shared, Taken};
 
 /// So many pages are sent ahead.
 const WINDOW: usize = 16;

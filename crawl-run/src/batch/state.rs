@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crawl_ckpt::durable::{Append, Disk, RealDisk, replace};
 use crawl_ckpt::job::{JobPlace, Name};
 use crawl_ckpt::lock::{Holder, JobLock};
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::tool::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -238,7 +239,7 @@ impl Store {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The total of a batch while it runs: the last line of a terminal, a line every 30 s in a log.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crawl_ckpt::control::{Counts, Progress};
+use crawl_ckpt::mutex::lock;
 
 use crate::meter::Meter;
 use crate::screen::{Line, Screen};
@@ -68,7 +69,7 @@ impl Total {
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.figures)
     }
 }
 

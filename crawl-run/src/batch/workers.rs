@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::tool::{Exit, Failure};
 
 use super::list::Entry;
@@ -130,7 +131,7 @@ impl Workers<'_> {
                 queue.running += 1;
                 return Some(at);
             }
-            queue = freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = unpoisoned(freed.wait(queue));
         }
     }
 
@@ -271,10 +272,6 @@ impl Workers<'_> {
         words.push(site.into());
         CommandLine::new(words)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the end of a crawl makes of its entry.

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::durable::{RealDisk, publish};
 use crawl_ckpt::look::bytes_in;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::cli::MetricsArgs;
@@ -132,7 +133,7 @@ impl Metrics {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod warc;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::memory::Memory;
 use crate::page::extract::Extractor;
 use crate::parse::ParseOptions;
 use crate::run::{Options, run, warn_insecure};
+
+use warc::WarcArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -172,6 +176,9 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     cookies: Option<PathBuf>,
 
+    #[command(flatten)]
+    warc: WarcArgs,
+
     /// Trust these certificates alone
     ///
     /// A PEM file with the certificates to trust, instead of the system's or those
@@ -294,7 +301,7 @@ impl Cli {
         let per_host = self.per_host as usize;
         let checks_certificates = self.ca_cert.is_some() && !self.insecure;
         let agents = Agents::new(AgentOptions {
-            user_agent: self.user_agent,
+            user_agent: self.user_agent.clone(),
             connect_timeout: self.connect_timeout,
             timeout: self.timeout,
             allow_private: self.allow_private,
@@ -302,6 +309,7 @@ impl Cli {
             ca_cert: self.ca_cert,
             concurrency,
             per_host,
+            keeps_heads: self.warc.is_wanted(),
         });
         if checks_certificates {
             agents.check_certificates().map_err(|e| {
@@ -318,6 +326,10 @@ impl Cli {
                 Failure::with(Exit::Usage, message)
             })?;
         }
+        let archive = self
+            .warc
+            .open(&self.user_agent, robots.is_some(), self.max_redirects)?;
+        let archive = archive.map(Arc::new);
         let fetcher = Fetcher {
             options: FetchOptions {
                 max_size: self.max_size,
@@ -333,6 +345,7 @@ impl Cli {
                 headers,
                 timeout: self.timeout,
                 allow_private: self.allow_private,
+                archive: archive.clone(),
             },
             robots,
             parsers: None,
@@ -349,6 +362,7 @@ impl Cli {
         Ok(Options {
             fetcher,
             cookies,
+            archive,
             parse,
             concurrency,
             per_host,

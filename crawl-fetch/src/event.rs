@@ -35,6 +35,8 @@ pub enum Event {
     Short(String),
     /// Stdout cannot be written any more.
     OutputBroken,
+    /// Nothing can be kept any more, and why.
+    ArchiveBroken(String),
     /// The reader of stdout went away.
     ReaderGone,
     /// The user's parser does not work, and why.

@@ -13,8 +13,6 @@ use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, REFRESH, RETRY_AFTER};
 use url::Url;
@@ -22,7 +20,7 @@ use url::Url;
 use crate::event::{Fetched, Outcome};
 use crate::failure::Failure;
 use crate::http::body::{BodyReader, Limit};
-use crate::http::call::{Answer, Caller, Reach};
+use crate::http::call::{Answer, Caller, Reach, now};
 use crate::http::gate::Gate;
 use crate::http::header::{retry_after, text_of};
 use crate::http::redirect;
@@ -58,8 +56,6 @@ impl FetchOptions {
         status.is_some_and(|status| status / 100 == 2 || allowed(&status) || allowed(&0))
     }
 }
-
-const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Memory for one page at a time.
 #[derive(Default)]
@@ -162,7 +158,7 @@ impl Fetcher {
             return broken_down(job, output);
         };
         let mut result = begun(&request);
-        result.fetched_at = Some(MILLISECONDS.timestamp_to_string(&Timestamp::now()).into());
+        result.fetched_at = Some(now().into());
         let started = Instant::now();
         let answer = self.ask(job, &request, started, &mut result);
         let mut share = self.share(&request, started);
@@ -175,7 +171,7 @@ impl Fetcher {
             line,
         } = &mut scratch;
         let page = answer
-            .and_then(|answer| self.receive(request.kind, answer, body, &mut share, &mut result));
+            .and_then(|answer| self.receive(&request, answer, (body, &mut share), &mut result));
         result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
         let page = page.and_then(|page| {
             self.make_room(request.kind, &page, &mut share, &result)?;
@@ -245,23 +241,30 @@ impl Fetcher {
     /// Receives the body, and fills the result from what came before it.
     fn receive<'b>(
         &self,
-        kind: Kind,
+        request: &Request<'_>,
         mut answer: Answer,
-        body: &'b mut BodyReader,
-        share: &mut Share,
+        memory: (&'b mut BodyReader, &mut Share),
         result: &mut FetchResult<'_>,
     ) -> Result<Received<'b>, Failure> {
         describe(&answer, result);
         let status = answer.response.status();
-        if let Some(url) = redirect::target(&answer.url, status, answer.response.headers())? {
+        let target = redirect::target(&answer.url, status, answer.response.headers());
+        if let Ok(Some(url)) = &target {
             result.location = Some(masked(url.as_str()).into_owned().into());
         }
-        let (bytes, cut) = match kind {
+        let (bytes, cut) = match request.kind {
             Kind::Page => (self.options.max_size, false),
             Kind::Robots => (robots::MAX_BYTES, true),
             Kind::Sitemap => (sitemap::MAX_BYTES, true),
         };
-        let bytes = body.read(&mut answer.response, Limit { bytes, cut }, share)?;
+        let limit = Limit { bytes, cut };
+        let bytes = self
+            .caller
+            .receive(request, &mut answer, limit, memory, result);
+        if !matches!(&bytes, Err(failure) if failure.is_shortage) {
+            target?;
+        }
+        let bytes = bytes?;
         Ok(Received {
             bytes,
             media: Media::of(result.content_type.as_deref(), bytes),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `failure` `event` `tally` `signals` `sched` | why a request has no answer, what workers tell, results by what they say, the signals that pause, the kernel's turns |
 //! | `resolve` `memory` | what a link or a redirect leads to, and the memory that answers share |
-//! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`), ureq over them (`agent`), what its errors mean (`error`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
+//! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`) and their heads as they are (`heads`), ureq over them (`agent`), what its errors mean (`error`), what is kept of it (`warc`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
 //! | `page/` | understands them: [`page`] |
 //! | `input` `job` `output` `queue` | lines in, requests of them, results out, whose turn it is |
 //! | `parse/` | pages through a parser of the user's own |

@@ -300,6 +300,10 @@ impl<W: Write + Send + 'static> Pool<W> {
                     state.tally.add(fetched.status, fetched.error);
                     state.places.recover();
                 }
+                Outcome::Short(what) if self.fetcher.caller.keeps_nothing_more() => {
+                    state.queue.done(&host);
+                    let _ = self.events.send(Event::ArchiveBroken(what));
+                }
                 Outcome::Short(what) => {
                     let others = state.active;
                     state.places.shrink(others, Instant::now());

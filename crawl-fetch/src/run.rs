@@ -19,6 +19,7 @@ use crate::TOOL;
 use crate::event::Event;
 use crate::fetch::Fetcher;
 use crate::http::cookies::Cookies;
+use crate::http::warc::Archive;
 use crate::input::{Line, Lines};
 use crate::job::{Job, invalid};
 use crate::output::Output;
@@ -33,6 +34,8 @@ pub struct Options {
     pub fetcher: Fetcher,
     /// The cookies that it keeps up to date.
     pub cookies: Arc<Cookies>,
+    /// Where pages are kept.
+    pub archive: Option<Arc<Archive>>,
     /// The user's parser.
     pub parse: Option<ParseOptions>,
     /// Requests at once.
@@ -102,10 +105,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if let Some(parsers) = parsers {
         parsers.end();
     }
-    match (options.cookies.save(), ended) {
-        (Err(why), Ok(_)) => Err(Failure::new(why)),
-        (_, ended) => ended,
-    }
+    let closed = options.archive.map_or(Ok(()), |archive| archive.close());
+    let saved = options.cookies.save().map_err(Failure::new);
+    let ended = ended?;
+    saved.and(closed).and(Ok(ended))
 }
 
 /// Follows what happens to the end, and says what that means.
@@ -142,6 +145,10 @@ fn watch<W: Write + Send + 'static>(
                 );
             }
             Event::Short(_) => {}
+            Event::ArchiveBroken(why) => {
+                pool.output().flush();
+                return Err(Failure::new(why));
+            }
             Event::ParserBroken(why) => {
                 pool.output().flush();
                 return Err(Failure::with(Exit::Usage, why));

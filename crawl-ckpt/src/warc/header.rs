@@ -8,7 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
+pub enum RecordType {
     /// Who wrote the file, and how.
     Warcinfo,
     /// An answer.
@@ -21,29 +21,29 @@ pub enum Type {
     Revisit,
 }
 
-impl Type {
+impl RecordType {
     /// The word in a record.
     pub fn as_str(self) -> &'static str {
         match self {
-            Type::Warcinfo => "warcinfo",
-            Type::Response => "response",
-            Type::Request => "request",
-            Type::Metadata => "metadata",
-            Type::Revisit => "revisit",
+            RecordType::Warcinfo => "warcinfo",
+            RecordType::Response => "response",
+            RecordType::Request => "request",
+            RecordType::Metadata => "metadata",
+            RecordType::Revisit => "revisit",
         }
     }
 }
 
 /// A record's name: a random UUID (RFC 9562, version 4), in the form `<urn:uuid:…>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id([u8; 16]);
+pub struct RecordId([u8; 16]);
 
-impl Id {
+impl RecordId {
     /// A name that no other record has.
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub fn random() -> io::Result<Id> {
+    pub fn random() -> io::Result<RecordId> {
         let mut bytes = [0; 16];
         let mut filled = 0;
         while filled < bytes.len() {
@@ -55,11 +55,11 @@ impl Id {
         }
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        Ok(Id(bytes))
+        Ok(RecordId(bytes))
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<urn:uuid:")?;
         for (at, byte) in self.0.iter().enumerate() {
@@ -76,13 +76,13 @@ impl fmt::Display for Id {
 
 /// The header of a record, without what follows from its block.
 #[derive(Debug, Clone)]
-pub struct Header(Vec<u8>);
+pub struct RecordHeader(Vec<u8>);
 
-impl Header {
+impl RecordHeader {
     /// A header with the fields that every record has. The date is RFC 3339 in UTC, with `Z`; all
     /// records of one exchange have the same.
-    pub fn new(kind: Type, id: &Id, date: &str) -> Header {
-        let mut header = Header(Vec::with_capacity(1024));
+    pub fn new(kind: RecordType, id: &RecordId, date: &str) -> RecordHeader {
+        let mut header = RecordHeader(Vec::with_capacity(1024));
         header.0.extend_from_slice(b"WARC/1.1\r\n");
         header.field("WARC-Type", kind.as_str());
         header.field("WARC-Record-ID", &id.to_string());
@@ -91,7 +91,7 @@ impl Header {
     }
 
     /// Adds a field. Control characters in its value become blanks.
-    pub fn field(&mut self, name: &str, value: &str) -> &mut Header {
+    pub fn field(&mut self, name: &str, value: &str) -> &mut RecordHeader {
         put_field(&mut self.0, name, value);
         self
     }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn ids_are_random_uuids() {
-        let (one, other) = (Id::random().unwrap(), Id::random().unwrap());
+        let (one, other) = (RecordId::random().unwrap(), RecordId::random().unwrap());
         assert_ne!(one, other);
         let text = one.to_string();
         let uuid = text.strip_prefix("<urn:uuid:").unwrap();
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn no_value_makes_a_line_of_its_own() {
-        let id = Id::random().unwrap();
-        let mut header = Header::new(Type::Response, &id, "2026-11-26T12:00:00.000Z");
+        let id = RecordId::random().unwrap();
+        let mut header = RecordHeader::new(RecordType::Response, &id, "2026-11-26T12:00:00.000Z");
         header.field("WARC-Target-URI", "http://a/\r\nWARC-Type: é\0");
         let text = String::from_utf8(header.0).unwrap();
         let lines: Vec<&str> = text.split("\r\n").collect();

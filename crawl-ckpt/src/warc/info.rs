@@ -1,7 +1,7 @@
 //! The record that a WARC file begins with.
 
 use super::header::put_field;
-use super::{FIELDS, Header, Id, Type};
+use super::{FIELDS, RecordHeader, RecordId, RecordType};
 
 /// What a *warcinfo* record says.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +22,8 @@ pub struct Info<'a> {
 
 impl Info<'_> {
     /// The record: its header, and the block.
-    pub fn record(&self, id: &Id, date: &str) -> (Header, Vec<u8>) {
-        let mut header = Header::new(Type::Warcinfo, id, date);
+    pub fn record(&self, id: &RecordId, date: &str) -> (RecordHeader, Vec<u8>) {
+        let mut header = RecordHeader::new(RecordType::Warcinfo, id, date);
         header.field("WARC-Filename", self.file);
         header.field("Content-Type", FIELDS);
         let robots = self.robots.map(|obeyed| match obeyed {

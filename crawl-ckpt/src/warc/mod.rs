@@ -1,6 +1,6 @@
 //! Records of WARC files (WARC 1.1, ISO 28500:2017), each a gzip member of its own.
 //!
-//! A record is a [`Header`] and a block. [`Packer`] adds what follows from the block (its length
+//! A record is a [`RecordHeader`] and a block. [`Packer`] adds what follows from the block (its length
 //! and digest) and makes the member; [`Info`] is the record that a file begins with.
 
 mod digest;
@@ -10,7 +10,7 @@ mod name;
 mod packer;
 
 pub use digest::sha1;
-pub use header::{Header, Id, Type};
+pub use header::{RecordHeader, RecordId, RecordType};
 pub use info::Info;
 pub use name::{FileName, is_prefix};
 pub use packer::Packer;

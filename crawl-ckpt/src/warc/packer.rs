@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::header::put_field;
-use super::{Header, sha1};
+use super::{RecordHeader, sha1};
 
 /// Level 3 makes files a twentieth smaller and takes three times as long.
 const LEVEL: u32 = 1;
@@ -46,7 +46,7 @@ impl Packer {
     /// Those of the writer; what it took is then no whole member.
     pub fn pack(
         &mut self,
-        header: &Header,
+        header: &RecordHeader,
         block: &[&[u8]],
         out: &mut impl Write,
     ) -> io::Result<u64> {
@@ -104,7 +104,7 @@ impl fmt::Debug for Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::warc::{Id, Info, Type};
+    use crate::warc::{Info, RecordId, RecordType};
     use flate2::bufread::GzDecoder;
     use std::io::Read;
 
@@ -139,7 +139,8 @@ mod tests {
         let mut file = Vec::new();
         let mut lengths = Vec::new();
         for block in blocks {
-            let header = Header::new(Type::Response, &Id::random().unwrap(), DATE);
+            let header =
+                RecordHeader::new(RecordType::Response, &RecordId::random().unwrap(), DATE);
             lengths.push(packer.pack(&header, block, &mut file).unwrap() as usize);
         }
         let mut rest = &file[..];
@@ -176,7 +177,7 @@ mod tests {
             }
         }
         let mut packer = Packer::default();
-        let header = Header::new(Type::Request, &Id::random().unwrap(), DATE);
+        let header = RecordHeader::new(RecordType::Request, &RecordId::random().unwrap(), DATE);
         let error = packer.pack(&header, &[b"lost"], &mut Full).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let mut file = Vec::new();
@@ -195,7 +196,7 @@ mod tests {
             operator: Some("Ann <ann@a.example>\nformat: x"),
             ..Info::default()
         };
-        let (header, block) = info.record(&Id::random().unwrap(), DATE);
+        let (header, block) = info.record(&RecordId::random().unwrap(), DATE);
         let mut file = Vec::new();
         Packer::default()
             .pack(&header, &[&block], &mut file)

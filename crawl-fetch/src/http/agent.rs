@@ -26,6 +26,7 @@ use crate::failure::{Failure, is_shortage};
 use crate::http::coding;
 use crate::http::dns::{NameCache, RouteResolver};
 use crate::http::error::Staged;
+use crate::http::heads::Tap;
 use crate::http::plain::Plain;
 use crate::http::proxy::Way;
 use crate::http::tcp::{self, Tcp};
@@ -68,6 +69,8 @@ pub struct AgentOptions {
     pub concurrency: usize,
     /// Requests at once to one host.
     pub per_host: usize,
+    /// Heads are kept as they travel.
+    pub keeps_heads: bool,
 }
 
 /// Agents by route, made when they are first needed.
@@ -228,8 +231,12 @@ impl Agents {
                 .max_idle_connections_per_host(options.per_host)
                 .build()
         };
+        let end = Boxed {
+            keeps_heads: options.keeps_heads,
+            is_proxied: proxy.is_some(),
+        };
         let dialer = Dialer {
-            chain: chain(&self.names, tls),
+            chain: chain(&self.names, tls, end),
             wide: config(proxy.clone(), tcp::MAX_OUTPUT_BYTES),
             wide_to_proxy: config(None, tcp::MAX_OUTPUT_BYTES),
         };
@@ -313,6 +320,7 @@ struct Dialer {
 fn chain(
     names: &Arc<NameCache>,
     tls: Option<Arc<ClientConfig>>,
+    end: Boxed,
 ) -> Arc<dyn Connector<(), Out = Box<dyn Transport>>> {
     let names = Arc::clone(names);
     let chain =
@@ -320,7 +328,7 @@ fn chain(
             .chain(Stage(ErrorKind::Proxy, ConnectProxyConnector::default()))
             .chain(Stage(ErrorKind::Connect, Tcp { names }))
             .chain(Stage(ErrorKind::Tls, Tls(tls)))
-            .chain(Boxed);
+            .chain(end);
     Arc::new(chain)
 }
 
@@ -376,16 +384,25 @@ impl<In: Transport, C: Connector<In>> Connector<In> for Stage<C> {
 
 /// The end of the chain: one type for every transport, and answers in plain form.
 #[derive(Debug)]
-struct Boxed;
+struct Boxed {
+    keeps_heads: bool,
+    is_proxied: bool,
+}
 
 impl<In: Transport> Connector<In> for Boxed {
     type Out = Box<dyn Transport>;
 
     fn connect(
         &self,
-        _: &ConnectionDetails,
+        details: &ConnectionDetails,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(|transport| Box::new(Plain::new(transport)) as Self::Out))
+        // What goes to the proxy itself is no page, and carries its password.
+        let is_to_proxy = self.is_proxied && details.config.proxy().is_none();
+        let keeps_heads = self.keeps_heads && !is_to_proxy;
+        Ok(chained.map(|transport| match keeps_heads {
+            false => Box::new(Plain::new(transport)) as Self::Out,
+            true => Box::new(Plain::new(Tap::new(transport, !self.is_proxied))),
+        }))
     }
 }

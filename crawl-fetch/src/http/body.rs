@@ -8,7 +8,7 @@ use ureq::Body;
 use ureq::http::Response;
 
 use crate::failure::Failure;
-use crate::http::coding;
+use crate::http::coding::{self, Coding};
 use crate::http::tcp;
 use crate::memory::Share;
 
@@ -100,40 +100,112 @@ pub struct BodyReader {
     decoded: Buffer,
 }
 
+/// Why a body is not all that the server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncated {
+    /// More of it was not wanted.
+    Length,
+    /// It did not come in time.
+    Time,
+    /// The connection ended.
+    Disconnect,
+    /// It was broken.
+    Unspecified,
+}
+
+impl Truncated {
+    /// The word in a WARC record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Truncated::Length => "length",
+            Truncated::Time => "time",
+            Truncated::Disconnect => "disconnect",
+            Truncated::Unspecified => "unspecified",
+        }
+    }
+
+    fn of(error: &ureq::Error) -> Truncated {
+        match error {
+            ureq::Error::Timeout(_) => Truncated::Time,
+            ureq::Error::Io(_) | ureq::Error::Other(_) => Truncated::Disconnect,
+            _ => Truncated::Unspecified,
+        }
+    }
+}
+
+/// How a body arrived.
+#[derive(Debug)]
+pub struct Arrival {
+    codings: Result<Vec<Coding>, Failure>,
+    /// What came is not the whole body.
+    pub truncated: Option<Truncated>,
+    /// Why the rest did not come, unless it was not wanted.
+    pub failure: Option<Failure>,
+}
+
 impl BodyReader {
     /// How much memory is kept for the next body.
     pub fn kept_bytes(&self) -> usize {
         self.raw.bytes.len() + self.decoded.bytes.len()
     }
 
-    /// Reads and decodes a body, into memory of this share.
-    ///
-    /// # Errors
-    /// When it is over the limit, broken, or ends early, or when there is no memory for it.
-    pub fn read(
+    /// Reads a body as it was sent, into memory of this share.
+    pub fn receive(
         &mut self,
         response: &mut Response<Body>,
         limit: Limit,
         share: &mut Share,
-    ) -> Result<&[u8], Failure> {
+    ) -> Arrival {
         self.raw.reset();
         self.decoded.reset();
-        let codings = coding::of_headers(response.headers())?;
+        let codings = coding::of_headers(response.headers());
+        let is_plain = matches!(&codings, Ok(codings) if codings.is_empty());
         let announced = response.body().content_length();
-        if codings.is_empty() && !limit.cut && announced > Some(limit.bytes as u64) {
-            return Err(too_large(limit));
-        }
         // One byte more, to see the end without growing.
         self.raw.told =
             announced.map_or(0, |bytes| bytes.saturating_add(1).min(AT_ONCE_BYTES)) as usize;
-        let reader = response.body_mut().as_reader();
-        let whole = match self.raw.fill(reader, limit.bytes, share) {
-            Ok(whole) => whole,
-            Err(Trouble::Short(failure)) => return Err(failure),
+        let is_refused = is_plain && !limit.cut && announced > Some(limit.bytes as u64);
+        let filled = match is_refused {
+            true => Ok(false),
+            false => (self.raw).fill(response.body_mut().as_reader(), limit.bytes, share),
+        };
+        let (truncated, failure) = match filled {
+            Ok(true) => (None, None),
+            Ok(false) => (Some(Truncated::Length), None),
+            Err(Trouble::Short(failure)) => (Some(Truncated::Unspecified), Some(failure)),
             Err(Trouble::Broken(e)) => {
-                return Err(Failure::from_ureq(&ureq::Error::from(e), tcp::note()));
+                let error = ureq::Error::from(e);
+                let failure = Failure::from_ureq(&error, tcp::note());
+                (Some(Truncated::of(&error)), Some(failure))
             }
         };
+        Arrival {
+            codings,
+            truncated,
+            failure,
+        }
+    }
+
+    /// What arrived, as it was sent.
+    pub fn raw(&self) -> &[u8] {
+        self.raw.get()
+    }
+
+    /// Decodes what arrived.
+    ///
+    /// # Errors
+    /// When it is over the limit, broken, or ended early, or when there is no memory for it.
+    pub fn decode(
+        &mut self,
+        arrival: Arrival,
+        limit: Limit,
+        share: &mut Share,
+    ) -> Result<&[u8], Failure> {
+        let codings = arrival.codings?;
+        if let Some(failure) = arrival.failure {
+            return Err(failure);
+        }
+        let whole = arrival.truncated.is_none();
         share.be_patient();
         if !whole && !limit.cut {
             return Err(too_large(limit));

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use crawl_ckpt::octets;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Request};
 use crawl_ckpt::text::Text;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use ureq::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use ureq::http::{self, Method, Response};
 use ureq::{Agent, Body};
@@ -15,14 +17,17 @@ use url::Url;
 
 use crate::failure::Failure;
 use crate::http::agent::{Agents, HostAgent};
+use crate::http::body::{Arrival, BodyReader, Limit};
 use crate::http::cookies::Cookies;
 use crate::http::error::is_overflow;
 use crate::http::header;
 use crate::http::proxy::Proxies;
-use crate::http::{redirect, tcp};
+use crate::http::warc::{Archive, Exchange};
+use crate::http::{heads, redirect, tcp};
+use crate::memory::Share;
 
-/// So much of a redirect's own body is read, so that its connection can be kept.
-const MAX_REDIRECT_BODY_BYTES: u64 = 64 << 10;
+/// So much of a body that nobody wants is read, so that its connection can be kept.
+const MAX_LEFT_BYTES: usize = 64 << 10;
 
 /// What a line of a request may have beside its URL or value.
 const LINE_REST: usize = 256;
@@ -41,6 +46,8 @@ pub struct Caller {
     pub timeout: Duration,
     /// Redirects may lead to private addresses.
     pub allow_private: bool,
+    /// Keeps what is exchanged.
+    pub archive: Option<Arc<Archive>>,
 }
 
 /// How far a call may go.
@@ -61,6 +68,16 @@ pub struct Answer {
     pub url: Url,
     /// Redirects that were followed.
     pub hops: u32,
+    /// For the archive.
+    asked: Option<Asked>,
+}
+
+/// How an answer came to be asked for.
+struct Asked {
+    date: String,
+    at: Instant,
+    /// The redirect that led here.
+    via: Option<Url>,
 }
 
 impl Caller {
@@ -84,6 +101,7 @@ impl Caller {
         let asked = url;
         let mut url = url.clone();
         let mut hops = 0;
+        let mut via = None;
         loop {
             (reach.may)(&url)?;
             let (way, proxy) = self.proxies.way(request.proxy.as_deref(), &url)?;
@@ -95,6 +113,15 @@ impl Caller {
             let left = self.timeout.saturating_sub(reach.started.elapsed());
             let limit = (hops > 0).then_some(left);
             let host = route.host(&url);
+            let asked_so = self.archive.is_some().then(|| {
+                heads::begin();
+                let known = result.fetched_at.as_deref().filter(|_| hops == 0);
+                Asked {
+                    date: known.map_or_else(now, str::to_owned),
+                    at: Instant::now(),
+                    via: via.take(),
+                }
+            });
             let sent = match header::without_credentials(&url) {
                 None => send(&host, &method, &url, &headers, body, limit),
                 Some((plain, value)) => {
@@ -103,7 +130,7 @@ impl Caller {
                     send(&host, &method, &plain, &headers, body, limit)
                 }
             };
-            let mut response = sent.map_err(|failure| Failure {
+            let response = sent.map_err(|failure| Failure {
                 // Begun anew, it would reach the first server a second time.
                 is_shortage: failure.is_shortage && (hops == 0 || may_repeat),
                 ..failure
@@ -117,38 +144,136 @@ impl Caller {
             result.set_cookie.extend(cookies.map(cookie));
             let next = match reach.max_redirects {
                 0 => None,
-                _ => redirect::target(&url, status, response.headers())?,
+                // One that leads nowhere is the end, and looked at there.
+                _ => redirect::target(&url, status, response.headers()).unwrap_or_default(),
+            };
+            let mut answer = Answer {
+                response,
+                url,
+                hops,
+                asked: asked_so,
             };
             let Some(next) = next else {
-                return Ok(Answer {
-                    response,
-                    url,
-                    hops,
-                });
+                return Ok(answer);
             };
-            if !self.allow_private {
-                redirect::check(asked, &next)?;
-            }
             hops += 1;
-            if hops > reach.max_redirects {
-                let why = format_args!("more than {} redirects", reach.max_redirects);
-                return Err(Failure::new(ErrorKind::Redirect, why));
+            let may_follow = self.may_follow(asked, &next, hops, reach);
+            if may_follow.is_ok() || self.archive.is_some() {
+                self.leave(request, &mut answer, result)?;
             }
-            // What a redirect says besides its target does not matter, but only a
-            // connection that was read to its end can be used again.
-            let body_left = response.body_mut().as_reader();
-            let _ = io::copy(
-                &mut body_left.take(MAX_REDIRECT_BODY_BYTES),
-                &mut io::sink(),
-            );
+            may_follow?;
+            url = answer.url;
             if redirect::becomes_get(status, &method) {
                 (method, body) = (Method::GET, None);
                 redirect::drop_body_headers(&mut headers);
             }
             redirect::drop_secrets(&mut headers, &url, &next);
-            url = next;
+            via = Some(std::mem::replace(&mut url, next));
         }
     }
+
+    /// Looks whether so long a chain of redirects may go on to there.
+    fn may_follow(
+        &self,
+        asked: &Url,
+        next: &Url,
+        hops: u32,
+        reach: &Reach<'_>,
+    ) -> Result<(), Failure> {
+        if !self.allow_private {
+            redirect::check(asked, next)?;
+        }
+        if hops > reach.max_redirects {
+            let why = format_args!("more than {} redirects", reach.max_redirects);
+            return Err(Failure::new(ErrorKind::Redirect, why));
+        }
+        Ok(())
+    }
+
+    /// The archive is broken, or closed.
+    pub fn keeps_nothing_more(&self) -> bool {
+        let trouble = self.archive.as_ref().and_then(|archive| archive.trouble());
+        trouble.is_some()
+    }
+
+    /// Is done with an answer of which only the head is wanted.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn leave(
+        &self,
+        request: &Request<'_>,
+        answer: &mut Answer,
+        result: &mut FetchResult<'_>,
+    ) -> Result<(), Failure> {
+        if self.archive.is_some() {
+            let limit = Limit {
+                bytes: MAX_LEFT_BYTES,
+                cut: true,
+            };
+            let mut reader = BodyReader::default();
+            let arrival = reader.receive(&mut answer.response, limit, &mut Share::uncounted());
+            return self.keep(request, answer, reader.raw(), &arrival, result);
+        }
+        // Only a connection that was read to its end can be used again, and whether it was
+        // does not matter.
+        let body = answer.response.body_mut().as_reader();
+        let _ = io::copy(&mut body.take(MAX_LEFT_BYTES as u64), &mut io::sink());
+        Ok(())
+    }
+
+    /// Receives the body, keeps it as it was sent, and decodes it.
+    ///
+    /// # Errors
+    /// When it is no usable one, or there is no memory for it, or it cannot be kept.
+    pub fn receive<'b>(
+        &self,
+        request: &Request<'_>,
+        answer: &mut Answer,
+        limit: Limit,
+        (reader, share): (&'b mut BodyReader, &mut Share),
+        result: &mut FetchResult<'_>,
+    ) -> Result<&'b [u8], Failure> {
+        let arrival = reader.receive(&mut answer.response, limit, share);
+        self.keep(request, answer, reader.raw(), &arrival, result)?;
+        reader.decode(arrival, limit, share)
+    }
+
+    /// Keeps an answer as far as it came, if answers are kept at all. One that this machine had
+    /// no room for comes again.
+    fn keep(
+        &self,
+        request: &Request<'_>,
+        answer: &Answer,
+        payload: &[u8],
+        arrival: &Arrival,
+        result: &mut FetchResult<'_>,
+    ) -> Result<(), Failure> {
+        let is_short = arrival.failure.as_ref().is_some_and(|it| it.is_shortage);
+        let (Some(archive), Some(asked), false) = (&self.archive, &answer.asked, is_short) else {
+            return Ok(());
+        };
+        let via = asked.via.as_ref().map(Url::as_str);
+        let exchange = Exchange {
+            url: &answer.url,
+            date: &asked.date,
+            request,
+            via: via.or(request.referer.as_deref()),
+            redirects: answer.hops,
+            status: answer.response.status().as_u16(),
+            headers: answer.response.headers(),
+            payload,
+            truncated: arrival.truncated,
+            elapsed_ms: asked.at.elapsed().as_millis() as u64,
+        };
+        archive.keep(&exchange, result)
+    }
+}
+
+/// The time now as results and records have it.
+pub fn now() -> String {
+    const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    MILLISECONDS.timestamp_to_string(&Timestamp::now())
 }
 
 /// Sends, and once more over a new connection when it was a kept-alive one that the server had

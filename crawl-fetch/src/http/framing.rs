@@ -247,7 +247,7 @@ fn is_simple_head(answer: &[u8]) -> bool {
     false
 }
 
-fn ends_head(head: &[u8]) -> bool {
+pub(super) fn ends_head(head: &[u8]) -> bool {
     head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")
 }
 
@@ -257,7 +257,7 @@ fn is_fold(line: &[u8]) -> bool {
 }
 
 /// The head of an answer that says that another is to come. 101 changes the protocol instead.
-fn is_interim(head: &[u8]) -> bool {
+pub(super) fn is_interim(head: &[u8]) -> bool {
     let status = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(1..));
     let status = status.map(<[u8]>::trim_ascii_start).unwrap_or_default();
     matches!(status, [b'1', a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit() && (*a, *b) != (b'0', b'1'))

@@ -127,6 +127,9 @@ impl Gate {
             Err(failure) => return Ok(HostRules::Unreachable(failure.message)),
         };
         let status = answer.response.status().as_u16();
+        if Answer::of(status) != Answer::File && caller.archive.is_some() {
+            caller.leave(&request, &mut answer, &mut result)?;
+        }
         match Answer::of(status) {
             Answer::File => {}
             Answer::NoFile => return Ok(HostRules::Known(Robots::default())),
@@ -137,7 +140,8 @@ impl Gate {
             cut: true,
         };
         let mut reader = BodyReader::default();
-        let text = reader.read(&mut answer.response, limit, &mut Share::uncounted());
+        let memory = (&mut reader, &mut Share::uncounted());
+        let text = caller.receive(&request, &mut answer, limit, memory, &mut result);
         match text {
             Ok(text) => {
                 let text = String::from_utf8_lossy(text);

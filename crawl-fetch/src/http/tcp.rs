@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use ureq::{Error, Timeout};
 use crate::failure::is_shortage;
 use crate::http::dial::race;
 use crate::http::dns::NameCache;
+use crate::http::heads;
 
 /// What a connection reads into at first. Thousands of connections wait at once.
 const FIRST_INPUT_BYTES: usize = 8 << 10;
@@ -133,15 +134,16 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(socks) = chained {
             return Ok(Some(Either::A(socks)));
         }
-        let stream = self.dial(details)?;
+        let (stream, address) = self.dial(details)?;
         stream.set_nodelay(true)?;
+        heads::note_dialed(address.ip());
         Ok(Some(Either::B(Socket::new(stream))))
     }
 }
 
 impl Tcp {
     /// Connects, to where the name leads by now when it led elsewhere before.
-    fn dial(&self, details: &ConnectionDetails) -> Result<TcpStream, Error> {
+    fn dial(&self, details: &ConnectionDetails) -> Result<(TcpStream, SocketAddr), Error> {
         let host = details.uri.host().unwrap_or_default();
         let begun = Instant::now();
         let deadline = time_left(details.timeout)?.map(|left| begun + left);
@@ -150,7 +152,7 @@ impl Tcp {
                 if details.addrs.first() != Some(&address) {
                     self.names.prefer(host, address.ip());
                 }
-                return Ok(stream);
+                return Ok((stream, address));
             }
             Err(error) if is_shortage(&error) => return Err(Error::Io(error)),
             Err(error) => error,
@@ -158,10 +160,7 @@ impl Tcp {
         if self.names.forget(host, begun) && !timed_out(&failed) {
             let found = (details.resolver).resolve(details.uri, details.config, details.timeout)?;
             if found.iter().any(|address| !details.addrs.contains(address)) {
-                return match race(&found, deadline) {
-                    Ok((stream, _)) => Ok(stream),
-                    Err(error) => Err(told(error)),
-                };
+                return race(&found, deadline).map_err(told);
             }
         }
         Err(told(failed))

@@ -16,7 +16,7 @@ use crawl_ckpt::durable::{Disk, Tail, read_full};
 use crawl_ckpt::job::WARC;
 use crawl_ckpt::plan;
 use crawl_ckpt::tool::{Exit, Failure};
-use crawl_ckpt::warc::{FileName, Id, Info, Packer};
+use crawl_ckpt::warc::{FileName, Info, Packer, RecordId};
 use jiff::Timestamp;
 
 use self::files::WarcStep;
@@ -203,7 +203,7 @@ impl Warc {
         };
         let ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
-        let (header, block) = info.record(&Id::random()?, &format!("{at:.3}"));
+        let (header, block) = info.record(&RecordId::random()?, &format!("{at:.3}"));
         let mut bytes = Vec::new();
         self.packer.pack(&header, &[&block], &mut bytes)?;
         let len = bytes.len() as u64;

@@ -1,0 +1,238 @@
+//! Keeps exchanges as WARC records: `--warc` and `--warc-spool`.
+//!
+//! A record is packed in memory of its own and appended as a whole; a large one goes to the file
+//! as it is packed, and the others wait. There are as many places to pack as processors, so a
+//! slow disk slows the crawl, and needs no more memory than a fast one.
+
+mod exchange;
+mod shelf;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crawl_ckpt::capture::{Archived, Spooled};
+use crawl_ckpt::record::FetchResult;
+use crawl_ckpt::tool::Failure as ToolFailure;
+use crawl_ckpt::warc::{Info, Packer, RecordId};
+
+pub use exchange::{Beside, Exchange};
+use shelf::Shelf;
+
+use crate::failure::Failure;
+use crate::http::heads;
+
+/// So much of an bundle is packed before it has the file for itself.
+const PRESS_BYTES: usize = 1 << 20;
+
+/// Where exchanges are kept. Shared by all workers.
+pub struct Archive {
+    shelf: Mutex<Shelf>,
+    beside: Beside,
+    is_spool: bool,
+    presses: Mutex<Vec<Press>>,
+    /// A press is free.
+    freed: Condvar,
+}
+
+/// What one bundle is packed with.
+#[derive(Default)]
+struct Press {
+    packer: Packer,
+    packed: Vec<u8>,
+}
+
+impl Archive {
+    /// A new file, begun with the record that says what it is.
+    ///
+    /// # Errors
+    /// When it cannot be made: it is there already, for one.
+    pub fn file(path: &Path, info: &Info<'_>, date: &str, beside: Beside) -> io::Result<Archive> {
+        let archive = Archive::new(Shelf::file(path)?, beside, false);
+        let (header, block) = info.record(&RecordId::random()?, date);
+        let mut press = Press::default();
+        let mut bundle = Bundle::new(&archive.shelf, &mut press.packed);
+        let length = press.packer.pack(&header, &[&block], &mut bundle)?;
+        bundle.finish(length)?;
+        Ok(archive)
+    }
+
+    /// Files of a directory, for the frontier to take the records from.
+    pub fn spool(dir: &Path, beside: Beside) -> Archive {
+        Archive::new(Shelf::spool(dir), beside, true)
+    }
+
+    fn new(shelf: Shelf, beside: Beside, is_spool: bool) -> Archive {
+        let places = std::thread::available_parallelism().map_or(1, usize::from);
+        Archive {
+            shelf: Mutex::new(shelf),
+            beside,
+            is_spool,
+            presses: Mutex::new((0..places).map(|_| Press::default()).collect()),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Keeps the exchange of this thread, and tells the result where.
+    ///
+    /// # Errors
+    /// When it could not be written: the run is at its end then.
+    pub fn keep(
+        &self,
+        exchange: &Exchange<'_>,
+        result: &mut FetchResult<'_>,
+    ) -> Result<(), Failure> {
+        let mut press = self.press();
+        let kept = self.keep_with(&mut press, exchange, result);
+        press.packed.clear();
+        lock(&self.presses).push(press);
+        self.freed.notify_one();
+        kept.map_err(Failure::shortage)
+    }
+
+    fn keep_with(
+        &self,
+        press: &mut Press,
+        exchange: &Exchange<'_>,
+        result: &mut FetchResult<'_>,
+    ) -> io::Result<()> {
+        let mut bundle = Bundle::new(&self.shelf, &mut press.packed);
+        let packer = &mut press.packer;
+        let written = heads::look(|heads| exchange.write(heads, self.beside, packer, &mut bundle));
+        let Some(written) = written.transpose()? else {
+            return Ok(());
+        };
+        let (file, offset) = bundle.finish(written.length)?;
+        match self.is_spool {
+            true => {
+                result.spool = Some(Spooled {
+                    file: file.into(),
+                    offset,
+                    length: written.length,
+                    response_length: written.response_length,
+                });
+            }
+            false => {
+                result.warc = Some(Archived {
+                    file: file.into(),
+                    offset,
+                    length: written.response_length,
+                });
+            }
+        }
+        result.capture = written.capture;
+        Ok(())
+    }
+
+    /// A place to pack; waits until one is free.
+    fn press(&self) -> Press {
+        let mut presses = lock(&self.presses);
+        loop {
+            match presses.pop() {
+                Some(press) => return press,
+                None => {
+                    let woken = self.freed.wait(presses);
+                    presses = woken.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Why nothing is kept any more.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.shelf).trouble()
+    }
+
+    /// Nothing more is kept; what was is on disk when this returns, as far as it is not for the
+    /// frontier.
+    ///
+    /// # Errors
+    /// When the system says that it is not.
+    pub fn close(&self) -> Result<(), ToolFailure> {
+        lock(&self.shelf).close()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Records that are there together or not at all.
+struct Bundle<'a> {
+    shelf: &'a Mutex<Shelf>,
+    packed: &'a mut Vec<u8>,
+    /// Once it is too large to be packed first.
+    open: Option<OpenBundle<'a>>,
+}
+
+/// An bundle that has the file for itself.
+struct OpenBundle<'a> {
+    shelf: MutexGuard<'a, Shelf>,
+    place: (String, u64),
+    written: u64,
+    is_whole: bool,
+}
+
+impl<'a> Bundle<'a> {
+    fn new(shelf: &'a Mutex<Shelf>, packed: &'a mut Vec<u8>) -> Bundle<'a> {
+        packed.clear();
+        Bundle {
+            shelf,
+            packed,
+            open: None,
+        }
+    }
+
+    /// Writes what is packed.
+    fn spill(&mut self) -> io::Result<&mut OpenBundle<'a>> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let mut shelf = lock(self.shelf);
+                let place = shelf.begin().map_err(io::Error::other)?;
+                OpenBundle {
+                    shelf,
+                    place,
+                    written: 0,
+                    is_whole: false,
+                }
+            }
+        };
+        let open = self.open.insert(open);
+        let written = open.shelf.write(self.packed, open.written);
+        written.map_err(io::Error::other)?;
+        open.written += self.packed.len() as u64;
+        self.packed.clear();
+        Ok(open)
+    }
+
+    /// Ends it; returns the file and where in it the bundle begins.
+    fn finish(mut self, length: u64) -> io::Result<(String, u64)> {
+        let open = self.spill()?;
+        open.shelf.end(length);
+        open.is_whole = true;
+        Ok(std::mem::take(&mut open.place))
+    }
+}
+
+impl Write for Bundle<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.packed.len() + bytes.len() > PRESS_BYTES {
+            self.spill()?;
+        }
+        self.packed.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for OpenBundle<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole && self.written > 0 {
+            self.shelf.take_back();
+        }
+    }
+}

@@ -306,6 +306,9 @@ fn throwing_away_that_was_cut_short_is_finished_by_the_plain_command() {
         if renamed {
             fs::rename(star.output(), &aside).unwrap();
         }
+        let verify = Tool::new("crawl-ckpt").args(["verify", "--data-dir"]);
+        let verify = verify.arg(&data).run().code(0);
+        verify.prints("a run was throwing it away, which the next one finishes");
         star.run(&[]).run().code(0).never_says("damaged");
         star.is_complete();
         assert_eq!(fs::read_to_string(aside).unwrap().lines().count(), 4);

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::durable::parent;
 use crate::tool::{Exit, Failure, quoted};
 
@@ -121,6 +123,22 @@ impl StoreError {
             why: why.into(),
             cure: Cure::Forget,
         }
+    }
+
+    /// True for trouble of the disk or a shortage, which says nothing of what lies there.
+    pub fn may_pass(&self) -> bool {
+        let StoreError::Io { source, .. } = self else {
+            return false;
+        };
+        let passing = [
+            Errno::IO,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::STALE,
+            Errno::TIMEDOUT,
+        ];
+        Errno::from_io_error(source).is_some_and(|errno| passing.contains(&errno))
     }
 
     /// The file or directory that it is about.

@@ -99,7 +99,11 @@ pub fn settle(
 ) -> Result<Decision, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if args.fresh || args.reset_deltafetch {
-        let opened = Job::open(disk, &place.job);
+        let opened = match Job::open(disk, &place.job) {
+            // What cannot be read now is not damaged, and its output would keep its name.
+            Err(error) if error.may_pass() => return Err(error.into()),
+            opened => opened,
+        };
         // Only who throws it away whatever it holds may leave an output behind that is not meant.
         if let Ok(Some(job)) = opened.as_ref().map(Option::as_ref)
             && !args.fresh

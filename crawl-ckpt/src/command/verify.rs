@@ -145,6 +145,9 @@ fn in_words(report: &Report) -> String {
             "; {torn} of an unfinished commit follow, which the next run makes again"
         ));
     }
+    if report.is_going {
+        text.push_str("; a run was throwing it away, which the next one finishes");
+    }
     text
 }
 

@@ -50,10 +50,7 @@ impl Job {
     ) -> Result<Option<PathBuf>, StoreError> {
         let output = self.manifest().output.as_ref();
         let output = output.and_then(|output| output.resolve(data_dir));
-        let aside = self.manifest().clearing.as_ref();
-        let aside = aside.and_then(|clearing| clearing.aside.as_ref()?.resolve(data_dir));
-        // Only such a name is ever given; a job that came from elsewhere may hold any other.
-        let aside = aside.filter(|aside| output.as_deref().is_some_and(|of| is_name_of(aside, of)));
+        let aside = self.aside(data_dir);
         if let Some(output) = &output {
             let left = super::replacement(output, self.manifest());
             remove_if_there(&RealDisk, &left).map_err(StoreError::io("remove", &left))?;
@@ -63,6 +60,16 @@ impl Job {
         }
         self.remove(lock)?;
         Ok(aside)
+    }
+
+    /// The new name that the output has, or gets next, while the job is being thrown away.
+    pub fn aside(&self, data_dir: &Path) -> Option<PathBuf> {
+        let output = self.manifest().output.as_ref()?.resolve(data_dir)?;
+        let aside = self.manifest().clearing.as_ref()?.aside.as_ref()?;
+        // Only such a name is ever given; a job that came from elsewhere may hold any other.
+        aside
+            .resolve(data_dir)
+            .filter(|aside| is_name_of(aside, &output))
     }
 }
 

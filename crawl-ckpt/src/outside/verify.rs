@@ -33,6 +33,8 @@ pub struct Report {
     pub known_pages: u64,
     /// True when an image was read and is sound.
     pub has_image: bool,
+    /// A run was throwing the job away and did not come to the end of it.
+    pub is_going: bool,
     /// What is wrong; empty for a sound job.
     pub problems: Vec<Problem>,
 }
@@ -75,6 +77,7 @@ fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, StoreError>
     let job = Job::open(Arc::new(RealDisk), &found.place)?;
     if let Some(job) = &job {
         report.has_job = true;
+        report.is_going = job.manifest().clearing.is_some();
         check_job(job, data_dir, &mut report)?;
     }
     // Beside a job that was made by hand may lie anything.
@@ -267,6 +270,11 @@ fn check_output(
     // The next run puts the new file in its place.
     let due = exchange.and_then(|name| due_exchange(&path, name).ok().flatten());
     let path = due.unwrap_or(path);
+    // The next run throws the rest away as well.
+    let aside = job.aside(data_dir);
+    let path = aside
+        .filter(|aside| aside.is_file() && !path.exists())
+        .unwrap_or(path);
     let Some(&committed) = commit.files.get(OUTPUT) else {
         return;
     };

@@ -811,6 +811,57 @@ fn with_too_few_descriptors_requests_wait_for_one_another() {
 }
 
 #[test]
+fn without_a_thread_to_extract_with_a_page_waits_and_nothing_of_its_item_is_left_out() {
+    if !support::has("prlimit") {
+        return;
+    }
+    let site = Site::new();
+    let words = "<p>Some words of an article, and more of them, so that it is one.</p>".repeat(30);
+    site.page("/plain", "x");
+    site.page(
+        "/article",
+        &format!("<title>t</title><article><h1>Head</h1>{words}"),
+    );
+    let folder = Folder::new();
+    let spider = json!({"sections": [{"match": ["/article"], "extract": "auto"}]});
+    let file = folder.write("spider.json", spider.to_string());
+    let fetch = Tool::new("crawl-fetch").arg("--extract").arg(file);
+    let mut fetch = fetch.args(["-c", "1"]).start();
+    fetch.send(&site.url("/plain"));
+    fetch.wait_lines(1);
+    // As much memory as it has, and a little more: too little for the stack of a thread.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", fetch.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kib: u64 = size
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    let pid = fetch.pid().to_string();
+    let limit = |bytes: String| {
+        let limit = format!("--as={bytes}:unlimited");
+        let args = [&limit, "--pid", &pid];
+        Tool::program("prlimit").args(args).run().code(0);
+    };
+    limit(((kib + (16 << 10)) << 10).to_string());
+    fetch.send(&site.url("/article"));
+    fetch.wait_says("no thread to extract with: requests wait");
+    limit("unlimited".to_owned());
+    fetch.close_stdin();
+    let done = fetch.wait().code(0).prints_lines(2);
+    let result: Value = serde_json::from_str(&done.lines()[1]).unwrap();
+    assert_eq!(result["item_cut"], json!(null), "{done}");
+    assert!(
+        result["item"]["content"]
+            .as_str()
+            .unwrap()
+            .contains("Some words"),
+        "{done}"
+    );
+}
+
+#[test]
 fn a_file_that_outgrows_its_limit_ends_with_the_reason() {
     let site = Site::new();
     site.otherwise(|_| Answer::html(format!("<title>{}</title>", "t".repeat(900))));

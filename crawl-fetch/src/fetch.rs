@@ -182,8 +182,12 @@ impl Fetcher {
         match page {
             Ok(received) => {
                 self.understand(request.kind, &received, pages, items, &mut result);
-                if request.kind == Kind::Page {
-                    self.extract(&received, items, &mut result);
+                if request.kind == Kind::Page
+                    && self.extract(&received, items, &mut result).is_err()
+                {
+                    drop((parsing, result));
+                    self.scratches.give_back(scratch, &share);
+                    return Outcome::Short("no thread to extract with".to_owned());
                 }
                 waiting = self.for_parser(request.kind, received.url, &mut result);
             }
@@ -332,7 +336,10 @@ impl Fetcher {
         let good = result.status.is_some_and(|status| status / 100 == 2);
         let is_read = self.options.reads(result.status);
         match kind {
-            Kind::Robots => result.robots = Some(encoding().decode(bytes).0.into_owned().into()),
+            Kind::Robots => {
+                let whole = robots::whole_lines(bytes);
+                result.robots = Some(encoding().decode(whole).0.into_owned().into());
+            }
             Kind::Sitemap if good => {
                 result.sitemap = sitemap::entries(content_type, bytes, &received.url);
             }
@@ -382,29 +389,39 @@ impl Fetcher {
     }
 
     /// Fills the result with what a section of the spider takes of a good page.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
     fn extract<'p>(
         &self,
         received: &Received<'p>,
         items: &'p mut Workspace,
         result: &mut FetchResult<'p>,
-    ) {
+    ) -> Result<(), NoThread> {
         let bytes = received.bytes;
         let is_read = self.options.reads(result.status);
         let Some(extractor) = self.extractor.as_ref().filter(|_| is_read) else {
-            return;
+            return Ok(());
         };
         if result.blocked.is_some() || received.media != Media::Html {
-            return;
+            return Ok(());
         }
         let encoding = received.encoding(result.content_type.as_deref());
         let is_start = result.depth == Some(0);
         let Some(item) = extractor.item(bytes, encoding, (&received.url, is_start), items) else {
-            return;
+            return Ok(());
         };
+        if item.is_short {
+            return Err(NoThread);
+        }
         result.item = Some(item.json);
         result.item_cut = item.is_cut.then_some(true);
+        Ok(())
     }
 }
+
+/// There is no thread to be had now.
+struct NoThread;
 
 /// Puts out the result of a request whose handling broke down here.
 pub fn broken_down<W: Write>(job: &Job, output: &Output<W>) -> Outcome {

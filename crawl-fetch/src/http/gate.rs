@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request};
-use crawl_ckpt::robots::{Answer, MAX_BYTES, Robots, disallowed, of_status, unreachable};
+use crawl_ckpt::robots::{
+    Answer, MAX_BYTES, Robots, disallowed, of_status, unreachable, whole_lines,
+};
 use url::Url;
 
 use crate::failure::Failure;
@@ -144,7 +146,7 @@ impl Gate {
         let text = caller.receive(&request, &mut answer, limit, memory, &mut result);
         match text {
             Ok(text) => {
-                let text = String::from_utf8_lossy(text);
+                let text = String::from_utf8_lossy(whole_lines(text));
                 Ok(HostRules::Known(Robots::parse(&text, &self.token)))
             }
             Err(failure) if failure.is_shortage => Err(failure),

@@ -56,7 +56,8 @@ impl Robots {
     /// Reads the rules for the crawler of this product token. Never fails: a line
     /// that makes no sense is no rule, and what is behind [`MAX_BYTES`] is not read.
     pub fn parse(text: &str, user_agent_token: &str) -> Robots {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(whole_lines(text));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = &text[..whole_lines(text.as_bytes()).len()];
         let mut groups = Groups::default();
         for (number, line) in lines(text) {
             if let Some((key, value)) = key_value(line) {
@@ -194,13 +195,12 @@ enum Key {
 
 /// As much of a file as is read, without the line that is cut: `Disallow: /private` must not
 /// become `Disallow: /`.
-fn whole_lines(text: &str) -> &str {
-    if text.len() < MAX_BYTES {
-        return text;
-    }
-    let most = &text.as_bytes()[..MAX_BYTES];
+pub fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let Some(most) = bytes.get(..MAX_BYTES) else {
+        return bytes;
+    };
     let end = most.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
-    &text[..end.unwrap_or(0)]
+    &most[..end.unwrap_or(0)]
 }
 
 /// Numbered lines; CR, LF and CRLF end one.

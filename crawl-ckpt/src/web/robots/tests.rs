@@ -327,6 +327,9 @@ fn a_file_is_read_up_to_its_last_whole_line_that_fits() {
     let text = format!("{head}{filler}\n{rule}{rule}");
     assert!(may(&text, "x", "http://a/open"));
     assert!(may(&text[..MAX_BYTES], "x", "http://a/open"));
+    assert!(may(&format!("\u{feff}{text}"), "x", "http://a/open"));
+    let whole = whole_lines(&text.as_bytes()[..MAX_BYTES]);
+    assert!(whole.ends_with(b"#"), "{}", whole.len());
     let shorter = format!("{head}{}\n{rule}x", &filler[rule.len()..]);
     assert!(!may(&shorter, "x", "http://a/private"));
     let sitemaps = Robots::parse(&"Sitemap: http://a/s\n".repeat(2_000), "x");

@@ -22,6 +22,7 @@ pub const STEP_BYTES: usize = 16;
 pub struct Budget {
     left: AtomicUsize,
     cut: AtomicBool,
+    short: AtomicBool,
 }
 
 impl Default for Budget {
@@ -29,6 +30,7 @@ impl Default for Budget {
         Budget {
             left: AtomicUsize::new(MAX_STEPS),
             cut: AtomicBool::new(false),
+            short: AtomicBool::new(false),
         }
     }
 }
@@ -65,6 +67,16 @@ impl Budget {
     /// Something is left out that would take too long.
     pub fn cut(&self) {
         self.cut.store(true, Relaxed);
+    }
+
+    /// This machine has not enough for the page now.
+    pub fn fall_short(&self) {
+        self.short.store(true, Relaxed);
+    }
+
+    /// True when the page is to be read again.
+    pub fn is_short(&self) -> bool {
+        self.short.load(Relaxed)
     }
 
     /// True when something was left out.

@@ -8,17 +8,22 @@ use super::dom::Page;
 /// Enough for elements nested [`super::dom::MAX_DEPTH`] deep, without optimizations too.
 const STACK_BYTES: usize = 64 << 20;
 
-/// What the work gives; nothing, and the item is cut, when no thread could be had or the library
-/// broke down.
+/// What the work gives; nothing when the library broke down, and the item is cut, or when there
+/// is no thread to be had, and the page is to be read again.
 pub fn on_deep_stack<T: Send>(page: Page<'_>, work: impl FnOnce() -> T + Send) -> Option<T> {
-    let done = thread::scope(|scope| {
+    let budget = &page.tree.budget;
+    thread::scope(|scope| {
         let thread = thread::Builder::new()
             .name("extract".into())
             .stack_size(STACK_BYTES);
-        thread.spawn_scoped(scope, work).ok()?.join().ok()
-    });
-    if done.is_none() {
-        page.tree.budget.cut();
-    }
-    done
+        let Ok(thread) = thread.spawn_scoped(scope, work) else {
+            budget.fall_short();
+            return None;
+        };
+        let done = thread.join().ok();
+        if done.is_none() {
+            budget.cut();
+        }
+        done
+    })
 }

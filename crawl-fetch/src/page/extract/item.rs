@@ -42,6 +42,11 @@ impl<'r, 'p> ItemReader<'r, 'p> {
         self.left == 0 || self.page.tree.budget.is_cut() || self.page_time.is_spent()
     }
 
+    /// True when this machine had not enough for it.
+    pub fn is_short(&self) -> bool {
+        self.page.tree.budget.is_short()
+    }
+
     fn value(&mut self, field: &Field, scope: Id) -> Value {
         let mut value = match &field.source {
             Source::Auto(core) => self.article.value(*core),

@@ -61,6 +61,8 @@ pub struct Item<'w> {
     pub json: &'w RawValue,
     /// Something was left out because it would be too large, or take too long to find.
     pub is_cut: bool,
+    /// This machine had no thread for it: the page is to be read again.
+    pub is_short: bool,
 }
 
 impl Extractor {
@@ -131,9 +133,13 @@ impl Extractor {
         let mut article = Article::new(html, page, url.as_str(), now);
         let mut reading = ItemReader::new(page, &mut article, now);
         let item = reading.item(fields, ROOT);
-        let is_cut = reading.is_cut();
+        let (is_cut, is_short) = (reading.is_cut(), reading.is_short());
         *json = Value::Object(item).to_string();
         let json = serde_json::from_str(json).ok()?;
-        Some(Item { json, is_cut })
+        Some(Item {
+            json,
+            is_cut,
+            is_short,
+        })
     }
 }

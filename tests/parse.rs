@@ -606,6 +606,40 @@ for r in results():
     }
 
     #[test]
+    fn a_page_that_was_under_way_whenever_the_parser_was_broken_is_not_to_blame() {
+        if !has("python3") {
+            return;
+        }
+        let (folder, site) = (Folder::new(), Site::new());
+        let links: String = (0..30).map(|n| format!("<a href=/{n}>")).collect();
+        site.page("/", &format!("<a href=/slow>{links}"));
+        site.otherwise(|asked| match asked.path.as_str() {
+            "/robots.txt" => Answer::status(404),
+            _ => Answer::html("a page"),
+        });
+        site.on("/slow", |_| {
+            Answer::html("slow").after(Duration::from_secs(50))
+        });
+        spider(&folder, &site, json!({}));
+        let broken = "for r in results():\n    if r['url'][-1] != '/': 1/0\n    give(r, item=1)\n";
+        for _ in 0..4 {
+            parser(&folder, broken);
+            shop(&folder)
+                .run()
+                .code(1)
+                .says("10 pages in a row were set aside");
+        }
+        site.page("/slow", "slow");
+        parser(&folder, "for r in results():\n    give(r, item=2)\n");
+        shop(&folder).run().code(0);
+        let records = records(&folder);
+        assert_eq!(records.len(), 32);
+        for record in &records {
+            assert_eq!(record["error"], json!(null), "{record}");
+        }
+    }
+
+    #[test]
     fn the_pages_that_a_broken_parser_failed_on_are_parsed_once_it_is_mended() {
         if !has("python3") {
             return;

@@ -164,6 +164,26 @@ fn with_robots(site: &Site, folder: &Folder) -> i32 {
 }
 
 #[test]
+fn of_a_robots_txt_that_is_too_long_the_first_whole_lines_hold_and_a_note_says_so() {
+    let site = Site::new();
+    let head = "\u{feff}User-agent: *\nDisallow: /private\n";
+    // Cut behind the slash, it would forbid everything.
+    let filler = "#".repeat((500 << 10) - head.len() - "\nDisallow: /".len());
+    let text = format!("{head}{filler}\nDisallow: /open\n");
+    site.on("/robots.txt", move |_| Answer::text(text.clone()));
+    let folder = Folder::new();
+    assert_eq!(with_robots(&site, &folder), 0);
+    assert_eq!((site.hits("/private"), site.hits("/open")), (0, 1));
+    let says = "/robots.txt is too long: what is behind its first 500 KiB is not read";
+    let other = Folder::new();
+    let again = crawl(&other, &site.url("/")).run().code(0).says(says);
+    assert_eq!(again.words().matches(says).count(), 1, "{again}");
+    let mut alone = Tool::new("crawl-fetch").arg("--robots");
+    alone = alone.stdin(site.url("/open"));
+    alone.run().code(0).prints("\"status\":200");
+}
+
+#[test]
 fn robots_txt_is_followed_over_five_redirects_to_other_hosts_too() {
     let rules = |_: &support::Asked| Answer::text("User-agent: *\nDisallow: /private\n");
     for hops in 1..=5 {

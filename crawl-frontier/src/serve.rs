@@ -20,6 +20,8 @@ const TOOL: &str = "crawl-frontier";
 const STOPPED_MS: u64 = 2000;
 /// crawl-run is told the figures so often.
 const NEWS_MS: u64 = 250;
+/// crawl-run knows how the fetcher ended within this time after its results did.
+const LAST_WORD_MS: u64 = 2000;
 
 /// Who started the frontier.
 #[derive(Debug)]
@@ -74,6 +76,7 @@ pub fn serve(
         stop: None,
         test,
         told_gone: false,
+        fetcher_code: None,
         flaws: Flaws::default(),
         why_empty: None,
         set_aside: 0,
@@ -116,6 +119,8 @@ struct Server {
     test: bool,
     /// People were told that the network is gone.
     told_gone: bool,
+    /// How the fetcher ended, once crawl-run has said so.
+    fetcher_code: Option<Option<i32>>,
     flaws: Flaws,
     /// Why nothing useful came, at the end.
     why_empty: Option<String>,
@@ -259,6 +264,9 @@ format!(
         for line in self.opened.crawl.take_left_out() {
             self.tell(&News::Detail(line));
         }
+        for note in self.opened.crawl.take_notes() {
+            self.warn(note);
+        }
         for why in bad {
             if let Some(message) = self.flaws.tell(&why) {
                 self.warn(message);
@@ -280,6 +288,7 @@ format!(
                 self.stop(Exit::Interrupted, Reason::Paused, grace_ms);
             }
             Message::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
+            Message::Order(Order::FetcherEnded { code }) => self.fetcher_code = Some(code),
             Message::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
             Message::Signal(signal) => {
                 let again = self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
@@ -332,7 +341,7 @@ format!(
     fn end(mut self, end: End) -> Result<Exit, Failure> {
         let now_ms = self.clock.now_ms();
         self.why_empty = self.opened.crawl.nothing_useful();
-        if end == End::FetcherGone {
+        if end == End::FetcherGone && self.has_died()? {
             self.set_aside = self.opened.crawl.fetcher_died()?;
         }
         self.opened.crawl.release_held(now_ms);
@@ -361,6 +370,20 @@ format!(
             progress: Box::new(progress),
         });
         result
+    }
+
+    /// Whether the fetcher died, perhaps of a request. One that says that it cannot work, as without
+    /// the user's parser, ends with [`Exit::Usage`].
+    fn has_died(&mut self) -> Result<bool, Failure> {
+        let until_ms = self.clock.now_ms() + LAST_WORD_MS;
+        while self.fetcher_code.is_none() && self.pipes.has_conductor() {
+            let now_ms = self.clock.now_ms();
+            if now_ms >= until_ms {
+                break;
+            }
+            self.listen(now_ms, Some(until_ms))?;
+        }
+        Ok(self.fetcher_code != Some(Some(Exit::Usage as i32)))
     }
 
     fn nothing_useful(&self) -> (EndReason, Result<Exit, Failure>) {

@@ -257,7 +257,11 @@ impl Conductor<'_> {
                             act.frontier = Some(status);
                             fetch_due.get_or_insert(Instant::now() + FETCH_ALONE);
                         }
-                        Role::Fetch => act.fetch = Some(status),
+                        Role::Fetch => {
+                            act.fetch = Some(status);
+                            let code = status.code();
+                            troupe.order(Order::FetcherEnded { code });
+                        }
                     }
                 }
                 Event::News(..) | Event::Silence(_) | Event::Ended(..) => {}

@@ -22,6 +22,11 @@ pub enum Order {
         /// At most so long, in milliseconds.
         grace_ms: u64,
     },
+    /// The fetcher ended.
+    FetcherEnded {
+        /// Its exit code; a signal leaves none.
+        code: Option<i32>,
+    },
 }
 
 /// What a run of the frontier is to do.

@@ -23,6 +23,10 @@ const SET_ASIDE: u32 = 3;
 /// A start URL was set aside and its record waits for a page of another.
 const WAITS: u32 = SET_ASIDE + 1;
 
+/// A request that others overtook for so many times the fetcher's patience was dropped. It may have
+/// waited for its turn, for memory or for a parser, and a restart costs pages.
+const DROPPED: u64 = 4;
+
 /// Why a request is set aside that fetchers die of.
 pub(super) const DIED: &str = "crawl-fetch died of it three times";
 
@@ -43,6 +47,8 @@ pub(super) struct Lost {
     pub is_careful: bool,
     /// The fetcher may say nothing for so long.
     pub patience_ms: Option<u64>,
+    /// When to look next for requests that it dropped.
+    look_ms: u64,
 }
 
 /// What a fetcher's silence leads to.
@@ -250,6 +256,7 @@ impl<S: Store> Crawl<S> {
     pub fn slept(&mut self, for_ms: u64) {
         for flight in self.flights.values_mut() {
             flight.sent_ms += for_ms;
+            flight.overtaken_ms = None;
         }
         self.lost.heard_ms += for_ms;
         self.robots.slept(for_ms);
@@ -265,7 +272,8 @@ impl<S: Store> Crawl<S> {
         let (Some(patience_ms), Some(due_ms)) = (self.lost.patience_ms, due_ms) else {
             return Ok(None);
         };
-        if now_ms < due_ms {
+        let dropped = self.dropped(now_ms, patience_ms);
+        if now_ms < due_ms && dropped.is_empty() {
             return Ok(None);
         }
         // One that was just started again and did not say a word does not because of a page.
@@ -279,7 +287,10 @@ impl<S: Store> Crawl<S> {
         let late = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms * 3 / 4;
         let flights = self.flights.iter();
         let flights = flights.filter(|(_, flight)| late(flight.sent_ms));
-        let ids: Vec<u64> = flights.map(|(&id, _)| id).collect();
+        let ids: Vec<u64> = match dropped.is_empty() {
+            true => flights.map(|(&id, _)| id).collect(),
+            false => dropped,
+        };
         let mut silence = FetcherSilence {
             requests: 0,
             since_ms: patience_ms,
@@ -291,8 +302,6 @@ impl<S: Store> Crawl<S> {
                 .and_then(|flight| self.lost.times.get(&flight.fingerprint));
             if times.is_some_and(|times| *times >= SET_ASIDE) {
                 self.set_aside(id, "the fetcher was silent about it after three restarts")?;
-            } else if self.runs_once {
-                self.fail_silent(id, now_ms)?;
             } else {
                 self.lose(id);
                 silence.requests += 1;
@@ -309,7 +318,28 @@ impl<S: Store> Crawl<S> {
         Ok((silence.requests > 0).then_some(silence))
     }
 
-    /// Takes silence for a failed attempt: of a robots.txt, and where nothing outlives a restart.
+    /// The requests that the fetcher dropped. It takes those to a host in turn: when one that was
+    /// sent later is answered, this one must be under way in it, and when one is that was sent long
+    /// after that, it is not.
+    fn dropped(&mut self, now_ms: u64, patience_ms: u64) -> Vec<u64> {
+        let mut dropped = Vec::new();
+        if now_ms < self.lost.look_ms {
+            return dropped;
+        }
+        self.lost.look_ms = now_ms + patience_ms / 4;
+        for (&id, flight) in &mut self.flights {
+            let pace = self.paces.get(&flight.host);
+            let newest_ms = pace.map_or(0, |pace| pace.newest_ms);
+            match flight.overtaken_ms {
+                None if newest_ms > flight.sent_ms => flight.overtaken_ms = Some(now_ms),
+                Some(then_ms) if newest_ms >= then_ms + patience_ms * DROPPED => dropped.push(id),
+                _ => {}
+            }
+        }
+        dropped
+    }
+
+    /// Takes silence about a robots.txt for a failed attempt.
     fn fail_silent(&mut self, id: u64, now_ms: u64) -> Result<(), Failure> {
         let mut result = FetchResult {
             id: Some(id),

@@ -86,6 +86,8 @@ pub struct Crawl<S> {
     progress: Progress,
     state: ParserState,
     left_out: LeftOut,
+    /// What people should read.
+    notes: Vec<String>,
     /// This run ends when so many pages of the crawl are told or found unchanged.
     most_told: Option<u64>,
     links: Links,
@@ -111,6 +113,8 @@ struct Flight {
     /// Of its URL.
     fingerprint: u64,
     sent_ms: u64,
+    /// A request to its host that was sent later was answered by then.
+    overtaken_ms: Option<u64>,
     kind: Kind,
     depth: u32,
     redirects: u32,
@@ -239,6 +243,7 @@ impl<S: Store> Crawl<S> {
             progress,
             state: ParserState::default(),
             left_out: LeftOut::default(),
+            notes: Vec::new(),
             most_told: None,
             links: Links::default(),
             read_buffer: Vec::new(),
@@ -276,6 +281,11 @@ impl<S: Store> Crawl<S> {
     /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out.
     pub fn list_left_out(&mut self) {
         self.left_out.want();
+    }
+
+    /// What people should read of what happened since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// A line for each URL that a cap kept out since the last call.

@@ -34,6 +34,8 @@ pub struct Pace {
     /// What else goes wrong before this time is part of the same trouble.
     same_trouble_until_ms: u64,
     clean: u32,
+    /// When the newest request was sent that was answered.
+    pub newest_ms: u64,
 }
 
 /// How an answer came, as far as the throttle cares.

@@ -356,6 +356,7 @@ impl<S: Store> Crawl<S> {
         };
         let floor_ms = delay_ms.max(self.robots.delay_ms(flight.host));
         let pace = self.paces.entry(flight.host).or_default();
+        pace.newest_ms = pace.newest_ms.max(flight.sent_ms);
         let limits = &self.plan.pace;
         self.schedule.change(flight.host, |host| {
             pace.learn(manner, now_ms, limits, floor_ms, host);
@@ -426,6 +427,12 @@ impl<S: Store> Crawl<S> {
         }
         if self.follow_robots(host, result) {
             return;
+        }
+        if result.robots.is_some() && result.bytes >= Some(crawl_ckpt::robots::MAX_BYTES as u64) {
+            let origin = &self.schedule.host(host).origin;
+            self.notes.push(format!(
+                "{origin}/robots.txt is too long: what is behind its first 500 KiB is not read"
+            ));
         }
         let retries = self.plan.retry.times;
         let lives = self.outage.page(host).is_some();

@@ -181,8 +181,10 @@ impl<S: Store> Crawl<S> {
         if self.starts.nothing_useful().is_some() && !self.accept_empty {
             return Step::Done(Done::NothingUseful);
         }
-        self.finish_starts();
-        Step::Done(Done::Complete)
+        match self.finish_starts(0) {
+            true => Step::Done(Done::Complete),
+            false => Step::Done(Done::Limit),
+        }
     }
 
     /// Writes a request that is none for a page.
@@ -261,6 +263,7 @@ impl<S: Store> Crawl<S> {
             follow,
             fingerprint,
             sent_ms: now_ms,
+            overtaken_ms: None,
             heard,
             busy,
             rung,

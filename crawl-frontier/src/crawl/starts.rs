@@ -155,14 +155,22 @@ impl<S: Store> Crawl<S> {
         }
         self.starts.gave_page = true;
         self.store.set(keys::GAVE_PAGE, b"1");
-        self.finish_starts();
+        // The record of the page itself comes next.
+        self.finish_starts(1);
     }
 
-    /// Takes it that there was nothing useful.
-    pub(super) fn finish_starts(&mut self) {
-        for (ticket, record) in self.starts.release() {
+    /// Gives start URLs without a page their records. False when this run may not have so many, with
+    /// those `to_come`: the others are pending for the next one.
+    pub(super) fn finish_starts(&mut self, to_come: u64) -> bool {
+        let taken = self.told() + self.flights.len() as u64 + to_come;
+        let mut waiting = self.starts.release();
+        let room = self.most_told.map(|most| most.saturating_sub(taken));
+        let room = room.map_or(waiting.len(), |room| waiting.len().min(room as usize));
+        for (ticket, record) in waiting.drain(..room) {
             self.write(ticket, &record);
         }
+        self.starts.waiting = waiting;
+        self.starts.waiting.is_empty()
     }
 
     /// Makes start URLs that gave no page pending again, at no cost.

@@ -216,6 +216,73 @@ fn a_request_that_waits_in_a_fetcher_that_answers_others_is_not_lost() {
 }
 
 #[test]
+fn a_request_that_a_fetcher_dropped_is_found_while_it_answers_others() {
+    let at = |path: &str| format!("http://site.example{path}");
+    let mut crawl = crawl(plan(&at("/")));
+    crawl.expect_answers(Some(1000));
+    let first = asked(&mut crawl, 1);
+    let links = json!([at("/dropped"), at("/1")]);
+    reply(
+        &mut crawl,
+        &first[0],
+        json!({"status": 200, "links": links}),
+        2,
+    );
+    let mut sent = asked(&mut crawl, 2);
+    assert_eq!(sent.remove(0)["url"], at("/dropped"));
+    for n in 2..100 {
+        let now_ms = n * 500;
+        if let Some(silence) = crawl.hear_silence(now_ms).unwrap() {
+            assert_eq!(silence.requests, 1);
+            assert!((5000..10_000).contains(&now_ms), "{now_ms}");
+            assert_eq!(crawl.lost.values().count(), 1);
+            return;
+        }
+        let answer = json!({"status": 200, "links": [at(&format!("/{n}"))]});
+        reply(&mut crawl, &sent.remove(0), answer, now_ms);
+        sent = asked(&mut crawl, now_ms);
+    }
+    panic!("it was not found");
+}
+
+#[test]
+fn a_test_crawl_whose_fetcher_says_nothing_fails_and_no_page_is_to_blame() {
+    let mut crawl = crawl(plan("http://site.example/"));
+    crawl.run_once();
+    crawl.expect_answers(Some(1000));
+    asked(&mut crawl, 1);
+    let silence = crawl.hear_silence(1001).unwrap().unwrap();
+    assert_eq!(silence.requests, 1);
+    assert!(records(&crawl).is_empty());
+}
+
+#[test]
+fn start_urls_without_a_page_get_no_more_records_than_the_run_may_have() {
+    let at = |n: u64| format!("http://site.example/{n}");
+    let start_urls: Vec<String> = (0..10).map(at).collect();
+    let mut first = crawl(Plan {
+        start_urls: start_urls.clone(),
+        ..plan("")
+    });
+    first.limit_records(Some(3));
+    let web: Web = |url| json!({"status": if url.ends_with('9') { 200 } else { 404 }});
+    assert_eq!(serve(&mut first, web), Done::Limit);
+    // Those under way came as well; what waited has had no room.
+    assert_eq!(records(&first).len(), 3);
+    first.release_held(1);
+    assert_eq!(first.progress().counts.pending, 7);
+
+    let mut empty = crawl(Plan {
+        start_urls,
+        ..plan("")
+    });
+    empty.accept_empty();
+    empty.limit_records(Some(3));
+    assert_eq!(serve(&mut empty, |_| json!({"status": 404})), Done::Limit);
+    assert_eq!(records(&empty).len(), 3);
+}
+
+#[test]
 fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_request() {
     let mut crawl = crawl(plan("http://site.example/"));
     crawl.expect_answers(Some(1000));

@@ -2,13 +2,19 @@
 //!
 //!     manual DIR
 //!
-//! Writes DIR/man/man1/*.1, a page for each tool and each of its commands, and below DIR
+//! Writes DIR/man/man1/*.1, a page for each tool and each of its commands, DIR/man/man5/crawl-spider.5, which
+//! is made of the tables by which spider files are read, and below DIR
 //! bash-completion/completions, zsh/site-functions and fish/vendor_completions.d: the
 //! folders of PREFIX/share, where scripts/install puts them.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+#[path = "manual/spider.rs"]
+mod spider;
+#[path = "manual/told.rs"]
+mod told;
 
 use clap::{Command, CommandFactory};
 use clap_complete::{Shell, generate_to};
@@ -35,24 +41,26 @@ fn main() -> io::Result<()> {
         tool.build();
         let man = dir.join("man/man1");
         fs::create_dir_all(&man)?;
-        let pages: Vec<String> = tool.get_subcommands().map(page_name).collect();
+        let pages = tool.get_subcommands().map(page_name);
+        let pages: Vec<String> = pages.map(|page| format!("{page}(1)")).collect();
         for command in tool
             .get_subcommands()
             .filter(|command| !command.is_hide_set())
         {
-            page(command.clone(), &[tool.get_name().to_owned()], &man)?;
+            let tool = tool.get_name();
+            page(command.clone(), tool, &[format!("{tool}(1)")], &man)?;
         }
         let others = names
             .iter()
             .filter(|name| *name != tool.get_name())
-            .cloned();
-        page(
-            tool.clone(),
-            &pages.into_iter().chain(others).collect::<Vec<_>>(),
-            &man,
-        )?;
+            .map(|name| format!("{name}(1)"));
+        let spider = ["crawl-spider(5)".to_owned()];
+        let see_also: Vec<String> = pages.into_iter().chain(others).chain(spider).collect();
+        page(tool.clone(), tool.get_name(), &see_also, &man)?;
     }
-    Ok(())
+    let man = dir.join("man/man5");
+    fs::create_dir_all(&man)?;
+    write("crawl-spider", 5, spider::page, &man)
 }
 
 fn complete(mut tool: Command, dir: &Path) -> io::Result<()> {
@@ -79,38 +87,62 @@ fn page_name(command: &Command) -> String {
     name.unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-fn page(command: Command, see_also: &[String], dir: &Path) -> io::Result<()> {
+fn page(command: Command, tool: &str, see_also: &[String], dir: &Path) -> io::Result<()> {
     let name = page_name(&command);
     let examples = command.get_after_long_help().map(ToString::to_string);
     let usage = command.clone().render_usage().to_string();
     let has_commands = command.has_subcommands();
     let man = Man::new(command);
+    let text = |mut out: &mut Vec<u8>| {
+        man.render_name_section(&mut out)?;
+        as_it_is("SYNOPSIS", usage.trim_start_matches("Usage: "), out)?;
+        man.render_description_section(&mut out)?;
+        man.render_options_section(&mut out)?;
+        if has_commands {
+            man.render_subcommands_section(&mut out)?;
+        }
+        for (heading, entries) in told::sections(tool) {
+            list(heading, entries, out)?;
+        }
+        if let Some(examples) = &examples {
+            as_it_is("EXAMPLES", examples.trim_start_matches("Examples:\n"), out)?;
+        }
+        see(see_also, out)
+    };
+    write(&name, 1, text, dir)
+}
+
+/// Writes a page of a section of the manual.
+fn write(
+    name: &str,
+    section: u8,
+    text: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    dir: &Path,
+) -> io::Result<()> {
     let mut out = Vec::new();
     writeln!(
         out,
-        r#".TH {} 1 {} "crawl tools {}" "Crawl tools""#,
+        r#".TH {} {section} {} "crawl tools {}" "Crawl tools""#,
         name.to_uppercase(),
         date(),
         env!("CARGO_PKG_VERSION")
     )?;
-    man.render_name_section(&mut out)?;
-    as_it_is("SYNOPSIS", usage.trim_start_matches("Usage: "), &mut out)?;
-    man.render_description_section(&mut out)?;
-    man.render_options_section(&mut out)?;
-    if has_commands {
-        man.render_subcommands_section(&mut out)?;
-    }
-    if let Some(examples) = examples {
-        as_it_is(
-            "EXAMPLES",
-            examples.trim_start_matches("Examples:\n"),
-            &mut out,
-        )?;
-    }
-    see(see_also, &mut out)?;
+    text(&mut out)?;
     // Two breaks around an empty line are one too many for mandoc's lint.
     let text = String::from_utf8_lossy(&out).replace(".br\n\n.br\n", "\n");
-    fs::write(dir.join(format!("{name}.1")), text)
+    fs::write(dir.join(format!("{name}.{section}")), text)
+}
+
+/// A section of names and what is said of each.
+fn list(heading: &str, entries: &[(&str, &str)], out: &mut impl Write) -> io::Result<()> {
+    let mut roff = Roff::new();
+    roff.control("SH", [heading]);
+    for (name, says) in entries {
+        roff.control("TP", []);
+        roff.text([bold(*name)]);
+        roff.text([roman(*says)]);
+    }
+    roff.to_writer(out)
 }
 
 /// Of the pages; that of the source where a packager says so.
@@ -141,7 +173,8 @@ fn see(names: &[String], out: &mut impl Write) -> io::Result<()> {
     let mut words = Vec::new();
     for (n, name) in names.iter().enumerate() {
         let comma = if n > 0 { ", " } else { "" };
-        words.extend([roman(comma), bold(name.as_str()), roman("(1)")]);
+        let (page, section) = name.split_at(name.find('(').unwrap_or(name.len()));
+        words.extend([roman(comma), bold(page), roman(section)]);
     }
     roff.text(words);
     roff.to_writer(out)

@@ -4,6 +4,7 @@
 mod support;
 
 use clap::{Arg, Command, CommandFactory};
+use crawl_run::spider::chapters;
 use support::{Done, Folder, Tool, has, target_dir};
 
 fn tools() -> [Command; 4] {
@@ -66,7 +67,13 @@ fn the_pages_name_every_option_of_every_command() {
         let name = tool.get_name().to_owned();
         let text = page(&folder, &name);
         names_all_of(&text, &tool);
-        assert!(text.contains(".SH EXAMPLES"), "{name}");
+        for heading in ["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+            assert!(
+                text.contains(&format!(".SH \"{heading}\""))
+                    || text.contains(&format!(".SH {heading}")),
+                "{name}: {heading}"
+            );
+        }
         for command in tool.get_subcommands().filter(|c| c.get_name() != "help") {
             let sub = format!("{name}-{}", command.get_name());
             assert!(text.contains(&format!("{sub}(1)")), "{sub}");
@@ -76,11 +83,33 @@ fn the_pages_name_every_option_of_every_command() {
 }
 
 #[test]
+fn the_page_of_spider_files_and_the_readme_name_every_key() {
+    let page = manual().read("man/man5/crawl-spider.5").replace("\\-", "-");
+    for key in chapters().iter().flat_map(|chapter| &chapter.keys) {
+        let shown = format!("\\fB{}\\fR ({})", key.name, key.form());
+        assert!(page.contains(&shown), "no {shown}");
+    }
+    let chapters = chapters();
+    let settings = chapters.iter().find(|chapter| chapter.key == "settings");
+    let mut table = String::from("| setting | default | what it is |\n|---|---|---|\n");
+    for key in &settings.unwrap().keys {
+        let default = key.default().map(|default| format!("`{default}`"));
+        let default = default.unwrap_or_default().replace('"', "");
+        table.push_str(&format!("| `{}` | {default} | {} |\n", key.name, key.says));
+    }
+    let readme = include_str!("../README.md");
+    assert!(
+        readme.contains(&table),
+        "the README has no such table:\n{table}"
+    );
+}
+
+#[test]
 fn the_pages_are_sound() {
     let folder = manual();
     let pages = folder.files().into_iter();
     let pages: Vec<_> = pages
-        .filter(|file| file.extension().is_some_and(|e| e == "1"))
+        .filter(|file| file.extension().is_some_and(|e| e == "1" || e == "5"))
         .collect();
     assert!(pages.len() > 15, "{pages:?}");
     let sound = |done: Done| done.code(0).is_quiet();

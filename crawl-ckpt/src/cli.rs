@@ -174,6 +174,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
                 Exit::Usage,
                 format_args!("cannot use --data-dir {dir}: {e}"),
             )
+            .hint("crawl-ckpt ls   (looks below $CRAWL_DATA_DIR, else ./data)")
         })?;
     }
     let catalog = Catalog::new(data_dir(cli.data_dir.as_deref()));

@@ -110,6 +110,10 @@ pub struct Scope {
     domains: HashSet<String>,
     hosts: BTreeSet<String>,
     rules: Vec<Rule>,
+    /// What the options want beside the rules.
+    options: Rule,
+    /// Directories, as `host` and path.
+    below: Vec<(String, String)>,
     extensions: HashSet<String>,
     depth_limit: Option<u32>,
     max_url_bytes: usize,
@@ -157,16 +161,16 @@ impl Scope {
         let lower = |list: &[String]| -> Vec<String> {
             list.iter().map(|s| s.to_ascii_lowercase()).collect()
         };
+        let set = |name: String, list: &[String]| {
+            Patterns::compile(list).map_err(|(place, why)| {
+                let bad = &list[place];
+                format!("{name} '{bad}' is no regular expression: {why}")
+            })
+        };
         let rules = scope.rules.iter().enumerate().map(|(number, rule)| {
-            let set = |name, list: &[String]| {
-                Patterns::compile(list).map_err(|(place, why)| {
-                    let bad = &list[place];
-                    format!("rule {number}: {name} '{bad}' is no regular expression: {why}")
-                })
-            };
             Ok(Rule {
-                allow: set("allow", &rule.allow)?,
-                deny: set("deny", &rule.deny)?,
+                allow: set(format!("rule {number}: allow"), &rule.allow)?,
+                deny: set(format!("rule {number}: deny"), &rule.deny)?,
                 has_region: rule.has_region(),
                 admission: Admission {
                     priority: rule.priority,
@@ -178,6 +182,17 @@ impl Scope {
             domains: lower(&scope.allowed_domains).into_iter().collect(),
             hosts: lower(&scope.allowed_hosts).into_iter().collect(),
             rules: rules.collect::<Result<_, String>>()?,
+            options: Rule {
+                allow: set("--allow".into(), &scope.allow)?,
+                deny: set("--deny".into(), &scope.deny)?,
+                has_region: false,
+                admission: PLAIN,
+            },
+            below: scope
+                .below
+                .iter()
+                .map(|url| (authority(url).to_owned(), path_of(url).to_owned()))
+                .collect(),
             extensions: match &scope.deny_extensions {
                 Some(list) => list
                     .iter()
@@ -213,6 +228,9 @@ impl Scope {
         if self.is_no_page(path) {
             return Err(Refusal::Extension);
         }
+        if !self.is_below(url, path) || !self.options.matches(url) {
+            return Err(Refusal::Rule);
+        }
         if self.rules.is_empty() {
             return Ok(PLAIN);
         }
@@ -224,6 +242,14 @@ impl Scope {
         let rule = rule.filter(|rule| *rule < self.rules.len());
         let rule = rule.ok_or(Refusal::Rule)?;
         Ok(self.rules[rule].admission)
+    }
+
+    fn is_below(&self, url: &str, path: &str) -> bool {
+        let on_any_host = self.below.len() == 1;
+        let holds = |(host, dir): &(String, String)| {
+            path.starts_with(dir.as_str()) && (on_any_host || authority(url) == host)
+        };
+        self.below.is_empty() || self.below.iter().any(holds)
     }
 
     /// The place of the first rule that takes a link on, from 0. `stands` tells whether it stands
@@ -267,6 +293,19 @@ impl Scope {
                 let host = authority(url);
                 format!("{host} is not of this crawl ({}{more})", places.join(", "))
             }
+            Refusal::Rule if !self.is_below(url, path) => {
+                let dirs: Vec<String> = self
+                    .below
+                    .iter()
+                    .map(|(host, dir)| format!("{host}{dir}"))
+                    .collect();
+                format!("it is not below {} (--no-parent)", dirs.join(" or "))
+            }
+            Refusal::Rule if self.options.takes_too_long(url) => {
+                "a pattern of --allow or --deny takes too long on it".into()
+            }
+            Refusal::Rule if !self.options.allows(url) => "--allow does not take it".into(),
+            Refusal::Rule if self.options.denies(url) => "--deny keeps it out".into(),
             Refusal::Rule => {
                 let place = |is: fn(&Rule, &str) -> bool| {
                     let rule = self.rules.iter().position(|rule| is(rule, url));

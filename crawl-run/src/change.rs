@@ -14,6 +14,7 @@ pub fn describe(old: &Identity, new: &Identity) -> String {
     let mut changes = Vec::new();
     lists("start URL", &old.start_urls, &new.start_urls, &mut changes);
     scopes(&old.scope, &new.scope, &mut changes);
+    values("sitemaps read", &old.sitemap, &new.sitemap, &mut changes);
     let more = changes.len().saturating_sub(SHOWN);
     changes.truncate(SHOWN);
     let mut line = changes.join("; ");
@@ -37,6 +38,16 @@ fn scopes(old: &Scope, new: &Scope, changes: &mut Vec<String>) {
             (None, Some(new)) => changes.push(format!("rule {number} added: {}", summary(new))),
             (Some(old), None) => changes.push(format!("rule {number} removed: {}", summary(old))),
             (None, None) => {}
+        }
+    }
+    for (option, old, new) in [
+        ("--allow", &old.allow, &new.allow),
+        ("--deny", &old.deny, &new.deny),
+        ("--no-parent: below", &old.below, &new.below),
+    ] {
+        if old != new {
+            let (old, new) = (patterns(old), patterns(new));
+            changes.push(format!("{option} {old} -> {new}"));
         }
     }
     if old.deny_extensions != new.deny_extensions {
@@ -144,6 +155,7 @@ mod tests {
                 }],
                 ..Scope::default()
             },
+            sitemap: false,
         };
         change(&mut identity);
         identity
@@ -197,6 +209,13 @@ mod tests {
                 "deny_extensions: the usual list -> `pdf`",
             ),
             (|i| i.scope.depth_limit = Some(3), "depth limit none -> 3"),
+            (|i| i.scope.allow.push("x".into()), "--allow nothing -> `x`"),
+            (|i| i.scope.deny.push("x".into()), "--deny nothing -> `x`"),
+            (
+                |i| i.scope.below.push("https://a.example/b/".into()),
+                "--no-parent: below nothing -> `https://a.example/b/`",
+            ),
+            (|i| i.sitemap = true, "sitemaps read false -> true"),
             (
                 |i| i.scope.max_pages_per_host = Some(9),
                 "pages a host none -> 9",

@@ -33,6 +33,15 @@ pub fn lines(
         row("start", format!("and {} more", count(more as u64)));
     }
     row("stays on", reach(&plan.scope));
+    for (name, list) in [
+        ("below", &plan.scope.below),
+        ("allow", &plan.scope.allow),
+        ("deny", &plan.scope.deny),
+    ] {
+        if !list.is_empty() {
+            row(name, format!("`{}`", list.join("` or `")));
+        }
+    }
     for (n, rule) in plan.scope.rules.iter().enumerate() {
         row("rule", format!("{}: {}", n + 1, describe(rule)));
     }

@@ -7,14 +7,19 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
+use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::tool::parse_duration;
 
-use crate::spider::is_user_agent;
+use crate::spider::{host_name, is_user_agent};
 
 const EXAMPLES: &str = "\
 Examples:
   Crawl a site; Ctrl+C pauses, and the same command goes on:
     crawl-run https://site.example/
+
+  One part of a site, three links deep; several sites in one crawl:
+    crawl-run https://site.example/docs/ --no-parent --depth 3
+    crawl-run https://a.example/ https://b.example/
 
   Try a spider on ten pages first, without a checkpoint:
     crawl-run shop.json --limit 10 | jq -c '[.status, .url]'
@@ -36,6 +41,13 @@ Examples:
 
   For Prometheus, and for programs:
     crawl-run batch sites.csv --metrics /var/lib/node_exporter/sites.prom --json >>sites.jsonl";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  Write one, try it, crawl:
+    crawl-run init https://docs.example/guide/ guide.json
+    crawl-run guide.json --limit 10
+    crawl-run guide.json";
 
 const BODY_MEMORY_HELP: &str = "\
 Memory for pages under way
@@ -61,12 +73,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// A spider file (.json), or a start URL
+    /// A spider file (.json), or start URLs; - reads start URLs from stdin
     ///
     /// A start URL means a spider that is named after the host (and the port when it
-    /// is not the default) and stays on that host.
+    /// is not the default) and stays on that host. Several are one crawl, named after the first, which
+    /// stays on all of their hosts. From stdin they come one a line; blank lines and those that begin
+    /// with # say nothing.
     #[arg(value_name = "SPIDER", required_unless_present = "print_schema", value_hint = ValueHint::AnyPath)]
-    pub spider: Option<String>,
+    pub spider: Vec<String>,
 
     /// Check the spider and print what would be done
     ///
@@ -104,6 +118,25 @@ pub enum Command {
     /// it; 130, 143, 129 paused.
     #[command(after_long_help = BATCH_EXAMPLES)]
     Batch(Box<BatchArgs>),
+
+    /// Write a spider file to begin with, with comments
+    ///
+    /// It says what a start URL says, and what is said most often beside. Its schema is written beside it,
+    /// spider.schema.json, so that editors know its keys and check its values. No file is replaced: exit 2 then.
+    #[command(after_long_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+}
+
+/// A spider file to begin with.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// Where the crawl begins
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: String,
+
+    /// The file to write; - is stdout [default: NAME.json, after the host]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// A list of crawls.
@@ -276,6 +309,48 @@ pub struct LimitArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reach and patience")]
 pub struct ReachArgs {
+    /// Take on what lies below the directory of a start URL, and nothing beside or above
+    ///
+    /// The directory is the start URL up to its last `/`: `https://h.example/docs/` and
+    /// `https://h.example/docs/index.html` stay below /docs/.
+    #[arg(long)]
+    pub no_parent: bool,
+
+    /// Follow links so deep; a start URL has depth 0
+    ///
+    /// In place of the setting DEPTH_LIMIT. 0 takes the start URLs alone, and where they redirect to.
+    #[arg(long, value_name = "N", value_parser = count(limits::DEPTH.within))]
+    pub depth: Option<u32>,
+
+    /// Take on only URLs that this regular expression is found in; may be repeated
+    ///
+    /// One of several is enough. The spider's own rules hold as well.
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    pub allow: Vec<String>,
+
+    /// Take on no URL that this regular expression is found in; may be repeated
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    pub deny: Vec<String>,
+
+    /// Stay on this domain and those below it; may be repeated
+    ///
+    /// In place of the hosts of the start URLs, or of the spider's allowed_domains.
+    #[arg(long, value_name = "DOMAIN", value_parser = host_name)]
+    pub domain: Vec<String>,
+
+    /// Stay on the hosts of the start URLs and those below them
+    ///
+    /// A `www.` before them counts for nothing: from https://www.example.com/ the crawl goes to all of
+    /// example.com.
+    #[arg(long, conflicts_with = "domain")]
+    pub include_sub_domains: bool,
+
+    /// Read the sitemaps of the start hosts
+    ///
+    /// As the setting USE_SITEMAP: those that robots.txt names, else /sitemap.xml.
+    #[arg(long)]
+    pub sitemap: bool,
+
     /// Take on at most N URLs a host
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub max_pages_per_host: Option<u64>,
@@ -502,6 +577,12 @@ pub(crate) fn header(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn pattern(text: &str) -> Result<String, String> {
+    let compiled = Pattern::compile(text);
+    compiled.map_err(|why| format!("no regular expression: {why}"))?;
+    Ok(text.to_owned())
+}
+
 fn user_agent(text: &str) -> Result<String, String> {
     if is_user_agent(text) {
         Ok(text.to_owned())
@@ -533,16 +614,11 @@ mod tests {
     fn a_batch_is_told_from_a_spider() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         let cli = parse("crawl-run --limit 3 x.json").unwrap();
-        assert_eq!(cli.spider.as_deref(), Some("x.json"));
+        assert_eq!(cli.spider, ["x.json"]);
         assert_eq!(cli.crawl.limits.limit, Some(3));
         let cli = parse("crawl-run batch sites.csv --jobs 2").unwrap();
         assert!(matches!(cli.command, Some(Command::Batch(batch)) if batch.jobs == 2));
-        for bad in [
-            "crawl-run",
-            "crawl-run --fresh",
-            "crawl-run batch",
-            "crawl-run --fresh batch x",
-        ] {
+        for bad in ["crawl-run", "crawl-run --fresh", "crawl-run batch"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

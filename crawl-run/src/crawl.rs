@@ -21,6 +21,7 @@ use crawl_ckpt::netscape;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use jiff::{Timestamp, Zoned};
+use url::Url;
 
 use crate::acquire::acquire;
 use crate::check;
@@ -33,7 +34,7 @@ use crate::extraction::Extraction;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
-use crate::plan::{answer_within, fetch_args, millis, plan, secrets};
+use crate::plan::{answer_within, directory, fetch_args, millis, plan, secrets};
 use crate::proxies::Proxies;
 use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
@@ -79,18 +80,18 @@ impl<'a> Crawl<'a> {
     /// [`Exit::Usage`] for what the spider file, the options or the environment have wrong; a
     /// tool that is not installed.
     pub fn prepare(
-        name: &str,
+        words: &[String],
         args: &'a CrawlArgs,
         command_line: CommandLine,
         view: &View,
     ) -> Result<Crawl<'a>, Failure> {
-        let spider = Spider::load(name)?;
+        let spider = Spider::load(words)?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
         let plan = plan(&spider, args, &proxies, &proxy, Timestamp::now());
         let tools = Tools::find()?;
         let extraction = match &spider.extract {
-            Some(text) => Some(Extraction::ask(&tools.fetch, name, text)?),
+            Some(text) => Some(Extraction::ask(&tools.fetch, &words.join(" "), text)?),
             None => None,
         };
         let ignored = extraction.as_ref().map_or(&[][..], |e| &e.ignored);
@@ -101,6 +102,13 @@ impl<'a> Crawl<'a> {
         }
         for note in &spider.notes {
             view.warn(note);
+        }
+        if args.reach.no_parent {
+            spider
+                .start_urls
+                .iter()
+                .filter_map(above)
+                .for_each(|note| view.warn(note));
         }
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
@@ -498,6 +506,15 @@ fn read_cookies(path: &Path, view: &View) -> Result<String, Failure> {
         view.warn(format_args!("{name}: line {line} is no cookie: left out"));
     }
     Ok(text)
+}
+
+/// What to say of a start URL whose directory its author may not have meant.
+fn above(url: &Url) -> Option<String> {
+    let name = url.path_segments()?.next_back()?;
+    let looks_like_directory = !name.is_empty() && !name.contains('.');
+    let dir = directory(url);
+    looks_like_directory
+        .then(|| format!("--no-parent stays below {dir}; {dir}{name}/ would be narrower"))
 }
 
 /// `--proxy-type`, else the spider's `PROXY_TYPE`, else `auto`.

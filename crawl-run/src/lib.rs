@@ -18,6 +18,7 @@ pub mod conduct;
 pub mod crawl;
 pub mod ended;
 pub mod extraction;
+mod init;
 pub mod meter;
 pub mod metrics;
 pub mod outcome;
@@ -53,6 +54,9 @@ use view::View;
 /// What to print, and the exit code.
 pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
     let command_line = CommandLine::new(words);
+    if let Some(Command::Init(args)) = &cli.command {
+        return init::run(args);
+    }
     if let Some(Command::Batch(args)) = &cli.command {
         return batch::run(args, &command_line);
     }
@@ -79,12 +83,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
         need_stdout()?;
     }
     let mut view = View::new(args.verbosity);
-    let crawl = Crawl::prepare(
-        &cli.spider.unwrap_or_default(),
-        args,
-        command_line.clone(),
-        &view,
-    )?;
+    let crawl = Crawl::prepare(&cli.spider, args, command_line.clone(), &view)?;
     if cli.check {
         return print(&crawl.check()?);
     }

@@ -1,6 +1,7 @@
 //! From a spider and the options to what the others are told: the frontier's
 //! plan, and crawl-fetch's command line.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crawl_ckpt::limits::{DEPTH_PRIORITY, TIMEOUT};
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
 
 use jiff::Timestamp;
+use url::Url;
 
-use crate::cli::CrawlArgs;
+use crate::cli::{CrawlArgs, ReachArgs};
 use crate::proxies::{Proxies, ProxyType};
 use crate::spider::Spider;
 use crawl_ckpt::address::{is_private_host, take_userinfo};
@@ -44,11 +46,7 @@ pub fn plan(
             })
             .collect(),
         leaves: spider.leaves,
-        scope: Scope {
-            max_pages_per_host: args.reach.max_pages_per_host,
-            aggressive_urls: args.reach.aggressive,
-            ..spider.scope.clone()
-        },
+        scope: scope(spider, &args.reach),
         pace: Pace {
             concurrency: args
                 .pace
@@ -78,7 +76,7 @@ pub fn plan(
         user_agent: Some(user_agent(spider, args)),
         robots: settings.robots.unwrap_or(true),
         cookies: args.fetch.cookies.is_some() || settings.cookies.unwrap_or(true),
-        sitemap: settings.sitemap.unwrap_or(false),
+        sitemap: args.reach.sitemap || settings.sitemap.unwrap_or(false),
         sitemap_since: settings
             .sitemap_since
             .map(|since| since.before(now).to_string()),
@@ -93,6 +91,47 @@ pub fn plan(
         warc: None,
         delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
     }
+}
+
+/// Which links are taken on: what the spider says, narrowed and widened by the options.
+fn scope(spider: &Spider, reach: &ReachArgs) -> Scope {
+    let mut scope = Scope {
+        allow: reach.allow.clone(),
+        deny: reach.deny.clone(),
+        max_pages_per_host: reach.max_pages_per_host,
+        aggressive_urls: reach.aggressive,
+        ..spider.scope.clone()
+    };
+    if let Some(depth) = reach.depth {
+        scope.depth_limit = Some(depth);
+    }
+    let mut domains = reach.domain.clone();
+    if reach.include_sub_domains {
+        let hosts = spider.start_urls.iter().filter_map(Url::host_str);
+        domains.extend(hosts.map(|host| host.strip_prefix("www.").unwrap_or(host).to_owned()));
+    }
+    if !domains.is_empty() {
+        let mut met = HashSet::new();
+        domains.retain(|domain| met.insert(domain.clone()));
+        (scope.allowed_domains, scope.allowed_hosts) = (domains, Vec::new());
+    }
+    if reach.no_parent {
+        let mut met = HashSet::new();
+        let directories = spider.start_urls.iter().map(directory);
+        scope.below = directories.filter(|dir| met.insert(dir.clone())).collect();
+    }
+    scope
+}
+
+/// A URL up to its last `/`.
+pub fn directory(url: &Url) -> String {
+    let mut directory = url.clone();
+    take_userinfo(&mut directory);
+    directory.set_query(None);
+    directory.set_fragment(None);
+    let text = directory.as_str();
+    let end = text.rfind('/').map_or(text.len(), |slash| slash + 1);
+    text[..end].to_owned()
 }
 
 /// The options of crawl-fetch. It follows no redirect: their targets go through the
@@ -235,6 +274,6 @@ pub fn millis(time: Duration) -> u64 {
 
 /// A crawl that begins in a private place may stay there.
 fn starts_private(spider: &Spider) -> bool {
-    let host = |url: &url::Url| url.host_str().is_some_and(is_private_host);
+    let host = |url: &Url| url.host_str().is_some_and(is_private_host);
     spider.start_urls.iter().any(host)
 }

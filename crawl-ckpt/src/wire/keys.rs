@@ -82,6 +82,42 @@ impl Key {
     }
 }
 
+impl Key {
+    /// What its values look like, and what counts when it is absent, for people.
+    pub fn form(&self) -> String {
+        let schema = &self.schema;
+        let plain = |name: &str| match name {
+            "integer" => "whole number",
+            "number" => "number",
+            "boolean" => "true or false",
+            "array" => "list",
+            "object" => "object",
+            _ => "text",
+        };
+        let kinds: Vec<&str> = match &schema["type"] {
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            kind => kind.as_str().into_iter().collect(),
+        };
+        let mut form = match kinds[..] {
+            [] => "object".to_owned(),
+            [one, "array"] => format!("{0}, or list of {0}s", plain(one)),
+            [one, ..] => plain(one).to_owned(),
+        };
+        if let (Some(least), Some(most)) = (schema.get("minimum"), schema.get("maximum")) {
+            form.push_str(&format!(" from {least} to {most}"));
+        }
+        if let Some(default) = self.default() {
+            form.push_str(&format!("; default {default}"));
+        }
+        form
+    }
+
+    /// What counts when it is absent.
+    pub fn default(&self) -> Option<&Value> {
+        self.schema.get("default")
+    }
+}
+
 /// What values of a key look like.
 pub trait Form {
     /// What is made of one.
@@ -358,6 +394,13 @@ mod tests {
         let names = json!({"type": ["string", "array"], "items": {"type": "string"}});
         assert_eq!(keys[2].schema, names);
         assert_eq!(keys[2].example, json!(["a", "b"]));
+        let forms: Vec<String> = keys.iter().map(Key::form).collect();
+        let want = [
+            "whole number from 1 to 256; default 1",
+            "number from 0 to 86400; default 0",
+            "text, or list of texts",
+        ];
+        assert_eq!(forms, want);
     }
 
     #[test]

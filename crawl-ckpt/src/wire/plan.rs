@@ -100,6 +100,16 @@ pub struct Scope {
     pub allowed_hosts: Vec<String>,
     /// A link takes the first rule that matches it; no rules: every link is followed.
     pub rules: Vec<Rule>,
+    /// Patterns beside the rules: any of these must match as well; empty: everything does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// None of these may match.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+    /// URLs of directories, ended by `/`: what is taken on lies below one of them. Where there is one
+    /// alone, its path counts on every host of the crawl. Empty: it lies anywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<String>,
     /// File name extensions that are no pages, without the dot; `None`: the usual list.
     pub deny_extensions: Option<Vec<String>>,
     /// Deepest link level taken on; `None`: no limit.
@@ -230,12 +240,13 @@ impl Default for Retry {
 }
 
 impl Plan {
-    /// What must not change under a checkpoint: start URLs and scope. Its parts
+    /// What must not change under a checkpoint: start URLs, scope and sitemaps. Its parts
     /// are compared by name when a crawl is resumed.
     pub fn identity(&self) -> Identity {
         Identity {
             start_urls: self.start_urls.clone(),
             scope: self.scope.clone(),
+            sitemap: self.sitemap,
         }
     }
 }
@@ -248,4 +259,6 @@ pub struct Identity {
     pub start_urls: Vec<String>,
     /// Which links are taken on.
     pub scope: Scope,
+    /// Read the sitemaps of the start hosts.
+    pub sitemap: bool,
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -177,7 +178,12 @@ impl Workers<'_> {
         let (sender, events) = mpsc::channel();
         let site = self.site(entry);
         let args = self.crawl_args(entry);
-        let crawl = match Crawl::prepare(&site, &args, self.command_line(entry, &site), view) {
+        let crawl = match Crawl::prepare(
+            slice::from_ref(&site),
+            &args,
+            self.command_line(entry, &site),
+            view,
+        ) {
             Ok(crawl) => crawl,
             Err(failure) => return Some(Err(failure)),
         };

@@ -9,6 +9,7 @@ mod settings;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crawl_ckpt::address::{masked_proxy, masked_url};
@@ -17,14 +18,16 @@ use crawl_ckpt::job::Name;
 use crawl_ckpt::keys::{Elsewhere, Form, OneOrList, parsed};
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::Scope;
-use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
 pub use parser::Parser;
 use rules::Beside;
-pub use schema::schema;
+pub use schema::{Chapter, chapters, schema};
 pub use settings::{Settings, is_user_agent};
+
+const NOT_JSON: &str = "not JSON: ";
 
 const NAME: &str = "a name of letters, digits, '.', '_' and '-', such as my-shop";
 
@@ -90,14 +93,34 @@ pub struct Spider {
 }
 
 impl Spider {
-    /// Reads what stands on the command line: a start URL, or the path of a spider file.
+    /// Reads what stands on the command line: start URLs, `-` for those on stdin, or the path of a
+    /// spider file.
     ///
     /// # Errors
     /// [`Exit::Usage`], with the JSON path of what is wrong in a file.
-    pub fn load(argument: &str) -> Result<Spider, Failure> {
-        if argument.contains("://") {
-            return Spider::from_url(argument);
+    pub fn load<S: AsRef<str>>(words: &[S]) -> Result<Spider, Failure> {
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        match words[..] {
+            ["-"] => {
+                let fail = |why: &dyn Display| {
+                    Failure::with(Exit::Usage, format_args!("cannot read start URLs: {why}"))
+                };
+                let text = io::read_to_string(io::stdin()).map_err(|e| fail(&e))?;
+                let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+                let urls: Vec<&str> = lines
+                    .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                    .collect();
+                if urls.is_empty() {
+                    return Err(fail(&"there is none on stdin"));
+                }
+                Spider::from_urls(&urls)
+            }
+            [word] if !word.contains("://") => Spider::from_file(word),
+            _ => Spider::from_urls(&words),
         }
+    }
+
+    fn from_file(argument: &str) -> Result<Spider, Failure> {
         // It may be a URL without its scheme.
         let shown = match argument.split_once(':') {
             Some((_, rest)) if rest.contains('@') => masked_proxy(argument),
@@ -109,38 +132,70 @@ impl Spider {
                 format_args!("cannot use spider {shown}: {why}"),
             )
         };
-        let text = fs::read_to_string(Path::new(argument)).map_err(|error| {
+        let path = Path::new(argument);
+        let text = fs::read_to_string(path).map_err(|error| {
             let failure = wrong(&error);
             match without_scheme(argument) {
-                Some(url) if error.kind() == std::io::ErrorKind::NotFound => {
+                Some(url) if error.kind() == io::ErrorKind::NotFound => {
                     let url = masked_url(url.as_str()).into_owned();
                     failure.hint(format_args!("a start URL has a scheme: {url}"))
                 }
                 _ => failure,
             }
         })?;
-        let dir = Path::new(argument).parent().unwrap_or(Path::new(""));
+        let dir = path.parent().unwrap_or(Path::new(""));
         let dir = std::path::absolute(Path::new(".").join(dir)).map_err(|e| wrong(&e))?;
-        Spider::from_json(&text, &dir).map_err(|why| wrong(&why))
+        let is_yaml = path
+            .extension()
+            .is_some_and(|end| end == "yaml" || end == "yml");
+        Spider::from_json(&text, &dir).map_err(|why| {
+            if !is_yaml || !why.starts_with(NOT_JSON) {
+                return wrong(&why);
+            }
+            let json = quoted(&path.with_extension("json").to_string_lossy());
+            wrong(&"it is YAML, and a spider file is JSON").hint(format_args!(
+                "yq -o json {} >{json} && crawl-run {json}",
+                quoted(argument)
+            ))
+        })
     }
 
-    /// A spider that stays on the host (and port) of its one start URL and is named after it.
-    fn from_url(text: &str) -> Result<Spider, Failure> {
-        let wrong = |why: &dyn Display| {
+    /// A spider that stays on the hosts (and ports) of its start URLs and is named after the first.
+    fn from_urls(texts: &[&str]) -> Result<Spider, Failure> {
+        let read = |text: &&str| {
+            http_url(text).map_err(|why| {
+                let shown = masked_url(text);
+                let failure = Failure::with(
+                    Exit::Usage,
+                    format_args!("cannot use start URL {shown}: {why}"),
+                );
+                if text.contains("://") {
+                    return failure;
+                }
+                if let "batch" | "init" = *text {
+                    return failure.hint(format_args!("a command comes first: crawl-run {text}"));
+                }
+                failure.hint(
+                    "a start URL has a scheme; `crawl-run batch LIST` crawls several spider files",
+                )
+            })
+        };
+        let start_urls: Vec<Url> = texts.iter().map(read).collect::<Result<_, _>>()?;
+        let name = start_urls.first().map_or("", Url::as_str);
+        let name = Name::from_url(name).map_err(|why| {
+            let shown = masked_url(name);
             Failure::with(
                 Exit::Usage,
-                format_args!("cannot use start URL {}: {why}", masked_url(text)),
+                format_args!("cannot use start URL {shown}: {why}"),
             )
-        };
-        let url = http_url(text).map_err(|why| wrong(&why))?;
-        let name = Name::from_url(url.as_str()).map_err(|why| wrong(&why))?;
+        })?;
         let scope = Scope {
-            allowed_hosts: vec![host_and_port(&url)],
+            allowed_hosts: hosts_of(&start_urls),
             ..Scope::default()
         };
         Ok(Spider {
             name,
-            start_urls: vec![url],
+            start_urls,
             leaves: 0,
             scope,
             settings: Settings::default(),
@@ -154,7 +209,7 @@ impl Spider {
     /// Reads the text of a spider file that lies in `dir`.
     fn from_json(text: &str, dir: &Path) -> Result<Spider, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let value: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|e| format!("{NOT_JSON}{e}"))?;
         let spider = Spider::from_node(&Node::root(&value), dir);
         let (mut spider, extracts) = spider.map_err(|e| e.to_string())?;
         spider.extract = extracts.then(|| text.to_owned());
@@ -235,11 +290,25 @@ fn scope(
     }
     // Nobody who names no domain means the whole web.
     if scope.allowed_domains.is_empty() {
-        let mut met = HashSet::new();
-        let hosts = start_urls.iter().map(host_and_port);
-        scope.allowed_hosts = hosts.filter(|host| met.insert(host.clone())).collect();
+        scope.allowed_hosts = hosts_of(start_urls);
     }
     Ok(scope)
+}
+
+/// Each host once.
+fn hosts_of(urls: &[Url]) -> Vec<String> {
+    let mut met = HashSet::new();
+    let hosts = urls.iter().map(host_and_port);
+    hosts.filter(|host| met.insert(host.clone())).collect()
+}
+
+/// Reads a host name of the command line.
+///
+/// # Errors
+/// What was expected.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let domain = HostName.read(&Node::root(&json!(text)));
+    Ok(domain.map_err(|complaint| complaint.what)?.host)
 }
 
 /// A host name in the form that URLs have it in. What people write around one is taken off with
@@ -377,7 +446,7 @@ mod tests {
 
     #[test]
     fn a_start_url_makes_a_spider_that_stays_on_its_host() {
-        let spider = Spider::load("HTTP://Docs.example:8080/a").unwrap();
+        let spider = Spider::load(&["HTTP://Docs.example:8080/a"]).unwrap();
         assert_eq!(spider.name.to_string(), "docs.example-8080");
         assert_eq!(spider.scope.allowed_hosts, ["docs.example:8080"]);
         assert_eq!(spider.start_urls[0].as_str(), "http://docs.example:8080/a");
@@ -468,11 +537,11 @@ mod tests {
 
     #[test]
     fn a_host_without_a_scheme_gets_a_hint() {
-        let failure = Spider::load("no-such.example").unwrap_err();
+        let failure = Spider::load(&["no-such.example"]).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.hint.unwrap().contains("https://no-such.example/"));
         for path in ["no-such.json", "./no.such", "../a.b/c", "no", "7"] {
-            let failure = Spider::load(path).unwrap_err();
+            let failure = Spider::load(&[path]).unwrap_err();
             assert_eq!(failure.hint, None, "{path}");
         }
         for url in [
@@ -481,7 +550,7 @@ mod tests {
             "127.0.0.1:8080",
             "[::1]/x",
         ] {
-            let hint = Spider::load(url).unwrap_err().hint;
+            let hint = Spider::load(&[url]).unwrap_err().hint;
             let hint = hint.unwrap();
             assert!(hint.contains(&format!("https://{url}")), "{hint}");
         }

@@ -1,4 +1,4 @@
-//! What is told of spider files: their JSON Schema, and the keys by the objects that they stand in.
+//! What is told of spider files: the keys by the objects that they stand in, and their JSON Schema.
 
 use crawl_ckpt::keys::Key;
 use crawl_ckpt::ranked::{rule_keys, section_keys};
@@ -11,9 +11,49 @@ use super::{Edges, Head};
 /// What fields of items look like; crawl-fetch reads them.
 const EXTRACT: &str = include_str!("extract.schema.json");
 
-/// The keys of a spider file itself, but for `rules`, `sections` and `settings`.
-pub fn spider_keys() -> Vec<Key> {
-    [Head::keys(), Edges::keys(), Parse::keys()].concat()
+/// An object of a spider file, or a list of such objects.
+#[derive(Debug)]
+pub struct Chapter {
+    /// Its key; empty for the file itself.
+    pub key: &'static str,
+    /// What it is for.
+    pub says: &'static str,
+    /// There may be several.
+    pub is_list: bool,
+    /// What stands in it.
+    pub keys: Vec<Key>,
+}
+
+/// All of them, the file itself first.
+pub fn chapters() -> Vec<Chapter> {
+    vec![
+        Chapter {
+            key: "",
+            says: "What crawl-run crawls. Keys that are not listed are ignored with a warning; one that \
+                   begins with // is a comment.",
+            is_list: false,
+            keys: [Head::keys(), Edges::keys(), Parse::keys()].concat(),
+        },
+        Chapter {
+            key: "rules",
+            says: "A link takes the first rule that matches it, those of higher priority first, and is not \
+                   taken on when none does. Without rules and sections every link is.",
+            is_list: true,
+            keys: rule_keys(),
+        },
+        Chapter {
+            key: "sections",
+            says: "Rules whose pattern is called match. Of the same priority rules are tried before them.",
+            is_list: true,
+            keys: section_keys(),
+        },
+        Chapter {
+            key: "settings",
+            says: "Pace and manners, in Scrapy's words.",
+            is_list: false,
+            keys: Settings::keys(),
+        },
+    ]
 }
 
 /// The JSON Schema of spider files.
@@ -21,46 +61,35 @@ pub fn schema() -> Value {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Spider",
-        "description": "What crawl-run crawls. Keys that are not listed are ignored with a warning.",
         "required": ["name"],
         "anyOf": [{"required": ["start_urls"]}, {"required": ["settings"]}],
         "$defs": serde_json::from_str::<Value>(EXTRACT).expect("it is JSON"),
     });
-    let list = |keys, says| json!({"description": says, "type": "array", "items": object(keys)});
-    let mut spider = object(spider_keys());
-    let nested = [
-        ("rules", list(rule_keys(), RULES)),
-        ("sections", list(section_keys(), SECTIONS)),
-        ("settings", object(Settings::keys())),
-    ];
-    for (key, described) in nested {
-        spider["properties"][key] = described;
-    }
-    spider["properties"]["settings"]["description"] = json!(SETTINGS);
-    for (key, value) in spider.as_object().into_iter().flatten() {
-        schema[key] = value.clone();
+    for chapter in chapters() {
+        let at = if chapter.key.is_empty() {
+            &mut schema
+        } else {
+            &mut schema["properties"][chapter.key]
+        };
+        at["description"] = json!(chapter.says);
+        let object = if chapter.is_list {
+            at["type"] = json!("array");
+            &mut at["items"]
+        } else {
+            at
+        };
+        object["type"] = json!("object");
+        object["properties"] = properties(chapter.keys).into();
     }
     schema
 }
 
-/// What `rules` are.
-pub const RULES: &str = "A link takes the first rule that matches it, those of higher priority first, and is not \
-                         taken on when none does. Without rules and sections every link is.";
-
-/// What `sections` are.
-pub const SECTIONS: &str =
-    "Rules whose pattern is called match. Of the same priority rules are tried before them.";
-
-/// What `settings` are.
-pub const SETTINGS: &str = "Pace and manners, in Scrapy's words.";
-
-fn object(keys: Vec<Key>) -> Value {
+fn properties(keys: Vec<Key>) -> Map<String, Value> {
     let property = |key: Key| {
         let mut schema = key.schema;
         schema["description"] = json!(key.says);
         schema["examples"] = json!([key.example]);
         (key.name.to_owned(), schema)
     };
-    let properties: Map<String, Value> = keys.into_iter().map(property).collect();
-    json!({"type": "object", "properties": properties})
+    keys.into_iter().map(property).collect()
 }

@@ -13,7 +13,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("
 fuzz_target!(|text: &[u8]| {
     let file = FOLDER.path().join("spider.json");
     fs::write(&file, text).expect("room");
-    match Spider::load(file.to_str().expect("UTF-8")) {
+    match Spider::load(&[file.to_str().expect("UTF-8")]) {
         Ok(spider) => {
             let name = spider.name.to_string();
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

@@ -173,3 +173,68 @@ fn user_names_in_links_make_no_host_of_their_own() {
             .all(|asked| asked.header("authorization").is_none())
     );
 }
+
+#[test]
+fn user_names_in_urls_that_are_added_make_one_host_and_are_kept_nowhere() {
+    let folder = Folder::new();
+    let frontier = |command: &str| {
+        let tool = Tool::new("crawl-frontier").dir(&folder);
+        tool.args([command, "--job", "job"])
+    };
+    let urls = "http://u1:s3cret@h.example/a\nhttp://u2:s3cret@h.example/b\nhttp://h.example/a\n";
+    let object = json!({"url": "http://u3:s3cret@h.example/b"});
+    let added = frontier("add").stdin(format!("{urls}{object}\n")).run();
+    added.code(0).says("added 2, duplicate 2, invalid 0");
+    let pending = frontier("export").run().code(0);
+    let pending = pending.lines().join(" ");
+    assert!(!pending.contains('@'), "{pending}");
+    frontier("stat").run().code(0).prints("hosts      1\n");
+    let seen = frontier("seen").stdin("http://u9:x@h.example/a\n").run();
+    seen.code(0).prints("h.example/a");
+    for file in folder.files() {
+        let bytes = std::fs::read(folder.join(&file)).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&bytes).contains(SECRET),
+            "{file:?}"
+        );
+    }
+}
+
+#[test]
+fn links_of_a_page_have_no_user_names() {
+    let site = Site::new();
+    let host = site.host();
+    site.page(
+        "/",
+        &format!("<a href='/a'>a</a><a href='?b'>b</a><a href='http://x:y@{host}/c'>c</a>"),
+    );
+    site.page("/base", &format!("<base href='//x:y@{host}/d/'><a href=e>"));
+    for (path, want) in [("/", vec!["/a", "/?b", "/c"]), ("/base", vec!["/d/e"])] {
+        let start = site.url(path).replace("://", "://u:s3cret@");
+        let fetched = Tool::new("crawl-fetch").stdin(start).run().code(0);
+        let result: serde_json::Value = serde_json::from_str(&fetched.lines()[0]).unwrap();
+        let want: Vec<String> = want.into_iter().map(|path| site.url(path)).collect();
+        assert_eq!(result["links"], json!(want));
+    }
+    assert!(told(&site, "Basic").1.is_empty());
+}
+
+#[test]
+fn a_header_that_is_none_does_not_show_what_it_holds() {
+    for tool in ["crawl-fetch", "crawl-run"] {
+        for header in [
+            "Bad Name: s3cret",
+            "s3cret",
+            ": s3cret",
+            "Cookie: s3cret\u{1}",
+        ] {
+            for form in [vec!["-H", header], vec![&format!("--header={header}")]] {
+                let said = Tool::new(tool).args(form).run().code(2).words();
+                assert!(
+                    said.contains("--header") && !said.contains(SECRET),
+                    "{said}"
+                );
+            }
+        }
+    }
+}

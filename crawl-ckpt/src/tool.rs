@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::address::masked;
 use crate::{stderr, stdio};
@@ -137,7 +137,7 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
     let unread = Arc::default();
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread)
         .map_err(|e| Failure::new(format_args!("cannot handle signals: {e}")))?;
-    Cli::try_parse().map_err(|error| {
+    Cli::try_parse().map_err(|mut error| {
         if !error.use_stderr() {
             let printed = need_stdout().and_then(|()| error.print().map_err(Failure::from_stdout));
             return printed.err().unwrap_or(Failure::with(Exit::Complete, ""));
@@ -145,6 +145,7 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return without_command(&Cli::command());
         }
+        hide_secret(&mut error);
         let tool = Cli::command();
         let mut failure = usage(&error.render().to_string(), &called(&tool));
         if let Some(meant) = swapped(&error, &tool) {
@@ -152,6 +153,16 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         }
         failure
     })
+}
+
+/// A header that is none may have a password in it all the same.
+fn hide_secret(error: &mut clap::Error) {
+    let option = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if option.is_some_and(|option| option.starts_with("--header")) {
+        let hidden = ContextValue::String("***".to_owned());
+        // What stood there is what is hidden.
+        let _ = error.insert(ContextKind::InvalidValue, hidden);
+    }
 }
 
 /// The option that was meant by one with two letters swapped: of short names clap finds no such.

@@ -66,6 +66,7 @@ enum Command {
     /// Add requests from stdin to a job; those not seen before are kept.
     ///
     /// Prints `added N, duplicate N, invalid N` on stderr. All is durable when it exits 0.
+    /// User names and passwords in URLs are dropped, as those in links are.
     Add {
         /// The job directory; made when it is missing.
         #[arg(long, value_name = "DIR")]

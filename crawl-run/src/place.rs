@@ -1,11 +1,13 @@
 //! Where a spider's crawl lies: its checkpoint, its output, what it remembers between crawls.
 
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
+use rustix::fs::Access;
 
 use crate::cli::PlaceArgs;
 use crate::command_line::CommandLine;
@@ -102,8 +104,17 @@ impl Place {
                     path.display()
                 )
             })),
-            Some(path) => Ok(Output::File(path.to_owned())),
-            None => Ok(Output::File(self.dated_output(today)?)),
+            Some(path) => {
+                if !is_there(path)? {
+                    try_to_make(path)?;
+                }
+                Ok(Output::File(path.to_owned()))
+            }
+            None => {
+                let path = self.dated_output(today)?;
+                try_to_make(&path)?;
+                Ok(Output::File(path))
+            }
         }
     }
 
@@ -247,6 +258,25 @@ fn is_there(path: &Path) -> Result<bool, Failure> {
     }
 }
 
+/// Makes a file and takes it away again: what cannot be made is told before a checkpoint is thrown
+/// away for it. Of a folder that is not there yet only the one above is asked.
+fn try_to_make(path: &Path) -> Result<(), Failure> {
+    let wrong = |e: io::Error| {
+        let path = path.display();
+        Failure::new(format_args!("cannot write to {path}: {e}"))
+    };
+    let above = |path: &Path| crawl_ckpt::durable::parent(path).to_owned();
+    let mut folder = above(path);
+    if is_there(&folder)? {
+        let made = File::options().write(true).create_new(true).open(path);
+        return made.and_then(|_| fs::remove_file(path)).map_err(wrong);
+    }
+    while !is_there(&folder)? {
+        folder = above(&folder);
+    }
+    rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| wrong(e.into()))
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     crawl_ckpt::durable::beside(path, suffix)
 }
@@ -254,7 +284,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     const TODAY: Date = Date::constant(2026, 11, 22);
 
@@ -317,6 +346,26 @@ mod tests {
         let stdout = place.resumed_output(Some(Path::new("-")), &stream);
         assert_eq!(stdout.unwrap(), Output::Stdout);
         assert!(place.resumed_output(None, &stream).is_err());
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_made_is_told_and_nothing_is_left_of_the_trial() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let long = dir.path().join("x".repeat(300));
+        let below_a_file = dir.path().join("file/out.jsonl");
+        fs::write(dir.path().join("file"), "").unwrap();
+        let nowhere = Path::new("/proc/out.jsonl");
+        for path in [&*long, &*below_a_file, nowhere] {
+            let refused = place.new_output(Some(path), None, TODAY).unwrap_err();
+            assert!(refused.message.contains("cannot"), "{}", refused.message);
+        }
+        for path in ["out.jsonl", "a/b/out.jsonl"] {
+            let path = dir.path().join(path);
+            place.new_output(Some(&path), None, TODAY).unwrap();
+        }
+        place.new_output(None, None, TODAY).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

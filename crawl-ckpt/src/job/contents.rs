@@ -4,9 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
+use super::manifest;
 use super::spool::{SPOOL, remove_spool, spool_file};
 use super::{IMAGE, JOURNAL, LEARNED, MANIFEST, REMOVED};
-use crate::durable::{Disk, remove_if_there};
+use crate::durable::{Disk, read_full, remove_if_there};
+use crate::journal;
 
 /// The names in a directory.
 #[derive(Debug, Default)]
@@ -40,7 +42,22 @@ impl Contents {
             }
         }
         contents.ours.sort_by_key(|name| (rank(name), name.clone()));
+        if !contents.is_signed(disk, dir)? {
+            // They have names of ours, and are somebody else's.
+            let ours = std::mem::take(&mut contents.ours).into_iter().next();
+            contents.foreign = contents.foreign.or(ours.map(OsString::from));
+        }
         Ok(Some(contents))
+    }
+
+    /// One file begins as a manifest or a journal of ours does.
+    fn is_signed(&self, disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+        for name in self.ours.iter().rev().filter(|name| rank(name) > Some(0)) {
+            if is_ours(disk, &dir.join(name), is_journal(name))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A manifest or a journal lies here, or what is left of one: the directory is ours.
@@ -93,6 +110,38 @@ fn foreign_in_spool(disk: &dyn Disk, dir: &Path) -> io::Result<Option<OsString>>
     Ok(foreign
         .next()
         .map(|name| Path::new(SPOOL).join(name).into()))
+}
+
+/// True for a file that begins as ours do, or is what a power cut may leave of one: nothing, a
+/// part of its begin, zeros, or a journal's header that is no text. What is no file is for whoever
+/// reads it to tell.
+fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
+    let sign: &[u8] = match is_journal {
+        true => &journal::SIGN,
+        false => manifest::SIGN,
+    };
+    let mut begin = [0; journal::HEADER + 1];
+    let read = disk
+        .open_read(path)
+        .and_then(|file| read_full(&*file, &mut begin, 0));
+    let begin = match read {
+        Ok(count) => &begin[..count],
+        // The second was removed since.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+            ) =>
+        {
+            return Ok(true);
+        }
+        Err(e) => return Err(e),
+    };
+    let is_torn = || begin.len() <= journal::HEADER && str::from_utf8(begin).is_err();
+    Ok(begin.starts_with(sign)
+        || sign.starts_with(begin)
+        || begin.iter().all(|byte| *byte == 0)
+        || is_journal && is_torn())
 }
 
 /// True when there is no such directory.

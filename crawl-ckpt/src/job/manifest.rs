@@ -16,6 +16,9 @@ pub const FORMAT: u32 = 1;
 /// The format of those that keep pages as WARC, whose files an older tool would leave torn.
 const FORMAT_WITH_WARC: u32 = 2;
 
+/// Every manifest begins so.
+pub(super) const SIGN: &[u8] = b"{\"format\":";
+
 /// What a job is. Replaced as a whole, never edited in place. Unknown fields are
 /// ignored: what an old tool must not miss raises `format`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

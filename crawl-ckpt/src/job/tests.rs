@@ -54,7 +54,11 @@ fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
             let left = place.dir.path().join(left);
             std::fs::create_dir(&left).unwrap();
             for file in files {
-                std::fs::write(left.join(file), "x").unwrap();
+                let begin = match file.starts_with("journal") {
+                    true => "CRAWLJNL",
+                    false => "{\"format\":1",
+                };
+                std::fs::write(left.join(file), begin).unwrap();
             }
         }
         clear_leftovers(&RealDisk, &place.place, &place.lock).unwrap();
@@ -145,6 +149,49 @@ fn what_is_not_ours_is_neither_built_in_nor_removed() {
     let refused = job.remove(&place.lock).unwrap_err();
     assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     assert_eq!(RealDisk.list(dir).unwrap().len(), 3);
+}
+
+#[test]
+fn files_with_our_names_and_not_our_begin_are_somebody_elses() {
+    for (name, text) in [
+        ("job.json", "{\"name\":\"of another tool\"}\n"),
+        ("journal-1", "dear diary\n"),
+        ("journal-2024", "CRAWL"),
+        ("image", "a photo"),
+        ("job.json.tmp", "x"),
+    ] {
+        let place = TestPlace::new();
+        let (at, is_begin) = (&place.place, text == "CRAWL");
+        for dir in [&at.dir, &at.removing(), &at.building()] {
+            std::fs::create_dir(dir).unwrap();
+            std::fs::write(dir.join(name), text).unwrap();
+        }
+        assert_eq!(is_there(at), is_begin, "{name}");
+        if is_begin {
+            continue;
+        }
+        remove(&RealDisk, at, &place.lock).unwrap();
+        let manifest = Manifest::new("test 1").unwrap();
+        let refused = Job::create(Arc::new(RealDisk), at, &place.lock, manifest);
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        for dir in [&at.dir, &at.removing(), &at.building()] {
+            assert_eq!(std::fs::read_to_string(dir.join(name)).unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn a_job_of_which_one_sign_is_damaged_can_be_removed() {
+    for (name, left) in [("job.json", "journal-1"), ("journal-1", "job.json")] {
+        let place = TestPlace::new();
+        drop(place.create());
+        let dir = &place.place.dir;
+        std::fs::write(dir.join(name), "all of it is damaged").unwrap();
+        assert!(is_there(&place.place), "{left} is its sign");
+        remove(&RealDisk, &place.place, &place.lock).unwrap();
+        assert!(!dir.exists());
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(crate) const HEADER: usize = 64;
 /// few MiB: a batch is checked as a whole before any of it counts.
 pub const MAX_BATCH_BYTES: usize = 1 << 30;
 
-const FILE_MAGIC: [u8; 8] = *b"CRAWLJNL";
+/// Every journal begins so.
+pub(crate) const SIGN: [u8; 8] = *b"CRAWLJNL";
 pub(super) const BATCH_MAGIC: [u8; 4] = *b"\xc1BAT";
 
 /// An end of a journal: the point behind one of its batches.
@@ -48,7 +49,7 @@ impl FileHeader {
     /// The header's bytes, and the end of the journal that has no batch yet.
     pub fn encode(&self) -> ([u8; HEADER], Mark) {
         let mut bytes = [0; HEADER];
-        bytes[..8].copy_from_slice(&FILE_MAGIC);
+        bytes[..8].copy_from_slice(&SIGN);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.generation.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.first_id.to_le_bytes());
@@ -70,7 +71,7 @@ impl FileHeader {
         if bytes.len() < HEADER {
             return Err(damaged("the file header is cut short"));
         }
-        if bytes[..8] != FILE_MAGIC {
+        if bytes[..8] != SIGN {
             return Err(damaged("this is no journal"));
         }
         let format = u32_at(bytes, 8);

@@ -20,7 +20,7 @@ mod write;
 pub use batch::{Batch, ClosedBatch};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub(crate) use file::JournalFile;
-pub(crate) use frame::HEADER;
+pub(crate) use frame::{HEADER, SIGN};
 pub use frame::{MAX_BATCH_BYTES, Mark};
 pub(crate) use last::last_commit;
 pub use read::Reader;

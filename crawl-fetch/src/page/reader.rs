@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::hash::BuildHasher;
 
+use crawl_ckpt::address::take_userinfo;
 use crawl_ckpt::record::LinkRegions;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
@@ -129,14 +130,16 @@ impl PageReader {
             let base = resolve(Url::options().base_url(Some(url)), &href).ok()?;
             (!matches!(base.scheme(), "data" | "javascript")).then_some(base)
         });
-        let base = base.as_ref().unwrap_or(url);
+        let mut base = base.unwrap_or_else(|| url.clone());
+        // Who may see this page is no part of the addresses of others.
+        take_userinfo(&mut base);
         let options = Url::options()
-            .base_url(Some(base))
+            .base_url(Some(&base))
             .encoding_override(encode);
         let mut targets = Targets {
             options,
             base_bytes: base.as_str().len(),
-            folder: Folder::of(base),
+            folder: Folder::of(&base),
             resolved,
             text,
             ends,

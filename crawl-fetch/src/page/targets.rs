@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use crawl_ckpt::address::take_userinfo;
 use crawl_ckpt::record::{MAX_LINK_BYTES, MAX_LINKS};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -53,10 +54,11 @@ impl Targets<'_> {
             self.dropped += 1;
             return None;
         }
-        let target = resolve(self.options, href).ok()?;
+        let mut target = resolve(self.options, href).ok()?;
         if !matches!(target.scheme(), "http" | "https") {
             return None;
         }
+        take_userinfo(&mut target);
         let start = self.text.len();
         self.text.push_str(&target[..Position::AfterQuery]);
         self.keep(start)

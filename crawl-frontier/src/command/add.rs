@@ -24,7 +24,7 @@ use crate::store::memory::{Fingerprints, GROUP, Memory};
 use crate::store::request::Extra;
 use crate::store::restore::restore;
 use crate::store::{HeldJob, new_manifest};
-use crate::url::{Fingerprinter, Form, canonicalize, origin};
+use crate::url::{Fingerprinter, Form, canonicalize_link, origin};
 
 const READ_BYTES: usize = 1 << 20;
 const BATCH_BYTES: usize = 4 << 20;
@@ -256,11 +256,11 @@ fn prepare_line(
         return Ok(None);
     }
     if !line.starts_with('{') {
-        canonicalize(line, form, canonical).map_err(|e| e.to_string())?;
+        canonicalize_link(line, form, canonical).map_err(|e| e.to_string())?;
         return Ok(Some((fingerprinter.get(canonical), None)));
     }
     let request: Request<'_> = parse_request(line)?;
-    canonicalize(&request.url, form, canonical).map_err(|e| e.to_string())?;
+    canonicalize_link(&request.url, form, canonical).map_err(|e| e.to_string())?;
     let method = request.method.as_deref().unwrap_or("GET");
     let fingerprint =
         fingerprinter.request(method, canonical, request.body.as_deref().unwrap_or(""));

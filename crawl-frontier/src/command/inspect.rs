@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::store::memory::Memory;
 use crate::store::request::{read_request, request_of};
 use crate::store::restore::restore;
-use crate::url::{Fingerprinter, Form, canonicalize, fingerprint};
+use crate::url::{Fingerprinter, Form, canonicalize, canonicalize_link, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
     Job::open(Arc::new(RealDisk), place)?
@@ -68,7 +68,7 @@ pub fn seen(
         if url.is_empty() {
             continue;
         }
-        match canonicalize(url, form, &mut canonical) {
+        match canonicalize_link(url, form, &mut canonical) {
             Ok(()) if memory.seen.contains(fingerprinter.get(&canonical)) != unseen => {
                 writeln!(out, "{url}").map_err(Failure::from_stdout)?;
             }

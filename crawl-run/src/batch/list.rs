@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crawl_ckpt::address::masked_url;
+use crawl_ckpt::address::{masked_proxy, masked_url, take_userinfo};
 use crawl_ckpt::job::Name;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde::Deserialize;
@@ -26,8 +26,11 @@ pub struct List {
 /// One crawl of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// A start URL in its canonical form, or the path of a spider file as the list has it.
+    /// A start URL in its canonical form, without user name and password, or the path of a spider
+    /// file as the list has it.
     pub site: String,
+    /// `user:password` of the start URL; in memory alone.
+    pub login: Option<String>,
     /// Higher goes first.
     pub priority: i64,
     /// The project, when it is not that of the batch.
@@ -207,8 +210,9 @@ fn item_fields(item: Value) -> Result<Fields, String> {
     }
 }
 
-/// The canonical form of a start URL, so that a site is one entry however it is written.
-fn site(text: &str) -> Result<String, String> {
+/// The canonical form of a start URL, so that a site is one entry however it is written, and who
+/// asks for it.
+fn site(text: &str) -> Result<(String, Option<String>), String> {
     let text = text.trim();
     let url = if text.contains("://") && !text.contains(char::is_whitespace) {
         http_url(text).ok()
@@ -216,16 +220,21 @@ fn site(text: &str) -> Result<String, String> {
         without_scheme(text)
     };
     let mut url = url.ok_or_else(|| {
-        let shown = printable(&masked_url(text));
+        let shown = match text.contains("://") {
+            true => masked_url(text),
+            false => masked_proxy(text),
+        };
+        let shown = printable(&shown);
         format!("expected a URL such as https://docs.example/, or a spider file (.json), found `{shown}`")
     })?;
     url.set_fragment(None);
-    Ok(url.into())
+    let login = take_userinfo(&mut url).map(|(_, login)| login);
+    Ok((url.into(), login))
 }
 
 fn entry(fields: Fields) -> Result<Entry, String> {
-    let site = match (fields.spider, fields.url) {
-        (Some(spider), _) if !spider.contains("://") => spider,
+    let (site, login) = match (fields.spider, fields.url) {
+        (Some(spider), _) if !spider.contains("://") => (spider, None),
         (Some(text), _) | (None, Some(text)) => site(&text)?,
         (None, None) => return Err("expected a `url` or a `spider`".into()),
     };
@@ -242,6 +251,7 @@ fn entry(fields: Fields) -> Result<Entry, String> {
     let project = fields.project.as_deref().map(Name::parse).transpose();
     Ok(Entry {
         site,
+        login,
         priority,
         project: project.map_err(|e| format!("project: {e}"))?,
     })
@@ -262,6 +272,7 @@ mod tests {
 
     fn entries() -> Vec<Entry> {
         let entry = |site: &str, priority, project: Option<&str>| Entry {
+            login: None,
             site: site.into(),
             priority,
             project: project.map(|p| Name::parse(p).unwrap()),
@@ -317,6 +328,10 @@ mod tests {
         let text = "http://a.example\nHTTP://A.example/#top\nhttp://a.example/x/../\nhttp://a.example:80/.\n";
         let got = read_text("l", text).unwrap();
         assert_eq!(got.len(), 1, "{got:?}");
+        let text = "http://u:secret@a.example/\nhttp://a.example/\n";
+        let got = read_text("l", text).unwrap();
+        assert_eq!((got.len(), got[0].login.as_deref()), (1, Some("u:secret")));
+        assert_eq!(got[0].site, "http://a.example/");
         let two = "url,project\nhttp://a.example,p\nhttp://a.example/,q\n";
         assert_eq!(read_text("l", two).unwrap().len(), 2);
     }
@@ -338,6 +353,7 @@ mod tests {
                 "line 2: expected a URL",
             ),
             ("l", "https://u:secret@a b/\n", "found `https://***@a b/`"),
+            ("l", "u:secret@a\n", "found `***@a`"),
             ("l", "ftp://a.example/\n", "line 1: expected a URL"),
             ("l.json", "[\"word\"]", "$[0]: expected a URL"),
             (

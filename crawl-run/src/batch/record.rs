@@ -31,7 +31,7 @@ pub enum Stage {
 /// An entry and what became of it: one line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// As in the list.
+    /// As in the list, without user name and password.
     pub site: String,
     /// The project of the entry.
     pub project: String,

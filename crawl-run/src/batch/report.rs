@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::address::masked_url;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::count;
 use crawl_ckpt::job::{Job, JobPlace};
@@ -69,7 +68,7 @@ pub fn failures(records: &[Record], retries: u32) -> Vec<String> {
         .take(MOST)
         .map(|record| {
             let why = record.why.as_deref().unwrap_or("no reason is known");
-            format!("failed: {}: {why}", masked_url(&record.site))
+            format!("failed: {}: {why}", record.site)
         })
         .collect();
     if let more @ 1.. = all.count() - lines.len() {
@@ -126,7 +125,7 @@ pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Resul
                     count(record.records),
                     count(record.pending),
                     record.project,
-                    printable(&format!("{}{why}", masked_url(&record.site))),
+                    printable(&format!("{}{why}", record.site)),
                 )?;
             }
         }
@@ -170,7 +169,7 @@ pub fn print(
 
 fn json_of(record: &Record) -> serde_json::Value {
     let mut value = json!({
-        "site": masked_url(&record.site),
+        "site": record.site,
         "project": record.project,
         "records": record.records,
         "pending": record.pending,

@@ -304,6 +304,7 @@ mod tests {
     fn entries(sites: &[&str]) -> Vec<Entry> {
         let entry = |site: &&str| Entry {
             site: (*site).into(),
+            login: None,
             priority: 0,
             project: None,
         };

@@ -10,7 +10,6 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::tool::{Exit, Failure};
@@ -144,8 +143,7 @@ impl Workers<'_> {
     fn run(&self, at: usize, queue: &Mutex<Queue>) -> Result<bool, Failure> {
         let entry = &self.entries[at];
         let begun = Instant::now();
-        let title = masked_url(&entry.site).into_owned();
-        let mut view = View::among(self.args.verbosity, title, self.screen.clone());
+        let mut view = View::among(self.args.verbosity, entry.site.clone(), self.screen.clone());
         view.watch(self.total.share(at));
         let mut kept = Ok(());
         let result = self.crawl(at, queue, &mut view, &mut kept);
@@ -191,7 +189,6 @@ impl Workers<'_> {
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
         if first != at {
             let other = &self.entries[first].site;
-            let other = masked_url(other);
             let message = format!("the same crawl as {other}: a spider is in a batch only once");
             return Some(Err(Failure::with(Exit::Usage, message)));
         }
@@ -221,8 +218,9 @@ impl Workers<'_> {
 
     /// A spider file's path is relative to the list, or else to where the tool runs.
     fn site(&self, entry: &Entry) -> String {
-        if entry.site.contains("://") {
-            return entry.site.clone();
+        if let Some((scheme, rest)) = entry.site.split_once("://") {
+            let login = entry.login.as_ref().map(|login| format!("{login}@"));
+            return format!("{scheme}://{}{rest}", login.unwrap_or_default());
         }
         let folder = crawl_ckpt::durable::parent(&self.args.list);
         let beside = folder.join(&entry.site);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::output::Records;
+use crate::address::masked;
 use crate::control::Counts;
 use crate::durable::Disk;
 use crate::error::StoreError;
@@ -21,8 +22,10 @@ pub struct Facts {
     pub seen: Vec<[u8; 16]>,
     /// State beside the queue.
     pub values: BTreeMap<String, Vec<u8>>,
-    /// Ids by the hash of the URL.
+    /// The first id by the hash of the URL, as a record has it.
     by_url: HashMap<[u8; 16], u64>,
+    /// Further ids of the same URL: another method or body, or another user.
+    twins: HashMap<[u8; 16], Vec<u64>>,
     done: HashMap<u64, bool>,
 }
 
@@ -67,7 +70,7 @@ impl Facts {
     fn add(&mut self, entry: Entry<'_>) {
         match entry {
             Entry::Request { id, at, request } => {
-                self.by_url.insert(hash(request.url), id);
+                self.name(request.url, id);
                 let request = KnownRequest {
                     place: KnownFrom::Journal(at),
                     finished: None,
@@ -107,8 +110,7 @@ impl Facts {
         let mut mismatches = Mismatches::default();
         let mut recorded = HashSet::new();
         for record in records.iter().flat_map(|records| &records.records) {
-            let known = self.by_url.get(&hash(&record.url)).copied();
-            let id = match known {
+            let id = match self.of_record(&record.url, &recorded) {
                 Some(id) => id,
                 // It may be one of those of which only the fingerprint is kept.
                 None if !self.seen.is_empty() => {
@@ -139,10 +141,29 @@ impl Facts {
         mismatches
     }
 
+    fn name(&mut self, url: &str, id: u64) {
+        let hash = hash(&masked(url));
+        if *self.by_url.entry(hash).or_insert(id) != id {
+            self.twins.entry(hash).or_default().push(id);
+        }
+    }
+
+    /// The request that a record is of. Of several with one URL it is one that has no record yet,
+    /// and rather one that is known to be finished: more a record does not tell.
+    fn of_record(&self, url: &str, recorded: &HashSet<u64>) -> Option<u64> {
+        let hash = hash(url);
+        let first = *self.by_url.get(&hash)?;
+        let twins = self.twins.get(&hash).into_iter().flatten();
+        let free = std::iter::once(&first).chain(twins);
+        let free = free.filter(|id| !recorded.contains(id)).copied();
+        let best = free.min_by_key(|id| (!self.done.contains_key(id), *id));
+        Some(best.unwrap_or(first))
+    }
+
     /// A URL that only its record tells of. Its id is one that no request had.
     fn take_on(&mut self, url: String, depth: u32) -> u64 {
         let id = self.requests.keys().next_back().map_or(0, |id| id + 1);
-        self.by_url.insert(hash(&url), id);
+        self.name(&url, id);
         let request = KnownRequest {
             place: KnownFrom::Record { url, depth },
             finished: None,
@@ -175,4 +196,64 @@ fn hash(url: &str) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&blake3::hash(url.as_bytes()).as_bytes()[..16]);
     half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::Record;
+    use super::*;
+    use crate::journal::Stored;
+
+    #[test]
+    fn requests_with_one_url_have_a_record_each() {
+        let mut facts = Facts::default();
+        let urls = [
+            "http://a.example/form",
+            "http://a.example/form",
+            "http://u:p@a.example/",
+            "http://v:p@a.example/",
+        ];
+        for (id, url) in (0..).zip(urls) {
+            let request = Stored {
+                url,
+                ..Stored::default()
+            };
+            facts.add(Entry::Request { id, at: 0, request });
+        }
+        // Of the form the POST alone is finished, and the second user.
+        for id in [1, 3] {
+            facts.add(Entry::Done { id, failed: false });
+        }
+        let record = |url: &str| Record {
+            url: masked(url).into_owned(),
+            depth: 0,
+            failed: false,
+        };
+        let records = |urls: &[&str]| Records {
+            records: urls.iter().map(|url| record(url)).collect(),
+            lines: 0,
+            bytes: 0,
+        };
+        // The output is not what the commit says, so only records count.
+        let commit = Commit {
+            progress: crate::control::Progress {
+                records: 9,
+                ..Default::default()
+            },
+            ..Commit::default()
+        };
+        let manifest = Manifest::new("test").unwrap();
+        let mut finished = |records| {
+            let mismatches = facts.settle(Some(&records), &commit, &manifest);
+            assert_eq!(mismatches.foreign_records + mismatches.lost_records, 0);
+            let requests = facts.requests.values_mut();
+            let finished = requests.map(|request| request.finished.take().is_some());
+            finished.collect::<Vec<bool>>()
+        };
+        assert_eq!(
+            finished(records(&[urls[1], urls[3]])),
+            [false, true, false, true]
+        );
+        assert_eq!(finished(records(&urls)), [true; 4]);
+    }
 }

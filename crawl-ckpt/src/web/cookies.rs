@@ -50,7 +50,7 @@ impl Cookies {
             let Ok(cookie) = Cookie::parse(normalized(header), &url) else {
                 continue;
             };
-            if !keeps_promise(&cookie, &url) {
+            if is_of_suffix(&cookie, &name) || !keeps_promise(&cookie, &url) {
                 continue;
             }
             let bytes = cookie.name().len() + cookie.value().len();
@@ -167,6 +167,17 @@ pub fn merged(text: &str, changes: &BTreeMap<String, String>) -> String {
     out
 }
 
+/// True for a cookie that is meant for all sites below a public suffix such as `co.uk`, above the
+/// domain of the jar (RFC 6265, 5.3, step 5).
+fn is_of_suffix(cookie: &Cookie<'_>, jar: &str) -> bool {
+    match &cookie.domain {
+        CookieDomain::Suffix(domain) => jar
+            .strip_suffix(&**domain)
+            .is_some_and(|below| below.ends_with('.')),
+        _ => false,
+    }
+}
+
 /// What a name that begins with `__Host-` or `__Secure-` promises holds (RFC 6265bis, 4.1.3).
 fn keeps_promise(cookie: &Cookie<'_>, url: &Url) -> bool {
     let begins = |prefix: &str| {
@@ -262,6 +273,14 @@ mod tests {
             ["x=1; Domain=co.uk", "y=1; Domain=bank.co.uk"],
         );
         assert_eq!(cookies.header("http://bank.co.uk/"), None);
+        assert_eq!(cookies.header("http://evil.co.uk/"), None);
+        cookies.take("http://a.github.io/", ["z=1; Domain=github.io"]);
+        assert_eq!(cookies.header("http://a.github.io/"), None);
+        cookies.take("http://evil.co.uk/", ["z=1; Domain=evil.co.uk"]);
+        assert_eq!(
+            cookies.header("http://www.evil.co.uk/").as_deref(),
+            Some("z=1")
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Where the parts of an HTTP/1.1 answer begin and end, and the same in the plain form that ureq
-//! reads: no folded header lines, no interim answers, chunks without extensions and trailers,
+//! reads: a plain head ([`plain_head`]), no interim answers, chunks without extensions and trailers,
 //! every line ended by CRLF (RFC 9112, 2.2, 5.2, 7.1; RFC 9110, 15.2).
 //!
 //! Nearly all answers are plain already. A look finds that out at the cost of a walk over the
 //! lines of the head and of the chunks, and copies nothing.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
+
+use crate::http::plain_head;
 
 /// A chunk's line is at most so long, extensions included.
 const MAX_CHUNK_LINE: usize = 16 << 10;
@@ -66,7 +68,7 @@ impl Framing {
     /// takes lines and heads as a whole.
     pub fn look(&mut self, new: &[u8]) -> Look {
         let is_new = self.phase == Phase::Head && self.open.is_empty();
-        if is_new && is_simple_head(new) {
+        if is_new && plain_head::is_simple(new) {
             self.phase = Phase::Rest;
         }
         if self.phase == Phase::Rest {
@@ -109,7 +111,7 @@ impl Framing {
         while let Some(step) = memchr(b'\n', &rest[at..]) {
             self.open.extend_from_slice(&rest[at..at + step + 1]);
             at += step + 1;
-            if self.phase != Phase::Head || ends_head(&self.open) {
+            if self.phase != Phase::Head || plain_head::is_whole(&self.open) {
                 return Some(at);
             }
         }
@@ -120,10 +122,7 @@ impl Framing {
     /// The reader would fail at what is there of the line or head.
     fn is_odd_so_far(&self) -> bool {
         match self.phase {
-            Phase::Head => {
-                let mut lines = self.open.split_inclusive(|byte| *byte == b'\n').skip(1);
-                is_interim(&self.open) || lines.any(is_fold)
-            }
+            Phase::Head => plain_head::is_interim(&self.open) || plain_head::is_odd(&self.open),
             Phase::Size => self.open.len() > PLAIN_CHUNK_LINE,
             // What is behind the last chunk is dropped as it comes.
             Phase::Trailer => self.open.len() > 2 || self.open == b"\n",
@@ -145,7 +144,7 @@ impl Framing {
     /// The part behind the one that is complete.
     fn next(&self) -> Phase {
         match self.phase {
-            Phase::Head if is_chunked(&self.open) => Phase::Size,
+            Phase::Head if plain_head::is_chunked(&self.open) => Phase::Size,
             Phase::Size => match chunk_size(&self.open) {
                 Some(0) => Phase::Trailer,
                 Some(size) => Phase::Data(size),
@@ -208,11 +207,11 @@ impl Framing {
     fn write_line(&mut self, out: &mut Vec<u8>) {
         let next = self.next();
         match self.phase {
-            Phase::Head if is_interim(&self.open) => {
+            Phase::Head if plain_head::is_interim(&self.open) => {
                 self.begin();
                 return;
             }
-            Phase::Head => write_head(&self.open, out),
+            Phase::Head => plain_head::write(&self.open, out),
             Phase::Size => match chunk_size(&self.open) {
                 Some(size) => out.extend_from_slice(format!("{size:x}\r\n").as_bytes()),
                 None => return self.give_up(out),
@@ -227,84 +226,6 @@ impl Framing {
         }
         self.phase = next;
         self.open.clear();
-    }
-}
-
-/// An answer begins here whose head is whole and plain, and whose body has no chunks: most are so,
-/// and looked at once. False says nothing.
-fn is_simple_head(answer: &[u8]) -> bool {
-    if is_interim(answer) {
-        return false;
-    }
-    for end in memchr_iter(b'\n', answer) {
-        match answer[end + 1..] {
-            [b'\n', ..] | [b'\r', b'\n', ..] => return true,
-            // It may be folded, or name a `Transfer-Encoding`.
-            [b' ' | b'\t' | b'T' | b't', ..] => return false,
-            _ => {}
-        }
-    }
-    false
-}
-
-pub(super) fn ends_head(head: &[u8]) -> bool {
-    head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")
-}
-
-/// A line that goes on with the one before it. One that is blank otherwise is one, too.
-fn is_fold(line: &[u8]) -> bool {
-    matches!(line.first(), Some(b' ' | b'\t'))
-}
-
-/// The head of an answer that says that another is to come. 101 changes the protocol instead.
-pub(super) fn is_interim(head: &[u8]) -> bool {
-    let status = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(1..));
-    let status = status.map(<[u8]>::trim_ascii_start).unwrap_or_default();
-    matches!(status, [b'1', a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit() && (*a, *b) != (b'0', b'1'))
-}
-
-/// True as ureq sees it: HTTP/1.1, and a `Transfer-Encoding` that lists `chunked`.
-fn is_chunked(head: &[u8]) -> bool {
-    if head.starts_with(b"HTTP/1.0") {
-        return false;
-    }
-    let mut plain = Vec::new();
-    let begins_fold = |pair: &[u8]| pair[0] == b'\n' && is_fold(&pair[1..]);
-    let head = if head.windows(2).any(begins_fold) {
-        write_head(head, &mut plain);
-        &plain
-    } else {
-        head
-    };
-    const NAME: &[u8] = b"transfer-encoding";
-    head.split(|byte| *byte == b'\n').any(|line| {
-        let names = line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME);
-        names
-            && line[NAME.len()..]
-                .split(|byte| matches!(byte, b',' | b':'))
-                .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-    })
-}
-
-/// Lines with CRLF, folded ones in one.
-fn write_head(head: &[u8], out: &mut Vec<u8>) {
-    let mut is_first = true;
-    for line in head.split_inclusive(|byte| *byte == b'\n') {
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if is_fold(line) && !is_first {
-            let text = text.trim_ascii();
-            // The line end that was just written becomes a blank.
-            out.truncate(out.len() - 2);
-            if !text.is_empty() {
-                out.push(b' ');
-            }
-            out.extend_from_slice(text);
-        } else {
-            out.extend_from_slice(text);
-            is_first = false;
-        }
-        out.extend_from_slice(b"\r\n");
     }
 }
 

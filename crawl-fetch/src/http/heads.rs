@@ -14,7 +14,7 @@ use memchr::memchr;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
-use crate::http::framing::{ends_head, is_interim};
+use crate::http::plain_head::{is_interim, is_whole};
 
 /// A longer head is none: ureq refuses a shorter one already.
 const MAX_HEAD: usize = 96 << 10;
@@ -83,7 +83,7 @@ impl Heads {
             rest = &rest[line..];
             if self.response.trim_ascii().is_empty() || self.response.len() > MAX_HEAD {
                 self.response.clear();
-            } else if ends_head(&self.response) {
+            } else if is_whole(&self.response) {
                 match is_interim(&self.response) {
                     true => self.response.clear(),
                     false => self.is_answered = true,

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod header;
 pub mod heads;
 pub mod plain;
+pub mod plain_head;
 pub mod proxy;
 pub mod redirect;
 pub mod stall;

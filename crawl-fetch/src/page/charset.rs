@@ -1,7 +1,9 @@
 //! What a response is by its type, and which character encoding its text has:
 //! byte order mark, then HTTP, then the page itself (WHATWG Encoding and HTML).
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use encoding_rs::{
+    BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED,
+};
 use memchr::memmem;
 
 /// So many bytes are looked at for a declaration inside the page.
@@ -105,11 +107,13 @@ pub fn encoding(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
     }
     let declared = content_type
         .and_then(charset_parameter)
-        .and_then(|label| Encoding::for_label(label.as_bytes()))
+        .and_then(|label| by_label(label.as_bytes()))
+        .or_else(|| wide(body))
         .or_else(|| prescan(&body[..body.len().min(PRESCAN_BYTES)], false));
     // Most pages without a declaration have nothing but ASCII.
     let late = || {
-        if body.is_ascii() {
+        // ISO-2022-JP is ASCII with escapes.
+        if body.is_ascii() && memchr::memchr(0x1b, body).is_none() {
             None
         } else {
             prescan(&body[..body.len().min(LATE_BYTES)], true)
@@ -121,6 +125,35 @@ pub fn encoding(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
         // anything else, and the rest is read as browsers in the West do.
         None if is_mostly_utf8(body) => UTF_8,
         None => WINDOWS_1252,
+    }
+}
+
+/// By a label of the standard, or by a name that Python or Windows has for the same.
+fn by_label(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label(label).or_else(|| {
+        let label = String::from_utf8_lossy(label.trim_ascii());
+        let label = label.to_ascii_lowercase().replace('_', "-");
+        let page = ["cp", "ms", "windows", "win"]
+            .iter()
+            .find_map(|name| label.strip_prefix(name))
+            .map(|page| page.trim_start_matches('-'));
+        match page {
+            Some("932") => Some(SHIFT_JIS),
+            Some("936") => Some(GBK),
+            Some("949") => Some(EUC_KR),
+            Some("950") => Some(BIG5),
+            Some(page) => Encoding::for_label(format!("windows-{page}").as_bytes()),
+            None => Encoding::for_label(label.as_bytes()),
+        }
+    })
+}
+
+/// UTF-16 that begins with a tag, without a byte order mark.
+fn wide(body: &[u8]) -> Option<&'static Encoding> {
+    match body {
+        [b'<', 0, next, 0, ..] if *next != 0 => Some(UTF_16LE),
+        [0, b'<', 0, next, ..] if *next != 0 => Some(UTF_16BE),
+        _ => None,
     }
 }
 
@@ -231,7 +264,7 @@ fn meta(rest: &[u8]) -> (Option<&'static Encoding>, usize) {
                 needs_pragma = charset.is_some();
             }
             b"charset" => {
-                charset = Encoding::for_label(&value);
+                charset = by_label(&value);
                 needs_pragma = false;
             }
             _ => {}
@@ -259,7 +292,7 @@ fn charset_in(content: &[u8]) -> Option<&'static Encoding> {
                     .split(|byte| byte.is_ascii_whitespace() || *byte == b';')
                     .next()?,
             };
-            return Encoding::for_label(label);
+            return by_label(label);
         }
     }
 }
@@ -274,7 +307,7 @@ fn xml_declaration(head: &[u8]) -> Option<&'static Encoding> {
         .trim_ascii_start();
     let (quote, value) = value.split_first()?;
     let end = memchr::memchr(*quote, value)?;
-    Encoding::for_label(&value[..end]).map(usable)
+    by_label(&value[..end]).map(usable)
 }
 
 /// Attributes as the prescan reads them, names and values in lower case.
@@ -343,8 +376,27 @@ mod tests {
             encoding(Some("text/html"), b"\xff\xfex\0").name(),
             "UTF-16LE"
         );
+        assert_eq!(encoding(None, b"<\0h\0").name(), "UTF-16LE");
+        assert_eq!(encoding(None, b"\0<\0!").name(), "UTF-16BE");
         assert_eq!(encoding(None, "ä".as_bytes()).name(), "UTF-8");
         assert_eq!(encoding(None, b"\xe4").name(), "windows-1252");
+    }
+
+    #[test]
+    fn encodings_have_the_names_of_python_and_windows_too() {
+        for (label, name) in [
+            ("CP949", "EUC-KR"),
+            ("ms932", "Shift_JIS"),
+            ("windows-936", "GBK"),
+            ("cp950", "Big5"),
+            ("euc_jp", "EUC-JP"),
+            ("ISO8859_2", "ISO-8859-2"),
+            ("win-1251", "windows-1251"),
+            ("klingon", "windows-1252"),
+        ] {
+            let header = format!("text/html; charset={label}");
+            assert_eq!(encoding(Some(&header), b"\xe4").name(), name, "{label}");
+        }
     }
 
     #[test]
@@ -410,6 +462,8 @@ mod tests {
             );
             assert_eq!(encoding(Some("text/html; charset=utf-8"), &page), UTF_8);
         }
+        let late = format!("{pad}<meta charset=iso-2022-jp>\x1b$B\x1b(B");
+        assert_eq!(encoding(None, late.as_bytes()).name(), "ISO-2022-JP");
         assert_eq!(encoding(None, b"Z\xc3\xbcrich Caf\xc3\xa9 \xe4"), UTF_8);
         assert_eq!(
             encoding(None, b"Z\xfcrich Caf\xe9 \xc3\xbc").name(),

@@ -90,9 +90,29 @@ fn blocks(page: Page<'_>) -> Vec<Value> {
             Some(rest) => left = rest,
             None => break,
         }
+        let begun = values.len();
         values.extend(parse(&script));
+        if script.contains("\"schema:") {
+            values[begun..].iter_mut().for_each(without_prefix);
+        }
     }
     values
+}
+
+/// `headline` for `schema:headline`, at any depth.
+fn without_prefix(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(without_prefix),
+        Value::Object(thing) => {
+            let parts = std::mem::take(thing).into_iter().map(|(key, mut part)| {
+                without_prefix(&mut part);
+                let plain = key.strip_prefix("schema:").map(str::to_owned);
+                (plain.unwrap_or(key), part)
+            });
+            *thing = parts.collect();
+        }
+        _ => {}
+    }
 }
 
 fn is_json_ld(page: Page<'_>, script: Id) -> bool {
@@ -125,11 +145,18 @@ fn bare(script: &str) -> &str {
     text
 }
 
-/// Without the usual mistakes: line ends and tabs within texts, and a comma behind the last.
+/// Without the usual mistakes: line ends and tabs within texts, a comma behind the last, and
+/// comments as JavaScript has them.
 fn mended(script: &str) -> String {
     let mut out = String::with_capacity(script.len());
     let (mut in_text, mut escaped) = (false, false);
-    for c in script.chars() {
+    let mut rest = script;
+    while let Some(c) = rest.chars().next() {
+        if c == '/' && !in_text {
+            rest = behind_comment(rest);
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = in_text,
@@ -148,6 +175,16 @@ fn mended(script: &str) -> String {
         out.push(c);
     }
     out
+}
+
+/// What follows the comment that begins here, or the slash of none.
+fn behind_comment(text: &str) -> &str {
+    let end = match text.as_bytes().get(1) {
+        Some(b'*') => text[2..].find("*/").map(|end| 2 + end + 2),
+        Some(b'/') => text.find('\n'),
+        _ => Some(1),
+    };
+    end.map_or("", |end| &text[end..])
 }
 
 /// Finds what may be the page's own, and all that others name by `@id`.
@@ -277,6 +314,10 @@ fn people(value: &Value, by_id: &HashMap<&str, &Thing>) -> Option<String> {
     };
     let mut names = Vec::new();
     for one in all {
+        if let Some(Value::Array(several)) = one.get("name") {
+            names.extend(several.iter().filter_map(text));
+            continue;
+        }
         let name = match one {
             Value::Object(person) => person_name(person).or_else(|| {
                 let id = person.get("@id")?.as_str()?;
@@ -314,7 +355,13 @@ mod tests {
             ("{\"a\": 1}{\"b\": 2}", 2),
             ("{\"a\": \"x\ny\tz\",}", 1),
             ("[{\"a\": \"1,]\" , } , ]", 1),
+            (
+                "{/* one, \" */\"a\": 1, // two }\n\"b\": \"http://x/*y*/\"}",
+                1,
+            ),
+            ("{\"a\": 1} // the end", 1),
             ("{\"a\": ", 0),
+            ("{ / /* //", 0),
             ("", 0),
         ] {
             assert_eq!(parse(script).len(), want, "{script}");

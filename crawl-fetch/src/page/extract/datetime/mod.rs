@@ -14,6 +14,7 @@ mod zones;
 
 use jiff::civil::{DateTime, Time};
 use jiff::fmt::strtime;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
@@ -67,25 +68,33 @@ pub fn parse(text: &str, languages: &[Language], now: Timestamp) -> Option<Strin
 
 /// ISO 8601 and Unix time.
 fn standard(text: &str) -> Option<Moment> {
-    if let Ok(parts) = strtime::BrokenDownTime::parse("%Y-%m-%dT%H:%M:%S%.f%:z", text) {
-        let offset = parts.offset();
-        let time = parts.to_datetime().ok()?;
-        return Some(Moment { time, offset });
-    }
-    if let Some(timestamp) = text.parse::<Timestamp>().ok().or_else(|| unix(text)) {
+    if let Some(timestamp) = unix(text) {
         return Some(Moment {
             time: Offset::UTC.to_datetime(timestamp),
             offset: Some(Offset::UTC),
         });
     }
-    // "2026-01-31 10:00", "2026-01-31T10:00"
+    // "2026-01-31 10:00", "2026-01-31T10:00:00+0100"
     let is_dashed = text.as_bytes().get(4) == Some(&b'-');
-    let time = text.parse::<DateTime>().ok().filter(|_| is_dashed)?;
-    Some(Moment { time, offset: None })
+    let pieces = Pieces::parse(text).ok()?;
+    if !is_dashed && pieces.offset().is_none() {
+        return None;
+    }
+    Some(Moment {
+        time: pieces.date().to_datetime(pieces.time().unwrap_or_default()),
+        offset: pieces.to_numeric_offset(),
+    })
 }
 
 /// Seconds, or thousandths or millionths of them, by the number of digits.
 fn unix(text: &str) -> Option<Timestamp> {
+    // Python writes parts of a second behind a point.
+    let text = match text.split_once('.') {
+        Some((whole, part)) if whole.len() == 10 && part.bytes().all(|b| b.is_ascii_digit()) => {
+            whole
+        }
+        _ => text,
+    };
     let number: i64 = if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().ok()?
     } else {
@@ -227,7 +236,11 @@ mod tests {
                 "Tue Mar 05 2024 18:11:00 GMT+0100 (Central European Standard Time)",
                 "2024-03-05T18:11:00+01:00",
             ),
+            ("2024-03-05T18:11:00+0100", "2024-03-05T18:11:00+01:00"),
+            ("2024-03-05T18:11-05", "2024-03-05T18:11:00-05:00"),
+            ("2024-03-05 18:11+01:00", "2024-03-05T18:11:00+01:00"),
             ("1709658660", "2024-03-05T17:11:00+00:00"),
+            ("1709658660.5", "2024-03-05T17:11:00+00:00"),
             ("1709658660123", "2024-03-05T17:11:00.123000+00:00"),
         ]);
     }

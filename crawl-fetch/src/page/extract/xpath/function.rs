@@ -1,6 +1,7 @@
-//! The functions of XPath (XPath 1.0, 4), and parsel's `has-class()`.
+//! The functions of XPath (XPath 1.0, 4), parsel's `has-class()`, and EXSLT's of sets.
 
 use super::axis::{Here, Spent, Spot};
+use super::sets;
 use super::tree::Function;
 use super::value::{Value, attribute_of, number_of, reading, text_of};
 use crate::page::extract::dom::{Page, ROOT};
@@ -97,15 +98,36 @@ pub fn call(
             if attribute > 0 || !page.is_element(id) {
                 return Ok(Value::Truth(false));
             }
-            let classes = page.attribute(id, "class").unwrap_or_default();
+            let Some(classes) = page.attribute(id, "class") else {
+                return Ok(Value::Truth(false));
+            };
+            let classes: Vec<&str> = classes.split_ascii_whitespace().collect();
+            // As in parsel, "a b" are two that follow each other.
+            let classes = format!(" {} ", classes.join(" "));
             for n in 0..arguments {
-                let wanted = text(n)?;
-                let mut classes = classes.split_ascii_whitespace();
-                if !classes.any(|class| class == wanted) {
+                if !classes.contains(&format!(" {} ", text(n)?)) {
                     return Ok(Value::Truth(false));
                 }
             }
             Value::Truth(true)
+        }
+        Function::SetDistinct => Value::Nodes(sets::distinct(page, argument(0)?.nodes())?),
+        Function::SetDifference
+        | Function::SetHasSameNode
+        | Function::SetIntersection
+        | Function::SetLeading
+        | Function::SetTrailing => {
+            let (all, others) = (argument(0)?.nodes(), argument(1)?.nodes());
+            if !page.step(all.len() + others.len()) {
+                return Err(Spent);
+            }
+            match function {
+                Function::SetDifference => Value::Nodes(sets::without(all, &others)),
+                Function::SetHasSameNode => Value::Truth(!sets::shared(all, &others).is_empty()),
+                Function::SetIntersection => Value::Nodes(sets::shared(all, &others)),
+                Function::SetLeading => Value::Nodes(sets::before(all, &others)),
+                _ => Value::Nodes(sets::behind(all, &others)),
+            }
         }
     })
 }

@@ -1,4 +1,5 @@
-//! XPath 1.0 over the tree of a page, with parsel's `re:test()` and `has-class()`.
+//! XPath 1.0 over the tree of a page, with parsel's `re:test()`, `has-class()`
+//! and functions of sets.
 //!
 //! Names of elements and attributes count in any case, as in a browser. There are no namespaces,
 //! no variables and no comments. Axes are walked by loops, so that only the expression's own
@@ -9,6 +10,7 @@ mod eval;
 mod function;
 mod lex;
 mod parse;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -80,7 +82,11 @@ impl XPath {
                 });
                 found.collect()
             }
-            Value::Number(number) => vec![XPathMatch::Value(format!("{number:?}"))],
+            Value::Number(number) => {
+                vec![XPathMatch::Value(
+                    format!("{number:?}").to_ascii_lowercase(),
+                )]
+            }
             Value::Text(text) => vec![XPathMatch::Value(text)],
             Value::Truth(truth) => vec![XPathMatch::Value(u8::from(truth).to_string())],
         }

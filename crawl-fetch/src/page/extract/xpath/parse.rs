@@ -250,7 +250,12 @@ impl Parser {
             return matches(arguments);
         }
         let Some((function, fewest, most)) = Function::by_name(name) else {
-            return Err(format!("there is no {name}() here"));
+            let instead = match name {
+                "re:match" => ": re:test() asks for a match, a `regex` processor takes it",
+                "re:replace" => ": a `replace` or `regex` processor changes a text",
+                _ => "",
+            };
+            return Err(format!("there is no {name}() here{instead}"));
         };
         if !(fewest..=most).contains(&arguments.len()) {
             let count = match (fewest, most) {
@@ -261,9 +266,15 @@ impl Parser {
             };
             return Err(format!("{name}() takes {count}"));
         }
-        let is_nodes = |argument: &Expr| argument.kind() == ValueKind::Nodes;
-        if function.takes_nodes() && !arguments.iter().all(is_nodes) {
-            return Err(format!("{name}() takes nodes"));
+        if let Some(kind) = function.takes()
+            && arguments.iter().any(|argument| argument.kind() != kind)
+        {
+            let what = if kind == ValueKind::Nodes {
+                "nodes"
+            } else {
+                "texts in quotes"
+            };
+            return Err(format!("{name}() takes {what}"));
         }
         Ok(Expr::Call(function, arguments))
     }

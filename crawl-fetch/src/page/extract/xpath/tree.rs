@@ -162,6 +162,16 @@ pub enum Function {
     Substring,
     SubstringAfter,
     SubstringBefore,
+    /// Those of the second are left out.
+    SetDifference,
+    /// The first of each text.
+    SetDistinct,
+    SetHasSameNode,
+    SetIntersection,
+    /// Those before the first of the second.
+    SetLeading,
+    /// Those behind it.
+    SetTrailing,
     Sum,
     Translate,
     True,
@@ -204,6 +214,12 @@ impl Function {
             "substring" => (Substring, 2, 3),
             "substring-after" => (SubstringAfter, 2, 2),
             "substring-before" => (SubstringBefore, 2, 2),
+            "set:difference" => (SetDifference, 2, 2),
+            "set:distinct" => (SetDistinct, 1, 1),
+            "set:has-same-node" => (SetHasSameNode, 2, 2),
+            "set:intersection" => (SetIntersection, 2, 2),
+            "set:leading" => (SetLeading, 2, 2),
+            "set:trailing" => (SetTrailing, 2, 2),
             "sum" => (Sum, 1, 1),
             "translate" => (Translate, 3, 3),
             "true" => (True, 0, 0),
@@ -211,21 +227,31 @@ impl Function {
         })
     }
 
-    /// True when its argument, if it has one, must be nodes.
-    pub fn takes_nodes(self) -> bool {
-        matches!(self, Function::Count | Function::Sum | Function::Name)
+    /// What its arguments must be, where it takes not all.
+    pub fn takes(self) -> Option<ValueKind> {
+        use Function::*;
+        match self {
+            Count | Sum | Name | SetDifference | SetDistinct | SetHasSameNode | SetIntersection
+            | SetLeading | SetTrailing => Some(ValueKind::Nodes),
+            HasClass => Some(ValueKind::Text),
+            _ => None,
+        }
     }
 
     fn kind(self) -> ValueKind {
         use Function::*;
         match self {
-            Id => ValueKind::Nodes,
+            Id | SetDifference | SetDistinct | SetIntersection | SetLeading | SetTrailing => {
+                ValueKind::Nodes
+            }
             Ceiling | Count | Floor | Last | Number | Position | Round | StringLength | Sum => {
                 ValueKind::Number
             }
             Concat | Name | NormalizeSpace | String | Substring | SubstringAfter
             | SubstringBefore | Translate => ValueKind::Text,
-            Boolean | Contains | False | HasClass | Not | StartsWith | True => ValueKind::Truth,
+            Boolean | Contains | False | HasClass | Not | SetHasSameNode | StartsWith | True => {
+                ValueKind::Truth
+            }
         }
     }
 }

@@ -172,7 +172,7 @@ impl Fetcher {
         } = &mut scratch;
         let page = answer
             .and_then(|answer| self.receive(&request, answer, (body, &mut share), &mut result));
-        result.elapsed_ms = Some(started.elapsed().as_millis() as u64);
+        (result.elapsed_ms).get_or_insert_with(|| started.elapsed().as_millis() as u64);
         let page = page.and_then(|page| {
             self.make_room(request.kind, &page, &mut share, &result)?;
             Ok(page)

@@ -81,6 +81,10 @@ impl WarcArgs {
         let Some(path) = &self.warc else {
             return Ok(None);
         };
+        if path.as_os_str() == "-" {
+            let why = "--warc needs a file: results go to stdout";
+            return Err(Failure::with(Exit::Usage, why));
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let info = Info {
             file: &name,

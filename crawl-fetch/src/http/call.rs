@@ -75,7 +75,8 @@ pub struct Answer {
 /// How an answer came to be asked for.
 struct Asked {
     date: String,
-    at: Instant,
+    /// When the request began, and when this one of its calls did.
+    since: (Instant, Instant),
     /// The redirect that led here.
     via: Option<Url>,
 }
@@ -118,7 +119,7 @@ impl Caller {
                 let known = result.fetched_at.as_deref().filter(|_| hops == 0);
                 Asked {
                     date: known.map_or_else(now, str::to_owned),
-                    at: Instant::now(),
+                    since: (reach.started, Instant::now()),
                     via: via.take(),
                 }
             });
@@ -235,6 +236,10 @@ impl Caller {
         result: &mut FetchResult<'_>,
     ) -> Result<&'b [u8], Failure> {
         let arrival = reader.receive(&mut answer.response, limit, share);
+        if let Some(asked) = &answer.asked {
+            // The disk's time is not the server's.
+            result.elapsed_ms = Some(asked.since.0.elapsed().as_millis() as u64);
+        }
         self.keep(request, answer, reader.raw(), &arrival, result)?;
         reader.decode(arrival, limit, share)
     }
@@ -264,7 +269,7 @@ impl Caller {
             headers: answer.response.headers(),
             payload,
             truncated: arrival.truncated,
-            elapsed_ms: asked.at.elapsed().as_millis() as u64,
+            elapsed_ms: asked.since.1.elapsed().as_millis() as u64,
         };
         archive.keep(&exchange, result)
     }

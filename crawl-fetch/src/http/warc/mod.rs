@@ -9,7 +9,8 @@ mod shelf;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::record::FetchResult;
@@ -22,6 +23,9 @@ use shelf::Shelf;
 use crate::failure::Failure;
 use crate::http::heads;
 
+/// A spool file that has so much is followed by another one.
+const SPOOL_BYTES: u64 = 64 << 20;
+
 /// So much of an bundle is packed before it has the file for itself.
 const PRESS_BYTES: usize = 1 << 20;
 
@@ -30,9 +34,9 @@ pub struct Archive {
     shelf: Mutex<Shelf>,
     beside: Beside,
     is_spool: bool,
-    presses: Mutex<Vec<Press>>,
-    /// A press is free.
-    freed: Condvar,
+    presses: Vec<Mutex<Press>>,
+    /// Whose press is waited for when none is free.
+    turn: AtomicUsize,
 }
 
 /// What one bundle is packed with.
@@ -59,7 +63,7 @@ impl Archive {
 
     /// Files of a directory, for the frontier to take the records from.
     pub fn spool(dir: &Path, beside: Beside) -> Archive {
-        Archive::new(Shelf::spool(dir), beside, true)
+        Archive::new(Shelf::spool(dir, SPOOL_BYTES), beside, true)
     }
 
     fn new(shelf: Shelf, beside: Beside, is_spool: bool) -> Archive {
@@ -68,8 +72,8 @@ impl Archive {
             shelf: Mutex::new(shelf),
             beside,
             is_spool,
-            presses: Mutex::new((0..places).map(|_| Press::default()).collect()),
-            freed: Condvar::new(),
+            presses: (0..places).map(|_| Mutex::default()).collect(),
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -82,22 +86,13 @@ impl Archive {
         exchange: &Exchange<'_>,
         result: &mut FetchResult<'_>,
     ) -> Result<(), Failure> {
-        let mut press = self.press();
-        let kept = self.keep_with(&mut press, exchange, result);
-        press.packed.clear();
-        lock(&self.presses).push(press);
-        self.freed.notify_one();
-        kept.map_err(Failure::shortage)
+        self.try_keep(exchange, result).map_err(Failure::shortage)
     }
 
-    fn keep_with(
-        &self,
-        press: &mut Press,
-        exchange: &Exchange<'_>,
-        result: &mut FetchResult<'_>,
-    ) -> io::Result<()> {
-        let mut bundle = Bundle::new(&self.shelf, &mut press.packed);
-        let packer = &mut press.packer;
+    fn try_keep(&self, exchange: &Exchange<'_>, result: &mut FetchResult<'_>) -> io::Result<()> {
+        let mut press = self.press();
+        let Press { packer, packed } = &mut *press;
+        let mut bundle = Bundle::new(&self.shelf, packed);
         let written = heads::look(|heads| exchange.write(heads, self.beside, packer, &mut bundle));
         let Some(written) = written.transpose()? else {
             return Ok(());
@@ -124,18 +119,13 @@ impl Archive {
         Ok(())
     }
 
-    /// A place to pack; waits until one is free.
-    fn press(&self) -> Press {
-        let mut presses = lock(&self.presses);
-        loop {
-            match presses.pop() {
-                Some(press) => return press,
-                None => {
-                    let woken = self.freed.wait(presses);
-                    presses = woken.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+    /// Something to pack with; waits until it is free.
+    fn press(&self) -> MutexGuard<'_, Press> {
+        let free = self.presses.iter().find_map(|press| press.try_lock().ok());
+        free.unwrap_or_else(|| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            lock(&self.presses[turn % self.presses.len()])
+        })
     }
 
     /// Why nothing is kept any more.

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use crawl_ckpt::tool::Failure;
 
-/// A spool file that has so much is followed by another one.
-const SPOOL_BYTES: u64 = 64 << 20;
-
 /// Appends bundles, of which each is there as a whole or not at all as long as this process lives.
 #[derive(Debug)]
 pub struct Shelf {
@@ -28,6 +25,8 @@ enum Home {
         dir: PathBuf,
         /// Of the file that is open, or the next one.
         number: u64,
+        /// A file that has so much is followed by another one.
+        most: u64,
     },
 }
 
@@ -44,11 +43,13 @@ impl Shelf {
         })
     }
 
-    /// Files of a directory, made when they are needed.
-    pub fn spool(dir: &Path) -> Shelf {
+    /// Files of a directory, made when they are needed; one that has so many bytes is followed by
+    /// another.
+    pub fn spool(dir: &Path, most: u64) -> Shelf {
         Shelf::new(Home::Spool {
             dir: dir.to_owned(),
             number: 0,
+            most,
         })
     }
 
@@ -61,7 +62,7 @@ impl Shelf {
         }
     }
 
-    /// Gets ready for an bundle: where it will be.
+    /// Gets ready for a bundle: where it will be.
     ///
     /// # Errors
     /// When nothing can be written any more.
@@ -69,8 +70,8 @@ impl Shelf {
         if let Some(why) = &self.broken {
             return Err(why.clone());
         }
-        if let Home::Spool { number, .. } = &mut self.place
-            && self.end >= SPOOL_BYTES
+        if let Home::Spool { number, most, .. } = &mut self.place
+            && self.end >= *most
         {
             (self.file, self.end) = (None, 0);
             *number += 1;
@@ -134,7 +135,7 @@ impl Shelf {
         self.end += length;
     }
 
-    /// Takes back what was written of an bundle that has no end.
+    /// Takes back what was written of a bundle that has no end.
     pub fn take_back(&mut self) {
         let cut = self.file.as_ref().map(|file| file.set_len(self.end));
         if let Some(Err(error)) = cut {
@@ -168,5 +169,68 @@ impl Shelf {
         }
         self.broken.get_or_insert("the run is over".to_owned());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(shelf: &mut Shelf, text: &[u8]) -> (String, u64) {
+        let place = shelf.begin().unwrap();
+        shelf.write(&text[..1], 0).unwrap();
+        shelf.write(&text[1..], 1).unwrap();
+        shelf.end(text.len() as u64);
+        place
+    }
+
+    #[test]
+    fn a_spool_goes_on_in_another_file_when_one_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |n: u32| format!("{}-{n}", std::process::id());
+        // Somebody had this process id before.
+        std::fs::write(dir.path().join(name(1)), "stale").unwrap();
+        let mut shelf = Shelf::spool(dir.path(), 8);
+        let places = [(name(0), 0), (name(0), 5), (name(2), 0), (name(2), 5)];
+        for (number, place) in places.into_iter().enumerate() {
+            assert_eq!(put(&mut shelf, format!("text{number}").as_bytes()), place);
+        }
+        let read = |n| std::fs::read_to_string(dir.path().join(name(n))).unwrap();
+        let files = [read(0), read(1), read(2)];
+        assert_eq!(files, ["text0text1", "stale", "text2text3"]);
+    }
+
+    #[test]
+    fn what_has_no_end_is_taken_back_and_what_is_closed_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.warc.gz");
+        let mut shelf = Shelf::file(&path).unwrap();
+        put(&mut shelf, b"whole");
+        shelf.begin().unwrap();
+        shelf.write(b"half", 0).unwrap();
+        shelf.take_back();
+        put(&mut shelf, b"again");
+        shelf.close().unwrap();
+        assert!(shelf.begin().is_err() && shelf.write(b"late", 0).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "wholeagain");
+        assert_eq!(
+            Shelf::file(&path).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+    }
+
+    #[test]
+    fn a_spool_without_its_directory_says_so_and_stays_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        let mut shelf = Shelf::spool(&gone, 8);
+        let why = shelf.begin().unwrap_err();
+        assert!(
+            why.contains("gone") && why.contains("No such file"),
+            "{why}"
+        );
+        std::fs::create_dir(&gone).unwrap();
+        assert_eq!(shelf.begin().unwrap_err(), why);
+        assert_eq!(shelf.trouble(), Some(why));
     }
 }

@@ -13,7 +13,7 @@
 //! | `resolve` `memory` | what a link or a redirect leads to, and the memory that answers share |
 //! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`) and their heads as they are (`heads`), ureq over them (`agent`), what its errors mean (`error`), what is kept of it (`warc`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
 //! | `page/` | understands them: [`page`] |
-//! | `input` `job` `output` `queue` | lines in, requests of them, results out, whose turn it is |
+//! | `job` `output` `queue` | requests of lines, results out, whose turn it is |
 //! | `parse/` | pages through a parser of the user's own |
 //! | `fetch` | one request to one result |
 //! | `pool` | the workers |
@@ -25,7 +25,6 @@ mod event;
 mod failure;
 mod fetch;
 mod http;
-mod input;
 mod job;
 mod memory;
 mod output;

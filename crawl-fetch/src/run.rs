@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use crawl_ckpt::human::count;
+use crawl_ckpt::lines::{Line, Lines, Unmarked};
 use crawl_ckpt::record::ErrorKind;
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, say};
-use crawl_ckpt::unmarked::Unmarked;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 
@@ -20,7 +20,6 @@ use crate::event::Event;
 use crate::fetch::Fetcher;
 use crate::http::cookies::Cookies;
 use crate::http::warc::Archive;
-use crate::input::{Line, Lines};
 use crate::job::{Job, invalid};
 use crate::output::Output;
 use crate::parse::{ParseOptions, Parsers, Sink};
@@ -182,12 +181,12 @@ fn read<W: Write + Send + 'static>(
     pool: &Arc<Pool<W>>,
     parsers: Option<&Parsers>,
 ) -> io::Result<()> {
-    let mut lines = Lines::new(Unmarked::new(input));
+    let (mut lines, mut input) = (Lines::default(), Unmarked::new(input));
     let mut jobs = Vec::new();
     let mut number = 0;
     loop {
         number += 1;
-        match lines.next_line()? {
+        match lines.read_line(&mut input)? {
             None => {
                 pool.add(&mut jobs);
                 return Ok(());

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, stdin, stdout};
+use std::io::{BufWriter, stdin, stdout};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,6 @@ use crawl_ckpt::limits::{self, count, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope, Warc};
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, say};
-use crawl_ckpt::unmarked::Unmarked;
 
 use crate::command::add;
 use crate::command::explain::{Question, explain};
@@ -266,7 +265,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
         Command::Export { job } => inspect::export(&JobPlace::at(&job), &mut out),
         Command::Seen { job, invert } => {
-            inspect::seen(&JobPlace::at(&job), invert, list(), &mut out)
+            inspect::seen(&JobPlace::at(&job), invert, stdin().lock(), &mut out)
         }
         Command::Stat { job, json } => inspect::stat(&JobPlace::at(&job), json, &mut out),
         Command::Explain {
@@ -293,7 +292,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             } else {
                 Form::Standard
             };
-            inspect::canon(form, list(), &mut out)
+            inspect::canon(form, stdin().lock(), &mut out)
         }
     }
 }
@@ -436,8 +435,4 @@ fn begin_of(args: &ServeArgs) -> Result<Begin, Failure> {
         secrets,
         ..Begin::default()
     })
-}
-/// The list of URLs on stdin.
-fn list() -> impl BufRead {
-    BufReader::new(Unmarked::new(stdin().lock()))
 }

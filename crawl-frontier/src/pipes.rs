@@ -12,59 +12,12 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crawl_ckpt::control::Order;
-use crawl_ckpt::record::MAX_LINE_BYTES;
+use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::signals::heeded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// `PIPE_BUF` on Linux; POSIX allows less elsewhere, where a write may then block shortly.
 const WRITE_BYTES: usize = 4096;
-const READ_BYTES: usize = 256 << 10;
-
-/// Lines that come in pieces.
-#[derive(Debug, Default)]
-pub struct Lines {
-    buffer: Vec<u8>,
-    /// What was taken already.
-    taken: usize,
-    /// Up to here there is no newline after `taken`.
-    searched: usize,
-}
-
-impl Lines {
-    /// Reads once; 0 bytes mean the end.
-    fn fill(&mut self, from: impl AsFd) -> io::Result<usize> {
-        if self.taken > 0 {
-            self.buffer.drain(..self.taken);
-            self.searched -= self.taken;
-            self.taken = 0;
-        }
-        if self.buffer.len() > MAX_LINE_BYTES {
-            return Err(io::Error::other("a line is too long"));
-        }
-        self.buffer.reserve(READ_BYTES);
-        loop {
-            match rustix::io::read(&from, rustix::buffer::spare_capacity(&mut self.buffer)) {
-                Err(rustix::io::Errno::INTR) => {}
-                got => return Ok(got?),
-            }
-        }
-    }
-
-    /// The next whole line, without its newline.
-    pub fn next(&mut self) -> Option<&[u8]> {
-        let found = self.buffer[self.searched..]
-            .iter()
-            .position(|&c| c == b'\n');
-        let Some(found) = found else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let (start, end) = (self.taken, self.searched + found);
-        self.taken = end + 1;
-        self.searched = end + 1;
-        Some(&self.buffer[start..end])
-    }
-}
 
 /// The frontier's ends of all pipes.
 #[derive(Debug)]
@@ -74,7 +27,7 @@ pub struct Pipes {
     /// Requests that the pipe has no room for yet.
     unsent: Vec<u8>,
     /// Results that were read.
-    pub lines: Lines,
+    lines: Lines,
     /// Something was read in the last wait.
     pub heard: bool,
     /// How the results ended: `None` while they go on, an error when they broke off.
@@ -116,7 +69,7 @@ impl Pipes {
     pub fn meet(&mut self, socket: UnixStream) -> io::Result<Order> {
         let mut lines = Lines::default();
         let first = loop {
-            if let Some(line) = lines.next() {
+            if let Some(Line::Whole(line)) = lines.next_line() {
                 break serde_json::from_slice(line)?;
             }
             if lines.fill(&socket)? == 0 {
@@ -156,7 +109,7 @@ impl Pipes {
         self.write();
     }
 
-    /// Waits until something can be read, or for so long. Results are then in `lines`.
+    /// Waits until something can be read, or for so long. Results are then there for [`Pipes::next_result`].
     ///
     /// # Errors
     /// Those of the system.
@@ -193,6 +146,17 @@ impl Pipes {
         Ok(self.words(&came[..others]))
     }
 
+    /// The next result that was read. One that is too long breaks them off.
+    pub fn next_result(&mut self) -> Option<&[u8]> {
+        match self.lines.next_line()? {
+            Line::Whole(line) => Some(line),
+            Line::TooLong(_) => {
+                self.ended = Some(Err(io::Error::other("a line is too long")));
+                None
+            }
+        }
+    }
+
     fn read(&mut self) {
         match self.lines.fill(&self.results) {
             Ok(0) => self.ended = Some(Ok(())),
@@ -222,9 +186,11 @@ impl Pipes {
             && came.next() == Some(&true)
         {
             let gone = !matches!(lines.fill(&*socket), Ok(1..));
-            while let Some(line) = lines.next() {
+            while let Some(line) = lines.next_line() {
                 // What an older frontier does not understand, it need not obey.
-                words.extend(serde_json::from_slice(line).ok().map(Message::Order));
+                if let Line::Whole(line) = line {
+                    words.extend(serde_json::from_slice(line).ok().map(Message::Order));
+                }
             }
             if gone {
                 self.conductor = None;
@@ -250,25 +216,6 @@ fn is_writable(fd: BorrowedFd<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_come_whole_however_they_were_cut() {
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let mut lines = Lines::default();
-        let mut got = Vec::new();
-        for piece in ["on", "e\ntwo\nth", "", "ree\n", "\nlast"] {
-            ours.write_all(piece.as_bytes()).unwrap();
-            if !piece.is_empty() {
-                lines.fill(&theirs).unwrap();
-            }
-            while let Some(line) = lines.next() {
-                got.push(String::from_utf8(line.to_vec()).unwrap());
-            }
-        }
-        assert_eq!(got, ["one", "two", "three", ""]);
-        drop(ours);
-        assert_eq!(lines.fill(&theirs).unwrap(), 0);
-    }
 
     #[test]
     fn requests_that_the_pipe_has_no_room_for_wait_without_blocking() {

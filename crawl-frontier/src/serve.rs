@@ -254,7 +254,7 @@ format!(
             self.opened.crawl.slept(late_ms);
         }
         let mut bad = Vec::new();
-        while let Some(line) = self.pipes.lines.next() {
+        while let Some(line) = self.pipes.next_result() {
             match self.opened.crawl.answer(line, now_ms) {
                 Ok(()) => {}
                 Err(Trouble::Line(why)) => bad.push(why),

@@ -11,7 +11,7 @@
 //! the other, and crawl-run's own death is the end of the socket.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -22,6 +22,7 @@ use std::thread;
 
 use command_fds::{CommandFdExt, FdMapping};
 use crawl_ckpt::control::{News, Order};
+use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::tool::Failure;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -258,16 +259,11 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
             }
         })?;
     thread::Builder::new().name("news".into()).spawn(move || {
-        let mut reader = BufReader::new(socket);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match reader.read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
+        let mut lines = Lines::default();
+        while let Ok(Some(line)) = lines.read_line(&socket) {
             // News that a later frontier may add is none that an exit code depends on.
-            let Ok(news) = serde_json::from_slice(&line) else {
+            let Line::Whole(line) = line else { continue };
+            let Ok(news) = serde_json::from_slice(line) else {
                 continue;
             };
             if events.send(Event::News(number, news)).is_err() {
@@ -287,10 +283,14 @@ fn relay(
     role: Role,
     events: Sender<Event>,
 ) -> io::Result<()> {
-    let Some(stderr) = stderr else { return Ok(()) };
+    let Some(mut stderr) = stderr else {
+        return Ok(());
+    };
     thread::Builder::new().name("relay".into()).spawn(move || {
-        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line).into_owned();
+        let mut lines = Lines::default();
+        while let Ok(Some(line)) = lines.read_line(&mut stderr) {
+            let (Line::Whole(line) | Line::TooLong(line)) = line;
+            let line = String::from_utf8_lossy(line).into_owned();
             let _ = events.send(Event::Said(role, line));
         }
         let _ = events.send(Event::Silence(number));

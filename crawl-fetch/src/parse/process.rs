@@ -2,14 +2,13 @@
 //! blocking, and ended with all that it started.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use memchr::memchr;
+use crawl_ckpt::lines::Lines;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -24,9 +23,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// How one ended that had no trouble.
 pub const IN_GOOD_ORDER: &str = "ended with exit code 0";
 
-/// What is read at once.
-const READ_BYTES: usize = 64 << 10;
-
 /// A process of the parser.
 pub struct Process {
     child: Child,
@@ -34,9 +30,9 @@ pub struct Process {
     stdout: ChildStdout,
     stderr: ChildStderr,
     /// What came and is no whole line yet.
-    pub out: LineBuffer,
+    pub out: Lines,
     /// The same of stderr.
-    pub err: LineBuffer,
+    pub err: Lines,
     /// It reads no more.
     is_deaf: bool,
     /// It closed its stderr.
@@ -96,8 +92,8 @@ impl Process {
             stdin: Some(stdin),
             stdout,
             stderr,
-            out: LineBuffer::default(),
-            err: LineBuffer::default(),
+            out: Lines::default(),
+            err: Lines::default(),
             is_deaf: false,
             is_mute: false,
             is_reaped: false,
@@ -127,12 +123,12 @@ impl Process {
 
     /// Reads some of stdout into `out`.
     pub fn read_out(&mut self) -> Read {
-        self.out.fill(&self.stdout)
+        read_some(&mut self.out, &mut self.stdout)
     }
 
     /// Reads some of stderr into `err`.
     pub fn read_err(&mut self) {
-        self.is_mute |= self.err.fill(&self.stderr) == Read::Ended;
+        self.is_mute |= read_some(&mut self.err, &mut self.stderr) == Read::Ended;
     }
 
     /// How many of the bytes that were written it did not take in.
@@ -234,52 +230,19 @@ pub fn shown(options: &ParseOptions) -> String {
     }
 }
 
-/// Bytes that come in pieces, and the lines in them.
-#[derive(Default)]
-pub struct LineBuffer {
-    buffer: Vec<u8>,
-    /// What was taken already.
-    taken: usize,
-    /// Up to here there is no newline after `taken`.
-    searched: usize,
-}
-
-impl LineBuffer {
-    fn fill(&mut self, from: impl AsFd) -> Read {
-        self.buffer.drain(..self.taken);
-        self.searched -= std::mem::take(&mut self.taken);
-        self.buffer.reserve(READ_BYTES);
-        match rustix::io::read(from, rustix::buffer::spare_capacity(&mut self.buffer)) {
-            Ok(1..) | Err(Errno::AGAIN | Errno::INTR) => Read::Some,
-            Ok(_) | Err(_) => Read::Ended,
-        }
-    }
-
-    /// The next whole line, without its newline.
-    pub fn next_line(&mut self) -> Option<&[u8]> {
-        let Some(found) = memchr(b'\n', &self.buffer[self.searched..]) else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let (start, end) = (self.taken, self.searched + found);
-        (self.taken, self.searched) = (end + 1, end + 1);
-        Some(&self.buffer[start..end])
-    }
-
-    /// What is there of a line without an end.
-    pub fn unfinished(&self) -> &[u8] {
-        &self.buffer[self.taken..]
-    }
-
-    /// Forgets all that came.
-    pub fn clear(&mut self) {
-        *self = LineBuffer::default();
+/// Reads what there is.
+fn read_some(lines: &mut Lines, from: impl io::Read) -> Read {
+    match lines.fill(from) {
+        Ok(1..) => Read::Some,
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Read::Some,
+        Ok(_) | Err(_) => Read::Ended,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::lines::Line;
 
     fn process(script: &str) -> Process {
         let options = ParseOptions {
@@ -291,13 +254,18 @@ mod tests {
         Process::start(&options, Some("[7]")).unwrap()
     }
 
+    fn text(line: Line<'_>) -> String {
+        let (Line::Whole(line) | Line::TooLong(line)) = line;
+        String::from_utf8_lossy(line).into_owned()
+    }
+
     /// Reads stdout to its end.
     fn said(process: &mut Process) -> Vec<String> {
         let mut said = Vec::new();
         loop {
             let read = process.read_out();
             while let Some(line) = process.out.next_line() {
-                said.push(String::from_utf8_lossy(line).into_owned());
+                said.push(text(line));
             }
             if read == Read::Ended {
                 return said;
@@ -333,7 +301,7 @@ mod tests {
         let child = loop {
             process.read_out();
             if let Some(line) = process.out.next_line() {
-                break String::from_utf8_lossy(line).trim().to_owned();
+                break text(line).trim().to_owned();
             }
         };
         process.kill();

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::human::{counted, span};
+use crawl_ckpt::lines::Line;
 use crawl_ckpt::mutex::lock;
-use crawl_ckpt::record::{ErrorKind, MAX_LINE_BYTES};
+use crawl_ckpt::record::ErrorKind;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::page::{PendingPage, Reply};
@@ -206,12 +207,13 @@ impl Supervisor {
     fn read(&mut self, process: &mut Process) -> Option<Over> {
         let read = process.read_out();
         while let Some(line) = process.out.next_line() {
-            if let Err(over) = self.take(line) {
+            let taken = match line {
+                Line::Whole(line) => self.take(line),
+                Line::TooLong(_) => Err(Over::Lied("a line over 64 MiB".into())),
+            };
+            if let Err(over) = taken {
                 return Some(over);
             }
-        }
-        if process.out.unfinished().len() >= MAX_LINE_BYTES {
-            return Some(Over::Lied("a line over 64 MiB".into()));
         }
         (read == Read::Ended).then_some(Over::Died)
     }
@@ -259,7 +261,7 @@ impl Supervisor {
 
     /// Passes on what it said on stderr; at its end also what has no newline.
     fn relay(&self, process: &mut Process, at_end: bool) {
-        while let Some(line) = process.err.next_line() {
+        while let Some(Line::Whole(line) | Line::TooLong(line)) = process.err.next_line() {
             self.shared.messages.relay(line);
         }
         let rest = process.err.unfinished();

@@ -12,10 +12,10 @@ use std::thread;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Referer, Stored, Writer};
+use crawl_ckpt::lines::{Line, Lines, Unmarked};
 use crawl_ckpt::lock::JobLock;
-use crawl_ckpt::record::{MAX_LINE_BYTES, Request, parse_request};
+use crawl_ckpt::record::{Request, parse_request};
 use crawl_ckpt::tool::{Failure, say};
-use crawl_ckpt::unmarked::Unmarked;
 
 use super::inspect::form_of;
 use crate::clock::now_ms;
@@ -26,7 +26,7 @@ use crate::store::restore::restore;
 use crate::store::{HeldJob, new_manifest};
 use crate::url::{Fingerprinter, Form, canonicalize_link, origin};
 
-const READ_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 const BATCH_BYTES: usize = 4 << 20;
 /// Pieces of input, and batches, that wait for the next stage.
 const AHEAD: usize = 4;
@@ -178,39 +178,30 @@ struct Reading {
 
 /// First stage: lines to fingerprints.
 fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<ReadLines>) {
-    let mut buffer = Vec::new();
+    let (mut lines, mut canonical) = (Lines::default(), String::new());
     let mut number = 0;
-    let mut canonical = String::new();
+    let mut piece = ReadLines::default();
     loop {
-        let kept = buffer.len();
-        buffer.resize(kept + READ_BYTES, 0);
-        let got = input.read(&mut buffer[kept..]);
-        buffer.truncate(kept + got.as_ref().copied().unwrap_or(0));
-        let mut piece = ReadLines::default();
-        let at_end = match got {
-            Ok(got) => got == 0,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => false,
-            Err(e) => {
-                piece.error = Some(e);
+        number += 1;
+        let goes_on = match lines.read_line(&mut input) {
+            Ok(Some(Line::Whole(line))) => {
+                piece.take(line, number, reading, &mut canonical);
                 true
             }
-        };
-        let whole = match buffer[kept..].iter().rposition(|&c| c == b'\n') {
-            Some(end) => kept + end + 1,
-            None if at_end => buffer.len(),
-            None if buffer.len() <= MAX_LINE_BYTES => continue,
-            None => {
-                piece.error = Some(std::io::Error::other("a line is over 64 MiB long"));
-                0
+            Ok(Some(Line::TooLong(_))) => {
+                let why = format!("line {number} is over 64 MiB long");
+                piece.error = Some(std::io::Error::other(why));
+                false
+            }
+            Ok(None) => false,
+            Err(e) => {
+                piece.error = Some(e);
+                false
             }
         };
-        for line in buffer[..whole].split_inclusive(|&c| c == b'\n') {
-            number += 1;
-            piece.take(line, number, reading, &mut canonical);
-        }
-        buffer.drain(..whole);
-        let failed = piece.error.is_some();
-        if pieces.send(piece).is_err() || at_end || failed {
+        // No line waits here for those that are not there yet.
+        let is_due = !goes_on || piece.text.len() >= PIECE_BYTES || !lines.has_next();
+        if is_due && pieces.send(std::mem::take(&mut piece)).is_err() || !goes_on {
             return;
         }
     }
@@ -389,7 +380,7 @@ impl Loader<'_> {
             sum: [0; 16],
         });
         let closed = std::mem::replace(&mut self.batch, nothing).close(&commit);
-        self.batch = Batch::after(&closed, Vec::with_capacity(BATCH_BYTES + READ_BYTES));
+        self.batch = Batch::after(&closed, Vec::with_capacity(BATCH_BYTES + PIECE_BYTES));
         batches
             .send(closed)
             .map_err(|_| Failure::new("the writing thread is gone"))

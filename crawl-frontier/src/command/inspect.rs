@@ -1,12 +1,13 @@
 //! Looking at a job from outside: what is pending, what was seen, how much of it.
 //! Takes no lock and changes nothing.
 
-use std::io::{BufRead, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::lines::{Line, Lines, Unmarked};
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
@@ -14,7 +15,7 @@ use serde_json::json;
 use crate::store::memory::Memory;
 use crate::store::request::{read_request, request_of};
 use crate::store::restore::restore;
-use crate::url::{Fingerprinter, Form, canonicalize, canonicalize_link, fingerprint};
+use crate::url::{Fingerprinter, Form, UrlError, canonicalize, canonicalize_link, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
     Job::open(Arc::new(RealDisk), place)?
@@ -53,34 +54,24 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
 pub fn seen(
     place: &JobPlace,
     unseen: bool,
-    input: impl BufRead,
+    input: impl Read,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let job = open(place)?;
     let form = form_of(job.manifest().plan.as_ref());
     let fingerprinter = Fingerprinter::new(job.manifest().key);
     let memory = read(&job)?;
-    let mut exit = Exit::Complete;
-    let mut canonical = String::new();
-    for line in input.lines() {
-        let line = line.map_err(|e| Failure::new(format_args!("cannot read the URLs: {e}")))?;
-        let url = line.trim();
-        if url.is_empty() {
-            continue;
-        }
-        match canonicalize_link(url, form, &mut canonical) {
-            Ok(()) if memory.seen.contains(fingerprinter.get(&canonical)) != unseen => {
-                writeln!(out, "{url}").map_err(Failure::from_stdout)?;
+    each_url(
+        input,
+        |url, to| canonicalize_link(url, form, to),
+        out,
+        |url, canonical, out| {
+            if memory.seen.contains(fingerprinter.get(canonical)) == unseen {
+                return Ok(());
             }
-            Ok(()) => {}
-            Err(why) => {
-                say("crawl-frontier", format_args!("{url}: {why}"));
-                exit = Exit::Failed;
-            }
-        }
-    }
-    out.flush().map_err(Failure::from_stdout)?;
-    Ok(exit)
+            writeln!(out, "{url}")
+        },
+    )
 }
 
 /// The form of URLs that a plan asks for.
@@ -137,22 +128,45 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
 ///
 /// # Errors
 /// Those of `input` and `out`.
-pub fn canon(form: Form, input: impl BufRead, out: &mut impl Write) -> Result<Exit, Failure> {
-    let mut exit = Exit::Complete;
-    let mut canonical = String::new();
-    for line in input.lines() {
+pub fn canon(form: Form, input: impl Read, out: &mut impl Write) -> Result<Exit, Failure> {
+    each_url(
+        input,
+        |url, to| canonicalize(url, form, to),
+        out,
+        |_, canonical, out| {
+            let fingerprint = hex::encode(&fingerprint("GET", canonical, ""));
+            writeln!(out, "{canonical}\t{fingerprint}")
+        },
+    )
+}
+
+/// Gives every URL of a list to `write`, with its canonical form. A line that is none is told.
+fn each_url<W: Write>(
+    input: impl Read,
+    canonicalize: impl Fn(&str, &mut String) -> Result<(), UrlError>,
+    out: &mut W,
+    mut write: impl FnMut(&str, &str, &mut W) -> io::Result<()>,
+) -> Result<Exit, Failure> {
+    let (mut lines, mut input) = (Lines::default(), Unmarked::new(input));
+    let (mut canonical, mut exit) = (String::new(), Exit::Complete);
+    loop {
+        let line = lines.read_line(&mut input);
         let line = line.map_err(|e| Failure::new(format_args!("cannot read the URLs: {e}")))?;
-        let url = line.trim();
+        let url = match line {
+            Some(Line::Whole(line)) => String::from_utf8_lossy(line),
+            Some(Line::TooLong(_)) => {
+                return Err(Failure::new(
+                    "cannot read the URLs: a line is over 64 MiB long",
+                ));
+            }
+            None => break,
+        };
+        let url = url.trim();
         if url.is_empty() {
             continue;
         }
-        match canonicalize(url, form, &mut canonical) {
-            Ok(()) => writeln!(
-                out,
-                "{canonical}\t{}",
-                hex::encode(&fingerprint("GET", &canonical, ""))
-            )
-            .map_err(Failure::from_stdout)?,
+        match canonicalize(url, &mut canonical) {
+            Ok(()) => write(url, &canonical, out).map_err(Failure::from_stdout)?,
             Err(why) => {
                 say("crawl-frontier", format_args!("{url}: {why}"));
                 exit = Exit::Failed;

@@ -1,0 +1,120 @@
+//! `add`, `seen` and `canon`: lists of requests in, canonical URLs and fingerprints out.
+
+use super::*;
+
+fn add(folder: &Folder, lines: &str) -> Done {
+    frontier(folder)
+        .args(["add", "--job", "job", "--print-new"])
+        .stdin(lines)
+        .run()
+        .code(0)
+}
+
+#[test]
+fn only_new_requests_are_kept_and_printed() {
+    let folder = Folder::new();
+    let lines = "http://a.example/\nHTTP://A.example:80/#x\nnonsense\n\n\
+                 {\"url\":\"http://a.example/\",\"method\":\"POST\",\"priority\":5}\n";
+    let done = add(&folder, lines);
+    assert_eq!(done.lines().len(), 2);
+    done.says("added 2, duplicate 1, invalid 1")
+        .says("line 3 is left out");
+    add(&folder, lines)
+        .prints("")
+        .says("added 0, duplicate 3, invalid 1");
+    let pending = frontier(&folder)
+        .args(["export", "--job", "job"])
+        .run()
+        .code(0)
+        .lines();
+    let pending: Vec<Value> = pending
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // The higher priority goes first.
+    assert_eq!(pending[0]["method"], "POST");
+    assert_eq!(pending[1]["url"], "http://a.example/");
+}
+
+#[test]
+fn what_was_added_is_seen_in_its_canonical_form() {
+    let folder = Folder::new();
+    add(&folder, "http://a.example/%7ex\n");
+    let urls = "http://A.example/%7Ex\nhttp://a.example/y\n";
+    let seen = frontier(&folder)
+        .args(["seen", "--job", "job"])
+        .stdin(urls)
+        .run()
+        .code(0);
+    assert_eq!(seen.lines(), ["http://A.example/%7Ex"]);
+    let rest = frontier(&folder)
+        .args(["seen", "-v", "--job", "job"])
+        .stdin(urls)
+        .run()
+        .code(0);
+    assert_eq!(rest.lines(), ["http://a.example/y"]);
+}
+
+#[test]
+fn a_job_that_was_added_to_is_served_and_stays_on_its_hosts() {
+    let folder = Folder::new();
+    add(&folder, "http://a.example/1\nhttp://b.example/2\n");
+    let mut run = frontier(&folder).args(["serve", "--job", "job"]).start();
+    let first = requests(&run, 2);
+    send(
+        &mut run,
+        &page(&first[0], &["http://c.example/", "http://b.example/3"]),
+    );
+    let all = requests(&run, 3);
+    assert_eq!(all[2]["url"], "http://b.example/3");
+    send(&mut run, &page(&all[1], &[]));
+    send(&mut run, &page(&all[2], &[]));
+    run.wait().code(0);
+}
+
+#[test]
+fn ten_thousand_lines_go_in_once() {
+    let folder = Folder::new();
+    let lines: String = (0..10_000)
+        .map(|n| format!("http://h{}.example/{n}\n", n % 100))
+        .collect();
+    assert_eq!(add(&folder, &lines).lines().len(), 10_000);
+    add(&folder, &lines)
+        .prints("")
+        .says("added 0, duplicate 10000, invalid 0");
+    let stat = stat(&folder);
+    assert_eq!(
+        (&stat["pending"], &stat["hosts"]),
+        (&json!(10_000), &json!(100))
+    );
+}
+
+#[test]
+fn a_job_that_is_held_is_left_alone() {
+    let folder = Folder::new();
+    let run = serve(&folder, &[]);
+    requests(&run, 1);
+    let add = frontier(&folder)
+        .args(["add", "--job", "job"])
+        .stdin("http://a.example/\n");
+    add.run().code(75).says(&format!("pid {}", run.pid()));
+    run.signal(Signal::Int);
+    run.wait_says("pausing");
+    run.signal(Signal::Int);
+    run.wait().code(130);
+}
+
+#[test]
+fn canon_prints_the_form_and_the_fingerprint() {
+    let folder = Folder::new();
+    let urls = "http://A.example\nno url\n";
+    let done = frontier(&folder)
+        .arg("canon")
+        .stdin(urls)
+        .run()
+        .code(1)
+        .says("no url");
+    let fields: Vec<String> = done.text().trim().split('\t').map(str::to_owned).collect();
+    assert_eq!(fields[0], "http://a.example/");
+    assert_eq!(fields[1].len(), 32);
+}

@@ -102,9 +102,10 @@ impl<'a> Stage<'a> {
         );
         write(
             "more.jsonl",
-            match act.act.contains("add") || act.before.len() > 1 {
-                true => stage.more(),
-                false => String::new(),
+            if act.act.contains("add") || act.before.len() > 1 {
+                stage.more()
+            } else {
+                String::new()
             },
         );
         if act.name != "retry-blocked" {

@@ -18,7 +18,7 @@
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
-//! | `outside/` | jobs from outside: [`catalog`], [`look`], [`verify`], [`repair`] |
+//! | `outside/` | jobs from outside: `catalog`, [`look`], `verify`, [`repair`] |
 //! | `command/` `cli` | the tool `crawl-ckpt` itself |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -48,7 +48,8 @@ mod web;
 mod wire;
 
 pub use job::lock;
-pub use outside::{catalog, look, repair, verify};
+pub(crate) use outside::{catalog, verify};
+pub use outside::{look, repair};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
 pub use wire::{
     capture, control, extraction, generated, keys, limits, lines, node, pattern, plan, ranked,

@@ -1,9 +1,21 @@
 //! crawl-frontier: which URL next, and when; what was seen; the one writer of a
 //! job directory.
 //!
-//! [`serve`](serve::serve) is the loop around a [`Crawl`](crawl::Crawl), which
-//! decides by its [`Scope`](scope::Scope), asks its [`Schedule`](schedule::Schedule) whose turn
-//! it is, and keeps what shall last behind the door of its [`Store`](store::Store).
+//! # Layout
+//! From the ground up; a line uses only what stands above it.
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `clock` `keys` `flaws` | the time of day, the keys of a checkpoint's state, result lines that were left out |
+//! | `url` | canonical URLs, and the fingerprints by which they are known |
+//! | `class` | what a record counts as |
+//! | `pipes` | requests, results, orders and signals, on one thread |
+//! | `scope` `schedule` | which URLs belong to a crawl, and whose turn it is; both know of no disk |
+//! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
+//! | `crawl/` | what to make of each answer, and what to send next |
+//! | `open` `command/` | a crawl begun or taken up; looking at a job, and filling it |
+//! | `serve` | the loop around a crawl |
+//! | `cli` | the command line |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -11,13 +23,13 @@ mod class;
 pub mod cli;
 mod clock;
 mod command;
-pub mod crawl;
+mod crawl;
 mod flaws;
 mod keys;
-pub mod open;
+mod open;
 mod pipes;
-pub mod schedule;
-pub mod scope;
-pub mod serve;
-pub mod store;
+mod schedule;
+mod scope;
+mod serve;
+mod store;
 pub mod url;

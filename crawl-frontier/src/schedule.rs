@@ -291,9 +291,10 @@ impl<T: Copy + Ord> Schedule<T> {
                 }
             }
         }
-        match room.heard {
-            true => self.ring.pop_front(),
-            false => None,
+        if room.heard {
+            self.ring.pop_front()
+        } else {
+            None
         }
     }
 
@@ -377,9 +378,10 @@ impl<T: Copy + Ord> Schedule<T> {
     /// Puts a host where its turn comes.
     fn push(&mut self, id: u32) {
         let host = &mut self.hosts[id as usize];
-        let (listed, turns) = match host.heard {
-            true => (Listed::Else, &mut self.ring),
-            false => (Listed::New, &mut self.new),
+        let (listed, turns) = if host.heard {
+            (Listed::Else, &mut self.ring)
+        } else {
+            (Listed::New, &mut self.new)
         };
         host.listed = listed;
         turns.push_back(id);

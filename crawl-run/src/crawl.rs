@@ -489,9 +489,10 @@ pub fn check_certificates(path: &Path) -> Result<(), Failure> {
     };
     let text = std::fs::read(path).map_err(|e| usage(&e))?;
     let begin = b"-----BEGIN ";
-    match text.windows(begin.len()).any(|part| part == begin) {
-        true => Ok(()),
-        false => Err(usage(&"no certificate (PEM) in it")),
+    if text.windows(begin.len()).any(|part| part == begin) {
+        Ok(())
+    } else {
+        Err(usage(&"no certificate (PEM) in it"))
     }
 }
 

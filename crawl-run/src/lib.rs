@@ -3,35 +3,54 @@
 //! checkpoint or removes it.
 //!
 //! It is not in the data path: the children speak with each other over two pipes, and
-//! with crawl-run over a socket. See [`stage`] for who is connected with whom,
-//! [`checkpoint`] for what becomes of one that is there, [`outcome`] for the exit codes.
+//! with crawl-run over a socket.
+//!
+//! # Layout
+//! From the ground up; a line uses only what stands above it.
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `signals` `tools` `proxies` `headers` `command_line` `acquire` `meter` | what is heard from the system, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, how fast figures move |
+//! | `extraction` `spider/` | spider files: [`spider`] |
+//! | `change` | what changed in a spider, in words |
+//! | `cli` | the command line |
+//! | `screen` `view` | progress lines, and all that is said |
+//! | `place` `plan` | where a crawl lies, and what its children are told |
+//! | `stage` | the children of one start: who is connected with whom |
+//! | `conduct` | the children of a run, restarted when one dies |
+//! | `outcome` `ended` | how it ended: the exit code |
+//! | `clear` `checkpoint` | what becomes of a checkpoint that is there |
+//! | `summary` `check` `metrics/` | what is told of a crawl: at its end, before it, and meanwhile to Prometheus |
+//! | `crawl` | one crawl from its spider to its end |
+//! | `batch/` `init` | many of them, and a spider file to begin with |
 
-pub mod acquire;
-pub mod batch;
-pub mod change;
-pub mod check;
-pub mod checkpoint;
+mod acquire;
+mod batch;
+mod change;
+mod check;
+mod checkpoint;
 mod clear;
 pub mod cli;
-pub mod command_line;
-pub mod conduct;
-pub mod crawl;
-pub mod ended;
-pub mod extraction;
+mod command_line;
+mod conduct;
+mod crawl;
+mod ended;
+mod extraction;
+mod headers;
 mod init;
-pub mod meter;
-pub mod metrics;
-pub mod outcome;
-pub mod place;
-pub mod plan;
-pub mod proxies;
-pub mod screen;
-pub mod signals;
+mod meter;
+mod metrics;
+mod outcome;
+mod place;
+mod plan;
+mod proxies;
+mod screen;
+mod signals;
 pub mod spider;
-pub mod stage;
-pub mod summary;
-pub mod tools;
-pub mod view;
+mod stage;
+mod summary;
+mod tools;
+mod view;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -116,9 +116,10 @@ fn foreign_in_spool(disk: &dyn Disk, dir: &Path) -> io::Result<Option<OsString>>
 /// part of its begin, zeros, or a journal's header that is no text. What is no file is for whoever
 /// reads it to tell.
 fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
-    let sign: &[u8] = match is_journal {
-        true => &journal::SIGN,
-        false => manifest::SIGN,
+    let sign: &[u8] = if is_journal {
+        &journal::SIGN
+    } else {
+        manifest::SIGN
     };
     let mut begin = [0; journal::HEADER + 1];
     let read = disk

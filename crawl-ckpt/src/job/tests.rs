@@ -54,9 +54,10 @@ fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
             let left = place.dir.path().join(left);
             std::fs::create_dir(&left).unwrap();
             for file in files {
-                let begin = match file.starts_with("journal") {
-                    true => "CRAWLJNL",
-                    false => "{\"format\":1",
+                let begin = if file.starts_with("journal") {
+                    "CRAWLJNL"
+                } else {
+                    "{\"format\":1"
                 };
                 std::fs::write(left.join(file), begin).unwrap();
             }

@@ -223,11 +223,6 @@ impl Found {
             None => 0,
         }
     }
-
-    /// The folder of the spider, which holds the job, the lock and the output.
-    pub fn spider_dir(&self) -> Option<&Path> {
-        self.names.as_ref().and_then(|_| self.place.dir.parent())
-    }
 }
 
 impl fmt::Display for Found {

@@ -26,10 +26,9 @@ impl Info<'_> {
         let mut header = RecordHeader::new(RecordType::Warcinfo, id, date);
         header.field("WARC-Filename", self.file);
         header.field("Content-Type", FIELDS);
-        let robots = self.robots.map(|obeyed| match obeyed {
-            true => "obey",
-            false => "ignore",
-        });
+        let robots = self
+            .robots
+            .map(|obeyed| if obeyed { "obey" } else { "ignore" });
         let conforms =
             "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/";
         let mut block = Vec::new();

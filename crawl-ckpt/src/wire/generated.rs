@@ -137,9 +137,10 @@ fn values(node: &Node<'_>, most: usize) -> Result<Vec<String>, Complaint> {
         }
         _ => return Err(kind.expected("range, list or date")),
     };
-    match values.is_empty() {
-        true => Err(node.complaint("it has no value")),
-        false => Ok(values),
+    if values.is_empty() {
+        Err(node.complaint("it has no value"))
+    } else {
+        Ok(values)
     }
 }
 

@@ -400,9 +400,12 @@ impl<In: Transport> Connector<In> for Boxed {
         // What goes to the proxy itself is no page, and carries its password.
         let is_to_proxy = self.is_proxied && details.config.proxy().is_none();
         let keeps_heads = self.keeps_heads && !is_to_proxy;
-        Ok(chained.map(|transport| match keeps_heads {
-            false => Box::new(Plain::new(transport)) as Self::Out,
-            true => Box::new(Plain::new(Tap::new(transport, !self.is_proxied))),
+        Ok(chained.map(|transport| {
+            if keeps_heads {
+                Box::new(Plain::new(Tap::new(transport, !self.is_proxied)))
+            } else {
+                Box::new(Plain::new(transport)) as Self::Out
+            }
         }))
     }
 }

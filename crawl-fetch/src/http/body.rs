@@ -165,9 +165,10 @@ impl BodyReader {
         self.raw.told =
             announced.map_or(0, |bytes| bytes.saturating_add(1).min(AT_ONCE_BYTES)) as usize;
         let is_refused = is_plain && !limit.cut && announced > Some(limit.bytes as u64);
-        let filled = match is_refused {
-            true => Ok(false),
-            false => (self.raw).fill(response.body_mut().as_reader(), limit.bytes, share),
+        let filled = if is_refused {
+            Ok(false)
+        } else {
+            (self.raw).fill(response.body_mut().as_reader(), limit.bytes, share)
         };
         let (truncated, failure) = match filled {
             Ok(true) => (None, None),

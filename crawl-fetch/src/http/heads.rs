@@ -84,9 +84,10 @@ impl Heads {
             if self.response.trim_ascii().is_empty() || self.response.len() > MAX_HEAD {
                 self.response.clear();
             } else if is_whole(&self.response) {
-                match is_interim(&self.response) {
-                    true => self.response.clear(),
-                    false => self.is_answered = true,
+                if is_interim(&self.response) {
+                    self.response.clear();
+                } else {
+                    self.is_answered = true;
                 }
             }
         }

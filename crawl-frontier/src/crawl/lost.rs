@@ -28,7 +28,7 @@ const WAITS: u32 = SET_ASIDE + 1;
 const DROPPED: u64 = 4;
 
 /// Why a request is set aside that fetchers die of.
-pub(super) const DIED: &str = "crawl-fetch died of it three times";
+const DIED: &str = "crawl-fetch died of it three times";
 
 /// What is known of requests that were lost.
 #[derive(Debug, Default)]
@@ -182,11 +182,16 @@ impl<S: Store> Crawl<S> {
         let mut aside = 0;
         for id in ids {
             if self.lose(id) >= SET_ASIDE {
-                self.set_aside(id, DIED)?;
+                self.set_aside_lost(id)?;
                 aside += 1;
             }
         }
         Ok(aside)
+    }
+
+    /// A fetcher died of this request too often.
+    pub(super) fn set_aside_lost(&mut self, id: u64) -> Result<(), Failure> {
+        self.set_aside(id, DIED)
     }
 
     fn lose(&mut self, id: u64) -> u32 {
@@ -287,9 +292,10 @@ impl<S: Store> Crawl<S> {
         let late = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms * 3 / 4;
         let flights = self.flights.iter();
         let flights = flights.filter(|(_, flight)| late(flight.sent_ms));
-        let ids: Vec<u64> = match dropped.is_empty() {
-            true => flights.map(|(&id, _)| id).collect(),
-            false => dropped,
+        let ids: Vec<u64> = if dropped.is_empty() {
+            flights.map(|(&id, _)| id).collect()
+        } else {
+            dropped
         };
         let mut silence = FetcherSilence {
             requests: 0,

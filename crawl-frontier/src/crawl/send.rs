@@ -4,7 +4,6 @@ use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::tool::Failure;
 
 use super::compare::ask;
-use super::lost::DIED;
 use super::receive::found_on;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
@@ -181,9 +180,10 @@ impl<S: Store> Crawl<S> {
         if self.starts.nothing_useful().is_some() && !self.accept_empty {
             return Step::Done(Done::NothingUseful);
         }
-        match self.finish_starts(0) {
-            true => Step::Done(Done::Complete),
-            false => Step::Done(Done::Limit),
+        if self.finish_starts(0) {
+            Step::Done(Done::Complete)
+        } else {
+            Step::Done(Done::Limit)
         }
     }
 
@@ -272,7 +272,7 @@ impl<S: Store> Crawl<S> {
         if self.lost.is_set_aside(fingerprint) {
             self.read_buffer = buffer;
             self.took_off(flight);
-            self.set_aside(due.ticket.id(), DIED)?;
+            self.set_aside_lost(due.ticket.id())?;
             return Ok(false);
         }
         let state = self.state.json.as_deref();

@@ -50,11 +50,6 @@ impl Seen {
         self.shards.iter().map(|shard| shard.len).sum()
     }
 
-    /// True when nothing is in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// True when the fingerprint is in it.
     pub fn contains(&self, fingerprint: u128) -> bool {
         let fingerprint = nonzero(fingerprint);

@@ -220,10 +220,7 @@ fn site(text: &str) -> Result<(String, Option<String>), String> {
         without_scheme(text)
     };
     let mut url = url.ok_or_else(|| {
-        let shown = match text.contains("://") {
-            true => masked_url(text),
-            false => masked_proxy(text),
-        };
+        let shown = if text.contains("://") { masked_url(text) } else { masked_proxy(text) };
         let shown = printable(&shown);
         format!("expected a URL such as https://docs.example/, or a spider file (.json), found `{shown}`")
     })?;

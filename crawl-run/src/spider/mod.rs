@@ -25,7 +25,7 @@ use url::{Host, Url};
 pub use parser::Parser;
 use rules::Beside;
 pub use schema::{Chapter, chapters, schema};
-pub use settings::{Settings, is_user_agent};
+pub use settings::Settings;
 
 const NOT_JSON: &str = "not JSON: ";
 

@@ -10,6 +10,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::headers::{header, is_user_agent};
+
 crawl_ckpt::keys! {
     /// What the file says; absent means the tools' own default, which [`limits`] has.
     #[derive(Debug, Clone, PartialEq, Default)]
@@ -152,8 +154,7 @@ impl Form for HeaderLines {
         for (name, node) in object.all().filter(|(_, node)| !node.value().is_null()) {
             let value = node.string("the value of a header")?;
             let line = format!("{name}: {value}");
-            crate::cli::header(&line)
-                .map_err(|_| node.complaint("expected a header that can be sent"))?;
+            header(&line).map_err(|_| node.complaint("expected a header that can be sent"))?;
             match &*name.to_ascii_lowercase() {
                 "user-agent" => headers.agent = Some(agent().read(&node)?),
                 name if OF_THE_WIRE.contains(&name) => headers.ignored.push(node.path().to_owned()),
@@ -271,11 +272,6 @@ pub fn settings(node: &Node<'_>, ignored: &mut Vec<String>) -> Result<Settings, 
         settings.max_size = Some(*limits::BODY_BYTES.within.end());
     }
     Ok(settings)
-}
-
-/// What may be sent as a User-Agent.
-pub fn is_user_agent(text: &str) -> bool {
-    !text.trim().is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
 #[cfg(test)]

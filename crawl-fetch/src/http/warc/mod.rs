@@ -98,22 +98,19 @@ impl Archive {
             return Ok(());
         };
         let (file, offset) = bundle.finish(written.length)?;
-        match self.is_spool {
-            true => {
-                result.spool = Some(Spooled {
-                    file: file.into(),
-                    offset,
-                    length: written.length,
-                    response_length: written.response_length,
-                });
-            }
-            false => {
-                result.warc = Some(Archived {
-                    file: file.into(),
-                    offset,
-                    length: written.response_length,
-                });
-            }
+        if self.is_spool {
+            result.spool = Some(Spooled {
+                file: file.into(),
+                offset,
+                length: written.length,
+                response_length: written.response_length,
+            });
+        } else {
+            result.warc = Some(Archived {
+                file: file.into(),
+                offset,
+                length: written.response_length,
+            });
         }
         result.capture = written.capture;
         Ok(())

@@ -228,9 +228,10 @@ fn last_bytes(range: &SpoolRange) -> std::io::Result<Vec<u8>> {
     let length = range.length.min(TAIL_BYTES);
     let mut bytes = vec![0; length as usize];
     let from = range.offset + range.length - length;
-    match read_full(&*range.file, &mut bytes, from)? == bytes.len() {
-        true => Ok(bytes),
-        false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    if read_full(&*range.file, &mut bytes, from)? == bytes.len() {
+        Ok(bytes)
+    } else {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
     }
 }
 

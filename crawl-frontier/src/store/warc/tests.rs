@@ -133,13 +133,12 @@ impl Life {
         let writer = job.writer(&ground.lock, &replayed.mark)?;
         let committed = commit.files.get(OUTPUT).copied().unwrap_or(0);
         let mut outputs = Outputs::default();
-        let output = match disk.exists(&ground.output).unwrap() {
-            true => Append::open(&*disk, &ground.output),
-            false => {
-                disk.create_dir_all(ground.output.parent().unwrap())
-                    .unwrap();
-                Append::create(&*disk, &ground.output)
-            }
+        let output = if disk.exists(&ground.output).unwrap() {
+            Append::open(&*disk, &ground.output)
+        } else {
+            disk.create_dir_all(ground.output.parent().unwrap())
+                .unwrap();
+            Append::create(&*disk, &ground.output)
         };
         let mut output = output.map_err(Failure::new)?;
         output.cut_to(committed).map_err(Failure::new)?;

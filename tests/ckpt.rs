@@ -211,7 +211,8 @@ fn a_place_that_was_named_and_is_not_there_is_told() {
                 _ => tool,
             };
             let done = tool.dir(&data.folder).run().code(2);
-            done.says(&format!("cannot use --data-dir {place}: {why}"));
+            done.says(&format!("cannot use --data-dir {place}: {why}"))
+                .says("hint: crawl-ckpt ls   (looks below $CRAWL_DATA_DIR, else ./data)");
         }
     }
     data.paused("news", "a.example", 1, 0);

@@ -152,6 +152,20 @@ fn depth_counts_from_the_start_url() {
 }
 
 #[test]
+fn a_batch_has_the_same_options() {
+    let ground = Ground::new();
+    ground
+        .folder
+        .write("list", format!("{}\n", ground.site.url("/docs/")));
+    let batch = ["batch", "list", "--no-parent", "--deny", "two", "-q"];
+    ground.crawl(&batch).run().code(0);
+    let mut paths = ground.site.paths();
+    paths.retain(|path| path != "/robots.txt");
+    paths.sort();
+    assert_eq!(paths, ["/docs/", "/docs/a/one.html"]);
+}
+
+#[test]
 fn domains_take_the_place_of_the_hosts_of_the_start_urls() {
     let ground = Ground::new();
     let stays = |words: &[&str]| {

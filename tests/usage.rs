@@ -16,6 +16,23 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("crawl-run --limit 1x y", "no whole number", "crawl-run"),
     ("crawl-run --max-time soon y", "no duration", "crawl-run"),
     ("crawl-run batch", "<LIST>", "crawl-run batch"),
+    ("crawl-run init", "<URL>", "crawl-run init"),
+    (
+        "crawl-run --allow ( x",
+        "no regular expression",
+        "crawl-run",
+    ),
+    ("crawl-run --depth -1 x", "unexpected argument", "crawl-run"),
+    (
+        "crawl-run --domain * x",
+        "expected a host name",
+        "crawl-run",
+    ),
+    (
+        "crawl-run --domain a.b --include-sub-domains x",
+        "cannot be used with",
+        "crawl-run",
+    ),
     ("crawl-run batch --job 3 l", "'--jobs'", "crawl-run batch"),
     (
         "crawl-run batch --jobs many l",

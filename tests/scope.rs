@@ -88,6 +88,49 @@ fn a_crawl_stays_below_the_directory_of_its_start_url() {
 }
 
 #[test]
+fn a_start_url_that_redirects_takes_the_crawl_below_its_target_and_a_resume_knows() {
+    let ground = Ground::new();
+    let site = &ground.site;
+    site.on("/docs/", |_| {
+        Answer::status(302).header("Location", "/en/docs/")
+    });
+    let links = "<a href=/en/docs/a></a><a href=/en/b></a><a href=/docs/two.html></a>";
+    for path in ["/en/docs/", "/en/docs/a", "/en/docs/b"] {
+        site.on(path, move |_| {
+            Answer::html(format!("{links}<a href=/en/docs/b></a>"))
+        });
+    }
+    let url = site.url("/docs/");
+    ground
+        .crawl(&[&url, "--no-parent", "--max-pages", "2"])
+        .run()
+        .code(4);
+    let inner = site.url("/en/docs/c");
+    let told = ground
+        .crawl(&[&url, "--no-parent", "--explain", &inner])
+        .run()
+        .code(0);
+    assert!(
+        told.text().contains("belongs to the crawl"),
+        "{}",
+        told.text()
+    );
+    ground.crawl(&[&url, "--no-parent"]).run().code(0);
+    let mut paths = site.paths();
+    paths.retain(|path| path != "/robots.txt");
+    paths.sort();
+    let want = [
+        "/docs/",
+        "/docs/a/one.html",
+        "/docs/two.html",
+        "/en/docs/",
+        "/en/docs/a",
+        "/en/docs/b",
+    ];
+    assert_eq!(paths, want);
+}
+
+#[test]
 fn several_start_urls_are_one_crawl_each_below_its_own_directory() {
     let (ground, other) = (Ground::new(), Site::new());
     other.otherwise(|_| {

@@ -14,6 +14,9 @@ pub const SCOPE_HOSTS: &str = "scope:hosts";
 /// again for each of many grows with their square.
 pub const SCOPE_HOST: &str = "scope:host:";
 
+/// Begins the key of a directory below which the crawl stays on its host.
+pub const SCOPE_BELOW: &str = "scope:below:";
+
 /// Begins the key of an origin that a start URL redirected to, and that is trusted.
 pub const TRUSTED: &str = "trusted:";
 

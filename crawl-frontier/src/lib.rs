@@ -19,6 +19,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod below;
 mod class;
 pub mod cli;
 mod clock;

@@ -8,7 +8,8 @@ use crawl_ckpt::limits::URL_BYTES;
 use crawl_ckpt::pattern::Patterns;
 use crawl_ckpt::plan;
 
-use crate::keys::{SCOPE_HOST, SCOPE_HOSTS};
+use crate::below::Below;
+use crate::keys::{SCOPE_BELOW, SCOPE_HOST, SCOPE_HOSTS};
 use crate::url::{Form, authority};
 
 /// So many hosts and domains of a crawl are told one by one.
@@ -112,8 +113,7 @@ pub struct Scope {
     rules: Vec<Rule>,
     /// What the options want beside the rules.
     options: Rule,
-    /// Directories, as `host` and path.
-    below: Vec<(String, String)>,
+    below: Below,
     extensions: HashSet<String>,
     depth_limit: Option<u32>,
     max_url_bytes: usize,
@@ -178,6 +178,10 @@ impl Scope {
                 },
             })
         });
+        let mut below = Below::default();
+        for directory in &scope.below {
+            below.add(directory);
+        }
         Ok(Scope {
             domains: lower(&scope.allowed_domains).into_iter().collect(),
             hosts: lower(&scope.allowed_hosts).into_iter().collect(),
@@ -188,11 +192,7 @@ impl Scope {
                 has_region: false,
                 admission: PLAIN,
             },
-            below: scope
-                .below
-                .iter()
-                .map(|url| (authority(url).to_owned(), path_of(url).to_owned()))
-                .collect(),
+            below,
             extensions: match &scope.deny_extensions {
                 Some(list) => list
                     .iter()
@@ -228,7 +228,7 @@ impl Scope {
         if self.is_no_page(path) {
             return Err(Refusal::Extension);
         }
-        if !self.is_below(url, path) || !self.options.matches(url) {
+        if !self.below.takes(url) || !self.options.matches(url) {
             return Err(Refusal::Rule);
         }
         if self.rules.is_empty() {
@@ -242,14 +242,6 @@ impl Scope {
         let rule = rule.filter(|rule| *rule < self.rules.len());
         let rule = rule.ok_or(Refusal::Rule)?;
         Ok(self.rules[rule].admission)
-    }
-
-    fn is_below(&self, url: &str, path: &str) -> bool {
-        let on_any_host = self.below.len() == 1;
-        let holds = |(host, dir): &(String, String)| {
-            path.starts_with(dir.as_str()) && (on_any_host || authority(url) == host)
-        };
-        self.below.is_empty() || self.below.iter().any(holds)
     }
 
     /// The place of the first rule that takes a link on, from 0. `stands` tells whether it stands
@@ -293,13 +285,9 @@ impl Scope {
                 let host = authority(url);
                 format!("{host} is not of this crawl ({}{more})", places.join(", "))
             }
-            Refusal::Rule if !self.is_below(url, path) => {
-                let dirs: Vec<String> = self
-                    .below
-                    .iter()
-                    .map(|(host, dir)| format!("{host}{dir}"))
-                    .collect();
-                format!("it is not below {} (--no-parent)", dirs.join(" or "))
+            Refusal::Rule if !self.below.takes(url) => {
+                let directories = self.below.of_host(url).join(" or ");
+                format!("it is not below {directories} (--no-parent)")
             }
             Refusal::Rule if self.options.takes_too_long(url) => {
                 "a pattern of --allow or --deny takes too long on it".into()
@@ -396,12 +384,29 @@ impl Scope {
         is_new.then(|| format!("{SCOPE_HOST}{host}"))
     }
 
+    /// Lets the crawl go on below where its start URL redirects to. Gives the key that keeps that
+    /// directory, when it is new.
+    pub fn add_directory(&mut self, url: &str) -> Option<String> {
+        if self.below.is_empty() {
+            return None;
+        }
+        let directory = self.below.add(url)?;
+        Some(format!("{SCOPE_BELOW}{directory}"))
+    }
+
+    /// The keys of the directories, as the checkpoint keeps them.
+    pub fn directory_keys(&self) -> impl Iterator<Item = String> {
+        let directories = self.below.directories();
+        directories.map(|directory| format!("{SCOPE_BELOW}{directory}"))
+    }
+
     /// The hosts, as the checkpoint keeps them.
     pub fn hosts_json(&self) -> String {
         serde_json::json!(self.hosts).to_string()
     }
 
-    /// Adds the hosts that a checkpoint kept: those of an image, and those that came after it.
+    /// Adds the hosts that a checkpoint kept: those of an image, and those that came after it. So with
+    /// directories.
     pub fn restore_hosts(&mut self, values: &HashMap<String, Vec<u8>>) {
         let list = values
             .get(SCOPE_HOSTS)
@@ -411,6 +416,16 @@ impl Scope {
         self.hosts.extend(kept);
         let later = values.keys().filter_map(|key| key.strip_prefix(SCOPE_HOST));
         self.hosts.extend(later.map(str::to_owned));
+        // Of a crawl that was narrowed before, and is not any more.
+        if self.below.is_empty() {
+            return;
+        }
+        let directories = values
+            .keys()
+            .filter_map(|key| key.strip_prefix(SCOPE_BELOW));
+        for directory in directories {
+            self.below.insert(directory);
+        }
     }
 
     fn is_no_page(&self, path: &str) -> bool {

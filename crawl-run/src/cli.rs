@@ -313,7 +313,7 @@ pub struct ReachArgs {
     /// Take on what lies below the directory of a start URL, and nothing beside or above
     ///
     /// The directory is the start URL up to its last `/`: `https://h.example/docs/` and
-    /// `https://h.example/docs/index.html` stay below /docs/.
+    /// `https://h.example/docs/index.html` stay below /docs/. So it is with where a start URL redirects to.
     #[arg(long)]
     pub no_parent: bool,
 

@@ -106,8 +106,7 @@ pub struct Scope {
     /// None of these may match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
-    /// URLs of directories, ended by `/`: what is taken on lies below one of them. Where there is one
-    /// alone, its path counts on every host of the crawl. Empty: it lies anywhere.
+    /// URLs of directories, ended by `/`: what is taken on of their hosts lies below one of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<String>,
     /// File name extensions that are no pages, without the dot; `None`: the usual list.

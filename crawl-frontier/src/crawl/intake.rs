@@ -389,6 +389,9 @@ impl<S: Store> Crawl<S> {
         if start && let Some(key) = self.scope.add_host(&target) {
             self.store.set(&key, b"1");
         }
+        if start && let Some(key) = self.scope.add_directory(&target) {
+            self.store.set(&key, b"1");
+        }
         if start && let Some(key) = self.secrets.follow(from, &target) {
             self.store.set(&key, b"1");
         }

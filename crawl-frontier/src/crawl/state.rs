@@ -140,6 +140,8 @@ impl<S: Store> Crawl<S> {
             Some((keys::robots(&host.origin), saved))
         });
         let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
+        let directories = self.scope.directory_keys();
+        let directories = directories.map(|key| (key, "1".to_owned()));
         let state = self.state.json.iter();
         let state = state.map(|json| (keys::PARSER_STATE.to_owned(), json.clone()));
         let page = self
@@ -166,6 +168,7 @@ impl<S: Store> Crawl<S> {
             .chain(routes)
             .chain(self.cookies.all())
             .chain(hosts)
+            .chain(directories)
             .chain(state)
             .chain(page)
             .chain(self.secrets.saved())

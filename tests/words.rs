@@ -17,6 +17,11 @@ const FULL: &str = "mkfifo full && exec 9<>full &&
 dd if=/dev/zero of=full bs=4096 oflag=nonblock 2>dd.out
 echo full; exec \"$@\" 2>&9 9>&-";
 
+/// The same for stdout.
+const FULL_STDOUT: &str = "mkfifo full && exec 9<>full &&
+dd if=/dev/zero of=full bs=4096 oflag=nonblock 2>dd.out
+exec \"$@\" >&9 9>&-";
+
 const PAGES: usize = 12;
 
 /// A site whose page `/slow` comes as late as this.
@@ -67,6 +72,29 @@ fn goes_on(folder: &Folder, site: &Site, command: &[String]) {
     let urls: HashSet<String> = text.lines().map(url).collect();
     assert_eq!(urls.len(), text.lines().count());
     assert!(urls.len() > 2, "{text}");
+}
+
+#[test]
+fn a_crawl_whose_records_nobody_reads_ends_at_a_signal_and_at_its_time() {
+    let grace = ["--grace", "100ms"];
+    for (time, code) in [(&[][..], 143), (&["--max-time", "100ms"], 4)] {
+        let (folder, site) = (Folder::new(), site(Duration::ZERO));
+        let crawl = ["crawl-run", &site.url("/"), "-o", "-"];
+        let tool = Tool::program("sh").dir(&folder);
+        let run = tool.args(["-c", FULL_STDOUT, "sh"]).args(crawl);
+        let run = run.args(grace).args(time).start();
+        if code == 143 {
+            site.wait_for_path("/slow");
+            run.signal(Signal::Term);
+        }
+        run.wait().code(code).says("nobody reads");
+        let rest = Tool::new(crawl[0]).dir(&folder).args(&crawl[1..]);
+        let text = rest.run().code(0).text();
+        let url = |line: &str| serde_json::from_str::<Value>(line).unwrap()["url"].to_string();
+        let urls: HashSet<String> = text.lines().map(url).collect();
+        let asked: HashSet<String> = site.paths().into_iter().collect();
+        assert_eq!(urls.len(), asked.len() - 1, "all but robots.txt: {text}");
+    }
 }
 
 #[test]

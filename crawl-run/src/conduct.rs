@@ -27,7 +27,8 @@ const MAKES_UP: u64 = 100;
 const MAX_SILENCES: usize = 5;
 
 /// After the second signal a frontier that does not end is killed: its commits take
-/// milliseconds, and a kill loses nothing either.
+/// milliseconds, and a kill loses nothing either. So is one that is to end and waits for somebody
+/// to read the records on stdout.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// A fetcher whose frontier is gone has nobody to give results to and keeps nothing.
@@ -52,7 +53,7 @@ pub struct Ending {
     pub fetch: ExitStatus,
     /// The first signal that crawl-run got.
     pub signal: Option<i32>,
-    /// The frontier was killed after a second signal.
+    /// The frontier did not end in time after a signal or `--max-time`, and was killed.
     pub killed: bool,
     /// What the frontier said on stderr at its end.
     pub last_words: LastWords,
@@ -192,14 +193,23 @@ impl Conductor<'_> {
         signals: &mut Vec<i32>,
     ) -> Result<Act, Failure> {
         let grace_ms = begin.grace_ms;
+        let grace = Duration::from_millis(grace_ms);
+        // Nobody may read what is printed, for ever.
+        let most = begin.max_time_ms.filter(|_| self.cast.stream.is_some());
+        let most = most.map(|most| Duration::from_millis(most).saturating_add(grace));
         let order = Order::Begin(Box::new(begin));
         let mut troupe = Troupe::start(self.cast, order, number, self.events.0)?;
         let mut act = Act::default();
         // When to stop waiting for the frontier, the fetcher, the socket.
-        let (mut frontier_due, mut fetch_due, mut silence_due) = (None, None, None);
+        let mut frontier_due = most.and_then(due_after);
+        let (mut fetch_due, mut silence_due) = (None, None);
         loop {
             let now = Instant::now();
             if passed(frontier_due, now) && act.frontier.is_none() {
+                if self.cast.stream.is_some() && !act.killed {
+                    self.view
+                        .warn("nobody reads the records on stdout: some may be printed again");
+                }
                 act.killed = true;
                 troupe.kill(Role::Frontier);
             }
@@ -227,14 +237,16 @@ impl Conductor<'_> {
                         1 => {
                             // Of several crawls all pause, which is said once.
                             if !self.view.is_among() {
-                                let grace = Duration::from_millis(grace_ms);
                                 self.view.say(signals::pausing(signal, grace));
                             }
                             troupe.order(Order::Pause { grace_ms });
+                            if self.cast.stream.is_some() {
+                                frontier_due = due_after(grace);
+                            }
                         }
                         2 => {
                             troupe.order(Order::Pause { grace_ms: 0 });
-                            frontier_due = Some(Instant::now() + LAST_COMMIT);
+                            frontier_due = due_after(Duration::ZERO);
                         }
                         _ => frontier_due = Some(Instant::now()),
                     }
@@ -297,6 +309,11 @@ impl Conductor<'_> {
             }
         }
     }
+}
+
+/// When a frontier that is to end so long from now is to have ended; never, when that is too far.
+fn due_after(wait: Duration) -> Option<Instant> {
+    Instant::now().checked_add(wait.saturating_add(LAST_COMMIT))
 }
 
 fn passed(due: Option<Instant>, now: Instant) -> bool {

@@ -84,6 +84,9 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
     {
         return Outcome::Paused(signal);
     }
+    if ending.killed && frontier.code().is_none() {
+        return Outcome::Stopped;
+    }
     let Some(exit) = frontier.code().and_then(Exit::from_code) else {
         return as_told(Exit::Failed);
     };
@@ -223,12 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn a_frontier_that_was_killed_after_the_second_signal_is_a_pause() {
+    fn a_frontier_that_we_killed_is_a_pause_or_a_stop() {
         let mut ending = ending(9, None);
         ending.signal = Some(2);
         assert_eq!(exit_of(&ending), Exit::Failed);
         ending.killed = true;
         assert_eq!(exit_of(&ending), Exit::Interrupted);
+        // Without one it was --max-time.
+        ending.signal = None;
+        assert_eq!(exit_of(&ending), Exit::Stopped);
     }
 
     #[test]

@@ -299,6 +299,7 @@ fn throwing_away_that_was_cut_short_is_finished_by_the_plain_command() {
             let mut job = Job::open(Arc::new(RealDisk), &place).unwrap().unwrap();
             let clearing = Clearing {
                 aside: Some(OutputPlace::file(&aside, &data)),
+                warc_aside: None,
             };
             job.update(&lock, |manifest| manifest.clearing = Some(clearing))
                 .unwrap();

@@ -132,7 +132,8 @@ pub fn settle(
         .as_ref()
         .filter(|commit| is_complete(&job, &commit.progress))
     {
-        check_output(&job, commit, &place.data_dir)?;
+        place.refuse_unmeant_warc(job.manifest(), chosen)?;
+        finish_files(&job, commit, &place.data_dir)?;
         return Ok(Decision::Complete(Box::new(Complete {
             manifest: job.manifest().clone(),
             progress: commit.progress.clone(),
@@ -193,10 +194,10 @@ fn refuse_unmeant(
     chosen: Option<&Path>,
     command_line: &CommandLine,
 ) -> Result<(), Failure> {
-    match &job.manifest().output {
-        Some(began) => place.refuse_unmeant(began, chosen, command_line),
-        None => Ok(()),
+    if let Some(began) = &job.manifest().output {
+        place.refuse_unmeant(began, chosen, command_line)?;
     }
+    place.refuse_unmeant_warc(job.manifest(), chosen)
 }
 
 fn refusal(changed: &str, command_line: &CommandLine) -> Failure {
@@ -227,13 +228,16 @@ fn proxy_change(manifest: &Manifest, plan: &Plan) -> Option<String> {
     (!old.is_empty() && old != new).then(|| format!("{old} -> {new}"))
 }
 
-/// Looks whether the output is what the last commit vouches for.
-fn check_output(job: &Job, commit: &Commit, data_dir: &Path) -> Result<(), Failure> {
+/// Looks whether the output and the WARC file are what the last commit of a complete crawl vouches for, and
+/// gives WARC files that a killed run left open their final names.
+fn finish_files(job: &Job, commit: &Commit, data_dir: &Path) -> Result<(), Failure> {
     let output = job.manifest().output.as_ref();
-    match output.and_then(|output| output.resolve(data_dir)) {
-        Some(path) => job::check_output(&path, commit),
-        None => Ok(()),
+    if let Some(path) = output.and_then(|output| output.resolve(data_dir)) {
+        job::check_output(&path, commit)?;
     }
+    job.check_warc(commit, data_dir)?;
+    job.settle_warc(commit, data_dir)?;
+    Ok(())
 }
 
 /// Looks once more whether the output of a crawl that is complete is all there, before its
@@ -246,7 +250,7 @@ pub fn check_complete(place: &Place) -> Result<(), Failure> {
         return Ok(());
     };
     match job.last_commit()? {
-        Some(commit) => check_output(&job, &commit, &place.data_dir),
+        Some(commit) => finish_files(&job, &commit, &place.data_dir),
         None => Ok(()),
     }
 }
@@ -271,8 +275,12 @@ pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failu
     if let Some(commit) = job.last_commit()?
         && is_complete(&job, &commit.progress)
     {
-        check_output(&job, &commit, data_dir)?;
-        job.remove(&lock)?;
+        let warc = job.manifest().warc.as_ref();
+        // Elsewhere only a run by name may finish something.
+        if warc.is_none_or(|warc| warc.is_within(data_dir, data_dir)) {
+            finish_files(&job, &commit, data_dir)?;
+            job.remove(&lock)?;
+        }
     }
     Ok(())
 }

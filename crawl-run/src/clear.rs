@@ -24,6 +24,8 @@ pub struct Clear {
     is_there: bool,
     /// The output that will not be finished.
     output: Option<PathBuf>,
+    /// The directory of its WARC files.
+    warc: Option<PathBuf>,
     /// One that is not meant, and stays as it is.
     stays: Option<PathBuf>,
     /// What is said when it is gone.
@@ -53,9 +55,17 @@ impl Clear {
             Some(output) if !is_meant(&output) => (None, Some(output)),
             output => (output, None),
         };
+        let warc = match &job {
+            Some(job) => {
+                let dir = job.warc_dir(&place.data_dir);
+                dir.filter(|_| place.is_warc_meant(job.manifest(), chosen))
+            }
+            None => output.as_deref().map(job::warc_dir),
+        };
         Clear {
             job,
             is_there,
+            warc: warc.filter(|dir| dir.is_dir()),
             output,
             stays,
             said,
@@ -81,12 +91,18 @@ impl Clear {
         self.output.as_deref()
     }
 
+    /// The directory of WARC files that gets another name with it.
+    pub fn leaves_warc(&self) -> Option<&Path> {
+        self.warc.as_deref()
+    }
+
     /// Does it, durably. When this is cut short, the next run finishes it.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn perform(self, place: &Place, lock: &JobLock, view: &View) -> Result<(), Failure> {
         let aside = self.output.as_deref().map(aside_name).transpose()?;
+        let warc_aside = self.warc.as_deref().map(aside_name).transpose()?;
         if let Some(output) = &self.stays {
             view.warn(format_args!(
                 "{} stays as it is: it is outside of the data directory, and -o does not name it",
@@ -98,12 +114,18 @@ impl Clear {
             Some(job) if job.manifest().clearing.is_some() => {
                 job.finish_clearing(lock, &place.data_dir)?;
             }
-            Some(job) => job.throw_away(lock, &place.data_dir, aside.as_deref())?,
+            Some(job) => {
+                let asides = (aside.as_deref(), warc_aside.as_deref());
+                job.throw_away(lock, &place.data_dir, asides)?;
+            }
             None => {
-                if let (Some(output), Some(aside)) = (&self.output, &aside) {
-                    job::rename_aside(output, aside).map_err(|e| {
-                        Failure::new(format_args!("cannot rename {}: {e}", output.display()))
-                    })?;
+                let pairs = [(&self.output, &aside), (&self.warc, &warc_aside)];
+                for (path, aside) in pairs {
+                    if let (Some(path), Some(aside)) = (path, aside) {
+                        job::rename_aside(path, aside).map_err(|e| {
+                            Failure::new(format_args!("cannot rename {}: {e}", path.display()))
+                        })?;
+                    }
                 }
                 job::remove(&RealDisk, &place.job, lock)?;
             }
@@ -111,6 +133,10 @@ impl Clear {
         if let Some(aside) = aside {
             let aside = aside.display();
             view.say(format_args!("unfinished output renamed to {aside}"));
+        }
+        if let Some(aside) = warc_aside {
+            let aside = aside.display();
+            view.say(format_args!("its WARC files are in {aside} now"));
         }
         if self.is_there {
             view.say(self.said);

@@ -515,6 +515,15 @@ pub struct FetchArgs {
           long_help = or_default(BODY_MEMORY_HELP, spelled_size(limits::BODY_MEMORY.default)))]
     pub body_memory: Option<usize>,
 
+    /// Keep the pages themselves as WARC files, beside the output
+    ///
+    /// In OUTPUT-warc (without the output's .jsonl), files of at most 1 GB, WARC 1.1 in gzip: each exchange that had
+    /// an answer, robots.txt and retries included, as it was sent. Records say in `warc` where
+    /// theirs lies. They are as safe as the records: a file has `.open` behind its name while it is written, and
+    /// whatever has not is whole. As the spider's `warc`, which can say more. A resumed crawl goes on as it began.
+    #[arg(long, help_heading = "Output")]
+    pub warc: bool,
+
     /// Trust these certificates alone
     ///
     /// A PEM file with the certificates to trust, instead of the system's or those of

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::extraction::Extraction;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
-use crate::plan::{answer_within, directory, fetch_args, millis, plan, secrets};
+use crate::plan::{answer_within, directory, fetch_args, millis, plan, secrets, spool_args};
 use crate::proxies::Proxies;
 use crate::spider::{Parser, Spider};
 use crate::stage::{Cast, Event};
@@ -197,12 +197,13 @@ impl<'a> Crawl<'a> {
             self.subject(view),
             counted(limit, "record")
         ));
+        let warc = self.new_warc(&output, None)?;
         let mut begin = self.begin();
         begin.max_records = Some(begin.max_records.map_or(limit, |n| n.min(limit)));
-        let cast = self.cast(None, &output)?;
+        let cast = self.cast(None, &output, warc.as_ref())?;
         let ending = conduct(&cast, begin, events, view)?;
         let outcome = judge(&ending, Purpose::Test { limit });
-        Ok(self.ended(outcome, ending, output, view))
+        Ok(self.ended(outcome, ending, (output, warc), view))
     }
 
     /// A production crawl: new, or resumed from its checkpoint, which is gone when the crawl is
@@ -235,33 +236,37 @@ impl<'a> Crawl<'a> {
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
-        let (begin, output) = match self.settle(lock, view)? {
+        let (begin, output, warc) = match self.settle(lock, view)? {
             Decision::New => {
                 let output = self.new_output(None)?;
+                let warc = self.new_warc(&output, None)?;
                 view.say(format_args!("new crawl of {}", self.subject(view)));
-                (self.begin(), output)
+                (self.begin(), output, warc)
             }
             Decision::Clear(clear) => {
                 // All that can be refused is refused before anything is gone.
-                self.new_output(clear.leaves())?;
+                let output = self.new_output(clear.leaves())?;
+                self.new_warc(&output, clear.leaves_warc())?;
                 tools::try_options(&self.tools.fetch, &self.fetch_args, &self.hidden)?;
                 if self.plan.delta && !clear.forgets() {
                     delta::verify_known(&RealDisk, &self.place.job)?;
                 }
                 clear.perform(&self.place, lock, view)?;
                 let output = self.new_output(None)?;
+                let warc = self.new_warc(&output, None)?;
                 view.say(format_args!("new crawl of {}", self.subject(view)));
-                (self.begin(), output)
+                (self.begin(), output, warc)
             }
             Decision::Resume(resume) => {
                 let output = self.resumed_output(&resume)?;
+                let warc = self.resumed_warc(&resume, &output)?;
                 view.say(resume.line(&self.place.title()));
                 let begin = Begin {
                     adopt_plan: resume.adopt_plan,
                     retry_blocked: resume.retry_blocked,
                     ..self.begin()
                 };
-                (begin, output)
+                (begin, output, warc)
             }
             Decision::Complete(complete) => {
                 completed(&complete.progress)?;
@@ -269,7 +274,7 @@ impl<'a> Crawl<'a> {
                 return Ok(self.was_complete(*complete, view));
             }
         };
-        let cast = self.cast(Some(lock), &output)?;
+        let cast = self.cast(Some(lock), &output, warc.as_ref())?;
         let ending = conduct(&cast, begin, events, view)?;
         // Before the checkpoint goes, which has them too.
         self.write_cookies(&ending.cookies, view);
@@ -301,7 +306,7 @@ impl<'a> Crawl<'a> {
             // Of a damaged job nothing is changed.
             checkpoint::note_command(&self.place.job, lock, &self.command_line);
         }
-        Ok(self.ended(outcome, ending, output, view))
+        Ok(self.ended(outcome, ending, (output, warc), view))
     }
 
     /// Brings `--cookies FILE` up to date.
@@ -353,6 +358,27 @@ impl<'a> Crawl<'a> {
         Ok(output)
     }
 
+    /// Where the WARC files of a crawl that begins go, when the directory that `leaves` is gone.
+    fn new_warc(&self, output: &Output, leaves: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+        let today = Zoned::now().date();
+        let is_wanted = self.plan.warc.is_some();
+        is_wanted
+            .then(|| self.place.new_warc(output, leaves, today))
+            .transpose()
+    }
+
+    /// Where those of a crawl go on that is resumed: whether there are any stays as it began.
+    fn resumed_warc(&self, resume: &Resume, output: &Output) -> Result<Option<PathBuf>, Failure> {
+        let manifest = &resume.manifest;
+        if manifest.output.is_none() && manifest.plan.is_none() {
+            return self.new_warc(output, None);
+        }
+        let chosen = self.args.output.output.as_deref();
+        self.place.refuse_unmeant_warc(manifest, chosen)?;
+        let warc = manifest.warc.as_ref();
+        Ok(warc.and_then(|warc| warc.resolve(&self.place.data_dir)))
+    }
+
     fn was_complete(&self, complete: Complete, view: &View) -> Ended {
         let Complete { manifest, progress } = complete;
         let mut figures = counted(progress.records, "record");
@@ -365,12 +391,15 @@ impl<'a> Crawl<'a> {
         ));
         let began = manifest.output.unwrap_or_default();
         let output = began.resolve(&self.place.data_dir);
+        let warc = manifest.warc.as_ref();
+        let warc = warc.and_then(|warc| warc.resolve(&self.place.data_dir));
         Ended {
             outcome: Outcome::Complete,
             progress,
             records_run: 0,
             elapsed: Duration::ZERO,
             output: output.map_or(Output::Stdout, Output::File),
+            warc,
         }
     }
 
@@ -404,7 +433,12 @@ impl<'a> Crawl<'a> {
         }
     }
 
-    fn cast(&self, lock: Option<&JobLock>, output: &Output) -> Result<Cast, Failure> {
+    fn cast(
+        &self,
+        lock: Option<&JobLock>,
+        output: &Output,
+        warc: Option<&PathBuf>,
+    ) -> Result<Cast, Failure> {
         let copy = |fd: BorrowedFd<'_>| {
             fd.try_clone_to_owned()
                 .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
@@ -420,10 +454,20 @@ impl<'a> Crawl<'a> {
         if let Output::File(file) = output {
             option("--output", file);
         }
+        let mut fetch_args = self.fetch_args.clone();
+        if let Some(dir) = warc {
+            option("--warc-dir", dir);
+            let spool = match lock {
+                Some(_) => self.place.job.spool_dir(),
+                None => job::spool_beside(dir),
+            };
+            let warc = self.plan.warc.clone().unwrap_or_default();
+            fetch_args.extend(spool_args(&warc, &spool));
+        }
         Ok(Cast {
             tools: self.tools.clone(),
             frontier_args,
-            fetch_args: self.fetch_args.clone(),
+            fetch_args,
             extract: match &self.extraction {
                 Some(extraction) => Some(copy(extraction.file.as_fd())?),
                 None => None,
@@ -438,13 +482,20 @@ impl<'a> Crawl<'a> {
     }
 
     /// Says how it ended.
-    fn ended(&self, outcome: Outcome, ending: Ending, output: Output, view: &View) -> Ended {
+    fn ended(
+        &self,
+        outcome: Outcome,
+        ending: Ending,
+        (output, warc): (Output, Option<PathBuf>),
+        view: &View,
+    ) -> Ended {
         let ended = Ended {
             outcome,
             progress: ending.progress,
             records_run: ending.records_run,
             elapsed: ending.elapsed,
             output,
+            warc,
         };
         // The reader of stdout went away: a quiet end.
         if ended.outcome.exit() == Exit::PipeClosed {

@@ -1,5 +1,6 @@
 //! How a run of a crawl ended, for whoever tells of it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crawl_ckpt::control::Progress;
@@ -20,4 +21,6 @@ pub struct Ended {
     pub elapsed: Duration,
     /// Where the records are.
     pub output: Output,
+    /// Where the WARC files are, if there are any.
+    pub warc: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::job::{JobPlace, Name, OutputPlace, data_dir};
+use crawl_ckpt::job::{JobPlace, Manifest, Name, OutputPlace, data_dir, warc_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
 use rustix::fs::Access;
@@ -207,8 +207,76 @@ impl Place {
                     return Ok(true);
                 }
             }
+            // The WARC files of another crawl.
+            if is_there(&warc_dir(name))? {
+                return Ok(true);
+            }
             is_there(name)
         })
+    }
+
+    /// Where the WARC files of a crawl that begins go: beside its output, whose name they have.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a directory that is there already and is not `leaves`.
+    pub fn new_warc(
+        &self,
+        output: &Output,
+        leaves: Option<&Path>,
+        today: Date,
+    ) -> Result<PathBuf, Failure> {
+        let place = |path: &Path| OutputPlace::file(path, &self.data_dir);
+        let dir = match output {
+            Output::File(file) => warc_dir(file),
+            Output::Stdout => warc_dir(&self.dated_output(today)?),
+        };
+        let will_leave = leaves.is_some_and(|leaves| place(leaves) == place(&dir));
+        if is_there(&dir)? && !will_leave {
+            let message = format!("cannot write WARC files to {}: it exists", dir.display());
+            return Err(Failure::with(Exit::Usage, message)
+                .hint("choose another -o FILE, or move that directory away"));
+        }
+        Ok(dir)
+    }
+
+    /// Refuses to write, rename or cut in the WARC directory that a checkpoint names, when it is not
+    /// [meant](Place::is_warc_meant).
+    ///
+    /// # Errors
+    /// [`Exit::Usage`].
+    pub fn refuse_unmeant_warc(
+        &self,
+        manifest: &Manifest,
+        chosen: Option<&Path>,
+    ) -> Result<(), Failure> {
+        let dir = manifest
+            .warc
+            .as_ref()
+            .and_then(|warc| warc.resolve(&self.data_dir));
+        match dir {
+            Some(dir) if !self.is_warc_meant(manifest, chosen) => {
+                let (dir, data_dir) = (dir.display(), self.data_dir.display());
+                let message = format!(
+                    "the checkpoint's WARC is {dir}, which is outside of the data directory {data_dir}"
+                );
+                Err(Failure::with(Exit::Usage, message).hint("to begin anew: --fresh"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True for WARC files that may be written, renamed or cut: those beside an output that
+    /// [may](Place::is_meant), or that lie here.
+    pub fn is_warc_meant(&self, manifest: &Manifest, chosen: Option<&Path>) -> bool {
+        let Some(warc) = &manifest.warc else {
+            return true;
+        };
+        let output = manifest.output.as_ref();
+        let file = output.and_then(|output| output.resolve(&self.data_dir));
+        let beside = file.map(|file| OutputPlace::file(&warc_dir(&file), &self.data_dir));
+        let is_beside = beside.as_ref() == Some(warc);
+        let output = output.filter(|_| is_beside);
+        self.is_meant(warc, None) || output.is_some_and(|output| self.is_meant(output, chosen))
     }
 }
 

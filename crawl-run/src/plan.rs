@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use crawl_ckpt::control::Secrets;
 use crawl_ckpt::limits::{DEPTH_PRIORITY, TIMEOUT};
-use crawl_ckpt::plan::{Pace, Plan, Retry, Scope};
+use crawl_ckpt::plan::{Pace, Plan, Retry, Scope, Warc};
 
 use jiff::Timestamp;
 use url::Url;
@@ -88,7 +89,7 @@ pub fn plan(
         // A test crawl reads and writes none of production's state.
         depth_priority: settings.depth_priority.unwrap_or(DEPTH_PRIORITY.default),
         no_referer: settings.referer == Some(false),
-        warc: None,
+        warc: warc(spider, args),
         delta: !is_test && (args.checkpoint.change.delta || settings.delta.unwrap_or(false)),
     }
 }
@@ -132,6 +133,25 @@ pub fn directory(url: &Url) -> String {
     let text = directory.as_str();
     let end = text.rfind('/').map_or(text.len(), |slash| slash + 1);
     text[..end].to_owned()
+}
+
+/// How the pages themselves are kept, if they are.
+fn warc(spider: &Spider, args: &CrawlArgs) -> Option<Warc> {
+    let wanted = spider.warc.clone();
+    let mut warc = wanted.or(args.fetch.warc.then(Warc::default))?;
+    warc.prefix.get_or_insert_with(|| spider.name.to_string());
+    Some(warc)
+}
+
+/// The options of crawl-fetch that has to leave WARC records in a directory.
+pub fn spool_args(warc: &Warc, dir: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--warc-spool".into(), dir.into()];
+    for (kind, is_kept) in [("requests", warc.requests), ("metadata", warc.metadata)] {
+        if !is_kept {
+            words.extend(["--warc-without".into(), kind.into()]);
+        }
+    }
+    words
 }
 
 /// The options of crawl-fetch. It follows no redirect: their targets go through the

@@ -82,6 +82,9 @@ impl Summary<'_> {
         row("left out", self.left_out());
         row("links", self.links().to_owned());
         row("output", self.output());
+        if let Some(dir) = &self.ended.warc {
+            row("warc", dir.display().to_string());
+        }
         row("checkpoint", self.checkpoint());
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
             && self.has_checkpoint
@@ -308,6 +311,7 @@ mod tests {
                 records_run: 10,
                 elapsed: Duration::from_secs(75),
                 output: Output::File("data/x.jsonl".into()),
+                warc: None,
             },
             has_checkpoint: true,
             is_kept: true,

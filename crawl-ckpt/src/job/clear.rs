@@ -19,10 +19,14 @@ pub struct Clearing {
     /// The new name of its output, if that gets one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aside: Option<OutputPlace>,
+    /// The new name of the directory of its WARC files, if that gets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warc_aside: Option<OutputPlace>,
 }
 
 impl Job {
-    /// Throws the job away; its output is renamed to `aside` before. Durable when this returns.
+    /// Throws the job away; its output and the directory of its WARC files are renamed before. Durable when
+    /// this returns.
     ///
     /// # Errors
     /// Those of the disk. What is left undone is noted in the job as soon as anything was done.
@@ -30,11 +34,12 @@ impl Job {
         mut self,
         lock: &JobLock,
         data_dir: &Path,
-        aside: Option<&Path>,
+        (aside, warc_aside): (Option<&Path>, Option<&Path>),
     ) -> Result<(), StoreError> {
-        let aside = aside.map(|path| OutputPlace::file(path, data_dir));
+        let place = |path| OutputPlace::file(path, data_dir);
+        let (aside, warc_aside) = (aside.map(place), warc_aside.map(place));
         self.update(lock, |manifest| {
-            manifest.clearing = Some(Clearing { aside });
+            manifest.clearing = Some(Clearing { aside, warc_aside });
         })?;
         self.finish_clearing(lock, data_dir).map(drop)
     }
@@ -58,6 +63,7 @@ impl Job {
         if let (Some(output), Some(aside)) = (output, &aside) {
             rename_aside(&output, aside).map_err(StoreError::io("rename", &output))?;
         }
+        self.put_warc_aside(data_dir)?;
         self.remove(lock)?;
         Ok(aside)
     }
@@ -70,6 +76,30 @@ impl Job {
         aside
             .resolve(data_dir)
             .filter(|aside| is_name_of(aside, &output))
+    }
+}
+
+impl Job {
+    /// Gives the directory of the WARC files its new name, with whole files in it only.
+    fn put_warc_aside(&self, data_dir: &Path) -> Result<(), StoreError> {
+        let clearing = self.manifest().clearing.as_ref();
+        let aside = clearing.and_then(|clearing| clearing.warc_aside.as_ref()?.resolve(data_dir));
+        let dir = self.warc_dir(data_dir);
+        let (Some(dir), Some(aside)) = (dir, aside) else {
+            return Ok(());
+        };
+        if !is_name_of(&aside, &dir) {
+            return Ok(());
+        }
+        // Where the journal cannot tell, they are renamed as they are.
+        if let Ok(commit) = self.last_commit()
+            && self
+                .check_warc(&commit.clone().unwrap_or_default(), data_dir)
+                .is_ok()
+        {
+            self.settle_warc(&commit.unwrap_or_default(), data_dir)?;
+        }
+        rename_aside(&dir, &aside).map_err(StoreError::io("rename", &dir))
     }
 }
 

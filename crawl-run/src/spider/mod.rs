@@ -5,6 +5,7 @@ mod parser;
 mod rules;
 mod schema;
 mod settings;
+mod warc;
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -17,7 +18,7 @@ use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::keys::{Elsewhere, Form, OneOrList, parsed};
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
-use crawl_ckpt::plan::Scope;
+use crawl_ckpt::plan::{Scope, Warc};
 use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
 use url::{Host, Url};
@@ -84,6 +85,8 @@ pub struct Spider {
     pub settings: Settings,
     /// What pages go through.
     pub parser: Option<Parser>,
+    /// How the pages themselves are kept.
+    pub warc: Option<Warc>,
     /// The file's text, when it says what to extract; crawl-fetch reads that.
     pub extract: Option<String>,
     /// JSON paths of keys that have no effect.
@@ -200,6 +203,7 @@ impl Spider {
             scope,
             settings: Settings::default(),
             parser: None,
+            warc: None,
             extract: None,
             ignored: Vec::new(),
             notes: Vec::new(),
@@ -229,6 +233,7 @@ impl Spider {
             None => Settings::default(),
         };
         let parser = parser::parser(&mut fields, dir)?;
+        let warc = warc::warc(&mut fields, &mut beside.ignored)?;
         beside.ignored.extend(fields.unknown());
         let extracts =
             beside.extracts || head.callbacks.is_some() || leaves > 0 || settings.reads_articles();
@@ -243,6 +248,7 @@ impl Spider {
             },
             settings,
             parser,
+            warc,
             extract: None,
             ignored: beside.ignored,
             notes: beside.notes,

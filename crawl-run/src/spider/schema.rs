@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::parser::Parse;
 use super::settings::Settings;
+use super::warc::WarcKeys;
 use super::{Edges, Head};
 
 /// What fields of items look like; crawl-fetch reads them.
@@ -53,6 +54,12 @@ pub fn chapters() -> Vec<Chapter> {
             is_list: false,
             keys: Settings::keys(),
         },
+        Chapter {
+            key: "warc",
+            says: "Keep the pages themselves, as WARC, as --warc does; `true`, or how.",
+            is_list: false,
+            keys: WarcKeys::keys(),
+        },
     ]
 }
 
@@ -81,6 +88,9 @@ pub fn schema() -> Value {
         object["type"] = json!("object");
         object["properties"] = properties(chapter.keys).into();
     }
+    let warc = &mut schema["properties"]["warc"];
+    warc["type"] = json!(["boolean", "object"]);
+    warc["default"] = json!(false);
     schema
 }
 

@@ -252,12 +252,13 @@ impl<'a> Stage<'a> {
         {
             return Err("the jar of cookies is lost".into());
         }
-        let left = folder.files().into_iter().find(|file| {
+        // What was to replace a file of the user's lies beside it until it is written the next time.
+        let is_left = |file: &PathBuf| {
             let file = file.to_string_lossy();
-            [".tmp", ".new", ".removing", ".retry"]
-                .iter()
-                .any(|end| file.contains(end))
-        });
+            let ends = [".tmp", ".new", ".removing", ".retry"];
+            file.starts_with("data") && ends.iter().any(|end| file.contains(end))
+        };
+        let left = folder.files().into_iter().find(is_left);
         if let Some(left) = left {
             return Err(format!("{} is left behind: {last}", left.display()));
         }

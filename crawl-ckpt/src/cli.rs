@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::{Catalog, Found};
 pub use crate::command::TOOL;
-use crate::command::{self, Context, Form};
+use crate::command::{self, Context, ListForm};
 use crate::job::{Name, data_dir};
 use crate::tool::{Exit, Failure, need_stdout, parse_duration};
 
@@ -68,14 +68,14 @@ enum Command {
         #[arg(value_name = "PROJECT", value_parser = Name::parse)]
         project: Option<Name>,
         #[command(flatten)]
-        form: Form,
+        form: ListForm,
     },
     /// Show all that is known of one, with the command that resumes it
     Show {
         #[command(flatten)]
         which: One,
         #[command(flatten)]
-        form: Form,
+        form: ListForm,
     },
     /// Show how many bytes its parts take, and what to do about a large one
     ///
@@ -85,7 +85,7 @@ enum Command {
         #[command(flatten)]
         which: AnyOne,
         #[command(flatten)]
-        form: Form,
+        form: ListForm,
     },
     /// Read every record and check every checksum
     ///
@@ -103,7 +103,7 @@ enum Command {
         #[arg(long)]
         repair: bool,
         #[command(flatten)]
-        form: Form,
+        form: ListForm,
     },
     /// Remove checkpoints
     ///

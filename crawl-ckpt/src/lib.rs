@@ -4,8 +4,8 @@
 //! A thing may enter this library only if two tools read or write it.
 //!
 //! # Layout
-//! From the ground up; a line uses only what stands above it. The folders' modules are named from
-//! the root: `crawl_ckpt::robots`, not `web::robots`.
+//! From the ground up; a room uses only those before it (`tests/layout.rs` looks). The folders'
+//! modules are named from the root: `crawl_ckpt::robots`, not `web::robots`.
 //!
 //! | where | what lies there |
 //! |---|---|

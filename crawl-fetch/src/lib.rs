@@ -4,8 +4,8 @@
 //! servers answer. The library is the tool without its command line.
 //!
 //! # Layout
-//! From the ground up; a line uses only what stands above it. `http/` and `page/` know nothing of
-//! each other: whoever else brings a page's bytes, `page/` understands them.
+//! From the ground up; a room uses only those before it (`tests/layout.rs` looks). `http/` and
+//! `page/` know nothing of each other: whoever else brings a page's bytes, `page/` understands them.
 //!
 //! | where | what lies there |
 //! |---|---|
@@ -19,6 +19,8 @@
 //! | `pool` | the workers |
 //! | `run` | from stdin to stdout |
 //! | `cli` | the command line |
+
+#![warn(clippy::match_bool)]
 
 pub mod cli;
 mod event;

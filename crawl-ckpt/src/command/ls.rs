@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Context, Form};
+use super::{Context, ListForm};
 use super::{json_of, unfinished};
 use crate::human::{bytes, count, counted, span};
 use crate::job::Name;
@@ -14,7 +14,11 @@ const COLUMNS: &[&str] = &[
     "PROJECT", "SPIDER", "STATE", ">PENDING", ">SEEN", ">SIZE", ">AGE", "PROXY", ">DELTA",
 ];
 
-pub fn run(context: &mut Context<'_>, project: Option<&Name>, form: Form) -> Result<Exit, Failure> {
+pub fn run(
+    context: &mut Context<'_>,
+    project: Option<&Name>,
+    form: ListForm,
+) -> Result<Exit, Failure> {
     if let Some(project) = project {
         context.catalog.check_project(project)?;
     }

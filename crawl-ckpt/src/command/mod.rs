@@ -21,7 +21,7 @@ pub const TOOL: &str = "crawl-ckpt";
 
 /// How the answer is printed.
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Form {
+pub(crate) struct ListForm {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::json_of;
-use super::{Context, Form};
+use super::{Context, ListForm};
 use crate::address::masked_url;
 use crate::catalog::Found;
 use crate::human::{bytes, count, counted, span};
@@ -19,7 +19,7 @@ use crate::tool::{Exit, Failure, quoted, unquoted};
 /// The tool that goes on with a crawl.
 const CONDUCTOR: &str = "crawl-run";
 
-pub fn run(context: &mut Context<'_>, job: Found, form: Form) -> Result<Exit, Failure> {
+pub fn run(context: &mut Context<'_>, job: Found, form: ListForm) -> Result<Exit, Failure> {
     let Some(look) = Look::at(&job.place) else {
         return Err(Failure::new(format_args!(
             "{job} has no checkpoint any more"

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Context, Form};
+use super::{Context, ListForm};
 use super::{json_of, json_without_checkpoint, unfinished};
 use crate::catalog::Found;
 use crate::human::{bytes, count};
@@ -34,7 +34,7 @@ struct Parts {
     delta: u64,
 }
 
-pub fn run(context: &mut Context<'_>, job: Option<Found>, form: Form) -> Result<Exit, Failure> {
+pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Result<Exit, Failure> {
     let is_one = job.is_some();
     let (jobs, batches) = match job {
         Some(job) => (vec![job], Vec::new()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, Form, TOOL};
+use super::{Context, ListForm, TOOL};
 use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
 use crate::human::{bytes, count, counted};
@@ -17,7 +17,7 @@ pub fn run(
     context: &mut Context<'_>,
     job: Option<Found>,
     with_repair: bool,
-    form: Form,
+    form: ListForm,
 ) -> Result<Exit, Failure> {
     let jobs = match job {
         Some(job) => vec![job],

@@ -1,6 +1,6 @@
 //! A complete crawl's end: what it learned becomes a part of what is known.
 
-use super::frame::{Header, ScopeHash, entry_at};
+use super::frame::{DeltaHeader, ScopeHash, entry_at};
 use super::is_absorbed;
 use super::known::{Known, KnownWriter};
 use super::learned::File;
@@ -44,7 +44,7 @@ pub fn absorb(
     let known = Known::open(&**job.disk(), job.place(), scope)?;
     // Marks that something still holds speak of what was known when the crawl began.
     let known = known.filter(|known| known.key() == learned.header.base);
-    let header = Header {
+    let header = DeltaHeader {
         key: job.manifest().key,
         base: [0; 16],
     };

@@ -24,14 +24,14 @@ pub type ScopeHash = [u8; 16];
 
 /// The first bytes of a file of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct DeltaHeader {
     /// Of the job that learned it last.
     pub key: [u8; 16],
     /// Of the job that had learned what was known when this one began; zero when nothing was.
     pub base: [u8; 16],
 }
 
-impl Header {
+impl DeltaHeader {
     /// The header's bytes; the last 16 of them are the salt of all that follows.
     pub fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
@@ -50,7 +50,7 @@ impl Header {
     }
 
     /// Reads and checks the header of a file.
-    pub fn read(file: &dyn DiskFile, path: &Path) -> Result<Header, StoreError> {
+    pub fn read(file: &dyn DiskFile, path: &Path) -> Result<DeltaHeader, StoreError> {
         let mut bytes = [0; HEADER];
         let got = read_full(file, &mut bytes, 0).map_err(StoreError::io("read", path))?;
         let damaged = |why| Err(StoreError::damaged_pages(path, 0, why));
@@ -68,7 +68,7 @@ impl Header {
             let path = path.to_owned();
             return Err(StoreError::Newer { path, format });
         }
-        Ok(Header {
+        Ok(DeltaHeader {
             key: array_at(&bytes, 16),
             base: array_at(&bytes, 32),
         })

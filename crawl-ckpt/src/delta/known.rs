@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::KNOWN;
-use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
+use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close};
 use super::learned::open;
 use super::page::{Fingerprint, Page, PageEntry};
 use crate::codec::{array_at, first_half, u64_at};
@@ -25,7 +25,7 @@ const TRAILER: usize = 32;
 pub struct Known {
     path: PathBuf,
     file: Box<dyn DiskFile>,
-    header: Header,
+    header: DeltaHeader,
     scope: ScopeHash,
     /// The first fingerprint of each block, and where the block lies.
     index: Vec<(Fingerprint, u64)>,
@@ -48,7 +48,7 @@ impl Known {
         let Some(file) = open(disk, &path)? else {
             return Ok(None);
         };
-        let header = Header::read(&*file, &path)?;
+        let header = DeltaHeader::read(&*file, &path)?;
         let salt = header.salt();
         let len = file.len().map_err(StoreError::io("read", &path))?;
         let at = len.saturating_sub(TRAILER as u64);
@@ -197,7 +197,7 @@ impl KnownWriter {
     pub fn create(
         disk: &Arc<dyn Disk>,
         place: &JobPlace,
-        header: Header,
+        header: DeltaHeader,
         scope: ScopeHash,
     ) -> Result<KnownWriter, StoreError> {
         let path = place.delta_dir().join(KNOWN);

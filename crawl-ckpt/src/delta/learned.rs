@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::LEARNED;
-use super::frame::{BLOCK_HEADER, Block, HEADER, Header, ScopeHash, close};
+use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close};
 use super::page::{Fingerprint, Page, PageEntry, put_same};
 use crate::durable::{Append, Disk, DiskFile, remove_if_there};
 use crate::error::StoreError;
@@ -24,7 +24,7 @@ pub struct Learning {
 }
 
 impl Learning {
-    fn new(header: &Header, scope: ScopeHash, end: u64) -> Learning {
+    fn new(header: &DeltaHeader, scope: ScopeHash, end: u64) -> Learning {
         Learning {
             salt: header.salt(),
             base: header.base,
@@ -99,7 +99,7 @@ pub fn begin(
     let disk: &dyn Disk = &**job.disk();
     // A run that was killed before its first commit may have left one.
     remove_if_there(disk, &path).map_err(StoreError::io("remove", &path))?;
-    let header = Header {
+    let header = DeltaHeader {
         key: job.manifest().key,
         base: base.unwrap_or_default(),
     };
@@ -144,7 +144,7 @@ pub fn check(job: &Job, committed: u64) -> Result<(), StoreError> {
 pub(super) struct File {
     pub path: PathBuf,
     pub file: Box<dyn DiskFile>,
-    pub header: Header,
+    pub header: DeltaHeader,
     committed: u64,
 }
 
@@ -160,7 +160,7 @@ impl File {
             let why = format!("it ends here, {committed} bytes were committed");
             return Err(StoreError::damaged_pages(&path, len, why));
         }
-        let header = Header::read(&*file, &path)?;
+        let header = DeltaHeader::read(&*file, &path)?;
         if header.key != job.manifest().key {
             return Err(StoreError::damaged_pages(
                 &path,

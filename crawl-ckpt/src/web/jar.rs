@@ -17,13 +17,13 @@ pub const MAX_HEADER_BYTES: usize = 60 << 10;
 /// A jar.
 #[derive(Debug, Default)]
 pub struct Jar {
-    kept: Vec<Kept>,
+    kept: Vec<KeptCookie>,
     /// Counts what happens, so that it has an order.
     clock: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct KeptCookie {
     #[serde(flatten)]
     cookie: Cookie<'static>,
     /// When it was set last.
@@ -34,7 +34,7 @@ struct Kept {
     used: u64,
 }
 
-impl Kept {
+impl KeptCookie {
     fn is_same(&self, other: &Cookie<'_>) -> bool {
         let own = &self.cookie;
         own.name() == other.name()
@@ -62,7 +62,7 @@ impl Jar {
         } else if let Some(place) = place {
             let kept = &mut self.kept[place];
             let changed = kept.cookie != cookie;
-            *kept = Kept::new(cookie, self.clock);
+            *kept = KeptCookie::new(cookie, self.clock);
             return changed;
         }
         if cookie.is_expired() {
@@ -78,7 +78,7 @@ impl Jar {
             };
             self.kept.remove(oldest);
         }
-        self.kept.push(Kept::new(cookie, self.clock));
+        self.kept.push(KeptCookie::new(cookie, self.clock));
         true
     }
 
@@ -132,7 +132,7 @@ impl Jar {
 
     /// From the checkpoint. Also says how many cookies were over meanwhile.
     pub fn from_json(json: &[u8]) -> Option<(Jar, u64)> {
-        let mut kept: Vec<Kept> = serde_json::from_slice(json).ok()?;
+        let mut kept: Vec<KeptCookie> = serde_json::from_slice(json).ok()?;
         let whole = kept.len();
         kept.retain(|kept| !kept.cookie.is_expired());
         let over = (whole - kept.len()) as u64;
@@ -141,9 +141,9 @@ impl Jar {
     }
 }
 
-impl Kept {
-    fn new(cookie: Cookie<'static>, now: u64) -> Kept {
-        Kept {
+impl KeptCookie {
+    fn new(cookie: Cookie<'static>, now: u64) -> KeptCookie {
+        KeptCookie {
             cookie,
             set: now,
             used: now,

@@ -1,26 +1,19 @@
 //! Reads a response's body and undoes its content encodings, within a size cap,
 //! into memory that is used again. What ends early is an error, never a page.
 
-use std::io::{self, Read};
-
 use crawl_ckpt::record::ErrorKind;
 use ureq::Body;
 use ureq::http::Response;
 
 use crate::failure::Failure;
+use crate::http::buffer::{Buffer, KEEP_BYTES, Trouble};
 use crate::http::coding::{self, Coding};
 use crate::http::tcp;
 use crate::memory::Share;
 
-/// What a buffer grows by at least.
-const STEP_BYTES: usize = 64 << 10;
-
 /// When a first step of a body is there, the rest of it gets its place at once, if its length was
 /// told and is no more than this: nobody holds memory for what never comes.
 const AT_ONCE_BYTES: u64 = 4 << 20;
-
-/// A buffer above this is given back to the system as soon as it is not needed.
-const KEEP_BYTES: usize = 4 << 20;
 
 /// How much of a body is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -29,68 +22,6 @@ pub struct Limit {
     pub bytes: usize,
     /// A longer body is cut off there, rather than an error.
     pub cut: bool,
-}
-
-/// Why a buffer was not filled.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// What is read is broken.
-    Broken(io::Error),
-    /// There is no memory for it.
-    Short(Failure),
-}
-
-/// Bytes in a vector whose memory is set up once.
-#[derive(Debug, Default)]
-pub(super) struct Buffer {
-    bytes: Vec<u8>,
-    filled: usize,
-    /// So many bytes are said to come, and one.
-    told: usize,
-}
-
-impl Buffer {
-    fn reset(&mut self) {
-        (self.filled, self.told) = (0, 0);
-        if self.bytes.len() > KEEP_BYTES {
-            *self = Buffer::default();
-        }
-    }
-
-    pub(super) fn get(&self) -> &[u8] {
-        &self.bytes[..self.filled]
-    }
-
-    /// Fills it up to the limit. Returns false when there is more.
-    pub(super) fn fill(
-        &mut self,
-        mut reader: impl Read,
-        limit: usize,
-        share: &mut Share,
-    ) -> Result<bool, Trouble> {
-        loop {
-            if self.filled == self.bytes.len() {
-                let grown = match self.filled {
-                    0 => STEP_BYTES,
-                    filled => self.told.max(2 * filled),
-                };
-                // One byte over the limit tells that there is more.
-                let grown = grown.min(limit.saturating_add(1)).max(self.filled);
-                share.take(grown - self.filled).map_err(Trouble::Short)?;
-                self.bytes.resize(grown, 0);
-            }
-            match reader.read(&mut self.bytes[self.filled..]) {
-                Ok(0) => return Ok(true),
-                Ok(n) => self.filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Trouble::Broken(e)),
-            }
-            if self.filled > limit {
-                self.filled = limit;
-                return Ok(false);
-            }
-        }
-    }
 }
 
 /// Reads bodies one after the other.

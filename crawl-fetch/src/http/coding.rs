@@ -12,7 +12,7 @@ use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 
 use crate::failure::Failure;
-use crate::http::body::{Buffer, Trouble};
+use crate::http::buffer::{Buffer, Trouble};
 use crate::memory::Share;
 
 /// What the client offers. zstd is understood, but not asked for: pages come out no smaller than

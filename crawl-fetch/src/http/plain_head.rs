@@ -197,7 +197,7 @@ pub fn write(head: &[u8], out: &mut Vec<u8>) {
         write_status(text(status), out);
     }
     let fields = fields(lines);
-    let is_used = |field: &Field<'_>| USED.iter().any(|name| field.is(name.as_bytes()));
+    let is_used = |field: &HeaderField<'_>| USED.iter().any(|name| field.is(name.as_bytes()));
     let used = fields.iter().filter(|field| is_used(field)).count();
     let mut others = MAX_FIELDS.saturating_sub(used);
     let last_length = fields.iter().rposition(|field| field.is(LENGTH));
@@ -221,19 +221,19 @@ pub fn write(head: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A field of the head.
-struct Field<'h> {
+struct HeaderField<'h> {
     name: &'h [u8],
     value: Vec<u8>,
 }
 
-impl Field<'_> {
+impl HeaderField<'_> {
     fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 }
 
-fn fields<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Vec<Field<'h>> {
-    let mut fields: Vec<Field<'_>> = Vec::new();
+fn fields<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Vec<HeaderField<'h>> {
+    let mut fields: Vec<HeaderField<'_>> = Vec::new();
     // A line that goes on with one that was left out is left out, too.
     let mut goes_on = false;
     for line in lines {
@@ -255,7 +255,7 @@ fn fields<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Vec<Field<'h>> {
         if let Some(name) = name {
             let colon = memchr(b':', text).unwrap_or(0);
             let value = text[colon + 1..].trim_ascii().iter().map(visible).collect();
-            fields.push(Field { name, value });
+            fields.push(HeaderField { name, value });
         }
     }
     fields

@@ -1,7 +1,7 @@
 //! Understands pages, whoever fetched them.
 //!
 //! # Layout
-//! From the ground up; a line uses only what stands above it.
+//! From the ground up; a room uses only those before it (`tests/layout.rs` looks).
 //!
 //! | where | what lies there |
 //! |---|---|

@@ -32,7 +32,7 @@ pub struct Record {
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct RecordLine<'a> {
     #[serde(borrow)]
     url: Text<'a>,
     #[serde(default)]
@@ -112,7 +112,7 @@ impl Records {
             }
             records.lines += 1;
             records.bytes += line.len() as u64;
-            if let Ok(record) = serde_json::from_slice::<Line<'_>>(&line) {
+            if let Ok(record) = serde_json::from_slice::<RecordLine<'_>>(&line) {
                 records.records.push(Record {
                     url: record.url.into_string(),
                     depth: record.depth,

@@ -133,9 +133,9 @@ struct Group {
 }
 
 impl Groups {
-    fn take(&mut self, key: Key, value: &str, line: u32, token: &str) {
+    fn take(&mut self, key: Directive, value: &str, line: u32, token: &str) {
         match key {
-            Key::UserAgent => {
+            Directive::UserAgent => {
                 if std::mem::take(&mut self.rules_began) {
                     (self.in_named, self.in_other) = (false, false);
                 }
@@ -147,7 +147,7 @@ impl Groups {
                     self.named.get_or_insert_default();
                 }
             }
-            Key::Rule { allow } => {
+            Directive::Rule { allow } => {
                 self.rules_began = true;
                 if value.is_empty() {
                     return;
@@ -159,13 +159,13 @@ impl Groups {
                 };
                 self.each_group(|group| group.rules.push(rule.clone()));
             }
-            Key::CrawlDelay => {
+            Directive::CrawlDelay => {
                 let seconds = value.parse().ok();
                 let delay = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
                 self.each_group(|group| group.crawl_delay = group.crawl_delay.or(delay));
             }
-            Key::Sitemap if value.is_empty() || self.sitemaps.len() >= MAX_SITEMAPS => {}
-            Key::Sitemap => self.sitemaps.push(value.to_owned()),
+            Directive::Sitemap if value.is_empty() || self.sitemaps.len() >= MAX_SITEMAPS => {}
+            Directive::Sitemap => self.sitemaps.push(value.to_owned()),
         }
     }
 
@@ -186,7 +186,7 @@ fn names(value: &str, token: &str) -> bool {
 }
 
 #[derive(Clone, Copy)]
-enum Key {
+enum Directive {
     UserAgent,
     Rule { allow: bool },
     CrawlDelay,
@@ -214,7 +214,7 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
 
 /// `key: value` without its comment. A blank may stand for the colon when there
 /// are just two words, and common misspellings are understood, as Google does.
-fn key_value(line: &str) -> Option<(Key, &str)> {
+fn key_value(line: &str) -> Option<(Directive, &str)> {
     let line = line.split('#').next().unwrap_or_default().trim();
     let (key, value) = match line.split_once(':') {
         Some((key, value)) => (key.trim(), value.trim()),
@@ -225,13 +225,13 @@ fn key_value(line: &str) -> Option<(Key, &str)> {
         }
     };
     let key = match key.to_ascii_lowercase().as_str() {
-        "user-agent" | "useragent" | "user agent" => Key::UserAgent,
-        "allow" => Key::Rule { allow: true },
+        "user-agent" | "useragent" | "user agent" => Directive::UserAgent,
+        "allow" => Directive::Rule { allow: true },
         "disallow" | "dissallow" | "dissalow" | "disalow" | "diasllow" | "disallaw" => {
-            Key::Rule { allow: false }
+            Directive::Rule { allow: false }
         }
-        "crawl-delay" | "crawldelay" => Key::CrawlDelay,
-        "sitemap" | "site-map" => Key::Sitemap,
+        "crawl-delay" | "crawldelay" => Directive::CrawlDelay,
+        "sitemap" | "site-map" => Directive::Sitemap,
         _ => return None,
     };
     Some((key, value))

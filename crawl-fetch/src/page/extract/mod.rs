@@ -1,5 +1,20 @@
 //! `--extract`: items from pages, as a spider file's `sections` say, and where their links
 //! stand, as its `rules` ask.
+//!
+//! # Layout
+//! From the ground up; a room uses only those before it (`tests/layout.rs` looks).
+//!
+//! | where | what lies there |
+//! |---|---|
+//! | `budget` `attributes` `names` | what reading a page may cost, attributes as they are written, names of elements |
+//! | `dom` | the tree of a page |
+//! | `sets` `markup` `markdown` `deep_stack` `css` | sets of elements, an element as markup, as text and as Markdown, libraries that go deep, CSS selectors |
+//! | `quick/` `full` `compare` `element` | the two builders of trees, whether they agree, an element as selectors see it |
+//! | `build` `xpath/` `datetime/` | a tree by the builder that fits, XPath, dates |
+//! | `select` `processor/` | what a selector takes, and what is made of it |
+//! | `sections/` | the part of a spider file that speaks of extraction |
+//! | `article/` `regions` | what makes up an article, where links stand |
+//! | `item` | the fields of a page |
 
 mod article;
 mod attributes;

@@ -673,68 +673,6 @@ fn a_proxy_that_answers_without_end_is_left_in_time() {
     assert_eq!(kind(&late), "timeout", "{late}");
 }
 
-/// A server with a certificate of its own, for 127.0.0.1.
-struct Secure {
-    url: String,
-    folder: Folder,
-    _server: support::Running,
-}
-
-impl Secure {
-    fn start() -> Option<Secure> {
-        support::has("openssl").then(|| {
-            let folder = Folder::new();
-            let make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
-                -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
-            Tool::program("sh").args(["-c", make]).dir(&folder).run().code(0);
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let serve = format!("openssl s_server -accept 127.0.0.1:{port} -cert cert.pem -key key.pem -www");
-            let server = Tool::program("sh").args(["-c", &format!("exec {serve}")]).dir(&folder).start();
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(server.status().is_none(), "{}", server.so_far());
-                thread::yield_now();
-            }
-            let url = format!("https://127.0.0.1:{port}/");
-            Secure { url, folder, _server: server }
-        })
-    }
-}
-
-#[test]
-fn certificates_are_checked_unless_told_otherwise() {
-    let Some(server) = Secure::start() else {
-        return;
-    };
-    let request = json!({"url": server.url});
-    let refused = result(fetch(), &request);
-    assert_eq!(kind(&refused), "tls", "{refused}");
-    let said = refused["error"]["message"].as_str().unwrap();
-    assert!(said.starts_with("the certificate "), "{said}");
-    let cert = server.folder.join("cert.pem");
-    assert_eq!(
-        result(fetch().arg("--ca-cert").arg(&cert), &request)["status"],
-        200
-    );
-    assert_eq!(
-        result(fetch().env("SSL_CERT_FILE", &cert), &request)["status"],
-        200
-    );
-    let open = fetch().arg("--insecure").stdin(&server.url).run().code(0);
-    open.says("WARNING").prints("\"status\":200");
-    fetch()
-        .args(["--ca-cert", "/no/such/file"])
-        .run()
-        .code(2)
-        .says("/no/such/file");
-    let proxy = Forward::new();
-    let tool = fetch()
-        .arg("--ca-cert")
-        .arg(&cert)
-        .args(["--proxy", &proxy.url("")]);
-    assert_eq!(result(tool, &request)["status"], 200);
-    assert_eq!(proxy.log().len(), 1);
-}
-
 #[test]
 fn the_environment_names_a_proxy_as_for_curl() {
     let site = Site::new();

@@ -299,7 +299,7 @@ fn roots(file: Option<&std::path::Path>) -> Result<Trust, Failure> {
             None => failure(format_args!("no certificates to trust were found")),
         });
     }
-    let named = file.is_some();
+    let named = file.is_some() || std::env::var_os("SSL_CERT_FILE").is_some();
     Ok(Trust::Roots {
         certificates,
         named,

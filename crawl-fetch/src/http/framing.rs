@@ -88,7 +88,14 @@ impl Framing {
                 }
                 Phase::Head | Phase::Size | Phase::DataEnd | Phase::Trailer => {
                     let before = self.open.len();
-                    let Some(end) = self.take_line(rest) else {
+                    let end = self.take_line(rest);
+                    if self.phase == Phase::Head && !plain_head::may_be(&self.open) {
+                        // TLS, where this is the connection to a proxy.
+                        self.phase = Phase::Rest;
+                        self.open.clear();
+                        return Look::Plain;
+                    }
+                    let Some(end) = end else {
                         return if self.is_odd_so_far() {
                             Look::Odd(before + rest.len())
                         } else {
@@ -315,6 +322,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n \n a",
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;what is this, a chunk?\n",
             "HTTP/1.1 101 Switching\r\n\r\n\n \n",
+            "\x16\x03\x03\0\x7a\n \n\n : \x01",
+            "HTwhat\n \n\n : \x01",
             &format!("{HEAD}00000004\r\n\n a \r\nA;x=y\r\n0123456789\r\n0\r\n\r\n"),
             &format!("{HEAD}3\r\nabcd\r\n"),
         ] {

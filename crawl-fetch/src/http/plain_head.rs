@@ -44,6 +44,14 @@ const IN_NAME: [bool; 256] = {
     table
 };
 
+const HTTP: &[u8] = b"HTTP/";
+
+/// False when what begins so is no head at all.
+pub fn may_be(head: &[u8]) -> bool {
+    let seen = head.len().min(HTTP.len());
+    head[..seen].eq_ignore_ascii_case(&HTTP[..seen])
+}
+
 /// True when the blank line behind the head is there.
 pub fn is_whole(head: &[u8]) -> bool {
     head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")
@@ -136,9 +144,7 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// True for what says in other letters which HTTP it is. What is no HTTP at all stays as it is.
 fn is_odd_status(line: &[u8]) -> bool {
-    const NAME: &[u8] = b"HTTP/";
-    let seen = line.len().min(NAME.len());
-    if !line[..seen].eq_ignore_ascii_case(&NAME[..seen]) {
+    if !may_be(line) {
         return false;
     }
     let matches = |plain: &[u8]| {

@@ -5,7 +5,7 @@
 //! `openssl req -x509` makes, as everybody does for a server of their own: it is marked as a CA.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -213,7 +213,14 @@ impl<In: Transport> Connector<In> for Tls {
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
-        connection.complete_io(&mut socket)?;
+        connection
+            .complete_io(&mut socket)
+            .map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => Error::Tls(
+                    "the server ended the connection before TLS began (is it plain http?)",
+                ),
+                _ => e.into(),
+            })?;
         Ok(Some(Either::B(Stream {
             buffers: LazyBuffers::new(
                 details.config.input_buffer_size(),
@@ -390,7 +397,7 @@ mod tests {
         let seconds = |s| UnixTime::since_unix_epoch(std::time::Duration::from_secs(s));
         let certificate = rustls::Error::InvalidCertificate;
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let other = OtherError(Arc::new(std::io::Error::other("SomeOddThing")));
+        let other = OtherError(Arc::new(io::Error::other("SomeOddThing")));
         for (error, said) in [
             (
                 certificate(CertificateError::ExpiredContext {

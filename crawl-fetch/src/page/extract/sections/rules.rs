@@ -57,9 +57,9 @@ impl Reader {
                 Ok(None)
             }
             Some(callbacks) => {
-                let names: Vec<&str> = callbacks.iter().map(|(name, _)| *name).collect();
-                let names = names.join(", ");
-                Err(node.expected(format_args!("parse_article or one of {names}")))
+                let names = callbacks.iter().map(|(name, _)| *name);
+                let names: Vec<&str> = ["parse_article"].into_iter().chain(names).collect();
+                Err(node.expected(names.join(" or ")))
             }
         }
     }

@@ -20,8 +20,6 @@
 //! | `run` | from stdin to stdout |
 //! | `cli` | the command line |
 
-#![warn(clippy::match_bool)]
-
 pub mod cli;
 mod event;
 mod failure;

@@ -1,6 +1,7 @@
 //! The spider: what is to be crawled, read from a file of ScrapAI's form or
 //! made from a start URL.
 
+mod domain;
 mod parser;
 mod rules;
 mod schema;
@@ -16,13 +17,15 @@ use std::path::Path;
 use crawl_ckpt::address::{masked_proxy, masked_url};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
-use crawl_ckpt::keys::{Elsewhere, Form, OneOrList, parsed};
+use crawl_ckpt::keys::{Elsewhere, OneOrList, parsed};
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::{Scope, Warc};
 use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
+pub use domain::host_name;
+use domain::{Domain, HostName};
 pub use parser::Parser;
 use rules::Beside;
 pub use schema::{Chapter, chapters, schema};
@@ -308,72 +311,6 @@ fn hosts_of(urls: &[Url]) -> Vec<String> {
     hosts.filter(|host| met.insert(host.clone())).collect()
 }
 
-/// Reads a host name of the command line.
-///
-/// # Errors
-/// What was expected.
-pub fn host_name(text: &str) -> Result<String, String> {
-    let domain = HostName.read(&Node::root(&json!(text)));
-    Ok(domain.map_err(|complaint| complaint.what)?.host)
-}
-
-/// A host name in the form that URLs have it in. What people write around one is taken off with
-/// a word: a domain holds all hosts below it, on every port and path.
-#[derive(Debug)]
-struct Domain {
-    host: String,
-    /// What was taken off.
-    note: Option<String>,
-}
-
-struct HostName;
-
-impl Form for HostName {
-    type Out = Domain;
-
-    fn read(&self, node: &Node<'_>) -> Result<Domain, Complaint> {
-        let what = "a host name such as example.com";
-        let text = node.string(what)?;
-        let mut bare = text.trim();
-        for scheme in ["https://", "http://", "//"] {
-            let start = bare.get(..scheme.len());
-            if start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
-                bare = &bare[scheme.len()..];
-            }
-        }
-        let end = bare.find(['/', '?', '#']).unwrap_or(bare.len());
-        let path = &bare[end..];
-        bare = &bare[..end];
-        if let Some((host, port)) = bare.rsplit_once(':')
-            && !port.is_empty()
-            && port.bytes().all(|byte| byte.is_ascii_digit())
-            && (!host.contains(':') || host.ends_with(']'))
-        {
-            bare = host;
-        }
-        bare = bare.strip_prefix("*.").unwrap_or(bare);
-        bare = bare.trim_start_matches('.').trim_end_matches('.');
-        let host = match Host::parse(bare) {
-            Ok(host) if !bare.contains('*') => host.to_string(),
-            _ => return Err(node.expected(what)),
-        };
-        let at = node.path();
-        let note = if !path.trim_matches('/').is_empty() {
-            let narrower = format!("allowed is all of {host}; rules narrow it");
-            Some(format!("{at}: {text:?} has a path: {narrower}"))
-        } else if bare.len() != text.len() && !text.starts_with("*.") {
-            Some(format!("{at}: {text:?} is read as {host}"))
-        } else {
-            None
-        };
-        Ok(Domain { host, note })
-    }
-
-    fn schema(&self) -> Value {
-        json!({"type": "string"})
-    }
-}
-
 /// A URL that a crawl may begin with.
 ///
 /// # Errors
@@ -492,28 +429,6 @@ mod tests {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with(&format!("{path}: ")), "{path}: {error}");
             assert!(error.contains("expected "), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_domain_is_read_as_it_was_meant_and_a_word_says_so() {
-        let read = |text: &str| HostName.read(&Node::root(&json!(text)));
-        for (text, host, noted) in [
-            ("shop.test", "shop.test", false),
-            ("*.Shop.test", "shop.test", false),
-            (".shop.test", "shop.test", true),
-            ("shop.test.", "shop.test", true),
-            ("HTTPS://shop.test:8443/", "shop.test", true),
-            ("//shop.test", "shop.test", true),
-            ("shop.test/en/", "shop.test", true),
-            ("m\u{fc}ller.test", "xn--mller-kva.test", false),
-            ("[::1]:80", "[::1]", true),
-        ] {
-            let read = read(text).unwrap();
-            assert_eq!((&*read.host, read.note.is_some()), (host, noted), "{text}");
-        }
-        for text in ["", "*", ".", "https://", "a b", "http:///x"] {
-            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::expiry::{http_date, normalized};
 use super::jar::Jar;
+pub use super::jar::MAX_HEADER_BYTES;
 use crate::address::registrable;
 use crate::netscape;
 

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use crawl_ckpt::address::registrable;
 use crawl_ckpt::control;
+use crawl_ckpt::cookies::MAX_HEADER_BYTES;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::Request;
 use crawl_ckpt::text::Text;
@@ -113,7 +114,7 @@ impl Secrets {
     }
 }
 
-/// The cookies of a header and those of the jar, which win.
+/// The cookies of a header and those of the jar, which win, as far as a server takes so many.
 fn merged(header: &str, jar: &str) -> String {
     let name = |cookie: &str| {
         cookie
@@ -126,7 +127,16 @@ fn merged(header: &str, jar: &str) -> String {
     let newer: HashSet<String> = jar.split(';').map(name).collect();
     let kept = header.split(';').map(str::trim);
     let kept = kept.filter(|cookie| !cookie.is_empty() && !newer.contains(&name(cookie)));
-    kept.chain([jar]).collect::<Vec<_>>().join("; ")
+    let mut cookies = kept.collect::<Vec<_>>().join("; ");
+    for cookie in jar.split("; ") {
+        if cookies.is_empty() {
+            cookies.push_str(cookie);
+        } else if cookies.len() + "; ".len() + cookie.len() <= MAX_HEADER_BYTES {
+            cookies.push_str("; ");
+            cookies.push_str(cookie);
+        }
+    }
+    cookies
 }
 
 /// The host of a canonical URL, without the port.
@@ -230,5 +240,16 @@ mod tests {
         assert_eq!(request.cookie.as_deref(), Some("a=1; b=3; c=4"));
         assert!(!request.headers.keys().any(|name| &**name == "Cookie"));
         assert_eq!(&*request.url, "http://u:p@127.0.0.1:8/x");
+    }
+
+    #[test]
+    fn of_the_jar_goes_what_a_server_takes_beside_a_header() {
+        let long = "x".repeat(MAX_HEADER_BYTES / 4);
+        let jar = ["c", "d", "e", "f"].map(|name| format!("{name}={long}"));
+        let cookies = merged(&format!("a=1; b={long}; d=old"), &jar.join("; "));
+        let names: Vec<&str> = cookies.split("; ").map(|cookie| &cookie[..1]).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert!(cookies.len() <= MAX_HEADER_BYTES && !cookies.contains("old"));
+        assert_eq!(merged("", "c=4"), "c=4");
     }
 }

@@ -552,6 +552,30 @@ mod cookies {
     }
 
     #[test]
+    fn a_run_that_is_killed_when_all_is_complete_loses_no_cookie() {
+        let (folder, site) = (Folder::new(), members_only());
+        spider(&folder, &site, json!({}), json!({}));
+        folder.write("cookies.txt", "");
+        let real = support::bin("crawl-frontier");
+        let script = format!("#!/bin/sh\n{} \"$@\"\nkill -9 $PPID\n", real.display());
+        let frontier = folder.write("frontier", script);
+        Tool::program("chmod")
+            .args(["+x", "frontier"])
+            .dir(&folder)
+            .run()
+            .code(0);
+        let run = || shop(&folder).args(["--cookies", "cookies.txt"]);
+        let killed = run().env("CRAWL_FRONTIER", frontier).run();
+        assert_eq!(killed.signal(), Some(9), "{killed}");
+        assert_eq!(folder.read("cookies.txt"), "");
+        run()
+            .run()
+            .code(0)
+            .says("its checkpoint was left, and is removed now");
+        assert!(folder.read("cookies.txt").contains("\tsession\tabc\n"));
+    }
+
+    #[test]
     fn what_a_login_set_is_in_the_file_at_the_end_of_each_run() {
         use std::os::unix::fs::PermissionsExt;
         let (folder, site) = (Folder::new(), members_only());

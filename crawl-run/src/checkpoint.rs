@@ -1,16 +1,18 @@
 //! What to do with a checkpoint that is there: go on with it, clear it, remove it since
 //! its crawl is complete, or refuse.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crawl_ckpt::control::{Counts, Progress};
+use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::human::{count, span};
 use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
-use crawl_ckpt::journal::Commit;
+use crawl_ckpt::journal::{Commit, Entry};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -81,6 +83,26 @@ impl Resume {
         }
         line
     }
+}
+
+/// What a complete crawl changed of this `cookies.txt`, by jar.
+///
+/// # Errors
+/// Those of the disk, and damage.
+pub fn changed_cookies(place: &Place, text: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let mut cookies = Cookies::default();
+    if let Some(job) = Job::open(Arc::new(RealDisk), &place.job)? {
+        job.replay(None, |entry| {
+            if let Entry::Set { key, value } = entry {
+                cookies.restore(key, value);
+            }
+            Ok(())
+        })?;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_s = since.unwrap_or_default().as_secs();
+    cookies.take_file(text, now_s);
+    Ok(cookies.changes(text, now_s))
 }
 
 /// Looks at the checkpoint and says what the options make of it. Nothing is changed but that

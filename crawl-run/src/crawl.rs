@@ -270,6 +270,11 @@ impl<'a> Crawl<'a> {
             }
             Decision::Complete(complete) => {
                 completed(&complete.progress)?;
+                // The run that completed it was killed before it came to that.
+                if let Some(text) = &self.cookies {
+                    let cookies = checkpoint::changed_cookies(&self.place, text)?;
+                    self.write_cookies(&cookies, view);
+                }
                 job::remove(&RealDisk, &self.place.job, lock)?;
                 return Ok(self.was_complete(*complete, view));
             }

@@ -167,7 +167,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         need_stdout()?;
     }
     if let Some(dir) = &cli.data_dir {
-        // One that was named is meant; the default need not be there yet.
+        // A directory that was named must be there; the default one need not be there yet.
         std::fs::read_dir(dir).map_err(|e| {
             let dir = dir.display();
             Failure::with(

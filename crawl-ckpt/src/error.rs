@@ -37,7 +37,7 @@ pub enum StoreError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The format that the file has.
         format: u32,
     },
     /// The manifest is sound, but of a version that is not known here.

@@ -1,7 +1,7 @@
 //! The image: what a replay of the journal up to a mark comes to, written aside
 //! for a quick start. What is in it is the frontier's affair; this is its frame.
 //!
-//! It is never the only copy: a missing, old or bad image costs a replay.
+//! The image is never the only copy: a missing, old or bad image costs a replay.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -61,7 +61,7 @@ impl ImageWriter {
     /// `body_format` is the version of what the frontier writes into it.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn create(
         job: &Job,
         lock: &JobLock,
@@ -88,7 +88,7 @@ impl ImageWriter {
     /// Puts the image in place, durably when this returns.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.file
@@ -128,7 +128,7 @@ impl Image {
     /// last compaction.
     ///
     /// # Errors
-    /// It is of no use: damaged, or of a version not known here.
+    /// The image is of no use: it is damaged, or of a version that is not known here.
     pub fn open(job: &Job) -> Result<Option<Image>, ImageError> {
         let path = job.image_path();
         let bad = |why: &dyn fmt::Display| ImageError {

@@ -39,7 +39,7 @@ fn was_closed(fd: i32) -> bool {
 /// Whether stdout can be written to.
 ///
 /// # Errors
-/// It is closed, or open for reading only.
+/// Stdout is closed, or open for reading only.
 pub fn check_stdout() -> io::Result<()> {
     if was_closed(libc::STDOUT_FILENO) {
         return Err(io::Error::other("it is closed"));
@@ -53,7 +53,7 @@ pub fn check_stdout() -> io::Result<()> {
 /// Whether there is a stdin.
 ///
 /// # Errors
-/// It is closed.
+/// Stdin is closed.
 pub fn check_stdin() -> io::Result<()> {
     if was_closed(libc::STDIN_FILENO) {
         Err(io::Error::other("it is closed"))

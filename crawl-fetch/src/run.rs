@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crawl_ckpt::human::count;
-use crawl_ckpt::lines::{Line, Lines, Unmarked};
+use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
 use crawl_ckpt::record::ErrorKind;
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, say};
 use rustix::event::{PollFd, PollFlags};
@@ -203,8 +203,7 @@ fn read<W: Write + Send + 'static>(
                 Err(result) => pool.add_invalid(&result),
             },
             Some(Line::TooLong(begin)) => {
-                let why = "the line is over 64 MiB";
-                pool.add_invalid(&invalid(begin, number, None, why));
+                pool.add_invalid(&invalid(begin, number, None, TOO_LONG));
             }
         }
         if (jobs.len() >= JOBS_AT_ONCE || !lines.has_next()) && !pool.add(&mut jobs) {

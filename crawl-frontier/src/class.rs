@@ -9,9 +9,9 @@ use crawl_ckpt::robots::is_disallowed;
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// By its status.
+    /// The record counts by its status.
     Status(u16),
-    /// By the kind of its error.
+    /// The record counts by the kind of its error.
     Error(ErrorKind),
 }
 

@@ -29,7 +29,7 @@ impl Clock {
         }
     }
 
-    /// What it shows, in Unix time.
+    /// The time that the clock shows, in ms since 1970.
     pub fn now_ms(&self) -> u64 {
         self.start_ms + self.start.elapsed().as_millis() as u64
     }

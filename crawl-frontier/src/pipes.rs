@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crawl_ckpt::control::Order;
-use crawl_ckpt::lines::{Line, Lines};
+use crawl_ckpt::lines::{Line, Lines, TOO_LONG};
 use crawl_ckpt::signals::heeded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -83,7 +83,7 @@ impl Pipes {
     /// Listens for signals from now on.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn hear_signals(&mut self) -> io::Result<()> {
         for signal in heeded() {
             let (ours, theirs) = UnixStream::pair()?;
@@ -112,7 +112,7 @@ impl Pipes {
     /// Waits until something can be read, or for so long. Results are then there for [`Pipes::next_result`].
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn wait(&mut self, most: Option<Duration>) -> io::Result<Vec<Message>> {
         let timeout = most.and_then(|most| Timespec::try_from(most).ok());
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
@@ -151,7 +151,7 @@ impl Pipes {
         match self.lines.next_line()? {
             Line::Whole(line) => Some(line),
             Line::TooLong(_) => {
-                self.ended = Some(Err(io::Error::other("a line is too long")));
+                self.ended = Some(Err(io::Error::other(TOO_LONG)));
                 None
             }
         }

@@ -57,8 +57,8 @@ pub fn canonicalize(url: &str, form: Form, out: &mut String) -> Result<(), UrlEr
     Ok(())
 }
 
-/// The same without user name and password: what a page writes there is no part of the address of
-/// another page, and would make many hosts of one.
+/// The canonical form of a link, without user name and password: what a page writes there is no part of
+/// the address of another page, and would make many hosts of one.
 ///
 /// # Errors
 /// When it is no absolute http(s) URL; `out` is then empty.

@@ -40,7 +40,7 @@ fn is_gone(holder: &Holder) -> bool {
     }
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = pid else { return false };
-    // One that was killed and that nobody has waited for yet is still listed, as `Z`.
+    // A process that was killed and that nobody has waited for yet is still listed, as `Z`.
     let stat = fs::read_to_string(format!("/proc/{}/stat", holder.pid)).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
     let is_zombie = state.is_some_and(|rest| rest.starts_with('Z'));

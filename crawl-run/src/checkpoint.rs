@@ -121,23 +121,7 @@ pub fn settle(
 ) -> Result<Decision, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if args.fresh || args.reset_deltafetch {
-        let opened = match Job::open(disk, &place.job) {
-            // What cannot be read now is not damaged, and its output would keep its name.
-            Err(error) if error.may_pass() => return Err(error.into()),
-            opened => opened,
-        };
-        // Only who throws it away whatever it holds may leave an output behind that is not meant.
-        if let Ok(Some(job)) = opened.as_ref().map(Option::as_ref)
-            && !args.fresh
-        {
-            refuse_unmeant(job, place, chosen, command_line)?;
-        }
-        let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
-        return Ok(Decision::Clear(Box::new(if args.reset_deltafetch {
-            clear.with_delta()
-        } else {
-            clear
-        })));
+        return throw_away(disk, place, args, chosen, command_line);
     }
     job::clear_leftovers(&*disk, &place.job, lock)?;
     let Some(job) = Job::open(Arc::clone(&disk), &place.job)? else {
@@ -172,14 +156,10 @@ pub fn settle(
                     let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
                     return Ok(Decision::Clear(Box::new(clear)));
                 }
-                OnProxyChange::RetryBlocked => {
-                    let output = job.manifest().output.as_ref();
-                    let failed = commit.as_ref().map_or(0, |c| c.progress.counts.failed);
-                    if failed > 0 && output.is_some_and(|output| output.stream) {
-                        return Err(cannot_take_back(command_line));
-                    }
-                    true
+                OnProxyChange::RetryBlocked if is_streamed_with_failures(&job, commit.as_ref()) => {
+                    return Err(cannot_take_back(command_line));
                 }
+                OnProxyChange::RetryBlocked => true,
                 OnProxyChange::Keep => false,
             }
         }
@@ -208,6 +188,41 @@ pub fn settle(
         ));
     }
     Ok(Decision::Resume(Box::new(resume)))
+}
+
+/// What `--fresh` and `--reset-deltafetch` make of the checkpoint.
+fn throw_away(
+    disk: Arc<dyn Disk>,
+    place: &Place,
+    args: &CheckpointArgs,
+    chosen: Option<&Path>,
+    command_line: &CommandLine,
+) -> Result<Decision, Failure> {
+    let opened = match Job::open(disk, &place.job) {
+        // What cannot be read now is not damaged, and its output would keep its name.
+        Err(error) if error.may_pass() => return Err(error.into()),
+        opened => opened,
+    };
+    // Only who throws it away whatever it holds may leave an output behind that is not meant.
+    if let Ok(Some(job)) = opened.as_ref().map(Option::as_ref)
+        && !args.fresh
+    {
+        refuse_unmeant(job, place, chosen, command_line)?;
+    }
+    let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
+    let clear = if args.reset_deltafetch {
+        clear.with_delta()
+    } else {
+        clear
+    };
+    Ok(Decision::Clear(Box::new(clear)))
+}
+
+/// True when records of failed URLs went to a stream, where they cannot be taken back.
+fn is_streamed_with_failures(job: &Job, commit: Option<&Commit>) -> bool {
+    let output = job.manifest().output.as_ref();
+    let failed = commit.map_or(0, |commit| commit.progress.counts.failed);
+    failed > 0 && output.is_some_and(|output| output.stream)
 }
 
 fn refuse_unmeant(

@@ -26,7 +26,7 @@ pub struct Clear {
     output: Option<PathBuf>,
     /// The directory of its WARC files.
     warc: Option<PathBuf>,
-    /// One that is not meant, and stays as it is.
+    /// An output that the user did not name, and that stays as it is.
     stays: Option<PathBuf>,
     /// What is said when it is gone.
     said: &'static str,
@@ -99,7 +99,7 @@ impl Clear {
     /// Does it, durably. When this is cut short, the next run finishes it.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn perform(self, place: &Place, lock: &JobLock, view: &View) -> Result<(), Failure> {
         let aside = self.output.as_deref().map(aside_name).transpose()?;
         let warc_aside = self.warc.as_deref().map(aside_name).transpose()?;

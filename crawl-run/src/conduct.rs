@@ -13,7 +13,7 @@ use crawl_ckpt::tool::Failure;
 use crate::plan::millis;
 
 use crate::signals;
-use crate::stage::{Cast, Event, Role, Troupe, VOICES};
+use crate::stage::{Children, Event, Launch, Role, STREAMS};
 use crate::view::View;
 
 /// The fetcher may die so often in the time before it is given up.
@@ -59,7 +59,7 @@ pub struct Ending {
     pub last_words: LastWords,
     /// What changed of `--cookies FILE`, by jar.
     pub cookies: BTreeMap<String, String>,
-    /// Records of this run, over all its performances.
+    /// Records of this run, over all starts of the children.
     pub records_run: u64,
     /// How long the run took.
     pub elapsed: Duration,
@@ -92,7 +92,7 @@ impl LastWords {
 #[derive(Debug)]
 pub struct Conductor<'a> {
     /// What they are started with.
-    pub cast: &'a Cast,
+    pub launch: &'a Launch,
     /// What they are told; limits count the whole run.
     pub begin: Begin,
     /// A job that outlives its processes can go on after a restart.
@@ -103,14 +103,14 @@ pub struct Conductor<'a> {
     pub view: &'a mut View,
 }
 
-/// What one performance came to.
+/// What one start of the children came to.
 #[derive(Debug, Default)]
 struct Act {
     reason: Option<EndReason>,
     progress: Option<Progress>,
     frontier: Option<ExitStatus>,
     fetch: Option<ExitStatus>,
-    /// Of the voices, how many have ended.
+    /// How many of [`STREAMS`] have ended.
     silent: usize,
     killed: bool,
     last_words: LastWords,
@@ -137,7 +137,7 @@ impl Conductor<'_> {
         let mut cookies = BTreeMap::new();
         for number in 0.. {
             let begin = self.begin_after(number, begun.elapsed(), records_run);
-            let mut act = self.perform(number, begin, &mut signals)?;
+            let mut act = self.run_children(number, begin, &mut signals)?;
             cookies.append(&mut act.cookies);
             let records = act.records();
             if let Some(latest) = act.progress {
@@ -173,7 +173,7 @@ impl Conductor<'_> {
         Err(Failure::new("too many restarts"))
     }
 
-    /// The first order of a performance: what is left of this run's limits, and nothing that
+    /// The first order of a start: what is left of this run's limits, and nothing that
     /// is to happen once only.
     fn begin_after(&self, number: u32, elapsed: Duration, records: u64) -> Begin {
         let mut begin = self.begin.clone();
@@ -186,7 +186,7 @@ impl Conductor<'_> {
         begin
     }
 
-    fn perform(
+    fn run_children(
         &mut self,
         number: u32,
         begin: Begin,
@@ -195,10 +195,10 @@ impl Conductor<'_> {
         let grace_ms = begin.grace_ms;
         let grace = Duration::from_millis(grace_ms);
         // Nobody may read what is printed, for ever.
-        let most = begin.max_time_ms.filter(|_| self.cast.stream.is_some());
+        let most = begin.max_time_ms.filter(|_| self.launch.stream.is_some());
         let most = most.map(|most| Duration::from_millis(most).saturating_add(grace));
         let order = Order::Begin(Box::new(begin));
-        let mut troupe = Troupe::start(self.cast, order, number, self.events.0)?;
+        let mut children = Children::start(self.launch, order, number, self.events.0)?;
         let mut act = Act::default();
         // When to stop waiting for the frontier, the fetcher, the socket.
         let mut frontier_due = most.and_then(due_after);
@@ -206,19 +206,19 @@ impl Conductor<'_> {
         loop {
             let now = Instant::now();
             if passed(frontier_due, now) && act.frontier.is_none() {
-                if self.cast.stream.is_some() && !act.killed {
+                if self.launch.stream.is_some() && !act.killed {
                     self.view
                         .warn("nobody reads the records on stdout: some may be printed again");
                 }
                 act.killed = true;
-                troupe.kill(Role::Frontier);
+                children.kill(Role::Frontier);
             }
             if passed(fetch_due, now) && act.fetch.is_none() {
-                troupe.kill(Role::Fetch);
+                children.kill(Role::Fetch);
             }
             if act.frontier.is_some() && act.fetch.is_some() {
                 let due = silence_due.get_or_insert(now + LAST_WORDS);
-                if act.silent == VOICES || now >= *due {
+                if act.silent == STREAMS || now >= *due {
                     return Ok(act);
                 }
             }
@@ -239,13 +239,13 @@ impl Conductor<'_> {
                             if !self.view.is_among() {
                                 self.view.say(signals::pausing(signal, grace));
                             }
-                            troupe.order(Order::Pause { grace_ms });
-                            if self.cast.stream.is_some() {
+                            children.order(Order::Pause { grace_ms });
+                            if self.launch.stream.is_some() {
                                 frontier_due = due_after(grace);
                             }
                         }
                         2 => {
-                            troupe.order(Order::Pause { grace_ms: 0 });
+                            children.order(Order::Pause { grace_ms: 0 });
                             frontier_due = due_after(Duration::ZERO);
                         }
                         _ => frontier_due = Some(Instant::now()),
@@ -261,7 +261,7 @@ impl Conductor<'_> {
                 Event::Said(_, line) => self.view.error(line),
                 Event::Silence(n) if n == number => act.silent += 1,
                 Event::Ended(n, role) if n == number => {
-                    let status = troupe.status(role);
+                    let status = children.status(role);
                     let status = status
                         .map_err(|e| Failure::new(format_args!("cannot wait for a child: {e}")))?;
                     match role {
@@ -272,7 +272,7 @@ impl Conductor<'_> {
                         Role::Fetch => {
                             act.fetch = Some(status);
                             let code = status.code();
-                            troupe.order(Order::FetcherEnded { code });
+                            children.order(Order::FetcherEnded { code });
                         }
                     }
                 }
@@ -412,7 +412,7 @@ mod tests {
         let now = Instant::now();
         let mut patience = Patience::default();
         let mut aside = |records| patience.goes_on(Some(&EndReason::SetAside), records, now);
-        // What came before the first of them makes up for none.
+        // Records before the first bad end make up for none.
         assert!(aside(1_000_000));
         assert!((0..1000).all(|_| aside(MAKES_UP)));
         assert!((0..8).all(|_| aside(1)));

@@ -39,7 +39,7 @@ impl Extraction {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        // One that does not read to the end gives no answer either.
+        // A crawl-fetch that does not read its input to the end gives no answer either.
         let _ = child
             .stdin
             .take()

@@ -92,7 +92,7 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
         if !has_begun.load(Ordering::SeqCst) {
             std::process::exit(Exit::from_signal(signal) as i32);
         }
-        // Whoever listened has ended; so has this process, nearly.
+        // Whoever listened has ended, and this process will end in a moment.
         let _ = signals.send(Event::Signal(signal));
     })
     .map_err(|e| Failure::new(format_args!("cannot watch for signals: {e}")))?;

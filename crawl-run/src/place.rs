@@ -38,7 +38,7 @@ impl Output {
     /// Standard output, which can be written to.
     ///
     /// # Errors
-    /// It cannot.
+    /// Standard output cannot be written to.
     pub fn stdout() -> Result<Output, Failure> {
         need_stdout()?;
         Ok(Output::Stdout)

@@ -1,4 +1,4 @@
-//! One performance of the loop: crawl-frontier and crawl-fetch, joined by two pipes,
+//! One start of the loop: crawl-frontier and crawl-fetch, joined by two pipes,
 //! and the socket over which the frontier is spoken to.
 //!
 //! ```text
@@ -30,9 +30,9 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use crate::signals;
 use crate::tools::Tools;
 
-/// What the children are started with; the same for each performance of a run.
+/// What the children are started with; the same for each start of a run.
 #[derive(Debug)]
-pub struct Cast {
+pub struct Launch {
     /// The programs.
     pub tools: Tools,
     /// Arguments of crawl-frontier, without those that name descriptors.
@@ -63,18 +63,18 @@ pub enum Role {
 pub enum Event {
     /// crawl-run got a pausing signal.
     Signal(i32),
-    /// The frontier of that performance said something.
+    /// The frontier of that start said something.
     News(u32, News),
     /// A child said a line on stderr.
     Said(Role, String),
-    /// One of the [`VOICES`] of that performance will say nothing more.
+    /// One of the [`STREAMS`] of that start will say nothing more.
     Silence(u32),
-    /// A child of that performance ended and can be waited for without delay.
+    /// A child of that start ended and can be waited for without delay.
     Ended(u32, Role),
 }
 
-/// What the children of a performance are heard by: the frontier's news, and stderr of both.
-pub const VOICES: usize = 3;
+/// What the children of one start are heard by: the frontier's news, and stderr of both.
+pub const STREAMS: usize = 3;
 
 /// The descriptor in crawl-fetch of what it extracts by.
 const EXTRACT_FD: i32 = 3;
@@ -84,15 +84,15 @@ const CONTROL_FD: i32 = 3;
 const LOCK_FD: i32 = 4;
 const STREAM_FD: i32 = 5;
 
-/// The children of one performance.
+/// The children of one start.
 #[derive(Debug)]
-pub struct Troupe {
+pub struct Children {
     frontier: Child,
     fetch: Child,
     orders: Sender<Order>,
 }
 
-impl Troupe {
+impl Children {
     /// Starts both children and gives the first order. What happens arrives in `events`,
     /// marked with `number`.
     ///
@@ -100,59 +100,18 @@ impl Troupe {
     /// A program cannot be started, or the system has no more descriptors or threads; no
     /// child is left then.
     pub fn start(
-        cast: &Cast,
+        launch: &Launch,
         begin: Order,
         number: u32,
         events: &Sender<Event>,
-    ) -> Result<Troupe, Failure> {
-        let setup = |e: io::Error| Failure::new(format_args!("cannot start the crawl: {e}"));
-        let (requests_out, requests_in) = io::pipe().map_err(setup)?;
-        let (results_out, results_in) = io::pipe().map_err(setup)?;
-        let (ours, theirs) = UnixStream::pair().map_err(setup)?;
-
-        let mut fetch = Command::new(&cast.tools.fetch);
-        fetch.args(&cast.fetch_args);
-        for variable in &cast.hidden {
-            fetch.env_remove(variable);
-        }
-        if let Some(spider) = &cast.extract {
-            fetch.args(["--extract", &format!("/dev/fd/{EXTRACT_FD}")]);
-            let parent_fd = duplicate(spider.as_fd()).map_err(setup)?;
-            let mapping = FdMapping {
-                parent_fd,
-                child_fd: EXTRACT_FD,
-            };
-            let mapped = fetch.fd_mappings(vec![mapping]);
-            mapped.map_err(|e| setup(io::Error::other(e)))?;
-        }
-        let pipes = (requests_out.into(), results_in.into());
-        let mut fetch = spawn(fetch, &cast.tools.fetch, pipes)?;
-
-        let rest = (|| {
-            let mut frontier = Command::new(&cast.tools.frontier);
-            frontier.args(&cast.frontier_args);
-            let mut given = vec![("--control", CONTROL_FD, OwnedFd::from(theirs))];
-            if let Some(lock) = &cast.lock {
-                given.push((
-                    "--lock-fd",
-                    LOCK_FD,
-                    duplicate(lock.as_fd()).map_err(setup)?,
-                ));
-            }
-            if let Some(stream) = &cast.stream {
-                let stream = duplicate(stream.as_fd()).map_err(setup)?;
-                given.push(("--output-fd", STREAM_FD, stream));
-            }
-            hand_over(&mut frontier, given).map_err(setup)?;
-            let program = &cast.tools.frontier;
-            let pipes = (results_out.into(), requests_in.into());
-            let frontier = spawn(frontier, program, pipes)?;
-            let orders = speak(ours, number, events.clone()).map_err(setup)?;
-            Ok((frontier, orders))
-        })();
+    ) -> Result<Children, Failure> {
+        let (requests_out, requests_in) = io::pipe().map_err(cannot_start)?;
+        let (results_out, results_in) = io::pipe().map_err(cannot_start)?;
+        let mut fetch = start_fetch(launch, (requests_out.into(), results_in.into()))?;
+        let pipes = (results_out.into(), requests_in.into());
         // Without a frontier the pipes are closed by now, and the fetcher ends by itself.
-        let (frontier, orders) = match rest {
-            Ok(rest) => rest,
+        let (frontier, orders) = match start_frontier(launch, pipes, number, events) {
+            Ok(started) => started,
             Err(failure) => {
                 let _ = fetch.kill();
                 let _ = fetch.wait();
@@ -160,22 +119,22 @@ impl Troupe {
             }
         };
         let _ = orders.send(begin);
-        let mut troupe = Troupe {
+        let mut children = Children {
             frontier,
             fetch,
             orders,
         };
         for role in [Role::Frontier, Role::Fetch] {
-            let stderr = troupe.child(role).stderr.take();
-            relay(stderr, number, role, events.clone()).map_err(setup)?;
+            let stderr = children.child(role).stderr.take();
+            relay(stderr, number, role, events.clone()).map_err(cannot_start)?;
         }
         for (role, child) in [
-            (Role::Frontier, &troupe.frontier),
-            (Role::Fetch, &troupe.fetch),
+            (Role::Frontier, &children.frontier),
+            (Role::Fetch, &children.fetch),
         ] {
-            report_end(child, number, role, events.clone()).map_err(setup)?;
+            report_end(child, number, role, events.clone()).map_err(cannot_start)?;
         }
-        Ok(troupe)
+        Ok(children)
     }
 
     /// Gives an order; a frontier that is gone hears none.
@@ -238,6 +197,55 @@ fn hand_over(command: &mut Command, given: Vec<(&str, i32, OwnedFd)>) -> io::Res
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned()
+}
+
+fn cannot_start(error: io::Error) -> Failure {
+    Failure::new(format_args!("cannot start the crawl: {error}"))
+}
+
+/// Starts crawl-fetch on its stdin and stdout.
+fn start_fetch(launch: &Launch, pipes: (OwnedFd, OwnedFd)) -> Result<Child, Failure> {
+    let mut fetch = Command::new(&launch.tools.fetch);
+    fetch.args(&launch.fetch_args);
+    for variable in &launch.hidden {
+        fetch.env_remove(variable);
+    }
+    if let Some(spider) = &launch.extract {
+        fetch.args(["--extract", &format!("/dev/fd/{EXTRACT_FD}")]);
+        let parent_fd = duplicate(spider.as_fd()).map_err(cannot_start)?;
+        let mapping = FdMapping {
+            parent_fd,
+            child_fd: EXTRACT_FD,
+        };
+        let mapped = fetch.fd_mappings(vec![mapping]);
+        mapped.map_err(|e| cannot_start(io::Error::other(e)))?;
+    }
+    spawn(fetch, &launch.tools.fetch, pipes)
+}
+
+/// Starts crawl-frontier on its stdin and stdout, and the threads that speak with it.
+fn start_frontier(
+    launch: &Launch,
+    pipes: (OwnedFd, OwnedFd),
+    number: u32,
+    events: &Sender<Event>,
+) -> Result<(Child, Sender<Order>), Failure> {
+    let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
+    let mut frontier = Command::new(&launch.tools.frontier);
+    frontier.args(&launch.frontier_args);
+    let mut given = vec![("--control", CONTROL_FD, OwnedFd::from(theirs))];
+    if let Some(lock) = &launch.lock {
+        let lock = duplicate(lock.as_fd()).map_err(cannot_start)?;
+        given.push(("--lock-fd", LOCK_FD, lock));
+    }
+    if let Some(stream) = &launch.stream {
+        let stream = duplicate(stream.as_fd()).map_err(cannot_start)?;
+        given.push(("--output-fd", STREAM_FD, stream));
+    }
+    hand_over(&mut frontier, given).map_err(cannot_start)?;
+    let frontier = spawn(frontier, &launch.tools.frontier, pipes)?;
+    let orders = speak(ours, number, events.clone()).map_err(cannot_start)?;
+    Ok((frontier, orders))
 }
 
 /// Starts the two threads that speak with the frontier: writing must not block whoever

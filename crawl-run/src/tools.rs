@@ -37,7 +37,7 @@ impl Tools {
 /// Runs a tool that reads a plan on stdin and answers on our own stdout. Its exit is ours.
 ///
 /// # Errors
-/// It cannot be started, or ends in no way that a tool does.
+/// The tool cannot be started, or ends in a way that no tool does.
 pub fn ask(program: &Path, args: &[OsString], plan: &Plan) -> Result<Exit, Failure> {
     let name = program.display();
     let failed = |e: io::Error| Failure::new(format_args!("cannot start {name}: {e}"));
@@ -47,7 +47,7 @@ pub fn ask(program: &Path, args: &[OsString], plan: &Plan) -> Result<Exit, Failu
         .spawn();
     let mut child = child.map_err(failed)?;
     let text = serde_json::to_vec(plan).map_err(Failure::new)?;
-    // One that does not read to the end says why itself.
+    // A tool that does not read its input to the end says why itself.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(&text));
     let status = child.wait().map_err(failed)?;
     status

@@ -64,7 +64,7 @@ pub fn run(context: &mut Context<'_>, which: Which, yes: bool) -> Result<Exit, F
 fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(), Failure> {
     let lock = JobLock::acquire(&job.place)?;
     let look = Look::at(&job.place);
-    // It may have been run since it was found; nobody can now.
+    // The job may have been run since it was found; now the lock is held, and nobody can run it.
     if least_age > Duration::ZERO && look.as_ref().is_some_and(|look| look.age < least_age) {
         return Ok(());
     }
@@ -88,7 +88,7 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
     Ok(())
 }
 
-/// Those that nobody has touched for so long, and what is left of removals that were cut short.
+/// Jobs that nobody has touched for so long, and what is left of removals that were cut short.
 fn old_ones(context: &Context<'_>, age: Duration) -> Result<Vec<Found>, Failure> {
     let mut jobs = context.catalog.all(None)?;
     jobs.retain(|job| match Look::at(&job.place) {

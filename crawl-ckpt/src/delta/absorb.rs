@@ -15,7 +15,7 @@ pub const KEPT_CRAWLS: u32 = 10;
 /// One thing that was learned: of which page, where it lies, and what of it counts.
 struct Lesson {
     fingerprint: Fingerprint,
-    /// Its place in the file, and [`SAME`] and [`FOREIGN`].
+    /// The place of the entry in the file, with the bits [`SAME`] and [`FOREIGN`].
     at: u64,
 }
 
@@ -29,7 +29,7 @@ const FOREIGN: u64 = 1 << 62;
 /// length of what was learned.
 ///
 /// # Errors
-/// Those of the disk, and damage; what is known is then what was known before.
+/// Errors of the disk, and damage; what is known is then what was known before.
 pub fn absorb(
     job: &Job,
     lock: &JobLock,

@@ -38,7 +38,7 @@ impl Known {
     /// Opens what is known beside a job, for a crawl of this scope; `None` when nothing is.
     ///
     /// # Errors
-    /// Those of the disk; damage to its header or index.
+    /// Errors of the disk; damage to its header or index.
     pub fn open(
         disk: &dyn Disk,
         place: &JobPlace,
@@ -97,7 +97,7 @@ impl Known {
     /// What is known of a page. Its links are only told when they hold for this scope.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn find<'b>(
         &self,
         fingerprint: &Fingerprint,
@@ -125,7 +125,7 @@ impl Known {
     /// Tells every page, by ascending fingerprint. All that the file holds is checked by that.
     ///
     /// # Errors
-    /// Those of the disk, damage, and what `each` says.
+    /// Errors of the disk, damage, and what `each` says.
     pub fn tell(
         &self,
         mut each: impl FnMut(Page<'_>) -> Result<(), StoreError>,

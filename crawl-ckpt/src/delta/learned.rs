@@ -87,7 +87,7 @@ pub(super) fn path(job: &Job) -> PathBuf {
 /// [`Known::key`](super::Known::key) of what is known, if anything is.
 ///
 /// # Errors
-/// Those of the disk.
+/// Errors of the disk.
 pub fn begin(
     job: &Job,
     lock: &JobLock,
@@ -113,7 +113,7 @@ pub fn begin(
 /// Goes on behind what was committed; the rest is cut off.
 ///
 /// # Errors
-/// Those of the disk; a file that is missing, shorter than committed, or another job's.
+/// Errors of the disk; a file that is missing, shorter than committed, or another job's.
 pub fn resume(
     job: &Job,
     lock: &JobLock,

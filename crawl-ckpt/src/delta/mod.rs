@@ -34,7 +34,7 @@ pub const KNOWN_FILES: [&str; 2] = [KNOWN, "pages.tmp"];
 /// True when what a job learned is known for certain, so that the job may go.
 ///
 /// # Errors
-/// Those of the disk; damage to what is known.
+/// Errors of the disk; damage to what is known.
 pub fn is_absorbed(job: &Job) -> Result<bool, StoreError> {
     let dir = job.place().delta_dir();
     let known = Known::open(&**job.disk(), job.place(), ScopeHash::default())?;
@@ -53,7 +53,7 @@ pub fn is_absorbed(job: &Job) -> Result<bool, StoreError> {
 /// Tells all that a job has learned up to a commit, in the order in which it did.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub fn tell_learned(
     job: &Job,
     commit: &Commit,
@@ -71,7 +71,7 @@ pub fn tell_learned(
 /// Reads all that is known beside a job. Gives the number of pages.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub fn verify_known(disk: &dyn Disk, place: &JobPlace) -> Result<u64, StoreError> {
     let Some(known) = Known::open(disk, place, ScopeHash::default())? else {
         return Ok(0);

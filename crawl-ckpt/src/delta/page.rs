@@ -34,9 +34,9 @@ pub struct Page<'a> {
     pub missed: u32,
     /// BLAKE3 of the body; of a redirect, of its absolute target.
     pub digest: Option<[u8; 32]>,
-    /// Its validator.
+    /// The `ETag` of the answer.
     pub etag: Option<&'a str>,
-    /// Its other validator.
+    /// The `Last-Modified` of the answer.
     pub last_modified: Option<&'a str>,
     /// The links that belong to the crawl; `None` when they are not known.
     pub links: Option<PageLinks<'a>>,

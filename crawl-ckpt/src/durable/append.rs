@@ -22,17 +22,17 @@ impl Append {
     /// Creates a new file, its mode by the umask. Its name is durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk; an existing file is one.
+    /// Errors of the disk; a file that is there already is one.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create_shared(path)?;
         named(disk, path)?;
         Append::over(file, path)
     }
 
-    /// The same with mode 0600.
+    /// Creates a file like [`Append::create`], with mode 0600.
     ///
     /// # Errors
-    /// Those of the disk; an existing file is one.
+    /// Errors of the disk; a file that is there already is one.
     pub fn create_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         let file = disk.create(path)?;
         named(disk, path)?;
@@ -42,15 +42,15 @@ impl Append {
     /// Opens an existing output to go on at its end; its name may be a link.
     ///
     /// # Errors
-    /// Those of the disk; a missing file is one.
+    /// Errors of the disk; a missing file is one.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         Append::over(disk.open_shared(path)?, path)
     }
 
-    /// The same for a file of a job.
+    /// Opens a file of a job, otherwise like [`Append::open`].
     ///
     /// # Errors
-    /// Those of the disk; a missing file is one, a link as well.
+    /// Errors of the disk; a missing file is one, and so is a link.
     pub fn open_private(disk: &dyn Disk, path: &Path) -> io::Result<Append> {
         Append::over(disk.open(path)?, path)
     }
@@ -90,7 +90,7 @@ impl Append {
     /// Writes at the end. Durable after [`Append::sync`].
     ///
     /// # Errors
-    /// Those of the disk, and every call after a failed one.
+    /// Errors of the disk, and every call after a failed one.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.guarded(|append| {
             append.file.write_at(bytes, append.len)?;
@@ -103,7 +103,7 @@ impl Append {
     /// Makes all that was appended durable.
     ///
     /// # Errors
-    /// Those of the disk, and every call after a failed one.
+    /// Errors of the disk, and every call after a failed one.
     pub fn sync(&mut self) -> io::Result<()> {
         self.guarded(|append| append.file.sync())
     }
@@ -111,7 +111,7 @@ impl Append {
     /// Cuts the file back, durably when this returns.
     ///
     /// # Errors
-    /// Those of the disk, every call after a failed one, and a file that is
+    /// Errors of the disk, every call after a failed one, and a file that is
     /// shorter than `len`: what a commit vouched for is gone.
     pub fn cut_to(&mut self, len: u64) -> io::Result<()> {
         self.guarded(|append| {
@@ -133,7 +133,7 @@ impl Append {
         self.len
     }
 
-    /// Its last bytes.
+    /// The last bytes of the file.
     pub fn tail(&self) -> &Tail {
         &self.tail
     }

@@ -39,7 +39,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Opens an existing file for reading and writing. What is no file, a link to one too, is
     /// [`io::ErrorKind::InvalidData`] here and in all that opens.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// The same for output, whose name may be a link.
+    /// Opens an existing output, whose name may be a link, for reading and writing.
     fn open_shared(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens an existing file for reading.
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -98,7 +98,7 @@ pub trait DiskFile: Send + Sync + Debug {
 /// Reads until the buffer is full or the file ends; returns the bytes read.
 ///
 /// # Errors
-/// Those of the file.
+/// Errors of the file.
 pub fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -117,7 +117,7 @@ pub fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Res
 /// the old content or the new one. When this returns, the new one is durable.
 ///
 /// # Errors
-/// Those of the disk. The old content is still there then, or the new one, but
+/// Errors of the disk. The old content is still there then, or the new one, but
 /// which of them survives a power cut is open: stop working.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
@@ -133,7 +133,7 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// power cut may bring the old content back.
 ///
 /// # Errors
-/// Those of the disk. The old content is still there then.
+/// Errors of the disk. The old content is still there then.
 pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
     remove_if_there(disk, &temporary)?;
@@ -146,7 +146,7 @@ pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Removes a file; one that is not there is fine.
 ///
 /// # Errors
-/// Those of the disk, but for "not found".
+/// Errors of the disk, but for "not found".
 pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),

@@ -13,16 +13,16 @@ use rustix::fs::OFlags;
 /// Whether the last name of a path may be a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// It is refused: a file of ours is never one.
+    /// A link is refused: a file of ours is never one.
     Refused,
-    /// It is followed: the user's own file, such as an output.
+    /// A link is followed: the file is the user's own, such as an output.
     Followed,
 }
 
 /// Opens a file that is there, for reading, or for reading and writing. Never waits.
 ///
 /// # Errors
-/// Those of the file system. What is no regular file is [`io::ErrorKind::InvalidData`].
+/// Errors of the file system. What is no regular file is [`io::ErrorKind::InvalidData`].
 pub fn open_file(path: &Path, write: bool, links: Links) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(write);
@@ -32,7 +32,7 @@ pub fn open_file(path: &Path, write: bool, links: Links) -> io::Result<File> {
 /// Opens a directory that is there, to lock or to sync it.
 ///
 /// # Errors
-/// Those of the file system; what is no directory is one.
+/// Errors of the file system; what is no directory is an error too.
 pub(crate) fn open_dir(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)

@@ -24,9 +24,9 @@ const SECTOR: usize = 512;
 /// What becomes of all that was not synced when the power is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsynced {
-    /// All of it is lost.
+    /// Everything that was not synced is lost.
     Lost,
-    /// All of it is there.
+    /// Everything that was not synced is there.
     Kept,
     /// Each sector and each name is lost or not, by the dice with this seed.
     Diced(u64),
@@ -310,7 +310,7 @@ impl Disk for SimDisk {
     }
 
     fn claim(&self, _: &Path) -> io::Result<Option<std::fs::File>> {
-        // Nobody else is there.
+        // A simulated disk has no other process that could hold the lock.
         Ok(None)
     }
 

@@ -17,7 +17,7 @@ impl Tail {
     /// Of the first `len` bytes of a file.
     ///
     /// # Errors
-    /// Those of the file; one that is shorter is `UnexpectedEof`.
+    /// Errors of the file; one that is shorter is `UnexpectedEof`.
     pub fn read(file: &dyn DiskFile, len: u64) -> io::Result<Tail> {
         let mut bytes = vec![0; TAIL_BYTES.min(usize::try_from(len).unwrap_or(TAIL_BYTES))];
         let start = len - bytes.len() as u64;

@@ -1,6 +1,6 @@
 //! Throwing a job away: its unfinished output gets another name, then the job goes.
 //!
-//! That takes two renames. The manifest says first that it is under way, so that whoever comes
+//! This takes two renames. The manifest says first that a clearing is under way, so that whoever comes
 //! after a kill between them finishes it, instead of finding an output that is missing.
 
 use std::io::{self, ErrorKind};
@@ -29,7 +29,7 @@ impl Job {
     /// this returns.
     ///
     /// # Errors
-    /// Those of the disk. What is left undone is noted in the job as soon as anything was done.
+    /// Errors of the disk. What is left undone is noted in the job as soon as anything was done.
     pub fn throw_away(
         mut self,
         lock: &JobLock,
@@ -47,7 +47,7 @@ impl Job {
     /// Finishes what [`Job::throw_away`] began. Gives the new name of the output, if that got one.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn finish_clearing(
         self,
         lock: &JobLock,
@@ -115,7 +115,7 @@ fn is_name_of(aside: &Path, output: &Path) -> bool {
 /// Renames an output that was not renamed yet, durably.
 ///
 /// # Errors
-/// Those of the file system.
+/// Errors of the file system.
 pub fn rename_aside(output: &Path, aside: &Path) -> io::Result<()> {
     if is_there(output)? && !is_there(aside)? {
         RealDisk.rename(output, aside)?;

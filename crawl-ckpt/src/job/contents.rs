@@ -16,7 +16,7 @@ pub(super) struct Contents {
     /// Of files that a job has, in the order in which they are removed: what shows that
     /// it is ours goes last.
     ours: Vec<String>,
-    /// One that a job never has.
+    /// A file name that a job never has.
     pub foreign: Option<OsString>,
 }
 

@@ -64,7 +64,7 @@ impl Job {
     /// Durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk; a job that is there already, or something that is not ours.
+    /// Errors of the disk; a job that is there already, or something that is not ours.
     pub fn create(
         disk: Arc<dyn Disk>,
         place: &JobPlace,
@@ -147,7 +147,7 @@ impl Job {
     /// of a job in it.
     ///
     /// # Errors
-    /// Those of the disk; a manifest that is missing, damaged, or of a version not known here.
+    /// Errors of the disk; a manifest that is missing, damaged, or of a version not known here.
     pub fn open(disk: Arc<dyn Disk>, place: &JobPlace) -> Result<Option<Job>, StoreError> {
         let path = place.dir.join(MANIFEST);
         let bytes = match disk.read(&path) {
@@ -201,7 +201,7 @@ impl Job {
     /// or the new one, nobody knows which: the job and its writer refuse all further work.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn update(
         &mut self,
         lock: &JobLock,
@@ -230,7 +230,7 @@ impl Job {
     /// its files are removed after that.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn remove(mut self, lock: &JobLock) -> Result<(), StoreError> {
         clear_leftovers(&*self.disk, &self.place, lock)?;
         self.claim()?;
@@ -250,7 +250,7 @@ impl Job {
 /// earlier ones. None there is fine, and what has neither manifest nor journal is none.
 ///
 /// # Errors
-/// Those of the disk; somebody writes in it; something lies in it that is not ours: nothing
+/// Errors of the disk; somebody writes in it; something lies in it that is not ours: nothing
 /// is removed then.
 pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), StoreError> {
     clear_leftovers(disk, place, lock)?;
@@ -271,11 +271,11 @@ fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
     refuse_taken(disk, &removing)?;
     let is_dir = disk.is_dir(dir).map_err(StoreError::io("look at", dir))?;
     if !is_dir {
-        // A link to it stays.
+        // The job directory is a link, and the link stays.
         return empty(disk, dir, &contents);
     }
     match disk.rename(dir, &removing) {
-        // So does the root of a volume, which has no other name to take.
+        // The root of a volume stays too: it cannot be renamed.
         Err(e)
             if matches!(
                 e.kind(),
@@ -297,7 +297,7 @@ fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a job out of a directory that stays. It is gone as a whole when its manifest has another name.
+/// Removes a job out of a directory that stays. The job is gone as a whole at the moment when its manifest is renamed.
 fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), StoreError> {
     let put_aside = || {
         if contents.has(MANIFEST) {
@@ -315,7 +315,7 @@ fn empty(disk: &dyn Disk, dir: &Path, contents: &Contents) -> Result<(), StoreEr
 /// show a job of ours is somebody else's and stays.
 ///
 /// # Errors
-/// Those of the disk.
+/// Errors of the disk.
 pub fn clear_leftovers(
     disk: &dyn Disk,
     place: &JobPlace,

@@ -30,7 +30,7 @@ pub fn replacement(output: &Path, manifest: &Manifest) -> PathBuf {
 /// The file that is to take the output's place by the value of [`EXCHANGE`], if it is still there.
 ///
 /// # Errors
-/// Those of the file system.
+/// Errors of the file system.
 pub fn due_exchange(output: &Path, value: &[u8]) -> io::Result<Option<PathBuf>> {
     let output = behind_links(output);
     let path = match std::str::from_utf8(value) {

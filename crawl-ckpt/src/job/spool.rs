@@ -8,7 +8,7 @@ use super::JobPlace;
 use super::contents::is_no_dir;
 use crate::durable::{Disk, beside, remove_if_there};
 
-/// Its name.
+/// The name of the directory.
 pub(super) const SPOOL: &str = "spool";
 
 impl JobPlace {
@@ -18,7 +18,7 @@ impl JobPlace {
     }
 }
 
-/// The same of a crawl without a job, which keeps WARC files in this directory.
+/// The spool of a crawl without a job, which keeps WARC files in this directory.
 pub fn spool_beside(warc_dir: &Path) -> PathBuf {
     beside(warc_dir, ".spool")
 }
@@ -37,7 +37,7 @@ pub fn spool_file(name: &str) -> Option<(u32, u64)> {
 /// stays, and the directory with it.
 ///
 /// # Errors
-/// Those of the disk.
+/// Errors of the disk.
 pub fn remove_spool(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let names = match disk.list(dir) {
         Err(e) if is_no_dir(&e) => return Ok(()),

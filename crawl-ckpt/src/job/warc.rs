@@ -46,7 +46,7 @@ impl Job {
     /// number that this gives.
     ///
     /// # Errors
-    /// Those of the disk; a file that is shorter than committed.
+    /// Errors of the disk; a file that is shorter than committed.
     pub fn settle_warc(&self, commit: &Commit, data_dir: &Path) -> Result<u32, StoreError> {
         match self.warc_dir(data_dir) {
             Some(dir) => settle_warc(&*self.disk, &dir, commit),
@@ -115,7 +115,7 @@ fn flaw(disk: &dyn Disk, path: &Path, len: u64, tail: Option<&str>) -> io::Resul
 /// done again it changes nothing. The next file gets at least the number that this gives.
 ///
 /// # Errors
-/// Those of the disk; a file that is shorter than committed.
+/// Errors of the disk; a file that is shorter than committed.
 pub fn settle_warc(disk: &dyn Disk, dir: &Path, commit: &Commit) -> Result<u32, StoreError> {
     let names = match disk.list(dir) {
         Ok(names) => names,

@@ -35,7 +35,7 @@ impl Batch {
         Batch::with_buffer(end, Vec::new())
     }
 
-    /// The same, in a buffer that was used before ([`ClosedBatch::into_buffer`]).
+    /// A new batch like [`Batch::new`], in a buffer that was used before ([`ClosedBatch::into_buffer`]).
     pub fn with_buffer(end: &Mark, buffer: Vec<u8>) -> Batch {
         Batch::at(end.bytes, end.seq + 1, end.next_id, buffer)
     }

@@ -26,7 +26,7 @@ impl JournalFile<'_> {
         Ok((file, start))
     }
 
-    /// The same for writing.
+    /// Opens the journal for writing, and checks its header too.
     pub(super) fn open(&self) -> Result<(Box<dyn DiskFile>, Mark), StoreError> {
         let file = self.disk.open(&self.path);
         let file = file.map_err(StoreError::opening(&self.path))?;

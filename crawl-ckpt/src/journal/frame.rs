@@ -10,7 +10,7 @@ use crate::error::StoreError;
 /// The newest journal format that is known here.
 pub(super) const FORMAT: u32 = 1;
 
-/// Both headers are so long.
+/// The length of both headers, in bytes.
 pub(crate) const HEADER: usize = 64;
 
 /// No batch is longer, its header included. Writers should close one long before, at a

@@ -43,7 +43,7 @@ impl Reader {
     /// checksum is checked. The buffer's old content is of no interest.
     ///
     /// # Errors
-    /// Those of the disk; damage when there is no sound request.
+    /// Errors of the disk; damage when there is no sound request.
     pub fn request_at<'b>(
         &self,
         at: u64,

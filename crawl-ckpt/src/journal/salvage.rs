@@ -53,7 +53,7 @@ pub(crate) fn key_of(disk: &dyn Disk, path: &Path) -> Option<[u8; 16]> {
 /// places are those that they always had.
 ///
 /// # Errors
-/// Those of the disk; a file header that is damaged and cannot be told from the manifest.
+/// Errors of the disk; a file header that is damaged and cannot be told from the manifest.
 pub(crate) fn salvage(
     disk: &dyn Disk,
     path: &Path,

@@ -153,7 +153,7 @@ impl<'f> Scan<'f> {
                 self.block = larger;
             }
             let next = at + self.filled as u64;
-            // Not beyond the length found at the start: a running writer may be adding to it.
+            // Read no further than the length at the start: a running writer may be adding to the file.
             let left = self
                 .len
                 .saturating_sub(next)

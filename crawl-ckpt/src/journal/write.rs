@@ -44,7 +44,7 @@ pub(crate) fn create(
     file.write_at(&bytes, 0)
         .map_err(StoreError::io("write", path))?;
     file.sync().map_err(StoreError::io("sync", path))?;
-    // Its failures are the job's only once it is in force.
+    // A failure of this new journal is one of the job only once the manifest names it.
     Ok(Writer::over(
         file.into(),
         path,
@@ -102,7 +102,7 @@ impl Writer {
     /// Writes a batch and syncs it. It is durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk, every call after a failed one, and a batch that is not the next one.
+    /// Errors of the disk, every call after a failed one, and a batch that is not the next one.
     pub fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, StoreError> {
         self.append_unsynced(batch)?;
         self.sync()?;
@@ -129,7 +129,7 @@ impl Writer {
     /// Makes all that was written durable.
     ///
     /// # Errors
-    /// Those of the disk, and every call after a failed one.
+    /// Errors of the disk, and every call after a failed one.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         self.check_usable()?;
         if self.unsynced > 0 {

@@ -57,7 +57,7 @@ impl Catalog {
         self.filtered(project, Found::is_there)
     }
 
-    /// The same, and spiders without a checkpoint that know pages of earlier crawls.
+    /// All checkpoints, and spiders without one that know pages of earlier crawls.
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -91,7 +91,7 @@ impl Catalog {
     /// Whether a project is there.
     ///
     /// # Errors
-    /// It is not; the error lists those that are.
+    /// There is no such project; the error lists those that there are.
     pub fn check_project(&self, project: &Name) -> Result<(), Failure> {
         if self.data_dir.join(project).is_dir() {
             return Ok(());
@@ -140,7 +140,7 @@ impl Catalog {
         }
     }
 
-    /// The same, also when there is only what the spider knows of earlier crawls.
+    /// The checkpoint of a spider, or only what the spider knows of earlier crawls.
     ///
     /// # Errors
     /// As [`Catalog::named`].

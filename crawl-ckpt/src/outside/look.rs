@@ -26,11 +26,11 @@ const ATTEMPTS: u32 = 50;
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nobody runs it; the same command goes on with it.
+    /// Nobody runs the crawl; the same command goes on with it.
     Paused,
     /// A run holds it.
     Running,
-    /// It is damaged, or of a version not known here.
+    /// The job is damaged, or of a version that is not known here.
     Corrupt,
 }
 
@@ -43,7 +43,7 @@ pub struct Look {
     pub holder: Option<Holder>,
     /// What the job is, when that could be read.
     pub manifest: Option<Manifest>,
-    /// Its last commit, when there is one and it could be read.
+    /// The last commit of the journal, when there is one and it could be read.
     pub commit: Option<Commit>,
     /// Why it is corrupt.
     pub trouble: Option<String>,
@@ -126,7 +126,7 @@ impl Look {
 /// the same words, and the manifest stayed the same all the while.
 ///
 /// # Errors
-/// That error.
+/// The error of the last try.
 pub(crate) fn steadily<T, E: Display>(
     place: &JobPlace,
     mut read: impl FnMut() -> Result<T, E>,

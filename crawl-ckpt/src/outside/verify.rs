@@ -123,7 +123,7 @@ impl fmt::Display for Report {
 /// What the entries of a journal come to.
 #[derive(Default)]
 struct Tally {
-    /// By id, from the first one: whether a request is finished.
+    /// Whether a request is finished, by its id, from the first id on.
     finished: Vec<bool>,
     first_id: Option<u64>,
     seen: u64,
@@ -150,7 +150,7 @@ impl Tally {
                 }
                 self.done += 1;
             }
-            // One that is pending again, though it was finished, is to be tried once more.
+            // A request that is pending again, though it was finished, is to be tried once more.
             Entry::Defer { id, .. } => {
                 if std::mem::replace(self.finished_mut(*id)?, false) {
                     self.done -= 1;

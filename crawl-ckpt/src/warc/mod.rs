@@ -18,7 +18,7 @@ pub use packer::Packer;
 /// What a record of HTTP says that its block is.
 pub const HTTP_RESPONSE: &str = "application/http;msgtype=response";
 
-/// The same of a request.
+/// The content type of a request record.
 pub const HTTP_REQUEST: &str = "application/http;msgtype=request";
 
 /// What a block of `name: value` lines is.

@@ -70,7 +70,7 @@ impl FileName {
         format!("{}{OPEN}", self.name)
     }
 
-    /// Its number.
+    /// The number of the file among those of the crawl.
     pub fn serial(&self) -> u32 {
         self.serial
     }

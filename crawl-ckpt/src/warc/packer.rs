@@ -43,7 +43,7 @@ impl Packer {
     /// parts, one behind the other.
     ///
     /// # Errors
-    /// Those of the writer; what it took is then no whole member.
+    /// Errors of the writer; what it took is then no whole member.
     pub fn pack(
         &mut self,
         header: &RecordHeader,

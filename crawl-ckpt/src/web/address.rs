@@ -87,7 +87,7 @@ pub fn take_userinfo(url: &mut Url) -> Option<(String, String)> {
         (user, None) => user.to_owned(),
         (user, Some(password)) => format!("{user}:{password}"),
     };
-    // Both work for every URL that has a host.
+    // Both calls succeed for every URL that has a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Some((url.origin().ascii_serialization(), userinfo))

@@ -81,7 +81,7 @@ fn parse(value: &str) -> Option<i64> {
     if year < 1601 {
         return None;
     }
-    // None for a day that the month does not have.
+    // Not a date when the month does not have this day.
     let date = Date::new(year, month?, day?).ok()?;
     let at = DateTime::from_parts(date, time?);
     let at = Offset::UTC.to_timestamp(at);

@@ -54,12 +54,12 @@ pub fn parse(text: &str) -> (Vec<Cookie>, Vec<usize>) {
 }
 
 impl Cookie {
-    /// Its time is over.
+    /// True when the cookie has expired.
     pub fn is_expired(&self, now_s: u64) -> bool {
         self.expires != 0 && self.expires <= now_s
     }
 
-    /// Its line, with the newline; `None` for one that a line cannot hold.
+    /// The line of the cookie, with its newline; `None` for a cookie that a line cannot hold.
     pub fn line(&self) -> Option<String> {
         let (name, value) = self.pair.split_once('=').unwrap_or(("", &self.pair));
         let (dot, prefix) = (["", "."], ["", HTTP_ONLY]);
@@ -86,7 +86,7 @@ impl Cookie {
 /// The text of a file, whatever bytes it has: see [`octets`].
 ///
 /// # Errors
-/// Those of the disk.
+/// Errors of the disk.
 pub fn read(path: &Path) -> io::Result<String> {
     Ok(octets::to_text(&std::fs::read(path)?).into_owned())
 }
@@ -95,7 +95,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// changes, and what is no regular file (a pipe), stays as it is.
 ///
 /// # Errors
-/// Those of the disk.
+/// Errors of the disk.
 pub fn update(path: &Path, change: impl FnOnce(&str) -> String) -> io::Result<()> {
     // Crawls of one batch may share the file.
     static ONE: Mutex<()> = Mutex::new(());

@@ -32,10 +32,10 @@ pub struct Capture<'a> {
     /// The `WARC-Date` of the record that has the payload.
     #[serde(borrow)]
     pub date: Text<'a>,
-    /// Its `WARC-Payload-Digest`: `sha1:` and 32 characters of base32.
+    /// The `WARC-Payload-Digest` of the response: `sha1:` and 32 characters of base32.
     #[serde(borrow)]
     pub digest: Text<'a>,
-    /// Its Content-Encoding, as sent.
+    /// The Content-Encoding of the response, as sent.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<Text<'a>>,
 }

@@ -192,7 +192,7 @@ pub struct Progress {
 pub struct FieldUse {
     /// Pages whose item has the field.
     pub pages: u64,
-    /// Those of them where it is `null`, `""` or an empty list.
+    /// Items where the field is `null`, `""` or an empty list.
     pub empty: u64,
 }
 
@@ -222,7 +222,7 @@ pub struct Parked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delta {
-    /// Not known before.
+    /// Pages that were not known before.
     pub new: u64,
     /// Known, and another now.
     pub changed: u64,

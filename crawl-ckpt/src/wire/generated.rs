@@ -7,10 +7,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use url::Url;
 
+use crate::limits::GENERATED_URLS;
 use crate::node::{Complaint, Fields, Node};
-
-/// More belong into a list, or are found by links.
-pub const MOST: usize = 100_000;
 
 /// The URLs of one entry.
 #[derive(Debug, Clone)]
@@ -31,7 +29,7 @@ pub fn generated<'a>(settings: &mut Fields<'a>) -> Result<Vec<Generated<'a>>, Co
     let Some(node) = settings.get("GENERATED_URLS") else {
         return Ok(Vec::new());
     };
-    let mut left = MOST;
+    let mut left = GENERATED_URLS;
     let entries = node.list("templates with their variables")?;
     entries.iter().map(|entry| one(entry, &mut left)).collect()
 }
@@ -65,7 +63,7 @@ fn one<'a>(entry: &Node<'a>, left: &mut usize) -> Result<Generated<'a>, Complain
         names.insert(mark.clone());
         let values = values(&node, *left)?;
         if texts.len().saturating_mul(values.len()) > *left {
-            return Err(entry.complaint(format_args!("these are more than {MOST} URLs")));
+            return Err(entry.complaint(format_args!("these are more than {GENERATED_URLS} URLs")));
         }
         let filled = |text: &String| {
             let one = |value: &String| text.replace(&mark, value);

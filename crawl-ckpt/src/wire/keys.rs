@@ -56,7 +56,7 @@ macro_rules! keys {
 pub struct Key {
     /// As it stands in the file.
     pub name: &'static str,
-    /// What it is for.
+    /// What the key is for.
     pub says: String,
     /// The JSON Schema of its values.
     pub schema: Value,

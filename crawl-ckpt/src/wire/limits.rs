@@ -106,6 +106,9 @@ pub const OUTAGE: Limit<Duration> = limit(Duration::ZERO..=AGES, seconds(600));
 /// How long a fetcher may say nothing of a request and of its host.
 pub const ANSWER_WITHIN: Limit<Duration> = limit(Duration::ZERO..=AGES, seconds(300));
 
+/// More belong into a list, or are found by links.
+pub const GENERATED_URLS: usize = 100_000;
+
 /// Crawls of a batch at once.
 pub const BATCH_JOBS: Limit<u32> = limit(1..=100_000, 4);
 

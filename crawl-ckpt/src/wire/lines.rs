@@ -17,6 +17,9 @@ use memchr::memchr;
 pub use super::unmarked::Unmarked;
 use crate::record::MAX_LINE_BYTES;
 
+/// What is said of a line that is too long.
+pub const TOO_LONG: &str = "the line is over 64 MiB";
+
 /// What is read at once: as much as a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
@@ -66,7 +69,7 @@ impl Lines {
     /// Reads once; 0 bytes mean the end.
     ///
     /// # Errors
-    /// Those of the reader; one that would block says so.
+    /// Errors of the reader; one that would block says so.
     pub fn fill(&mut self, mut from: impl Read) -> io::Result<usize> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -100,7 +103,7 @@ impl Lines {
     /// The next line, for which is waited; `None` at the end.
     ///
     /// # Errors
-    /// Those of the reader.
+    /// Errors of the reader.
     pub fn read_line(&mut self, mut from: impl Read) -> io::Result<Option<Line<'_>>> {
         let (line, is_whole) = loop {
             if let Some(found) = self.find() {

@@ -1,7 +1,7 @@
 //! The plan of a crawl: what crawl-run makes of a spider file and its options,
 //! and what crawl-frontier decides by.
 //!
-//! It is kept in the manifest, where a newer tool may have put more: unknown fields are ignored.
+//! The plan is kept in the manifest, where a newer tool may have put more: unknown fields are ignored.
 
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +140,7 @@ pub struct Rule {
     /// Only links in elements that one of these selectors matches; empty: wherever they stand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restrict_css: Vec<String>,
-    /// The same by XPath expressions; with both, links in elements of either.
+    /// XPath expressions in place of selectors; with both, links in elements of either count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restrict_xpaths: Vec<String>,
     /// Only links of these elements, by their names in lower case; empty: the usual links, or

@@ -18,7 +18,7 @@ crate::keys! {
         /// count wherever they stand. Redirects, sitemaps and start URLs stand nowhere and are not
         /// asked for it.
         css: Vec<Kept> = "restrict_css", OneOrList("CSS selectors", Placed("a CSS selector")), "main";
-        /// The same by XPath expressions that find elements; with both, links count that stand in
+        /// XPath expressions that find elements, in place of selectors; with both, links count that stand in
         /// elements of either.
         xpaths: Vec<Kept> = "restrict_xpaths",
             OneOrList("XPath expressions", Placed("an XPath expression")), "//main";
@@ -66,7 +66,7 @@ crate::keys! {
 pub struct Ranked {
     /// `callback`, or a section's `extract`.
     pub extract: Option<Kept>,
-    /// Whether it stands in `sections`.
+    /// Whether the rule stands in `sections`.
     pub is_section: bool,
     /// `allow`, or a section's `match`.
     pub allow: Searched,
@@ -105,7 +105,7 @@ impl Region {
 pub struct Searched {
     /// As they are written.
     pub texts: Vec<String>,
-    /// The same, compiled.
+    /// The patterns, compiled.
     pub patterns: Patterns,
 }
 
@@ -148,7 +148,7 @@ fn around(own: Vec<Key>) -> Vec<Key> {
     keys
 }
 
-/// By priority; of the same one rules before sections, and then as they stand in the file.
+/// Sorted by priority; with the same priority rules come before sections, and then as they stand in the file.
 ///
 /// # Errors
 /// Names the place of what is wrong in one.

@@ -209,7 +209,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for FetchError<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// Not known before.
+    /// The page was not known before.
     New,
     /// Known, and another now.
     Changed,

@@ -12,7 +12,7 @@ use std::thread;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Referer, Stored, Writer};
-use crawl_ckpt::lines::{Line, Lines, Unmarked};
+use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::record::{Request, parse_request};
 use crawl_ckpt::tool::{Failure, say};
@@ -107,10 +107,14 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
     let writer = job.writer(&lock, &end)?;
     let mut memory = restored.into_memory();
     let print_new = print_new.map(|out| out as &mut dyn Write);
+    let reading = Reading {
+        fingerprinter,
+        origins: memory.schedule.origins(),
+        form,
+    };
     let (added, end) = add(
         &mut memory,
-        fingerprinter,
-        form,
+        reading,
         writer,
         Unmarked::new(stdin()),
         print_new,
@@ -125,11 +129,10 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
 /// `print_new` before they are committed, so that none is missed after a crash.
 ///
 /// # Errors
-/// Those of input, output and disk.
+/// Errors of input, output and disk.
 fn add(
     memory: &mut Memory,
-    fingerprinter: Fingerprinter,
-    form: Form,
+    reading: Reading,
     writer: Writer,
     input: impl Read + Send,
     print_new: Option<&mut dyn Write>,
@@ -138,11 +141,6 @@ fn add(
     thread::scope(|scope| {
         let (pieces, prepared) = sync_channel(AHEAD);
         let (batches, closed) = sync_channel(AHEAD);
-        let reading = Reading {
-            fingerprinter,
-            origins: memory.schedule.origins(),
-            form,
-        };
         scope.spawn(move || prepare(input, &reading, &pieces));
         let batch = Batch::new(&writer.end());
         let commits = scope.spawn(move || commit(writer, &closed));
@@ -189,7 +187,7 @@ fn prepare(mut input: impl Read, reading: &Reading, pieces: &SyncSender<ReadLine
                 true
             }
             Ok(Some(Line::TooLong(_))) => {
-                let why = format!("line {number} is over 64 MiB long");
+                let why = format!("line {number}: {TOO_LONG}");
                 piece.error = Some(std::io::Error::other(why));
                 false
             }

@@ -84,7 +84,7 @@ pub fn explain(question: Question<'_>, out: &mut impl Write) -> Result<Exit, Fai
 
 type Row = (&'static str, String);
 
-/// Whether it belongs to the crawl.
+/// Whether the URL belongs to the crawl.
 fn verdict(
     plan: &Plan,
     scope: &Scope,
@@ -131,7 +131,7 @@ fn verdict(
     rows
 }
 
-/// By which of the rules that may take it on.
+/// Which of the rules take the URL on.
 fn belongs(plan: &Plan, rules: &[(usize, bool)], admission: Admission) -> String {
     let mut told = match rules {
         [] => "belongs to the crawl".to_owned(),
@@ -229,7 +229,7 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
     let id = HostId(0);
     let mut robots = Robots::new(plan);
     let saved = history.values.get(&keys::robots(origin(url)));
-    // Its age does not matter here: this is what was decided by.
+    // The age of the file does not matter here: the crawl decided by this one.
     if !saved.is_some_and(|saved| robots.restore(id, saved, 0)) {
         return "not known yet".to_owned();
     }

@@ -19,9 +19,9 @@ use crate::url::{Fingerprinter, origin};
 /// The history of a URL.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Its request, while the journal keeps that.
+    /// The request of the URL, while the journal keeps it.
     pub found: Option<FoundRequest>,
-    /// It was finished long ago: only its fingerprint is kept.
+    /// The URL was finished long ago: only its fingerprint is kept.
     pub is_forgotten: bool,
     /// The last values of the job.
     pub values: HashMap<String, Vec<u8>>,
@@ -39,7 +39,7 @@ pub struct FoundRequest {
     pub page: Option<String>,
     /// Attempts so far, if it is to be tried again.
     pub attempts: u32,
-    /// It is finished.
+    /// The request is finished.
     pub is_done: bool,
 }
 
@@ -47,7 +47,7 @@ impl History {
     /// Reads all of a job's journal. Takes no lock.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn read(job: &Job, canonical: &str) -> Result<History, Failure> {
         let fingerprinter = Fingerprinter::new(job.manifest().key);
         let fingerprint = fingerprinter.get(canonical);

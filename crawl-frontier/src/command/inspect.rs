@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{Job, JobPlace};
-use crawl_ckpt::lines::{Line, Lines, Unmarked};
+use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
@@ -30,7 +30,7 @@ fn read(job: &Job) -> Result<Memory, Failure> {
 /// Writes the pending requests in the order in which they would be sent.
 ///
 /// # Errors
-/// Those of the disk and of `out`.
+/// Errors of the disk and of `out`.
 pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
     let job = open(place)?;
     let mut memory = read(&job)?;
@@ -50,7 +50,7 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
 /// Reads URLs and writes those that were seen before, or with `unseen` the others.
 ///
 /// # Errors
-/// Those of the disk, of `input` and of `out`.
+/// Errors of the disk, of `input` and of `out`.
 pub fn seen(
     place: &JobPlace,
     unseen: bool,
@@ -85,7 +85,7 @@ pub fn form_of(plan: Option<&Plan>) -> Form {
 /// Writes the figures of a job's last commit.
 ///
 /// # Errors
-/// Those of the disk and of `out`.
+/// Errors of the disk and of `out`.
 pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exit, Failure> {
     let job = open(place)?;
     let commit = job.last_commit()?.unwrap_or_default();
@@ -127,7 +127,7 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
 /// Reads URLs and writes `canonical-URL TAB fingerprint`.
 ///
 /// # Errors
-/// Those of `input` and `out`.
+/// Errors of `input` and `out`.
 pub fn canon(form: Form, input: impl Read, out: &mut impl Write) -> Result<Exit, Failure> {
     each_url(
         input,
@@ -155,9 +155,8 @@ fn each_url<W: Write>(
         let url = match line {
             Some(Line::Whole(line)) => String::from_utf8_lossy(line),
             Some(Line::TooLong(_)) => {
-                return Err(Failure::new(
-                    "cannot read the URLs: a line is over 64 MiB long",
-                ));
+                let why = format_args!("cannot read the URLs: {TOO_LONG}");
+                return Err(Failure::new(why));
             }
             None => break,
         };

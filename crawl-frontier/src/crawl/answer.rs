@@ -16,19 +16,19 @@ const MAX_BACKOFF_MS: u64 = 60_000;
 /// What becomes of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is finished; `failed` says that another try could end otherwise.
+    /// The URL is finished; `failed` says that another try could end otherwise.
     Finished {
         /// No usable response, a block, or a server's failure.
         failed: bool,
     },
-    /// It is tried again after so long.
+    /// The URL is tried again after a while.
     Again {
         /// In milliseconds.
         after_ms: u64,
         /// The server asked for the pause, so that the whole host waits.
         host_waits: bool,
     },
-    /// Nobody answered, however often; final only if somebody else gets an answer.
+    /// The host did not answer, however often it was asked; final only if another host answers.
     Unanswered,
 }
 

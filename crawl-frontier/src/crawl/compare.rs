@@ -17,7 +17,7 @@ const NOT_MODIFIED: u16 = 304;
 /// How a request was sent, as far as what is known of pages goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// It is nothing that is compared.
+    /// For something that is not compared.
     Apart,
     /// For the whole page, whatever is known of it.
     Whole,
@@ -146,7 +146,7 @@ impl<S: Store> Crawl<S> {
 /// case that it did not change.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub(super) fn ask(
     store: &impl Store,
     request: &mut Request<'_>,
@@ -175,7 +175,7 @@ pub(super) fn ask(
     Ok(Ask::IfChanged)
 }
 
-/// Under this fingerprint a page is known.
+/// The fingerprint under which a page is known.
 fn page_fingerprint(canonical: &str) -> Fingerprint {
     fingerprint("GET", canonical, "")
 }

@@ -16,7 +16,7 @@ use crate::url::{authority, canonicalize_link, origin};
 /// The `extra` of a request for a sitemap.
 const SITEMAP: &str = r#"{"kind":"sitemap"}"#;
 
-/// The same, for one that is a start URL or that a start URL redirects to.
+/// The `extra` of a request for a sitemap that is a start URL, or that a start URL redirects to.
 const START_SITEMAP: &str = r#"{"kind":"sitemap","start":true}"#;
 
 /// How a URL was found, which decides what it must satisfy.
@@ -41,9 +41,9 @@ struct Found<'a> {
     page: Option<&'a str>,
     depth: u32,
     redirects: u32,
-    /// It is a start URL, or where one redirects to.
+    /// The URL is a start URL, or a start URL redirects to it.
     start: bool,
-    /// What it leads to is the whole crawl: links of those pages are not followed.
+    /// The pages that the URL leads to are the whole crawl: their own links are not followed.
     terminal: bool,
 }
 
@@ -155,7 +155,7 @@ impl<S: Store> Crawl<S> {
         self.is_seen(fingerprint) || self.take_on_new(canonical, fingerprint, found)
     }
 
-    /// The same of one that was not seen a moment ago.
+    /// Takes on a URL that was not seen a moment ago.
     fn take_on_new(&mut self, canonical: &str, fingerprint: u128, found: Found<'_>) -> bool {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),

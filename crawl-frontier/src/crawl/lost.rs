@@ -1,8 +1,8 @@
 //! Requests that a fetcher did not answer: it died over them, or was ended since it was silent.
 //!
-//! They are sent again, and a request that was under way at three ends of a fetcher is set aside
-//! with a record: it is the page. So that it is none of its neighbours, a request that was at
-//! two is sent with nothing else under way.
+//! They are sent again. A request that was under way when three fetchers ended is set aside with a
+//! record: its page is the reason. To be sure that no other request is the reason, one that was under
+//! way when two fetchers ended is sent with nothing else under way.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -35,7 +35,7 @@ const DIED: &str = "crawl-fetch died of it three times";
 pub(super) struct Lost {
     /// How often, by the fingerprint of their URL.
     times: HashMap<u64, u32>,
-    /// Those that are to be sent alone.
+    /// Requests that are to be sent alone.
     pub alone: VecDeque<Due>,
     /// One of them is under way.
     pub is_alone: bool,
@@ -129,7 +129,7 @@ impl<S: Store> Crawl<S> {
             return Ok(Some(Step::Wait { until_ms: None }));
         }
         if let Some(host) = witness {
-            // It is the fetcher that has to show something, so no page is fetched again for it.
+            // The fetcher has to show that it works; no page is fetched again for that.
             self.probe_for("/robots.txt", host, now_ms, out);
             return Ok(Some(Step::Sent));
         }
@@ -174,7 +174,7 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// When one cannot be read back.
     pub fn fetcher_died(&mut self) -> Result<u64, Failure> {
-        // One that never said a word died of something else.
+        // A fetcher that never answered anything died of something else than a page.
         if !self.lost.is_heard {
             return Ok(0);
         }
@@ -281,7 +281,7 @@ impl<S: Store> Crawl<S> {
         if now_ms < due_ms && dropped.is_empty() {
             return Ok(None);
         }
-        // One that was just started again and did not say a word does not because of a page.
+        // A fetcher that was just started again and has not answered anything is not silent because of a page.
         if self.lost.is_careful && !self.lost.is_heard {
             return Ok(Some(FetcherSilence {
                 requests: self.under_way() as u64,
@@ -357,7 +357,7 @@ impl<S: Store> Crawl<S> {
         };
         match self.take(id, &mut result, now_ms) {
             Err(Trouble::Crawl(failure)) => Err(failure),
-            // It is under way.
+            // The request was under way.
             Err(Trouble::Line(_)) | Ok(()) => Ok(()),
         }
     }

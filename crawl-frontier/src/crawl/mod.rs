@@ -2,7 +2,9 @@
 //! happens in memory and behind the door of the [`Store`]; the clock is an argument.
 
 mod answer;
+mod blocks;
 mod compare;
+mod hear;
 mod intake;
 mod left_out;
 mod lost;
@@ -118,10 +120,10 @@ struct Flight {
     kind: Kind,
     depth: u32,
     redirects: u32,
-    /// It is a start URL, or where one redirects to.
+    /// The URL is a start URL, or a start URL redirects to it.
     start: bool,
     follow: bool,
-    /// Its host had answered before.
+    /// The host had answered before.
     heard: bool,
     busy: bool,
     /// The rung of its host's route on which it was sent.
@@ -198,9 +200,9 @@ pub enum Done {
     Parked,
     /// The run has its records.
     Limit,
-    /// Nobody answers any more.
+    /// No host answers any more.
     NetworkGone,
-    /// Nobody ever answered.
+    /// No host ever answered.
     NoAnswer,
     /// No start URL gave a page, nor did anything else.
     NothingUseful,
@@ -347,7 +349,7 @@ impl<S: Store> Crawl<S> {
     /// Commits all that waits; it is durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn commit_now(&mut self, now_ms: u64) -> Result<(), Failure> {
         self.keep_values();
         let progress = self.progress();

@@ -94,7 +94,7 @@ impl<H> Outage<H> {
         self.witness
     }
 
-    /// Nobody ever answered.
+    /// True when no host ever answered.
     pub fn is_unheard(&self) -> bool {
         self.witness.is_none()
     }

@@ -1,4 +1,4 @@
-//! What an answer does: a record, another try, links, cookies, a host's rules.
+//! What an answer does: a record, another try, links, cookies.
 
 use crawl_ckpt::address::masked;
 use crawl_ckpt::journal::Stored;
@@ -9,18 +9,17 @@ use crawl_ckpt::tool::Failure;
 use super::answer::{self, Fate};
 use super::result::{self, ReadResult};
 use super::robots::{Errand, Robots};
-use super::routes::{Block, block_of};
+use super::routes::block_of;
 use super::tally;
 use super::{Crawl, Flight, HeldRecord, Record, Refused};
 use crate::keys;
-use crate::schedule::{Gate, HostId};
+use crate::schedule::HostId;
 use crate::store::{Store, Ticket};
-use crate::url::{Form, canonicalize_link};
 
 /// Why a result line was not taken.
 #[derive(Debug)]
 pub enum Trouble {
-    /// It is none, in words; nothing changed.
+    /// The line is no result, and why; nothing changed.
     Line(String),
     /// The crawl cannot go on.
     Crawl(Failure),
@@ -29,24 +28,6 @@ pub enum Trouble {
 impl From<String> for Trouble {
     fn from(why: String) -> Trouble {
         Trouble::Line(why)
-    }
-}
-
-/// What a result says of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Answer,
-    /// No answer at all.
-    Nobody,
-    /// It was not asked.
-    Nothing,
-}
-
-fn heard(result: &FetchResult<'_>) -> Heard {
-    match result.error.as_ref().map(|error| error.kind) {
-        Some(kind) if kind.is_unanswered() => Heard::Nobody,
-        Some(ErrorKind::Invalid | ErrorKind::Io | ErrorKind::Refused) => Heard::Nothing,
-        _ => Heard::Answer,
     }
 }
 
@@ -243,79 +224,6 @@ impl<S: Store> Crawl<S> {
         );
     }
 
-    fn take_block(&mut self, flight: &Flight, refused: Refused, why: String, now_ms: u64) {
-        let host = flight.host;
-        let rung = self.routes.rung(host);
-        match self.routes.blocked(host, flight.rung, why, refused) {
-            Block::Final(refused) => self.finish(refused.ticket, refused.record),
-            Block::Climb(refused) => {
-                self.store.defer(refused.ticket, 0, now_ms);
-                self.schedule.defer(host, refused.ticket, now_ms);
-                if self.routes.rung(host) != rung {
-                    self.change_route(host);
-                }
-            }
-            Block::Wait if self.is_idle(host) => {
-                for refused in self.routes.retry_refused(host) {
-                    self.schedule.defer(host, refused.ticket, now_ms);
-                }
-            }
-            Block::Wait => {}
-            Block::Park(list) => {
-                for refused in list {
-                    self.put(host, refused.ticket, i64::MAX);
-                }
-                self.schedule.change(host, |host| host.gate = Gate::Parked);
-                self.keep_route(host);
-            }
-        }
-    }
-
-    fn take_success(&mut self, flight: &Flight, result: &FetchResult<'_>) {
-        let host = flight.host;
-        // One that went another way says nothing of this one.
-        if result.error.is_some() || flight.rung != self.routes.rung(host) {
-            return;
-        }
-        let (refused, unparked) = self.routes.succeeded(host);
-        for refused in refused {
-            self.finish(refused.ticket, refused.record);
-        }
-        if unparked {
-            self.schedule.change(host, |host| host.gate = Gate::Open);
-            self.keep_route(host);
-        }
-    }
-
-    fn is_idle(&self, host: HostId) -> bool {
-        let host = self.schedule.host(host);
-        host.pending == 0 && host.in_flight == 0
-    }
-
-    /// A host is asked another way from now on, its robots.txt first: what the other way got
-    /// may have been a block.
-    fn change_route(&mut self, host: HostId) {
-        self.keep_route(host);
-        if !self.plan.robots {
-            return;
-        }
-        self.robots.want_again(host);
-        self.schedule.change(host, |host| {
-            if host.gate == Gate::Open {
-                host.gate = Gate::Shut;
-            }
-        });
-        let origin = self.schedule.host(host).origin.clone();
-        self.store.set(&keys::robots(&origin), b"");
-    }
-
-    fn keep_route(&mut self, host: HostId) {
-        let origin = self.schedule.host(host).origin.clone();
-        if let Some(saved) = self.routes.saved(host) {
-            self.store.set(&keys::route(&origin), saved.as_bytes());
-        }
-    }
-
     /// True for a redirect to the page itself that set a cookie: it is asked for again with
     /// the cookie, as often as redirects are followed, and then has an error.
     fn turns_back(&mut self, result: &mut FetchResult<'_>, id: u64) -> bool {
@@ -340,143 +248,6 @@ impl<S: Store> Crawl<S> {
             result.location = None;
         }
         again
-    }
-
-    fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>, now_ms: u64) {
-        // A host that never answered is not overloaded, and must not take days to fail.
-        if heard(result) == Heard::Nobody && self.outage.page(flight.host).is_none() {
-            return;
-        }
-        let manner = answer::manner(result);
-        let delay_ms = match self.plan.pace {
-            ref pace if pace.random_delay => {
-                answer::random_delay_ms(pace.delay_ms, flight.ticket.id())
-            }
-            ref pace => pace.delay_ms,
-        };
-        let floor_ms = delay_ms.max(self.robots.delay_ms(flight.host));
-        let pace = self.paces.entry(flight.host).or_default();
-        pace.newest_ms = pace.newest_ms.max(flight.sent_ms);
-        let limits = &self.plan.pace;
-        self.schedule.change(flight.host, |host| {
-            pace.learn(manner, now_ms, limits, floor_ms, host);
-        });
-    }
-
-    /// Notes whether the network answers at all.
-    fn hear(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        match heard(result) {
-            Heard::Nobody => self.hear_nobody(host, result, now_ms),
-            Heard::Nothing => {}
-            Heard::Answer => {
-                if self.outage.page(host).is_none() {
-                    self.remember(host, &result.url);
-                }
-                self.end_outage(now_ms);
-                let failed = self.outage.answered(host, now_ms);
-                self.fail(failed);
-            }
-        }
-    }
-
-    fn hear_nobody(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        self.outage.unanswered(host, now_ms);
-        self.note_unanswered(result);
-    }
-
-    fn note_unanswered(&mut self, result: &FetchResult<'_>) {
-        if let Some(error) = &result.error {
-            self.unanswered = Some(format!("{}: {}", error.kind, error.message));
-        }
-    }
-
-    /// The first page of a host was answered, which a later run is to know too.
-    fn remember(&mut self, host: HostId, url: &str) {
-        let origin = &self.schedule.host(host).origin;
-        let path = url.strip_prefix(&**origin).unwrap_or("/");
-        self.outage.remember(host, path);
-        self.store.set(&keys::answered(origin), path.as_bytes());
-        self.schedule.heard(host);
-    }
-
-    /// If nobody was answered until now, for certain, then no host and no URL was to blame.
-    fn end_outage(&mut self, now_ms: u64) {
-        if self.outage.is_proven() {
-            self.paces.clear();
-            self.release_unanswered(now_ms);
-            self.robots.want_held();
-        }
-    }
-
-    /// Ends what nobody answered though others are answered.
-    pub(super) fn fail(&mut self, failed: Vec<HeldRecord>) {
-        for held in failed {
-            self.finish(held.ticket, held.record);
-        }
-        for host in self.robots.give_up() {
-            self.schedule.change(host, |host| host.gate = Gate::Open);
-        }
-    }
-
-    fn answer_robots(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        // An answer to this alone says nothing of the site.
-        match heard(result) {
-            Heard::Nobody => self.hear_nobody(host, result, now_ms),
-            Heard::Nothing => self.note_unanswered(result),
-            Heard::Answer => {}
-        }
-        if self.follow_robots(host, result) {
-            return;
-        }
-        if result.robots.is_some() && result.bytes >= Some(crawl_ckpt::robots::MAX_BYTES as u64) {
-            let origin = &self.schedule.host(host).origin;
-            self.notes.push(format!(
-                "{origin}/robots.txt is too long: what is behind its first 500 KiB is not read"
-            ));
-        }
-        let retries = self.plan.retry.times;
-        let lives = self.outage.page(host).is_some();
-        let block = block_of(result).filter(|_| result.status != Some(403));
-        let Some(delay_ms) = self.robots.answer(host, result, lives, retries, now_ms) else {
-            return;
-        };
-        if let Some(why) = block
-            && self.routes.climb(host, why)
-        {
-            return self.change_route(host);
-        }
-        self.schedule.change(host, |host| {
-            host.delay_ms = host.delay_ms.max(delay_ms);
-            if host.gate == Gate::Shut {
-                host.gate = Gate::Open;
-            }
-        });
-        let origin = self.schedule.host(host).origin.clone();
-        if let Some(saved) = self.robots.saved(host) {
-            self.store.set(&keys::robots(&origin), saved.as_bytes());
-        }
-        self.take_on_sitemaps(&origin);
-    }
-
-    /// True when a host's robots.txt is asked for elsewhere, since it redirects there.
-    fn follow_robots(&mut self, host: HostId, result: &FetchResult<'_>) -> bool {
-        let mut target = String::new();
-        let location = result.location.as_deref().unwrap_or_default();
-        // What is no place to go to is no file.
-        let is_place = canonicalize_link(location, Form::Standard, &mut target).is_ok()
-            && self.scope.check_any_host(&target).is_ok();
-        is_place && self.robots.follow(host, &target)
-    }
-
-    fn answer_probe(&mut self, result: &FetchResult<'_>, now_ms: u64) {
-        if heard(result) != Heard::Answer {
-            return self.outage.probe_failed(now_ms);
-        }
-        self.end_outage(now_ms);
-        if let Some((host, failed)) = self.outage.probe_answered(now_ms) {
-            self.robots.doubt(host);
-            self.fail(failed);
-        }
     }
 
     /// The output record of a result.
@@ -540,14 +311,6 @@ impl<S: Store> Crawl<S> {
         }
     }
 
-    /// Makes what nobody answered pending again, at no cost.
-    fn release_unanswered(&mut self, now_ms: u64) {
-        for (host, held) in self.outage.release() {
-            self.store.defer(held.ticket, 0, now_ms);
-            self.schedule.defer(host, held.ticket, now_ms);
-        }
-    }
-
     /// The parser works: what it failed on was the pages' fault.
     pub(super) fn finish_unparsed(&mut self) {
         for (_, held) in std::mem::take(&mut self.unparsed) {
@@ -563,16 +326,6 @@ impl<S: Store> Crawl<S> {
             self.schedule.defer(host, held.ticket, now_ms);
         }
         self.release_starts(now_ms);
-    }
-
-    /// Makes what waits for the outcome of others pending again. True if there was any.
-    pub(super) fn retry_refused(&mut self, now_ms: u64) -> bool {
-        let refused = self.routes.release();
-        let any = !refused.is_empty();
-        for (host, refused) in refused {
-            self.schedule.defer(host, refused.ticket, now_ms);
-        }
-        any
     }
 }
 

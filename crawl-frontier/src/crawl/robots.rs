@@ -42,7 +42,7 @@ pub struct Robots {
     later: BinaryHeap<Reverse<(u64, HostId)>>,
     /// Hosts that never answered, whose file nobody answered for either, however often.
     held: Vec<HostId>,
-    /// The same of hosts that did answer for pages once, and when they are asked again: what is
+    /// Hosts without a file that did answer for pages once, and when they are asked again: what is
     /// left of such a host waits until it answers again.
     suspects: BTreeSet<(u64, HostId)>,
     /// Hosts whose pages are answered and their file was not: it is asked for a last time.
@@ -106,11 +106,11 @@ pub struct Unreachable {
 /// What robots.txt says of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
-    /// It may be fetched.
+    /// The URL may be fetched.
     Allowed,
-    /// It may not, by this line of the file.
+    /// The URL may not be fetched, by this line of the file.
     Disallowed(u32),
-    /// Nobody can say.
+    /// Nobody can say, since the file cannot be had.
     Unreachable(Unreachable),
 }
 
@@ -307,7 +307,7 @@ impl Robots {
         files.chain(probe.map(|_| PROBE_ID)).collect()
     }
 
-    /// They and we were stopped for so long.
+    /// The whole crawl was stopped for so long, the fetcher too.
     pub fn slept(&mut self, for_ms: u64) {
         for sent_ms in self.under_way.values_mut().chain(&mut self.probing) {
             *sent_ms += for_ms;
@@ -373,7 +373,7 @@ impl Robots {
             return None;
         }
         if let Some(rules) = before {
-            // Not as if it had been had just now: it is asked for again before long.
+            // Not kept like a file that was fetched just now: it is asked for again before long.
             let fetched_ms = now_ms.saturating_sub(MAX_AGE_MS - AGAIN_MS);
             return Some(self.know(
                 host,
@@ -413,7 +413,7 @@ impl Robots {
         }
     }
 
-    /// Nobody was answered for a while, so the held hosts are asked once more.
+    /// No host answered for a while, so the held hosts are asked once more.
     pub fn want_held(&mut self) {
         let suspects = std::mem::take(&mut self.suspects).into_iter();
         let suspects = suspects.map(|(_, host)| host);
@@ -485,11 +485,11 @@ impl Robots {
         let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
             return false;
         };
-        // One that was refused may be asked for another way now.
+        // A file that was refused may be asked for another way now.
         if rules.refused {
             return false;
         }
-        // Of one that was fetched in the future nobody knows the age.
+        // The age of a file that was fetched in the future is not known.
         let fetched_ms = match rules.fetched_ms {
             future if future > now_ms => 0,
             past => past,

@@ -42,9 +42,9 @@ struct Route {
 /// What a block means for the request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Block<R> {
-    /// It has failed for good; it is given back.
+    /// The request has failed for good, and is given back.
     Final(R),
-    /// Its host is on the next rung now, where it is tried again; it is given back.
+    /// The host is on the next rung now, where the request is tried again; it is given back.
     Climb(R),
     /// It waits until it is known whether the page or the host is blocked.
     Wait,
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(proxy(&routes), None);
         assert_eq!(block(&mut routes, 1), Block::Climb(1));
         assert_eq!(proxy(&routes), Some("datacenter"));
-        // One that was still under way directly.
+        // A request that was still under way without a proxy.
         assert_eq!(routes.blocked(HOST, 0, String::new(), 2), Block::Climb(2));
         assert_eq!(block(&mut routes, 1), Block::Final(1));
         assert_eq!(routes.rung(HostId(1)), 0);

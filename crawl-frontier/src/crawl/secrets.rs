@@ -33,12 +33,12 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// None yet; the start URLs' origins are trusted.
+    /// No secrets yet; the origins of the start URLs are trusted.
     pub fn new(plan: &Plan) -> Secrets {
         let mut canonical = String::new();
         let mut trusted = HashSet::new();
         for url in &plan.start_urls {
-            // One that is none is told when it is to be taken on.
+            // A start URL that is no URL is told when it is taken on.
             if canonicalize_link(url, Form::Standard, &mut canonical).is_ok() {
                 trusted.insert(origin(&canonical).to_owned());
             }

@@ -53,7 +53,7 @@ impl<S: Store> Crawl<S> {
                 Advice::GiveUp => return Ok(Step::Done(Done::NetworkGone)),
                 Advice::Probe(host) => {
                     self.probe(host, now_ms, out);
-                    // It may be the only one that is gone.
+                    // This host may be the only one that is gone.
                     if let Some(due) = self.next_due(now_ms, Room::ALL) {
                         self.send(due, false, now_ms, out)?;
                     }

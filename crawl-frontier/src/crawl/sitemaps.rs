@@ -32,7 +32,7 @@ impl Sitemaps {
         if sitemaps.wanted {
             let mut canonical = String::new();
             for url in &plan.start_urls {
-                // One that is none is told when it is to be taken on.
+                // A sitemap that is no URL is told when it is taken on.
                 if canonicalize_link(url, Form::Standard, &mut canonical).is_ok() {
                     let is_one = sitemaps.is_one(&canonical);
                     let start = sitemaps.starts.entry(origin(&canonical).to_owned());

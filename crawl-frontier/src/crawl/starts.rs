@@ -35,7 +35,7 @@ pub(super) struct NoPage {
     pub host: HostId,
     /// robots.txt said so.
     by_robots: bool,
-    /// What it did; nothing when it redirected to another URL of the crawl, which speaks for it.
+    /// Why it gave no page; nothing when it redirected to another URL of the crawl, which is told instead.
     pub cause: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Starts {
         None
     }
 
-    /// Those that wait, to be finished or to be pending again.
+    /// Start URLs whose records wait, to be finished or to be pending again.
     pub fn release(&mut self) -> VecDeque<(Ticket, Record)> {
         (self.ended, self.failed, self.causes) = (0, 0, Vec::new());
         std::mem::take(&mut self.waiting)
@@ -110,7 +110,7 @@ impl<S: Store> Crawl<S> {
         })
     }
 
-    /// The same for a start URL that robots.txt forbids.
+    /// Why a start URL that robots.txt forbids gave no page.
     pub(super) fn forbidden(&self, host: HostId, result: &FetchResult<'_>) -> Option<NoPage> {
         let cause = self.awaits_page().then(|| self.cause(result))?;
         Some(NoPage {

@@ -90,7 +90,7 @@ impl<S: Store> Crawl<S> {
     /// Closes the store, behind the last commit. Gives what people should read.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn close(&mut self, now_ms: u64) -> Result<Vec<String>, Failure> {
         let (others, tries) = self.elsewhere();
         let rest = Rest {
@@ -108,7 +108,7 @@ impl<S: Store> Crawl<S> {
     /// [`Crawl::close`].
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn make_known(&mut self) -> Result<(), Failure> {
         self.store.make_known()
     }

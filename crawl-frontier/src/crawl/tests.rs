@@ -167,7 +167,7 @@ fn robots_txt_is_asked_for_again_after_a_day_and_the_old_one_holds_meanwhile() {
     reply(&mut crawl, &robots[0], json!({"status": 503}), next);
     let page = asked(&mut crawl, next);
     assert_eq!(urls(&page), [at("/c")]);
-    // It is tried again before long, and what it says by then counts.
+    // The file is asked for again before long, and what it says by then counts.
     let soon = next + 2 * HOUR_MS;
     let links = json!([at("/d"), at("/no3"), at("/e")]);
     reply(

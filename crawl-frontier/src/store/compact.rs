@@ -65,7 +65,7 @@ impl Compacted {
 /// Rewrites the journal and puts the new one in force.
 ///
 /// # Errors
-/// Those of the disk; the old journal is in force then, or the new one.
+/// Errors of the disk; the old journal is in force then, or the new one.
 pub fn compact(
     job: &mut Job,
     lock: &JobLock,

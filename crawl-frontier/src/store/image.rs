@@ -44,7 +44,7 @@ struct Head {
 /// Writes the image that stands for `mark`, the durable end of the journal.
 ///
 /// # Errors
-/// Those of the disk; the job is as sound without an image.
+/// Errors of the disk; the job is as sound without an image.
 pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Result<()> {
     let mut out =
         BufWriter::with_capacity(1 << 20, ImageWriter::create(job, lock, mark, BODY_FORMAT)?);

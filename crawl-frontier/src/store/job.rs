@@ -32,7 +32,7 @@ impl HeldJob {
     /// writes an image when that would spare a long replay, and seals the journal.
     ///
     /// # Errors
-    /// Those of the disk; an image that cannot be written is only worth a note.
+    /// Errors of the disk; an image that cannot be written is only worth a note.
     pub fn close(
         &mut self,
         end: &Mark,
@@ -64,7 +64,7 @@ impl HeldJob {
     /// Makes what the complete crawl learned known to the next one.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn absorb(&self, delta: &Delta, learned_bytes: u64) -> Result<(), Failure> {
         delta.absorb(&self.job, &self.lock, learned_bytes)
     }

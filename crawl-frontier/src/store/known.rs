@@ -22,7 +22,7 @@ impl Delta {
     /// is asked for. `None` unless the plan is incremental.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn open(place: &JobPlace, plan: &Plan) -> Result<Option<Delta>, Failure> {
         if !plan.delta {
             return Ok(None);
@@ -38,7 +38,7 @@ impl Delta {
     /// Begins to learn, in a new job.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn begin(&self, job: &Job, lock: &JobLock) -> Result<Learned, Failure> {
         let base = self.known.as_ref().map(Known::key);
         Ok(delta::begin(job, lock, base, self.scope)?)
@@ -48,7 +48,7 @@ impl Delta {
     /// began. `committed` is how much it learned, if that was committed.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn resume(
         job: &Job,
         lock: &JobLock,
@@ -84,7 +84,7 @@ impl Delta {
     /// Makes what the complete crawl learned known to the next one.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn absorb(&self, job: &Job, lock: &JobLock, learned_bytes: u64) -> Result<(), Failure> {
         Ok(delta::absorb(job, lock, learned_bytes, self.scope)?)
     }
@@ -92,7 +92,7 @@ impl Delta {
     /// What is known of a page.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn find<'b>(
         &self,
         fingerprint: &Fingerprint,

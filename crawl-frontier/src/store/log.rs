@@ -215,7 +215,7 @@ impl Log {
     /// Reads a request back.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     pub fn read<'b>(
         &'b self,
         ticket: Ticket,
@@ -264,7 +264,7 @@ impl Log {
     /// Behind the last commit: gives the WARC files their final names.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn finish_warc(&mut self) -> Result<(), Failure> {
         if self.warc.is_none() {
             return Ok(());
@@ -284,7 +284,7 @@ impl Log {
     /// Commits all that waits; it is durable when this returns. Gives the journal's end.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<Option<Mark>, Failure> {
         self.hand_over(now_ms, progress)?;
         while self.committer.under_way > 0 {

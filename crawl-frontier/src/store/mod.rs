@@ -74,7 +74,7 @@ pub trait Store {
     /// Reads a request that was taken on.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     fn read<'b>(&'b self, ticket: Ticket, buffer: &'b mut Vec<u8>) -> Result<Stored<'b>, Failure>;
 
     /// Finishes a request. Its output record, if it gets one, comes without the newline and is
@@ -106,7 +106,7 @@ pub trait Store {
     /// What earlier crawls knew of a page.
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     fn known<'b>(
         &self,
         page: &Fingerprint,
@@ -134,20 +134,20 @@ pub trait Store {
     /// Commits all that waits; it is durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure>;
 
     /// Closes the store in good order, behind the last commit. Gives what people should read.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     fn close(&mut self, rest: Rest<'_>) -> Result<Vec<String>, Failure>;
 
     /// Makes what a complete crawl learned known to the next one. Call it behind
     /// [`Store::close`].
     ///
     /// # Errors
-    /// Those of the disk, and damage.
+    /// Errors of the disk, and damage.
     fn make_known(&mut self) -> Result<(), Failure>;
 }
 

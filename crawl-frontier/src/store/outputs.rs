@@ -57,7 +57,7 @@ impl Outputs {
     /// The output of a crawl that begins.
     ///
     /// # Errors
-    /// Those of the disk; a file that is there already.
+    /// Errors of the disk; a file that is there already.
     pub fn begin(disk: &dyn Disk, to: OutputTo) -> Result<Outputs, Failure> {
         let target = match to {
             OutputTo::File(path) => Some(Target::File(create(disk, &path)?)),

@@ -36,7 +36,7 @@ pub struct ReplayResult {
 /// then; which of them are finished or wait is still to be settled.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub fn replay_into(
     job: &Job,
     from: Option<&Mark>,

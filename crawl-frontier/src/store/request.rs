@@ -145,7 +145,7 @@ pub fn request_of<'a>(stored: &Stored<'a>) -> Result<Request<'a>, Failure> {
 /// Reads a request from a journal that nobody writes.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub fn read_request<'b>(
     reader: &Reader,
     ticket: Ticket,

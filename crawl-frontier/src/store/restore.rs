@@ -1,6 +1,6 @@
 //! A crawl as its journal tells it.
 
-use crawl_ckpt::control::Started;
+use crawl_ckpt::control::{Counts, Started};
 use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Commit, Mark};
@@ -33,28 +33,10 @@ pub struct Restored {
 /// Reads a job's journal; `window` is how many requests a host may have in flight. With `reopen`, what has failed is pending again.
 ///
 /// # Errors
-/// Those of the disk, and damage.
+/// Errors of the disk, and damage.
 pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Restored, Failure> {
     let mut notes = Vec::new();
-    let (mut memory, from) = match image::load(job, window) {
-        // An image does not tell what has failed.
-        Ok(Some(_)) if reopen => (Memory::new(window), None),
-        Ok(Some((memory, mark))) => (memory, Some(mark)),
-        Ok(None) => {
-            if job.manifest().image {
-                let path = job.image_path();
-                notes.push(format!(
-                    "{} is missing; the journal is read instead",
-                    path.display()
-                ));
-            }
-            (Memory::new(window), None)
-        }
-        Err(why) => {
-            notes.push(format!("{why}; the journal is read instead"));
-            (Memory::new(window), None)
-        }
-    };
+    let (mut memory, from) = begin(job, window, reopen, &mut notes);
     let ReplayResult {
         replayed,
         mut finished,
@@ -102,19 +84,8 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
         tails: memory.tails.clone(),
     });
     let counts = commit.progress.counts;
-    let lost = counts.pending + counts.in_flight + counts.parked;
-    if counts.seen != memory.seen.len() as u64
-        || memory.schedule.pending() != lost + reopened.len() as u64
-    {
-        let why = format!(
-            "the last commit counts {} URLs with {lost} to do, the entries {} with {}",
-            counts.seen,
-            memory.seen.len(),
-            memory.schedule.pending(),
-        );
-        let path = job.journal_path();
-        return Err(StoreError::damaged(&path, replayed.mark.bytes, why).into());
-    }
+    check_counts(&counts, &memory, reopened.len() as u64)
+        .map_err(|why| StoreError::damaged(&job.journal_path(), replayed.mark.bytes, why))?;
     memory.files = commit.files;
     memory.tails = commit.tails;
     memory.at_ms = commit.at_ms;
@@ -134,6 +105,36 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
         },
         memory,
     })
+}
+
+/// What a replay begins with: an image of the journal up to a mark, or nothing.
+fn begin(job: &Job, window: u32, reopen: bool, notes: &mut Vec<String>) -> (Memory, Option<Mark>) {
+    match image::load(job, window) {
+        // An image does not tell what has failed.
+        Ok(Some(_)) if reopen => {}
+        Ok(Some((memory, mark))) => return (memory, Some(mark)),
+        Ok(None) if job.manifest().image => {
+            let path = job.image_path();
+            let path = path.display();
+            notes.push(format!("{path} is missing; the journal is read instead"));
+        }
+        Ok(None) => {}
+        Err(why) => notes.push(format!("{why}; the journal is read instead")),
+    }
+    (Memory::new(window), None)
+}
+
+/// Holds the counts of the last commit against what the entries came to.
+fn check_counts(counts: &Counts, memory: &Memory, reopened: u64) -> Result<(), String> {
+    let to_do = counts.pending + counts.in_flight + counts.parked;
+    let (seen, pending) = (memory.seen.len() as u64, memory.schedule.pending());
+    if counts.seen == seen && pending == to_do + reopened {
+        return Ok(());
+    }
+    Err(format!(
+        "the last commit counts {} URLs with {to_do} to do, the entries {seen} with {pending}",
+        counts.seen
+    ))
 }
 
 impl Restored {

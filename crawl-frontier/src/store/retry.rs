@@ -28,7 +28,7 @@ use crate::class::{Class, has_failed};
 /// output. Finishes an exchange that a killed run left behind.
 ///
 /// # Errors
-/// Those of the disk; an output without the records of what has failed. It is as it was then.
+/// Errors of the disk; an output without the records of what has failed. It is as it was then.
 pub fn reopen(
     job: &Job,
     restored: &mut Restored,
@@ -89,7 +89,7 @@ pub fn reopen(
 /// The file that a killed run was about to put in the output's place.
 ///
 /// # Errors
-/// Those of the file system.
+/// Errors of the file system.
 pub fn left_beside(restored: &Restored, output: &Path) -> Result<Option<PathBuf>, Failure> {
     let due = restored.value(EXCHANGE);
     let left = due.map(|value| due_exchange(output, value)).transpose();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Not begun.
+    /// The crawl was not begun.
     Waiting,
     /// Begun; when nobody holds the batch, its run died and it goes on with the next one.
     Running,

@@ -99,7 +99,7 @@ pub fn refresh(record: &mut Record, data_dir: &Path) {
 /// `--status`: a table for people, or a JSON line an entry.
 ///
 /// # Errors
-/// Those of stdout.
+/// Errors of stdout.
 pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let mut write = || -> io::Result<()> {
@@ -137,7 +137,7 @@ pub fn status(records: &[Record], runs: bool, retries: u32, json: bool) -> Resul
 /// `--json`: the summary of one site whose run ended.
 ///
 /// # Errors
-/// Those of stdout.
+/// Errors of stdout.
 pub fn print(
     record: &Record,
     retries: u32,

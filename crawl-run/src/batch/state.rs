@@ -217,7 +217,7 @@ impl Store {
     /// Changes the record of an entry, and gives it back. Durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn change(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<Record, Failure> {
         let mut kept = self.kept();
         let mut record = kept.records[at].clone();
@@ -231,7 +231,7 @@ impl Store {
     /// Notes that the batch is over: the same command begins a new one from now on.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn end(&self) -> Result<(), Failure> {
         let over_at = jiff::Timestamp::now().to_string();
         let written = self.kept().write(&Over { over_at });

@@ -127,7 +127,7 @@ impl Spider {
     }
 
     fn from_file(argument: &str) -> Result<Spider, Failure> {
-        // It may be a URL without its scheme.
+        // The name may be a URL without its scheme.
         let shown = match argument.split_once(':') {
             Some((_, rest)) if rest.contains('@') => masked_proxy(argument),
             _ => argument.into(),

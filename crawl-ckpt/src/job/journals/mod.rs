@@ -31,7 +31,7 @@ impl Job {
     /// words, which is damage at that place.
     ///
     /// # Errors
-    /// Those of the disk; damage, a torn tail is none.
+    /// Errors of the disk, and damage; a torn tail is no damage.
     pub fn replay(
         &self,
         from: Option<&Mark>,
@@ -45,7 +45,7 @@ impl Job {
     /// batch yet.
     ///
     /// # Errors
-    /// Those of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
+    /// Errors of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
     pub fn last_commit(&self) -> Result<Option<Commit>, StoreError> {
         journal::last_commit(&self.journal())
     }
@@ -53,7 +53,7 @@ impl Job {
     /// Reads single requests of the journal. A [`Writer`] gives a reader of its own.
     ///
     /// # Errors
-    /// Those of the disk, and a journal whose header is not the job's.
+    /// Errors of the disk, and a journal whose header is not the job's.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(&self.journal())
     }
@@ -63,7 +63,7 @@ impl Job {
     /// also what a run that was killed had written and not synced yet.
     ///
     /// # Errors
-    /// Those of the disk; a journal shorter than `end`, or one whose header is not the job's.
+    /// Errors of the disk; a journal shorter than `end`, or one whose header is not the job's.
     pub fn writer(&mut self, lock: &JobLock, end: &Mark) -> Result<Writer, StoreError> {
         self.settle(lock)?;
         let (trust, claim) = (self.trust.clone(), self.claim.clone());
@@ -89,7 +89,7 @@ impl Job {
     /// pause, after the last batch. The journal is synced first, whatever `end` was.
     ///
     /// # Errors
-    /// Those of the disk; a journal that does not end at `end`.
+    /// Errors of the disk; a journal that does not end at `end`.
     pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), StoreError> {
         self.claim()?;
         let path = self.journal_path();
@@ -120,7 +120,7 @@ impl Job {
     /// gets the id `first_id`.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, StoreError> {
         debug_assert!(lock.guards(&self.place));
         let generation = self.manifest.generation + 1;
@@ -133,7 +133,7 @@ impl Job {
     /// old journal and its image are removed as far as that goes.
     ///
     /// # Errors
-    /// Those of the disk. The old journal is in force then or the new one; the job and the
+    /// Errors of the disk. The old journal is in force then or the new one; the job and the
     /// writers of both refuse all further work, unless the old one is in force for certain.
     pub fn switch_generation(
         &mut self,
@@ -159,7 +159,7 @@ impl Job {
     /// are not in force, WARC records that were never taken.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn sweep(&self, lock: &JobLock) -> Result<(), StoreError> {
         debug_assert!(lock.guards(&self.place));
         let dir = &self.place.dir;

@@ -50,7 +50,7 @@ pub enum LockError {
     NotOurs {
         /// The lock file.
         path: PathBuf,
-        /// What it is.
+        /// What is wrong with the file.
         why: String,
     },
     /// The lock file cannot be made, read or locked.
@@ -113,7 +113,7 @@ impl JobLock {
 
     /// Who holds a job now; `None` when nobody does. Disturbs nobody.
     pub fn probe(place: &JobPlace) -> Option<Holder> {
-        // Nobody holds a job by what is no lock file.
+        // What is no lock file holds no job.
         let file = open_file(&place.lock, false, Links::Refused).ok();
         if let Some(file) = file.filter(flock::is_held) {
             return Some(Holder::read(&file).unwrap_or_default());
@@ -168,7 +168,7 @@ fn lock(file: &File, path: &Path) -> Result<(), LockError> {
 
 /// True when somebody writes in this directory.
 fn is_dir_held(dir: &Path) -> bool {
-    // One that is not there is held by nobody.
+    // A directory that is not there is held by nobody.
     open_dir(dir).is_ok_and(|dir| flock::is_held(&dir))
 }
 

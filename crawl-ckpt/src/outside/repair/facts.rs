@@ -14,7 +14,7 @@ use crate::journal::{Commit, Entry, Salvaged, salvage};
 /// The facts that can be proven.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// By their ids.
+    /// The requests by their ids.
     pub requests: BTreeMap<u64, KnownRequest>,
     /// Attempts and due times.
     pub deferred: HashMap<u64, (u32, u64)>,
@@ -33,7 +33,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct KnownRequest {
     pub place: KnownFrom,
-    /// Whether it failed; `None` while it is pending.
+    /// Whether the request failed; `None` while it is pending.
     pub finished: Option<bool>,
 }
 
@@ -112,7 +112,7 @@ impl Facts {
         for record in records.iter().flat_map(|records| &records.records) {
             let id = match self.of_record(&record.url, &recorded) {
                 Some(id) => id,
-                // It may be one of those of which only the fingerprint is kept.
+                // The record may be of a URL of which only the fingerprint is kept.
                 None if !self.seen.is_empty() => {
                     mismatches.foreign_records += 1;
                     continue;

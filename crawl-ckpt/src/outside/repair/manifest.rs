@@ -13,13 +13,13 @@ use crate::tool::{Exit, Failure};
 /// What became of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mended {
-    /// It is sound.
+    /// The manifest is sound.
     Sound,
     /// One byte was wrong; the checksum proves which.
     OneByte,
-    /// Its checksum is wrong and its text can be read: it is taken as it is, and should be looked at.
+    /// The checksum of the manifest is wrong and its text can be read: it is taken as it is, and should be looked at.
     Unproven,
-    /// It is lost; a journal tells the key, and nothing tells what is crawled.
+    /// The manifest is lost; a journal tells the key, and nothing tells what is crawled.
     Lost,
 }
 
@@ -40,7 +40,7 @@ impl Mended {
 /// The manifest of a job, or the best that can be had.
 ///
 /// # Errors
-/// It is lost, and no journal has a sound header.
+/// The manifest is lost, and no journal has a sound header.
 pub fn mend(disk: &dyn Disk, place: &JobPlace) -> Result<(Manifest, Mended), Failure> {
     let path = place.dir.join(MANIFEST);
     let bytes = disk.read(&path).unwrap_or_default();

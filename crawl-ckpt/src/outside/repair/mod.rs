@@ -42,7 +42,7 @@ pub struct Repaired {
     pub gaps: Vec<Gap>,
     /// URLs that the copy knows.
     pub seen: u64,
-    /// Those of them that are to be fetched.
+    /// URLs that are still to be fetched.
     pub pending: u64,
     /// Requests that were taken on and are known no more, as far as they can be counted.
     pub lost_requests: u64,
@@ -76,8 +76,13 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     (copy.generation, copy.sealed, copy.output) = (1, None, output);
     copy.clearing = None;
     let last = last_commit(&commit, &facts, records.as_ref());
-    let reader = Reader::at(&*disk, &journal)?;
-    write_copy(disk, &copy_place, lock, copy, &facts, &reader, &last)?;
+    let proven = Proven {
+        manifest: copy,
+        facts: &facts,
+        reader: &Reader::at(&*disk, &journal)?,
+        commit: &last,
+    };
+    write_copy(disk, &copy_place, lock, proven)?;
     Ok(Repaired {
         path: copy_place.dir,
         journal,
@@ -157,15 +162,27 @@ fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Com
     last
 }
 
+/// What the copy of a job is made of.
+struct Proven<'a> {
+    manifest: Manifest,
+    facts: &'a Facts,
+    /// Of the damaged journal.
+    reader: &'a Reader,
+    commit: &'a Commit,
+}
+
 fn write_copy(
     disk: Arc<dyn Disk>,
     place: &JobPlace,
     lock: &JobLock,
-    manifest: Manifest,
-    facts: &Facts,
-    reader: &Reader,
-    commit: &Commit,
+    proven: Proven<'_>,
 ) -> Result<(), Failure> {
+    let Proven {
+        manifest,
+        facts,
+        reader,
+        commit,
+    } = proven;
     remove(&*disk, place, lock)?;
     let mut job = Job::create(disk, place, lock, manifest)?;
     let start = job.replay(None, |_| Ok(()))?.mark;

@@ -19,7 +19,7 @@ pub struct Records {
     pub records: Vec<Record>,
     /// Lines, those that are no record included.
     pub lines: u64,
-    /// Their length.
+    /// The length of the whole lines, in bytes.
     pub bytes: u64,
 }
 

@@ -6,11 +6,11 @@ const DISALLOWED: &str = "disallowed by line";
 /// What an answer means by its status (RFC 9309, 2.3.1), 429 being one that comes too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Its body is the file.
+    /// The body of the answer is the file.
     File,
     /// There is no file, so nothing is forbidden.
     NoFile,
-    /// Nobody can say, so everything is forbidden.
+    /// Nobody can say what the file has, so everything is forbidden.
     Unreachable,
 }
 

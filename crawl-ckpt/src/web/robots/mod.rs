@@ -35,7 +35,7 @@ pub struct Robots {
 /// May a URL be fetched, and what says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// It may.
+    /// The URL may be fetched.
     pub allowed: bool,
     /// The line of the rule, from 1; `None` when no rule holds for the URL.
     pub line: Option<u32>,

@@ -20,11 +20,11 @@ pub struct Rules(Box<str>);
 /// the end are special and nothing else is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RobotsRule {
-    /// What it is for.
+    /// The pattern of the paths that the rule is for.
     pub pattern: String,
     /// It disallows. Of two with the same pattern the first counts.
     pub disallow: bool,
-    /// Its line, from 1.
+    /// The line of the rule in the file, from 1.
     pub line: u32,
 }
 
@@ -33,7 +33,7 @@ pub struct RobotsRule {
 pub struct Deciding {
     /// It allows.
     pub allow: bool,
-    /// Its line.
+    /// The line of the rule that decided.
     pub line: u32,
 }
 

@@ -11,7 +11,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 /// How often a search in a URL goes back at most: some milliseconds.
 const MAX_STEPS: usize = 100_000;
-/// The same for texts of pages, which are longer.
+/// The most steps for texts of pages, which are longer.
 const MAX_TEXT_STEPS: usize = 1_000_000;
 /// A compiled expression takes no more memory than this.
 const MAX_BYTES: usize = 10 << 20;
@@ -70,13 +70,13 @@ impl Pattern {
             .build();
         match (back, error) {
             (Ok(back), _) => Ok(Pattern(Engine::Back(Box::new(back)))),
-            // Its words are the better ones, but it knows fewer forms.
+            // The words of this parser are the better ones, but it knows fewer forms.
             (Err(_), Some(error @ regex::Error::CompiledTooBig(_))) => Err(error.to_string()),
             (Err(error), _) => Err(last_line(&error.to_string())),
         }
     }
 
-    /// Whether it is found in a text.
+    /// Whether the pattern is found in a text.
     ///
     /// # Errors
     /// When it is not known.
@@ -109,7 +109,7 @@ impl Pattern {
         })
     }
 
-    /// Its groups, the whole match among them.
+    /// How many groups the pattern has, the whole match among them.
     pub fn groups(&self) -> usize {
         match &self.0 {
             Engine::Quick(quick) => quick.captures_len(),
@@ -183,7 +183,7 @@ impl Patterns {
     }
 }
 
-/// Those before it draw the place.
+/// The lines before the last one draw the place of the error.
 fn last_line(text: &str) -> String {
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()

@@ -446,10 +446,10 @@ enum Escaped {
 enum ParsedGroup {
     /// A group with these flags begins.
     Opens(Flags),
-    /// They hold from here on.
+    /// Flags that hold from here on.
     Flags(Flags),
     Comment,
-    /// All of it was read.
+    /// A group that was read to its end.
     Whole,
 }
 

@@ -83,7 +83,7 @@ impl WarcFiles {
     /// used up. A kill before that leaves it to the next run.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn settle(&mut self, used_up: &[PathBuf]) -> Result<(), Failure> {
         for spool in used_up {
             remove_if_there(&*self.disk, spool).map_err(|e| {
@@ -107,7 +107,7 @@ impl WarcFiles {
     /// Behind the last commit: all files are whole, and nothing is left of the spool.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.whole.extend(self.open.take().map(|(name, _)| name));
         self.settle(&[])?;

@@ -64,7 +64,7 @@ impl Warc {
     /// writes them.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn begin(
         disk: &Arc<dyn Disk>,
         place: WarcPlace,

@@ -25,7 +25,7 @@ impl WarcPlace {
     /// The directory of a crawl that begins. Durable when this returns.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn begin(disk: &dyn Disk, dir: PathBuf, spool_dir: PathBuf) -> Result<WarcPlace, Failure> {
         disk.create_dir_all(&dir)
             .map_err(|e| Failure::new(format_args!("cannot create {}: {e}", dir.display())))?;
@@ -40,7 +40,7 @@ impl WarcPlace {
     /// The directory of a job that goes on, with whole files in it only; `None` when it keeps none.
     ///
     /// # Errors
-    /// Those of the disk; a file that is shorter than committed.
+    /// Errors of the disk; a file that is shorter than committed.
     pub fn resume(
         job: &Job,
         commit: &Commit,

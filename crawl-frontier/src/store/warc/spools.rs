@@ -46,7 +46,7 @@ impl Spools {
     /// held, before anything is asked for.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     pub fn begin(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Spools, Failure> {
         let made = remove_spool(&*disk, &dir).and_then(|()| match disk.create_dir(&dir) {
             // A fetcher that still lives left something in it just now.

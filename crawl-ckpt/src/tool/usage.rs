@@ -1,0 +1,142 @@
+//! The command line, and what is wrong with it: one line and a hint in place of clap's page.
+
+use std::sync::Arc;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::{Exit, Failure, need_stdout};
+
+/// Reads the command line. `--help` and `--version` print and end with exit code 0, a command
+/// line that makes no sense with [`Exit::Usage`].
+///
+/// # Errors
+/// What [`finish`] ends the program with.
+pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
+    // A file that outgrows its limit (`ulimit -f`) fails with its reason then, and does not kill.
+    let unread = Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread)
+        .map_err(|e| Failure::new(format_args!("cannot handle signals: {e}")))?;
+    Cli::try_parse().map_err(|mut error| {
+        if !error.use_stderr() {
+            let printed = need_stdout().and_then(|()| error.print().map_err(Failure::from_stdout));
+            return printed.err().unwrap_or(Failure::with(Exit::Complete, ""));
+        }
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return without_command(&Cli::command());
+        }
+        hide_secret(&mut error);
+        let tool = Cli::command();
+        let mut failure = usage(&error.render().to_string(), &called(&tool));
+        if let Some(meant) = swapped(&error, &tool) {
+            failure.message.push_str(&format!("; {meant} exists"));
+        }
+        failure
+    })
+}
+
+/// A header that is none may have a password in it all the same.
+fn hide_secret(error: &mut clap::Error) {
+    let option = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if option.is_some_and(|option| option.starts_with("--header")) {
+        let hidden = ContextValue::String("***".to_owned());
+        // What stood there is what is hidden.
+        let _ = error.insert(ContextKind::InvalidValue, hidden);
+    }
+}
+
+/// The option that was meant by one with two letters swapped: of short names clap finds no such.
+fn swapped(error: &clap::Error, tool: &clap::Command) -> Option<String> {
+    let given = error.get(ContextKind::InvalidArg)?.to_string();
+    let given = given.strip_prefix("--")?;
+    if error.kind() != ErrorKind::UnknownArgument || error.get(ContextKind::SuggestedArg).is_some()
+    {
+        return None;
+    }
+    let mut words = std::env::args_os().skip(1);
+    let command = words
+        .find_map(|word| tool.find_subcommand(word))
+        .unwrap_or(tool);
+    let is_meant = |name: &&str| {
+        (1..given.len()).any(|at| {
+            let mut swapped = given.as_bytes().to_vec();
+            swapped.swap(at - 1, at);
+            swapped == name.as_bytes()
+        })
+    };
+    let mut names = command.get_arguments().filter_map(clap::Arg::get_long);
+    names.find(is_meant).map(|name| format!("'--{name}'"))
+}
+
+/// A tool of several commands that was called without one.
+fn without_command(tool: &clap::Command) -> Failure {
+    let commands = tool.get_subcommands().filter(|one| !one.is_hide_set());
+    let names: Vec<&str> = commands.map(clap::Command::get_name).collect();
+    let message = format!("a command is missing; there are: {}", names.join(", "));
+    Failure::with(Exit::Usage, message).hint(format_args!("{} --help", tool.get_name()))
+}
+
+/// The command that was called, `crawl-run batch`, whose help tells more.
+fn called(tool: &clap::Command) -> String {
+    let mut words = std::env::args_os().skip(1);
+    let command = words.find_map(|word| tool.find_subcommand(word));
+    match command {
+        Some(command) => format!("{} {}", tool.get_name(), command.get_name()),
+        None => tool.get_name().to_owned(),
+    }
+}
+
+/// One line and a hint out of clap's page: what is wrong stands in its first paragraph, what may
+/// have been meant behind `tip:`.
+fn usage(page: &str, command: &str) -> Failure {
+    let lines = page
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    let mut text = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
+    // In the words of whoever wrote the number, not of the parser that failed on it.
+    for parser in [
+        "invalid digit found in string",
+        "cannot parse integer from empty string",
+        "number too large to fit in target type",
+        "number too small to fit in target type",
+    ] {
+        text = text.replace(parser, "it is no whole number that fits here");
+    }
+    let lines = page.lines().map(str::trim);
+    for tip in lines.filter_map(|line| line.strip_prefix("tip: ")) {
+        text.push_str("; ");
+        text.push_str(tip);
+    }
+    Failure::with(Exit::Usage, text).hint(format_args!("{command} --help"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_one_line_and_a_hint() {
+        let page =
+            "error: the following required arguments were not provided:\n  <URL>\n\nUsage: x";
+        let failure = usage(page, "x");
+        assert_eq!(failure.exit, Exit::Usage);
+        let want = "the following required arguments were not provided: <URL>";
+        assert_eq!(failure.message, want);
+        assert_eq!(failure.hint.as_deref(), Some("x --help"));
+    }
+
+    #[test]
+    fn a_usage_error_says_what_may_have_been_meant_in_plain_words() {
+        let page = "error: unexpected argument '--limt' found\n\n  \
+                    tip: a similar argument exists: '--limit'\n\n\
+                    Usage: x batch --jobs <N> <LIST>\n\nFor more information, try '--help'.";
+        let failure = usage(page, "x batch");
+        let want = "unexpected argument '--limt' found; a similar argument exists: '--limit'";
+        assert_eq!(failure.message, want);
+        assert_eq!(failure.hint.as_deref(), Some("x batch --help"));
+        let page = "error: invalid value '1x' for '--jobs <N>': invalid digit found in string\n";
+        let want = "invalid value '1x' for '--jobs <N>': it is no whole number that fits here";
+        assert_eq!(usage(page, "x").message, want);
+    }
+}

@@ -1,0 +1,286 @@
+//! One crawl, from its options to how it ended.
+
+mod prepare;
+mod production;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use crawl_ckpt::address::masked_url;
+use crawl_ckpt::control::{Begin, Progress, Secrets};
+use crawl_ckpt::human::counted;
+use crawl_ckpt::job;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::{Exit, Failure, printable};
+use jiff::Zoned;
+
+pub use prepare::check_certificates;
+
+use crate::check;
+use crate::cli::CrawlArgs;
+use crate::command_line::CommandLine;
+use crate::conduct::{Conductor, Ending};
+use crate::ended::Ended;
+use crate::extraction::Extraction;
+use crate::outcome::{Outcome, Purpose, judge};
+use crate::place::{Output, Place};
+use crate::plan::{millis, spool_args};
+use crate::proxies::Proxies;
+use crate::spider::Parser;
+use crate::stage::{Event, Launch};
+use crate::summary::{self, Summary};
+use crate::tools::{Tools, ask};
+use crate::view::View;
+
+/// Both ends of the channel on which a crawl hears of signals and of its children.
+pub type Events<'a> = (&'a Sender<Event>, &'a Receiver<Event>);
+
+/// What is to be done when a crawl is complete and its checkpoint not removed yet: whoever
+/// keeps a list of crawls notes it then, so that a crash loses neither.
+pub type Completed<'a> = &'a mut dyn FnMut(&Progress) -> Result<(), Failure>;
+
+/// A crawl that is ready to begin.
+#[derive(Debug)]
+pub struct Crawl<'a> {
+    args: &'a CrawlArgs,
+    place: Place,
+    plan: Plan,
+    secrets: Secrets,
+    proxies: Proxies,
+    command_line: CommandLine,
+    tools: Tools,
+    fetch_args: Vec<OsString>,
+    extraction: Option<Extraction>,
+    hidden: Vec<OsString>,
+    parser: Option<Parser>,
+    answer_within: Duration,
+    /// The text of `--cookies`.
+    cookies: Option<String>,
+    /// When a run stops by the spider's word, if no option says it.
+    max_time: Option<Duration>,
+    /// After how many records a run stops by the spider's word, if no option says it.
+    max_pages: Option<u64>,
+}
+
+impl<'a> Crawl<'a> {
+    /// Where the crawl lies.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What the crawl would do, in lines for people.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an `-o` file that is there already.
+    pub fn check(&self) -> Result<String, Failure> {
+        // A resumed crawl goes on in the file that it began.
+        let begins = !self.place.job.dir.exists();
+        let output = begins.then(|| self.new_output(None)).transpose()?;
+        let parser = self.parser.as_ref().map(Parser::to_string);
+        let pages = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
+        let output = output.as_ref();
+        let lines = check::lines(&self.plan, pages, parser.as_deref(), &self.place, output);
+        let printable = lines.iter().map(|line| printable(line) + "\n");
+        Ok(printable.collect())
+    }
+
+    /// Has crawl-frontier, which decides, say what it makes of a URL.
+    ///
+    /// # Errors
+    /// A frontier that cannot be started.
+    pub fn explain(&self, url: &str) -> Result<Exit, Failure> {
+        let mut args: Vec<OsString> = vec!["explain".into(), "--plan".into()];
+        if self.place.job.dir.exists() {
+            let data_dir = &self.place.data_dir;
+            args.extend(["--job".into(), self.place.job.dir.clone().into()]);
+            args.extend(["--data-dir".into(), data_dir.clone().into()]);
+        }
+        args.extend(["--".into(), url.into()]);
+        ask(&self.tools.frontier, &args, &self.plan)
+    }
+
+    /// A test crawl: everything in memory, nothing of production's is read or written.
+    ///
+    /// # Errors
+    /// What ends it before it begins.
+    pub fn test(&self, limit: u64, events: Events<'_>, view: &mut View) -> Result<Ended, Failure> {
+        let output = match &self.args.output.output {
+            Some(path) => self
+                .place
+                .new_output(Some(path), None, Zoned::now().date())?,
+            None => Output::stdout()?,
+        };
+        view.say(format_args!(
+            "test crawl of {}: at most {}, no checkpoint",
+            self.subject(view),
+            counted(limit, "record")
+        ));
+        let warc = self.new_warc(&output, None)?;
+        let mut begin = self.begin();
+        begin.max_records = Some(begin.max_records.map_or(limit, |n| n.min(limit)));
+        let launch = self.launch(None, &output, warc.as_ref())?;
+        let ending = conduct(&launch, begin, events, view)?;
+        let outcome = judge(&ending, Purpose::Test { limit });
+        Ok(self.ended(outcome, ending, (output, warc), view))
+    }
+
+    /// The output of a crawl that begins, when the file that `leaves` is gone.
+    fn new_output(&self, leaves: Option<&Path>) -> Result<Output, Failure> {
+        let chosen = self.args.output.output.as_deref();
+        self.place.new_output(chosen, leaves, Zoned::now().date())
+    }
+
+    /// Where the WARC files of a crawl that begins go, when the directory that `leaves` is gone.
+    fn new_warc(&self, output: &Output, leaves: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+        let today = Zoned::now().date();
+        let is_wanted = self.plan.warc.is_some();
+        is_wanted
+            .then(|| self.place.new_warc(output, leaves, today))
+            .transpose()
+    }
+
+    /// What is crawled, in a few words.
+    fn subject(&self, view: &View) -> String {
+        let title = self.place.title();
+        match &self.plan.start_urls[..] {
+            // Among others its lines begin with the site.
+            _ if view.is_among() => title,
+            [url] => format!("{title} from {}", masked_url(url)),
+            urls => format!("{title} from {}", counted(urls.len() as u64, "start URL")),
+        }
+    }
+
+    fn begin(&self) -> Begin {
+        let limits = &self.args.limits;
+        let max_time = limits.max_time.or(self.max_time);
+        Begin {
+            plan: self.plan.clone(),
+            max_records: limits.max_pages.or(self.max_pages),
+            max_time_ms: max_time.map(millis),
+            grace_ms: millis(self.args.reach.grace),
+            retry_blocked: false,
+            adopt_plan: false,
+            cookies: self.cookies.clone(),
+            list_left_out: self.args.verbosity.verbose,
+            answer_within_ms: Some(millis(self.answer_within)),
+            careful: false,
+            accept_empty: self.args.reach.accept_empty,
+            secrets: self.secrets.clone(),
+        }
+    }
+
+    fn launch(
+        &self,
+        lock: Option<&JobLock>,
+        output: &Output,
+        warc: Option<&PathBuf>,
+    ) -> Result<Launch, Failure> {
+        let copy = |fd: BorrowedFd<'_>| {
+            fd.try_clone_to_owned()
+                .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
+        };
+        let mut frontier_args: Vec<OsString> = vec!["serve".into()];
+        let mut option = |name: &str, value: &Path| {
+            frontier_args.extend([name.into(), value.into()]);
+        };
+        if lock.is_some() {
+            option("--job", &self.place.job.dir);
+            option("--data-dir", &self.place.data_dir);
+        }
+        if let Output::File(file) = output {
+            option("--output", file);
+        }
+        let mut fetch_args = self.fetch_args.clone();
+        if let Some(dir) = warc {
+            option("--warc-dir", dir);
+            let spool = match lock {
+                Some(_) => self.place.job.spool_dir(),
+                None => job::spool_beside(dir),
+            };
+            let warc = self.plan.warc.clone().unwrap_or_default();
+            fetch_args.extend(spool_args(&warc, &spool));
+        }
+        Ok(Launch {
+            tools: self.tools.clone(),
+            frontier_args,
+            fetch_args,
+            extract: match &self.extraction {
+                Some(extraction) => Some(copy(extraction.file.as_fd())?),
+                None => None,
+            },
+            hidden: self.hidden.clone(),
+            lock: lock.map(|lock| copy(lock.fd())).transpose()?,
+            stream: match output {
+                Output::Stdout => Some(copy(io::stdout().as_fd())?),
+                Output::File(_) => None,
+            },
+        })
+    }
+
+    /// Says how it ended.
+    fn ended(
+        &self,
+        outcome: Outcome,
+        ending: Ending,
+        (output, warc): (Output, Option<PathBuf>),
+        view: &View,
+    ) -> Ended {
+        let ended = Ended {
+            outcome,
+            progress: ending.progress,
+            records_run: ending.records_run,
+            elapsed: ending.elapsed,
+            output,
+            warc,
+        };
+        // The reader of stdout went away: a quiet end.
+        if ended.outcome.exit() == Exit::PipeClosed {
+            return ended;
+        }
+        let summary = Summary {
+            ended: &ended,
+            has_checkpoint: self.args.limits.limit.is_none(),
+            is_kept: self.place.job.dir.is_dir(),
+            command_line: &self.command_line,
+            verbose: self.args.verbosity.verbose,
+        };
+        match &ended.outcome {
+            Outcome::Failed { why, .. } if view.is_among() => {
+                view.error(format_args!("{}; {why}", summary.headline()));
+            }
+            _ if view.is_among() => view.say(summary.one_line()),
+            _ => summary.lines().iter().for_each(|line| view.say(line)),
+        }
+        if ended.outcome == Outcome::Parked {
+            let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
+            for line in summary::parked(&ended.progress, proxies, in_use, &self.command_line) {
+                // A decision is asked for: not even -q hides it.
+                view.error(line);
+            }
+        }
+        ended
+    }
+}
+
+fn conduct(
+    launch: &Launch,
+    begin: Begin,
+    events: Events<'_>,
+    view: &mut View,
+) -> Result<Ending, Failure> {
+    let ending = Conductor {
+        launch,
+        begin,
+        restarts: launch.lock.is_some(),
+        events,
+        view,
+    }
+    .run();
+    view.end();
+    ending
+}

@@ -1,0 +1,214 @@
+//! A production crawl: begun or resumed, and what becomes of its checkpoint.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crawl_ckpt::control::{Begin, EndReason};
+use crawl_ckpt::cookies::merged;
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::human::counted;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::tool::{Exit, Failure};
+use crawl_ckpt::{delta, job, netscape};
+
+use super::{Completed, Crawl, Events, conduct};
+use crate::acquire::acquire;
+use crate::checkpoint::{self, Complete, Decision, Resume};
+use crate::ended::Ended;
+use crate::metrics::Metrics;
+use crate::outcome::{Outcome, Purpose, judge};
+use crate::place::Output;
+use crate::summary;
+use crate::tools;
+use crate::view::View;
+
+impl Crawl<'_> {
+    /// A production crawl: new, or resumed from its checkpoint, which is gone when the crawl is
+    /// complete and kept in every other case. `metrics` hears of it from when its lock is held.
+    ///
+    /// # Errors
+    /// What ends it before it begins: [`Exit::Held`] when another run has it, [`Exit::Usage`]
+    /// when the spider changed, [`Exit::Damaged`].
+    pub fn production(
+        &self,
+        completed: Completed<'_>,
+        metrics: Option<&Arc<Metrics>>,
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
+        let lock = acquire(&self.place.job)?;
+        let Some(series) = metrics.map(|metrics| metrics.begin(&self.place)) else {
+            return self.held(&lock, completed, events, view);
+        };
+        view.watch(series.clone());
+        let result = self.held(&lock, completed, events, view);
+        series.end(&result);
+        result
+    }
+
+    fn held(
+        &self,
+        lock: &JobLock,
+        completed: Completed<'_>,
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
+        let (begin, output, warc) = match self.settle(lock, view)? {
+            Decision::New => {
+                let output = self.new_output(None)?;
+                let warc = self.new_warc(&output, None)?;
+                view.say(format_args!("new crawl of {}", self.subject(view)));
+                (self.begin(), output, warc)
+            }
+            Decision::Clear(clear) => {
+                // All that can be refused is refused before anything is gone.
+                let output = self.new_output(clear.leaves())?;
+                self.new_warc(&output, clear.leaves_warc())?;
+                tools::try_options(&self.tools.fetch, &self.fetch_args, &self.hidden)?;
+                if self.plan.delta && !clear.forgets() {
+                    delta::verify_known(&RealDisk, &self.place.job)?;
+                }
+                clear.perform(&self.place, lock, view)?;
+                let output = self.new_output(None)?;
+                let warc = self.new_warc(&output, None)?;
+                view.say(format_args!("new crawl of {}", self.subject(view)));
+                (self.begin(), output, warc)
+            }
+            Decision::Resume(resume) => {
+                let output = self.resumed_output(&resume)?;
+                let warc = self.resumed_warc(&resume, &output)?;
+                view.say(resume.line(&self.place.title()));
+                let begin = Begin {
+                    adopt_plan: resume.adopt_plan,
+                    retry_blocked: resume.retry_blocked,
+                    ..self.begin()
+                };
+                (begin, output, warc)
+            }
+            Decision::Complete(complete) => {
+                completed(&complete.progress)?;
+                // The run that completed it was killed before it came to that.
+                if let Some(text) = &self.cookies {
+                    let cookies = checkpoint::changed_cookies(&self.place, text)?;
+                    self.write_cookies(&cookies, view);
+                }
+                job::remove(&RealDisk, &self.place.job, lock)?;
+                return Ok(self.was_complete(*complete, view));
+            }
+        };
+        let launch = self.launch(Some(lock), &output, warc.as_ref())?;
+        let ending = conduct(&launch, begin, events, view)?;
+        // Before the checkpoint goes, which has them too.
+        self.write_cookies(&ending.cookies, view);
+        let mut outcome = judge(&ending, Purpose::Production);
+        if let Outcome::Failed { hint, .. } = &mut outcome
+            && ending.reason == Some(EndReason::NothingUseful)
+        {
+            let accept = self.command_line.with_flag("--accept-empty");
+            *hint = Some(format!(
+                "{}   (asks again), or {accept}   (takes that for the result)",
+                self.command_line
+            ));
+        }
+        if outcome == Outcome::Complete {
+            let removed = checkpoint::check_complete(&self.place)
+                .and_then(|()| completed(&ending.progress))
+                .and_then(|()| Ok(job::remove(&RealDisk, &self.place.job, lock)?));
+            if let Err(failure) = removed {
+                outcome = Outcome::Failed {
+                    exit: failure.exit,
+                    why: format!(
+                        "the crawl is complete, but its checkpoint stays: {}",
+                        failure.message
+                    ),
+                    hint: failure.hint,
+                };
+            }
+        } else if outcome.exit() != Exit::Damaged {
+            // Of a damaged job nothing is changed.
+            checkpoint::note_command(&self.place.job, lock, &self.command_line);
+        }
+        Ok(self.ended(outcome, ending, (output, warc), view))
+    }
+
+    /// Brings `--cookies FILE` up to date.
+    fn write_cookies(&self, changes: &BTreeMap<String, String>, view: &View) {
+        let Some(path) = &self.args.fetch.cookies else {
+            return;
+        };
+        if let Err(error) = netscape::update(path, |text| merged(text, changes)) {
+            let path = path.display();
+            view.error(format_args!("crawl-run: cannot write {path}: {error}"));
+        }
+    }
+
+    fn settle(&self, lock: &JobLock, view: &View) -> Result<Decision, Failure> {
+        let args = &self.args.checkpoint;
+        let chosen = self.args.output.output.as_deref();
+        checkpoint::settle(
+            &self.place,
+            lock,
+            &self.plan,
+            args,
+            chosen,
+            &self.command_line,
+            view,
+        )
+    }
+
+    fn resumed_output(&self, resume: &Resume) -> Result<Output, Failure> {
+        // A job that was filled by hand has no output yet.
+        let Some(began) = &resume.manifest.output else {
+            return self.new_output(None);
+        };
+        let chosen = self.args.output.output.as_deref();
+        let output = self
+            .place
+            .resumed_output(chosen, began)
+            .map_err(|failure| {
+                let fresh = self.command_line.with_flag("--fresh");
+                failure.hint(format_args!("to begin anew: {fresh}"))
+            })?;
+        self.place
+            .refuse_unmeant(began, chosen, &self.command_line)?;
+        Ok(output)
+    }
+
+    /// Where those of a crawl go on that is resumed: whether there are any stays as it began.
+    fn resumed_warc(&self, resume: &Resume, output: &Output) -> Result<Option<PathBuf>, Failure> {
+        let manifest = &resume.manifest;
+        if manifest.output.is_none() && manifest.plan.is_none() {
+            return self.new_warc(output, None);
+        }
+        let chosen = self.args.output.output.as_deref();
+        self.place.refuse_unmeant_warc(manifest, chosen)?;
+        let warc = manifest.warc.as_ref();
+        Ok(warc.and_then(|warc| warc.resolve(&self.place.data_dir)))
+    }
+
+    fn was_complete(&self, complete: Complete, view: &View) -> Ended {
+        let Complete { manifest, progress } = complete;
+        let mut figures = counted(progress.records, "record");
+        if let Some(delta) = &progress.delta {
+            figures.push_str(&format!("; {}", summary::compared(delta)));
+        }
+        view.say(format_args!(
+            "the last run of {} was complete ({figures}); its checkpoint was left, and is removed now",
+            self.place.title()
+        ));
+        let began = manifest.output.unwrap_or_default();
+        let output = began.resolve(&self.place.data_dir);
+        let warc = manifest.warc.as_ref();
+        let warc = warc.and_then(|warc| warc.resolve(&self.place.data_dir));
+        Ended {
+            outcome: Outcome::Complete,
+            progress,
+            records_run: 0,
+            elapsed: Duration::ZERO,
+            output: output.map_or(Output::Stdout, Output::File),
+            warc,
+        }
+    }
+}

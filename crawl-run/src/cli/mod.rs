@@ -268,7 +268,7 @@ pub struct ReachArgs {
 
     /// Stay on the hosts of the start URLs and those below them
     ///
-    /// A `www.` before them counts for nothing: from https://www.example.com/ the crawl goes to all of
+    /// A `www.` before them counts for nothing: from `https://www.example.com/` the crawl goes to all of
     /// example.com.
     #[arg(long, conflicts_with = "domain")]
     pub include_sub_domains: bool,

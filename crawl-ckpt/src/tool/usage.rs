@@ -10,7 +10,7 @@ use super::{Exit, Failure, need_stdout};
 /// line that makes no sense with [`Exit::Usage`].
 ///
 /// # Errors
-/// What [`finish`] ends the program with.
+/// What [`finish`](super::finish) ends the program with.
 pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
     // A file that outgrows its limit (`ulimit -f`) fails with its reason then, and does not kill.
     let unread = Arc::default();

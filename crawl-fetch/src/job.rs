@@ -106,6 +106,9 @@ pub fn write(result: &FetchResult<'_>, out: &mut Vec<u8>) {
         depth: result.depth,
         status: result.status,
         error: Some(Failure::new(ErrorKind::TooLarge, why).into_record()),
+        spool: result.spool.clone(),
+        capture: result.capture.clone(),
+        warc: result.warc.clone(),
         ..FetchResult::default()
     };
     // Strings and numbers alone always can be written.
@@ -128,6 +131,7 @@ pub fn try_write(result: &FetchResult<'_>, out: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::capture::Spooled;
 
     #[test]
     fn lines_that_are_no_requests_say_why() {
@@ -148,5 +152,26 @@ mod tests {
         }
         let result = Job::new(br#"{"url":"x:y","id":3,"meta":[1]}"#, 1).unwrap_err();
         assert!(result.starts_with(br#"{"url":"x:y","id":3,"meta":[1],"#));
+    }
+
+    #[test]
+    fn a_result_that_fits_no_line_still_says_where_it_is_kept() {
+        let spool = Spooled {
+            file: "1-0".into(),
+            offset: 5,
+            length: 9,
+            response_length: 4,
+        };
+        let result = FetchResult {
+            status: Some(200),
+            body: Some("a".repeat(MAX_LINE_BYTES).into()),
+            spool: Some(spool.clone()),
+            ..FetchResult::default()
+        };
+        let mut line = Vec::new();
+        write(&result, &mut line);
+        let told: FetchResult<'_> = serde_json::from_slice(&line).unwrap();
+        assert_eq!(told.error.unwrap().kind, ErrorKind::TooLarge);
+        assert_eq!((told.status, told.spool), (Some(200), Some(spool)));
     }
 }

@@ -1,39 +1,51 @@
 //! From a record to its gzip member.
+//!
+//! Of 135 MB of documentation libdeflate's first level makes 31.4 MB in 0.29 s, zlib-rs' first
+//! 40.8 MB in 0.31 s and its second 32.2 MB in 0.52 s. libdeflate needs a record as a whole,
+//! so what is large goes through zlib-rs in pieces.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 
 use super::header::put_field;
 use super::{RecordHeader, sha1};
 
-/// Level 3 makes files a twentieth smaller and takes three times as long.
-const LEVEL: u32 = 1;
+/// A record of at most so many bytes is packed as a whole.
+const WHOLE_BYTES: usize = 256 << 10;
+
+/// Of a larger one the member is handed on in pieces of this size.
+const PIECE_BYTES: usize = 32 << 10;
+
+/// The level of a larger one. The first makes noise a twentieth larger than it is.
+const LARGE_LEVEL: u32 = 2;
 
 /// The largest window: what other tools write.
 const WINDOW_BITS: u8 = 15;
 
-/// A member is handed on in pieces of this size.
-const PIECE_BYTES: usize = 32 << 10;
-
 /// What stands behind a block.
 const END: &[u8] = b"\r\n\r\n";
 
-/// Makes gzip members, in memory that is used again: making it anew for each record would take
-/// half as long again.
+/// Makes gzip members, in memory that is used again.
 pub struct Packer {
-    deflate: Compress,
-    head: Vec<u8>,
-    piece: Box<[u8]>,
+    deflate: Compressor,
+    record: Vec<u8>,
+    packed: Vec<u8>,
+    /// Made with the first large record.
+    large: Option<Compress>,
 }
 
 impl Default for Packer {
     fn default() -> Packer {
+        // No other number than one that is no level is refused.
+        let level = CompressionLvl::new(1).unwrap_or_default();
         Packer {
-            deflate: Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS),
-            head: Vec::new(),
-            piece: vec![0; PIECE_BYTES].into(),
+            deflate: Compressor::new(level),
+            record: Vec::new(),
+            packed: Vec::new(),
+            large: None,
         }
     }
 }
@@ -51,23 +63,40 @@ impl Packer {
         out: &mut impl Write,
     ) -> io::Result<u64> {
         let length: usize = block.iter().map(|part| part.len()).sum();
-        self.head.clear();
-        self.head.extend_from_slice(header.as_bytes());
-        put_field(&mut self.head, "WARC-Block-Digest", &sha1(block));
-        put_field(&mut self.head, "Content-Length", &length.to_string());
-        self.head.extend_from_slice(b"\r\n");
-        self.deflate.reset();
-        let Packer {
-            deflate,
-            head,
-            piece,
-        } = self;
-        let head: [&[u8]; 1] = [head];
-        for part in head.iter().chain(block) {
+        self.record.clear();
+        self.record.extend_from_slice(header.as_bytes());
+        put_field(&mut self.record, "WARC-Block-Digest", &sha1(block));
+        put_field(&mut self.record, "Content-Length", &length.to_string());
+        self.record.extend_from_slice(b"\r\n");
+        if self.record.len() + length > WHOLE_BYTES {
+            return self.pack_large(block, out);
+        }
+        for part in block {
+            self.record.extend_from_slice(part);
+        }
+        self.record.extend_from_slice(END);
+        let bound = self.deflate.gzip_compress_bound(self.record.len());
+        self.packed.resize(bound.max(self.packed.len()), 0);
+        let packed = self.deflate.gzip_compress(&self.record, &mut self.packed);
+        let packed = packed.map_err(io::Error::other)?;
+        out.write_all(&self.packed[..packed])?;
+        Ok(packed as u64)
+    }
+
+    /// The same in pieces, behind the header in `record`.
+    fn pack_large(&mut self, block: &[&[u8]], out: &mut impl Write) -> io::Result<u64> {
+        let level = Compression::new(LARGE_LEVEL);
+        let new = || Compress::new_gzip(level, WINDOW_BITS);
+        let deflate = self.large.get_or_insert_with(new);
+        deflate.reset();
+        self.packed.resize(self.packed.len().max(PIECE_BYTES), 0);
+        let piece = &mut self.packed[..];
+        feed(deflate, &self.record, FlushCompress::None, piece, out)?;
+        for part in block {
             feed(deflate, part, FlushCompress::None, piece, out)?;
         }
         feed(deflate, END, FlushCompress::Finish, piece, out)?;
-        Ok(self.deflate.total_out())
+        Ok(deflate.total_out())
     }
 }
 

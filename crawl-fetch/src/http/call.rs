@@ -191,10 +191,11 @@ impl Caller {
         Ok(())
     }
 
-    /// The archive is broken, or closed.
+    /// What comes from now on could not be kept.
     pub fn keeps_nothing_more(&self) -> bool {
-        let trouble = self.archive.as_ref().and_then(|archive| archive.trouble());
-        trouble.is_some()
+        self.archive
+            .as_ref()
+            .is_some_and(|archive| archive.is_over())
     }
 
     /// Is done with an answer of which only the head is wanted.

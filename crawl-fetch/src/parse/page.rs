@@ -71,11 +71,13 @@ impl PendingPage {
         let (mut line, mut kept) = (Vec::new(), Vec::new());
         let id = result.id.replace(number);
         let cookies = std::mem::take(&mut result.set_cookie);
+        let (spool, capture) = (result.spool.take(), result.capture.take());
         let regions = result.link_regions.take();
         let usual = regions.as_ref().map_or(usize::MAX, |r| r.usual as usize);
         let others = result.links.split_off(usual.min(result.links.len()));
         let fits = try_write(result, &mut line);
         (result.id, result.set_cookie) = (id, cookies);
+        (result.spool, result.capture) = (spool, capture);
         result.link_regions = regions;
         result.links.extend(others);
         result.body.take_if(|_| !keep_body);
@@ -177,6 +179,7 @@ fn resolved(links: &[Text<'_>], url: &Url) -> (Vec<Text<'static>>, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::capture::Spooled;
     use crawl_ckpt::record::LinkRegions;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
@@ -189,6 +192,12 @@ mod tests {
             status: Some(200),
             links: vec!["http://h.example/old".into()],
             set_cookie: vec!["secret=1".into()],
+            spool: Some(Spooled {
+                file: "1-0".into(),
+                offset: 0,
+                length: 9,
+                response_length: 5,
+            }),
             body: Some("<p>text".into()),
             ..FetchResult::default()
         };
@@ -211,6 +220,7 @@ mod tests {
             (&json!(99), &json!("<p>text"))
         );
         assert_eq!(sent["set_cookie"], Value::Null);
+        assert_eq!(sent["spool"], Value::Null);
     }
 
     #[test]

@@ -146,7 +146,9 @@ impl Exchange<'_> {
                 (response, [&head[..], self.payload], self.capture(digest))
             }
             Payload::NotModified => {
-                let revisit = self.revisit(header(RecordType::Revisit, &id), url, NOT_MODIFIED);
+                let mut revisit = header(RecordType::Revisit, &id);
+                with_peer(&mut revisit);
+                let revisit = self.revisit(revisit, url, NOT_MODIFIED);
                 (revisit, [&[][..], &[]], self.earlier())
             }
             Payload::Same => {

@@ -9,7 +9,7 @@ mod shelf;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crawl_ckpt::capture::{Archived, Spooled};
@@ -27,7 +27,7 @@ use crate::http::heads;
 const SPOOL_BYTES: u64 = 64 << 20;
 
 /// So much of an bundle is packed before it has the file for itself.
-const PRESS_BYTES: usize = 1 << 20;
+const PRESS_BYTES: usize = 256 << 10;
 
 /// Where exchanges are kept. Shared by all workers.
 pub struct Archive {
@@ -37,6 +37,7 @@ pub struct Archive {
     presses: Vec<Mutex<Press>>,
     /// Whose press is waited for when none is free.
     turn: AtomicUsize,
+    is_over: AtomicBool,
 }
 
 /// What one bundle is packed with.
@@ -74,6 +75,7 @@ impl Archive {
             is_spool,
             presses: (0..places).map(|_| Mutex::default()).collect(),
             turn: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
         }
     }
 
@@ -86,7 +88,11 @@ impl Archive {
         exchange: &Exchange<'_>,
         result: &mut FetchResult<'_>,
     ) -> Result<(), Failure> {
-        self.try_keep(exchange, result).map_err(Failure::shortage)
+        self.try_keep(exchange, result).map_err(|error| {
+            let is_over = lock(&self.shelf).is_over();
+            self.is_over.fetch_or(is_over, Ordering::Relaxed);
+            Failure::shortage(error)
+        })
     }
 
     fn try_keep(&self, exchange: &Exchange<'_>, result: &mut FetchResult<'_>) -> io::Result<()> {
@@ -125,9 +131,9 @@ impl Archive {
         })
     }
 
-    /// Why nothing is kept any more.
-    pub fn trouble(&self) -> Option<String> {
-        lock(&self.shelf).trouble()
+    /// Nothing can be kept any more.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Nothing more is kept; what was is on disk when this returns, as far as it is not for the

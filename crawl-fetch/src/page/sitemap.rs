@@ -31,7 +31,7 @@ pub fn entries(content_type: Option<&str>, body: &[u8], url: &Url) -> Vec<Sitema
     let text = encoding.decode(&body).0;
     let text = text.trim_start();
     let mut list = List {
-        base: url,
+        base: url.clone(),
         entries: Vec::new(),
     };
     if text.starts_with('<') {
@@ -55,8 +55,8 @@ fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(unpacked)
 }
 
-struct List<'u> {
-    base: &'u Url,
+struct List {
+    base: Url,
     entries: Vec<SitemapEntry<'static>>,
 }
 
@@ -86,6 +86,8 @@ enum Place {
 /// What is known of one entry.
 #[derive(Debug, Default)]
 struct SitemapElement {
+    /// What its URLs are relative to, if not to the list's own.
+    base: Option<Url>,
     locs: Vec<String>,
     guid: String,
     lastmod: String,
@@ -132,12 +134,12 @@ impl Shape {
     }
 }
 
-impl List<'_> {
+impl List {
     fn read_lines(&mut self, text: &str) {
         for line in text.lines() {
             let line = line.trim();
             if line.starts_with("http://") || line.starts_with("https://") {
-                self.add(line, "", Kind::Page);
+                self.add(line, None, "", Kind::Page);
             }
         }
     }
@@ -161,10 +163,14 @@ impl List<'_> {
                     let name = tag.local_name().as_ref().to_ascii_lowercase();
                     if depth == 1 {
                         shape = Shape::of(&name);
+                        self.base = based(&self.base, &tag);
                     }
                     let Some(shape) = shape else { continue };
                     if depth == shape.depth() {
                         kind = shape.kind(&name);
+                        if shape == Shape::Atom {
+                            entry.base = Some(based(&self.base, &tag));
+                        }
                     } else if depth == shape.depth() + 1 && kind.is_some() {
                         place = shape.place(&name);
                         match place {
@@ -233,16 +239,16 @@ impl List<'_> {
         let mut locs = entry.locs.iter().map(|loc| loc.trim());
         let mut locs = locs.by_ref().filter(|loc| !loc.is_empty()).peekable();
         if locs.peek().is_none() && entry.guid.trim_start().starts_with("http") {
-            self.add(&entry.guid, lastmod, kind);
+            self.add(&entry.guid, entry.base.as_ref(), lastmod, kind);
         }
         for loc in locs {
-            self.add(loc, lastmod, kind);
+            self.add(loc, entry.base.as_ref(), lastmod, kind);
         }
     }
 
-    fn add(&mut self, loc: &str, lastmod: &str, kind: Kind) {
+    fn add(&mut self, loc: &str, base: Option<&Url>, lastmod: &str, kind: Kind) {
         let (loc, lastmod) = (loc.trim(), lastmod.trim());
-        let url = self.base.join(loc).ok();
+        let url = base.unwrap_or(&self.base).join(loc).ok();
         let Some(mut url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             return;
         };
@@ -278,6 +284,12 @@ impl SitemapElement {
             self.locs.push(href);
         }
     }
+}
+
+/// The base within an element, which `xml:base` may change.
+fn based(base: &Url, tag: &BytesStart<'_>) -> Url {
+    let own = attribute(tag, "xml:base").and_then(|own| base.join(own.trim()).ok());
+    own.unwrap_or_else(|| base.clone())
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
@@ -352,6 +364,12 @@ mod tests {
                 "http://a.example/2",
                 "http://a.example/3"
             ]
+        );
+        let based = "<feed xml:base='http://b.example/x/'><entry xml:base='y/'><link href='1'/></entry>\
+            <entry><link href='2'/></entry></feed>";
+        assert_eq!(
+            read(based.as_bytes()),
+            ["http://b.example/x/y/1", "http://b.example/x/2"]
         );
         let atom = "<feed xmlns='http://www.w3.org/2005/Atom'><link href='/home'/><entry><link rel='self' href='/no'/>\
             <link href='/1?a=1&amp;b=2'/><link rel='alternate' href='2'></link><updated>2026-01-02T03:04:05Z</updated>\

@@ -1,6 +1,5 @@
 //! Where a spider's crawl lies: its checkpoint, its output, what it remembers between crawls.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -326,23 +325,21 @@ fn is_there(path: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Makes a file and takes it away again: what cannot be made is told before a checkpoint is thrown
-/// away for it. Of a folder that is not there yet only the one above is asked.
+/// Asks whether a file could be made: what could not is told before a checkpoint is thrown away for
+/// it. One that was made to see it would stay, by the name of an output, when the run is killed then.
+/// Of a folder that is not there yet the one above is asked.
 fn try_to_make(path: &Path) -> Result<(), Failure> {
-    let wrong = |e: io::Error| {
-        let path = path.display();
-        Failure::new(format_args!("cannot write to {path}: {e}"))
-    };
     let above = |path: &Path| crawl_ckpt::durable::parent(path).to_owned();
     let mut folder = above(path);
-    if is_there(&folder)? {
-        let made = File::options().write(true).create_new(true).open(path);
-        return made.and_then(|_| fs::remove_file(path)).map_err(wrong);
-    }
     while !is_there(&folder)? {
         folder = above(&folder);
     }
-    rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| wrong(e.into()))
+    // Only a folder has that.
+    let itself = folder.join(".");
+    rustix::fs::access(&itself, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| {
+        let (path, e) = (path.display(), io::Error::from(e));
+        Failure::new(format_args!("cannot write to {path}: {e}"))
+    })
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -351,6 +348,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TODAY: Date = Date::constant(2026, 11, 22);

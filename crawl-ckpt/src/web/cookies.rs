@@ -19,6 +19,9 @@ use crate::netscape;
 const MAX_COOKIE_BYTES: usize = 4096;
 /// A longer Set-Cookie header is left out.
 const MAX_SET_BYTES: usize = 2 * MAX_COOKIE_BYTES;
+/// All jars together are no larger, but for those of the user's file: beyond it, what was used
+/// longest ago goes until a quarter is free.
+const MAX_BYTES: usize = 64 << 20;
 /// The key of a jar in the checkpoint begins with this.
 const KEY: &str = "cookies:";
 /// Under this key the checkpoint keeps which `cookies.txt` was taken in last.
@@ -29,6 +32,12 @@ const FILE_KEY: &str = "cookie-file";
 pub struct Cookies {
     jars: BTreeMap<String, Jar>,
     changed: BTreeSet<String>,
+    /// How large all jars are.
+    bytes: usize,
+    /// Counts uses, so that they have an order.
+    clock: u64,
+    /// Jars with cookies of the user's file, which are never forgotten.
+    own: BTreeSet<String>,
     /// The digest of the `cookies.txt` that was taken in last.
     file: Option<String>,
 }
@@ -46,6 +55,7 @@ impl Cookies {
         let Ok(url) = Url::parse(url) else { return };
         let name = jar_name(&url);
         let jar = self.jars.entry(name.clone()).or_default();
+        let before = jar.bytes();
         for header in headers {
             // A cookie that is refused (another domain's, or none at all) is not ours to mend.
             let Ok(cookie) = Cookie::parse(normalized(header), &url) else {
@@ -59,17 +69,44 @@ impl Cookies {
                 self.changed.insert(name.clone());
             }
         }
+        self.clock += 1;
+        jar.used = self.clock;
+        self.bytes = self.bytes - before + jar.bytes();
+        if self.bytes > MAX_BYTES {
+            self.forget_old(MAX_BYTES / 4 * 3);
+        }
+    }
+
+    /// Forgets what was used longest ago, until no more is left than this.
+    fn forget_old(&mut self, most: usize) {
+        let jars = self.jars.iter();
+        let jars = jars.filter(|(name, jar)| !self.own.contains(*name) && jar.used < self.clock);
+        let mut jars: Vec<(u64, String)> =
+            jars.map(|(name, jar)| (jar.used, name.clone())).collect();
+        jars.sort_unstable();
+        for (_, name) in jars {
+            if self.bytes <= most {
+                break;
+            }
+            if let Some(jar) = self.jars.remove(&name) {
+                self.bytes -= jar.bytes();
+                self.changed.insert(name);
+            }
+        }
     }
 
     /// Takes the cookies of a `cookies.txt`, unless it is the one that was taken in last: what
     /// the sites set since is newer.
     pub fn take_file(&mut self, text: &str, now_s: u64) {
+        let cookies = netscape::parse(text).0;
+        let names = cookies.iter().map(|cookie| registrable(&cookie.domain));
+        self.own.extend(names);
         let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
         if self.file.as_ref() == Some(&digest) {
             return;
         }
         self.file = Some(digest);
-        for cookie in netscape::parse(text).0 {
+        for cookie in cookies {
             if cookie.is_expired(now_s) {
                 continue;
             }
@@ -85,13 +122,24 @@ impl Cookies {
             return None;
         }
         let url = Url::parse(url).ok()?;
-        self.jars.get_mut(&jar_name(&url))?.header(&url)
+        let jar = self.jars.get_mut(&jar_name(&url))?;
+        self.clock += 1;
+        jar.used = self.clock;
+        jar.header(&url)
     }
 
     /// The jars that changed since the last call, as the checkpoint keeps them.
     pub fn take_changed(&mut self) -> Vec<(String, String)> {
         let changed = std::mem::take(&mut self.changed);
-        let jars = changed.iter().filter_map(|name| self.saved(name));
+        // Of one that was forgotten the checkpoint keeps nothing.
+        let saved = |name: &String| {
+            if self.jars.contains_key(name) {
+                self.saved(name)
+            } else {
+                Some((format!("{KEY}{name}"), String::new()))
+            }
+        };
+        let jars = changed.iter().filter_map(saved);
         // Only a file with a cookie in it changes a jar.
         let file = self.saved_file().filter(|_| !changed.is_empty());
         jars.chain(file).collect()
@@ -142,7 +190,9 @@ impl Cookies {
         let Some((jar, expired)) = Jar::from_json(value) else {
             return 0;
         };
-        self.jars.insert(name.to_owned(), jar);
+        self.bytes += jar.bytes();
+        let old = self.jars.insert(name.to_owned(), jar);
+        self.bytes -= old.map_or(0, |old| old.bytes());
         expired
     }
 }
@@ -264,6 +314,41 @@ mod tests {
         let both = cookies.header("http://a.example.com/y").unwrap();
         assert!(both == "s=1; d=2" || both == "d=2; s=1", "{both}");
         assert_eq!(cookies.header("http://example.org/"), None);
+    }
+
+    #[test]
+    fn jars_that_are_too_large_together_are_forgotten_but_for_those_of_the_users_file() {
+        let mut cookies = Cookies::default();
+        let file = "own.example\tFALSE\t/\tFALSE\t0\tk\tv\n";
+        cookies.take_file(file, 0);
+        let site = |number: usize| format!("http://a{number}.example/");
+        let long = format!("k={}", "x".repeat(4000));
+        let many = MAX_BYTES / 4000 + 1;
+        for number in 0..many {
+            cookies.take(&site(number), [long.as_str()]);
+            // The first one is in use.
+            assert!(cookies.header(&site(0)).is_some());
+        }
+        assert!(cookies.bytes <= MAX_BYTES && cookies.bytes > MAX_BYTES / 2);
+        assert_eq!(cookies.header(&site(1)), None);
+        assert!(cookies.header(&site(many - 1)).is_some());
+        assert_eq!(
+            cookies.header("http://own.example/").as_deref(),
+            Some("k=v")
+        );
+        let bytes = |cookies: &Cookies| cookies.jars.values().map(Jar::bytes).sum::<usize>();
+        assert_eq!(cookies.bytes, bytes(&cookies));
+        // So does the checkpoint, and the user's file loses nothing.
+        let mut again = Cookies::default();
+        let mut kept = BTreeMap::from([(format!("{KEY}a1.example"), "[]".to_owned())]);
+        kept.extend(cookies.take_changed());
+        assert_eq!(kept[&format!("{KEY}a1.example")], "");
+        for (key, jar) in &kept {
+            again.restore(key, jar.as_bytes());
+        }
+        assert_eq!(again.header(&site(1)), None);
+        assert_eq!((again.bytes, bytes(&again)), (cookies.bytes, cookies.bytes));
+        assert!(!again.changes(file, 0).contains_key("own.example"));
     }
 
     #[test]

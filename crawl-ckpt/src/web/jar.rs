@@ -20,6 +20,8 @@ pub struct Jar {
     kept: Vec<KeptCookie>,
     /// Counts what happens, so that it has an order.
     clock: u64,
+    /// When it was used last, by the clock of all jars.
+    pub used: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,6 +121,12 @@ impl Jar {
         (!header.is_empty()).then_some(header)
     }
 
+    /// How large it is, about.
+    pub fn bytes(&self) -> usize {
+        let text = |kept: &KeptCookie| kept.cookie.name().len() + kept.cookie.value().len();
+        self.kept.iter().map(text).sum::<usize>() + self.kept.len() * size_of::<KeptCookie>()
+    }
+
     /// The cookies that are not over.
     pub fn living(&self) -> impl Iterator<Item = &Cookie<'static>> {
         let cookies = self.kept.iter().map(|kept| &kept.cookie);
@@ -137,7 +145,12 @@ impl Jar {
         kept.retain(|kept| !kept.cookie.is_expired());
         let over = (whole - kept.len()) as u64;
         let clock = kept.iter().map(|kept| kept.set).max().unwrap_or(0);
-        Some((Jar { kept, clock }, over))
+        let jar = Jar {
+            kept,
+            clock,
+            used: 0,
+        };
+        Some((jar, over))
     }
 }
 

@@ -259,7 +259,8 @@ mod tests {
         );
         let want = json!({"url": "http://h.example/d/p", "id": 7, "status": 200,
             "links": ["http://h.example/a", "https://o.example/"],
-            "item": {"n": 1.50}, "meta": [1], "state": 5, "set_cookie": ["secret=1"]});
+            "item": {"n": 1.50}, "meta": [1], "state": 5, "set_cookie": ["secret=1"],
+            "spool": {"file": "1-0", "offset": 0, "length": 9, "response_length": 5}});
         assert_eq!(result, want);
     }
 

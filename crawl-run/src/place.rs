@@ -1,12 +1,14 @@
 //! Where a spider's crawl lies: its checkpoint, its output, what it remembers between crawls.
 
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crawl_ckpt::job::{JobPlace, Manifest, Name, OutputPlace, data_dir, warc_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
-use rustix::fs::Access;
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::cli::PlaceArgs;
 use crate::command_line::CommandLine;
@@ -325,21 +327,31 @@ fn is_there(path: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Asks whether a file could be made: what could not is told before a checkpoint is thrown away for
-/// it. One that was made to see it would stay, by the name of an output, when the run is killed then.
-/// Of a folder that is not there yet the one above is asked.
+/// Sees whether a file can be made: what cannot is told before a checkpoint is thrown away for it.
+/// The trial has no name where the file system can do that, so a run that is killed then leaves no
+/// empty output behind. Of a folder that is not there yet only the one above is asked.
 fn try_to_make(path: &Path) -> Result<(), Failure> {
+    let wrong = |e: io::Error| {
+        let path = path.display();
+        Failure::new(format_args!("cannot write to {path}: {e}"))
+    };
     let above = |path: &Path| crawl_ckpt::durable::parent(path).to_owned();
     let mut folder = above(path);
+    if is_there(&folder)? {
+        let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        return match rustix::fs::open(&folder, nameless, Mode::RUSR | Mode::WUSR) {
+            Ok(_) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+                let made = File::options().write(true).create_new(true).open(path);
+                made.and_then(|_| fs::remove_file(path)).map_err(wrong)
+            }
+            Err(e) => Err(wrong(e.into())),
+        };
+    }
     while !is_there(&folder)? {
         folder = above(&folder);
     }
-    // Only a folder has that.
-    let itself = folder.join(".");
-    rustix::fs::access(&itself, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| {
-        let (path, e) = (path.display(), io::Error::from(e));
-        Failure::new(format_args!("cannot write to {path}: {e}"))
-    })
+    rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| wrong(e.into()))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -348,8 +360,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const TODAY: Date = Date::constant(2026, 11, 22);

@@ -144,9 +144,10 @@ fn watch<W: Write + Send + 'static>(
                 );
             }
             Event::Short(_) => {}
+            // What is kept still gets its results.
             Event::ArchiveBroken(why) => {
-                pool.output().flush();
-                return Err(Failure::new(why));
+                failed.get_or_insert_with(|| Failure::new(why));
+                pool.stop();
             }
             Event::ParserBroken(why) => {
                 pool.output().flush();

@@ -493,7 +493,13 @@ fn robots_and_sitemaps_are_read_as_such() {
         (&Value::Null, true)
     );
     let huge = one("/robots/huge", "robots");
-    assert_eq!(huge["robots"].as_str().unwrap().len(), 500 << 10);
+    // It is cut where a line ends.
+    let huge = huge["robots"].as_str().unwrap();
+    assert!(
+        (499 << 10..=500 << 10).contains(&huge.len()),
+        "{}",
+        huge.len()
+    );
     let ok = site.url("/ok");
     let pages = json!([{"url": ok, "lastmod": "2026-01-02"}]);
     assert_eq!(one("/sitemap/pages.xml", "sitemap")["sitemap"], pages);

@@ -350,7 +350,7 @@ impl Cli {
             robots,
             parsers: None,
             extractor,
-            scratches: Scratches::default(),
+            scratches: Scratches::new(self.body_memory),
             memory: Memory::new(self.body_memory),
         };
         let parse = self.parse.map(|Command(command)| ParseOptions {

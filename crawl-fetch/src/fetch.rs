@@ -68,8 +68,11 @@ struct Scratch {
 
 /// Memory for pages, lent to whoever reads one just now: of thousands of workers
 /// most wait for a server, and need none.
-#[derive(Default)]
-pub struct Scratches(Mutex<Kept>);
+pub struct Scratches {
+    kept: Mutex<Kept>,
+    /// All of them together keep so much memory for bodies.
+    most_body_bytes: usize,
+}
 
 #[derive(Default)]
 struct Kept {
@@ -80,8 +83,8 @@ struct Kept {
 /// So many are kept for later.
 const KEEP_SCRATCHES: usize = 64;
 
-/// All of them together keep so much memory for bodies. Setting that up anew for each of a few
-/// large pages costs 2 % of a crawl.
+/// No more memory for bodies is kept than this, and than a quarter of `--body-memory`. Setting it up
+/// anew for each of a few large pages costs 2 % of a crawl.
 const KEEP_BODY_BYTES: usize = 48 << 20;
 
 /// Memory for a result line is kept up to this size.
@@ -91,8 +94,16 @@ const KEEP_LINE_BYTES: usize = 1 << 20;
 const KEEP_BYTES: usize = 16 << 20;
 
 impl Scratches {
+    /// Beside a budget for bodies of so much.
+    pub fn new(body_memory: usize) -> Scratches {
+        Scratches {
+            kept: Mutex::default(),
+            most_body_bytes: KEEP_BODY_BYTES.min(body_memory / 4),
+        }
+    }
+
     fn take(&self) -> Scratch {
-        let mut kept = lock(&self.0);
+        let mut kept = lock(&self.kept);
         let scratch = kept.scratches.pop().unwrap_or_default();
         kept.body_bytes -= scratch.body.kept_bytes();
         scratch
@@ -104,8 +115,8 @@ impl Scratches {
         }
         scratch.line.clear();
         scratch.line.shrink_to(KEEP_LINE_BYTES);
-        let mut kept = lock(&self.0);
-        if kept.body_bytes + scratch.body.kept_bytes() > KEEP_BODY_BYTES {
+        let mut kept = lock(&self.kept);
+        if kept.body_bytes + scratch.body.kept_bytes() > self.most_body_bytes {
             scratch.body = BodyReader::default();
         }
         if kept.scratches.len() < KEEP_SCRATCHES {

@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod control;
+pub mod domain;
 pub mod extraction;
 pub mod generated;
 pub mod keys;

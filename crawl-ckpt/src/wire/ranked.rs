@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::{Domain, HostName, urls_of};
 use crate::keys::{Elsewhere, Flag, Form, Key, OneOrList, Placed, one_or_list, parsed, whole};
 use crate::limits::PRIORITY;
 use crate::node::{Complaint, Fields, Kept, Node};
@@ -14,6 +15,10 @@ crate::keys! {
     struct Common {
         /// Regular expressions, none of which may be found there.
         deny: Searched = "deny", Expressions, ["/print/"];
+        /// Only links to these hosts and those below them.
+        allow_domains: Vec<Domain> = "allow_domains", OneOrList("host names", HostName), "shop.example";
+        /// No links to these hosts and those below them.
+        deny_domains: Vec<Domain> = "deny_domains", OneOrList("host names", HostName), ["ads.example"];
         /// One of these CSS selectors must match the link or an element that it is in; absent: links
         /// count wherever they stand. Redirects, sitemaps and start URLs stand nowhere and are not
         /// asked for it.
@@ -181,7 +186,7 @@ impl Ranked {
             extract,
             is_section,
             allow: allow.unwrap_or_default(),
-            deny: common.deny.unwrap_or_default(),
+            deny: denied(&common, node)?,
             region: Region {
                 css: common.css.unwrap_or_default(),
                 xpaths: common.xpaths.unwrap_or_default(),
@@ -194,12 +199,51 @@ impl Ranked {
     }
 }
 
+/// Domains are patterns too, so that all that asks a rule knows of them.
+fn denied(common: &Common, node: &Node<'_>) -> Result<Searched, Complaint> {
+    let mut denied = common.deny.clone().unwrap_or_default();
+    let urls = |list: &Option<Vec<Domain>>| {
+        let list = list.as_deref().filter(|list| !list.is_empty());
+        list.map(urls_of)
+    };
+    let others = urls(&common.allow_domains).map(|urls| format!("^(?!{urls})"));
+    let before = denied.texts.len();
+    denied.texts.extend(others);
+    denied.texts.extend(urls(&common.deny_domains));
+    if denied.texts.len() > before {
+        let too_many = |(_, why)| node.complaint(format_args!("too many domains: {why}"));
+        denied.patterns = Patterns::compile(&denied.texts).map_err(too_many)?;
+    }
+    Ok(denied)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(spider: &Value) -> Result<Vec<Ranked>, Complaint> {
         ranked(&mut Node::root(spider).object()?)
+    }
+
+    #[test]
+    fn domains_of_a_rule_narrow_it() {
+        let spider = json!({"rules": [
+            {"allow": "/p", "allow_domains": ["shop.test", "*.Other.test"], "deny_domains": "ads.shop.test"},
+        ]});
+        let rule = &read(&spider).unwrap()[0];
+        for (url, denied) in [
+            ("https://shop.test/p", false),
+            ("http://www.shop.test:8080/p", false),
+            ("https://a.other.test", false),
+            ("https://myshop.test/p", true),
+            ("https://else.test/?u=https://shop.test/p", true),
+            ("https://shop.test.evil.test/p", true),
+            ("https://x.ads.shop.test/p", true),
+        ] {
+            assert_eq!(rule.deny.patterns.is_match(url).ok(), Some(denied), "{url}");
+        }
+        let wrong = json!({"rules": [{"deny_domains": ["a b"]}]});
+        assert_eq!(read(&wrong).unwrap_err().path, "$.rules[0].deny_domains[0]");
     }
 
     #[test]
@@ -230,15 +274,17 @@ mod tests {
         let names = |keys: Vec<Key>| keys.iter().map(|key| key.name).collect::<Vec<_>>();
         let common = [
             "deny",
+            "allow_domains",
+            "deny_domains",
             "restrict_css",
             "restrict_xpaths",
             "tags",
             "follow",
             "priority",
         ];
-        assert_eq!(names(rule_keys())[1..7], common);
-        assert_eq!(names(section_keys())[1..7], common);
-        assert_eq!(names(section_keys())[7], "extract");
+        assert_eq!(names(rule_keys())[1..9], common);
+        assert_eq!(names(section_keys())[1..9], common);
+        assert_eq!(names(section_keys())[9], "extract");
         let value = json!({"sections": [{"match": "x", "allow": "y", "extract": "auto"}]});
         assert_eq!(read(&value).unwrap()[0].unknown, ["$.sections[0].allow"]);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use crawl_ckpt::domain::host_name;
 use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::tool::parse_duration;
@@ -16,7 +17,6 @@ use batch::BATCH_EXAMPLES;
 pub use batch::BatchArgs;
 
 use crate::headers::{header, is_user_agent};
-use crate::spider::host_name;
 
 const EXAMPLES: &str = "\
 Examples:

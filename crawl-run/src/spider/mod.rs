@@ -1,7 +1,6 @@
 //! The spider: what is to be crawled, read from a file of ScrapAI's form or
 //! made from a start URL.
 
-mod domain;
 mod parser;
 mod rules;
 mod schema;
@@ -15,6 +14,7 @@ use std::io;
 use std::path::Path;
 
 use crawl_ckpt::address::{masked_proxy, masked_url};
+use crawl_ckpt::domain::{Domain, HostName};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::keys::{Elsewhere, OneOrList, parsed};
@@ -24,8 +24,6 @@ use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-pub use domain::host_name;
-use domain::{Domain, HostName};
 pub use parser::Parser;
 use rules::Beside;
 pub use schema::{Chapter, chapters, schema};

@@ -1,9 +1,10 @@
-//! Host names as people write them, in `allowed_domains` and in `--domain`.
+//! Host names as people write them: in `allowed_domains`, in rules, and in `--domain`.
 
-use crawl_ckpt::keys::Form;
-use crawl_ckpt::node::{Complaint, Node};
 use serde_json::{Value, json};
 use url::Host;
+
+use crate::keys::Form;
+use crate::node::{Complaint, Node};
 
 /// A host name in the form that URLs have it in. What people write around one is taken off with
 /// a word: a domain holds all hosts below it, on every port and path.
@@ -15,7 +16,8 @@ pub struct Domain {
     pub note: Option<String>,
 }
 
-/// Where one is expected.
+/// Where a host name is expected.
+#[derive(Debug)]
 pub struct HostName;
 
 impl Form for HostName {
@@ -71,6 +73,13 @@ impl Form for HostName {
 pub fn host_name(text: &str) -> Result<String, String> {
     let domain = HostName.read(&Node::root(&json!(text)));
     Ok(domain.map_err(|complaint| complaint.what)?.host)
+}
+
+/// A regular expression that finds the absolute URLs of these hosts and of all below them.
+pub fn urls_of(domains: &[Domain]) -> String {
+    let hosts = domains.iter().map(|domain| regex::escape(&domain.host));
+    let hosts = hosts.collect::<Vec<_>>().join("|");
+    format!("^https?://([^/?#]*\\.)?({hosts})(:[0-9]+)?([/?#]|$)")
 }
 
 #[cfg(test)]

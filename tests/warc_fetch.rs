@@ -699,3 +699,31 @@ fn large_pages_are_kept_within_the_memory_for_bodies() {
         8
     );
 }
+
+#[test]
+fn pages_for_a_parser_are_kept_as_all_are() {
+    let site = Site::new();
+    site.page("/", "<title>t</title>");
+    let folder = Folder::new();
+    let parser = folder.write("parser.sh", "tee seen");
+    let argv = json!(["sh", parser]).to_string();
+    let done = fetch()
+        .args(["--max-redirects", "0", "--warc-spool", "spool", "--parse"])
+        .arg(argv)
+        .args(["--parse-dir", "."])
+        .dir(&folder)
+        .stdin(site.url("/"));
+    fs::create_dir(folder.join("spool")).unwrap();
+    let done = done.run().code(0);
+    let result = &results(&done)[0];
+    let name = result["spool"]["file"].as_str().unwrap();
+    let records = records(folder.join("spool").join(name));
+    assert_eq!(records[0].field("WARC-Target-URI"), site.url("/"));
+    assert_eq!(records[0].field("WARC-Date"), result["capture"]["date"]);
+    let seen: Value = serde_json::from_str(&folder.read("seen")).unwrap();
+    assert_eq!(seen["title"], "t");
+    assert!(
+        seen["spool"].is_null() && seen["capture"].is_null(),
+        "{seen}"
+    );
+}

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Way;
@@ -94,8 +94,9 @@ pub fn records(folder: &Path) -> Vec<(String, u64)> {
         return Vec::new();
     };
     let mut records = Vec::new();
-    for entry in crawls.flatten() {
-        for line in fs::read_to_string(entry.path()).unwrap().lines() {
+    let is_output = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
+    for path in crawls.flatten().map(|entry| entry.path()).filter(is_output) {
+        for line in fs::read_to_string(path).unwrap().lines() {
             let Ok(record) = serde_json::from_str::<serde_json::Value>(line) else {
                 // The tail of a run that was just killed; a line like this in a complete
                 // crawl takes the place of a record, which is then missed.

@@ -6,6 +6,8 @@
 //! a kill of its fetcher and a stop, and is killed once more then.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "archive.rs"]
+mod archive;
 #[path = "judge.rs"]
 mod judge;
 #[path = "../tests/support/mod.rs"]
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use archive::Archive;
 use judge::{Kill, Verdict};
 use serde_json::json;
 use support::{Answer, Folder, Random, Running, Signal, Site, Tool, Tree, send_signal};
@@ -61,6 +64,7 @@ struct Total {
     crawls: u64,
     pages: u64,
     verdict: Verdict,
+    archive: Archive,
     wrong: u64,
     worst_resume: Duration,
     worst_orphan: Duration,
@@ -70,14 +74,19 @@ fn main() {
     let (mut rounds, mut pages, mut latency) = (200, 2200, 15);
     let mut seed = Random::any_seed();
     let mut args = std::env::args().skip(1);
+    let mut with_warc = false;
     while let Some(name) = args.next() {
+        if name == "--warc" {
+            with_warc = true;
+            continue;
+        }
         let value = args.next().and_then(|text| text.parse().ok());
         match (name.as_str(), value) {
             ("--rounds", Some(n)) => rounds = n,
             ("--pages", Some(n)) => pages = n,
             ("--latency", Some(n)) => latency = n,
             ("--seed", Some(n)) => seed = n,
-            _ => panic!("--rounds N, --pages N, --latency MS, --seed N; not {name}"),
+            _ => panic!("--warc, --rounds N, --pages N, --latency MS, --seed N; not {name}"),
         }
     }
     say(&format!("seed {seed}"));
@@ -99,14 +108,19 @@ fn main() {
     let mut total = Total::default();
     let mut round = 0;
     while round < rounds {
-        let mut crawl = Crawl::new(&site, tree, &mut random);
+        let mut crawl = Crawl::new(&site, tree, &mut random, with_warc);
         while !crawl.is_complete() {
             round += crawl.run(rounds - round, &mut total);
         }
         crawl.judge(&mut total);
     }
     report(seed, rounds, &total);
-    let broken = total.wrong + total.verdict.lost + total.verdict.doubled + total.verdict.needless;
+    let broken = total.wrong
+        + total.verdict.lost
+        + total.verdict.doubled
+        + total.verdict.needless
+        + total.archive.astray
+        + total.archive.torn;
     std::process::exit(i32::from(broken > 0));
 }
 
@@ -118,15 +132,24 @@ struct Crawl<'a> {
     folder: Folder,
     kills: Vec<Kill>,
     complete: bool,
+    /// It keeps the pages themselves.
+    with_warc: bool,
     /// A failure that was said; the folder is kept then.
     wrong: u64,
 }
 
 impl<'a> Crawl<'a> {
-    fn new(site: &'a Site, tree: Tree, random: &'a mut Random) -> Crawl<'a> {
+    fn new(site: &'a Site, tree: Tree, random: &'a mut Random, with_warc: bool) -> Crawl<'a> {
         let folder = Folder::new();
+        // The least that there is: files are rolled over now and then.
+        let warc = if with_warc {
+            json!({"max_size": 1 << 20})
+        } else {
+            json!(false)
+        };
         let spider = json!({
             "name": "torture",
+            "warc": warc,
             "start_urls": [site.url("/")],
             "allowed_domains": ["127.0.0.1"],
             "settings": {
@@ -144,6 +167,7 @@ impl<'a> Crawl<'a> {
             folder,
             kills: Vec::new(),
             complete: false,
+            with_warc,
             wrong: 0,
         }
     }
@@ -249,6 +273,13 @@ impl<'a> Crawl<'a> {
         if exit != 0 && exit != 137 && had_begun && !kept {
             wrong.push("not complete, and the checkpoint is gone".into());
         }
+        if self.with_warc && kept {
+            let verify = Tool::new("crawl-ckpt").args(["verify", "default/torture"]);
+            let verified = verify.dir(&self.folder).run();
+            if verified.exit() != 0 {
+                wrong.push(format!("what was committed is not sound: {verified}"));
+            }
+        }
         for why in &wrong {
             say(&format!("{why} (last kill: {last:?})\n{done}"));
         }
@@ -280,8 +311,20 @@ impl<'a> Crawl<'a> {
         for note in &verdict.notes {
             say(&format!("fetched again needlessly: {note}"));
         }
+        let mut archive = Archive::default();
+        if self.with_warc {
+            archive = archive::judge(&self.folder.join("data/default/torture/crawls"));
+            say(&format!(
+                "{} answers in {} WARC files, astray {}, torn {}",
+                archive.responses, archive.files, archive.astray, archive.torn
+            ));
+        }
+        for note in archive.notes.iter().take(20) {
+            say(note);
+        }
         total.wrong += self.wrong;
-        if self.wrong > 0 || !verdict.is_right() {
+        total.archive.add(&archive);
+        if self.wrong > 0 || !verdict.is_right() || !archive.is_right() {
             // Kept: the files, and what the site was asked.
             let log: Vec<_> = self.site.paths();
             self.folder.write("site.log", log.join("\n"));
@@ -344,6 +387,10 @@ fn report(seed: u64, rounds: u64, total: &Total) {
         "worst_refetched_per_kill": total.verdict.worst_refetched,
         "refetched_needlessly": total.verdict.needless,
         "wrong_ends": total.wrong,
+        "warc_files": total.archive.files,
+        "warc_responses": total.archive.responses,
+        "warc_astray": total.archive.astray,
+        "warc_torn": total.archive.torn,
         "worst_resume_ms": total.worst_resume.as_millis() as u64,
         "worst_orphan_ms": total.worst_orphan.as_millis() as u64,
     });

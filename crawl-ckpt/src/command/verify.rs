@@ -139,6 +139,11 @@ fn in_words(report: &Report) -> String {
         let pages = counted(report.known_pages, "page");
         text.push_str(&format!(", and what is known of {pages}"));
     }
+    if report.archive.files > 0 {
+        let records = counted(report.archive.records, "WARC record");
+        let files = counted(report.archive.files, "file");
+        text.push_str(&format!(", and {records} in {files}"));
+    }
     if report.torn_bytes > 0 {
         let torn = bytes(report.torn_bytes);
         text.push_str(&format!(
@@ -162,6 +167,10 @@ fn as_json(job: &Found, report: &Report, repaired: Option<&Repaired>) -> Value {
     fields.insert("torn_bytes".into(), json!(report.torn_bytes));
     fields.insert("image".into(), json!(report.has_image));
     fields.insert("known_pages".into(), json!(report.known_pages));
+    if report.archive.files > 0 {
+        fields.insert("warc_files".into(), json!(report.archive.files));
+        fields.insert("warc_records".into(), json!(report.archive.records));
+    }
     let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
     fields.insert("problems".into(), Value::Array(problems));
     if let Some(repaired) = repaired {

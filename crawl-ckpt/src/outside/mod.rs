@@ -1,5 +1,6 @@
 //! Jobs from outside: found, looked at, checked and repaired, maybe beside a crawl that runs.
 
+pub(crate) mod archive;
 pub mod catalog;
 pub mod look;
 pub mod repair;

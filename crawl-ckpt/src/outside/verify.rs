@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::archive::{ArchiveReport, check_archive};
 use crate::catalog::Found;
 use crate::control::Counts;
 use crate::delta;
@@ -35,6 +36,8 @@ pub struct Report {
     pub has_image: bool,
     /// A run was throwing the job away and did not come to the end of it.
     pub is_going: bool,
+    /// The WARC files, when the job keeps any.
+    pub archive: ArchiveReport,
     /// What is wrong; empty for a sound job.
     pub problems: Vec<Problem>,
 }
@@ -108,6 +111,15 @@ fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), Stor
         data_dir,
         &mut report.problems,
     );
+    // Of one that is being thrown away they may have another name.
+    if let Some(commit) = &replayed.commit
+        && !report.is_going
+    {
+        let output = job.manifest().output.as_ref();
+        let output = output.and_then(|output| output.resolve(data_dir));
+        let problems = &mut report.problems;
+        report.archive = check_archive(job, commit, output.as_deref(), data_dir, problems);
+    }
     Ok(())
 }
 

@@ -10,6 +10,11 @@ pub fn sha1(parts: &[&[u8]]) -> String {
     for part in parts {
         hash.update(part);
     }
+    written(hash)
+}
+
+/// What was hashed, as it is written.
+pub(super) fn written(hash: Sha1) -> String {
     let mut text = String::with_capacity("sha1:".len() + 32);
     text.push_str("sha1:");
     // Five bytes are eight characters, and twenty have no rest.

@@ -8,12 +8,14 @@ mod header;
 mod info;
 mod name;
 mod packer;
+mod read;
 
 pub use digest::sha1;
 pub use header::{RecordHeader, RecordId, RecordType};
 pub use info::Info;
 pub use name::{FileName, is_prefix};
 pub use packer::Packer;
+pub use read::{FoundRecord, WarcError, read_records};
 
 /// What a record of HTTP says that its block is.
 pub const HTTP_RESPONSE: &str = "application/http;msgtype=response";

@@ -1,0 +1,227 @@
+//! Crawls that keep the pages themselves: what lies in the WARC files after pauses, kills and `--fresh`,
+//! and whether the tools of archivists take it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[allow(dead_code)]
+#[path = "../scripts/archive.rs"]
+mod archive;
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::{Answer, Folder, Signal, Site, Tool, has};
+
+const PAGES: usize = 40;
+
+struct Ground {
+    folder: Folder,
+    site: Site,
+}
+
+impl Ground {
+    /// A site with a robots.txt, redirects and errors beside its pages.
+    fn new() -> Ground {
+        let site = Site::new();
+        let links: String = (1..PAGES).map(|n| format!("<a href=/{n}>")).collect();
+        let more = "<a href=/moved><a href=/none><a href=/private/x>";
+        site.page("/", &format!("<title>Start</title>{links}{more}"));
+        site.otherwise(|asked| match asked.path.as_str() {
+            "/robots.txt" => Answer::text("User-agent: *\nDisallow: /private/\n"),
+            "/moved" => Answer::redirect("/1"),
+            "/none" => Answer::status(404),
+            path => Answer::html(format!("<title>{path}</title>{}", "words ".repeat(200))),
+        });
+        Ground {
+            folder: Folder::new(),
+            site,
+        }
+    }
+
+    fn crawl(&self) -> Tool {
+        let tool = Tool::new("crawl-run").dir(&self.folder);
+        tool.args([&self.site.url("/"), "--warc", "-o", "data/docs.jsonl"])
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn name(&self) -> String {
+        format!("default/127.0.0.1-{}", self.site.port())
+    }
+
+    fn verify(&self) -> support::Done {
+        let tool = Tool::new("crawl-ckpt").args(["verify", &self.name()]);
+        tool.dir(&self.folder).run()
+    }
+
+    /// Names in the WARC directory, in order.
+    fn files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.data().join("docs-warc")).unwrap();
+        let mut names: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Every record that had an answer points at it; gives how many answers there are.
+    #[track_caller]
+    fn is_whole(&self) -> u64 {
+        let judged = self.folder.join("judged");
+        fs::create_dir(&judged).unwrap();
+        copy(&self.data().join("docs-warc"), &judged.join("docs-warc"));
+        let output = fs::read_to_string(self.data().join("docs.jsonl")).unwrap();
+        let (answered, alone): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["status"].is_u64()
+        });
+        assert!(
+            alone.iter().all(|line| !line.contains("\"warc\"")),
+            "{alone:?}"
+        );
+        fs::write(judged.join("docs.jsonl"), answered.join("\n")).unwrap();
+        let archive = archive::judge(&judged);
+        assert!(archive.is_right(), "{archive:?}");
+        assert_eq!(answered.len(), PAGES + 2);
+        archive.responses
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Tool::program("cp").arg("-a").arg(from).arg(to).run();
+    copied.code(0);
+}
+
+#[test]
+fn each_run_writes_a_file_of_its_own_and_all_are_final() {
+    let ground = Ground::new();
+    ground.crawl().args(["--max-pages", "10"]).run().code(4);
+    assert_eq!(ground.files().len(), 1);
+    let done = ground.verify().code(0);
+    assert!(done.text().contains("WARC records in 1 file"), "{done}");
+    // What a run without the option goes on with, too.
+    let plain = Tool::new("crawl-run").dir(&ground.folder);
+    let url = ground.site.url("/");
+    let done = plain.args([&url, "-o", "data/docs.jsonl"]).run().code(0);
+    done.says("the crawl began with --warc, and goes on so");
+    assert_eq!(ground.files().len(), 2, "{:?}", ground.files());
+    // robots.txt was asked for as well.
+    assert!(ground.is_whole() > PAGES as u64 + 2);
+}
+
+#[test]
+fn a_killed_crawl_leaves_an_open_file_that_the_next_run_makes_final() {
+    let ground = Ground::new();
+    ground.site.latency(std::time::Duration::from_millis(30));
+    let run = ground.crawl().start();
+    ground.site.wait_for(25);
+    run.signal_group(Signal::Kill);
+    run.wait();
+    ground.crawl().run().code(0);
+    assert!(ground.files().iter().all(|name| name.ends_with(".warc.gz")));
+    ground.is_whole();
+}
+
+#[test]
+fn a_wrong_byte_is_found_with_its_file_and_place() {
+    let ground = Ground::new();
+    ground.crawl().args(["--max-pages", "20"]).run().code(4);
+    let file = ground.data().join("docs-warc").join(&ground.files()[0]);
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let done = ground.verify().code(65);
+    done.says(&ground.files()[0]).says("damaged at byte");
+}
+
+#[test]
+fn fresh_renames_what_was_kept_with_the_output() {
+    let ground = Ground::new();
+    ground.crawl().args(["--max-pages", "10"]).run().code(4);
+    let before = ground.files();
+    let done = ground.crawl().arg("--fresh").run().code(0);
+    done.says("docs-warc.partial");
+    let aside = fs::read_dir(ground.data().join("docs-warc.partial")).unwrap();
+    let aside = aside.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(aside.collect::<Vec<_>>(), before);
+    ground.is_whole();
+}
+
+#[test]
+fn a_test_crawl_leaves_whole_files_and_no_spool() {
+    let ground = Ground::new();
+    ground.crawl().args(["--limit", "5"]).run().code(0);
+    let left = fs::read_dir(ground.data()).unwrap();
+    let mut left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["docs-warc", "docs.jsonl"]);
+    let [file] = &ground.files()[..] else {
+        panic!("{:?}", ground.files());
+    };
+    assert!(file.ends_with("-00001.warc.gz"), "{file}");
+    // The directory is nobody's to write into now.
+    let other = ground.crawl().args(["--limit", "5"]).run();
+    other.code(2);
+}
+
+#[test]
+fn the_spider_says_how_pages_are_kept() {
+    let ground = Ground::new();
+    let spider = json!({
+        "name": "shop",
+        "start_urls": [ground.site.url("/")],
+        "warc": {"prefix": "mine", "operator": "Ann", "requests": false, "metadata": false},
+    });
+    ground.folder.write("shop.json", spider.to_string());
+    let tool = Tool::new("crawl-run").dir(&ground.folder);
+    tool.args(["shop.json", "-o", "data/docs.jsonl"])
+        .run()
+        .code(0);
+    let [file] = &ground.files()[..] else {
+        panic!("{:?}", ground.files());
+    };
+    assert!(file.starts_with("mine-"), "{file}");
+    let path = ground.data().join("docs-warc").join(file);
+    let text = Tool::program("gunzip").arg("-c").arg(path).run().code(0);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("\r\noperator: Ann\r\n"));
+    assert!(
+        !text.contains("WARC-Type: request"),
+        "requests are left out"
+    );
+    assert!(
+        !text.contains("WARC-Type: metadata"),
+        "metadata is left out"
+    );
+    ground.is_whole();
+}
+
+/// The lines of the README that show a crawl, each in turn.
+#[test]
+fn the_tools_of_the_readme_take_it() {
+    if !["warcio", "wacz", "wb-manager", "jq"].into_iter().all(has) {
+        return;
+    }
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("```warc\n").unwrap();
+    let (lines, _) = rest.split_once("```").unwrap();
+    let pages = readme
+        .lines()
+        .find(|line| line.starts_with("$ jq -cn '{format"));
+    let ground = Ground::new();
+    let tool = Tool::new("crawl-run").dir(&ground.folder);
+    let url = ground.site.url("/");
+    tool.args([&url, "--warc", "-o", "docs.jsonl"])
+        .run()
+        .code(0);
+    let lines = lines.lines().filter(|line| !line.starts_with("wayback"));
+    for line in pages.map(|line| &line[2..]).into_iter().chain(lines) {
+        let done = Tool::program("bash").args(["-c", line]).dir(&ground.folder);
+        done.run().code(0);
+    }
+    assert!(ground.folder.join("docs.wacz").is_file());
+}

@@ -33,7 +33,7 @@ struct Pointer {
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct PointerLine<'a> {
     #[serde(borrow)]
     url: Text<'a>,
     #[serde(borrow)]
@@ -174,7 +174,7 @@ fn pointers(output: &Path, commit: &Commit) -> HashMap<String, Vec<Pointer>> {
         lines.read_until(b'\n', line)
     };
     while next(&mut line).is_ok_and(|n| n > 0) {
-        if let Ok(Line {
+        if let Ok(PointerLine {
             url,
             warc: Some(warc),
         }) = serde_json::from_slice(&line)

@@ -1,6 +1,6 @@
 //! What the sound batches of a damaged journal tell.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use super::output::Records;
@@ -109,8 +109,9 @@ impl Facts {
     ) -> Mismatches {
         let mut mismatches = Mismatches::default();
         let mut recorded = HashSet::new();
+        let mut free = self.twins_in_order();
         for record in records.iter().flat_map(|records| &records.records) {
-            let id = match self.of_record(&record.url, &recorded) {
+            let id = match self.of_record(&record.url, &mut free) {
                 Some(id) => id,
                 // The record may be of a URL of which only the fingerprint is kept.
                 None if !self.seen.is_empty() => {
@@ -148,16 +149,29 @@ impl Facts {
         }
     }
 
-    /// The request that a record is of. Of several with one URL it is one that has no record yet,
-    /// and rather one that is known to be finished: more a record does not tell.
-    fn of_record(&self, url: &str, recorded: &HashSet<u64>) -> Option<u64> {
+    /// Of several requests with one URL, which a record is taken for next: rather one that is known to
+    /// be finished, since more a record does not tell. There may be a million of them.
+    fn twins_in_order(&self) -> HashMap<[u8; 16], VecDeque<u64>> {
+        let in_order = |(hash, twins): (&[u8; 16], &Vec<u64>)| {
+            let mut ids: Vec<u64> = self
+                .by_url
+                .get(hash)
+                .into_iter()
+                .chain(twins)
+                .copied()
+                .collect();
+            ids.sort_unstable_by_key(|id| (!self.done.contains_key(id), *id));
+            (*hash, ids.into())
+        };
+        self.twins.iter().map(in_order).collect()
+    }
+
+    /// The request that a record is of. Of several with one URL it is one that has no record yet.
+    fn of_record(&self, url: &str, free: &mut HashMap<[u8; 16], VecDeque<u64>>) -> Option<u64> {
         let hash = hash(url);
         let first = *self.by_url.get(&hash)?;
-        let twins = self.twins.get(&hash).into_iter().flatten();
-        let free = std::iter::once(&first).chain(twins);
-        let free = free.filter(|id| !recorded.contains(id)).copied();
-        let best = free.min_by_key(|id| (!self.done.contains_key(id), *id));
-        Some(best.unwrap_or(first))
+        let next = free.get_mut(&hash).and_then(VecDeque::pop_front);
+        Some(next.unwrap_or(first))
     }
 
     /// A URL that only its record tells of. Its id is one that no request had.

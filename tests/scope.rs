@@ -316,6 +316,18 @@ fn a_spider_file_to_begin_with_is_read_and_replaces_none() {
         .run()
         .code(2)
         .says("crawl-run init https://h.example");
+    ground
+        .crawl(&["init", "me:pw@h.example"])
+        .run()
+        .code(2)
+        .says("crawl-run init https://***@h.example")
+        .never_says("pw");
+    let several = ["https://h.example/", "me:pw@h.example"];
+    let told = ground.crawl(&several).run().code(2).never_says("pw");
+    told.says("cannot use start URL ***@h.example: ");
+    let two = ["init", &url, "https://me:pw@b.example/"];
+    let told = ground.crawl(&two).run().code(2).never_says("pw");
+    told.says("cannot write https://***@b.example/: it is a URL");
     assert_eq!(fs::read_dir(ground.folder.join(".")).unwrap().count(), 3);
 }
 

@@ -1,10 +1,10 @@
 //! `crawl-run init`: a spider file to begin with.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::address::take_userinfo;
+use crawl_ckpt::address::{masked_proxy, masked_url, take_userinfo};
 use crawl_ckpt::keys::Key;
 use crawl_ckpt::tool::{Exit, Failure, need_stdout, quoted, say};
 use serde_json::{Value, json};
@@ -37,9 +37,17 @@ const OFFERED: [(&str, &[&str]); 2] = [
 /// [`Exit::Usage`] for a URL that no crawl can begin with, and for a file that is there.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     if !args.url.contains("://") {
-        let message = format_args!("cannot use start URL {}: it has no scheme", args.url);
+        let shown = masked_proxy(&args.url);
+        let message = format_args!("cannot use start URL {shown}: it has no scheme");
         let failure = Failure::with(Exit::Usage, message);
-        return Err(failure.hint(format_args!("crawl-run init https://{}", args.url)));
+        return Err(failure.hint(format_args!("crawl-run init https://{shown}")));
+    }
+    if let Some(word) = args.file.as_ref().and_then(|path| path.to_str())
+        && word.contains("://")
+    {
+        let message = format_args!("cannot write {}: it is a URL", masked_url(word));
+        let hint = "init takes one start URL; the file may have more of them in start_urls";
+        return Err(Failure::with(Exit::Usage, message).hint(hint));
     }
     let mut spider = Spider::load(&[&args.url])?;
     // A file is copied, and shown, and kept in a repository.
@@ -79,8 +87,15 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
 }
 
 fn create(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    file.map_err(|error| {
+    let written = File::create_new(path).and_then(|mut file| {
+        let written = file.write_all(text.as_bytes());
+        if written.is_err() {
+            // Half a file would be in the way of the next try; more than that error there is not to say.
+            let _ = fs::remove_file(path);
+        }
+        written
+    });
+    written.map_err(|error| {
         let message = format_args!("cannot write {}: {error}", path.display());
         match error.kind() {
             ErrorKind::AlreadyExists => Failure::with(Exit::Usage, message)

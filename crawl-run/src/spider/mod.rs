@@ -168,12 +168,17 @@ impl Spider {
     fn from_urls(texts: &[&str]) -> Result<Spider, Failure> {
         let read = |text: &&str| {
             http_url(text).map_err(|why| {
-                let shown = masked_url(text);
+                let has_scheme = text.contains("://");
+                let shown = if has_scheme {
+                    masked_url(text)
+                } else {
+                    masked_proxy(text)
+                };
                 let failure = Failure::with(
                     Exit::Usage,
                     format_args!("cannot use start URL {shown}: {why}"),
                 );
-                if text.contains("://") {
+                if has_scheme {
                     return failure;
                 }
                 if let "batch" | "init" = *text {

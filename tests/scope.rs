@@ -76,6 +76,15 @@ fn a_crawl_stays_below_the_directory_of_its_start_url() {
         .crawl(&[&ground.site.url("/docsx"), "--no-parent", "--check"])
         .run();
     told.code(0).says("/docsx/ would be narrower");
+    let many = ["/a", "/b", "/c", "/d", "/e"].map(|path| ground.site.url(path));
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let told = ground
+        .crawl(&[&many[..], &["--no-parent", "--check"]].concat())
+        .run()
+        .code(0);
+    let words = told.words();
+    assert_eq!(words.matches("would be narrower").count(), 3, "{words}");
+    assert!(words.contains("so it is with 2 more start URLs"), "{words}");
     let explained = ground
         .crawl(&[
             &ground.site.url("/docs/"),

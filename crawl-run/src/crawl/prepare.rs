@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crawl_ckpt::human::counted;
 use crawl_ckpt::netscape;
 use crawl_ckpt::tool::{Exit, Failure};
 use jiff::Timestamp;
@@ -50,11 +51,7 @@ impl<'a> Crawl<'a> {
             view.warn(note);
         }
         if args.reach.no_parent {
-            spider
-                .start_urls
-                .iter()
-                .filter_map(above)
-                .for_each(|note| view.warn(note));
+            warn_of_directories(&spider.start_urls, view);
         }
         if args.fetch.insecure {
             view.warn("--insecure: certificates are not verified");
@@ -132,6 +129,19 @@ fn proxy_type(args: &CrawlArgs, spider: &Spider) -> String {
     chosen
         .or(spider.settings.proxy_type.as_ref())
         .map_or_else(|| "auto".to_owned(), |name| name.to_ascii_lowercase())
+}
+
+/// So many start URLs are warned of one by one.
+const WARNED: usize = 3;
+
+fn warn_of_directories(start_urls: &[Url], view: &View) {
+    let mut notes = start_urls.iter().filter_map(above);
+    notes.by_ref().take(WARNED).for_each(|note| view.warn(note));
+    let more = notes.count();
+    if more > 0 {
+        let more = counted(more as u64, "more start URL");
+        view.warn(format_args!("--no-parent: so it is with {more}"));
+    }
 }
 
 /// What to say of a start URL whose directory its author may not have meant.

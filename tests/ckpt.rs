@@ -699,6 +699,25 @@ fn rm_removes_what_was_named_and_keeps_the_rest() {
 }
 
 #[test]
+fn the_place_of_warc_files_is_shown_and_told_when_the_checkpoint_goes() {
+    let data = Data::new();
+    let mut crawl = data.begin("p", "s");
+    let dir = crawl.output.with_file_name("pages-warc");
+    fs::create_dir(&dir).unwrap();
+    let place = OutputPlace::file(&dir, &data.folder);
+    let keep = |manifest: &mut Manifest| manifest.keep_warc(place);
+    crawl.job.update(&crawl.lock, keep).unwrap();
+    crawl.step(1, 0);
+    crawl.pause();
+    let dir = dir.display().to_string();
+    let shown = data.run(&["show", "p/s"]).code(0);
+    shown.prints(&format!("warc         {dir}\n"));
+    assert_eq!(data.json(&["show", "p/s", "--json"])[0]["warc"], dir);
+    let removed = data.run(&["rm", "--yes", "p/s"]).code(0);
+    removed.says(&format!("p/s: its unfinished WARC files stay: {dir}"));
+}
+
+#[test]
 fn rm_refuses_a_running_crawl_and_removes_the_others() {
     let data = Data::new();
     let mut running = data.begin("p", "running");

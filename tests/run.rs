@@ -82,6 +82,11 @@ mod usage {
             .prints("rule       1: `/p/`\n")
             .prints("checkpoint data/default/shop/checkpoint: none, a new crawl begins\n")
             .is_quiet();
+        crawl_run(&folder)
+            .args(["--check", "shop.json", "--warc", "-o", "all.jsonl"])
+            .run()
+            .code(0)
+            .prints("output     all.jsonl\nwarc       all-warc\n");
         folder.write("shop.json", text.replace("\"/p/\"", "7"));
         let done = crawl_run(&folder).args(["--check", "shop.json"]).run();
         done.code(2)

@@ -1,5 +1,6 @@
 //! `--check`: what a crawl would do, without doing it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ use crate::place::{Output, Place};
 /// Start URLs that are listed one by one.
 const LISTED: usize = 5;
 
-/// The lines that tell it. `pages` tell what is extracted from which.
+/// The lines that tell it. `pages` tell what is extracted from which; a crawl that begins has an output, and
+/// a directory for WARC files if it keeps any.
 pub fn lines(
     plan: &Plan,
     pages: &[String],
     parser: Option<&str>,
     place: &Place,
-    output: Option<&Output>,
+    (output, warc): (Option<&Output>, Option<&Path>),
 ) -> Vec<String> {
     let mut lines = Vec::new();
     let mut row = |name: &str, text: String| lines.push(format!("{name:<11}{text}"));
@@ -66,6 +68,9 @@ pub fn lines(
         Some(Output::File(path)) => row("output", path.display().to_string()),
         Some(Output::Stdout) => row("output", "stdout".into()),
         None => {}
+    }
+    if let Some(dir) = warc {
+        row("warc", dir.display().to_string());
     }
     lines
 }

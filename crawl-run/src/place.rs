@@ -250,11 +250,7 @@ impl Place {
         manifest: &Manifest,
         chosen: Option<&Path>,
     ) -> Result<(), Failure> {
-        let dir = manifest
-            .warc
-            .as_ref()
-            .and_then(|warc| warc.resolve(&self.data_dir));
-        match dir {
+        match manifest.warc_dir(&self.data_dir) {
             Some(dir) if !self.is_warc_meant(manifest, chosen) => {
                 let (dir, data_dir) = (dir.display(), self.data_dir.display());
                 let message = format!(

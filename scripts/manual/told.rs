@@ -87,6 +87,10 @@ const RUN_FILES: Entries = &[
         "Output records, one JSON object a line.",
     ),
     (
+        "DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD-warc",
+        "WARC files of the pages themselves, with --warc.",
+    ),
+    (
         "DATA_DIR/PROJECT/SPIDER/delta",
         "What is known of pages between crawls, with --delta.",
     ),

@@ -75,15 +75,16 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
     let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
     job::remove(&RealDisk, &job.place, &lock)?;
     context.say(format_args!("removed {job}, {}", bytes(size)));
-    let output = look
-        .and_then(|look| look.manifest)
-        .and_then(|manifest| manifest.output);
-    let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
-    if let Some(output) = output.filter(|output| output.exists()) {
-        context.say(format_args!(
-            "{job}: its unfinished output stays: {}",
-            output.display()
-        ));
+    let data_dir = context.catalog.data_dir();
+    let manifest = look.and_then(|look| look.manifest);
+    let manifest = manifest.as_ref();
+    let output = manifest.and_then(|manifest| manifest.output.as_ref()?.resolve(data_dir));
+    let warc = manifest.and_then(|manifest| manifest.warc_dir(data_dir));
+    for (what, path) in [("output stays", output), ("WARC files stay", warc)] {
+        if let Some(path) = path.filter(|path| path.exists()) {
+            let path = path.display();
+            context.say(format_args!("{job}: its unfinished {what}: {path}"));
+        }
     }
     Ok(())
 }

@@ -55,6 +55,9 @@ fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
             let shown = path.map_or("-".into(), |path| path.to_string_lossy().into_owned());
             fields.insert("output".into(), json!(shown));
         }
+        if let Some(dir) = manifest.warc_dir(context.catalog.data_dir()) {
+            fields.insert("warc".into(), json!(dir.to_string_lossy()));
+        }
     }
     if let Some(commit) = &look.commit {
         fields.insert("committed_at".into(), json!(time(commit.at_ms)));
@@ -170,6 +173,9 @@ fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str,
             "output",
             path.map_or("stdout".into(), |path| path.display().to_string()),
         ));
+    }
+    if let Some(dir) = manifest.warc_dir(context.catalog.data_dir()) {
+        lines.push(("warc", dir.display().to_string()));
     }
     lines
 }

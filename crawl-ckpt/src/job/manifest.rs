@@ -1,6 +1,6 @@
 //! The manifest, `job.json`: what a job is, and which journal is its truth.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,11 @@ impl Manifest {
     pub fn keep_warc(&mut self, place: OutputPlace) {
         self.format = FORMAT_WITH_WARC;
         self.warc = Some(place);
+    }
+
+    /// Where its WARC files lie; `None` when it keeps none.
+    pub fn warc_dir(&self, data_dir: &Path) -> Option<PathBuf> {
+        self.warc.as_ref()?.resolve(data_dir)
     }
 
     /// The file's content: one line of JSON, and a line with its checksum.

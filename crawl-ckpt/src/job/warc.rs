@@ -38,8 +38,7 @@ pub fn vouched_warc(commit: &Commit) -> Option<(FileName, u64)> {
 impl Job {
     /// Where its WARC files lie; `None` when it keeps none.
     pub fn warc_dir(&self, data_dir: &Path) -> Option<PathBuf> {
-        let place = self.manifest.warc.as_ref();
-        place.and_then(|place| place.resolve(data_dir))
+        self.manifest.warc_dir(data_dir)
     }
 
     /// Makes what a run left of the WARC files whole: see [`settle_warc`]. The next file gets at least the
@@ -153,5 +152,5 @@ pub fn settle_warc(disk: &dyn Disk, dir: &Path, commit: &Commit) -> Result<u32, 
             .map_err(StoreError::io("rename", &open))?;
     }
     disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
-    Ok(highest + 1)
+    Ok(highest.saturating_add(1))
 }

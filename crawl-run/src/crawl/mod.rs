@@ -76,15 +76,17 @@ impl<'a> Crawl<'a> {
     /// What the crawl would do, in lines for people.
     ///
     /// # Errors
-    /// [`Exit::Usage`] for an `-o` file that is there already.
+    /// [`Exit::Usage`] for an `-o` file, or a directory for its WARC files, that is there already.
     pub fn check(&self) -> Result<String, Failure> {
         // A resumed crawl goes on in the file that it began.
         let begins = !self.place.job.dir.exists();
         let output = begins.then(|| self.new_output(None)).transpose()?;
+        let warc = output.as_ref().map(|output| self.new_warc(output, None));
+        let warc = warc.transpose()?.flatten();
         let parser = self.parser.as_ref().map(Parser::to_string);
         let pages = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
-        let output = output.as_ref();
-        let lines = check::lines(&self.plan, pages, parser.as_deref(), &self.place, output);
+        let files = (output.as_ref(), warc.as_deref());
+        let lines = check::lines(&self.plan, pages, parser.as_deref(), &self.place, files);
         let printable = lines.iter().map(|line| printable(line) + "\n");
         Ok(printable.collect())
     }

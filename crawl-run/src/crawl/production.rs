@@ -184,8 +184,7 @@ impl Crawl<'_> {
         }
         let chosen = self.args.output.output.as_deref();
         self.place.refuse_unmeant_warc(manifest, chosen)?;
-        let warc = manifest.warc.as_ref();
-        Ok(warc.and_then(|warc| warc.resolve(&self.place.data_dir)))
+        Ok(manifest.warc_dir(&self.place.data_dir))
     }
 
     fn was_complete(&self, complete: Complete, view: &View) -> Ended {
@@ -198,10 +197,9 @@ impl Crawl<'_> {
             "the last run of {} was complete ({figures}); its checkpoint was left, and is removed now",
             self.place.title()
         ));
+        let warc = manifest.warc_dir(&self.place.data_dir);
         let began = manifest.output.unwrap_or_default();
         let output = began.resolve(&self.place.data_dir);
-        let warc = manifest.warc.as_ref();
-        let warc = warc.and_then(|warc| warc.resolve(&self.place.data_dir));
         Ended {
             outcome: Outcome::Complete,
             progress,

@@ -109,12 +109,15 @@ fn sources(below: &Path) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// The sources of each member: its folder, and what is in it.
 fn members() -> impl Iterator<Item = (PathBuf, Vec<(PathBuf, String)>)> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     ["crawl-ckpt", "crawl-fetch", "crawl-frontier", "crawl-run"]
         .map(|member| {
-            let src = top.join(member).join("src");
+            let src = top().join(member).join("src");
             let files = sources(&src);
             (src, files)
         })
@@ -207,5 +210,34 @@ fn no_two_types_of_a_crate_share_a_name() {
             }
         }
         assert!(!seen.is_empty());
+    }
+}
+
+#[test]
+fn what_the_readme_for_developers_names_is_there() {
+    let text = std::fs::read_to_string(top().join("scripts/README.md")).unwrap();
+    let dirs = ["crawl-", "scripts/", "tests/"];
+    let is_path = |name: &String| {
+        let begins = dirs.iter().any(|dir| name.starts_with(dir));
+        (begins || name.ends_with(".rs")) && !name.contains(' ')
+    };
+    let named = names(&text).into_iter().filter(is_path);
+    // `a/{b,c}.rs` is two files.
+    let named = named.flat_map(|name| match name.split_once('{') {
+        Some((before, rest)) => {
+            let (inner, behind) = rest.split_once('}').unwrap();
+            let each = inner.split(',');
+            each.map(|one| format!("{before}{one}{behind}")).collect()
+        }
+        None => vec![name],
+    });
+    let named: Vec<PathBuf> = named.map(PathBuf::from).collect();
+    assert!(named.len() > 30, "{named:?}");
+    let files: Vec<PathBuf> = members()
+        .flat_map(|(_, files)| files.into_iter().map(|(file, _)| file))
+        .collect();
+    for path in named {
+        let is_there = top().join(&path).exists() || files.iter().any(|file| file.ends_with(&path));
+        assert!(is_there, "{} is not there", path.display());
     }
 }

@@ -251,16 +251,6 @@ fn every_file_that_the_readme_names_is_there() {
         assert!(README.contains(name), "{name}");
         assert!(root.join(name).is_file(), "{name}");
     }
-    // What tells how the code lies is wrong as soon as a file moves.
-    let map = include_str!("../scripts/README.md");
-    for name in map.split('`').skip(1).step_by(2) {
-        let is_path = ["crawl-", "scripts/", "tests/"]
-            .iter()
-            .any(|dir| name.starts_with(dir));
-        if is_path && name.contains('/') && !name.contains(['{', ' ']) {
-            assert!(fs::exists(root.join(name)).unwrap(), "{name}");
-        }
-    }
     for link in README.split("](").skip(1) {
         let target = link.split(')').next().unwrap();
         if !target.starts_with("http") {

@@ -213,13 +213,14 @@ impl Server {
         self.told_gone = gone;
         let patience = Duration::from_secs(self.opened.crawl.patience_s());
         self.warn(if gone {
-format!(
-                "no request gets an answer any more: all stays pending, trying again for {} (--outage)",
+            format!(
+                "no request gets an answer any more: all stays pending, trying again for {} \
+                 (--outage)",
                 span(patience)
             )
-} else {
-"answers come again".to_owned()
-});
+        } else {
+            "answers come again".to_owned()
+        });
     }
 
     /// Writes as many requests as can go now.

@@ -26,7 +26,7 @@ use crate::http::heads;
 /// A spool file that has so much is followed by another one.
 const SPOOL_BYTES: u64 = 64 << 20;
 
-/// So much of an bundle is packed before it has the file for itself.
+/// So much of a bundle is packed before it has the file for itself.
 const PRESS_BYTES: usize = 256 << 10;
 
 /// Where exchanges are kept. Shared by all workers.
@@ -158,7 +158,7 @@ struct Bundle<'a> {
     open: Option<OpenBundle<'a>>,
 }
 
-/// An bundle that has the file for itself.
+/// A bundle that has the file for itself.
 struct OpenBundle<'a> {
     shelf: MutexGuard<'a, Shelf>,
     place: (String, u64),

@@ -40,13 +40,13 @@ pub struct WarcFiles {
     dir: PathBuf,
     spool_dir: PathBuf,
     open: Option<(FileName, Append)>,
-    /// WarcFiles that are whole, and get their final name once a commit names the one after them.
+    /// Files that are whole, and get their final name once a commit names the one after them.
     whole: Vec<FileName>,
     piece: Vec<u8>,
 }
 
 impl WarcFiles {
-    /// WarcFiles in this directory, which is there. What is begun is new.
+    /// Files of this directory, which is there. None of those in it is written any more.
     pub fn new(disk: Arc<dyn Disk>, dir: PathBuf, spool_dir: PathBuf) -> WarcFiles {
         WarcFiles {
             disk,

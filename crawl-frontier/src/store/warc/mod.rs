@@ -208,7 +208,8 @@ impl Warc {
         self.packer.pack(&header, &[&block], &mut bytes)?;
         let len = bytes.len() as u64;
         self.steps.push(WarcStep::Begin(name.clone(), bytes));
-        self.serial += 1;
+        // A stranger's file may have the last number; the time in a name tells files apart, too.
+        self.serial = self.serial.saturating_add(1);
         self.waiting += len;
         Ok((name, len))
     }

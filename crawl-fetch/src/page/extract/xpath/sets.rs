@@ -41,11 +41,13 @@ pub fn behind(mut all: Vec<Spot>, others: &[Spot]) -> Vec<Spot> {
     all
 }
 
-/// The first of those that have the same text.
+/// The first of those that have the same text. Texts are known by their digest: those of elements in
+/// each other have the same bytes many times over.
 pub fn distinct(page: Page<'_>, all: Vec<Spot>) -> Result<Vec<Spot>, Spent> {
     let (mut seen, mut kept) = (set(&[]), Vec::new());
     for spot in all {
-        if seen.insert(text_of(page, spot)?) {
+        let digest = blake3::hash(text_of(page, spot)?.as_bytes());
+        if seen.insert(*digest.as_bytes()) {
             kept.push(spot);
         }
     }

@@ -59,7 +59,7 @@ pub struct AgentOptions {
     pub connect_timeout: Duration,
     /// For all of one request, its body included.
     pub timeout: Duration,
-    /// NameCache may lead to private addresses.
+    /// Names may lead to private addresses.
     pub allow_private: bool,
     /// Certificates are not checked.
     pub insecure: bool,

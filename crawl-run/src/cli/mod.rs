@@ -115,8 +115,9 @@ pub enum Command {
 
     /// Write a spider file to begin with, with comments
     ///
-    /// It says what a start URL says, and what is said most often beside. Its schema is written beside it,
-    /// spider.schema.json, so that editors know its keys and check its values. No file is replaced: exit 2 then.
+    /// It crawls what the start URL alone would; keys that are set most often stand in it as comments. Its
+    /// schema is written beside it, spider.schema.json, so that editors know its keys and check its values. No
+    /// file is replaced: exit 2 then.
     #[command(after_long_help = INIT_EXAMPLES)]
     Init(InitArgs),
 }

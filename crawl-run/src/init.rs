@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::address::{masked_proxy, masked_url, take_userinfo};
+use crawl_ckpt::address::take_userinfo;
 use crawl_ckpt::keys::Key;
 use crawl_ckpt::tool::{Exit, Failure, need_stdout, quoted, say};
 use serde_json::{Value, json};
 
 use crate::cli::InitArgs;
-use crate::spider::{Spider, chapters, schema};
+use crate::spider::{Spider, chapters, schema, shown_url};
 
 /// Beside the spider file, for editors.
 const SCHEMA_FILE: &str = "spider.schema.json";
@@ -37,7 +37,7 @@ const OFFERED: [(&str, &[&str]); 2] = [
 /// [`Exit::Usage`] for a URL that no crawl can begin with, and for a file that is there.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     if !args.url.contains("://") {
-        let shown = masked_proxy(&args.url);
+        let shown = shown_url(&args.url);
         let message = format_args!("cannot use start URL {shown}: it has no scheme");
         let failure = Failure::with(Exit::Usage, message);
         return Err(failure.hint(format_args!("crawl-run init https://{shown}")));
@@ -45,7 +45,7 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     if let Some(word) = args.file.as_ref().and_then(|path| path.to_str())
         && word.contains("://")
     {
-        let message = format_args!("cannot write {}: it is a URL", masked_url(word));
+        let message = format_args!("cannot write {}: it is a URL", shown_url(word));
         let hint = "init takes one start URL; the file may have more of them in start_urls";
         return Err(Failure::with(Exit::Usage, message).hint(hint));
     }

@@ -6,13 +6,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crawl_ckpt::address::{masked_proxy, masked_url, take_userinfo};
+use crawl_ckpt::address::take_userinfo;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::spider::{http_url, without_scheme};
+use crate::spider::{http_url, shown_url, without_scheme};
 
 /// What a batch crawls.
 #[derive(Debug)]
@@ -220,9 +220,11 @@ fn site(text: &str) -> Result<(String, Option<String>), String> {
         without_scheme(text)
     };
     let mut url = url.ok_or_else(|| {
-        let shown = if text.contains("://") { masked_url(text) } else { masked_proxy(text) };
-        let shown = printable(&shown);
-        format!("expected a URL such as https://docs.example/, or a spider file (.json), found `{shown}`")
+        let shown = printable(&shown_url(text));
+        format!(
+            "expected a URL such as https://docs.example/, or a spider file (.json), found \
+             `{shown}`"
+        )
     })?;
     url.set_fragment(None);
     let login = take_userinfo(&mut url).map(|(_, login)| login);

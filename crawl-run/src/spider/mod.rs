@@ -7,6 +7,7 @@ mod schema;
 mod settings;
 mod warc;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
@@ -168,17 +169,12 @@ impl Spider {
     fn from_urls(texts: &[&str]) -> Result<Spider, Failure> {
         let read = |text: &&str| {
             http_url(text).map_err(|why| {
-                let has_scheme = text.contains("://");
-                let shown = if has_scheme {
-                    masked_url(text)
-                } else {
-                    masked_proxy(text)
-                };
+                let shown = shown_url(text);
                 let failure = Failure::with(
                     Exit::Usage,
                     format_args!("cannot use start URL {shown}: {why}"),
                 );
-                if has_scheme {
+                if text.contains("://") {
                     return failure;
                 }
                 if let "batch" | "init" = *text {
@@ -324,6 +320,15 @@ pub fn http_url(text: &str) -> Result<Url, String> {
         return Err(format!("expected http or https, found {}", url.scheme()));
     }
     Ok(url)
+}
+
+/// A start URL as messages show it, also one whose scheme was left out.
+pub fn shown_url(text: &str) -> Cow<'_, str> {
+    if text.contains("://") {
+        masked_url(text)
+    } else {
+        masked_proxy(text)
+    }
 }
 
 /// `host`, or `host:port` when the port is not the scheme's own.

@@ -21,16 +21,43 @@ use crate::url::{Fingerprinter, origin};
 
 /// A smaller journal is not worth the rewriting.
 const WORTH_BYTES: u64 = 32 << 20;
-/// A fingerprint with its tag; a usual pending request.
+/// A fingerprint with its tag.
 const SEEN_BYTES: u64 = 17;
-const PENDING_BYTES: u64 = 90;
+/// A request that is kept whole, of the shorter ones.
+const WHOLE_BYTES: u64 = 60;
+/// The length of requests is told by so many of those pending.
+const SAMPLES: u64 = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
 /// True when a rewritten journal would be half as long at most.
-pub fn is_worth(end: &Mark, view: &View<'_>) -> bool {
+///
+/// # Errors
+/// Errors of the disk, and damage.
+pub fn is_worth(job: &Job, end: &Mark, view: &View<'_>) -> Result<bool, Failure> {
     let counts = view.rest.progress.counts;
-    let living = counts.done * SEEN_BYTES + (counts.seen - counts.done) * PENDING_BYTES;
-    end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
+    let whole = counts.seen - counts.done;
+    let is_worth = |bytes: u64| {
+        let living = counts.done * SEEN_BYTES + whole * bytes;
+        end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
+    };
+    Ok(is_worth(WHOLE_BYTES) && is_worth(request_bytes(job, end, view)?))
+}
+
+/// What a pending request takes, on average.
+fn request_bytes(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure> {
+    let reader = job.reader()?;
+    let (mut batch, mut buffer) = (Batch::new(end), Vec::new());
+    let empty = batch.bytes();
+    let lanes = view.rest.schedule.hosts();
+    let lanes = lanes.flat_map(|(id, _)| view.lanes.of(id));
+    let tickets = lanes.flat_map(|(_, tickets)| tickets);
+    let step = view.rest.schedule.pending() / SAMPLES + 1;
+    let mut samples = 0;
+    for ticket in tickets.step_by(step as usize) {
+        batch.request(&reader.request_at(ticket.at, &mut buffer)?);
+        samples += 1;
+    }
+    Ok(((batch.bytes() - empty) as u64 / samples.max(1)).max(WHOLE_BYTES))
 }
 
 /// What was rewritten, for an image of it.
@@ -269,14 +296,14 @@ mod tests {
 
     /// A job of `count` requests of which all but every tenth are finished, with every twenty-fifth
     /// of these failed, and one is to be tried again.
-    fn job(lock: &JobLock, place: &JobPlace, count: u64) -> Job {
+    fn job(lock: &JobLock, place: &JobPlace, count: u64, path: &str) -> Job {
         let manifest = Manifest::new("test").unwrap();
         let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
         let end = job.replay(None, |_| Ok(())).unwrap().mark;
         let mut writer = job.writer(lock, &end).unwrap();
         let mut batch = Batch::new(&end);
         for n in 0..count {
-            let url = format!("http://h{}.example/{n}", n % 3);
+            let url = format!("http://h{}.example/{path}{n}", n % 3);
             let extra = (n % 20 == 0).then_some(r#"{"method":"POST","body":"b"}"#);
             batch.request(&Stored {
                 url: &url,
@@ -310,7 +337,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = JobPlace::at(&dir.path().join("job"));
         let lock = JobLock::acquire(&place).unwrap();
-        let mut job = job(&lock, &place, 3000);
+        let mut job = job(&lock, &place, 3000, "");
         let before = restore(&job, 9, 5, false).unwrap();
         let (end, before) = (before.end, before.into_memory());
         let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
@@ -375,11 +402,25 @@ mod tests {
     }
 
     #[test]
+    fn what_pending_requests_take_is_told_by_some_of_them() {
+        for (path, least, most) in [("", 60, 60), (&*"x".repeat(500), 520, 560)] {
+            let dir = tempfile::tempdir().unwrap();
+            let place = JobPlace::at(&dir.path().join("job"));
+            let lock = JobLock::acquire(&place).unwrap();
+            let job = job(&lock, &place, 6000, path);
+            let restored = restore(&job, 9, 5, false).unwrap();
+            let (end, memory) = (restored.end, restored.into_memory());
+            let bytes = request_bytes(&job, &end, &memory.view()).unwrap();
+            assert!((least..=most).contains(&bytes), "{bytes}");
+        }
+    }
+
+    #[test]
     fn much_beside_the_queue_is_written_in_batches() {
         let dir = tempfile::tempdir().unwrap();
         let place = JobPlace::at(&dir.path().join("job"));
         let lock = JobLock::acquire(&place).unwrap();
-        let mut job = job(&lock, &place, 30);
+        let mut job = job(&lock, &place, 30, "");
         let before = restore(&job, 9, 5, false).unwrap();
         let (end, mut before) = (before.end, before.into_memory());
         let rules = vec![b'x'; BATCH_BYTES / 2];

@@ -39,7 +39,7 @@ impl HeldJob {
         view: View<'_>,
         note: &mut dyn FnMut(String),
     ) -> Result<(), Failure> {
-        let compacted = if compact::is_worth(end, &view) {
+        let compacted = if compact::is_worth(&self.job, end, &view)? {
             Some(compact::compact(&mut self.job, &self.lock, end, &view)?)
         } else {
             None

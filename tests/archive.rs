@@ -57,6 +57,15 @@ impl Ground {
         tool.dir(&self.folder).run()
     }
 
+    /// Crawls some pages; the file is open then, as after a kill behind the last commit.
+    fn as_if_killed(&self) -> PathBuf {
+        self.crawl().args(["--max-pages", "20"]).run().code(4);
+        let file = self.data().join("docs-warc").join(&self.files()[0]);
+        let open = PathBuf::from(format!("{}.open", file.display()));
+        fs::rename(file, &open).unwrap();
+        open
+    }
+
     /// Names in the WARC directory, in order.
     fn files(&self) -> Vec<String> {
         let files = fs::read_dir(self.data().join("docs-warc")).unwrap();
@@ -136,6 +145,58 @@ fn a_wrong_byte_is_found_with_its_file_and_place() {
     fs::write(&file, bytes).unwrap();
     let done = ground.verify().code(65);
     done.says(&ground.files()[0]).says("damaged at byte");
+}
+
+#[test]
+fn what_a_cut_file_still_proves_is_saved_and_gone_on_with() {
+    let ground = Ground::new();
+    let file = ground.as_if_killed();
+    let len = fs::metadata(&file).unwrap().len();
+    let cut = fs::File::options().write(true).open(&file).unwrap();
+    cut.set_len(len / 2).unwrap();
+    ground.verify().code(65).says("bytes were committed");
+    ground.crawl().run().code(65).says("WARC");
+    let repair = Tool::new("crawl-ckpt").args(["verify", "--repair", &ground.name()]);
+    repair.dir(&ground.folder).run().code(65).prints("saved");
+    let place = ground.data().join(ground.name());
+    let (damaged, copy) = (place.join("checkpoint"), place.join("checkpoint.repaired"));
+    fs::rename(&damaged, place.join("checkpoint.damaged")).unwrap();
+    fs::rename(copy, damaged).unwrap();
+    ground.crawl().run().code(0);
+    // What is left of the cut file is whole, and all that came later is there.
+    for name in ground.files() {
+        let path = ground.data().join("docs-warc").join(&name);
+        assert!(name.ends_with(".warc.gz"), "{name}");
+        Tool::program("gzip").arg("-t").arg(path).run().code(0);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_removed_leaves_whole_files_and_says_where() {
+    let ground = Ground::new();
+    let open = ground.as_if_killed();
+    let mut torn = fs::read(&open).unwrap();
+    torn.extend_from_slice(b"torn");
+    fs::write(&open, torn).unwrap();
+    let ckpt = |words: &[&str]| {
+        Tool::new("crawl-ckpt")
+            .dir(&ground.folder)
+            .args(words)
+            .run()
+    };
+    let size = ckpt(&["size", &ground.name(), "--json"]).code(0);
+    let size: Value = serde_json::from_str(&size.text()).unwrap();
+    assert!(size["parts"]["warc"].as_u64() > Some(500), "{size}");
+    ckpt(&["size"]).code(0).prints("WARC");
+    let done = ckpt(&["rm", "--yes", &ground.name()]).code(0);
+    done.says("its unfinished WARC files stay: ")
+        .says("docs-warc");
+    let [file] = &ground.files()[..] else {
+        panic!("{:?}", ground.files());
+    };
+    assert!(file.ends_with(".warc.gz"), "{file}");
+    let path = ground.data().join("docs-warc").join(file);
+    Tool::program("gzip").arg("-t").arg(path).run().code(0);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! `crawl-ckpt rm`: removes checkpoints.
 
 use std::io::{BufRead, IsTerminal, stdin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, TOOL, unfinished};
 use crate::catalog::Found;
 use crate::durable::RealDisk;
 use crate::human::{bytes, counted};
-use crate::job;
+use crate::job::{self, Job};
 use crate::lock::JobLock;
 use crate::look::{Look, bytes_in};
 use crate::stderr;
@@ -73,6 +74,7 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
         return Err(Failure::new("it is not there any more"));
     }
     let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
+    make_warc_whole(context, job);
     job::remove(&RealDisk, &job.place, &lock)?;
     context.say(format_args!("removed {job}, {}", bytes(size)));
     let data_dir = context.catalog.data_dir();
@@ -87,6 +89,28 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Leaves no torn file behind: without its checkpoint nobody knows any more where one was
+/// committed. What cannot be made whole stays as it is, with `.open` behind its name.
+fn make_warc_whole(context: &Context<'_>, job: &Found) {
+    let data_dir = context.catalog.data_dir();
+    let Ok(Some(job)) = Job::open(Arc::new(RealDisk), &job.place) else {
+        return;
+    };
+    // A job that came from elsewhere may name any directory.
+    let is_ours = |warc: &job::OutputPlace| warc.is_within(data_dir, data_dir);
+    if job.manifest().warc.as_ref().is_some_and(is_ours)
+        && let Ok(commit) = job.last_commit()
+    {
+        let commit = commit.unwrap_or_default();
+        let whole = job
+            .check_warc(&commit, data_dir)
+            .and_then(|()| Ok(job.settle_warc(&commit, data_dir)?));
+        if let Err(failure) = whole {
+            context.say(failure.message);
+        }
+    }
 }
 
 /// Jobs that nobody has touched for so long, and what is left of removals that were cut short.

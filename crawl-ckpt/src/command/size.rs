@@ -14,6 +14,7 @@ use crate::tool::{Exit, Failure};
 
 const COLUMNS: &[&str] = &[
     "PROJECT", "SPIDER", "STATE", ">JOURNAL", ">IMAGE", ">OTHER", ">SIZE", ">OUTPUT", ">DELTA",
+    ">WARC",
 ];
 
 /// Less is not worth advice.
@@ -32,6 +33,8 @@ struct Parts {
     other: u64,
     output: u64,
     delta: u64,
+    /// WARC files of a crawl that is not finished.
+    warc: u64,
 }
 
 pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Result<Exit, Failure> {
@@ -43,10 +46,17 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Res
             context.catalog.batches(None)?,
         ),
     };
-    let mut table = Table::new(COLUMNS);
-    for job in jobs {
+    let looked = jobs.into_iter().map(|job| {
         let look = Look::at(&job.place);
         let parts = Parts::of(context, &job, look.as_ref());
+        (job, look, parts)
+    });
+    let looked: Vec<_> = looked.collect();
+    // Only few crawls keep the pages themselves.
+    let has_warc = looked.iter().any(|(_, _, parts)| parts.warc > 0);
+    let columns = COLUMNS.len() - usize::from(!has_warc);
+    let mut table = Table::new(&COLUMNS[..columns]);
+    for (job, look, parts) in looked {
         if form.json {
             let fields = look.as_ref().map(|look| json_of(&job, look));
             let mut fields = fields.unwrap_or_else(|| json_without_checkpoint(&job));
@@ -57,7 +67,8 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Res
         } else if let Some((project, spider)) = &job.names {
             let state = look.as_ref().map_or("-", |look| look.state.as_str());
             let names = [project.as_str(), spider.as_str(), state].map(str::to_owned);
-            table.row(names.into_iter().chain(parts.sizes().map(bytes)));
+            let cells = names.into_iter().chain(parts.sizes().map(bytes));
+            table.row(cells.take(columns));
         }
     }
     for batches in batches {
@@ -75,7 +86,8 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Res
             ..Parts::default()
         };
         let names = [batches.project.as_str(), ".batch", "-"].map(str::to_owned);
-        table.row(names.into_iter().chain(parts.sizes().map(bytes)));
+        let cells = names.into_iter().chain(parts.sizes().map(bytes));
+        table.row(cells.take(columns));
     }
     context.print(&table.to_text())?;
     Ok(Exit::Complete)
@@ -91,12 +103,16 @@ impl Parts {
         let output = manifest.and_then(|manifest| manifest.output.as_ref());
         let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
         let all = look.map_or(0, |look| look.bytes);
+        let warc = manifest.and_then(|manifest| manifest.warc.as_ref());
+        let warc = warc.and_then(|warc| warc.resolve(context.catalog.data_dir()));
+        let left = bytes_in(&job.place.removing()) + bytes_in(&job.place.spool_dir());
         Parts {
             journal,
             image,
-            other: all.saturating_sub(journal + image) + bytes_in(&job.place.removing()),
+            other: all.saturating_sub(journal + image) + left,
             output: output.map_or(0, |path| size_of(&path)),
             delta: job.delta_bytes(),
+            warc: warc.map_or(0, |dir| bytes_in(&dir)),
         }
     }
 
@@ -106,7 +122,7 @@ impl Parts {
     }
 
     /// In the order of the columns.
-    fn sizes(&self) -> [u64; 6] {
+    fn sizes(&self) -> [u64; 7] {
         [
             self.journal,
             self.image,
@@ -114,6 +130,7 @@ impl Parts {
             self.checkpoint(),
             self.output,
             self.delta,
+            self.warc,
         ]
     }
 
@@ -124,6 +141,7 @@ impl Parts {
             "other": self.other,
             "output": self.output,
             "delta": self.delta,
+            "warc": self.warc,
         })
     }
 }
@@ -144,6 +162,10 @@ fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
             ("size", bytes(parts.checkpoint())),
             ("output", format!("{output} (not part of the checkpoint)")),
         ]);
+    }
+    if parts.warc > 0 {
+        let warc = bytes(parts.warc);
+        lines.push(("warc", format!("{warc} (not part of the checkpoint)")));
     }
     if parts.delta > 0 {
         let delta = bytes(parts.delta);

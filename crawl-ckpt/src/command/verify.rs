@@ -1,5 +1,7 @@
 //! `crawl-ckpt verify`: reads every record and checks every checksum.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::{Context, ListForm, TOOL};
@@ -12,6 +14,7 @@ use crate::look::Look;
 use crate::repair::{Repaired, repair};
 use crate::tool::{Exit, Failure, printable, quoted, say};
 use crate::verify::{Problem, Report, verify};
+use crate::warc::FileName;
 
 pub fn run(
     context: &mut Context<'_>,
@@ -39,7 +42,10 @@ pub fn run(
         let mut repaired = None;
         // What is known of pages is learned anew, not repaired.
         let known = job.place.delta_dir();
-        let is_damaged = |p: &Problem| p.exit == Exit::Damaged && !p.path.starts_with(&known);
+        // A WARC file is not rewritten: records point into it by place.
+        let is_damaged = |p: &Problem| {
+            p.exit == Exit::Damaged && !p.path.starts_with(&known) && !is_warc_file(&p.path)
+        };
         let is_damaged = report.problems.iter().any(is_damaged);
         if with_repair && is_damaged {
             let lock = JobLock::acquire(&job.place)?;
@@ -58,6 +64,11 @@ pub fn run(
         }
     }
     Ok(exit)
+}
+
+fn is_warc_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| FileName::parse(name).is_some())
 }
 
 /// What was saved, what is lost, and what to do with the copy.

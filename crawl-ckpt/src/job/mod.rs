@@ -28,6 +28,7 @@ pub(crate) use output::{begins_as_ours, flaw as output_flaw};
 pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
 pub use spool::{remove_spool, spool_beside, spool_file};
+pub(crate) use warc::lies_at;
 pub use warc::{WARC, settle_warc, vouched_warc, warc_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};

@@ -75,7 +75,7 @@ impl Job {
 }
 
 /// Where a file lies, still open or whole.
-fn lies_at(disk: &dyn Disk, dir: &Path, name: &FileName) -> PathBuf {
+pub(crate) fn lies_at(disk: &dyn Disk, dir: &Path, name: &FileName) -> PathBuf {
     let open = dir.join(name.open());
     if disk.exists(&open).unwrap_or(false) {
         open
@@ -92,6 +92,8 @@ fn tail_of<'a>(commit: &'a Commit, name: &FileName) -> Option<&'a str> {
 /// What of a file is not as committed, in words.
 fn flaw(disk: &dyn Disk, path: &Path, len: u64, tail: Option<&str>) -> io::Result<Option<String>> {
     let file = match disk.open_read(path) {
+        // A repair found nothing in it that is proven.
+        Err(e) if e.kind() == ErrorKind::NotFound && len == 0 => return Ok(None),
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Some("it is missing".to_owned())),
         Err(e) if e.kind() == ErrorKind::InvalidData => return Ok(Some(e.to_string())),
         file => file?,

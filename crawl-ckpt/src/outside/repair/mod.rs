@@ -9,16 +9,21 @@ mod facts;
 mod manifest;
 mod output;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::delta::LEARNED;
-use crate::durable::{Disk, RealDisk, beside};
+use crate::durable::{Disk, Links, RealDisk, beside, open_file};
 use crate::error::StoreError;
-use crate::job::{Job, JobPlace, Manifest, OUTPUT, OutputPlace, begins_as_ours, remove};
+use crate::job::{
+    Job, JobPlace, Manifest, OUTPUT, OutputPlace, WARC, begins_as_ours, lies_at, remove,
+    vouched_warc,
+};
 use crate::journal::{Batch, Commit, Gap, Reader, Salvaged, Stored};
 use crate::lock::JobLock;
 use crate::tool::Failure;
+use crate::warc::read_records;
 
 use facts::Facts;
 pub use manifest::Mended;
@@ -75,7 +80,8 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     let mut copy = manifest.clone();
     (copy.generation, copy.sealed, copy.output) = (1, None, output);
     copy.clearing = None;
-    let last = last_commit(&commit, &facts, records.as_ref());
+    let mut last = last_commit(&commit, &facts, records.as_ref());
+    prove_warc(&manifest, &mut last, data_dir);
     let proven = Proven {
         manifest: copy,
         facts: &facts,
@@ -141,6 +147,28 @@ fn with_lost_end(salvaged: &Salvaged, manifest: &Manifest) -> Vec<Gap> {
         requests: seal.next_id.saturating_sub(salvaged.next_id),
     });
     gaps
+}
+
+/// Has the copy vouch for no more of the WARC file that was written last than what is sound in it.
+fn prove_warc(manifest: &Manifest, commit: &mut Commit, data_dir: &Path) {
+    let dir = manifest.warc.as_ref();
+    let dir = dir.and_then(|place| place.resolve(data_dir));
+    let (Some(dir), Some((name, len))) = (dir, vouched_warc(commit)) else {
+        return;
+    };
+    let path = lies_at(&RealDisk, &dir, &name);
+    let mut sound = 0;
+    if let Ok(file) = open_file(&path, false, Links::Refused) {
+        // What follows the first record that is not sound is not proven.
+        let _ = read_records(file.take(len), |record| {
+            sound = record.offset + record.length;
+        });
+    }
+    if sound < len {
+        let key = format!("{WARC}{name}");
+        commit.tails.remove(&key);
+        commit.files.insert(key, sound);
+    }
 }
 
 /// The commit of the copy: the last figures, with the counts that can be proven.

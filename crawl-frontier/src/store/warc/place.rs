@@ -52,7 +52,7 @@ impl WarcPlace {
         // A run that was killed as it began did not make it yet.
         let mut place = WarcPlace::begin(&**job.disk(), dir, job.place().spool_dir())?;
         place.serial = job.settle_warc(commit, data_dir)?;
-        place.last = vouched_warc(commit);
+        place.last = vouched_warc(commit).filter(|(_, len)| *len > 0);
         Ok(Some(place))
     }
 }

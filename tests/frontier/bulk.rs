@@ -107,13 +107,15 @@ fn a_job_that_is_held_is_left_alone() {
 #[test]
 fn canon_prints_the_form_and_the_fingerprint() {
     let folder = Folder::new();
-    let urls = "http://A.example\nno url\n";
+    let urls = b"http://A.example\nno url\nhttp://b.example/\xe4\n";
     let done = frontier(&folder)
         .arg("canon")
         .stdin(urls)
         .run()
         .code(1)
-        .says("no url");
+        .says("no url")
+        .says("it is not UTF-8");
+    assert_eq!(done.lines().len(), 1, "{done}");
     let fields: Vec<String> = done.text().trim().split('\t').map(str::to_owned).collect();
     assert_eq!(fields[0], "http://a.example/");
     assert_eq!(fields[1].len(), 32);

@@ -152,13 +152,22 @@ fn each_url<W: Write>(
     loop {
         let line = lines.read_line(&mut input);
         let line = line.map_err(|e| Failure::new(format_args!("cannot read the URLs: {e}")))?;
-        let url = match line {
-            Some(Line::Whole(line)) => String::from_utf8_lossy(line),
+        let line = match line {
+            Some(Line::Whole(line)) => line,
             Some(Line::TooLong(_)) => {
                 let why = format_args!("cannot read the URLs: {TOO_LONG}");
                 return Err(Failure::new(why));
             }
             None => break,
+        };
+        let Ok(url) = std::str::from_utf8(line) else {
+            let shown = String::from_utf8_lossy(line);
+            say(
+                "crawl-frontier",
+                format_args!("{}: it is not UTF-8", shown.trim()),
+            );
+            exit = Exit::Failed;
+            continue;
         };
         let url = url.trim();
         if url.is_empty() {

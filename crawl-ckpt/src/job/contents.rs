@@ -127,7 +127,7 @@ fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
         .and_then(|file| read_full(&*file, &mut begin, 0));
     let begin = match read {
         Ok(count) => &begin[..count],
-        // The second was removed since.
+        // It is no regular file, or was removed since it was listed.
         Err(e)
             if matches!(
                 e.kind(),

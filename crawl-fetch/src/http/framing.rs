@@ -12,9 +12,6 @@ use crate::http::plain_head;
 /// A chunk's line is at most so long, extensions included.
 const MAX_CHUNK_LINE: usize = 16 << 10;
 
-/// A longer head is left to the reader, which refuses it.
-const MAX_HEAD: usize = 96 << 10;
-
 /// So many bytes of a chunk's line are read without fail.
 const PLAIN_CHUNK_LINE: usize = 18;
 
@@ -189,7 +186,7 @@ impl Framing {
                 Phase::Head | Phase::Size | Phase::DataEnd | Phase::Trailer => {
                     let Some(end) = self.take_line(rest) else {
                         let most = if self.phase == Phase::Head {
-                            MAX_HEAD
+                            plain_head::MAX_HEAD
                         } else {
                             MAX_CHUNK_LINE
                         };

@@ -14,10 +14,7 @@ use memchr::memchr;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
-use crate::http::plain_head::{is_interim, is_whole};
-
-/// A longer head is none: ureq refuses a shorter one already.
-const MAX_HEAD: usize = 96 << 10;
+use crate::http::plain_head::{MAX_HEAD, is_interim, is_whole};
 
 thread_local! {
     static HEADS: RefCell<Heads> = RefCell::default();

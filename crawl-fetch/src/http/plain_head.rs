@@ -3,6 +3,9 @@
 
 use memchr::memchr;
 
+/// A longer head is none, and is left to ureq, which refuses a shorter one already.
+pub const MAX_HEAD: usize = 96 << 10;
+
 /// ureq refuses more than 128 fields.
 const MAX_FIELDS: usize = 120;
 

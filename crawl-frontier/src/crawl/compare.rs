@@ -166,7 +166,8 @@ pub(super) fn ask(
         return Ok(Ask::Whole);
     };
     let has_validator = page.etag.is_some() || page.last_modified.is_some();
-    if !has_validator || (follow && page.links.is_none()) {
+    // An archive is not served by the answer that nothing changed: it shows an empty page.
+    if !has_validator || (follow && page.links.is_none()) || store.keeps_pages() {
         return Ok(Ask::Whole);
     }
     let text = |value: &str| value.to_owned().into();

@@ -70,7 +70,8 @@ impl Pipes {
     /// # Errors
     /// When it is gone, or says nonsense.
     pub fn meet(&mut self, socket: UnixStream) -> io::Result<Order> {
-        let mut lines = Lines::default();
+        // A plan may have millions of start URLs.
+        let mut lines = Lines::of_any_length();
         let first = loop {
             if let Some(Line::Whole(line)) = lines.next_line() {
                 break serde_json::from_slice(line)?;

@@ -66,6 +66,14 @@ impl Default for Lines {
 }
 
 impl Lines {
+    /// For lines of any length, from who is trusted not to fill the memory.
+    pub fn of_any_length() -> Lines {
+        Lines {
+            most: usize::MAX,
+            ..Lines::default()
+        }
+    }
+
     /// Reads once; 0 bytes mean the end.
     ///
     /// # Errors
@@ -222,6 +230,11 @@ mod tests {
         let long = [b"x".repeat(3_000_000), b"\ny\n".to_vec()].concat();
         assert_eq!(lines(&long[..], 4_000_000)[1..], ["y"]);
         assert_eq!(lines(&long[..], 2_000_000), ["...", "y"]);
+        let longest = [b"x".repeat(MAX_LINE_BYTES), b"\ny\n".to_vec()].concat();
+        assert_eq!(lines(&longest[..], MAX_LINE_BYTES - 1), ["...", "y"]);
+        let mut any = Lines::of_any_length();
+        let line = any.read_line(&longest[..]).unwrap().unwrap();
+        assert_eq!(text(line).len(), MAX_LINE_BYTES);
     }
 
     #[test]

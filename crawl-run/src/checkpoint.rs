@@ -307,7 +307,8 @@ fn is_complete(job: &Job, progress: &Progress) -> bool {
 pub fn remove_if_complete(place: &JobPlace, data_dir: &Path) -> Result<(), Failure> {
     let lock = acquire(place)?;
     let Some(job) = Job::open(Arc::new(RealDisk), place)? else {
-        return Ok(());
+        // Its removal began, and did not come to its end.
+        return Ok(job::clear_leftovers(&RealDisk, place, &lock)?);
     };
     if let Some(commit) = job.last_commit()?
         && is_complete(&job, &commit.progress)

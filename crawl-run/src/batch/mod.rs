@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crawl_ckpt::job::{JobPlace, Name, data_dir};
+use crawl_ckpt::job::{self, JobPlace, Name, data_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
 use crate::checkpoint::remove_if_complete;
@@ -170,7 +170,7 @@ fn sweep(records: &[Record], data_dir: &Path) {
     let done = records.iter().filter(|r| r.stage == Stage::Done);
     for job in done.filter_map(|record| record.job.as_ref()) {
         let place = JobPlace::at(&data_dir.join(job));
-        if place.dir.exists() {
+        if job::is_there(&place) {
             // Whoever holds it removes it itself; what cannot be read is for its own run to say.
             let _ = remove_if_complete(&place, data_dir);
         }

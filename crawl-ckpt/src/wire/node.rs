@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::address::masked;
+use crate::address::{masked, masked_proxy};
 use crate::limits::from_to;
 
 /// What is wrong at one place of a spider file.
@@ -106,7 +106,11 @@ impl<'a> Node<'a> {
             Value::Object(_) => "an object".into(),
             scalar => {
                 let text = scalar.to_string();
-                let text = masked(&text);
+                let text = if has_login(&text) {
+                    format!("\"{}", masked_proxy(&text)).into()
+                } else {
+                    masked(&text)
+                };
                 match text.char_indices().nth(LONGEST) {
                     Some((cut, _)) => format!("{}…", &text[..cut]),
                     None => text.into_owned(),
@@ -277,6 +281,12 @@ fn child(path: &str, key: &str) -> String {
     }
 }
 
+/// True for a host behind a user name and password without a scheme; an XPath is none.
+fn has_login(text: &str) -> bool {
+    let login = text.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(':') && !login.contains("://") && !login.ends_with(['/', '['])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +303,20 @@ mod tests {
             second.string("a pattern").unwrap_err().to_string(),
             "$.rules[0].allow[1]: expected a pattern, found 7"
         );
+    }
+
+    #[test]
+    fn a_complaint_shows_no_password() {
+        for (text, shown) in [
+            ("user:pw@h.test", r#""***@h.test""#),
+            ("http://u:p@h.test", r#""http://***@h.test""#),
+            ("//a/@href", r#""//a/@href""#),
+            ("x:a[@b]", r#""x:a[@b]""#),
+        ] {
+            let value = json!(text);
+            let complaint = Node::root(&value).expected("a URL");
+            assert_eq!(complaint.what, format!("expected a URL, found {shown}"));
+        }
     }
 
     #[test]

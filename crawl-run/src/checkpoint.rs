@@ -130,7 +130,7 @@ pub fn settle(
     if job.manifest().clearing.is_some() {
         refuse_unmeant(&job, place, chosen, command_line)?;
         let said = "an earlier run was throwing the checkpoint away: it is gone now";
-        let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
+        let clear = Clear::plan(place, Ok(Some(job)), chosen, said)?;
         return Ok(Decision::Clear(Box::new(clear)));
     }
     let commit = job.last_commit()?;
@@ -153,7 +153,7 @@ pub fn settle(
                 OnProxyChange::Clear => {
                     refuse_unmeant(&job, place, chosen, command_line)?;
                     let said = "checkpoint cleared: every URL is retried";
-                    let clear = Clear::plan(place, Ok(Some(job)), chosen, said);
+                    let clear = Clear::plan(place, Ok(Some(job)), chosen, said)?;
                     return Ok(Decision::Clear(Box::new(clear)));
                 }
                 OnProxyChange::RetryBlocked if is_streamed_with_failures(&job, commit.as_ref()) => {
@@ -209,7 +209,7 @@ fn throw_away(
     {
         refuse_unmeant(job, place, chosen, command_line)?;
     }
-    let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away");
+    let clear = Clear::plan(place, opened, chosen, "checkpoint thrown away")?;
     let clear = if args.reset_deltafetch {
         clear.with_delta()
     } else {

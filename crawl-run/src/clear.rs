@@ -36,17 +36,22 @@ pub struct Clear {
 
 impl Clear {
     /// Looks at what is to go. Changes nothing. `chosen` is what `-o` names.
+    ///
+    /// # Errors
+    /// Trouble of the disk: an output that cannot be read just now would keep its name.
     pub fn plan(
         place: &Place,
         opened: Result<Option<Job>, StoreError>,
         chosen: Option<&Path>,
         said: &'static str,
-    ) -> Clear {
+    ) -> Result<Clear, StoreError> {
         let is_there = !matches!(opened, Ok(None));
         let job = opened.ok().flatten();
-        let output = is_there
-            .then(|| repair::unfinished_output(job.as_ref(), &place.job, &place.data_dir))
-            .flatten();
+        let output = if is_there {
+            repair::unfinished_output(job.as_ref(), &place.job, &place.data_dir)?
+        } else {
+            None
+        };
         let is_meant = |output: &PathBuf| {
             let output = OutputPlace::file(output, &place.data_dir);
             place.is_meant(&output, chosen)
@@ -62,7 +67,7 @@ impl Clear {
             }
             None => output.as_deref().map(job::warc_dir),
         };
-        Clear {
+        Ok(Clear {
             job,
             is_there,
             warc: warc.filter(|dir| dir.is_dir()),
@@ -70,7 +75,7 @@ impl Clear {
             stays,
             said,
             forget: false,
-        }
+        })
     }
 
     /// What is known from earlier crawls is to go as well.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Manifest;
 use crate::durable::{Disk, DiskFile, Links, RealDisk, Tail, open_file, parent, read_full};
+use crate::error::StoreError;
 use crate::journal::Commit;
 use crate::tool::{Exit, Failure};
 
@@ -95,9 +96,16 @@ pub(crate) fn flaw(path: &Path, commit: &Commit) -> io::Result<Option<String>> {
 }
 
 /// True for a file that is empty or begins with a record.
-pub(crate) fn begins_as_ours(path: &Path) -> bool {
+///
+/// # Errors
+/// Trouble of the disk; what can never be read is not ours.
+pub(crate) fn begins_as_ours(path: &Path) -> Result<bool, StoreError> {
     let opened = open_file(path, false, Links::Followed);
-    opened.is_ok_and(|file| begins_with_record(&file).unwrap_or(false))
+    let begins = opened.and_then(|file| begins_with_record(&file));
+    match begins.map_err(StoreError::io("read", path)) {
+        Err(error) if error.may_pass() => Err(error),
+        begins => Ok(begins.unwrap_or(false)),
+    }
 }
 
 fn begins_with_record(file: &dyn DiskFile) -> io::Result<bool> {

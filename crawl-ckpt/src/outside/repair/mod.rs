@@ -105,12 +105,25 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
 
 /// The output that is to be renamed when a job is thrown away: one that is there and that this or
 /// another version may well have written. A manifest is no reason to touch any other file.
-pub fn unfinished_output(job: Option<&Job>, place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
+///
+/// # Errors
+/// Trouble of the disk with reading it.
+pub fn unfinished_output(
+    job: Option<&Job>,
+    place: &JobPlace,
+    data_dir: &Path,
+) -> Result<Option<PathBuf>, StoreError> {
     let output = match job {
-        Some(job) => job.manifest().output.as_ref()?.resolve(data_dir),
+        Some(job) => {
+            let output = job.manifest().output.as_ref();
+            output.and_then(|output| output.resolve(data_dir))
+        }
         None => output_of(place, data_dir),
     };
-    output.filter(|path| begins_as_ours(path))
+    match output {
+        Some(path) => Ok(begins_as_ours(&path)?.then_some(path)),
+        None => Ok(None),
+    }
 }
 
 /// The output of a job whose manifest is damaged or another version's, as far as that can be told.

@@ -21,6 +21,9 @@ Examples:
   Is everything sound? Exit 65 names what is not:
     crawl-ckpt verify
 
+  What came out of it? A page with broken links, slow pages and more:
+    crawl-ckpt report default/site.example -o report.html
+
   Remove what nobody went on with for a week:
     crawl-ckpt rm --older-than 7d --yes
 
@@ -104,6 +107,20 @@ enum Command {
         repair: bool,
         #[command(flatten)]
         form: ListForm,
+    },
+    /// Make a page to look at of what came out of a crawl
+    ///
+    /// It leads with what to act on: broken links and where they were found, redirects, hosts that block,
+    /// fields that stay empty, pages of the same content or title, slow and large pages, what was left
+    /// out. It needs nothing but itself: no network, no script. The records are those of the checkpoint's
+    /// output, else of the output that was written last, also packed by gzip; lines that are no records
+    /// are counted and passed over. Without -o the page goes to stdout.
+    Report {
+        /// PROJECT/SPIDER, or SPIDER for the project `default`
+        #[arg(value_name = "P/S")]
+        name: String,
+        #[command(flatten)]
+        asked: command::report::Asked,
     },
     /// Remove checkpoints
     ///
@@ -202,6 +219,10 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         } => {
             let job = one_that_takes_space(&context.catalog, which)?;
             command::verify::run(&mut context, job, repair, form)
+        }
+        Command::Report { name, asked } => {
+            let spider = context.catalog.spider(&name)?;
+            command::report::run(&mut context, &spider, &asked)
         }
         Command::Rm { which, yes } => {
             let which = doomed(&context.catalog, which)?;

@@ -1,6 +1,7 @@
 //! The commands of crawl-ckpt.
 
 pub mod ls;
+pub mod report;
 pub mod rm;
 pub mod show;
 pub mod size;

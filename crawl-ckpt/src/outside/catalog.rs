@@ -172,7 +172,11 @@ impl Catalog {
         }
     }
 
-    fn spider(&self, text: &str) -> Result<Found, Failure> {
+    /// The place of a spider, whether it has a checkpoint or not.
+    ///
+    /// # Errors
+    /// The text is no name ([`Exit::Usage`]).
+    pub fn spider(&self, text: &str) -> Result<Found, Failure> {
         let (project, spider) = text.split_once('/').unwrap_or(("default", text));
         let name = |text| Name::parse(text).map_err(|e| Failure::with(Exit::Usage, e));
         Ok(self.found(name(project)?, name(spider)?))

@@ -107,7 +107,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "'--job'",
         "crawl-frontier add",
     ),
-    ("crawl-ckpt", "ls, show, size, verify, report, rm", "crawl-ckpt"),
+    (
+        "crawl-ckpt",
+        "ls, show, size, verify, report, rm",
+        "crawl-ckpt",
+    ),
     ("crawl-ckpt lss", "'ls'", "crawl-ckpt"),
     ("crawl-ckpt show", "--job <DIR>", "crawl-ckpt show"),
     (

@@ -13,7 +13,7 @@ use crate::catalog::Found;
 use crate::durable::{RealDisk, publish};
 use crate::human::{bytes, counted};
 use crate::look::Look;
-use crate::report::{Checkpoint, Count, Facts, ParkedHost, Source, facts, write_page};
+use crate::report::{Checkpoint, Count, Findings, ParkedHost, Source, facts, write_page};
 use crate::tool::{Exit, Failure};
 
 /// How a page of ours begins.
@@ -90,7 +90,7 @@ pub fn run(context: &mut Context<'_>, spider: &Found, asked: &Asked) -> Result<E
 }
 
 /// Says what of the file was not read.
-fn warn(context: &Context<'_>, facts: &Facts) {
+fn warn(context: &Context<'_>, facts: &Findings) {
     if let Some(line) = facts.first_bad_line {
         let bad = counted(facts.bad_lines, "line");
         context.say(format_args!(

@@ -14,7 +14,7 @@ const MAX_LISTED: usize = 100;
 
 /// The URLs of the crawl before that were not met yet.
 #[derive(Debug)]
-pub struct Before {
+pub struct Earlier {
     /// Where each stands, times two, plus one for a page that was broken.
     urls: HashMap<u64, u64>,
     passed_over: u64,
@@ -47,13 +47,13 @@ impl Places {
     }
 }
 
-impl Before {
+impl Earlier {
     /// Reads the crawl before.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(source: &Source) -> Result<Before, Failure> {
-        let mut before = Before {
+    pub fn read(source: &Source) -> Result<Earlier, Failure> {
+        let mut before = Earlier {
             urls: HashMap::new(),
             passed_over: 0,
             records: 0,

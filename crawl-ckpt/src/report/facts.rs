@@ -4,21 +4,18 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::against::{Before, Places};
+use super::against::{Earlier, Places};
 use super::figures::{Figures, LISTED};
 use super::histogram::{Octave, Quantiles};
-use super::lines::{Line, Lines, shown_url};
+use super::lines::{Shown, ShownRows, shown_url};
 use super::redirects::PathEnd;
-use super::repeats::Group;
+use super::repeats::Twins;
 use super::row::Class;
 use super::shares::{Share, Shares};
 use super::source::Source;
 use super::tally::Count;
 use super::timeline::Step;
 use crate::tool::Failure;
-
-/// Pages of this time and more are called slow.
-pub const SLOW_MS: u64 = 1000;
 
 /// Rows, and how many there are in all.
 #[derive(Debug, Clone, Serialize)]
@@ -37,13 +34,13 @@ impl<T> List<T> {
 
 /// All that is told.
 #[derive(Debug, Serialize)]
-pub struct Facts {
+pub struct Findings {
     /// What was crawled, as people call it.
     pub name: String,
     pub file: String,
     pub file_bytes: u64,
     pub records: u64,
-    /// Lines that are no record.
+    /// ShownRows that are no record.
     pub bad_lines: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad_line: Option<u64>,
@@ -73,7 +70,7 @@ pub struct Facts {
     pub page_bytes_octaves: Vec<Octave>,
     pub step_ms: i64,
     pub timeline: Vec<Step>,
-    pub broken: List<Line>,
+    pub broken: List<Shown>,
     /// Pages with the most broken links.
     pub linking: List<Count>,
     /// Broken URLs of which it is not known where they were found.
@@ -83,11 +80,11 @@ pub struct Facts {
     pub fields: Option<FieldFacts>,
     pub copies: Repeated,
     pub titles: Repeated,
-    /// Pages that took [`SLOW_MS`] or longer.
+    /// Answers that took a second or longer.
     pub slow: u64,
-    pub slowest: List<Line>,
-    pub largest: List<Line>,
-    pub left_out: List<Line>,
+    pub slowest: List<Shown>,
+    pub largest: List<Shown>,
+    pub left_out: List<Shown>,
     pub left_out_by: Vec<Count>,
     pub hosts: List<HostFacts>,
     pub sections: List<HostFacts>,
@@ -139,7 +136,7 @@ pub struct Paths {
 #[derive(Debug, Clone, Serialize)]
 pub struct PathFacts {
     pub end: PathEnd,
-    pub hops: Vec<Line>,
+    pub hops: Vec<Shown>,
 }
 
 /// A host, or a part of a site.
@@ -181,7 +178,7 @@ pub struct Repeated {
 pub struct Alike {
     pub count: u64,
     pub bytes_each: u64,
-    pub pages: Vec<Line>,
+    pub pages: Vec<Shown>,
 }
 
 /// What is different from the crawl before.
@@ -191,12 +188,12 @@ pub struct Comparison {
     pub records: u64,
     /// URLs of it that were not compared, since there were too many.
     pub passed_over: u64,
-    pub broke: List<Line>,
-    pub mended: List<Line>,
-    pub new: List<Line>,
+    pub broke: List<Shown>,
+    pub mended: List<Shown>,
+    pub new: List<Shown>,
     /// Absent when that cannot be known, and `gone_unknown` says why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gone: Option<List<Line>>,
+    pub gone: Option<List<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone_unknown: Option<&'static str>,
 }
@@ -210,8 +207,8 @@ pub fn facts(
     source: &Source,
     checkpoint: Option<Checkpoint>,
     against: Option<&Source>,
-) -> Result<Facts, Failure> {
-    let mut before = against.map(Before::read).transpose()?;
+) -> Result<Findings, Failure> {
+    let mut before = against.map(Earlier::read).transpose()?;
     let figures = Figures::of(source, before.as_mut())?;
     let paths = figures.redirects.paths();
     let copies = figures.contents.groups(false);
@@ -229,7 +226,7 @@ pub fn facts(
     let changed = &figures.changed;
     let lists = [&changed.broke, &changed.mended, &changed.new];
     places.extend(lists.into_iter().flat_map(|list| &list.first));
-    let lines = Lines::read(source, &places)?;
+    let lines = ShownRows::read(source, &places)?;
 
     let top = |top: &super::top::Top| List {
         total: top.offered(),
@@ -250,7 +247,7 @@ pub fn facts(
         (Some(file), Some(before)) => Some(compared(file, before, &figures, &lines, is_pending)?),
         _ => None,
     };
-    Ok(Facts {
+    Ok(Findings {
         name,
         file: source.path().display().to_string(),
         file_bytes: source.bytes(),
@@ -313,7 +310,7 @@ pub fn facts(
         fields: fields(&figures),
         copies: repeated(&copies, figures.contents.passed_over(), &lines),
         titles: repeated(&titles, figures.titles.passed_over(), &lines),
-        slow: figures.times.at_least(SLOW_MS),
+        slow: figures.slow,
         slowest: top(&figures.slowest),
         largest: top(&figures.largest),
         left_out: top(&figures.left_out_places),
@@ -380,15 +377,15 @@ fn fields(figures: &Figures) -> Option<FieldFacts> {
     })
 }
 
-fn repeated(groups: &[&Group], passed_over: u64, lines: &Lines) -> Repeated {
-    let sum = |of: fn(&Group) -> u64| {
+fn repeated(groups: &[&Twins], passed_over: u64, lines: &ShownRows) -> Repeated {
+    let sum = |of: fn(&Twins) -> u64| {
         groups
             .iter()
             .fold(0, |sum: u64, group| sum.saturating_add(of(group)))
     };
     Repeated {
         copies: sum(|group| group.count - 1),
-        wasted_bytes: sum(Group::wasted),
+        wasted_bytes: sum(Twins::wasted),
         passed_over,
         groups: List {
             total: groups.len() as u64,
@@ -407,12 +404,12 @@ fn repeated(groups: &[&Group], passed_over: u64, lines: &Lines) -> Repeated {
 
 fn compared(
     file: &Source,
-    before: &Before,
+    before: &Earlier,
     figures: &Figures,
-    lines: &Lines,
+    lines: &ShownRows,
     is_pending: bool,
 ) -> Result<Comparison, Failure> {
-    let list = |places: &Places, lines: &Lines| List {
+    let list = |places: &Places, lines: &ShownRows| List {
         total: places.total,
         rows: lines.at(&places.first),
     };
@@ -428,7 +425,7 @@ fn compared(
         Some(_) => None,
         None => {
             let places = changed.gone.first.iter().copied().collect();
-            Some(list(&changed.gone, &Lines::read(file, &places)?))
+            Some(list(&changed.gone, &ShownRows::read(file, &places)?))
         }
     };
     Ok(Comparison {

@@ -10,7 +10,7 @@ const MAX_FIELDS: usize = 200;
 
 /// The counts by field.
 #[derive(Debug, Default)]
-pub struct Fields {
+pub struct FieldCounts {
     pub items: u64,
     /// How many items have a value in the field.
     pub filled: HashMap<String, u64>,
@@ -18,7 +18,7 @@ pub struct Fields {
     pub is_cut: bool,
 }
 
-impl Fields {
+impl FieldCounts {
     pub fn add(&mut self, item: &RawValue) {
         let Ok(fields) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(item.get())
         else {

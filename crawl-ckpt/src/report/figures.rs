@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::against::{Before, Changed};
-use super::fields::Fields;
+use super::against::{Changed, Earlier};
+use super::fields::FieldCounts;
 use super::histogram::Histogram;
 use super::redirects::Redirects;
 use super::repeats::Repeats;
 use super::row::{Class, Row, hash, media_type, parts, url_hash};
 use super::shares::Shares;
 use super::source::{Flaws, Source};
-use super::tally::Tally;
+use super::tally::NameCounts;
 use super::timeline::Timeline;
 use super::top::Top;
 use crate::tool::Failure;
@@ -22,6 +22,9 @@ pub const LISTED: usize = 100;
 /// Rows of the list that people work through.
 pub const BROKEN_LISTED: usize = 500;
 
+/// Answers that took so long and longer are called slow.
+pub const SLOW_MS: u64 = 1000;
+
 /// Deeper pages are counted here.
 pub const MAX_DEPTH: u32 = 64;
 
@@ -31,31 +34,32 @@ pub struct Figures {
     pub classes: [u64; Class::ALL.len()],
     pub retried: u64,
     pub bytes: u64,
-    /// Lines that are no record, and the number of the first.
+    /// ShownRows that are no record, and the number of the first.
     pub bad_lines: u64,
     pub first_bad_line: Option<u64>,
     pub flaws: Flaws,
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
     pub statuses: BTreeMap<u16, u64>,
-    pub errors: Tally,
+    pub errors: NameCounts,
     pub depths: BTreeMap<u32, u64>,
-    pub types: Tally,
+    pub types: NameCounts,
     pub times: Histogram,
     pub sizes: Histogram,
     pub timeline: Timeline,
     pub hosts: Shares,
     pub sections: Shares,
     pub broken: Top,
-    pub linking: Tally,
+    pub linking: NameCounts,
     pub unlinked: u64,
     pub redirects: Redirects,
+    pub slow: u64,
     pub slowest: Top,
     pub largest: Top,
     pub contents: Repeats,
     pub titles: Repeats,
-    pub fields: Fields,
-    pub left_out: Tally,
+    pub fields: FieldCounts,
+    pub left_out: NameCounts,
     pub left_out_places: Top,
     pub is_incremental: bool,
     pub changed: Changed,
@@ -74,24 +78,25 @@ impl Figures {
             first_ms: None,
             last_ms: None,
             statuses: BTreeMap::new(),
-            errors: Tally::default(),
+            errors: NameCounts::default(),
             depths: BTreeMap::new(),
-            types: Tally::default(),
+            types: NameCounts::default(),
             times: Histogram::default(),
             sizes: Histogram::default(),
             timeline: Timeline::default(),
             hosts: Shares::default(),
             sections: Shares::default(),
             broken: Top::new(BROKEN_LISTED),
-            linking: Tally::default(),
+            linking: NameCounts::default(),
             unlinked: 0,
             redirects: Redirects::default(),
+            slow: 0,
             slowest: Top::new(LISTED),
             largest: Top::new(LISTED),
             contents: Repeats::default(),
             titles: Repeats::default(),
-            fields: Fields::default(),
-            left_out: Tally::default(),
+            fields: FieldCounts::default(),
+            left_out: NameCounts::default(),
             left_out_places: Top::new(LISTED),
             is_incremental: false,
             changed: Changed::default(),
@@ -102,7 +107,7 @@ impl Figures {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn of(source: &Source, mut before: Option<&mut Before>) -> Result<Figures, Failure> {
+    pub fn of(source: &Source, mut before: Option<&mut Earlier>) -> Result<Figures, Failure> {
         let mut figures = Figures::new();
         let mut line_number = 0;
         figures.flaws = source.each_line(|place, line| {
@@ -170,6 +175,7 @@ impl Figures {
         }
         if let Some(time) = row.elapsed_ms {
             self.times.add(time);
+            self.slow += u64::from(time >= SLOW_MS);
             self.slowest.offer(time, place);
         }
     }

@@ -63,11 +63,6 @@ impl Histogram {
         self.max = self.max.max(number);
     }
 
-    /// So many numbers are of this one or larger, to a sixteenth.
-    pub fn at_least(&self, number: u64) -> u64 {
-        self.counts.iter().skip(index(number)).sum()
-    }
-
     pub fn quantiles(&self) -> Quantiles {
         Quantiles {
             count: self.total,
@@ -152,7 +147,6 @@ mod tests {
             octaves,
             [(1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 32), (64, 37)]
         );
-        assert_eq!(histogram.at_least(64), 37);
         assert_eq!(Histogram::default().quantiles().median, 0);
     }
 }

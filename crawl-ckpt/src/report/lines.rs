@@ -14,7 +14,7 @@ const MAX_CHARS: usize = 2000;
 
 /// A record as it is shown, without passwords.
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
+pub struct Shown {
     pub url: String,
     pub class: Class,
     /// The status, or the kind of error.
@@ -39,25 +39,25 @@ pub struct Line {
 
 /// Records by their places.
 #[derive(Debug, Default)]
-pub struct Lines(HashMap<u64, Line>);
+pub struct ShownRows(HashMap<u64, Shown>);
 
-impl Lines {
+impl ShownRows {
     /// Reads those at the places once more.
     ///
     /// # Errors
     /// The file cannot be read, or was changed meanwhile.
-    pub fn read(source: &Source, places: &BTreeSet<u64>) -> Result<Lines, Failure> {
+    pub fn read(source: &Source, places: &BTreeSet<u64>) -> Result<ShownRows, Failure> {
         let mut lines = HashMap::new();
         source.read_back(places, |place, line| {
             let row: Row<'_> = serde_json::from_slice(line)?;
             lines.insert(place, shown(&row));
             Ok(())
         })?;
-        Ok(Lines(lines))
+        Ok(ShownRows(lines))
     }
 
     /// The records at these places, all of which were read.
-    pub fn at(&self, places: &[u64]) -> Vec<Line> {
+    pub fn at(&self, places: &[u64]) -> Vec<Shown> {
         let lines = places.iter().filter_map(|place| self.0.get(place));
         lines.cloned().collect()
     }
@@ -68,8 +68,8 @@ pub fn shown_url(url: &str) -> String {
     cut(&masked_url(url), MAX_CHARS).into_owned()
 }
 
-fn shown(row: &Row<'_>) -> Line {
-    Line {
+fn shown(row: &Row<'_>) -> Shown {
+    Shown {
         url: shown_url(&row.url),
         class: row.class(),
         outcome: row.outcome(),

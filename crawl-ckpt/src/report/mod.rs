@@ -27,7 +27,7 @@ mod tally;
 mod timeline;
 mod top;
 
-pub use facts::{Checkpoint, Facts, ParkedHost, facts};
+pub use facts::{Checkpoint, Findings, ParkedHost, facts};
 pub use page::write_page;
 pub use source::Source;
 pub use tally::Count;

@@ -14,13 +14,13 @@ const SHOWN: usize = 5;
 pub struct Repeats {
     /// Met once: where, and the beginning of the hash of what else the page has.
     once: HashMap<u64, (u64, u32)>,
-    groups: HashMap<u64, Group>,
+    groups: HashMap<u64, Twins>,
     passed_over: u64,
 }
 
 /// Pages that have a value in common.
 #[derive(Debug, Clone)]
-pub struct Group {
+pub struct Twins {
     /// How many.
     pub count: u64,
     /// Bytes of the last one.
@@ -49,7 +49,7 @@ impl Repeats {
         match self.once.entry(value) {
             Entry::Occupied(first) => {
                 let (first, first_rest) = first.remove();
-                let group = Group {
+                let group = Twins {
                     count: 2,
                     bytes,
                     places: vec![first, place],
@@ -71,9 +71,9 @@ impl Repeats {
     }
 
     /// The groups that waste the most first; with `varied`, only those that differ in the rest.
-    pub fn groups(&self, varied: bool) -> Vec<&Group> {
+    pub fn groups(&self, varied: bool) -> Vec<&Twins> {
         let groups = self.groups.values();
-        let mut groups: Vec<&Group> = groups.filter(|group| group.is_varied || !varied).collect();
+        let mut groups: Vec<&Twins> = groups.filter(|group| group.is_varied || !varied).collect();
         groups.sort_by_key(|group| {
             let copies = group.count - 1;
             let weight = if varied { copies } else { group.wasted() };
@@ -83,7 +83,7 @@ impl Repeats {
     }
 }
 
-impl Group {
+impl Twins {
     /// Bytes that one copy alone would have spared.
     pub fn wasted(&self) -> u64 {
         self.bytes.saturating_mul(self.count - 1)

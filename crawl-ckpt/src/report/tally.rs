@@ -11,7 +11,7 @@ const MAX_NAME: usize = 2000;
 
 /// The counts.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct NameCounts {
     counts: HashMap<String, u64>,
     others: u64,
 }
@@ -23,7 +23,7 @@ pub struct Count {
     pub count: u64,
 }
 
-impl Tally {
+impl NameCounts {
     pub fn add(&mut self, name: &str) {
         let is_full = self.counts.len() >= MAX_NAMES || name.len() > MAX_NAME;
         match self.counts.get_mut(name) {

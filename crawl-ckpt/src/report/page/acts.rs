@@ -2,17 +2,17 @@
 
 use std::fmt::{Result, Write};
 
-use super::escape::{Escaped, Link};
+use super::escape::{Html, Link};
 use super::table::{NUM, WIDE, With, badge, bar, bars, named, not_shown, number, records, table};
 use super::words::{counted, percent};
 use crate::human::{bytes, count};
-use crate::report::facts::{Alike, Checkpoint, Comparison, Facts, FieldFacts, List, Repeated};
+use crate::report::facts::{Alike, Checkpoint, Comparison, FieldFacts, Findings, List, Repeated};
 use crate::report::figures::LISTED;
-use crate::report::lines::Line;
+use crate::report::lines::Shown;
 use crate::report::redirects::PathEnd;
 
 /// Writes all of it.
-pub fn write(out: &mut impl Write, facts: &Facts) -> Result {
+pub fn write(out: &mut impl Write, facts: &Findings) -> Result {
     if let Some(against) = &facts.against {
         compared(out, against)?;
     }
@@ -53,7 +53,7 @@ pub fn write(out: &mut impl Write, facts: &Facts) -> Result {
 }
 
 /// True when a host blocks, or is parked since it did.
-pub fn has_blocks(facts: &Facts) -> bool {
+pub fn has_blocks(facts: &Findings) -> bool {
     let parked = facts.checkpoint.iter().flat_map(|known| &known.parked);
     facts.blocking.total > 0 || parked.count() > 0
 }
@@ -84,7 +84,7 @@ fn listed(
     out: &mut impl Write,
     id: &str,
     title: &str,
-    list: &List<Line>,
+    list: &List<Shown>,
     none: &str,
     with: &[With],
 ) -> Result {
@@ -100,7 +100,7 @@ fn listed(
 
 fn compared(out: &mut impl Write, against: &Comparison) -> Result {
     let records_before = counted(against.records, "record", "records");
-    let words = format!("Against {records_before} in {}", Escaped(&against.file));
+    let words = format!("Against {records_before} in {}", Html(&against.file));
     begin(out, "against", "Since the crawl before", &words)?;
     if against.passed_over > 0 {
         write!(
@@ -144,7 +144,7 @@ fn compared(out: &mut impl Write, against: &Comparison) -> Result {
     }
 }
 
-fn broken(out: &mut impl Write, facts: &Facts) -> Result {
+fn broken(out: &mut impl Write, facts: &Findings) -> Result {
     let list = &facts.broken;
     let words = match list.total {
         0 => "Every page that was asked for could be had.".to_owned(),
@@ -197,7 +197,7 @@ fn broken(out: &mut impl Write, facts: &Facts) -> Result {
     end(out)
 }
 
-fn redirects(out: &mut impl Write, facts: &Facts) -> Result {
+fn redirects(out: &mut impl Write, facts: &Findings) -> Result {
     let paths = &facts.redirects;
     let words = match paths.redirects {
         0 => "None.".to_owned(),
@@ -265,18 +265,14 @@ fn redirects(out: &mut impl Write, facts: &Facts) -> Result {
     end(out)
 }
 
-fn blocking(out: &mut impl Write, facts: &Facts) -> Result {
+fn blocking(out: &mut impl Write, facts: &Findings) -> Result {
     let words = "Answers 403 and 429, and pages that only say that they are for people.";
     begin(out, "blocking", "Hosts that block", words)?;
     let columns = [("Host", WIDE), ("Blocks", NUM), ("Of", NUM), ("Share", NUM)];
     if facts.blocking.total > 0 {
         table(out, "Hosts that block", &columns, |out| {
             for host in &facts.blocking.rows {
-                write!(
-                    out,
-                    "<tr><td class=\"wide mono\">{}</td>",
-                    Escaped(&host.name)
-                )?;
+                write!(out, "<tr><td class=\"wide mono\">{}</td>", Html(&host.name))?;
                 number(out, host.blocks, &count(host.blocks))?;
                 number(out, host.records, &count(host.records))?;
                 number(
@@ -299,9 +295,9 @@ fn blocking(out: &mut impl Write, facts: &Facts) -> Result {
         write!(
             out,
             "<p class=note><b class=mono>{}</b>: {} for a decision; {}</p>",
-            Escaped(&host.host),
+            Html(&host.host),
             counted(host.urls, "URL waits", "URLs wait"),
-            Escaped(&host.why)
+            Html(&host.why)
         )?;
     }
     not_shown(out, parked.len() as u64, parked.len().min(LISTED))?;
@@ -328,7 +324,7 @@ fn fields(out: &mut impl Write, fields: &FieldFacts) -> Result {
                 write!(
                     out,
                     "<tr><td class=\"wide mono\">{}</td><td class=barc data-v={}>",
-                    Escaped(&field.name),
+                    Html(&field.name),
                     field.count
                 )?;
                 bar(out, field.count, fields.items, "ok")?;
@@ -397,7 +393,7 @@ fn alike(out: &mut impl Write, group: &Alike) -> Result {
     write!(
         out,
         "<tr><td class=wide><b>{}</b>",
-        Escaped(title.unwrap_or("no title"))
+        Html(title.unwrap_or("no title"))
     )?;
     for page in &group.pages {
         write!(out, "<span class=hop>{}</span>", Link(&page.url))?;
@@ -409,7 +405,7 @@ fn alike(out: &mut impl Write, group: &Alike) -> Result {
     write!(out, "</td>")
 }
 
-fn left_out(out: &mut impl Write, facts: &Facts) -> Result {
+fn left_out(out: &mut impl Write, facts: &Findings) -> Result {
     let words = "URLs of the crawl that were not asked for, and links that were not taken on.";
     begin(out, "left", "Left out", words)?;
     let list = &facts.left_out;

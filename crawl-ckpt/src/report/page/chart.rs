@@ -2,11 +2,11 @@
 
 use std::fmt::{Result, Write};
 
-use super::escape::Escaped;
+use super::escape::Html;
 use super::table::{Bar, bars, style};
 use super::words::moment;
 use crate::human::count;
-use crate::report::facts::Facts;
+use crate::report::facts::Findings;
 use crate::report::histogram::Octave;
 use crate::report::row::Class;
 use crate::report::timeline::Step;
@@ -15,7 +15,7 @@ const HEIGHT: f64 = 160.0;
 
 /// Columns by step, stacked by class. A step in which nothing came takes no place, so that a pause
 /// of days is a thin line.
-pub fn over_time(out: &mut impl Write, facts: &Facts) -> Result {
+pub fn over_time(out: &mut impl Write, facts: &Findings) -> Result {
     let steps = &facts.timeline;
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return write!(out, "<p class=note>No record says when it was fetched.</p>");
@@ -85,7 +85,7 @@ fn step_words(ms: i64) -> String {
 }
 
 /// The classes with their colours and shares.
-pub fn legend(out: &mut impl Write, facts: &Facts) -> Result {
+pub fn legend(out: &mut impl Write, facts: &Findings) -> Result {
     write!(
         out,
         "<svg class=share viewBox=\"0 0 1000 10\" preserveAspectRatio=none aria-hidden=true>"
@@ -131,7 +131,7 @@ pub fn spread(
                 0 | 1 => words(octave.from),
                 from => format!("{} – {}", words(from), words(from.saturating_mul(2))),
             };
-            (Escaped(&name).to_string(), octave.count, "bar")
+            (Html(&name).to_string(), octave.count, "bar")
         })
         .collect();
     bars(out, label, &rows, whole)

@@ -4,9 +4,9 @@ use std::fmt;
 
 /// A text as HTML, between tags and in quoted attributes. What cannot be seen, or would turn the
 /// text around, is shown by its number.
-pub struct Escaped<'a>(pub &'a str);
+pub struct Html<'a>(pub &'a str);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for Html<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
@@ -44,17 +44,13 @@ impl fmt::Display for Link<'_> {
             scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
         });
         if !is_web {
-            return write!(f, "<span class=mono>{}</span>", Escaped(url));
+            return write!(f, "<span class=mono>{}</span>", Html(url));
         }
-        write!(
-            f,
-            "<a href=\"{}\" rel=\"noreferrer noopener\">",
-            Escaped(url)
-        )?;
+        write!(f, "<a href=\"{}\" rel=\"noreferrer noopener\">", Html(url))?;
         // What all have in common stands back, and on a phone it stands aside.
         let host = url.find("://").map_or(0, |at| at + 3);
         let path = url[host..].find('/').map_or(url.len(), |at| host + at);
-        let [scheme, host, path] = [&url[..host], &url[host..path], &url[path..]].map(Escaped);
+        let [scheme, host, path] = [&url[..host], &url[host..path], &url[path..]].map(Html);
         write!(f, "<i class=sc>{scheme}</i><i>{host}</i>{path}</a>")
     }
 }
@@ -65,7 +61,7 @@ mod tests {
 
     #[test]
     fn no_text_of_a_stranger_becomes_a_tag_or_turns_around() {
-        let text = Escaped("<b a='x' b=\"y\">&\u{202e}\u{1b}[1m\n\u{200b}ä").to_string();
+        let text = Html("<b a='x' b=\"y\">&\u{202e}\u{1b}[1m\n\u{200b}ä").to_string();
         assert_eq!(
             text,
             "&lt;b a=&#39;x&#39; b=&quot;y&quot;&gt;&amp;\\u{202e}\\u{1b}[1m\\u{a}\\u{200b}ä"

@@ -14,9 +14,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use self::escape::Escaped;
+use self::escape::Html;
 use self::words::{counted, moment, percent, time};
-use super::facts::{Facts, SLOW_MS};
+use super::facts::Findings;
+use super::figures::SLOW_MS;
 use super::row::Class;
 use crate::human::{bytes, count};
 
@@ -28,7 +29,7 @@ const SCRIPT: &str = include_str!("script.js");
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_page(out: &mut impl Write, facts: &Facts) -> Result {
+pub fn write_page(out: &mut impl Write, facts: &Findings) -> Result {
     writeln!(
         out,
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\n\
@@ -38,7 +39,7 @@ pub fn write_page(out: &mut impl Write, facts: &Facts) -> Result {
         source_of(STYLE),
         source_of(SCRIPT),
         env!("CARGO_PKG_VERSION"),
-        Escaped(&facts.name)
+        Html(&facts.name)
     )?;
     head(out, facts)?;
     write!(
@@ -82,22 +83,22 @@ fn source_of(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-fn of(facts: &Facts, class: Class) -> u64 {
+fn of(facts: &Findings, class: Class) -> u64 {
     facts.classes[class as usize].count
 }
 
-fn head(out: &mut impl Write, facts: &Facts) -> Result {
+fn head(out: &mut impl Write, facts: &Findings) -> Result {
     let (state, style, more) = state(facts);
     write!(
         out,
         "<header><div class=wrap><div class=top><div><p class=sub>Crawl report</p><h1>{}</h1><p class=\"sub mono\">{}</p></div>\
          <div class=right><span class=\"state {style}\">{}</span>",
-        Escaped(&facts.name),
-        Escaped(&facts.file),
-        Escaped(state)
+        Html(&facts.name),
+        Html(&facts.file),
+        Html(state)
     )?;
     if !more.is_empty() {
-        write!(out, "<p class=sub>{}</p>", Escaped(&more))?;
+        write!(out, "<p class=sub>{}</p>", Html(&more))?;
     }
     if let (Some(first), Some(last)) = (facts.first_ms, facts.last_ms) {
         write!(
@@ -166,13 +167,13 @@ fn kpi(out: &mut impl Write, class: &str, figure: &str, name: &str, more: &str) 
     write!(
         out,
         "<div class=\"kpi {class}\"><b>{}</b><span>{name}</span><em>{}</em></div>",
-        Escaped(figure),
-        Escaped(more)
+        Html(figure),
+        Html(more)
     )
 }
 
 /// The state of the crawl in a word, how it looks, and what else there is to say.
-fn state(facts: &Facts) -> (&str, &'static str, String) {
+fn state(facts: &Findings) -> (&str, &'static str, String) {
     let Some(known) = &facts.checkpoint else {
         return (
             "no checkpoint",
@@ -191,10 +192,10 @@ fn state(facts: &Facts) -> (&str, &'static str, String) {
 }
 
 /// One thing to look at: how bad it is, where it leads, how many, of what, and what else.
-type Finding = (&'static str, &'static str, u64, String, String);
+type Card = (&'static str, &'static str, u64, String, String);
 
-fn findings(out: &mut impl Write, facts: &Facts) -> Result {
-    let mut found: Vec<Finding> = Vec::new();
+fn findings(out: &mut impl Write, facts: &Findings) -> Result {
+    let mut found: Vec<Card> = Vec::new();
     let mut add = |class, id, number: u64, one: &str, many: &str, more: String| {
         if number > 0 {
             let words = if number == 1 { one } else { many };
@@ -353,19 +354,19 @@ fn findings(out: &mut impl Write, facts: &Facts) -> Result {
             out,
             "<a class=\"al {class}\" href=\"#{id}\"><b>{}</b>{}<small>{}</small></a>",
             count(number),
-            Escaped(&words),
-            Escaped(&more)
+            Html(&words),
+            Html(&more)
         )?;
     }
     writeln!(out, "</section>")
 }
 
-fn about(out: &mut impl Write, facts: &Facts) -> Result {
+fn about(out: &mut impl Write, facts: &Findings) -> Result {
     write!(
         out,
         "<footer id=about><p>{} in {}, {}. Times are UTC.</p>",
         counted(facts.records, "record", "records"),
-        Escaped(&facts.file),
+        Html(&facts.file),
         bytes(facts.file_bytes)
     )?;
     if let Some(line) = facts.first_bad_line {
@@ -387,7 +388,7 @@ fn about(out: &mut impl Write, facts: &Facts) -> Result {
         )?;
     }
     if let Some(torn) = &facts.torn {
-        write!(out, "<p>The file ends early: {}.</p>", Escaped(torn))?;
+        write!(out, "<p>The file ends early: {}.</p>", Html(torn))?;
     }
     writeln!(
         out,

@@ -4,17 +4,17 @@ use std::fmt::{Result, Write};
 
 use super::acts::{begin, end};
 use super::chart::{legend, over_time, spread};
-use super::escape::Escaped;
+use super::escape::Html;
 use super::table::{Bar, NUM, WIDE, bars, named, not_shown, number, style, style_of_status, table};
 use super::words::{percent, time};
 use crate::human::{bytes, count};
-use crate::report::facts::{Facts, HostFacts, List};
+use crate::report::facts::{Findings, HostFacts, List};
 use crate::report::figures::MAX_DEPTH;
 use crate::report::histogram::Quantiles;
 use crate::report::row::Class;
 
 /// Writes all of it.
-pub fn write(out: &mut impl Write, facts: &Facts) -> Result {
+pub fn write(out: &mut impl Write, facts: &Findings) -> Result {
     begin(
         out,
         "time",
@@ -76,7 +76,7 @@ pub fn write(out: &mut impl Write, facts: &Facts) -> Result {
     shares(out, "parts", "Parts of the site", &facts.sections)
 }
 
-fn answers(out: &mut impl Write, facts: &Facts) -> Result {
+fn answers(out: &mut impl Write, facts: &Findings) -> Result {
     begin(out, "", "Answers", "What servers said.")?;
     let rows: Vec<Bar<'_>> = facts
         .statuses
@@ -84,7 +84,7 @@ fn answers(out: &mut impl Write, facts: &Facts) -> Result {
         .iter()
         .map(|status| {
             let style = style_of_status(&status.name);
-            let name = format!("<b class=\"st s-{style}\">{}</b>", Escaped(&status.name));
+            let name = format!("<b class=\"st s-{style}\">{}</b>", Html(&status.name));
             (name, status.count, style)
         })
         .collect();
@@ -139,11 +139,7 @@ fn shares(out: &mut impl Write, id: &str, title: &str, list: &List<HostFacts>) -
 
 fn share(out: &mut impl Write, host: &HostFacts) -> Result {
     let well = host.classes[Class::Success as usize] + host.classes[Class::Redirect as usize];
-    write!(
-        out,
-        "<tr><td class=\"wide mono\">{}</td>",
-        Escaped(&host.name)
-    )?;
+    write!(out, "<tr><td class=\"wide mono\">{}</td>", Html(&host.name))?;
     number(out, host.records, &count(host.records))?;
     write!(
         out,
@@ -167,11 +163,8 @@ fn share(out: &mut impl Write, host: &HostFacts) -> Result {
         x += width;
     }
     write!(out, "</svg></td>")?;
-    number(
-        out,
-        well * 10_000 / host.records.max(1),
-        &percent(well, host.records),
-    )?;
+    let asked = host.records - host.classes[Class::LeftOut as usize];
+    number(out, well * 10_000 / asked.max(1), &percent(well, asked))?;
     let times = host.elapsed_ms;
     for value in [times.median, times.p95] {
         match times.count {

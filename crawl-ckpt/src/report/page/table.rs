@@ -2,10 +2,10 @@
 
 use std::fmt::{Result, Write};
 
-use super::escape::{Escaped, Link};
+use super::escape::{Html, Link};
 use super::words::{counted, percent, time};
 use crate::human::{bytes, count};
-use crate::report::lines::Line;
+use crate::report::lines::Shown;
 use crate::report::row::Class;
 use crate::report::tally::Count;
 
@@ -48,7 +48,7 @@ pub fn not_shown(out: &mut impl Write, total: u64, shown: usize) -> Result {
 
 /// A cell with a number that sorting goes by.
 pub fn number(out: &mut impl Write, value: u64, shown: &str) -> Result {
-    write!(out, "<td class=num data-v={value}>{}</td>", Escaped(shown))
+    write!(out, "<td class=num data-v={value}>{}</td>", Html(shown))
 }
 
 /// The name of a class in the style.
@@ -76,12 +76,12 @@ pub fn style_of_status(status: &str) -> &'static str {
 }
 
 /// A small label that says how a URL ended.
-pub fn badge(out: &mut impl Write, line: &Line) -> Result {
+pub fn badge(out: &mut impl Write, line: &Shown) -> Result {
     write!(
         out,
         "<b class=\"st s-{}\">{}</b>",
         style(line.class),
-        Escaped(&line.outcome)
+        Html(&line.outcome)
     )
 }
 
@@ -116,7 +116,7 @@ pub fn bars(out: &mut impl Write, label: &str, rows: &[Bar<'_>], whole: u64) -> 
 }
 
 /// Records of one kind: how they ended, their URL, and what else is said of them.
-pub fn records(out: &mut impl Write, label: &str, lines: &[Line], with: &[With]) -> Result {
+pub fn records(out: &mut impl Write, label: &str, lines: &[Shown], with: &[With]) -> Result {
     let mut columns = vec![("Answer", ""), ("URL", WIDE)];
     columns.extend(with.iter().map(|with| with.column()));
     table(out, label, &columns, |out| {
@@ -129,7 +129,7 @@ pub fn records(out: &mut impl Write, label: &str, lines: &[Line], with: &[With])
                 .as_deref()
                 .filter(|message| !message.is_empty())
             {
-                write!(out, "<small class=why>{}</small>", Escaped(message))?;
+                write!(out, "<small class=why>{}</small>", Html(message))?;
             }
             write!(out, "</td>")?;
             for with in with {
@@ -160,7 +160,7 @@ impl With {
         }
     }
 
-    fn cell(self, out: &mut impl Write, line: &Line) -> Result {
+    fn cell(self, out: &mut impl Write, line: &Shown) -> Result {
         let (value, shown) = match self {
             With::FoundOn => {
                 return match &line.referer {
@@ -182,6 +182,6 @@ impl With {
 /// Names with how often they came.
 pub fn named(counts: &[Count], style: &'static str) -> Vec<Bar<'static>> {
     let bars = counts.iter();
-    bars.map(|count| (Escaped(&count.name).to_string(), count.count, style))
+    bars.map(|count| (Html(&count.name).to_string(), count.count, style))
         .collect()
 }

@@ -242,6 +242,8 @@ impl<'a> Stage<'a> {
             last = Some(done);
         }
         let last = last.unwrap();
+        // It has the bodies of all requests.
+        self.site.clear_log();
         let place = folder.join("data/default").join(self.spider());
         if place.join("checkpoint").exists() {
             return Err(format!("the checkpoint is still there: {last}"));

@@ -247,7 +247,8 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
         false
     };
     let image = match Image::open(job) {
-        Ok(None) if job.manifest().image => {
+        // One from before the last compaction, that could not be removed then, counts for nothing.
+        Ok(None) if job.manifest().image && !path.exists() => {
             return problem("it is missing; a resume reads the journal instead".to_owned());
         }
         Ok(None) => return false,

@@ -1,5 +1,7 @@
 //! crawl-run with fetchers of another make: shell scripts that die of a page, or say nothing.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;

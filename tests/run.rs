@@ -1,5 +1,7 @@
 //! crawl-run from outside.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Folder, Signal, Tool};

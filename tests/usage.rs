@@ -1,6 +1,8 @@
 //! The front door, which is the same in all tools: one line that says what is wrong with a command
 //! line, and a second one with the help that tells more.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::Tool;

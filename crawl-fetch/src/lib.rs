@@ -20,6 +20,8 @@
 //! | `run` | from stdin to stdout |
 //! | `cli` | the command line |
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod cli;
 mod event;
 mod failure;

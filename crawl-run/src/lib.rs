@@ -24,6 +24,8 @@
 //! | `crawl` | one crawl from its spider to its end |
 //! | `batch/` `init` | many of them, and a spider file to begin with |
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod acquire;
 mod batch;
 mod change;

@@ -159,6 +159,12 @@ pub fn masked_proxy(address: &str) -> Cow<'_, str> {
     }
 }
 
+/// True for a host behind a user name and password whose scheme was left out.
+pub fn has_bare_login(text: &str) -> bool {
+    let login = text.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(':') && !text.contains("://")
+}
+
 fn until<'a>(text: &'a str, ends: &[char]) -> &'a str {
     &text[..text.find(ends).unwrap_or(text.len())]
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::address::{masked, masked_proxy};
+use crate::address::{has_bare_login, masked, masked_proxy};
 use crate::limits::from_to;
 
 /// What is wrong at one place of a spider file.
@@ -106,7 +106,8 @@ impl<'a> Node<'a> {
             Value::Object(_) => "an object".into(),
             scalar => {
                 let text = scalar.to_string();
-                let text = if has_login(&text) {
+                let is_xpath = text.contains("/@") || text.contains("[@");
+                let text = if has_bare_login(&text) && !is_xpath {
                     format!("\"{}", masked_proxy(&text)).into()
                 } else {
                     masked(&text)
@@ -279,12 +280,6 @@ fn child(path: &str, key: &str) -> String {
     } else {
         format!("{path}[{}]", Value::from(key))
     }
-}
-
-/// True for a host behind a user name and password without a scheme; an XPath is none.
-fn has_login(text: &str) -> bool {
-    let login = text.rsplit_once('@').map_or("", |(login, _)| login);
-    login.contains(':') && !login.contains("://") && !login.ends_with(['/', '['])
 }
 
 #[cfg(test)]

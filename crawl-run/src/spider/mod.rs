@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crawl_ckpt::address::{masked_proxy, masked_url};
+use crawl_ckpt::address::{has_bare_login, masked_proxy, masked_url};
 use crawl_ckpt::domain::{Domain, HostName};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
@@ -127,9 +127,10 @@ impl Spider {
 
     fn from_file(argument: &str) -> Result<Spider, Failure> {
         // The name may be a URL without its scheme.
-        let shown = match argument.split_once(':') {
-            Some((_, rest)) if rest.contains('@') => masked_proxy(argument),
-            _ => argument.into(),
+        let shown = if has_bare_login(argument) {
+            masked_proxy(argument)
+        } else {
+            argument.into()
         };
         let wrong = |why: &dyn Display| {
             Failure::with(

@@ -67,10 +67,13 @@ impl Redirects {
         let mut walked = HashSet::new();
         let heads = self.hops.keys().filter(|url| !targets.contains(*url));
         let mut paths: Vec<Hops> = heads.map(|url| self.walk(*url, &mut walked)).collect();
-        // What no head leads to goes round.
-        for url in self.hops.keys() {
-            if !walked.contains(url) {
-                let path = self.walk(*url, &mut walked);
+        // What no head leads to goes round, and is told from where it stands first.
+        let mut rings: Vec<(u64, u64)> = self.hops.iter().map(|(url, hop)| (hop.0, *url)).collect();
+        rings.retain(|(_, url)| !walked.contains(url));
+        rings.sort_unstable();
+        for (_, url) in rings {
+            if !walked.contains(&url) {
+                let path = self.walk(url, &mut walked);
                 if path.end == PathEnd::Loop {
                     paths.push(path);
                 }
@@ -138,15 +141,15 @@ mod tests {
         let paths = redirects.paths();
         let told: Vec<_> = paths
             .iter()
-            .map(|path| (path.end, path.places.len()))
+            .map(|path| (path.end, path.places.as_slice()))
             .collect();
         assert_eq!(
             told,
             [
-                (PathEnd::Loop, 3),
-                (PathEnd::Loop, 2),
-                (PathEnd::Broken, 1),
-                (PathEnd::Sound, 2)
+                (PathEnd::Loop, &[7, 3, 4][..]),
+                (PathEnd::Loop, &[5, 6]),
+                (PathEnd::Broken, &[2]),
+                (PathEnd::Sound, &[0, 1])
             ]
         );
     }

@@ -26,22 +26,45 @@ pub const LOST: &str = "lost:";
 /// Begins the key of how many requests a host has had, in a journal that was rewritten.
 pub const HOST: &str = "host:";
 
-/// The rules of a host's robots.txt.
-pub fn robots(origin: &str) -> String {
-    format!("robots:{origin}")
+/// What a key keeps of one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfHost {
+    /// The rules of its robots.txt.
+    Robots,
+    /// Until when it asked not to be asked.
+    Wait,
+    /// The path of a page that it answered for.
+    Answered,
+    /// Its route.
+    Route,
 }
 
-/// Until when a host asked not to be asked.
-pub fn wait(origin: &str) -> String {
-    format!("wait:{origin}")
-}
+impl OfHost {
+    const ALL: [OfHost; 4] = [
+        OfHost::Robots,
+        OfHost::Wait,
+        OfHost::Answered,
+        OfHost::Route,
+    ];
 
-/// The path of a page that a host answered for.
-pub fn answered(origin: &str) -> String {
-    format!("answered:{origin}")
-}
+    /// The key for the host of this origin.
+    pub fn key(self, origin: &str) -> String {
+        format!("{}:{origin}", self.name())
+    }
 
-/// A host's route.
-pub fn route(origin: &str) -> String {
-    format!("route:{origin}")
+    /// What this key keeps, and of which origin; `None` when it is of no host.
+    pub fn of(key: &str) -> Option<(OfHost, &str)> {
+        let (name, origin) = key.split_once(':')?;
+        let kind = OfHost::ALL.into_iter().find(|kind| kind.name() == name)?;
+        Some((kind, origin))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            OfHost::Robots => "robots",
+            OfHost::Wait => "wait",
+            OfHost::Answered => "answered",
+            OfHost::Route => "route",
+        }
+    }
 }

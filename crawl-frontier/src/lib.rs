@@ -10,7 +10,7 @@
 //! | `url` | canonical URLs, and the fingerprints by which they are known |
 //! | `class` | what a record counts as |
 //! | `pipes` | requests, results, orders and signals, on one thread |
-//! | `below` `scope` `schedule` | what stands below a start URL, which URLs belong to a crawl, and whose turn it is; they know of no disk |
+//! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who ever answered; they know of no disk |
 //! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
 //! | `crawl/` | what to make of each answer, and what to send next |
 //! | `open` `command/` | a crawl begun or taken up; looking at a job, and filling it |
@@ -19,6 +19,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answered;
 mod below;
 mod class;
 pub mod cli;

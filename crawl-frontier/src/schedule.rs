@@ -156,6 +156,11 @@ impl<T: Copy + Ord> Schedule<T> {
             .map(|(n, host)| (HostId(n as u32), host))
     }
 
+    /// The places of all hosts.
+    pub fn ids(&self) -> impl Iterator<Item = HostId> + use<T> {
+        (0..self.hosts.len() as u32).map(HostId)
+    }
+
     /// A host.
     pub fn host(&self, id: HostId) -> &Host {
         &self.hosts[id.0 as usize]

@@ -14,7 +14,7 @@ use crawl_ckpt::tool::{Exit, Failure, printable};
 use crate::command::history::{History, record_of};
 use crate::crawl::robots::{Robots, Ruling};
 use crate::crawl::routes::Routes;
-use crate::keys;
+use crate::keys::OfHost;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize_link, origin};
@@ -189,7 +189,7 @@ fn past(
     }
     rows.push(("robots", robots_line(plan, history, url)));
     let mut routes = Routes::<()>::new(plan);
-    if let Some(saved) = history.values.get(&keys::route(host)) {
+    if let Some(saved) = history.values.get(&OfHost::Route.key(host)) {
         routes.restore(id, saved);
     }
     if !history.is_seen() {
@@ -228,9 +228,12 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
     }
     let id = HostId(0);
     let mut robots = Robots::new(plan);
-    let saved = history.values.get(&keys::robots(origin(url)));
+    let saved = history.values.get(&OfHost::Robots.key(origin(url)));
     // The age of the file does not matter here: the crawl decided by this one.
-    if !saved.is_some_and(|saved| robots.restore(id, saved, 0)) {
+    if let Some(saved) = saved {
+        robots.restore(id, saved, 0);
+    }
+    if robots.want(id) {
         return "not known yet".to_owned();
     }
     match robots.ruling(id, url) {

@@ -4,7 +4,7 @@ use crawl_ckpt::record::FetchResult;
 
 use super::routes::Block;
 use super::{Crawl, Flight, Refused};
-use crate::keys;
+use crate::keys::OfHost;
 use crate::schedule::{Gate, HostId};
 use crate::store::Store;
 
@@ -78,13 +78,14 @@ impl<S: Store> Crawl<S> {
             }
         });
         let origin = self.schedule.host(host).origin.clone();
-        self.store.set(&keys::robots(&origin), b"");
+        self.store.set(&OfHost::Robots.key(&origin), b"");
     }
 
     fn keep_route(&mut self, host: HostId) {
         let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.routes.saved(host) {
-            self.store.set(&keys::route(&origin), saved.as_bytes());
+            self.store
+                .set(&OfHost::Route.key(&origin), saved.as_bytes());
         }
     }
 

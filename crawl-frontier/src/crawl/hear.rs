@@ -6,7 +6,7 @@ use crawl_ckpt::record::{ErrorKind, FetchResult};
 use super::answer;
 use super::routes::block_of;
 use super::{Crawl, Flight, HeldRecord};
-use crate::keys;
+use crate::keys::OfHost;
 use crate::schedule::{Gate, HostId};
 use crate::store::Store;
 use crate::url::{Form, canonicalize_link};
@@ -57,7 +57,7 @@ impl<S: Store> Crawl<S> {
             Heard::Nobody => self.hear_nobody(host, result, now_ms),
             Heard::Nothing => {}
             Heard::Answer => {
-                if self.outage.page(host).is_none() {
+                if !self.schedule.host(host).is_heard() {
                     self.remember(host, &result.url);
                 }
                 self.end_outage(now_ms);
@@ -83,7 +83,8 @@ impl<S: Store> Crawl<S> {
         let origin = &self.schedule.host(host).origin;
         let path = url.strip_prefix(&**origin).unwrap_or("/");
         self.outage.remember(host, path);
-        self.store.set(&keys::answered(origin), path.as_bytes());
+        self.store
+            .set(&OfHost::Answered.key(origin), path.as_bytes());
         self.schedule.heard(host);
     }
 
@@ -149,7 +150,8 @@ impl<S: Store> Crawl<S> {
         });
         let origin = self.schedule.host(host).origin.clone();
         if let Some(saved) = self.robots.saved(host) {
-            self.store.set(&keys::robots(&origin), saved.as_bytes());
+            self.store
+                .set(&OfHost::Robots.key(&origin), saved.as_bytes());
         }
         self.take_on_sitemaps(&origin);
     }

@@ -163,7 +163,8 @@ impl<S: Store> Crawl<S> {
 
     /// The fetcher answered for a request, whose losses are forgotten.
     pub(super) fn found(&mut self, fingerprint: u64) {
-        if self.lost.times.remove(&fingerprint).is_some() {
+        // Asked first, for it is empty as a rule.
+        if !self.lost.times.is_empty() && self.lost.times.remove(&fingerprint).is_some() {
             self.store.set(&key(fingerprint), b"");
         }
     }

@@ -4,8 +4,7 @@
 //! An answer is one to a page: a server may give its robots.txt for ever while all
 //! behind it hangs. A probe therefore asks for a page that was answered before.
 
-use std::collections::HashMap;
-
+use crate::answered::Answered;
 use crate::schedule::HostId;
 
 /// So many errors in a row, with no answer between and of a host that did answer before,
@@ -26,8 +25,8 @@ pub struct Outage<H> {
     since_ms: u64,
     /// One of the hosts that they are of which did answer before.
     suspect: Option<HostId>,
-    /// The hosts that ever answered, each with the path of a page that it answered for.
-    answered: HashMap<HostId, Box<str>>,
+    /// The hosts that ever answered.
+    answered: Answered,
     /// The host that answered last.
     witness: Option<HostId>,
     /// When it did, in this run.
@@ -70,7 +69,7 @@ impl<H> Default for Outage<H> {
             in_a_row: 0,
             since_ms: 0,
             suspect: None,
-            answered: HashMap::new(),
+            answered: Answered::default(),
             witness: None,
             heard_ms: None,
             silent: None,
@@ -86,7 +85,18 @@ impl<H> Outage<H> {
 
     /// The path of a page that the host answered for; `None` while it never did.
     pub fn page(&self, host: HostId) -> Option<&str> {
-        self.answered.get(&host).map(|path| &**path)
+        self.answered.page(host)
+    }
+
+    /// The hosts that ever answered.
+    pub fn heard(&self) -> &Answered {
+        &self.answered
+    }
+
+    /// Goes on from what earlier runs heard.
+    pub fn restore(&mut self, answered: Answered) {
+        self.witness = answered.hosts().next();
+        self.answered = answered;
     }
 
     /// The host that answered last, in an earlier run if not in this one.
@@ -99,9 +109,9 @@ impl<H> Outage<H> {
         self.witness.is_none()
     }
 
-    /// The host answered for this page, now or in an earlier run.
+    /// The host answered for this page, its first one.
     pub fn remember(&mut self, host: HostId, path: &str) {
-        self.answered.entry(host).or_insert_with(|| path.into());
+        self.answered.remember(host, path);
         self.witness.get_or_insert(host);
     }
 
@@ -124,7 +134,7 @@ impl<H> Outage<H> {
         self.hear(whom, now_ms);
         let held = std::mem::take(&mut self.held).into_iter();
         let (failed, others) =
-            held.partition(|(host, _)| *host == whom || !self.answered.contains_key(host));
+            held.partition(|(host, _)| *host == whom || self.page(*host).is_none());
         self.held = others;
         let failed: Vec<(HostId, H)> = failed;
         Some((whom, failed.into_iter().map(|(_, held)| held).collect()))
@@ -144,7 +154,7 @@ impl<H> Outage<H> {
             self.since_ms = now_ms;
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
-        if self.answered.contains_key(&host) {
+        if self.page(host).is_some() {
             self.suspect = Some(host);
         }
         // Of hosts that never answered there may be any number, and that says little.
@@ -168,7 +178,7 @@ impl<H> Outage<H> {
     /// until a moment ago: there was a network, so it has failed for good.
     pub fn dead(&mut self, now_ms: u64) -> Option<Vec<H>> {
         let is_moment = |heard_ms| now_ms.saturating_sub(heard_ms) < SUSPICIOUS_MS;
-        let never = |(host, _): &(HostId, H)| !self.answered.contains_key(host);
+        let never = |(host, _): &(HostId, H)| self.page(*host).is_none();
         let is_dead = self.heard_ms.is_some_and(is_moment) && self.held.iter().all(never);
         if !is_dead {
             return None;
@@ -181,7 +191,7 @@ impl<H> Outage<H> {
     /// what is held here, or of `other`, a host that did answer before.
     pub fn idle(&mut self, other: Option<HostId>, now_ms: u64) {
         let mut held = self.held.iter().map(|(host, _)| *host);
-        let suspect = held.find(|host| self.answered.contains_key(host));
+        let suspect = held.find(|host| self.page(*host).is_some());
         self.fall_silent(suspect.or(other), now_ms);
     }
 

@@ -12,7 +12,7 @@ use super::robots::{Errand, Robots};
 use super::routes::block_of;
 use super::tally;
 use super::{Crawl, Flight, HeldRecord, Record, Refused};
-use crate::keys;
+use crate::keys::OfHost;
 use crate::schedule::HostId;
 use crate::store::{Store, Ticket};
 
@@ -219,7 +219,7 @@ impl<S: Store> Crawl<S> {
             .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
         let host = self.schedule.host(host);
         self.store.set(
-            &keys::wait(&host.origin),
+            &OfHost::Wait.key(&host.origin),
             host.due_ms.to_string().as_bytes(),
         );
     }

@@ -150,12 +150,13 @@ impl Robots {
     }
 
     /// A host was met whose rules must be known.
-    pub fn want(&mut self, host: HostId) {
+    pub fn want(&mut self, host: HostId) -> bool {
         if self.files.contains_key(&host) {
-            return;
+            return false;
         }
         self.insert_wanted(host, None);
         self.wanted.push_back(host);
+        true
     }
 
     /// The host is asked another way from now on, so its file is, too. What it said is kept
@@ -480,14 +481,14 @@ impl Robots {
         self.delay_ms(host)
     }
 
-    /// Takes a host's file from the checkpoint; true when it could be read and may be used.
-    pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) -> bool {
+    /// Takes a host's file from the checkpoint, if it can be read and may be used.
+    pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) {
         let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
-            return false;
+            return;
         };
         // A file that was refused may be asked for another way now.
         if rules.refused {
-            return false;
+            return;
         }
         // The age of a file that was fetched in the future is not known.
         let fetched_ms = match rules.fetched_ms {
@@ -499,7 +500,6 @@ impl Robots {
             ..rules
         };
         self.files.insert(host, File::Known(rules));
-        true
     }
 }
 

@@ -8,7 +8,7 @@ use crawl_ckpt::record::{ErrorKind, FetchResult, Kind};
 
 use super::routes::block_of;
 use super::{Crawl, Flight, Record};
-use crate::keys;
+use crate::keys::{self, OfHost};
 use crate::schedule::HostId;
 use crate::store::{Store, Ticket};
 use crate::url::canonicalize_link;
@@ -185,7 +185,7 @@ impl<S: Store> Crawl<S> {
                 // The next run is to see whether it still does.
                 self.robots.forget(no_page.host);
                 let origin = &self.schedule.host(no_page.host).origin;
-                self.store.set(&keys::robots(origin), b"");
+                self.store.set(&OfHost::Robots.key(origin), b"");
             }
         }
     }

@@ -1,13 +1,13 @@
 //! What of a crawl outlives a run beside the queue: how it is taken up again,
 //! and what an image of it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::tool::Failure;
 
 use super::Crawl;
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
-use crate::keys;
+use crate::keys::{self, OfHost};
 use crate::schedule::{Gate, HostId};
 use crate::store::{Remembered, Rest, Store, Ticket, Tries};
 use crate::url::origin;
@@ -39,42 +39,12 @@ impl<S: Store> Crawl<S> {
         for (key, value) in &memory.values {
             self.lost.restore(key, value);
         }
-        let hosts: Vec<(HostId, String)> = self
-            .schedule
+        memory
+            .answered
             .hosts()
-            .map(|(id, host)| (id, host.origin.to_string()))
-            .collect();
-        for (id, host_origin) in hosts {
-            let saved = memory.values.get(&keys::robots(&host_origin));
-            let known = saved.is_some_and(|saved| self.robots.restore(id, saved, now_ms));
-            let shut = self.plan.robots && !known;
-            if shut {
-                self.robots.want(id);
-            }
-            if let Some(saved) = memory.values.get(&keys::route(&host_origin)) {
-                self.routes.restore(id, saved);
-            }
-            let page = memory.values.get(&keys::answered(&host_origin));
-            if let Some(page) = page.and_then(|page| std::str::from_utf8(page).ok()) {
-                self.schedule.heard(id);
-                self.outage.remember(id, page);
-            }
-            let parked = self.routes.parked(id).is_some();
-            let wait = memory.values.get(&keys::wait(&host_origin));
-            let wait_ms = wait.and_then(|wait| std::str::from_utf8(wait).ok()?.parse().ok());
-            let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
-            let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
-            let wait_ms = due_by(wait_ms.unwrap_or(0), memory.at_ms, now_ms, longest_ms);
-            self.schedule.change(id, |host| {
-                host.delay_ms = delay_ms;
-                host.due_ms = wait_ms;
-                host.gate = match (parked, shut) {
-                    (true, _) => Gate::Parked,
-                    (false, true) => Gate::Shut,
-                    (false, false) => Gate::Open,
-                };
-            });
-        }
+            .for_each(|host| self.schedule.heard(host));
+        self.outage.restore(memory.answered);
+        self.restore_hosts(&memory.values, memory.at_ms, now_ms);
         // A checkpoint of an older version does not say who answered.
         if self.progress.counts.done > 0
             && self.outage.is_unheard()
@@ -85,6 +55,46 @@ impl<S: Store> Crawl<S> {
             self.outage.remember(host, &url[origin(url).len()..]);
         }
         expired
+    }
+
+    /// Takes up what is known of each host. `at_ms` is when that was committed.
+    fn restore_hosts(&mut self, values: &HashMap<String, Vec<u8>>, at_ms: u64, now_ms: u64) {
+        let mut waits: HashMap<HostId, u64> = HashMap::new();
+        // Not host by host: most have few of the four, or none.
+        for (key, value) in values {
+            let of_host = OfHost::of(key);
+            let met =
+                of_host.and_then(|(kind, origin)| Some((kind, self.schedule.find_host(origin)?)));
+            match met {
+                Some((OfHost::Robots, id)) => self.robots.restore(id, value, now_ms),
+                Some((OfHost::Route, id)) => self.routes.restore(id, value),
+                Some((OfHost::Wait, id)) => {
+                    let text = std::str::from_utf8(value).ok();
+                    if let Some(due_ms) = text.and_then(|due_ms| due_ms.parse().ok()) {
+                        waits.insert(id, due_ms);
+                    }
+                }
+                // Remembered by the store.
+                Some((OfHost::Answered, _)) | None => {}
+            }
+        }
+        for id in self.schedule.ids() {
+            let shut = self.plan.robots && self.robots.want(id);
+            let parked = self.routes.parked(id).is_some();
+            let delay_ms = self.plan.pace.delay_ms.max(self.robots.delay_ms(id));
+            let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
+            let due_ms = waits.get(&id).copied().unwrap_or(0);
+            let due_ms = due_by(due_ms, at_ms, now_ms, longest_ms);
+            self.schedule.change(id, |host| {
+                host.delay_ms = delay_ms;
+                host.due_ms = due_ms;
+                host.gate = match (parked, shut) {
+                    (true, _) => Gate::Parked,
+                    (false, true) => Gate::Shut,
+                    (false, false) => Gate::Open,
+                };
+            });
+        }
     }
 
     /// Closes the store, behind the last commit. Gives what people should read.
@@ -98,6 +108,7 @@ impl<S: Store> Crawl<S> {
             others,
             tries,
             values: self.values(),
+            answered: self.outage.heard(),
             progress: self.progress(),
             at_ms: now_ms,
         };
@@ -137,7 +148,7 @@ impl<S: Store> Crawl<S> {
     fn values(&self) -> BTreeMap<String, String> {
         let robots = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.robots.saved(id)?;
-            Some((keys::robots(&host.origin), saved))
+            Some((OfHost::Robots.key(&host.origin), saved))
         });
         let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
         let directories = self.scope.directory_keys();
@@ -150,20 +161,16 @@ impl<S: Store> Crawl<S> {
             .then(|| (keys::GAVE_PAGE.to_owned(), "1".to_owned()));
         let routes = self.schedule.hosts().filter_map(|(id, host)| {
             let saved = self.routes.saved(id)?;
-            Some((keys::route(&host.origin), saved))
+            Some((OfHost::Route.key(&host.origin), saved))
         });
         let waits = self
             .schedule
             .hosts()
             .filter(|(_, host)| host.due_ms > self.schedule.now_ms());
-        let waits = waits.map(|(_, host)| (keys::wait(&host.origin), host.due_ms.to_string()));
-        let answered = self.schedule.hosts().filter_map(|(id, host)| {
-            let page = self.outage.page(id)?;
-            Some((keys::answered(&host.origin), page.to_owned()))
-        });
+        let waits =
+            waits.map(|(_, host)| (OfHost::Wait.key(&host.origin), host.due_ms.to_string()));
         robots
             .chain(waits)
-            .chain(answered)
             .chain(self.lost.values())
             .chain(routes)
             .chain(self.cookies.all())

@@ -15,7 +15,7 @@ use super::lanes::Lanes;
 use super::memory::View;
 use super::request::fingerprint_of;
 use super::{Rest, Ticket, Tries};
-use crate::keys::HOST;
+use crate::keys::{HOST, OfHost};
 use crate::schedule::{HostId, Schedule};
 use crate::url::{Fingerprinter, origin};
 
@@ -209,6 +209,10 @@ impl Rewriter {
             let taken = host.taken.saturating_sub(whole).to_string();
             self.batch
                 .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
+            if let Some(page) = view.rest.answered.page(id) {
+                let key = OfHost::Answered.key(&host.origin);
+                self.batch.set(&key, page.as_bytes());
+            }
             self.close_if_full()?;
             let new = self.schedule.host_of(&host.origin, host.gate);
             self.schedule
@@ -288,6 +292,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::store::image;
     use crate::store::memory::Memory;
     use crate::store::restore::restore;
     use crawl_ckpt::durable::RealDisk;
@@ -328,6 +333,7 @@ mod tests {
         }
         batch.defer(10, 2, 90_000);
         batch.set("cookies:a", b"[]");
+        batch.set("answered:http://h0.example", b"/7");
         writer.append(&batch.close(&commit)).unwrap();
         job
     }
@@ -359,6 +365,17 @@ mod tests {
                 .eq(before.seen.shards().flatten())
         );
         assert_eq!(after.values, before.values);
+        let heard = |memory: &Memory| -> Vec<Option<String>> {
+            let hosts = memory.schedule.hosts();
+            let page = |id| memory.answered.page(id).map(str::to_owned);
+            hosts.map(|(id, _)| page(id)).collect()
+        };
+        assert_eq!(heard(&before)[..2], [Some("/7".to_owned()), None]);
+        assert_eq!(heard(&after), heard(&before));
+        let view = compacted.view(before.view());
+        image::save(&job, &lock, &compacted.end, &view).unwrap();
+        let (imaged, _) = image::load(&job, 9).unwrap().unwrap();
+        assert_eq!(heard(&imaged), heard(&before));
         assert_eq!(after.progress, before.progress);
         assert_eq!(after.schedule.pending(), 300);
         assert_eq!(after.schedule.deferred().count(), 1);

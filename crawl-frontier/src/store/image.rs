@@ -20,22 +20,23 @@ use super::Ticket;
 use super::lanes::Lanes;
 use super::memory::{Memory, View};
 use super::seen::{SHARDS, Seen};
+use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
 /// Version of the body's layout.
-const BODY_FORMAT: u32 = 1;
+const BODY_FORMAT: u32 = 2;
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
 
 /// All that is small, as JSON at the head of the body.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Head {
+struct Head<Values> {
     progress: Progress,
     at_ms: u64,
     files: BTreeMap<String, u64>,
     #[serde(default)]
     tails: BTreeMap<String, String>,
-    values: BTreeMap<String, String>,
+    values: Values,
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
     hosts: u32,
@@ -54,7 +55,7 @@ pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Resu
         at_ms: rest.at_ms,
         files: view.files.clone(),
         tails: view.tails.clone(),
-        values: rest.values.clone(),
+        values: &rest.values,
         tries: rest.tries.clone(),
         hosts: rest.schedule.hosts().len() as u32,
     })?;
@@ -65,6 +66,10 @@ pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Resu
     }
     for (id, host) in rest.schedule.hosts() {
         put_bytes(&mut out, host.origin.as_bytes())?;
+        put_bytes(
+            &mut out,
+            rest.answered.page(id).unwrap_or_default().as_bytes(),
+        )?;
         put(&mut out, host.taken)?;
         // They were sent before, so they go first.
         put_lane(&mut out, i64::MAX, &others.remove(&id).unwrap_or_default())?;
@@ -134,13 +139,18 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         image,
         limit: body_bytes,
     };
-    let head: Head = serde_json::from_slice(&body.bytes()?)?;
+    let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
+    let mut answered = Answered::default();
     let mut schedule = Schedule::new(window);
     let mut lanes = Lanes::new();
     let mut met = Vec::new();
     for _ in 0..head.hosts {
         let origin = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
         let host = schedule.host_of(&origin, Gate::Open);
+        let page = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
+        if !page.is_empty() {
+            answered.remember(host, &page);
+        }
         let taken = body.number()?;
         let mut pending = body.lane(&mut lanes, host)?;
         for _ in 0..body.number()? {
@@ -161,6 +171,7 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         lanes,
         tries: head.tries.into_iter().collect(),
         values: values.collect(),
+        answered,
         progress: head.progress,
         at_ms: head.at_ms,
         files: head.files,

@@ -8,6 +8,7 @@ use crawl_ckpt::control::Progress;
 use super::lanes::Lanes;
 use super::seen::Seen;
 use super::{Rest, Ticket};
+use crate::answered::Answered;
 use crate::schedule::{Gate, HostId, Room, Schedule};
 
 /// The state that is in memory while a crawl runs.
@@ -23,6 +24,8 @@ pub struct Memory {
     pub tries: HashMap<u64, (u32, u64)>,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
+    /// The hosts that ever answered.
+    pub answered: Answered,
     /// The figures.
     pub progress: Progress,
     /// When the figures were committed.
@@ -57,6 +60,7 @@ impl Memory {
             lanes: Lanes::new(),
             tries: HashMap::new(),
             values: HashMap::new(),
+            answered: Answered::default(),
             progress: Progress::default(),
             at_ms: 0,
             files: BTreeMap::new(),
@@ -80,6 +84,7 @@ impl Memory {
                 others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
                 tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
                 values: self.values.iter().map(text).collect(),
+                answered: &self.answered,
                 progress: self.progress.clone(),
                 at_ms: self.at_ms,
             },

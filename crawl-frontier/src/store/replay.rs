@@ -13,7 +13,7 @@ use crawl_ckpt::tool::Failure;
 use super::Ticket;
 use super::memory::{Fingerprints, GROUP, Memory};
 use super::request::fingerprint_of;
-use crate::keys::HOST;
+use crate::keys::{HOST, OfHost};
 use crate::url::{Fingerprinter, origin};
 
 /// So many requests travel from thread to thread at once.
@@ -92,6 +92,8 @@ struct Listener {
 struct Arrivals {
     /// Hosts of a rewritten journal, which begins with them: origin, requests taken on.
     hosts: Vec<(String, Vec<u8>)>,
+    /// Hosts that answered, by the fingerprint of their origin, each with a page.
+    answered: Vec<(u128, String)>,
     /// Fingerprints of finished requests, of which a rewritten journal keeps no more.
     seen: Vec<u128>,
     /// The origins of the requests.
@@ -149,18 +151,24 @@ impl Listener {
                 self.failed.remove(&id);
                 self.tries.insert(id, (attempts, due_ms));
             }
-            Entry::Set { key, value } => match key.strip_prefix(HOST) {
-                Some(origin) => self.piece.hosts.push((origin.to_owned(), value.to_owned())),
-                None => {
-                    self.values.insert(key.to_owned(), value.to_owned());
-                }
-            },
+            Entry::Set { key, value } => self.hear_value(key, value),
             Entry::Unset { key } => {
                 self.values.remove(key);
             }
             Entry::Commit(_) => {}
         }
         Ok(())
+    }
+
+    fn hear_value(&mut self, key: &str, value: &[u8]) {
+        if let Some(origin) = key.strip_prefix(HOST) {
+            self.piece.hosts.push((origin.to_owned(), value.to_owned()));
+        } else if let Some((OfHost::Answered, origin)) = OfHost::of(key) {
+            let page = String::from_utf8_lossy(value).into_owned();
+            self.piece.answered.push((self.origins.get(origin), page));
+        } else {
+            self.values.insert(key.to_owned(), value.to_owned());
+        }
     }
 
     fn pass_on(&mut self, pieces: &SyncSender<Arrivals>) -> Result<(), String> {
@@ -208,6 +216,11 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
                     return Err((ticket.at, why));
                 };
                 memory.lanes.arrive(host, ticket, request.priority);
+            }
+        }
+        for (host, page) in &piece.answered {
+            if let Some(host) = memory.schedule.find_fingerprint(*host) {
+                memory.answered.remember(host, page);
             }
         }
     }

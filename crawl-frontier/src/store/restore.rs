@@ -189,6 +189,7 @@ impl Restored {
             schedule: memory.schedule,
             tries: memory.tries,
             values: memory.values,
+            answered: memory.answered,
             progress: memory.progress,
             at_ms: memory.at_ms,
         };

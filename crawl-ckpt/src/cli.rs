@@ -114,7 +114,8 @@ enum Command {
     /// fields that stay empty, pages of the same content or title, slow and large pages, what was left
     /// out. It needs nothing but itself: no network, no script. The records are those of the checkpoint's
     /// output, else of the output that was written last, also packed by gzip; lines that are no records
-    /// are counted and passed over. Without -o the page goes to stdout.
+    /// are counted and passed over. What the crawl told of itself, in ….summary.json beside them, is in it too.
+    /// Without -o the page goes to stdout.
     Report {
         /// PROJECT/SPIDER, or SPIDER for the project `default`
         #[arg(value_name = "P/S")]

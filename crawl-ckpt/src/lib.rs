@@ -16,6 +16,7 @@
 //! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`] and [`capture`], [`lines`] of them all, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
+//! | `summary` | what of a crawl outlives its checkpoint beside the records |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
 //! | `outside/` | jobs from outside: `catalog`, [`look`], `verify`, [`repair`] |
@@ -43,6 +44,7 @@ mod report;
 pub mod signals;
 pub mod stderr;
 mod stdio;
+pub mod summary;
 mod table;
 pub mod tool;
 pub mod warc;

@@ -1,7 +1,7 @@
 //! Throwing a checkpoint away: what is to go, and, once nothing can be refused any more, its end.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crawl_ckpt::delta;
@@ -124,10 +124,14 @@ impl Clear {
                 job.throw_away(lock, &place.data_dir, asides)?;
             }
             None => {
-                let pairs = [(&self.output, &aside), (&self.warc, &warc_aside)];
-                for (path, aside) in pairs {
+                type Rename = fn(&Path, &Path) -> io::Result<()>;
+                let renames: [(_, _, Rename); 2] = [
+                    (&self.output, &aside, job::rename_output),
+                    (&self.warc, &warc_aside, job::rename_aside),
+                ];
+                for (path, aside, rename) in renames {
                     if let (Some(path), Some(aside)) = (path, aside) {
-                        job::rename_aside(path, aside).map_err(|e| {
+                        rename(path, aside).map_err(|e| {
                             Failure::new(format_args!("cannot rename {}: {e}", path.display()))
                         })?;
                     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::summary::CrawlSummary;
 
 use crate::outcome::Outcome;
 use crate::place::Output;
@@ -23,4 +24,6 @@ pub struct Ended {
     pub output: Output,
     /// Where the WARC files are, if there are any.
     pub warc: Option<PathBuf>,
+    /// The same for programs, of all runs of the crawl.
+    pub summary: CrawlSummary,
 }

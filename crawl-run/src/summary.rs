@@ -312,6 +312,7 @@ mod tests {
                 elapsed: Duration::from_secs(75),
                 output: Output::File("data/x.jsonl".into()),
                 warc: None,
+                summary: Default::default(),
             },
             has_checkpoint: true,
             is_kept: true,

@@ -87,6 +87,10 @@ const RUN_FILES: Entries = &[
         "Output records, one JSON object a line.",
     ),
     (
+        "DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD.summary.json",
+        "What the crawl knew and the records do not say; replaced at the end of each run.",
+    ),
+    (
         "DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD-warc",
         "WARC files of the pages themselves, with --warc.",
     ),

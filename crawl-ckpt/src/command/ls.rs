@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Context, ListForm};
-use super::{json_of, unfinished};
+use super::json_of;
 use crate::human::{bytes, count, counted, span};
 use crate::job::Name;
 use crate::look::Look;
@@ -50,7 +50,7 @@ pub fn run(
             project.to_string(),
             spider.to_string(),
             look.state.as_str().to_owned(),
-            number(counts.map(|counts| unfinished(&counts))),
+            number(counts.map(|counts| counts.unfinished())),
             number(counts.map(|counts| counts.seen)),
             bytes(look.bytes),
             span(look.age),

@@ -13,7 +13,6 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, Found};
-use crate::control::Counts;
 use crate::look::Look;
 use crate::tool::{Failure, say};
 
@@ -65,11 +64,6 @@ impl Context<'_> {
 }
 
 /// What is not finished is pending for whoever resumes: in flight or parked, too.
-fn unfinished(counts: &Counts) -> u64 {
-    let under_way = counts.in_flight.saturating_add(counts.parked);
-    counts.pending.saturating_add(under_way)
-}
-
 /// The fields that every command's JSON begins with. What is not known is left out.
 fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
     let mut fields = Map::new();
@@ -79,7 +73,7 @@ fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
     }
     fields.insert("state".into(), json!(look.state.as_str()));
     if let Some(counts) = look.counts() {
-        fields.insert("pending".into(), json!(unfinished(&counts)));
+        fields.insert("pending".into(), json!(counts.unfinished()));
         fields.insert("seen".into(), json!(counts.seen));
         fields.insert("done".into(), json!(counts.done));
         fields.insert("failed".into(), json!(counts.failed));

@@ -8,12 +8,13 @@ use std::time::SystemTime;
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, unfinished};
+use super::Context;
 use crate::catalog::Found;
 use crate::durable::{RealDisk, publish};
 use crate::human::{bytes, counted};
 use crate::look::Look;
-use crate::report::{Checkpoint, Count, Findings, ParkedHost, Source, facts, write_page};
+use crate::summary::{CrawlSummary, summary_of};
+use crate::report::{Checkpoint, Findings, Source, facts, not_taken_on, parked, write_page};
 use crate::tool::{Exit, Failure};
 
 /// How a page of ours begins.
@@ -63,7 +64,8 @@ pub fn run(context: &mut Context<'_>, spider: &Found, asked: &Asked) -> Result<E
     let checkpoint = look.filter(|_| is_of_checkpoint).map(|look| known(&look));
     let source = Source::open(&file)?;
     let against = asked.against.as_deref().map(Source::open).transpose()?;
-    let facts = facts(spider.to_string(), &source, checkpoint, against.as_ref())?;
+    let mut facts = facts(spider.to_string(), &source, checkpoint, against.as_ref())?;
+    facts.summary = summary(context, &file);
     warn(context, &facts);
     if asked.json {
         context.print_json(&json!(facts))?;
@@ -125,6 +127,19 @@ fn check_is_page(path: &Path) -> Result<(), Failure> {
     ))
 }
 
+/// What the crawl that wrote a file of records told of itself.
+fn summary(context: &Context<'_>, file: &Path) -> Option<CrawlSummary> {
+    let path = summary_of(file);
+    match CrawlSummary::read(&path) {
+        Ok(summary) => summary.filter(|summary| summary.is_of(file)),
+        Err(error) => {
+            let path = path.display();
+            context.say(format_args!("{path} is left out: {error}"));
+            None
+        }
+    }
+}
+
 fn is_same(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -166,27 +181,10 @@ fn nothing(spider: &Found) -> Failure {
 /// What the checkpoint knows and the records do not.
 fn known(look: &Look) -> Checkpoint {
     let progress = look.commit.as_ref().map(|commit| &commit.progress);
-    let dropped = progress.into_iter().flat_map(|progress| &progress.dropped);
-    let mut not_taken_on: Vec<Count> = dropped
-        .map(|(name, count)| Count {
-            name: name.clone(),
-            count: *count,
-        })
-        .collect();
-    not_taken_on.sort_by_key(|reason| std::cmp::Reverse(reason.count));
-    let parked = progress.into_iter().flat_map(|progress| &progress.parked);
-    let mut parked: Vec<ParkedHost> = parked
-        .map(|(host, parked)| ParkedHost {
-            host: host.clone(),
-            urls: parked.urls,
-            why: parked.why.clone(),
-        })
-        .collect();
-    parked.sort_by_key(|host| std::cmp::Reverse(host.urls));
     Checkpoint {
         state: look.state.as_str(),
-        pending: look.counts().map(|counts| unfinished(&counts)),
-        not_taken_on,
-        parked,
+        pending: look.counts().map(|counts| counts.unfinished()),
+        not_taken_on: progress.map(not_taken_on).unwrap_or_default(),
+        parked: progress.map(parked).unwrap_or_default(),
     }
 }

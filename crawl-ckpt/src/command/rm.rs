@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, stdin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Context, TOOL, unfinished};
+use super::{Context, TOOL};
 use crate::catalog::Found;
 use crate::durable::RealDisk;
 use crate::human::{bytes, counted};
@@ -129,7 +129,7 @@ fn list(jobs: &[Found]) {
         let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
         let pending = Look::at(&job.place).and_then(|look| {
             let counts = look.counts()?;
-            Some(format!(", {} pending", counted(unfinished(&counts), "URL")))
+            Some(format!(", {} pending", counted(counts.unfinished(), "URL")))
         });
         let pending = pending.unwrap_or_default();
         say(

@@ -5,10 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Context, ListForm};
-use super::{json_of, json_without_checkpoint, unfinished};
+use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
 use crate::human::{bytes, count};
 use crate::look::{Look, bytes_in};
+use crate::summary::summary_of;
 use crate::table::{Table, facts};
 use crate::tool::{Exit, Failure};
 
@@ -32,6 +33,8 @@ struct Parts {
     /// The manifest and what an interrupted run left behind.
     other: u64,
     output: u64,
+    /// What the runs told, beside the output.
+    summary: u64,
     delta: u64,
     /// WARC files of a crawl that is not finished.
     warc: u64,
@@ -110,7 +113,8 @@ impl Parts {
             journal,
             image,
             other: all.saturating_sub(journal + image) + left,
-            output: output.map_or(0, |path| size_of(&path)),
+            output: output.as_deref().map_or(0, size_of),
+            summary: output.map_or(0, |path| size_of(&summary_of(&path))),
             delta: job.delta_bytes(),
             warc: warc.map_or(0, |dir| bytes_in(&dir)),
         }
@@ -140,6 +144,7 @@ impl Parts {
             "image": self.image,
             "other": self.other,
             "output": self.output,
+            "summary": self.summary,
             "delta": self.delta,
             "warc": self.warc,
         })
@@ -163,6 +168,10 @@ fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
             ("output", format!("{output} (not part of the checkpoint)")),
         ]);
     }
+    if parts.summary > 0 {
+        let summary = bytes(parts.summary);
+        lines.push(("summary", format!("{summary} (beside the output)")));
+    }
     if parts.warc > 0 {
         let warc = bytes(parts.warc);
         lines.push(("warc", format!("{warc} (not part of the checkpoint)")));
@@ -183,7 +192,7 @@ fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
 /// What to do about a large checkpoint.
 fn advice(look: &Look, parts: &Parts) -> Vec<String> {
     let counts = look.counts().unwrap_or_default();
-    let pending = unfinished(&counts);
+    let pending = counts.unfinished();
     let lives = pending * PENDING_BYTES + counts.seen.saturating_sub(pending) * FINISHED_BYTES;
     if parts.checkpoint() < LARGE_BYTES {
         return vec![format!(

@@ -12,6 +12,7 @@ use super::{Job, OutputPlace};
 use crate::durable::{Disk, RealDisk, parent, remove_if_there};
 use crate::error::StoreError;
 use crate::lock::JobLock;
+use crate::summary::{CrawlSummary, summary_of};
 
 /// A job that is being thrown away.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ impl Job {
             remove_if_there(&RealDisk, &left).map_err(StoreError::io("remove", &left))?;
         }
         if let (Some(output), Some(aside)) = (output, &aside) {
-            rename_aside(&output, aside).map_err(StoreError::io("rename", &output))?;
+            rename_output(&output, aside).map_err(StoreError::io("rename", &output))?;
         }
         self.put_warc_aside(data_dir)?;
         self.remove(lock)?;
@@ -112,7 +113,20 @@ fn is_name_of(aside: &Path, output: &Path) -> bool {
     added.is_some_and(|added| added.starts_with(b".partial") && !added.contains(&b'/'))
 }
 
-/// Renames an output that was not renamed yet, durably.
+/// Renames an output that was not renamed yet, and the summary of its crawl, durably.
+///
+/// # Errors
+/// Errors of the file system.
+pub fn rename_output(output: &Path, aside: &Path) -> io::Result<()> {
+    let summary = summary_of(output);
+    // What else has its name stays there.
+    if matches!(CrawlSummary::read(&summary), Ok(Some(read)) if read.is_of(output)) {
+        rename_aside(&summary, &summary_of(aside))?;
+    }
+    rename_aside(output, aside)
+}
+
+/// Renames what was not renamed yet, durably.
 ///
 /// # Errors
 /// Errors of the file system.

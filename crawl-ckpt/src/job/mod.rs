@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use clear::{Clearing, rename_aside};
+pub use clear::{Clearing, rename_aside, rename_output};
 pub use manifest::{FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};

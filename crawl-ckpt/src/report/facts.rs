@@ -15,6 +15,8 @@ use super::shares::{Share, Shares};
 use super::source::Source;
 use super::tally::Count;
 use super::timeline::Step;
+use crate::control::Progress;
+use crate::summary::CrawlSummary;
 use crate::tool::Failure;
 
 /// Rows, and how many there are in all.
@@ -51,6 +53,9 @@ pub struct Findings {
     pub torn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// What the crawl told of itself beside the records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<CrawlSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,8 +116,55 @@ pub struct Checkpoint {
     pub parked: Vec<ParkedHost>,
 }
 
+impl Findings {
+    /// Links not taken on, by reason; `None` when nobody knows any more.
+    pub fn not_taken_on(&self) -> Option<Vec<Count>> {
+        match (&self.checkpoint, &self.summary) {
+            (Some(known), _) => Some(known.not_taken_on.clone()),
+            (None, Some(summary)) => Some(not_taken_on(&summary.progress)),
+            (None, None) => None,
+        }
+    }
+
+    /// Hosts that wait for a decision.
+    pub fn parked(&self) -> Vec<ParkedHost> {
+        match (&self.checkpoint, &self.summary) {
+            (Some(known), _) => known.parked.clone(),
+            (None, Some(summary)) => parked(&summary.progress),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// Links not taken on, the most frequent reason first.
+pub fn not_taken_on(progress: &Progress) -> Vec<Count> {
+    let dropped = progress.dropped.iter();
+    let mut reasons: Vec<Count> = dropped
+        .map(|(name, count)| Count {
+            name: name.clone(),
+            count: *count,
+        })
+        .collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+    reasons
+}
+
+/// Hosts that wait for a decision, the largest first.
+pub fn parked(progress: &Progress) -> Vec<ParkedHost> {
+    let parked = progress.parked.iter();
+    let mut hosts: Vec<ParkedHost> = parked
+        .map(|(host, parked)| ParkedHost {
+            host: host.clone(),
+            urls: parked.urls,
+            why: parked.why.clone(),
+        })
+        .collect();
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.urls));
+    hosts
+}
+
 /// A host that waits for a decision.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ParkedHost {
     pub host: String,
     pub urls: u64,
@@ -257,6 +309,7 @@ pub fn facts(
         unfinished_line: figures.flaws.is_unfinished,
         torn: figures.flaws.torn.clone(),
         checkpoint,
+        summary: None,
         first_ms: figures.first_ms,
         last_ms: figures.last_ms,
         classes: Class::ALL

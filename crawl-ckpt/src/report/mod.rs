@@ -27,7 +27,6 @@ mod tally;
 mod timeline;
 mod top;
 
-pub use facts::{Checkpoint, Findings, ParkedHost, facts};
+pub use facts::{Checkpoint, Findings, facts, not_taken_on, parked};
 pub use page::write_page;
 pub use source::Source;
-pub use tally::Count;

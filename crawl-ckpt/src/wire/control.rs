@@ -139,6 +139,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// URLs that are not finished.
+    pub fn unfinished(&self) -> u64 {
+        let under_way = self.in_flight.saturating_add(self.parked);
+        self.pending.saturating_add(under_way)
+    }
+
     /// True when every URL taken on is in exactly one state.
     pub fn balances(&self) -> bool {
         let parts = [

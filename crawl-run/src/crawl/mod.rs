@@ -2,6 +2,7 @@
 
 mod prepare;
 mod production;
+mod summarize;
 
 use std::ffi::OsString;
 use std::io;
@@ -128,7 +129,9 @@ impl<'a> Crawl<'a> {
         let launch = self.launch(None, &output, warc.as_ref())?;
         let ending = conduct(&launch, begin, events, view)?;
         let outcome = judge(&ending, Purpose::Test { limit });
-        Ok(self.ended(outcome, ending, (output, warc), view))
+        let ended = self.ended(outcome, ending, (output, warc));
+        self.tell(&ended, view);
+        Ok(ended)
     }
 
     /// The output of a crawl that begins, when the file that `leaves` is gone.
@@ -224,28 +227,39 @@ impl<'a> Crawl<'a> {
         })
     }
 
-    /// Says how it ended.
+    /// What a run came to.
     fn ended(
         &self,
         outcome: Outcome,
         ending: Ending,
         (output, warc): (Output, Option<PathBuf>),
-        view: &View,
     ) -> Ended {
-        let ended = Ended {
+        let Ending {
+            progress,
+            records_run,
+            elapsed,
+            ..
+        } = ending;
+        let run = (&outcome, records_run, elapsed);
+        Ended {
+            summary: self.summarize(Some(run), &progress, &output, warc.as_deref()),
             outcome,
-            progress: ending.progress,
-            records_run: ending.records_run,
-            elapsed: ending.elapsed,
+            progress,
+            records_run,
+            elapsed,
             output,
             warc,
-        };
+        }
+    }
+
+    /// Says how it ended.
+    fn tell(&self, ended: &Ended, view: &View) {
         // The reader of stdout went away: a quiet end.
         if ended.outcome.exit() == Exit::PipeClosed {
-            return ended;
+            return;
         }
         let summary = Summary {
-            ended: &ended,
+            ended,
             has_checkpoint: self.args.limits.limit.is_none(),
             is_kept: self.place.job.dir.is_dir(),
             command_line: &self.command_line,
@@ -265,7 +279,6 @@ impl<'a> Crawl<'a> {
                 view.error(line);
             }
         }
-        ended
     }
 }
 

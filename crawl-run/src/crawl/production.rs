@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, EndReason};
+use crawl_ckpt::control::{Begin, EndReason, Progress};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
@@ -88,14 +88,17 @@ impl Crawl<'_> {
                 (begin, output, warc)
             }
             Decision::Complete(complete) => {
-                completed(&complete.progress)?;
+                let ended = self.was_complete(*complete);
+                self.write_summary(&ended, view);
+                completed(&ended.progress)?;
                 // The run that completed it was killed before it came to that.
                 if let Some(text) = &self.cookies {
                     let cookies = checkpoint::changed_cookies(&self.place, text)?;
                     self.write_cookies(&cookies, view);
                 }
                 job::remove(&RealDisk, &self.place.job, lock)?;
-                return Ok(self.was_complete(*complete, view));
+                self.tell_of_earlier(&ended.progress, view);
+                return Ok(ended);
             }
         };
         let launch = self.launch(Some(lock), &output, warc.as_ref())?;
@@ -112,25 +115,27 @@ impl Crawl<'_> {
                 self.command_line
             ));
         }
-        if outcome == Outcome::Complete {
-            let removed = checkpoint::check_complete(&self.place)
-                .and_then(|()| completed(&ending.progress))
+        if outcome == Outcome::Complete
+            && let Err(failure) = checkpoint::check_complete(&self.place)
+        {
+            outcome = stays(failure);
+        }
+        let mut ended = self.ended(outcome, ending, (output, warc));
+        // Of a damaged job nothing is changed.
+        if ended.outcome.exit() != Exit::Damaged {
+            self.write_summary(&ended, view);
+        }
+        if ended.outcome == Outcome::Complete {
+            let removed = completed(&ended.progress)
                 .and_then(|()| Ok(job::remove(&RealDisk, &self.place.job, lock)?));
             if let Err(failure) = removed {
-                outcome = Outcome::Failed {
-                    exit: failure.exit,
-                    why: format!(
-                        "the crawl is complete, but its checkpoint stays: {}",
-                        failure.message
-                    ),
-                    hint: failure.hint,
-                };
+                ended.outcome = stays(failure);
             }
-        } else if outcome.exit() != Exit::Damaged {
-            // Of a damaged job nothing is changed.
+        } else if ended.outcome.exit() != Exit::Damaged {
             checkpoint::note_command(&self.place.job, lock, &self.command_line);
         }
-        Ok(self.ended(outcome, ending, (output, warc), view))
+        self.tell(&ended, view);
+        Ok(ended)
     }
 
     /// Brings `--cookies FILE` up to date.
@@ -187,8 +192,25 @@ impl Crawl<'_> {
         Ok(manifest.warc_dir(&self.place.data_dir))
     }
 
-    fn was_complete(&self, complete: Complete, view: &View) -> Ended {
+    /// What an earlier run came to, of which only the removal of the checkpoint was left.
+    fn was_complete(&self, complete: Complete) -> Ended {
         let Complete { manifest, progress } = complete;
+        let warc = manifest.warc_dir(&self.place.data_dir);
+        let began = manifest.output.unwrap_or_default();
+        let output = began.resolve(&self.place.data_dir);
+        let output = output.map_or(Output::Stdout, Output::File);
+        Ended {
+            summary: self.summarize(None, &progress, &output, warc.as_deref()),
+            outcome: Outcome::Complete,
+            progress,
+            records_run: 0,
+            elapsed: Duration::ZERO,
+            output,
+            warc,
+        }
+    }
+
+    fn tell_of_earlier(&self, progress: &Progress, view: &View) {
         let mut figures = counted(progress.records, "record");
         if let Some(delta) = &progress.delta {
             figures.push_str(&format!("; {}", summary::compared(delta)));
@@ -197,16 +219,17 @@ impl Crawl<'_> {
             "the last run of {} was complete ({figures}); its checkpoint was left, and is removed now",
             self.place.title()
         ));
-        let warc = manifest.warc_dir(&self.place.data_dir);
-        let began = manifest.output.unwrap_or_default();
-        let output = began.resolve(&self.place.data_dir);
-        Ended {
-            outcome: Outcome::Complete,
-            progress,
-            records_run: 0,
-            elapsed: Duration::ZERO,
-            output: output.map_or(Output::Stdout, Output::File),
-            warc,
-        }
+    }
+}
+
+/// A complete crawl whose checkpoint could not be removed.
+fn stays(failure: Failure) -> Outcome {
+    Outcome::Failed {
+        exit: failure.exit,
+        why: format!(
+            "the crawl is complete, but its checkpoint stays: {}",
+            failure.message
+        ),
+        hint: failure.hint,
     }
 }

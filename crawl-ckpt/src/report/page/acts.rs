@@ -6,7 +6,7 @@ use super::escape::{Html, Link};
 use super::table::{NUM, WIDE, With, badge, bar, bars, named, not_shown, number, records, table};
 use super::words::{counted, percent};
 use crate::human::{bytes, count};
-use crate::report::facts::{Alike, Checkpoint, Comparison, FieldFacts, Findings, List, Repeated};
+use crate::report::facts::{Alike, Comparison, FieldFacts, Findings, List, Repeated};
 use crate::report::figures::LISTED;
 use crate::report::lines::Shown;
 use crate::report::redirects::PathEnd;
@@ -54,8 +54,7 @@ pub fn write(out: &mut impl Write, facts: &Findings) -> Result {
 
 /// True when a host blocks, or is parked since it did.
 pub fn has_blocks(facts: &Findings) -> bool {
-    let parked = facts.checkpoint.iter().flat_map(|known| &known.parked);
-    facts.blocking.total > 0 || parked.count() > 0
+    facts.blocking.total > 0 || !facts.parked().is_empty()
 }
 
 /// Begins a section; its words are not those of strangers.
@@ -286,11 +285,7 @@ fn blocking(out: &mut impl Write, facts: &Findings) -> Result {
         })?;
         not_shown(out, facts.blocking.total, facts.blocking.rows.len())?;
     }
-    let parked: Vec<_> = facts
-        .checkpoint
-        .iter()
-        .flat_map(|known| &known.parked)
-        .collect();
+    let parked = facts.parked();
     for host in parked.iter().take(LISTED) {
         write!(
             out,
@@ -419,21 +414,21 @@ fn left_out(out: &mut impl Write, facts: &Findings) -> Result {
         records(out, "Not asked", &list.rows, &[With::FoundOn])?;
         not_shown(out, list.total, list.rows.len())?;
     }
-    match &facts.checkpoint {
-        Some(Checkpoint { not_taken_on, .. }) if !not_taken_on.is_empty() => {
+    match facts.not_taken_on() {
+        Some(not_taken_on) if !not_taken_on.is_empty() => {
             let sum = not_taken_on.iter().map(|reason| reason.count).sum();
             write!(out, "<h3>Links not taken on</h3>")?;
             bars(
                 out,
                 "Links not taken on, by reason",
-                &named(not_taken_on, "left"),
+                &named(&not_taken_on, "left"),
                 sum,
             )?;
         }
         Some(_) => {}
         None => write!(
             out,
-            "<p class=note>What rules and caps kept out of the crawl is known to its checkpoint alone, which is not there (any more).</p>"
+            "<p class=note>What rules and caps kept out of the crawl is not known: neither its checkpoint is there nor its summary.</p>"
         )?,
     }
     end(out)

@@ -4,6 +4,7 @@
 mod acts;
 mod chart;
 mod escape;
+mod runs;
 mod spreads;
 mod table;
 mod words;
@@ -19,6 +20,7 @@ use self::words::{counted, moment, percent, time};
 use super::facts::Findings;
 use super::figures::SLOW_MS;
 use super::row::Class;
+use crate::summary::RunState;
 use crate::human::{bytes, count};
 
 const STYLE: &str = include_str!("style.css");
@@ -59,11 +61,13 @@ pub fn write_page(out: &mut impl Write, facts: &Findings) -> Result {
         ("time", "Over time"),
         ("answers", "Answers"),
         ("hosts", "Hosts"),
+        ("runs", "Runs"),
     ] {
         let is_there = match id {
             "against" => against,
             "blocking" => acts::has_blocks(facts),
             "fields" => facts.fields.is_some(),
+            "runs" => facts.summary.is_some(),
             _ => true,
         };
         if is_there {
@@ -74,6 +78,9 @@ pub fn write_page(out: &mut impl Write, facts: &Findings) -> Result {
     findings(out, facts)?;
     acts::write(out, facts)?;
     spreads::write(out, facts)?;
+    if let Some(summary) = &facts.summary {
+        runs::write(out, summary)?;
+    }
     about(out, facts)?;
     writeln!(out, "</main>\n<script>{SCRIPT}</script></body></html>")
 }
@@ -174,20 +181,33 @@ fn kpi(out: &mut impl Write, class: &str, figure: &str, name: &str, more: &str) 
 
 /// The state of the crawl in a word, how it looks, and what else there is to say.
 fn state(facts: &Findings) -> (&str, &'static str, String) {
-    let Some(known) = &facts.checkpoint else {
-        return (
+    let pending = |pending| format!("{} pending", counted(pending, "URL is", "URLs are"));
+    if let Some(known) = &facts.checkpoint {
+        return match known.state {
+            "corrupt" => ("checkpoint damaged", "bad", String::new()),
+            state => (
+                state,
+                "warn",
+                known.pending.map(pending).unwrap_or_default(),
+            ),
+        };
+    }
+    match &facts.summary {
+        None => (
             "no checkpoint",
             "",
             "complete, or its checkpoint was removed".to_owned(),
-        );
-    };
-    let pending = match known.pending {
-        Some(pending) => format!("{} pending", counted(pending, "URL is", "URLs are")),
-        None => String::new(),
-    };
-    match (known.state, known.pending) {
-        ("corrupt", _) => ("checkpoint damaged", "bad", String::new()),
-        (state, _) => (state, "warn", pending),
+        ),
+        Some(summary) if summary.state == RunState::Complete => ("complete", "ok", String::new()),
+        Some(summary) => {
+            let left = pending(summary.progress.counts.unfinished());
+            let how = summary.state.as_str();
+            (
+                "unfinished",
+                "warn",
+                format!("{how}, {left}; its checkpoint is gone"),
+            )
+        }
     }
 }
 
@@ -248,8 +268,7 @@ fn findings(out: &mut impl Write, facts: &Findings) -> Result {
         "redirect chains",
         redirects,
     );
-    let parked = facts.checkpoint.iter().flat_map(|known| &known.parked);
-    let waiting: u64 = parked.map(|host| host.urls).sum();
+    let waiting: u64 = facts.parked().iter().map(|host| host.urls).sum();
     let blocks: u64 = facts.blocking.rows.iter().map(|host| host.blocks).sum();
     let (style, more) = match waiting {
         0 => (

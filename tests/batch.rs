@@ -47,7 +47,9 @@ fn batch(folder: &Folder) -> Tool {
 fn outputs(folder: &Folder, n: usize) -> Vec<PathBuf> {
     let crawls = PathBuf::from(format!("data/default/s{n}/crawls"));
     let files = folder.files().into_iter();
-    files.filter(|file| file.starts_with(&crawls)).collect()
+    let is_output = |file: &PathBuf| file.extension() == Some("jsonl".as_ref());
+    let files = files.filter(|file| file.starts_with(&crawls));
+    files.filter(is_output).collect()
 }
 
 /// Each spider was crawled exactly once, with one record a page, and no checkpoint is left.

@@ -107,6 +107,7 @@ fn outputs(data: &Path) -> Vec<PathBuf> {
     let crawls = fs::read_dir(data.join("default/shop/crawls"));
     let files = crawls.into_iter().flatten().map(|file| file.unwrap());
     let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    files.retain(|file| !file.to_string_lossy().contains(".summary.json"));
     files.sort();
     files
 }

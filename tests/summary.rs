@@ -63,11 +63,9 @@ fn a_complete_crawl_leaves_what_its_checkpoint_knew() {
     let ground = Ground::new();
     ground.crawl(&["-q"]).run().code(0);
     let (file, summary) = ground.summary();
-    let records = ground.folder.read(
-        &file
-            .to_string_lossy()
-            .replace(".summary.json", ".jsonl"),
-    );
+    let records = ground
+        .folder
+        .read(&file.to_string_lossy().replace(".summary.json", ".jsonl"));
     assert_eq!(summary["summary"], 1);
     assert_eq!(summary["state"], "complete");
     assert_eq!(summary["records"], records.lines().count());
@@ -131,8 +129,13 @@ fn a_crawl_that_is_thrown_away_takes_its_summary_along() {
     let aside: Value = serde_json::from_str(&aside).unwrap();
     assert_eq!(aside["records"], 3);
     let now: Value = serde_json::from_str(&ground.folder.read(before.to_str().unwrap())).unwrap();
-    assert_eq!((&now["records"], &now["runs_total"]), (&5.into(), &1.into()));
-    let partial = before.to_string_lossy().replace(".summary.json", ".jsonl.partial");
+    assert_eq!(
+        (&now["records"], &now["runs_total"]),
+        (&5.into(), &1.into())
+    );
+    let partial = before
+        .to_string_lossy()
+        .replace(".summary.json", ".jsonl.partial");
     let report = ground.report(&["--from", &partial]);
     assert_eq!(report["summary"]["records"], 3);
 }
@@ -142,9 +145,11 @@ fn what_is_in_the_way_of_the_summary_changes_nothing_of_the_crawl() {
     let ground = Ground::new();
     let mine = "{\"mine\": true}\n";
     ground.folder.write("out.summary.json", mine);
-    ground.crawl(&["-q", "-o", "out.jsonl"]).run().code(0).says(
-        "crawl-run: cannot write out.summary.json: it is there already and is no summary",
-    );
+    ground
+        .crawl(&["-q", "-o", "out.jsonl"])
+        .run()
+        .code(0)
+        .says("crawl-run: cannot write out.summary.json: it is there already and is no summary");
     assert_eq!(ground.folder.read("out.summary.json"), mine);
     Tool::new("crawl-ckpt")
         .dir(&ground.folder)
@@ -152,4 +157,71 @@ fn what_is_in_the_way_of_the_summary_changes_nothing_of_the_crawl() {
         .run()
         .code(0)
         .prints_just("");
+}
+
+#[test]
+fn a_report_is_made_at_the_end_of_each_run() {
+    let ground = Ground::new();
+    let made = |pages: &str| {
+        ground
+            .crawl(&["--max-pages", pages, "--report", "r.html"])
+            .run()
+    };
+    made("3").code(4).says("report r.html: ");
+    let page = ground.folder.read("r.html");
+    assert!(page.contains(">paused</span>"), "{page}");
+    made("300").code(0).says("of 12 records in data/default/");
+    let page = ground.folder.read("r.html");
+    assert!(page.contains(">complete</span>"), "{page}");
+}
+
+#[test]
+fn a_report_that_cannot_be_made_changes_nothing_of_the_crawl() {
+    let ground = Ground::new();
+    ground.folder.write("mine.html", "<p>mine");
+    let refused = ground.crawl(&["--report", "mine.html"]).run().code(2);
+    refused.says("mine.html is there already and is no page");
+    assert!(ground.site.paths().is_empty());
+    for (args, code) in [(&["--max-pages", "3"][..], 4), (&[], 0)] {
+        let done = ground
+            .crawl(args)
+            .args(["-q", "--report", "none/r.html"])
+            .run();
+        done.code(code)
+            .says("crawl-run: no report: cannot write none/r.html: ");
+    }
+}
+
+#[test]
+fn programs_get_the_summary_of_a_run_on_stdout() {
+    let ground = Ground::new();
+    let json = |args: &[&str], code| -> Value {
+        let done = ground.crawl(args).args(["-q", "--json"]).run().code(code);
+        serde_json::from_slice(&done.prints_lines(1).stdout).unwrap()
+    };
+    let test = json(&["--limit", "2", "-o", "some.jsonl"], 0);
+    assert_eq!(
+        (&test["state"], &test["records"]),
+        (&"complete".into(), &2.into())
+    );
+    let stopped = json(&["--max-pages", "3"], 4);
+    assert_eq!(stopped["state"], "stopped");
+    let complete = json(&[], 0);
+    assert_eq!(complete, ground.summary().1);
+    assert_eq!(complete["runs_total"], 2);
+}
+
+#[test]
+fn neither_a_report_nor_a_summary_goes_with_records_on_stdout() {
+    let ground = Ground::new();
+    for args in [
+        &["--json", "-o", "-"][..],
+        &["--json", "--limit", "3"],
+        &["--report", "r.html", "-o", "-"],
+        &["--report", "r.html", "--limit", "3"],
+    ] {
+        let done = ground.crawl(args).run().code(2);
+        done.says("the records go to stdout").says("hint: -o FILE");
+    }
+    assert!(ground.site.paths().is_empty());
 }

@@ -20,7 +20,7 @@
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
 //! | `outside/` | jobs from outside: `catalog`, [`look`], `verify`, [`repair`] |
-//! | `report/` | what came out of a crawl, from its output records |
+//! | `report/` | [`report`]: what came out of a crawl, from its output records |
 //! | `command/` `cli` | the tool `crawl-ckpt` itself |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -40,7 +40,7 @@ pub mod job;
 pub mod journal;
 pub mod mutex;
 mod outside;
-mod report;
+pub mod report;
 pub mod signals;
 pub mod stderr;
 mod stdio;

@@ -217,7 +217,10 @@ mod tests {
     #[test]
     fn a_summary_lies_beside_its_output_whatever_that_was_made_of() {
         for (output, summary) in [
-            ("c/crawl_2026-11-26.jsonl", "c/crawl_2026-11-26.summary.json"),
+            (
+                "c/crawl_2026-11-26.jsonl",
+                "c/crawl_2026-11-26.summary.json",
+            ),
             ("c/x-2.jsonl.gz", "c/x-2.summary.json"),
             ("c/x.jsonl.partial", "c/x.summary.json.partial"),
             ("c/x.jsonl.partial-2", "c/x.summary.json.partial-2"),

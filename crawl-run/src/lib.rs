@@ -22,11 +22,13 @@
 //! | `clear` `checkpoint` | what becomes of a checkpoint that is there |
 //! | `summary` `check` `metrics/` | what is told of a crawl: at its end, before it, and meanwhile to Prometheus |
 //! | `crawl` | one crawl from its spider to its end |
+//! | `afterwards` | what is made of it when it is over |
 //! | `batch/` `init` | many of them, and a spider file to begin with |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acquire;
+mod afterwards;
 mod batch;
 mod change;
 mod check;
@@ -61,6 +63,7 @@ use std::sync::{Arc, mpsc};
 
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
+use afterwards::Afterwards;
 use cli::{Cli, Command, CrawlArgs};
 use command_line::CommandLine;
 use crawl::Crawl;
@@ -83,7 +86,8 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     }
     if cli.print_schema {
         need_stdout()?;
-        return print(&format!("{:#}\n", spider::schema()));
+        print(format!("{:#}\n", spider::schema()).as_bytes())?;
+        return Ok(Exit::Complete);
     }
     let (sender, events) = mpsc::channel();
     let (signals, begun) = (sender.clone(), Arc::new(AtomicBool::new(false)));
@@ -103,32 +107,37 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     if cli.check || cli.explain.is_some() {
         need_stdout()?;
     }
+    let is_test = args.limits.limit.is_some();
+    let afterwards = Afterwards::new(&cli.after, args.output.output.as_deref(), is_test)?;
     let mut view = View::new(args.verbosity);
     let crawl = Crawl::prepare(&cli.spider, args, command_line.clone(), &view)?;
     if cli.check {
-        return print(&crawl.check()?);
+        print(crawl.check()?.as_bytes())?;
+        return Ok(Exit::Complete);
     }
     if let Some(url) = &cli.explain {
         return crawl.explain(url);
     }
     begun.store(true, Ordering::SeqCst);
-    let events = (&sender, &events);
+    let channel = (&sender, &events);
     let ended = match args.limits.limit {
-        Some(limit) => crawl.test(limit, events, &mut view)?,
+        Some(limit) => crawl.test(limit, channel, &mut view)?,
         None => {
             let metrics = args.metrics.open(&view);
-            crawl.production(&mut |_| Ok(()), metrics.as_ref(), events, &mut view)?
+            crawl.production(&mut |_| Ok(()), metrics.as_ref(), channel, &mut view)?
         }
     };
+    if ended.outcome.exit() != Exit::PipeClosed {
+        afterwards.make(&ended, crawl.place(), &events, &view)?;
+    }
     exit(ended, args, &command_line)
 }
 
-fn print(text: &str) -> Result<Exit, Failure> {
+fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
+    out.write_all(text)
         .and_then(|()| out.flush())
-        .map_err(Failure::from_stdout)?;
-    Ok(Exit::Complete)
+        .map_err(Failure::from_stdout)
 }
 
 fn exit(ended: Ended, args: &CrawlArgs, command_line: &CommandLine) -> Result<Exit, Failure> {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Context, ListForm};
 use super::json_of;
+use super::{Context, ListForm};
 use crate::human::{bytes, count, counted, span};
 use crate::job::Name;
 use crate::look::Look;

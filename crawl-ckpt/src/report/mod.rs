@@ -10,6 +10,7 @@
 //! | `against` `figures` | the crawl before, and all that one pass counts |
 //! | `lines` `facts` | the records that are shown, and all that is told |
 //! | `page` | the facts as a page |
+//! | `made` | a report from its records to its file |
 
 mod against;
 mod facts;
@@ -17,6 +18,7 @@ mod fields;
 mod figures;
 mod histogram;
 mod lines;
+mod made;
 mod page;
 mod redirects;
 mod repeats;
@@ -27,6 +29,4 @@ mod tally;
 mod timeline;
 mod top;
 
-pub use facts::{Checkpoint, Findings, facts, not_taken_on, parked};
-pub use page::write_page;
-pub use source::Source;
+pub use made::{PageFile, Report};

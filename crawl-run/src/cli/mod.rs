@@ -93,9 +93,34 @@ pub struct Cli {
     #[arg(long, exclusive = true)]
     pub print_schema: bool,
 
+    /// What is made of the run at its end.
+    #[command(flatten)]
+    pub after: AfterArgs,
+
     /// How it is crawled.
     #[command(flatten)]
     pub crawl: CrawlArgs,
+}
+
+/// What is made of a run at its end.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct AfterArgs {
+    /// At the end of the run make a page to look at of what came out of the crawl
+    ///
+    /// The page of `crawl-ckpt report`, of all records so far, after a pause too. FILE is a new file, or an
+    /// earlier page, which is replaced; any other is refused (2) before anything is done. A report that
+    /// fails is told on stderr, also with -q, and changes neither the crawl nor the exit code. A signal
+    /// while it is made leaves it. The records must go to a file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "explain"])]
+    pub report: Option<PathBuf>,
+
+    /// At the end of the run print its summary on stdout, as one JSON object
+    ///
+    /// What X.summary.json beside the output has, of all runs of the crawl; of a test crawl too. A run that
+    /// cannot begin (exit code 2 or 75) prints nothing. Not together with records on stdout.
+    #[arg(long, conflicts_with_all = ["check", "explain"])]
+    pub json: bool,
 }
 
 /// Something else than one crawl.

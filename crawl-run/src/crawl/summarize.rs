@@ -96,8 +96,12 @@ impl Crawl<'_> {
         }
         let path = summary_of(file);
         if let Err(error) = ended.summary.write(&path) {
-            let path = path.display();
-            view.error(format_args!("crawl-run: cannot write {path}: {error}"));
+            let line = format!("crawl-run: cannot write {}: {error}", path.display());
+            match &ended.outcome {
+                // Most often of the same cause, which is told.
+                Outcome::Failed { .. } => view.tell(line),
+                _ => view.error(line),
+            }
         }
     }
 }

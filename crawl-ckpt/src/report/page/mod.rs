@@ -20,8 +20,8 @@ use self::words::{counted, moment, percent, time};
 use super::facts::Findings;
 use super::figures::SLOW_MS;
 use super::row::Class;
-use crate::summary::RunState;
 use crate::human::{bytes, count};
+use crate::summary::RunState;
 
 const STYLE: &str = include_str!("style.css");
 const DAY_MS: i64 = 86_400_000;

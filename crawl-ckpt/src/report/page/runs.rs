@@ -15,7 +15,10 @@ const SHOWN: usize = 30;
 
 /// Writes all of it.
 pub fn write(out: &mut impl Write, summary: &CrawlSummary) -> Result {
-    let (progress, runs) = (&summary.progress, counted(summary.runs_total, "run", "runs"));
+    let (progress, runs) = (
+        &summary.progress,
+        counted(summary.runs_total, "run", "runs"),
+    );
     let words = format!(
         "{runs} in {}; {} tried again.",
         span(Duration::from_millis(summary.elapsed_ms)),

@@ -207,7 +207,7 @@ fn a_time_limit_stops_a_batch_in_good_order() {
 }
 
 #[test]
-fn a_terminal_shows_a_line_a_crawl_and_the_total_and_a_log_does_not() {
+fn a_terminal_shows_a_table_of_crawls_and_the_total_and_a_log_does_not() {
     let (folder, sites) = (Folder::new(), sites(2));
     list(&folder, &sites);
     if has("script") {
@@ -218,7 +218,7 @@ fn a_terminal_shows_a_line_a_crawl_and_the_total_and_a_log_does_not() {
             .dir(&folder)
             .run()
             .code(0);
-        for text in ["s0.json: new crawl", "2 running; ", " pending, "] {
+        for text in ["s0.json: new crawl", "2 running, ", "PENDING"] {
             shown.clone().prints(text);
         }
     }

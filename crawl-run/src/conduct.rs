@@ -10,6 +10,7 @@ use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
 use crawl_ckpt::human::counted;
 use crawl_ckpt::tool::Failure;
 
+use crate::meter::Bounds;
 use crate::plan::millis;
 
 use crate::signals;
@@ -197,6 +198,11 @@ impl Conductor<'_> {
         // Nobody may read what is printed, for ever.
         let most = begin.max_time_ms.filter(|_| self.launch.stream.is_some());
         let most = most.map(|most| Duration::from_millis(most).saturating_add(grace));
+        let time = begin.max_time_ms.map(Duration::from_millis);
+        self.view.bound(Bounds {
+            records: begin.max_records,
+            until: time.and_then(|time| Instant::now().checked_add(time)),
+        });
         let order = Order::Begin(Box::new(begin));
         let mut children = Children::start(self.launch, order, number, self.events.0)?;
         let mut act = Act::default();

@@ -10,11 +10,11 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `signals` `tools` `proxies` `headers` `command_line` `acquire` `meter` | what is heard from the system, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, how fast figures move |
+//! | `signals` `tools` `proxies` `headers` `command_line` `acquire` | what is heard from the system, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job |
 //! | `extraction` `spider/` | spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
-//! | `screen` `view` | progress lines, and all that is said |
+//! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
 //! | `place` `plan` | where a crawl lies, and what its children are told |
 //! | `stage` | the children of one start: who is connected with whom |
 //! | `conduct` | the children of a run, restarted when one dies |
@@ -40,6 +40,7 @@ mod conduct;
 mod crawl;
 mod ended;
 mod extraction;
+mod figures;
 mod headers;
 mod init;
 mod meter;

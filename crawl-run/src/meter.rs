@@ -1,21 +1,44 @@
-//! Figures and how fast they move, as one line. The clock is an argument.
+//! Figures and how fast they move. The clock is an argument.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::human::{count, counted, span};
+
+use crate::figures::{Figures, Left};
 
 /// The rate is that of the last so long.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// A crawl waits when no page ended for so long.
+const WAITS_AFTER: Duration = Duration::from_secs(5);
 
 /// Figures and how fast they move.
 #[derive(Debug)]
 pub struct Meter {
     begun: Instant,
     latest: Progress,
-    /// Pages finished at a time, oldest first, over the rate's window.
-    samples: VecDeque<(Instant, u64)>,
+    bounds: Bounds,
+    /// Over the rate's window, oldest first.
+    samples: VecDeque<Sample>,
+    /// When a page ended last.
+    moved: Instant,
+}
+
+/// What ends a run with work left.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bounds {
+    /// So many records from its begin.
+    pub records: Option<u64>,
+    /// This moment.
+    pub until: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    finished: u64,
+    waiting: u64,
 }
 
 impl Meter {
@@ -24,77 +47,92 @@ impl Meter {
         Meter {
             begun: now,
             latest: Progress::default(),
+            bounds: Bounds::default(),
             samples: VecDeque::new(),
+            moved: now,
         }
+    }
+
+    /// From now on these end the run.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// Takes in new figures.
     pub fn update(&mut self, progress: &Progress, now: Instant) {
         self.latest = progress.clone();
-        let finished = progress.counts.done + progress.counts.failed;
-        self.samples.push_back((now, finished));
+        let counts = &progress.counts;
+        let sample = Sample {
+            at: now,
+            finished: counts.done + counts.failed,
+            waiting: counts.pending + counts.in_flight,
+        };
+        let before = self.samples.back().map(|sample| sample.finished);
+        if before != Some(sample.finished) {
+            self.moved = now;
+        }
+        self.samples.push_back(sample);
         // One sample older than the window stays, so that the window is always covered.
         while self
             .samples
             .get(1)
-            .is_some_and(|(at, _)| now.duration_since(*at) > RATE_WINDOW)
+            .is_some_and(|sample| now.duration_since(sample.at) > RATE_WINDOW)
         {
             self.samples.pop_front();
         }
     }
 
-    /// Pages a second; `None` before there is anything to tell.
+    /// How it goes.
+    pub fn figures(&self, now: Instant) -> Figures<'_> {
+        Figures {
+            progress: &self.latest,
+            rate: self.rate(now),
+            elapsed: now.duration_since(self.begun),
+            left: self.left(now),
+            waits: !self.samples.is_empty() && now.duration_since(self.moved) >= WAITS_AFTER,
+        }
+    }
+
+    /// Pages a second.
     fn rate(&self, now: Instant) -> Option<f64> {
-        let (from, first) = self.samples.front()?;
-        let (_, last) = self.samples.back()?;
-        let seconds = now.duration_since(*from).as_secs_f64();
-        (seconds >= 0.5).then(|| last.saturating_sub(*first) as f64 / seconds)
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let seconds = now.duration_since(first.at).as_secs_f64();
+        (seconds >= 0.5).then(|| last.finished.saturating_sub(first.finished) as f64 / seconds)
     }
 
-    /// Pages finished, a second, time.
-    pub fn speed(&self, now: Instant) -> String {
-        let counts = &self.latest.counts;
-        let mut line = counted(counts.done + counts.failed, "page");
-        if let Some(rate) = self.rate(now) {
-            line.push_str(&format!(", {rate:.1} pages/s"));
-        }
-        line + ", " + &span(now.duration_since(self.begun))
-    }
-
-    /// Pages done, pending, a second, errors, hosts, time, and a rough time left.
-    pub fn line(&self, now: Instant) -> String {
-        let counts = &self.latest.counts;
-        let waiting = counts.pending + counts.in_flight;
-        let mut line = format!("{} done, {} pending", count(counts.done), count(waiting));
-        let rate = self.rate(now);
-        if let Some(rate) = rate {
-            line.push_str(&format!(", {rate:.1} pages/s"));
-        }
-        if counts.failed > 0 {
-            line.push_str(&format!(", {}", counted(counts.failed, "error")));
-        }
-        if counts.parked > 0 {
-            line.push_str(&format!(", {} parked", count(counts.parked)));
-        }
-        line.push_str(&format!(
-            ", {}, {}",
-            counted(self.latest.hosts, "host"),
-            span(now.duration_since(self.begun))
-        ));
-        // Pages found later are not in it: rough, and a lower bound.
-        if let Some(rate) = rate.filter(|rate| *rate > 0.0 && waiting > 0) {
-            let left = Duration::try_from_secs_f64(waiting as f64 / rate);
-            if let Ok(left) = left {
-                line.push_str(&format!(", about {} left", span(left)));
+    /// How long the run goes on: until nothing is pending or a bound is reached.
+    fn left(&self, now: Instant) -> Option<Left> {
+        let time = self.bounds.until;
+        let time = time.map(|until| until.saturating_duration_since(now));
+        let work = self.work_left(now);
+        match (work, time) {
+            (Some(Left::About(work) | Left::AtLeast(work)), Some(time)) if time < work => {
+                Some(Left::Exactly(time))
             }
+            (None, Some(time)) => Some(Left::Exactly(time)),
+            (work, _) => work,
         }
-        line
+    }
+
+    fn work_left(&self, now: Instant) -> Option<Left> {
+        let rate = self.rate(now).filter(|rate| *rate > 0.0)?;
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let takes = |pages: u64| Duration::try_from_secs_f64(pages as f64 / rate).ok();
+        let bound = self.bounds.records;
+        let bound = bound.map(|records| records.saturating_sub(self.latest.records_run));
+        match bound.filter(|bound| *bound <= last.waiting) {
+            Some(bound) => takes(bound).map(Left::About),
+            None if last.waiting == 0 => None,
+            None if last.waiting > first.waiting => takes(last.waiting).map(Left::AtLeast),
+            None => takes(last.waiting).map(Left::About),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::screen::joined;
     use crawl_ckpt::control::Counts;
 
     fn progress(done: u64, failed: u64, pending: u64) -> Progress {
@@ -106,26 +144,62 @@ mod tests {
                 pending,
                 ..Counts::default()
             },
+            records_run: done + failed,
             hosts: 2,
             ..Progress::default()
         }
     }
 
+    /// A meter after 20 seconds of 50 pages each, and that moment.
+    fn running(pending: impl Fn(u64) -> u64) -> (Meter, Instant) {
+        let begun = Instant::now();
+        let mut meter = Meter::new(begun);
+        for second in 0..=20 {
+            let at = begun + Duration::from_secs(second);
+            meter.update(&progress(second * 50, 1, pending(second)), at);
+        }
+        (meter, begun + Duration::from_secs(20))
+    }
+
+    fn left(meter: &Meter, now: Instant) -> String {
+        meter.figures(now).left.unwrap().to_string()
+    }
+
     #[test]
     fn the_line_has_rate_and_rough_time_left() {
         let begun = Instant::now();
-        let mut meter = Meter::new(begun);
-        assert_eq!(meter.line(begun), "0 done, 0 pending, 0 hosts, 0.0s");
-        for second in 0..=20 {
-            let at = begun + Duration::from_secs(second);
-            meter.update(&progress(second * 50, 1, 6000), at);
-        }
+        let line = |meter: &Meter, now| joined(&meter.figures(now).parts());
         assert_eq!(
-            meter.line(begun + Duration::from_secs(20)),
+            line(&Meter::new(begun), begun),
+            "0 done, 0 pending, 0 hosts, 0.0s"
+        );
+        let (meter, now) = running(|_| 6000);
+        assert_eq!(
+            line(&meter, now),
             "1,000 done, 6,000 pending, 50.0 pages/s, 1 error, 2 hosts, 20s, about 2m 00s left"
         );
-        let speed = meter.speed(begun + Duration::from_secs(20));
-        assert_eq!(speed, "1,001 pages, 50.0 pages/s, 20s");
+    }
+
+    #[test]
+    fn time_left_is_a_lower_bound_while_more_is_found_than_finished() {
+        let (meter, now) = running(|second| 5000 + second * 50);
+        assert_eq!(left(&meter, now), "at least 2m 00s");
+    }
+
+    #[test]
+    fn time_left_ends_where_the_run_does() {
+        let (mut meter, now) = running(|second| 5000 + second * 50);
+        let mut bounded = |records, seconds: Option<u64>| {
+            let until = seconds.map(|seconds| now + Duration::from_secs(seconds));
+            meter.bound(Bounds { records, until });
+            left(&meter, now)
+        };
+        assert_eq!(bounded(Some(1501), None), "about 10s");
+        assert_eq!(bounded(Some(1501), Some(3600)), "about 10s");
+        assert_eq!(bounded(Some(1501), Some(5)), "5.0s");
+        assert_eq!(bounded(Some(1_000_000), None), "at least 2m 00s");
+        assert_eq!(bounded(None, Some(60)), "1m 00s");
+        assert_eq!(bounded(None, Some(3600)), "at least 2m 00s");
     }
 
     #[test]
@@ -134,7 +208,9 @@ mod tests {
         let mut meter = Meter::new(begun);
         meter.update(&progress(0, 0, 10), begun);
         meter.update(&progress(100, 0, 10), begun + Duration::from_secs(1));
+        assert!(!meter.figures(begun + Duration::from_secs(2)).waits);
         let later = begun + Duration::from_secs(100);
         assert_eq!(meter.rate(later), Some(1.0));
+        assert!(meter.figures(later).waits);
     }
 }

@@ -10,8 +10,8 @@ use crawl_ckpt::stderr;
 use crawl_ckpt::tool::{printable, told};
 
 use crate::cli::VerbosityArgs;
-use crate::meter::Meter;
-use crate::screen::{Line, Screen};
+use crate::meter::{Bounds, Meter};
+use crate::screen::{LastLine, Row, RowLine, Screen, joined};
 
 /// A log gets one line in this time.
 pub const BETWEEN_LINES: Duration = Duration::from_secs(30);
@@ -30,6 +30,13 @@ pub struct View {
     last_line: Instant,
 }
 
+/// Where the figures of a crawl are drawn.
+#[derive(Debug)]
+enum Line {
+    Alone(LastLine),
+    Among(RowLine),
+}
+
 /// What else takes in the figures of a crawl: the total of a batch, a metrics file.
 pub trait Watch: Debug + Send + Sync {
     /// New figures.
@@ -42,7 +49,10 @@ impl View {
     /// The view of the only crawl of this process.
     pub fn new(verbosity: VerbosityArgs) -> View {
         let mut view = View::plain(verbosity, Screen::new(verbosity));
-        view.line = view.screen.as_ref().map(Screen::line);
+        view.line = view
+            .screen
+            .as_ref()
+            .map(|screen| Line::Alone(screen.last()));
         view
     }
 
@@ -50,7 +60,7 @@ impl View {
     pub fn among(verbosity: VerbosityArgs, title: String, screen: Option<Screen>) -> View {
         View {
             title: Some(title),
-            line: screen.as_ref().map(Screen::line),
+            line: screen.as_ref().map(|screen| Line::Among(screen.row())),
             ..View::plain(verbosity, screen)
         }
     }
@@ -113,7 +123,7 @@ impl View {
         };
         let line = format!("{}\n", told(&line));
         match &self.screen {
-            Some(screen) => screen.suspend(|| stderr::write(&line)),
+            Some(screen) => screen.write(&line),
             None => stderr::write(&line),
         }
     }
@@ -121,6 +131,11 @@ impl View {
     /// True for one crawl among several: it is to say little.
     pub fn is_among(&self) -> bool {
         self.title.is_some()
+    }
+
+    /// From now on these end the run.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.meter.bound(bounds);
     }
 
     /// Takes in new figures and shows them.
@@ -139,17 +154,20 @@ impl View {
             self.draw(now);
         } else if !self.is_among() && now.duration_since(self.last_line) >= BETWEEN_LINES {
             self.last_line = now;
-            self.pass(self.meter.line(now));
+            self.pass(joined(&self.meter.figures(now).parts()));
         }
     }
 
     fn draw(&self, now: Instant) {
-        let Some(line) = &self.line else { return };
-        let text = self.meter.line(now);
-        line.show(match &self.title {
-            Some(title) => printable(&format!("{}: {text}", shortened(title))),
-            None => text,
-        });
+        let figures = self.meter.figures(now);
+        match &self.line {
+            Some(Line::Alone(line)) => line.show(figures.parts()),
+            Some(Line::Among(line)) => line.show(Row {
+                name: short(self.title.as_deref().unwrap_or_default()),
+                cells: figures.cells(),
+            }),
+            None => {}
+        }
     }
 
     /// Takes the progress line away. What is said after that still minds those of others.
@@ -158,15 +176,10 @@ impl View {
     }
 }
 
-/// A title that leaves room for the figures: its begin and its end.
-fn shortened(title: &str) -> String {
-    const MOST: usize = 32;
-    let chars: Vec<char> = title.chars().collect();
-    if chars.len() <= MOST {
-        return title.to_owned();
-    }
-    let (begin, end) = (&chars[..MOST / 2], &chars[chars.len() - MOST / 2 + 1..]);
-    format!("{}…{}", String::from_iter(begin), String::from_iter(end))
+/// A site without what it has in common with most others.
+fn short(site: &str) -> String {
+    let site = site.strip_prefix("https://").unwrap_or(site);
+    printable(site.strip_suffix('/').unwrap_or(site))
 }
 
 #[cfg(test)]
@@ -174,11 +187,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_title_keeps_its_begin_and_its_end() {
-        let short = "https://docs.example/";
-        assert_eq!(shortened(short), short);
-        let long = shortened("https://a-very-long-host-name.example/with/a/path/too.html");
-        assert_eq!(long, "https://a-very-l…a/path/too.html");
-        assert_eq!(long.chars().count(), 32);
+    fn a_site_is_named_by_what_tells_it_from_others() {
+        assert_eq!(short("https://docs.example/"), "docs.example");
+        assert_eq!(short("http://docs.example/a/"), "http://docs.example/a");
+        assert_eq!(short("spiders/docs.json"), "spiders/docs.json");
     }
 }

@@ -71,10 +71,7 @@ const RUN_ENVIRONMENT: Entries = &[
         "SSL_CERT_FILE",
         "Certificates to trust in place of the system's.",
     ),
-    (
-        "NO_COLOR",
-        "When set, nothing is coloured and there are no progress bars.",
-    ),
+    ("NO_COLOR", "When set, nothing is coloured."),
 ];
 
 const RUN_FILES: Entries = &[

@@ -79,21 +79,22 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
         "new batch"
     };
     view.say(format_args!("{what}: {}", store.tally()));
+    let deadline = args.max_time.and_then(|time| begun.checked_add(time));
     let workers = Workers {
         args,
         entries: &entries,
         store: &store,
         relay: &relay,
-        total: Total::new(view.beside(), screen.as_ref()),
+        total: Total::new(view.beside(), screen.as_ref(), deadline),
         metrics: args.metrics.open(&view),
         program: &command_line.program(),
         data_dir: &data_dir,
         screen,
-        deadline: args.max_time.and_then(|time| begun.checked_add(time)),
+        deadline,
     };
     let change = |running| {
         let tally = store.tally();
-        workers.total.change(tally.to_string(), running);
+        workers.total.change(tally, running);
         if let Some(metrics) = &workers.metrics {
             metrics.batch(&args.list, project.as_str(), tally.states());
         }

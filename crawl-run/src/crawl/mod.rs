@@ -5,7 +5,7 @@ mod production;
 mod summarize;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
@@ -288,6 +288,10 @@ fn conduct(
     events: Events<'_>,
     view: &mut View,
 ) -> Result<Ending, Failure> {
+    if launch.stream.is_some() && io::stdout().is_terminal() {
+        // The records that pass by show how it goes, and would be written over.
+        view.end();
+    }
     let ending = Conductor {
         launch,
         begin,

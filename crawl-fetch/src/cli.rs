@@ -1,5 +1,6 @@
 //! The command line.
 
+mod render;
 mod warc;
 
 use std::io::Write;
@@ -26,6 +27,7 @@ use crate::page::extract::Extractor;
 use crate::parse::ParseOptions;
 use crate::run::{Options, run, warn_insecure};
 
+use render::RenderArgs;
 use warc::WarcArgs;
 
 const EXAMPLES: &str = "\
@@ -177,6 +179,9 @@ pub struct Cli {
     cookies: Option<PathBuf>,
 
     #[command(flatten)]
+    render: RenderArgs,
+
+    #[command(flatten)]
     warc: WarcArgs,
 
     /// Trust these certificates alone
@@ -326,6 +331,7 @@ impl Cli {
                 Failure::with(Exit::Usage, message)
             })?;
         }
+        let rendering = self.render.options(&self.user_agent, self.allow_private)?;
         let archive = self
             .warc
             .open(&self.user_agent, robots.is_some(), self.max_redirects)?;
@@ -349,6 +355,7 @@ impl Cli {
             },
             robots,
             parsers: None,
+            rendering,
             extractor,
             scratches: Scratches::new(self.body_memory),
             memory: Memory::new(self.body_memory),

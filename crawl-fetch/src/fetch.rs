@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
+use crawl_ckpt::rendering::Rendering;
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
@@ -33,6 +34,7 @@ use crate::page::footprint::{self, Uses};
 use crate::page::{PageReader, Want};
 use crate::page::{challenge, sitemap};
 use crate::parse::{Parsers, Waiting, is_parsed};
+use crate::render::{Errands, FetchedPage, Renderer};
 
 /// How answers are read.
 #[derive(Debug, Clone)]
@@ -136,12 +138,26 @@ pub struct Fetcher {
     pub robots: Option<Gate>,
     /// The user's parser.
     pub parsers: Option<Arc<Parsers>>,
+    /// Has pages rendered.
+    pub rendering: Option<RenderOptions>,
     /// Takes items from pages.
     pub extractor: Option<Extractor>,
     /// Memory for pages.
     pub scratches: Scratches,
     /// How much of it there is.
     pub memory: Arc<Memory>,
+}
+
+/// How pages are rendered.
+pub struct RenderOptions {
+    /// The browser.
+    pub renderer: Arc<Renderer>,
+    /// How pages are whose requests do not say; `None`: not at all.
+    pub every: Option<Rendering>,
+    /// Is asked for what pages ask for.
+    pub gate: Option<Gate>,
+    /// Pages may ask private addresses that are not their own.
+    pub allow_private: bool,
 }
 
 /// An answer that arrived whole.
@@ -173,6 +189,7 @@ impl Fetcher {
         let started = Instant::now();
         let answer = self.ask(job, &request, started, &mut result);
         let mut share = self.share(&request, started);
+        let mut markup = None;
         // The answer's head is there, so the rest of it should not take long.
         let mut scratch = self.scratches.take();
         let Scratch {
@@ -184,6 +201,7 @@ impl Fetcher {
         let page = answer
             .and_then(|answer| self.receive(&request, answer, (body, &mut share), &mut result));
         (result.elapsed_ms).get_or_insert_with(|| started.elapsed().as_millis() as u64);
+        let page = page.and_then(|page| self.render(&request, page, &mut markup, &mut result));
         let page = page.and_then(|page| {
             self.make_room(request.kind, &page, &mut share, &result)?;
             Ok(page)
@@ -249,6 +267,8 @@ impl Fetcher {
             max_redirects: self.options.max_redirects,
             may: &may,
             started,
+            headers: &self.caller.headers,
+            limit: None,
         };
         self.caller.call(&job.url, request, &reach, result)
     }
@@ -286,6 +306,67 @@ impl Fetcher {
             encoding: OnceCell::new(),
             headers: std::mem::take(answer.response.headers_mut()),
             url: answer.url,
+        })
+    }
+
+    /// Has a page rendered, if it is one to be: it is read as its scripts left it then.
+    fn render<'b>(
+        &self,
+        request: &Request<'_>,
+        received: Received<'b>,
+        markup: &'b mut Option<String>,
+        result: &mut FetchResult<'_>,
+    ) -> Result<Received<'b>, Failure> {
+        let Some(rendering) = &self.rendering else {
+            return Ok(received);
+        };
+        let is_page = request.kind == Kind::Page
+            && request
+                .method
+                .as_deref()
+                .is_none_or(|method| method == "GET")
+            && result.status == Some(200)
+            && received.media == Media::Html
+            && challenge::of(&received.headers, received.bytes, None, 0).is_none();
+        let wish = request.render.as_ref().or(rendering.every.as_ref());
+        let Some(wish) = wish.filter(|_| is_page) else {
+            return Ok(received);
+        };
+        let jar = self.caller.cookies.header(&received.url);
+        let page = FetchedPage {
+            url: &received.url,
+            headers: &received.headers,
+            body: received.bytes,
+            request,
+            cookie: jar.as_deref().or(request.cookie.as_deref()),
+            wish,
+            max_size: self.options.max_size,
+        };
+        let errands = Errands {
+            caller: &self.caller,
+            gate: rendering.gate.as_ref().or(self.robots.as_ref()),
+            allow_private: rendering.allow_private,
+        };
+        let rendered = rendering.renderer.render(&page, errands)?;
+        let mut told = rendered.told;
+        result.location = rendered
+            .location
+            .map(|url| masked(url.as_str()).into_owned().into());
+        let Some(text) = rendered.markup else {
+            result.render = Some(told);
+            return Ok(received);
+        };
+        let text = markup.insert(text);
+        told.digest = Some(digest(text.as_bytes()).into());
+        result.render = Some(told);
+        result.bytes = Some(received.bytes.len() as u64);
+        result.digest = Some(digest(received.bytes).into());
+        Ok(Received {
+            bytes: text.as_bytes(),
+            media: Media::Html,
+            encoding: OnceCell::from(UTF_8),
+            headers: received.headers,
+            url: rendered.url.unwrap_or(received.url),
         })
     }
 
@@ -337,10 +418,13 @@ impl Fetcher {
         result: &mut FetchResult<'p>,
     ) {
         let bytes = received.bytes;
-        result.bytes = Some(bytes.len() as u64);
-        // What did not change was not sent: there is nothing that a digest would be of.
-        let is_sent = result.status != Some(304);
-        result.digest = is_sent.then(|| digest(bytes).into());
+        // Those of a page that was rendered are known.
+        if result.digest.is_none() {
+            result.bytes = Some(bytes.len() as u64);
+            // What did not change was not sent: there is nothing that a digest would be of.
+            let is_sent = result.status != Some(304);
+            result.digest = is_sent.then(|| digest(bytes).into());
+        }
         let content_type = result.content_type.as_deref();
         let encoding = || received.encoding(content_type);
         let media = received.media;

@@ -14,6 +14,7 @@
 //! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`) and their heads as they are (`heads`), ureq over them (`agent`), what its errors mean (`error`), what is kept of it (`warc`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
 //! | `page/` | understands them: [`page`] |
 //! | `job` `output` `queue` | requests of lines, results out, whose turn it is |
+//! | `render/` | pages whose links are made by scripts, in a browser |
 //! | `parse/` | pages through a parser of the user's own |
 //! | `fetch` | one request to one result |
 //! | `pool` | the workers |
@@ -34,6 +35,7 @@ pub mod page;
 mod parse;
 mod pool;
 mod queue;
+mod render;
 mod resolve;
 mod run;
 mod sched;

@@ -77,6 +77,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         parsers: parsers.clone(),
         ..options.fetcher
     };
+    let renderer = fetcher.rendering.as_ref();
+    let renderer = renderer.map(|rendering| Arc::clone(&rendering.renderer));
     let pool = Pool::new(
         fetcher,
         output,
@@ -103,6 +105,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let ended = watch(happened, &pool, options.quiet, options.verbose);
     if let Some(parsers) = parsers {
         parsers.end();
+    }
+    if let Some(renderer) = renderer {
+        renderer.end();
     }
     let closed = options.archive.map_or(Ok(()), |archive| archive.close());
     let saved = options.cookies.save().map_err(Failure::new);

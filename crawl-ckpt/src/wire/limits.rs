@@ -60,6 +60,12 @@ pub const PARSE_TIMEOUT: Limit<Duration> = limit(INSTANT..=DAY, seconds(60));
 /// Copies of a parser at once.
 pub const PARSE_JOBS: Limit<u32> = limit(1..=256, 1);
 
+/// Pages in a browser at once.
+pub const RENDER_TABS: Limit<u32> = limit(1..=64, 4);
+
+/// How long a page may take in a browser.
+pub const RENDER_TIMEOUT: Limit<Duration> = limit(INSTANT..=DAY, seconds(15));
+
 /// Attempts at a request after the first.
 pub const RETRIES: Limit<u32> = limit(0..=1000, 2);
 

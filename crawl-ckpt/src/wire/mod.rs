@@ -14,5 +14,6 @@ pub mod pattern;
 pub mod plan;
 pub mod ranked;
 pub mod record;
+pub mod rendering;
 pub mod text;
 mod unmarked;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::capture::{Archived, Capture, Spooled};
+use crate::rendering::{self, Rendered, Rendering};
 use crate::text::Text;
 
 /// No line on a pipe is longer, in bytes, its newline included.
@@ -92,6 +93,13 @@ pub struct Request<'a> {
     /// The Cookie header, given by the frontier, which keeps the jar.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Text<'a>>,
+    /// A browser is to render the page, and how; absent: as the fetcher's options say.
+    #[serde(
+        default,
+        deserialize_with = "rendering::read",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub render: Option<Rendering>,
     /// What the user's parser is to begin with, given by the frontier with the first
     /// request of a resumed crawl.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -300,6 +308,9 @@ pub struct FetchResult<'a> {
     /// `blake3:` and 64 hex digits, of the decoded body.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Text<'a>>,
+    /// Of a page that a browser rendered.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub render: Option<Rendered<'a>>,
     /// The response's ETag.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub etag: Option<Text<'a>>,

@@ -58,6 +58,10 @@ pub struct Reach<'c> {
     pub may: &'c dyn Fn(&Url) -> Result<(), Failure>,
     /// When the request began.
     pub started: Instant,
+    /// Headers for every request, over which go those of this one.
+    pub headers: &'c HeaderMap,
+    /// For the first answer; `None`: the caller's.
+    pub limit: Option<Duration>,
 }
 
 /// An answer whose body was not read yet.
@@ -94,7 +98,7 @@ impl Caller {
         reach: &Reach<'_>,
         result: &mut FetchResult<'_>,
     ) -> Result<Answer, Failure> {
-        let mut headers = header::of_request(request, url, &self.headers)?;
+        let mut headers = header::of_request(request, url, reach.headers)?;
         let mut method = method(request)?;
         let may_repeat = is_repeatable(&method);
         let mut body = request.body.as_deref();
@@ -112,7 +116,7 @@ impl Caller {
                 self.cookies.put(&url, &mut headers);
             }
             let left = self.timeout.saturating_sub(reach.started.elapsed());
-            let limit = (hops > 0).then_some(left);
+            let limit = (hops > 0).then_some(left).or(reach.limit);
             let host = route.host(&url);
             let asked_so = self.archive.is_some().then(|| {
                 heads::begin();

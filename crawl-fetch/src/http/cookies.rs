@@ -41,14 +41,21 @@ impl Cookies {
 
     /// Puts the Cookie header for a URL in place of whatever is there.
     pub fn put(&self, url: &Url, headers: &mut HeaderMap) {
-        let Some(file) = &self.0 else { return };
+        if self.0.is_none() {
+            return;
+        }
         headers.remove(COOKIE);
-        let value = file.lock().header(url.as_str());
+        let value = self.header(url);
         if let Some(value) =
             value.and_then(|value| HeaderValue::from_bytes(&octets::to_bytes(&value)).ok())
         {
             headers.insert(COOKIE, value);
         }
+    }
+
+    /// The Cookie header for a URL.
+    pub fn header(&self, url: &Url) -> Option<String> {
+        self.0.as_ref()?.lock().header(url.as_str())
     }
 
     /// Takes what an answer from a URL sets.

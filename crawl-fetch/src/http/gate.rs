@@ -116,6 +116,8 @@ impl Gate {
             max_redirects: MAX_REDIRECTS,
             may: &|_| Ok(()),
             started: Instant::now(),
+            headers: &caller.headers,
+            limit: None,
         };
         let mut result = FetchResult::default();
         let answer = caller.call(&robots, &request, &reach, &mut result);

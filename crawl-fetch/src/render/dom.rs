@@ -1,0 +1,86 @@
+//! The scripts that look at a page. They run in a world of their own: what a page's scripts did to
+//! the functions of the language does not hold there.
+
+/// Gives the page as it stands as markup, and its URL. What is in open shadow roots and in frames
+/// of the same origin stands in elements of their own, since markup has no place for it; links in
+/// frames are made absolute. Getters are called by their prototype: elements of a page can have
+/// the names of a document's properties.
+pub const TAKE: &str = r#"(most => {
+  const getter = (type, name) => {
+    const get = Object.getOwnPropertyDescriptor(type.prototype, name).get;
+    return of => get.call(of);
+  };
+  const rootOf = getter(Document, 'documentElement');
+  const shadowOf = getter(Element, 'shadowRoot');
+  const markupOf = getter(Element, 'outerHTML');
+  const frameOf = getter(HTMLIFrameElement, 'contentDocument');
+  const nameOf = getter(Element, 'localName');
+  // Nodes of frames are of other types than ours, by the same names.
+  const isShadow = node => node.nodeType === 11;
+  const all = of => (isShadow(of) ? DocumentFragment : Element).prototype.querySelectorAll.call(of, '*');
+  const insideOf = element => {
+    const shadow = shadowOf(element);
+    if (shadow) return shadow;
+    const frame = nameOf(element) === 'iframe' && frameOf(element);
+    return frame && rootOf(frame);
+  };
+  const root = rootOf(document);
+  let markup = '';
+  if (root) {
+    let hidden = false;
+    for (const element of all(root)) if (insideOf(element)) { hidden = true; break; }
+    if (!hidden) {
+      markup = markupOf(root);
+    } else {
+      // Nothing runs in a document that is not shown.
+      const still = document.implementation.createHTMLDocument('');
+      const copy = (from, depth) => {
+        let to;
+        if (isShadow(from)) {
+          // It is no node to import.
+          to = still.createDocumentFragment();
+          for (const child of from.childNodes) to.append(still.importNode(child, true));
+        } else {
+          to = still.importNode(from, true);
+        }
+        const [froms, tos] = [all(from), all(to)];
+        for (let n = 0; n < froms.length && depth < 32; n++) {
+          const inside = insideOf(froms[n]);
+          if (!inside) continue;
+          const place = still.createElement(isShadow(inside) ? 'shadow-root' : 'frame-document');
+          if (isShadow(inside)) {
+            place.append(copy(inside, depth + 1));
+            tos[n].prepend(place);
+          } else {
+            const inner = copy(inside, depth + 1);
+            const [links, copies] = [all(inside), all(inner)];
+            for (let i = 0; i < links.length; i++)
+              if (nameOf(links[i]) === 'a' && links[i].hasAttribute('href'))
+                copies[i].setAttribute('href', links[i].href);
+            place.append(...inner.childNodes);
+            tos[n].after(place);
+          }
+        }
+        return to;
+      };
+      markup = markupOf(copy(root, 0));
+    }
+  }
+  const doctype = document.compatMode === 'BackCompat' ? '' : '<!DOCTYPE html>';
+  return {
+    markup: doctype + markup.slice(0, most),
+    cut: markup.length > most,
+    url: getter(Document, 'URL')(document),
+  };
+})"#;
+
+/// Scrolls to the end; gives what changes when more comes of it.
+pub const SCROLL: &str = "(() => {
+  window.scrollTo(0, 1e9);
+  const root = document.scrollingElement;
+  return Document.prototype.querySelectorAll.call(document, '*').length + ':' + (root ? root.scrollHeight : 0);
+})()";
+
+/// Whether an element is there.
+pub const FIND: &str =
+    "(selector => Document.prototype.querySelector.call(document, selector) !== null)";

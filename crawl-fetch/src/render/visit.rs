@@ -1,0 +1,384 @@
+//! One page in a tab: shown, given its time, taken as it stands.
+//!
+//! Its clock is virtual: it stands while a request is under way and jumps from timer to timer
+//! otherwise, so nothing is waited for and whoever polls for ever comes to an end.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::record::Request;
+use crawl_ckpt::rendering::{Rendered, Rendering};
+use crawl_ckpt::text::Text;
+use serde_json::{Value, json};
+use ureq::http::HeaderMap;
+use url::Url;
+
+use super::desk::{Desk, Errands, Runner};
+use super::dom;
+use super::library::Library;
+use super::paused::{Given, Paused, Resource, Verdict};
+use super::protocol::Message;
+use super::tab::{Setback, Tab, answer};
+
+/// The time of its own clock that a page has.
+const BUDGET_MS: u64 = 3_000;
+
+/// So much more it gets each time that something is waited for in it.
+const STEP_MS: u64 = 500;
+
+/// A page whose tasks follow one another so often without its clock moving has it moved.
+const STARVATION: u32 = 100_000;
+
+/// Elements that load what is below when they are seen need a picture to be made.
+const A_FRAME: Duration = Duration::from_millis(50);
+
+/// So many rounds without anything new are the end of a list.
+const QUIET_ROUNDS: u32 = 2;
+
+/// A list without an end is scrolled so often.
+const MAX_ROUNDS: u32 = 50;
+
+/// What a page that was cut short has for its markup.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// Stack of a thread that makes requests, as of a worker.
+const STACK_BYTES: usize = 256 << 10;
+
+/// What is waited for in a page, if the request does not say how long.
+const WAIT_MS: u64 = 30_000;
+
+/// A page as it was fetched.
+pub struct FetchedPage<'p> {
+    pub url: &'p Url,
+    pub headers: &'p HeaderMap,
+    pub body: &'p [u8],
+    pub request: &'p Request<'p>,
+    /// The cookies that it was asked for with.
+    pub cookie: Option<&'p str>,
+    pub wish: &'p Rendering,
+    /// Longest markup that is taken.
+    pub max_size: usize,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// As it stood at the end; `None` when that is nothing to go by.
+    pub markup: Option<String>,
+    /// Where its relative links start from.
+    pub url: Option<Url>,
+    /// Where its scripts went.
+    pub location: Option<Url>,
+    /// What the result says of it.
+    pub told: Rendered<'static>,
+}
+
+/// A page that is shown.
+struct Visit<'v> {
+    tab: &'v Tab,
+    page: &'v FetchedPage<'v>,
+    desk: &'v Desk<'v>,
+    /// Has one more thread make its requests; false when there is none to be had.
+    hire: &'v dyn Fn() -> bool,
+    until: Instant,
+    is_shown: Cell<bool>,
+    main: RefCell<String>,
+    location: RefCell<Option<Url>>,
+}
+
+/// Renders a page in a tab; also says whether the tab is of any more use.
+///
+/// # Errors
+/// When the page brought the tab down.
+pub fn visit(
+    tab: &Tab,
+    page: &FetchedPage<'_>,
+    (errands, kept): (Errands<'_>, &Library),
+    most: Duration,
+) -> Result<(Shown, bool), Setback> {
+    tab.forget();
+    let until = Instant::now() + most;
+    let wanted = (page.request, page.wish);
+    let desk = Desk::new(errands, page.url, wanted, kept, tab.connection(), until);
+    thread::scope(|scope| {
+        let hire = || {
+            let thread = thread::Builder::new().name("errand".into());
+            let spawned = thread
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, || desk.run());
+            spawned.is_ok()
+        };
+        let visit = Visit {
+            tab,
+            page,
+            desk: &desk,
+            hire: &hire,
+            until,
+            is_shown: Cell::new(false),
+            main: RefCell::default(),
+            location: RefCell::default(),
+        };
+        let outcome = visit.run();
+        let is_tidy = outcome.is_ok() && visit.tidy().is_ok();
+        desk.close();
+        Ok((outcome?, is_tidy))
+    })
+}
+
+impl Visit<'_> {
+    fn run(&self) -> Result<Shown, Setback> {
+        let mut outcome = Shown::default();
+        let shown = self.load().and_then(|()| self.settle());
+        let taken = shown.and_then(|()| self.take(self.until, &mut outcome));
+        let location = self.location.take();
+        match taken {
+            Ok(()) => {}
+            Err(Setback::Left) => outcome.location = location,
+            Err(Setback::Late) => {
+                self.desk.counts.cut_by("time");
+                self.tab.send("Runtime.terminateExecution", &json!({}))?;
+                match self.take(Instant::now() + LAST_LOOK, &mut outcome) {
+                    Err(Setback::Gone) => return Err(Setback::Gone),
+                    Err(_) => outcome.told.failed = Some("it did not answer in time".into()),
+                    Ok(()) => {}
+                }
+            }
+            Err(Setback::Refused(why)) => outcome.told.failed = Some(why.into()),
+            Err(Setback::Gone) => return Err(Setback::Gone),
+        }
+        let counts = &self.desk.counts;
+        outcome.told.requests = counts.requests.load(Ordering::Relaxed);
+        outcome.told.blocked = counts.blocked.load(Ordering::Relaxed);
+        outcome.told.refused = counts.refused.load(Ordering::Relaxed);
+        outcome.told.cut = counts.cut().map(Text::from);
+        Ok(outcome)
+    }
+
+    /// Shows the page, and lets its time pass.
+    fn load(&self) -> Result<(), Setback> {
+        self.tab.send("Network.clearBrowserCookies", &json!({}))?;
+        let cookies: Vec<Value> = self.cookies().collect();
+        if !cookies.is_empty() {
+            self.tab
+                .send("Network.setCookies", &json!({"cookies": cookies}))?;
+        }
+        let params = json!({"url": self.page.url.as_str()});
+        let asked = self.tab.send("Page.navigate", &params)?;
+        loop {
+            let message = self.next(self.until)?;
+            if message.id == Some(asked) {
+                if let Some(why) = message.result["errorText"].as_str() {
+                    return Err(Setback::Refused(why.to_owned()));
+                }
+                answer(message)?;
+            } else if self.is_shown.get() && is_main(&message) {
+                return self.pass(BUDGET_MS);
+            } else {
+                self.handle(message)?;
+            }
+        }
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = Value> + '_ {
+        let pairs = self.page.cookie.unwrap_or_default().split(';');
+        let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+        pairs.map(
+            |(name, value)| json!({"name": name, "value": value, "url": self.page.url.as_str()}),
+        )
+    }
+
+    /// Lets so much of its time pass.
+    fn pass(&self, ms: u64) -> Result<(), Setback> {
+        let params = json!({
+            "policy": "pauseIfNetworkFetchesPending",
+            "budget": ms,
+            "maxVirtualTimeTaskStarvationCount": STARVATION,
+        });
+        // What expires before this is answered is a time given before.
+        self.ask("Emulation.setVirtualTimePolicy", &params, self.until)?;
+        loop {
+            let message = self.next(self.until)?;
+            if message.method == "Emulation.virtualTimeBudgetExpired" {
+                return Ok(());
+            }
+            self.handle(message)?;
+        }
+    }
+
+    /// Waits for what the request wants, and scrolls.
+    fn settle(&self) -> Result<(), Setback> {
+        let wish = self.page.wish;
+        if wish.wait_for.is_none() && !wish.scroll {
+            return Ok(());
+        }
+        let world = self.world(self.until)?;
+        if let Some(selector) = &wish.wait_for {
+            let find = format!("{}({})", dom::FIND, json!(selector));
+            let mut left = wish.wait_ms.unwrap_or(WAIT_MS);
+            while self.look(&world, &find, self.until)? != json!(true) && left > 0 {
+                self.pass(STEP_MS)?;
+                left = left.saturating_sub(STEP_MS);
+            }
+        }
+        let (mut quiet, mut seen) = (0, Value::Null);
+        for _ in 0..MAX_ROUNDS {
+            if !wish.scroll || quiet == QUIET_ROUNDS {
+                break;
+            }
+            let size = self.look(&world, dom::SCROLL, self.until)?;
+            quiet = if size == seen { quiet + 1 } else { 0 };
+            seen = size;
+            self.idle(A_FRAME)?;
+            self.pass(STEP_MS)?;
+        }
+        Ok(())
+    }
+
+    /// Lets real time pass.
+    fn idle(&self, time: Duration) -> Result<(), Setback> {
+        let until = (Instant::now() + time).min(self.until);
+        loop {
+            match self.next(until) {
+                Ok(message) => self.handle(message)?,
+                Err(Setback::Late) => return Ok(()),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    /// Takes the page as it stands.
+    fn take(&self, until: Instant, outcome: &mut Shown) -> Result<(), Setback> {
+        let world = self.world(until)?;
+        let script = format!("{}({})", dom::TAKE, self.page.max_size);
+        let mut taken = self.look(&world, &script, until)?;
+        let Value::String(markup) = taken["markup"].take() else {
+            return Err(Setback::Refused("its markup could not be had".into()));
+        };
+        if taken["cut"] == json!(true) {
+            self.desk.counts.cut_by("size");
+        }
+        outcome.markup = Some(markup);
+        let url = taken["url"].as_str().and_then(|url| Url::parse(url).ok());
+        outcome.url = url.map(|mut url| {
+            url.set_fragment(None);
+            url
+        });
+        outcome.url.take_if(|url| url == self.page.url);
+        outcome.told.url = outcome.url.as_ref().map(|url| url.to_string().into());
+        Ok(())
+    }
+
+    /// A world of our own in the page, for scripts.
+    fn world(&self, until: Instant) -> Result<Value, Setback> {
+        let params = json!({"frameId": *self.main.borrow(), "worldName": "crawl"});
+        let mut world = self.ask("Page.createIsolatedWorld", &params, until)?;
+        Ok(world["executionContextId"].take())
+    }
+
+    /// What a script says, `null` when it fails.
+    fn look(&self, world: &Value, script: &str, until: Instant) -> Result<Value, Setback> {
+        let params = json!({"expression": script, "contextId": world, "returnByValue": true});
+        let mut said = self.ask("Runtime.evaluate", &params, until)?;
+        Ok(said["result"]["value"].take())
+    }
+
+    /// Sends a command, and does what the page wants until it is answered.
+    fn ask(&self, method: &str, params: &Value, until: Instant) -> Result<Value, Setback> {
+        let asked = self.tab.send(method, params)?;
+        loop {
+            let message = self.next(until)?;
+            if message.id == Some(asked) {
+                return answer(message);
+            }
+            self.handle(message)?;
+        }
+    }
+
+    fn next(&self, until: Instant) -> Result<Message, Setback> {
+        if self.location.borrow().is_some() {
+            return Err(Setback::Left);
+        }
+        self.tab.next(until)
+    }
+
+    /// Does what the page wants.
+    fn handle(&self, message: Message) -> Result<(), Setback> {
+        let connection = self.tab.connection();
+        let params = &message.params;
+        match &*message.method {
+            "Fetch.requestPaused" => {
+                if let Some(paused) = Paused::read(message) {
+                    self.answer(paused);
+                }
+            }
+            "Page.javascriptDialogOpening" => {
+                let is_leave = params["type"] == "beforeunload";
+                let accept = json!({"accept": is_leave});
+                connection.send(&message.session, "Page.handleJavaScriptDialog", &accept)?;
+            }
+            // Workers, whose requests are ours to answer as well.
+            "Target.attachedToTarget" => {
+                let session = params["sessionId"].as_str().unwrap_or_default();
+                let auto =
+                    json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true});
+                connection.send(session, "Fetch.enable", &json!({}))?;
+                connection.send(session, "Target.setAutoAttach", &auto)?;
+                connection.send(session, "Runtime.runIfWaitingForDebugger", &json!({}))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Answers a request of the page; the first is for itself.
+    fn answer(&self, paused: Paused) {
+        let connection = self.tab.connection();
+        if !self.is_shown.get() {
+            self.is_shown.set(true);
+            self.main.replace(paused.frame.clone());
+            let page = Given::page(self.page.headers, self.page.body);
+            paused.answer(connection, &Verdict::Give(Arc::new(page)));
+            return;
+        }
+        if paused.kind == Resource::Document && paused.frame == *self.main.borrow() {
+            paused.answer(connection, &Verdict::Fail("Aborted"));
+            let is_elsewhere = paused.url.as_ref() != Some(self.page.url);
+            if is_elsewhere && paused.method == "GET" {
+                self.location.replace(paused.url);
+            }
+            return;
+        }
+        if self.desk.take(paused) == Runner::Wanted && !(self.hire)() {
+            self.desk.have_no_runner();
+        }
+    }
+
+    /// Ends the page, so that nothing of it is left in the tab.
+    fn tidy(&self) -> Result<(), Setback> {
+        let until = Instant::now() + LAST_LOOK;
+        self.tab
+            .send("Page.navigate", &json!({"url": "about:blank"}))?;
+        loop {
+            let message = self.tab.next(until)?;
+            if is_main(&message) && message.params["frame"]["url"] == "about:blank" {
+                return Ok(());
+            }
+            match &*message.method {
+                "Fetch.requestPaused" => {
+                    if let Some(paused) = Paused::read(message) {
+                        paused.answer(self.tab.connection(), &Verdict::Fail("Aborted"));
+                    }
+                }
+                _ => self.handle(message)?,
+            }
+        }
+    }
+}
+
+/// True when the tab shows something else from now on.
+fn is_main(message: &Message) -> bool {
+    message.method == "Page.frameNavigated" && message.params["frame"]["parentId"].is_null()
+}

@@ -19,6 +19,8 @@ const FORMAT: u32 = 1;
 const HEADER: usize = 80;
 const SUM: usize = 32;
 const BLOCK_BYTES: usize = 1 << 20;
+/// Blocks to a sync: nothing can end one, so it must not have a gigabyte to write.
+const SYNC_EVERY: u64 = 64;
 
 /// Writes an image: a stream into a temporary file that [`ImageWriter::finish`] puts in place. Owns
 /// all it needs, so that it can work on a thread of its own. Dropped unfinished, it leaves
@@ -119,6 +121,9 @@ impl Write for ImageWriter {
         self.file.write_at(&self.block, self.at)?;
         self.at += self.block.len() as u64;
         self.block.clear();
+        if self.at.is_multiple_of(SYNC_EVERY * BLOCK_BYTES as u64) {
+            self.file.sync()?;
+        }
         Ok(())
     }
 }

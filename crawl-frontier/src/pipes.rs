@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crawl_ckpt::control::Order;
+use crawl_ckpt::control::{News, Order};
 use crawl_ckpt::lines::{Line, Lines, TOO_LONG};
 use crawl_ckpt::signals::heeded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -47,6 +47,16 @@ pub enum Message {
     ConductorGone,
     /// A signal came.
     Signal(i32),
+}
+
+impl Message {
+    /// That the fetcher ended, or an order that does not count, is no reason to end.
+    fn is_to_end(&self) -> bool {
+        match self {
+            Message::Order(order) => matches!(order, Order::Pause { .. }),
+            Message::ConductorGone | Message::Signal(_) => true,
+        }
+    }
 }
 
 impl Pipes {
@@ -102,9 +112,28 @@ impl Pipes {
         self.conductor.is_some()
     }
 
-    /// Whom to tell news, if anybody listens.
-    pub fn conductor(&mut self) -> Option<&mut UnixStream> {
-        self.conductor.as_mut().map(|(socket, _)| socket)
+    /// Tells crawl-run, if it listens.
+    pub fn tell(&mut self, news: &News) {
+        if let Some((socket, _)) = &mut self.conductor
+            && let Ok(mut line) = serde_json::to_vec(news)
+        {
+            line.push(b'\n');
+            // That crawl-run is gone is noticed by the end of its orders.
+            let _ = socket.write_all(&line);
+        }
+    }
+
+    /// True when an order or a signal has come since the last wait, or crawl-run is gone.
+    pub fn hears_more(&mut self) -> bool {
+        let sockets = self.conductor.iter().map(|(socket, _)| socket);
+        let sockets = sockets.chain(self.signals.iter().map(|(_, pipe)| pipe));
+        let mut fds: Vec<PollFd<'_>> = sockets
+            .map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN))
+            .collect();
+        // Asked again before long.
+        let _ = poll(&mut fds, Some(&Timespec::default()));
+        let came: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        self.words(&came).iter().any(Message::is_to_end)
     }
 
     /// Sends request lines, now or when there is room.

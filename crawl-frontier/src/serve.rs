@@ -1,7 +1,6 @@
 //! The loop: requests out, results in, until nothing is pending.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::{Opened, Places, open};
 use crate::pipes::{Message, Pipes};
+use crate::store::Watch;
 
 const TOOL: &str = "crawl-frontier";
 /// A wait that ends so much later than it was to end was no wait.
@@ -74,6 +74,7 @@ pub fn serve(
         quiet,
         told_ms: 0,
         stop: None,
+        is_in_a_hurry: false,
         test,
         told_gone: false,
         fetcher_code: None,
@@ -116,6 +117,7 @@ struct Server {
     /// When crawl-run was last told the figures.
     told_ms: u64,
     stop: Option<Stop>,
+    is_in_a_hurry: bool,
     test: bool,
     /// People were told that the network is gone.
     told_gone: bool,
@@ -195,7 +197,7 @@ impl Server {
                 wake_ms,
                 crawl.silence_due_ms().filter(|_| self.stop.is_none()),
             );
-            if self.pipes.conductor().is_some() {
+            if self.pipes.has_conductor() {
                 self.publish(now_ms);
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
             }
@@ -286,7 +288,7 @@ impl Server {
     fn heed(&mut self, word: Message) {
         match word {
             Message::Order(Order::Pause { grace_ms }) => {
-                self.stop(Exit::Interrupted, Reason::Paused, grace_ms);
+                self.pause(Exit::Interrupted, grace_ms);
             }
             Message::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
             Message::Order(Order::FetcherEnded { code }) => self.fetcher_code = Some(code),
@@ -294,7 +296,7 @@ impl Server {
             Message::Signal(signal) => {
                 let again = self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
                 let grace_ms = if again { 0 } else { self.begin.grace_ms };
-                self.stop(Exit::from_signal(signal), Reason::Paused, grace_ms);
+                self.pause(Exit::from_signal(signal), grace_ms);
                 let under_way = self.opened.crawl.under_way();
                 self.warn(format!("pausing: {under_way} requests are under way"));
             }
@@ -302,21 +304,17 @@ impl Server {
     }
 
     fn tell(&mut self, news: &News) {
-        if let Some(socket) = self.pipes.conductor()
-            && let Ok(mut line) = serde_json::to_vec(news)
-        {
-            line.push(b'\n');
-            // That crawl-run is gone is noticed by the end of its orders.
-            let _ = socket.write_all(&line);
-        }
+        self.pipes.tell(news);
     }
 
     fn warn(&mut self, message: String) {
-        if self.pipes.conductor().is_some() {
-            self.tell(&News::Warning(message));
-        } else if !self.quiet {
-            say(TOOL, message);
-        }
+        warn(&mut self.pipes, self.quiet, message);
+    }
+
+    /// Told twice, it ends as soon as it can.
+    fn pause(&mut self, exit: Exit, grace_ms: u64) {
+        self.is_in_a_hurry |= self.stop.is_some_and(|stop| stop.reason == Reason::Paused);
+        self.stop(exit, Reason::Paused, grace_ms);
     }
 
     fn stop(&mut self, exit: Exit, reason: Reason, grace_ms: u64) {
@@ -348,8 +346,15 @@ impl Server {
         self.opened.crawl.release_held(now_ms);
         self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
-        let closing = self.opened.crawl.close(now_ms)?;
-        for note in self.flaws.sum().into_iter().chain(closing) {
+        // A complete job is removed by crawl-run.
+        let is_over = end == End::Crawl(Done::Complete) && self.pipes.has_conductor();
+        let mut watching = Watching {
+            pipes: &mut self.pipes,
+            quiet: self.quiet,
+            is_in_a_hurry: self.is_in_a_hurry || is_over,
+        };
+        self.opened.crawl.close(now_ms, &mut watching)?;
+        if let Some(note) = self.flaws.sum() {
             self.warn(note);
         }
         if !progress.counts.balances() {
@@ -447,6 +452,42 @@ impl Server {
                 ))),
             ),
         }
+    }
+}
+
+/// Tells people, by crawl-run where it listens.
+fn warn(pipes: &mut Pipes, quiet: bool, message: String) {
+    if pipes.has_conductor() {
+        pipes.tell(&News::Warning(message));
+    } else if !quiet {
+        say(TOOL, message);
+    }
+}
+
+/// The server while its job is closed: whatever it is told now means that it is to end.
+struct Watching<'a> {
+    pipes: &'a mut Pipes,
+    quiet: bool,
+    is_in_a_hurry: bool,
+}
+
+impl Watch for Watching<'_> {
+    fn tell(&mut self, note: String) {
+        warn(self.pipes, self.quiet, note);
+    }
+
+    fn tell_of_tidying(&mut self) {
+        let told = "the checkpoint is made ready for a quick start (a signal ends that at once)";
+        if self.pipes.has_conductor() {
+            self.pipes.tell(&News::Detail(told.into()));
+        } else if !self.quiet {
+            say(TOOL, told);
+        }
+    }
+
+    fn is_in_a_hurry(&mut self) -> bool {
+        self.is_in_a_hurry |= self.pipes.hears_more();
+        self.is_in_a_hurry
     }
 }
 

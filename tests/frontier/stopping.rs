@@ -173,3 +173,63 @@ fn a_dead_host_fails_for_good_when_others_answer() {
         "dns"
     );
 }
+
+/// A FIFO that is full, so that the first word that a tool writes to it waits for somebody who reads.
+fn full_pipe(folder: &Folder) -> (std::path::PathBuf, std::fs::File) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = folder.join("words");
+    Tool::program("mkfifo").arg(&path).run().code(0);
+    let mut pipe = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(&path)
+        .unwrap();
+    while pipe.write(&[b'\n'; 4096]).is_ok() {}
+    (path, pipe)
+}
+
+#[test]
+fn a_signal_ends_what_only_makes_the_next_start_quicker() {
+    // So much that a clean end writes an image.
+    let path = "x".repeat(1000);
+    let links: Vec<String> = (0..20_000)
+        .map(|n| format!("http://site.example/{n}/{path}"))
+        .collect();
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    for is_hurried in [false, true] {
+        let folder = Folder::new();
+        let (words, mut pipe) = full_pipe(&folder);
+        let script = format!(
+            "exec '{}' serve --job job --start {START} --in-flight 1 2>'{}'",
+            support::bin("crawl-frontier").display(),
+            words.display()
+        );
+        let mut run = Tool::program("sh")
+            .dir(&folder)
+            .args(["-c", &script])
+            .start();
+        let start = requests(&run, 1);
+        send(&mut run, &page(&start[0], &links));
+        requests(&run, 2);
+        // The results end, and so does the run: it says that it tidies up, and waits for a reader.
+        run.close_stdin();
+        if is_hurried {
+            // Whatever it is at, the second one means that nothing is worth a wait.
+            run.signal(Signal::Term);
+            run.signal(Signal::Int);
+        }
+        while run.status().is_none() {
+            let mut bytes = [0; 4096];
+            let _ = std::io::Read::read(&mut pipe, &mut bytes);
+            std::thread::yield_now();
+        }
+        assert_eq!(folder.join("job/image").exists(), !is_hurried);
+        assert!(!folder.join("job/image.tmp").exists());
+        let stat = stat(&folder);
+        assert_eq!((&stat["seen"], &stat["done"]), (&json!(20_001), &json!(1)));
+        let again = frontier(&folder).args(["serve", "--job", "job"]).start();
+        requests(&again, 1);
+    }
+}

@@ -23,7 +23,7 @@ use crate::schedule::HostId;
 use crate::store::memory::{Fingerprints, GROUP, Memory};
 use crate::store::request::Extra;
 use crate::store::restore::restore;
-use crate::store::{HeldJob, new_manifest};
+use crate::store::{HeldJob, Watch, new_manifest};
 use crate::url::{Fingerprinter, Form, canonicalize_link, origin};
 
 const PIECE_BYTES: usize = 1 << 20;
@@ -121,8 +121,24 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
         now_ms(),
     )?;
     let mut held = HeldJob::new(job, lock, image.as_ref());
-    held.close(&end, memory.view(), &mut |note| say("crawl-frontier", note))?;
+    held.close(&end, memory.view(), &mut Watching)?;
     Ok(added)
+}
+
+/// A signal ends `add` itself.
+struct Watching;
+
+impl Watch for Watching {
+    fn tell(&mut self, note: String) {
+        say("crawl-frontier", note);
+    }
+
+    /// It is the last thing that `add` does, and nothing that it has to say.
+    fn tell_of_tidying(&mut self) {}
+
+    fn is_in_a_hurry(&mut self) -> bool {
+        false
+    }
 }
 
 /// Adds requests to a job; they are durable when this returns. New ones go to

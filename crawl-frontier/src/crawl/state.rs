@@ -9,7 +9,7 @@ use super::Crawl;
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
 use crate::keys::{self, OfHost};
 use crate::schedule::{Gate, HostId};
-use crate::store::{Remembered, Rest, Store, Ticket, Tries};
+use crate::store::{Remembered, Rest, Store, Ticket, Tries, Watch};
 use crate::url::origin;
 
 impl<S: Store> Crawl<S> {
@@ -97,11 +97,11 @@ impl<S: Store> Crawl<S> {
         }
     }
 
-    /// Closes the store, behind the last commit. Gives what people should read.
+    /// Closes the store, behind the last commit.
     ///
     /// # Errors
     /// Errors of the disk.
-    pub fn close(&mut self, now_ms: u64) -> Result<Vec<String>, Failure> {
+    pub fn close(&mut self, now_ms: u64, watch: &mut dyn Watch) -> Result<(), Failure> {
         let (others, tries) = self.elsewhere();
         let rest = Rest {
             schedule: &self.schedule,
@@ -112,7 +112,7 @@ impl<S: Store> Crawl<S> {
             progress: self.progress(),
             at_ms: now_ms,
         };
-        self.store.close(rest)
+        self.store.close(rest, watch)
     }
 
     /// Makes what the complete crawl learned known to the next one. Call it behind

@@ -14,7 +14,8 @@ use crawl_ckpt::tool::Failure;
 use super::lanes::Lanes;
 use super::memory::View;
 use super::request::fingerprint_of;
-use super::{Rest, Ticket, Tries};
+use super::seen::{SHARDS, shard_of};
+use super::{Rest, Ticket, Tries, Watch};
 use crate::keys::{HOST, OfHost};
 use crate::schedule::{HostId, Schedule};
 use crate::url::{Fingerprinter, origin};
@@ -28,6 +29,8 @@ const WHOLE_BYTES: u64 = 60;
 /// The length of requests is told by so many of those pending.
 const SAMPLES: u64 = 256;
 const BATCH_BYTES: usize = 4 << 20;
+/// Batches to a sync: nothing can end one, so it must not have a gigabyte to write.
+const SYNC_EVERY: u64 = 16;
 
 /// True when a rewritten journal would be half as long at most.
 ///
@@ -89,7 +92,8 @@ impl Compacted {
     }
 }
 
-/// Rewrites the journal and puts the new one in force.
+/// Rewrites the journal and puts the new one in force. `None` in a hurry: the old one is in force then,
+/// and what there is of the new one is left for [`Job::sweep`].
 ///
 /// # Errors
 /// Errors of the disk; the old journal is in force then, or the new one.
@@ -98,7 +102,57 @@ pub fn compact(
     lock: &JobLock,
     end: &Mark,
     view: &View<'_>,
-) -> Result<Compacted, Failure> {
+    watch: &mut dyn Watch,
+) -> Result<Option<Compacted>, Failure> {
+    let rewritten = match rewrite(job, lock, end, view, watch) {
+        Ok(rewritten) => rewritten,
+        Err(Stop::Hurry) => return Ok(None),
+        Err(Stop::Failed(failure)) => return Err(failure),
+    };
+    let Rewriter {
+        mut writer,
+        schedule,
+        lanes,
+        tries,
+        ..
+    } = rewritten;
+    job.switch_generation(lock, &mut writer)?;
+    Ok(Some(Compacted {
+        end: writer.end(),
+        schedule,
+        lanes,
+        tries,
+    }))
+}
+
+/// Why a journal is not rewritten to its end.
+#[derive(Debug)]
+enum Stop {
+    Hurry,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Stop {
+        Stop::Failed(error.into())
+    }
+}
+
+fn hold_on(watch: &mut dyn Watch) -> Result<(), Stop> {
+    if watch.is_in_a_hurry() {
+        Err(Stop::Hurry)
+    } else {
+        Ok(())
+    }
+}
+
+fn rewrite<'a>(
+    job: &Job,
+    lock: &JobLock,
+    end: &Mark,
+    view: &View<'_>,
+    watch: &'a mut dyn Watch,
+) -> Result<Rewriter<'a>, Stop> {
     let commit = Commit {
         at_ms: view.rest.at_ms,
         progress: view.rest.progress.clone(),
@@ -107,7 +161,7 @@ pub fn compact(
     };
     let failed = match view.rest.progress.counts.failed {
         0 => Failed::default(),
-        _ => Failed::read(job)?,
+        _ => Failed::read(job, watch)?,
     };
     let writer = job.begin_generation(lock, end.next_id)?;
     let mut rewriter = Rewriter {
@@ -119,24 +173,13 @@ pub fn compact(
         schedule: Schedule::new(u32::MAX),
         lanes: Lanes::new(),
         tries: BTreeMap::new(),
-        living: Vec::new(),
+        living: vec![Vec::new(); SHARDS],
         buffer: Vec::new(),
+        watch,
     };
     rewriter.rewrite(view, &failed)?;
-    let Rewriter {
-        mut writer,
-        schedule,
-        lanes,
-        tries,
-        ..
-    } = rewriter;
-    job.switch_generation(lock, &mut writer)?;
-    Ok(Compacted {
-        end: writer.end(),
-        schedule,
-        lanes,
-        tries,
-    })
+    hold_on(rewriter.watch)?;
+    Ok(rewriter)
 }
 
 /// The requests that have failed.
@@ -149,18 +192,15 @@ struct Failed {
 
 impl Failed {
     /// Which they are is in no memory: few crawls ask for it.
-    fn read(job: &Job) -> Result<Failed, Failure> {
+    fn read(job: &Job, watch: &mut dyn Watch) -> Result<Failed, Stop> {
         let mut ids = HashSet::new();
-        job.replay(None, |entry| {
-            match entry {
-                Entry::Done { id, failed: true } => drop(ids.insert(id)),
-                Entry::Defer { id, .. } => drop(ids.remove(&id)),
-                _ => {}
-            }
-            Ok(())
+        Failed::replay(job, watch, |entry| match entry {
+            Entry::Done { id, failed: true } => drop(ids.insert(id)),
+            Entry::Defer { id, .. } => drop(ids.remove(&id)),
+            _ => {}
         })?;
         let mut failed = Failed::default();
-        job.replay(None, |entry| {
+        Failed::replay(job, watch, |entry| {
             if let Entry::Request { id, at, request } = entry
                 && ids.contains(&id)
             {
@@ -168,13 +208,33 @@ impl Failed {
                 let origin = origin(request.url);
                 *failed.by_origin.entry(origin.to_owned()).or_default() += 1;
             }
-            Ok(())
         })?;
         Ok(failed)
     }
+
+    fn replay(
+        job: &Job,
+        watch: &mut dyn Watch,
+        mut each: impl FnMut(Entry<'_>),
+    ) -> Result<(), Stop> {
+        let mut is_stopped = false;
+        let replayed = job.replay(None, |entry| {
+            // There is one in each batch.
+            is_stopped |= matches!(entry, Entry::Commit(_)) && watch.is_in_a_hurry();
+            if is_stopped {
+                return Err("a signal came".into());
+            }
+            each(entry);
+            Ok(())
+        });
+        match replayed {
+            Err(_) if is_stopped => Err(Stop::Hurry),
+            replayed => replayed.map(drop).map_err(Stop::from),
+        }
+    }
 }
 
-struct Rewriter {
+struct Rewriter<'a> {
     fingerprinter: Fingerprinter,
     reader: Reader,
     batch: Batch,
@@ -183,13 +243,14 @@ struct Rewriter {
     schedule: Schedule<Ticket>,
     lanes: Lanes,
     tries: Tries,
-    /// The fingerprints of requests that are kept whole.
-    living: Vec<u128>,
+    /// The fingerprints of requests that are kept whole, by their place in [`Seen`](super::seen::Seen).
+    living: Vec<Vec<u128>>,
     buffer: Vec<u8>,
+    watch: &'a mut dyn Watch,
 }
 
-impl Rewriter {
-    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Failure> {
+impl Rewriter<'_> {
+    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Stop> {
         for (key, value) in &view.rest.values {
             self.batch.set(key, value.as_bytes());
             self.close_if_full()?;
@@ -230,7 +291,7 @@ impl Rewriter {
         self.close()
     }
 
-    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Failure> {
+    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Stop> {
         let (new, priority) = self.copy(old.at)?;
         self.lanes.push(host, new, priority);
         self.schedule.arrived(host);
@@ -242,11 +303,11 @@ impl Rewriter {
     }
 
     /// Writes a request again; its new ticket, and its priority.
-    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Failure> {
+    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Stop> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let stored = self.reader.request_at(at, &mut buffer)?;
-        self.living
-            .push(fingerprint_of(self.fingerprinter, &stored)?);
+        let fingerprint = fingerprint_of(self.fingerprinter, &stored)?;
+        self.living[shard_of(fingerprint)].push(fingerprint);
         let (id, at) = self.batch.request(&stored);
         let priority = stored.priority;
         self.buffer = buffer;
@@ -254,23 +315,26 @@ impl Rewriter {
     }
 
     /// The fingerprints of what is done: all that were seen but those kept whole.
-    fn finished(&mut self, view: &View<'_>) -> Result<(), Failure> {
-        let mut living = std::mem::take(&mut self.living);
-        living.sort_unstable();
-        let mut living = living.into_iter().peekable();
-        for fingerprint in view.seen.shards().flatten() {
-            if living.next_if_eq(&fingerprint).is_none() {
-                self.batch.seen(&fingerprint.to_be_bytes());
-                self.close_if_full()?;
+    fn finished(&mut self, view: &View<'_>) -> Result<(), Stop> {
+        for (number, shard) in view.seen.shards().enumerate() {
+            hold_on(self.watch)?;
+            let mut living = std::mem::take(&mut self.living[number]);
+            living.sort_unstable();
+            let mut living = living.into_iter().peekable();
+            for fingerprint in shard {
+                if living.next_if_eq(&fingerprint).is_none() {
+                    self.batch.seen(&fingerprint.to_be_bytes());
+                    self.close_if_full()?;
+                }
+            }
+            if living.next().is_some() {
+                return Err(Failure::new("a request is not among those seen").into());
             }
         }
-        match living.next() {
-            None => Ok(()),
-            Some(_) => Err(Failure::new("a request is not among those seen")),
-        }
+        Ok(())
     }
 
-    fn close_if_full(&mut self) -> Result<(), Failure> {
+    fn close_if_full(&mut self) -> Result<(), Stop> {
         if self.batch.bytes() >= BATCH_BYTES {
             self.close()
         } else {
@@ -278,176 +342,18 @@ impl Rewriter {
         }
     }
 
-    fn close(&mut self) -> Result<(), Failure> {
+    fn close(&mut self) -> Result<(), Stop> {
+        hold_on(self.watch)?;
         let empty = Batch::new(&self.writer.end());
         let closed = std::mem::replace(&mut self.batch, empty).close(&self.commit);
         let end = self.writer.append_unsynced(&closed)?;
+        if end.seq % SYNC_EVERY == 0 {
+            self.writer.sync()?;
+        }
         self.batch = Batch::with_buffer(&end, closed.into_buffer());
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::store::image;
-    use crate::store::memory::Memory;
-    use crate::store::restore::restore;
-    use crawl_ckpt::durable::RealDisk;
-    use crawl_ckpt::job::{JobPlace, Manifest};
-    use crawl_ckpt::journal::Stored;
-
-    /// A job of `count` requests of which all but every tenth are finished, with every twenty-fifth
-    /// of these failed, and one is to be tried again.
-    fn job(lock: &JobLock, place: &JobPlace, count: u64, path: &str) -> Job {
-        let manifest = Manifest::new("test").unwrap();
-        let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
-        let end = job.replay(None, |_| Ok(())).unwrap().mark;
-        let mut writer = job.writer(lock, &end).unwrap();
-        let mut batch = Batch::new(&end);
-        for n in 0..count {
-            let url = format!("http://h{}.example/{path}{n}", n % 3);
-            let extra = (n % 20 == 0).then_some(r#"{"method":"POST","body":"b"}"#);
-            batch.request(&Stored {
-                url: &url,
-                priority: (n % 2) as i64,
-                extra,
-                ..Stored::default()
-            });
-        }
-        let mut commit = Commit::default();
-        let counts = &mut commit.progress.counts;
-        counts.seen = count;
-        for id in 0..count {
-            if id % 10 == 0 {
-                counts.pending += 1;
-            } else if id % 25 == 0 {
-                counts.failed += 1;
-                batch.done(id, true);
-            } else {
-                counts.done += 1;
-                batch.done(id, false);
-            }
-        }
-        batch.defer(10, 2, 90_000);
-        batch.set("cookies:a", b"[]");
-        batch.set("answered:http://h0.example", b"/7");
-        writer.append(&batch.close(&commit)).unwrap();
-        job
-    }
-
-    #[test]
-    fn a_rewritten_job_is_the_same_job_in_less_room() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = JobPlace::at(&dir.path().join("job"));
-        let lock = JobLock::acquire(&place).unwrap();
-        let mut job = job(&lock, &place, 3000, "");
-        let before = restore(&job, 9, 5, false).unwrap();
-        let (end, before) = (before.end, before.into_memory());
-        let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
-        assert!(
-            compacted.end.bytes < end.bytes * 2 / 3,
-            "{} {}",
-            compacted.end.bytes,
-            end.bytes
-        );
-
-        let after = restore(&job, 9, 5, false).unwrap();
-        assert_eq!(after.end, compacted.end);
-        let after = after.into_memory();
-        assert!(
-            after
-                .seen
-                .shards()
-                .flatten()
-                .eq(before.seen.shards().flatten())
-        );
-        assert_eq!(after.values, before.values);
-        let heard = |memory: &Memory| -> Vec<Option<String>> {
-            let hosts = memory.schedule.hosts();
-            let page = |id| memory.answered.page(id).map(str::to_owned);
-            hosts.map(|(id, _)| page(id)).collect()
-        };
-        assert_eq!(heard(&before)[..2], [Some("/7".to_owned()), None]);
-        assert_eq!(heard(&after), heard(&before));
-        let view = compacted.view(before.view());
-        image::save(&job, &lock, &compacted.end, &view).unwrap();
-        let (imaged, _) = image::load(&job, 9).unwrap().unwrap();
-        assert_eq!(heard(&imaged), heard(&before));
-        assert_eq!(after.progress, before.progress);
-        assert_eq!(after.schedule.pending(), 300);
-        assert_eq!(after.schedule.deferred().count(), 1);
-        assert_eq!(after.tries.values().collect::<Vec<_>>(), [&(2, 90_000)]);
-        let urls = |job: &Job, memory: &Memory| -> Vec<String> {
-            let reader = job.reader().unwrap();
-            let mut buffer = Vec::new();
-            let lanes = memory.schedule.hosts();
-            let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id));
-            let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
-            let url = |ticket: &Ticket| {
-                reader
-                    .request_at(ticket.at, &mut buffer)
-                    .unwrap()
-                    .url
-                    .to_owned()
-            };
-            tickets.iter().map(url).collect()
-        };
-        let list = urls(&job, &after);
-        assert_eq!(list.len(), 299);
-        assert!(list.iter().all(|url| url.ends_with('0')));
-        let again = restore(&job, u32::MAX, 5, true).unwrap();
-        let mut reader_buffer = Vec::new();
-        let reader = job.reader().unwrap();
-        let mut number = |ticket: &Ticket| -> u64 {
-            let stored = reader.request_at(ticket.at, &mut reader_buffer).unwrap();
-            stored.url.rsplit('/').next().unwrap().parse().unwrap()
-        };
-        let mut failed: Vec<u64> = again.reopened.iter().map(&mut number).collect();
-        failed.sort_unstable();
-        let want = (0..3000).filter(|n| n % 25 == 0 && n % 10 != 0);
-        assert_eq!(failed, want.collect::<Vec<_>>());
-
-        for ((_, old), (_, new)) in before.schedule.hosts().zip(after.schedule.hosts()) {
-            assert_eq!(
-                (&old.origin, old.taken, old.pending),
-                (&new.origin, new.taken, new.pending)
-            );
-        }
-    }
-
-    #[test]
-    fn what_pending_requests_take_is_told_by_some_of_them() {
-        for (path, least, most) in [("", 60, 60), (&*"x".repeat(500), 520, 560)] {
-            let dir = tempfile::tempdir().unwrap();
-            let place = JobPlace::at(&dir.path().join("job"));
-            let lock = JobLock::acquire(&place).unwrap();
-            let job = job(&lock, &place, 6000, path);
-            let restored = restore(&job, 9, 5, false).unwrap();
-            let (end, memory) = (restored.end, restored.into_memory());
-            let bytes = request_bytes(&job, &end, &memory.view()).unwrap();
-            assert!((least..=most).contains(&bytes), "{bytes}");
-        }
-    }
-
-    #[test]
-    fn much_beside_the_queue_is_written_in_batches() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = JobPlace::at(&dir.path().join("job"));
-        let lock = JobLock::acquire(&place).unwrap();
-        let mut job = job(&lock, &place, 30, "");
-        let before = restore(&job, 9, 5, false).unwrap();
-        let (end, mut before) = (before.end, before.into_memory());
-        let rules = vec![b'x'; BATCH_BYTES / 2];
-        for n in 0..9 {
-            let key = format!("robots:http://h{n}.example");
-            before.values.insert(key, rules.clone());
-        }
-        let compacted = compact(&mut job, &lock, &end, &before.view()).unwrap();
-        assert!(compacted.end.seq > 4, "{:?}", compacted.end);
-        let after = restore(&job, 9, 5, false).unwrap();
-        assert_eq!(after.into_memory().values, before.values);
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use super::known::Delta;
 use super::lanes::Lanes;
 use super::memory::View;
 use super::seen::Seen;
-use super::{HeldJob, Log, Rest, Store, Ticket};
+use super::{HeldJob, Log, Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
 
 /// A seen set and lanes in memory; a journal, the outputs and what is known of pages on the disk.
@@ -153,8 +153,7 @@ impl Store for Embedded {
         Ok(())
     }
 
-    fn close(&mut self, rest: Rest<'_>) -> Result<Vec<String>, Failure> {
-        let mut notes = Vec::new();
+    fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure> {
         self.log.finish_warc()?;
         if let (Some(job), Some(end)) = (&mut self.job, &self.end) {
             let view = View {
@@ -164,9 +163,9 @@ impl Store for Embedded {
                 tails: self.log.tails(),
                 rest,
             };
-            job.close(end, view, &mut |note| notes.push(note))?;
+            job.close(end, view, watch)?;
         }
-        Ok(notes)
+        Ok(())
     }
 
     fn make_known(&mut self) -> Result<(), Failure> {

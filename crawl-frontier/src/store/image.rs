@@ -16,10 +16,10 @@ use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
 use serde::{Deserialize, Serialize};
 
-use super::Ticket;
 use super::lanes::Lanes;
 use super::memory::{Memory, View};
 use super::seen::{SHARDS, Seen};
+use super::{Ticket, Watch};
 use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
@@ -45,10 +45,16 @@ struct Head<Values> {
 /// Writes the image that stands for `mark`, the durable end of the journal.
 ///
 /// # Errors
-/// Errors of the disk; the job is as sound without an image.
-pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Result<()> {
-    let mut out =
-        BufWriter::with_capacity(1 << 20, ImageWriter::create(job, lock, mark, BODY_FORMAT)?);
+/// Errors of the disk, and a hurry; the job is as sound without an image.
+pub fn save(
+    job: &Job,
+    lock: &JobLock,
+    mark: &Mark,
+    view: &View<'_>,
+    watch: &mut dyn Watch,
+) -> io::Result<()> {
+    let image = ImageWriter::create(job, lock, mark, BODY_FORMAT)?;
+    let mut out = BufWriter::with_capacity(1 << 20, Watched { image, watch });
     let rest = &view.rest;
     let head = serde_json::to_vec(&Head {
         progress: rest.progress.clone(),
@@ -85,9 +91,34 @@ pub fn save(job: &Job, lock: &JobLock, mark: &Mark, view: &View<'_>) -> io::Resu
             out.write_all(&fingerprint.to_le_bytes())?;
         }
     }
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .finish()
+    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    hold_on(out.watch)?;
+    out.image.finish()
+}
+
+/// An image as long as nobody is in a hurry.
+struct Watched<'a> {
+    image: ImageWriter,
+    watch: &'a mut dyn Watch,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        hold_on(self.watch)?;
+        self.image.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.image.flush()
+    }
+}
+
+fn hold_on(watch: &mut dyn Watch) -> io::Result<()> {
+    if watch.is_in_a_hurry() {
+        Err(io::Error::other("a signal came"))
+    } else {
+        Ok(())
+    }
 }
 
 fn put(out: &mut impl Write, value: u64) -> io::Result<()> {

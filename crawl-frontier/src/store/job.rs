@@ -7,7 +7,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::known::Delta;
 use super::memory::View;
-use super::{compact, image};
+use super::{Watch, compact, image};
 
 /// A job that is held and written.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl HeldJob {
     }
 
     /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,
-    /// writes an image when that would spare a long replay, and seals the journal.
+    /// writes an image when that would spare a long replay, and seals the journal. In a hurry
+    /// it does the last alone: all else counts for nothing before it is whole.
     ///
     /// # Errors
     /// Errors of the disk; an image that cannot be written is only worth a note.
@@ -37,10 +38,27 @@ impl HeldJob {
         &mut self,
         end: &Mark,
         view: View<'_>,
-        note: &mut dyn FnMut(String),
+        watch: &mut dyn Watch,
     ) -> Result<(), Failure> {
-        let compacted = if compact::is_worth(&self.job, end, &view)? {
-            Some(compact::compact(&mut self.job, &self.lock, end, &view)?)
+        let end = self.tidy(end, view, watch)?;
+        if watch.is_in_a_hurry() {
+            // What cannot be removed now, the next run removes.
+            let _ = self.job.sweep(&self.lock);
+        }
+        Ok(self.job.seal(&self.lock, &end)?)
+    }
+
+    /// Does what makes the next start quick. Gives the journal's end.
+    fn tidy(&mut self, end: &Mark, view: View<'_>, watch: &mut dyn Watch) -> Result<Mark, Failure> {
+        if watch.is_in_a_hurry() {
+            return Ok(*end);
+        }
+        let is_dead = compact::is_worth(&self.job, end, &view)?;
+        if is_dead || self.lacks_image(end) {
+            watch.tell_of_tidying();
+        }
+        let compacted = if is_dead {
+            compact::compact(&mut self.job, &self.lock, end, &view, watch)?
         } else {
             None
         };
@@ -51,14 +69,18 @@ impl HeldJob {
                 (compacted.end, compacted.view(view))
             }
         };
-        if end.bytes.saturating_sub(self.imaged_bytes) >= image::WORTH_BYTES
-            && let Err(error) = image::save(&self.job, &self.lock, &end, &view)
+        if self.lacks_image(&end)
+            && let Err(error) = image::save(&self.job, &self.lock, &end, &view, watch)
         {
-            note(format!(
+            watch.tell(format!(
                 "no image was written, the next start takes longer: {error}"
             ));
         }
-        Ok(self.job.seal(&self.lock, &end)?)
+        Ok(end)
+    }
+
+    fn lacks_image(&self, end: &Mark) -> bool {
+        end.bytes.saturating_sub(self.imaged_bytes) >= image::WORTH_BYTES
     }
 
     /// Makes what the complete crawl learned known to the next one.

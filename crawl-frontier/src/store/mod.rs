@@ -138,11 +138,11 @@ pub trait Store {
     /// Errors of the disk.
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure>;
 
-    /// Closes the store in good order, behind the last commit. Gives what people should read.
+    /// Closes the store in good order, behind the last commit.
     ///
     /// # Errors
     /// Errors of the disk.
-    fn close(&mut self, rest: Rest<'_>) -> Result<Vec<String>, Failure>;
+    fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure>;
 
     /// Makes what a complete crawl learned known to the next one. Call it behind
     /// [`Store::close`].
@@ -150,6 +150,19 @@ pub trait Store {
     /// # Errors
     /// Errors of the disk, and damage.
     fn make_known(&mut self) -> Result<(), Failure>;
+}
+
+/// Who looks on while a store is closed, which may take as long as a crawl has URLs.
+pub trait Watch {
+    /// Tells what people should read.
+    fn tell(&mut self, note: String);
+
+    /// Tells that from here on only the next start is made quicker.
+    fn tell_of_tidying(&mut self);
+
+    /// True when nobody waits any more, once and for all: what only makes the next start quicker is
+    /// left undone. Asked for every few megabytes that are written.
+    fn is_in_a_hurry(&mut self) -> bool;
 }
 
 /// Attempts and due time of requests that will be tried again, by id.

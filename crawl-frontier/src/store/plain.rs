@@ -9,7 +9,7 @@ use crawl_ckpt::delta::{Fingerprint, Page};
 use crawl_ckpt::journal::{Referer, Stored};
 use crawl_ckpt::tool::Failure;
 
-use super::{Rest, Store, Ticket};
+use super::{Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
 
 /// All in memory, and gone with it.
@@ -158,8 +158,8 @@ impl Store for Plain {
         Ok(())
     }
 
-    fn close(&mut self, _: Rest<'_>) -> Result<Vec<String>, Failure> {
-        Ok(Vec::new())
+    fn close(&mut self, _: Rest<'_>, _: &mut dyn Watch) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn make_known(&mut self) -> Result<(), Failure> {

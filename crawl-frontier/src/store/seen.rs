@@ -102,7 +102,8 @@ fn nonzero(fingerprint: u128) -> u128 {
     if fingerprint == EMPTY { 1 } else { fingerprint }
 }
 
-fn shard_of(fingerprint: u128) -> usize {
+/// In which part a fingerprint is; of one that is 0 too, which is taken for 1.
+pub fn shard_of(fingerprint: u128) -> usize {
     (fingerprint >> (128 - SHARD_BITS)) as usize
 }
 

@@ -1,0 +1,224 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::store::image;
+use crate::store::memory::Memory;
+use crate::store::restore::restore;
+use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::job::{JobPlace, Manifest};
+use crawl_ckpt::journal::Stored;
+
+/// Nobody is in a hurry.
+struct Patient;
+
+impl Watch for Patient {
+    fn tell(&mut self, _: String) {}
+
+    fn tell_of_tidying(&mut self) {}
+
+    fn is_in_a_hurry(&mut self) -> bool {
+        false
+    }
+}
+
+/// Somebody is, from this question on.
+struct HurriedAfter(u32);
+
+impl Watch for HurriedAfter {
+    fn tell(&mut self, _: String) {}
+
+    fn tell_of_tidying(&mut self) {}
+
+    fn is_in_a_hurry(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 == 0
+    }
+}
+
+/// A job of `count` requests of which all but every tenth are finished, with every twenty-fifth
+/// of these failed, and one is to be tried again.
+fn job(lock: &JobLock, place: &JobPlace, count: u64, path: &str) -> Job {
+    let manifest = Manifest::new("test").unwrap();
+    let mut job = Job::create(Arc::new(RealDisk), place, lock, manifest).unwrap();
+    let end = job.replay(None, |_| Ok(())).unwrap().mark;
+    let mut writer = job.writer(lock, &end).unwrap();
+    let mut batch = Batch::new(&end);
+    for n in 0..count {
+        let url = format!("http://h{}.example/{path}{n}", n % 3);
+        let extra = (n % 20 == 0).then_some(r#"{"method":"POST","body":"b"}"#);
+        batch.request(&Stored {
+            url: &url,
+            priority: (n % 2) as i64,
+            extra,
+            ..Stored::default()
+        });
+    }
+    let mut commit = Commit::default();
+    let counts = &mut commit.progress.counts;
+    counts.seen = count;
+    for id in 0..count {
+        if id % 10 == 0 {
+            counts.pending += 1;
+        } else if id % 25 == 0 {
+            counts.failed += 1;
+            batch.done(id, true);
+        } else {
+            counts.done += 1;
+            batch.done(id, false);
+        }
+    }
+    batch.defer(10, 2, 90_000);
+    batch.set("cookies:a", b"[]");
+    batch.set("answered:http://h0.example", b"/7");
+    writer.append(&batch.close(&commit)).unwrap();
+    job
+}
+
+#[test]
+fn a_rewritten_job_is_the_same_job_in_less_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = JobPlace::at(&dir.path().join("job"));
+    let lock = JobLock::acquire(&place).unwrap();
+    let mut job = job(&lock, &place, 3000, "");
+    let before = restore(&job, 9, 5, false).unwrap();
+    let (end, before) = (before.end, before.into_memory());
+    let compacted = compact(&mut job, &lock, &end, &before.view(), &mut Patient)
+        .unwrap()
+        .unwrap();
+    assert!(
+        compacted.end.bytes < end.bytes * 2 / 3,
+        "{} {}",
+        compacted.end.bytes,
+        end.bytes
+    );
+
+    let after = restore(&job, 9, 5, false).unwrap();
+    assert_eq!(after.end, compacted.end);
+    let after = after.into_memory();
+    assert!(
+        after
+            .seen
+            .shards()
+            .flatten()
+            .eq(before.seen.shards().flatten())
+    );
+    assert_eq!(after.values, before.values);
+    let heard = |memory: &Memory| -> Vec<Option<String>> {
+        let hosts = memory.schedule.hosts();
+        let page = |id| memory.answered.page(id).map(str::to_owned);
+        hosts.map(|(id, _)| page(id)).collect()
+    };
+    assert_eq!(heard(&before)[..2], [Some("/7".to_owned()), None]);
+    assert_eq!(heard(&after), heard(&before));
+    let view = compacted.view(before.view());
+    image::save(&job, &lock, &compacted.end, &view, &mut Patient).unwrap();
+    let (imaged, _) = image::load(&job, 9).unwrap().unwrap();
+    assert_eq!(heard(&imaged), heard(&before));
+    assert_eq!(after.progress, before.progress);
+    assert_eq!(after.schedule.pending(), 300);
+    assert_eq!(after.schedule.deferred().count(), 1);
+    assert_eq!(after.tries.values().collect::<Vec<_>>(), [&(2, 90_000)]);
+    let urls = |job: &Job, memory: &Memory| -> Vec<String> {
+        let reader = job.reader().unwrap();
+        let mut buffer = Vec::new();
+        let lanes = memory.schedule.hosts();
+        let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id));
+        let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
+        let url = |ticket: &Ticket| {
+            reader
+                .request_at(ticket.at, &mut buffer)
+                .unwrap()
+                .url
+                .to_owned()
+        };
+        tickets.iter().map(url).collect()
+    };
+    let list = urls(&job, &after);
+    assert_eq!(list.len(), 299);
+    assert!(list.iter().all(|url| url.ends_with('0')));
+    let again = restore(&job, u32::MAX, 5, true).unwrap();
+    let mut reader_buffer = Vec::new();
+    let reader = job.reader().unwrap();
+    let mut number = |ticket: &Ticket| -> u64 {
+        let stored = reader.request_at(ticket.at, &mut reader_buffer).unwrap();
+        stored.url.rsplit('/').next().unwrap().parse().unwrap()
+    };
+    let mut failed: Vec<u64> = again.reopened.iter().map(&mut number).collect();
+    failed.sort_unstable();
+    let want = (0..3000).filter(|n| n % 25 == 0 && n % 10 != 0);
+    assert_eq!(failed, want.collect::<Vec<_>>());
+
+    for ((_, old), (_, new)) in before.schedule.hosts().zip(after.schedule.hosts()) {
+        assert_eq!(
+            (&old.origin, old.taken, old.pending),
+            (&new.origin, new.taken, new.pending)
+        );
+    }
+}
+
+#[test]
+fn what_pending_requests_take_is_told_by_some_of_them() {
+    for (path, least, most) in [("", 60, 60), (&*"x".repeat(500), 520, 560)] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = JobPlace::at(&dir.path().join("job"));
+        let lock = JobLock::acquire(&place).unwrap();
+        let job = job(&lock, &place, 6000, path);
+        let restored = restore(&job, 9, 5, false).unwrap();
+        let (end, memory) = (restored.end, restored.into_memory());
+        let bytes = request_bytes(&job, &end, &memory.view()).unwrap();
+        assert!((least..=most).contains(&bytes), "{bytes}");
+    }
+}
+
+#[test]
+fn much_beside_the_queue_is_written_in_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = JobPlace::at(&dir.path().join("job"));
+    let lock = JobLock::acquire(&place).unwrap();
+    let mut job = job(&lock, &place, 30, "");
+    let before = restore(&job, 9, 5, false).unwrap();
+    let (end, mut before) = (before.end, before.into_memory());
+    let rules = vec![b'x'; BATCH_BYTES / 2];
+    for n in 0..9 {
+        let key = format!("robots:http://h{n}.example");
+        before.values.insert(key, rules.clone());
+    }
+    let compacted = compact(&mut job, &lock, &end, &before.view(), &mut Patient)
+        .unwrap()
+        .unwrap();
+    assert!(compacted.end.seq > 4, "{:?}", compacted.end);
+    let after = restore(&job, 9, 5, false).unwrap();
+    assert_eq!(after.into_memory().values, before.values);
+}
+
+#[test]
+fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = JobPlace::at(&dir.path().join("job"));
+    let lock = JobLock::acquire(&place).unwrap();
+    let mut job = job(&lock, &place, 3000, "");
+    let before = restore(&job, 9, 5, false).unwrap();
+    let (end, before) = (before.end, before.into_memory());
+    let mut questions = 1;
+    while compact(
+        &mut job,
+        &lock,
+        &end,
+        &before.view(),
+        &mut HurriedAfter(questions),
+    )
+    .unwrap()
+    .is_none()
+    {
+        job.sweep(&lock).unwrap();
+        assert_eq!(job.manifest().generation, 1);
+        assert!(!place.dir.join("journal-2").exists(), "at {questions}");
+        assert_eq!(restore(&job, 9, 5, false).unwrap().end, end);
+        questions += 1;
+    }
+    // Both replays of what failed, each part of the set, the last batch, and the end.
+    assert!(questions > SHARDS as u32 + 4, "asked {questions} times");
+    let after = restore(&job, 9, 5, false).unwrap().into_memory();
+    assert_eq!(after.progress, before.progress);
+    assert_eq!(job.manifest().generation, 2);
+}

@@ -12,8 +12,9 @@ use crawl_ckpt::plan::{Plan, Rule};
 use crawl_ckpt::tool::{Exit, Failure, printable};
 
 use crate::command::history::{History, record_of};
-use crate::crawl::robots::{Robots, Ruling};
+use crate::crawl::robots::Robots;
 use crate::crawl::routes::Routes;
+use crate::crawl::ruling::Ruling;
 use crate::keys::OfHost;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};

@@ -265,7 +265,7 @@ impl<S: Store> Crawl<S> {
             flight.overtaken_ms = None;
         }
         self.lost.heard_ms += for_ms;
-        self.robots.slept(for_ms);
+        self.errands.slept(for_ms);
     }
 
     /// Looks whether the fetcher is silent for too long. Requests that it was silent about after
@@ -315,7 +315,7 @@ impl<S: Store> Crawl<S> {
             }
         }
         for id in self
-            .robots
+            .errands
             .asked_before(now_ms.saturating_sub(patience_ms * 3 / 4))
         {
             self.fail_silent(id, now_ms)?;

@@ -4,6 +4,7 @@
 mod answer;
 mod blocks;
 mod compare;
+mod errands;
 mod hear;
 mod intake;
 mod left_out;
@@ -15,6 +16,7 @@ mod regions;
 mod result;
 pub(crate) mod robots;
 pub(crate) mod routes;
+pub(crate) mod ruling;
 mod secrets;
 mod send;
 mod sitemaps;
@@ -33,6 +35,7 @@ use crawl_ckpt::record::{Change, FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
 use self::compare::Ask;
+use self::errands::Errands;
 use self::intake::Links;
 use self::left_out::LeftOut;
 pub use self::lost::FetcherSilence;
@@ -70,6 +73,7 @@ pub struct Crawl<S> {
     /// How often a page redirected to itself with a cookie.
     turns: HashMap<u64, u32>,
     robots: Robots,
+    errands: Errands,
     routes: Routes<Refused>,
     cookies: Cookies,
     sitemaps: Sitemaps,
@@ -230,6 +234,7 @@ impl<S: Store> Crawl<S> {
             tries: HashMap::new(),
             turns: HashMap::new(),
             robots: Robots::new(&plan),
+            errands: Errands::default(),
             routes: Routes::new(&plan),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),
@@ -398,7 +403,7 @@ impl<S: Store> Crawl<S> {
 
     /// How many requests are under way, robots.txt included.
     pub fn under_way(&self) -> usize {
-        self.flights.len() + self.robots.under_way()
+        self.flights.len() + self.errands.under_way()
     }
 }
 

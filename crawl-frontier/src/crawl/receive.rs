@@ -7,8 +7,9 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::answer::{self, Fate};
+use super::errands::{Errand, Errands};
 use super::result::{self, ReadResult};
-use super::robots::{Errand, Robots};
+
 use super::routes::block_of;
 use super::tally;
 use super::{Crawl, Flight, HeldRecord, Record, Refused};
@@ -64,7 +65,7 @@ impl<S: Store> Crawl<S> {
         now_ms: u64,
     ) -> Option<String> {
         let told = result.spool.take();
-        if !self.flights.contains_key(&id) && !self.robots.is_under_way(id) {
+        if !self.flights.contains_key(&id) && !self.errands.is_under_way(id) {
             if let Some(told) = told {
                 self.store.pass_over(&told);
             }
@@ -95,8 +96,8 @@ impl<S: Store> Crawl<S> {
         now_ms: u64,
     ) -> Result<(), Trouble> {
         let none = || format!("no request with id {id} is under way");
-        if Robots::is_ours(id) {
-            let errand = self.robots.came(id).ok_or_else(none)?;
+        if Errands::is_ours(id) {
+            let errand = self.errands.came(id).ok_or_else(none)?;
             tally::proxy(&mut self.progress, result);
             match errand {
                 Errand::File(host) => self.answer_robots(host, result, now_ms),

@@ -11,16 +11,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 
 use crawl_ckpt::plan::Plan;
-use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult, Kind, Request};
+use crawl_ckpt::record::{ErrorKind, FetchResult};
 use crawl_ckpt::robots;
-use serde::{Deserialize, Serialize};
 
+use super::ruling::{Rules, Ruling, Unreachable};
 use crate::schedule::HostId;
 
-/// Requests for robots.txt have ids from here on, which no page's request reaches.
-const ROBOTS_ID: u64 = 1 << 52;
-/// The id of a probe of the network.
-const PROBE_ID: u64 = ROBOTS_ID + (1 << 40);
 /// A longer Crawl-delay is taken for this.
 const MAX_DELAY_MS: u64 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
@@ -47,19 +43,6 @@ pub struct Robots {
     suspects: BTreeSet<(u64, HostId)>,
     /// Hosts whose pages are answered and their file was not: it is asked for a last time.
     doubted: HashSet<HostId>,
-    /// Hosts whose file was asked for, and when.
-    under_way: HashMap<HostId, u64>,
-    /// When the probe was sent that is under way.
-    probing: Option<u64>,
-}
-
-/// What a request that is none for a page was for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// The file of this host.
-    File(HostId),
-    /// To see whether anybody answers.
-    Probe,
 }
 
 #[derive(Debug)]
@@ -76,61 +59,6 @@ enum File {
     Unreachable(Unreachable),
 }
 
-/// What a robots.txt says to us; what the checkpoint keeps of it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Rules {
-    robots: robots::Robots,
-    fetched_ms: u64,
-    /// The file was refused, which allows everything as long as the host is asked the same way.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    refused: bool,
-}
-
-impl Rules {
-    fn new(robots: robots::Robots, fetched_ms: u64) -> Rules {
-        Rules {
-            robots,
-            fetched_ms,
-            refused: false,
-        }
-    }
-}
-
-/// Why a robots.txt cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreachable {
-    kind: ErrorKind,
-    message: String,
-}
-
-/// What robots.txt says of a URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling {
-    /// The URL may be fetched.
-    Allowed,
-    /// The URL may not be fetched, by this line of the file.
-    Disallowed(u32),
-    /// Nobody can say, since the file cannot be had.
-    Unreachable(Unreachable),
-}
-
-impl Ruling {
-    /// The error of a record that this ruling makes.
-    pub fn error(&self) -> Option<FetchError<'_>> {
-        match self {
-            Ruling::Allowed => None,
-            Ruling::Disallowed(line) => Some(FetchError {
-                kind: ErrorKind::Robots,
-                message: robots::disallowed(*line).into(),
-            }),
-            Ruling::Unreachable(why) => Some(FetchError {
-                kind: why.kind,
-                message: robots::unreachable(&why.message).into(),
-            }),
-        }
-    }
-}
-
 impl Robots {
     /// No rules yet.
     pub fn new(plan: &Plan) -> Robots {
@@ -144,8 +72,6 @@ impl Robots {
             held: Vec::new(),
             suspects: BTreeSet::new(),
             doubted: HashSet::new(),
-            under_way: HashMap::new(),
-            probing: None,
         }
     }
 
@@ -204,11 +130,6 @@ impl Robots {
         true
     }
 
-    /// Requests for robots.txt, probes included, that are under way.
-    pub fn under_way(&self) -> usize {
-        self.under_way.len() + usize::from(self.probing.is_some())
-    }
-
     /// Hosts whose file nobody answered for.
     pub fn held(&self) -> usize {
         self.held.len() + self.suspects.len()
@@ -247,72 +168,13 @@ impl Robots {
         self.wanted.push_back(host);
     }
 
-    /// The request for a host's file, which is sent now.
-    pub fn send(
-        &mut self,
-        host: HostId,
-        origin: &str,
-        proxy: Option<&str>,
-        now_ms: u64,
-    ) -> Request<'static> {
-        self.under_way.insert(host, now_ms);
+    /// Where a host's file is asked for.
+    pub fn url(&self, host: HostId, origin: &str) -> String {
         let target = match self.files.get(&host) {
             Some(File::Wanted { target, .. }) => target.clone(),
             _ => None,
         };
-        let url = target.unwrap_or_else(|| format!("{origin}/robots.txt"));
-        let id = ROBOTS_ID + u64::from(host.0);
-        request(url, id, Kind::Robots, proxy)
-    }
-
-    /// A request, which is sent now, for a page that was answered for before: it shows whether it
-    /// still is.
-    pub fn send_probe(
-        &mut self,
-        url: String,
-        proxy: Option<&str>,
-        now_ms: u64,
-    ) -> Request<'static> {
-        self.probing = Some(now_ms);
-        request(url, PROBE_ID, Kind::Page, proxy)
-    }
-
-    /// Whether a request has an id of those that are given here.
-    pub fn is_ours(id: u64) -> bool {
-        id >= ROBOTS_ID
-    }
-
-    /// The request with this id is not under way any more; what it was for. `None`: it was not.
-    pub fn came(&mut self, id: u64) -> Option<Errand> {
-        if id == PROBE_ID {
-            return self.probing.take().map(|_| Errand::Probe);
-        }
-        let host = HostId(u32::try_from(id.checked_sub(ROBOTS_ID)?).ok()?);
-        let was = self.under_way.remove(&host);
-        was.map(|_| Errand::File(host))
-    }
-
-    /// True for the id of a request that is under way.
-    pub fn is_under_way(&self, id: u64) -> bool {
-        let host = id.checked_sub(ROBOTS_ID).map(u32::try_from);
-        let is_file = matches!(host, Some(Ok(host)) if self.under_way.contains_key(&HostId(host)));
-        is_file || (id == PROBE_ID && self.probing.is_some())
-    }
-
-    /// The ids of those that were sent before this time.
-    pub fn asked_before(&self, time_ms: u64) -> Vec<u64> {
-        let probe = self.probing.filter(|sent_ms| *sent_ms < time_ms);
-        let files = self.under_way.iter();
-        let files = files.filter(|(_, sent_ms)| **sent_ms < time_ms);
-        let files = files.map(|(host, _)| ROBOTS_ID + u64::from(host.0));
-        files.chain(probe.map(|_| PROBE_ID)).collect()
-    }
-
-    /// The whole crawl was stopped for so long, the fetcher too.
-    pub fn slept(&mut self, for_ms: u64) {
-        for sent_ms in self.under_way.values_mut().chain(&mut self.probing) {
-            *sent_ms += for_ms;
-        }
+        target.unwrap_or_else(|| format!("{origin}/robots.txt"))
     }
 
     /// Takes the answer for a host, which `lives` when it ever answered for a page. Returns the
@@ -511,15 +373,5 @@ impl File {
             redirects: 0,
             target: None,
         }
-    }
-}
-
-fn request(url: String, id: u64, kind: Kind, proxy: Option<&str>) -> Request<'static> {
-    Request {
-        url: url.into(),
-        id: Some(id),
-        kind,
-        proxy: proxy.map(|proxy| proxy.to_owned().into()),
-        ..Request::default()
     }
 }

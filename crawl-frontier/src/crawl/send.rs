@@ -8,7 +8,7 @@ use super::receive::found_on;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
 use crate::crawl::pace::AHEAD;
-use crate::crawl::robots::Ruling;
+use crate::crawl::ruling::Ruling;
 use crate::schedule::{Gate, HostId, Room};
 use crate::store::request::{is_start, request_of};
 use crate::store::{Store, Ticket};
@@ -80,7 +80,8 @@ impl<S: Store> Crawl<S> {
                 self.listen_for(now_ms);
                 let origin = self.schedule.host(host).origin.clone();
                 let proxy = self.routes.proxy(self.routes.rung(host));
-                let request = self.robots.send(host, &origin, proxy, now_ms);
+                let url = self.robots.url(host, &origin);
+                let request = self.errands.ask_for_file(host, url, proxy, now_ms);
                 self.put_out(request, out);
                 return Ok(Step::Sent);
             }
@@ -117,7 +118,7 @@ impl<S: Store> Crawl<S> {
         self.listen_for(now_ms);
         let url = format!("{}{path}", self.schedule.host(host).origin);
         let proxy = self.routes.proxy(self.routes.rung(host));
-        let request = self.robots.send_probe(url, proxy, now_ms);
+        let request = self.errands.probe(url, proxy, now_ms);
         self.put_out(request, out);
         self.outage.probe_sent();
     }

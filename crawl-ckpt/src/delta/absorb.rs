@@ -47,6 +47,7 @@ pub fn absorb(
     let header = DeltaHeader {
         key: job.manifest().key,
         base: [0; 16],
+        captures: learned.header.captures || known.as_ref().is_some_and(Known::has_captures),
     };
     let lessons = lessons(&learned, &scope)?;
     let mut merge = Merge {

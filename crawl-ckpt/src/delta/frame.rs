@@ -8,6 +8,8 @@ use crate::durable::{DiskFile, read_full};
 use crate::error::StoreError;
 
 const FORMAT: u32 = 1;
+/// Of files in which pages may have captures, which an older tool takes for damage.
+const FORMAT_WITH_CAPTURES: u32 = 2;
 const FILE_MAGIC: [u8; 8] = *b"CRAWLPGS";
 const BLOCK_MAGIC: [u8; 4] = *b"\xc1PGS";
 
@@ -29,6 +31,8 @@ pub(super) struct DeltaHeader {
     pub key: [u8; 16],
     /// Of the job that had learned what was known when this one began; zero when nothing was.
     pub base: [u8; 16],
+    /// Pages may have captures.
+    pub captures: bool,
 }
 
 impl DeltaHeader {
@@ -36,7 +40,12 @@ impl DeltaHeader {
     pub fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&FILE_MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        let format = if self.captures {
+            FORMAT_WITH_CAPTURES
+        } else {
+            FORMAT
+        };
+        bytes[8..12].copy_from_slice(&format.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.key);
         bytes[32..48].copy_from_slice(&self.base);
         let sum = first_half(blake3::hash(&bytes[..48]));
@@ -64,13 +73,14 @@ impl DeltaHeader {
             return damaged("the checksum of the file header is wrong");
         }
         let format = u32_at(&bytes, 8);
-        if format != FORMAT {
+        if !(FORMAT..=FORMAT_WITH_CAPTURES).contains(&format) {
             let path = path.to_owned();
             return Err(StoreError::Newer { path, format });
         }
         Ok(DeltaHeader {
             key: array_at(&bytes, 16),
             base: array_at(&bytes, 32),
+            captures: format == FORMAT_WITH_CAPTURES,
         })
     }
 }

@@ -89,6 +89,11 @@ impl Known {
         self.header.key
     }
 
+    /// True when pages may have captures.
+    pub fn has_captures(&self) -> bool {
+        self.header.captures
+    }
+
     /// So many pages are known.
     pub fn pages(&self) -> u64 {
         self.pages

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::LEARNED;
 use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close};
+use super::known::Known;
 use super::page::{Fingerprint, Page, PageEntry, put_same};
 use crate::durable::{Append, Disk, DiskFile, remove_if_there};
 use crate::error::StoreError;
@@ -83,15 +84,15 @@ pub(super) fn path(job: &Job) -> PathBuf {
     job.place().dir.join(LEARNED)
 }
 
-/// Begins a file that says what a new crawl learns, durable when this returns. `base` is
-/// [`Known::key`](super::Known::key) of what is known, if anything is.
+/// Begins a file that says what a new crawl learns, durable when this returns. `known` is what it
+/// knows, if that is anything.
 ///
 /// # Errors
 /// Errors of the disk.
 pub fn begin(
     job: &Job,
     lock: &JobLock,
-    base: Option<[u8; 16]>,
+    known: Option<&Known>,
     scope: ScopeHash,
 ) -> Result<(Append, Learning), StoreError> {
     debug_assert!(lock.guards(job.place()));
@@ -101,7 +102,8 @@ pub fn begin(
     remove_if_there(disk, &path).map_err(StoreError::io("remove", &path))?;
     let header = DeltaHeader {
         key: job.manifest().key,
-        base: base.unwrap_or_default(),
+        base: known.map(Known::key).unwrap_or_default(),
+        captures: job.manifest().warc.is_some() || known.is_some_and(Known::has_captures),
     };
     let mut file = Append::create_private(disk, &path).map_err(StoreError::io("create", &path))?;
     file.append(&header.encode())

@@ -15,7 +15,7 @@ pub use absorb::{KEPT_CRAWLS, absorb};
 pub use frame::ScopeHash;
 pub use known::Known;
 pub use learned::{Learning, begin, check, resume};
-pub use page::{Fingerprint, MAX_VALIDATOR_BYTES, Page, PageEntry, PageLinks};
+pub use page::{Fingerprint, MAX_VALIDATOR_BYTES, Page, PageCapture, PageEntry, PageLinks};
 
 use crate::durable::{Disk, parent};
 use crate::error::StoreError;

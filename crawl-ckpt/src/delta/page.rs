@@ -1,6 +1,7 @@
 //! What is known of one page, and its bytes.
 
 use crate::codec::{Bad, Cursor, put_bytes, put_varint};
+use crate::warc::SHA1_BYTES;
 
 /// The first 128 bits of BLAKE3 over method, canonical URL and body, as `crawl-frontier canon`
 /// prints them.
@@ -20,7 +21,10 @@ mod flag {
     pub const ETAG: u8 = 2;
     pub const LAST_MODIFIED: u8 = 4;
     pub const LINKS: u8 = 8;
-    pub const ALL: u8 = 15;
+    pub const CAPTURE: u8 = 16;
+    /// Only with `CAPTURE`.
+    pub const CODING: u8 = 32;
+    pub const ALL: u8 = 63;
 }
 
 /// What is known of a page.
@@ -40,6 +44,19 @@ pub struct Page<'a> {
     pub last_modified: Option<&'a str>,
     /// The links that belong to the crawl; `None` when they are not known.
     pub links: Option<PageLinks<'a>>,
+    /// Where an archive has it; `None` when none has it as it is now.
+    pub capture: Option<PageCapture<'a>>,
+}
+
+/// The WARC record that has a page's bytes, as later ones refer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageCapture<'a> {
+    /// Its `WARC-Date`, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// Its `WARC-Payload-Digest`.
+    pub sha1: [u8; SHA1_BYTES],
+    /// The Content-Encoding of the answer.
+    pub content_encoding: Option<&'a str>,
 }
 
 /// Canonical URLs in document order, each told by what it does not share with the one before.
@@ -125,6 +142,9 @@ impl Page<'_> {
         tag |= flag::ETAG * u8::from(self.etag.is_some());
         tag |= flag::LAST_MODIFIED * u8::from(self.last_modified.is_some());
         tag |= flag::LINKS * u8::from(self.links.is_some());
+        tag |= flag::CAPTURE * u8::from(self.capture.is_some());
+        let coding = self.capture.and_then(|capture| capture.content_encoding);
+        tag |= flag::CODING * u8::from(coding.is_some());
         out.push(tag);
         out.extend_from_slice(&self.fingerprint);
         put_varint(out, u64::from(self.status));
@@ -137,6 +157,13 @@ impl Page<'_> {
         }
         if let Some(links) = &self.links {
             put_bytes(out, links.0);
+        }
+        if let Some(capture) = &self.capture {
+            put_varint(out, capture.at_ms);
+            out.extend_from_slice(&capture.sha1);
+        }
+        if let Some(coding) = coding {
+            put_bytes(out, coding.as_bytes());
         }
         let crc = crc32fast::hash(&out[start..]);
         out.extend_from_slice(&crc.to_le_bytes());
@@ -154,6 +181,9 @@ pub(super) fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<PageEntry<'a>, Bad> {
         return Err(Bad::Wrong("the kind of an entry is not known"));
     }
     let has = |flag: u8| tag & flag != 0;
+    if has(flag::CODING) && !has(flag::CAPTURE) {
+        return Err(Bad::Wrong("an encoding is of no capture"));
+    }
     let mut page = Page {
         fingerprint: cursor.fixed()?,
         status: u16::try_from(cursor.varint()?).map_err(|_| Bad::Wrong("this is no status"))?,
@@ -171,6 +201,15 @@ pub(super) fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<PageEntry<'a>, Bad> {
     }
     if has(flag::LINKS) {
         page.links = Some(PageLinks(cursor.prefixed()?));
+    }
+    if has(flag::CAPTURE) {
+        let (at_ms, sha1) = (cursor.varint()?, cursor.fixed()?);
+        let coding = has(flag::CODING).then(|| cursor.text());
+        page.capture = Some(PageCapture {
+            at_ms,
+            sha1,
+            content_encoding: coding.transpose()?,
+        });
     }
     let bytes = cursor.since(start);
     if u32::from_le_bytes(cursor.fixed()?) != crc32fast::hash(bytes) {
@@ -209,6 +248,11 @@ mod tests {
             etag: Some("\"e\""),
             last_modified: Some("Sun, 22 Nov 2026 08:00:00 GMT"),
             links,
+            capture: Some(PageCapture {
+                at_ms: 1_795_694_532_007,
+                sha1: [5; SHA1_BYTES],
+                content_encoding: Some("gzip"),
+            }),
         };
         let mut bytes = Vec::new();
         page.encode(&mut bytes);

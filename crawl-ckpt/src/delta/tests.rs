@@ -20,8 +20,7 @@ fn fingerprint(n: u64) -> Fingerprint {
 fn crawl(place: &TestPlace, pages: &[(u64, u8)], same: &[u64], scope: ScopeHash) {
     let job = place.create();
     let known = Known::open(&RealDisk, job.place(), scope).unwrap();
-    let base = known.map(|known| known.key());
-    let (mut file, mut learning) = begin(&job, &place.lock, base, scope).unwrap();
+    let (mut file, mut learning) = begin(&job, &place.lock, known.as_ref(), scope).unwrap();
     for &(number, digest) in pages {
         let link = format!("http://a/{number}");
         let mut links = Vec::new();

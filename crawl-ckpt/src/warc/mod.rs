@@ -10,7 +10,7 @@ mod name;
 mod packer;
 mod read;
 
-pub use digest::sha1;
+pub use digest::{SHA1_BYTES, sha1, sha1_bytes, sha1_text};
 pub use header::{RecordHeader, RecordId, RecordType};
 pub use info::Info;
 pub use name::{FileName, is_prefix};

@@ -7,7 +7,7 @@ use crawl_ckpt::text::Text;
 use crawl_ckpt::tool::Failure;
 
 use super::regions::{self, Regions};
-use super::{Crawl, Flight};
+use super::{Crawl, Flight, captures};
 use crate::store::Store;
 use crate::url::fingerprint;
 
@@ -97,7 +97,10 @@ impl<S: Store> Crawl<S> {
         let mut bytes = Vec::new();
         let is_followed = flight.follow && result.location.is_none();
         let links = is_followed.then(|| PageLinks::encode(self.links.iter(), &mut bytes));
-        let page = page_of(result, links.flatten());
+        let mut page = page_of(result, links.flatten());
+        if page.capture.is_none() && known.is_some_and(|known| is_same(known, &page)) {
+            page.capture = known.and_then(|known| known.capture);
+        }
         self.keep(known, &page);
         compare(known, &page)
     }
@@ -165,9 +168,13 @@ pub(super) fn ask(
     let Some(page) = store.known(&page_fingerprint(&request.url), buffer)? else {
         return Ok(Ask::Whole);
     };
+    let keeps_pages = store.keeps_pages();
+    let capture = page.capture.filter(|_| keeps_pages);
+    request.capture = capture.as_ref().and_then(captures::told);
     let has_validator = page.etag.is_some() || page.last_modified.is_some();
-    // An archive is not served by the answer that nothing changed: it shows an empty page.
-    if !has_validator || (follow && page.links.is_none()) || store.keeps_pages() {
+    // The answer that nothing changed shows nothing by itself.
+    let is_shown = !keeps_pages || request.capture.is_some();
+    if !has_validator || (follow && page.links.is_none()) || !is_shown {
         return Ok(Ask::Whole);
     }
     let text = |value: &str| value.to_owned().into();
@@ -200,6 +207,7 @@ fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<PageLinks<'a>>) -> Pag
         etag: keep(&result.etag),
         last_modified: keep(&result.last_modified),
         links,
+        capture: result.capture.as_ref().and_then(captures::kept),
     }
 }
 
@@ -213,6 +221,11 @@ fn is_gone(page: &Page<'_>) -> bool {
     matches!(page.status, 404 | 410)
 }
 
+/// True for the same answer; without a digest nobody knows.
+fn is_same(known: &Page<'_>, page: &Page<'_>) -> bool {
+    page.digest.is_some() && (known.status, known.digest) == (page.status, page.digest)
+}
+
 /// How a page compares with what was known of it; `None` for one that never was there.
 fn compare(known: Option<&Page<'_>>, page: &Page<'_>) -> Option<Change> {
     let was_gone = known.is_none_or(is_gone);
@@ -221,12 +234,7 @@ fn compare(known: Option<&Page<'_>>, page: &Page<'_>) -> Option<Change> {
         (Some(_), true) if was_gone => Change::Unchanged,
         (Some(_), true) => Change::Gone,
         (_, false) if was_gone => Change::New,
-        (Some(known), false)
-            if page.digest.is_some()
-                && (known.status, known.digest) == (page.status, page.digest) =>
-        {
-            Change::Unchanged
-        }
+        (Some(known), false) if is_same(known, page) => Change::Unchanged,
         (_, false) => Change::Changed,
     })
 }

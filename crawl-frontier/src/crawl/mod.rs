@@ -3,6 +3,7 @@
 
 mod answer;
 mod blocks;
+mod captures;
 mod compare;
 mod errands;
 mod hear;

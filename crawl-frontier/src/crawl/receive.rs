@@ -48,8 +48,9 @@ impl<S: Store> Crawl<S> {
         };
         if self.store.keeps_pages() {
             flaw = flaw.or(self.keep_exchange(id, &mut result, now_ms));
+        } else {
+            (result.spool, result.capture) = (None, None);
         }
-        (result.spool, result.capture) = (None, None);
         self.take(id, &mut result, now_ms)?;
         self.lost.is_heard = true;
         self.lost.heard_ms = now_ms;
@@ -270,7 +271,7 @@ impl<S: Store> Crawl<S> {
         result.attempts = (attempts > 1).then_some(attempts);
         result.set_cookie.clear();
         result.sitemap.clear();
-        (result.robots, result.state) = (None, None);
+        (result.robots, result.state, result.capture) = (None, None, None);
         // Links that are none but for some rules.
         if let Some(regions) = result.link_regions.take() {
             result.links.truncate(regions.usual as usize);

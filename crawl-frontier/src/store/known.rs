@@ -40,8 +40,7 @@ impl Delta {
     /// # Errors
     /// Errors of the disk.
     pub fn begin(&self, job: &Job, lock: &JobLock) -> Result<Learned, Failure> {
-        let base = self.known.as_ref().map(Known::key);
-        Ok(delta::begin(job, lock, base, self.scope)?)
+        Ok(delta::begin(job, lock, self.known.as_ref(), self.scope)?)
     }
 
     /// For a crawl that goes on: what is known, as long as it is what was known when the crawl

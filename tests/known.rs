@@ -104,7 +104,7 @@ impl Ground {
         let known = Known::open(disk, &self.place, SCOPE)?;
         let (mut file, mut learning) = match last.files.get(LEARNED) {
             Some(&bytes) => delta::resume(job, &self.lock, bytes, SCOPE)?,
-            None => delta::begin(job, &self.lock, known.map(|known| known.key()), SCOPE)?,
+            None => delta::begin(job, &self.lock, known.as_ref(), SCOPE)?,
         };
         for commit in last.at_ms + 1..=COMMITS {
             for page in 0..PAGES {

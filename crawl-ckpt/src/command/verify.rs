@@ -13,7 +13,7 @@ use crate::lock::JobLock;
 use crate::look::Look;
 use crate::repair::{Repaired, repair};
 use crate::tool::{Exit, Failure, printable, quoted, say};
-use crate::verify::{Problem, Report, verify};
+use crate::verify::{Problem, Verification, verify};
 use crate::warc::FileName;
 
 pub fn run(
@@ -29,10 +29,10 @@ pub fn run(
     let mut exit = Exit::Complete;
     for job in jobs {
         context.tell(format_args!("reading {job}"));
-        let Some(report) = verify(&job, context.catalog.data_dir()) else {
+        let Some(checked) = verify(&job, context.catalog.data_dir()) else {
             continue;
         };
-        for problem in &report.problems {
+        for problem in &checked.problems {
             say(TOOL, format_args!("{job}: {problem}"));
             exit = match exit {
                 Exit::Damaged => Exit::Damaged,
@@ -46,15 +46,15 @@ pub fn run(
         let is_damaged = |p: &Problem| {
             p.exit == Exit::Damaged && !p.path.starts_with(&known) && !is_warc_file(&p.path)
         };
-        let is_damaged = report.problems.iter().any(is_damaged);
+        let is_damaged = checked.problems.iter().any(is_damaged);
         if with_repair && is_damaged {
             let lock = JobLock::acquire(&job.place)?;
             repaired = Some(repair(&job.place, &lock, context.catalog.data_dir())?);
         }
         if form.json {
-            context.print_json(&as_json(&job, &report, repaired.as_ref()))?;
-        } else if report.problems.is_empty() {
-            context.print(&printable(&format!("{job}: {}", in_words(&report))))?;
+            context.print_json(&as_json(&job, &checked, repaired.as_ref()))?;
+        } else if checked.problems.is_empty() {
+            context.print(&printable(&format!("{job}: {}", in_words(&checked))))?;
             context.print("\n")?;
         } else if let Some(repaired) = &repaired {
             for line in repaired_in_words(&job, repaired) {
@@ -128,61 +128,61 @@ fn repaired_in_words(job: &Found, repaired: &Repaired) -> Vec<String> {
     lines
 }
 
-fn in_words(report: &Report) -> String {
+fn in_words(checked: &Verification) -> String {
     let several = |number, one, many| match number {
         1 => format!("1 {one}"),
         number => format!("{} {many}", count(number)),
     };
-    let mut text = if report.has_job {
+    let mut text = if checked.has_job {
         format!(
             "sound: {} in {}, {}",
-            several(report.entries, "entry", "entries"),
-            several(report.batches, "batch", "batches"),
-            bytes(report.bytes)
+            several(checked.entries, "entry", "entries"),
+            several(checked.batches, "batch", "batches"),
+            bytes(checked.bytes)
         )
     } else {
         "sound: no checkpoint".to_owned()
     };
-    if report.has_image {
+    if checked.has_image {
         text.push_str(", and an image");
     }
-    if report.known_pages > 0 {
-        let pages = counted(report.known_pages, "page");
+    if checked.known_pages > 0 {
+        let pages = counted(checked.known_pages, "page");
         text.push_str(&format!(", and what is known of {pages}"));
     }
-    if report.archive.files > 0 {
-        let records = counted(report.archive.records, "WARC record");
-        let files = counted(report.archive.files, "file");
+    if checked.archive.files > 0 {
+        let records = counted(checked.archive.records, "WARC record");
+        let files = counted(checked.archive.files, "file");
         text.push_str(&format!(", and {records} in {files}"));
     }
-    if report.torn_bytes > 0 {
-        let torn = bytes(report.torn_bytes);
+    if checked.torn_bytes > 0 {
+        let torn = bytes(checked.torn_bytes);
         text.push_str(&format!(
             "; {torn} of an unfinished commit follow, which the next run makes again"
         ));
     }
-    if report.is_going {
+    if checked.is_going {
         text.push_str("; a run was throwing it away, which the next one finishes");
     }
     text
 }
 
-fn as_json(job: &Found, report: &Report, repaired: Option<&Repaired>) -> Value {
+fn as_json(job: &Found, checked: &Verification, repaired: Option<&Repaired>) -> Value {
     let mut fields = match Look::at(&job.place) {
         Some(look) => json_of(job, &look),
         None => json_without_checkpoint(job),
     };
-    fields.insert("sound".into(), json!(report.problems.is_empty()));
-    fields.insert("batches".into(), json!(report.batches));
-    fields.insert("entries".into(), json!(report.entries));
-    fields.insert("torn_bytes".into(), json!(report.torn_bytes));
-    fields.insert("image".into(), json!(report.has_image));
-    fields.insert("known_pages".into(), json!(report.known_pages));
-    if report.archive.files > 0 {
-        fields.insert("warc_files".into(), json!(report.archive.files));
-        fields.insert("warc_records".into(), json!(report.archive.records));
+    fields.insert("sound".into(), json!(checked.problems.is_empty()));
+    fields.insert("batches".into(), json!(checked.batches));
+    fields.insert("entries".into(), json!(checked.entries));
+    fields.insert("torn_bytes".into(), json!(checked.torn_bytes));
+    fields.insert("image".into(), json!(checked.has_image));
+    fields.insert("known_pages".into(), json!(checked.known_pages));
+    if checked.archive.files > 0 {
+        fields.insert("warc_files".into(), json!(checked.archive.files));
+        fields.insert("warc_records".into(), json!(checked.archive.records));
     }
-    let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
+    let problems: Vec<Value> = checked.problems.iter().map(problem_json).collect();
     fields.insert("problems".into(), Value::Array(problems));
     if let Some(repaired) = repaired {
         let gap = |gap: &Gap| json!({"at": gap.at, "bytes": gap.bytes, "commits": gap.batches});

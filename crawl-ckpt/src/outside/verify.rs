@@ -19,7 +19,7 @@ use crate::tool::Exit;
 
 /// What a check of a whole job came to.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct Verification {
     /// False when there is only what is known of pages.
     pub has_job: bool,
     /// Batches read.
@@ -58,72 +58,72 @@ pub struct Problem {
 /// Checks a job, and what its spider knows of pages; `None` when there is neither, or not any more.
 /// Changes nothing, holds no lock, and may be done beside a crawl that is running. `data_dir` is where
 /// a relative output path begins.
-pub fn verify(job: &Found, data_dir: &Path) -> Option<Report> {
+pub fn verify(job: &Found, data_dir: &Path) -> Option<Verification> {
     // A run may compact, seal or remove what is being read: only what is found twice is a problem.
     let found = steadily(&job.place, || match attempt(job, data_dir) {
-        Ok(Some(report)) if !report.problems.is_empty() => Err(report),
-        Ok(report) => Ok(report),
-        Err(error) => Err(Report {
+        Ok(Some(checked)) if !checked.problems.is_empty() => Err(checked),
+        Ok(checked) => Ok(checked),
+        Err(error) => Err(Verification {
             has_job: true,
             problems: vec![Problem::of(&error)],
-            ..Report::default()
+            ..Verification::default()
         }),
     });
     match found {
-        Ok(report) => report,
-        Err(report) => Some(report),
+        Ok(checked) => checked,
+        Err(checked) => Some(checked),
     }
 }
 
-fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Report>, StoreError> {
-    let mut report = Report::default();
+fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Verification>, StoreError> {
+    let mut checked = Verification::default();
     let job = Job::open(Arc::new(RealDisk), &found.place)?;
     if let Some(job) = &job {
-        report.has_job = true;
-        report.is_going = job.manifest().clearing.is_some();
-        check_job(job, data_dir, &mut report)?;
+        checked.has_job = true;
+        checked.is_going = job.manifest().clearing.is_some();
+        check_job(job, data_dir, &mut checked)?;
     }
     // Beside a job that was made by hand may lie anything.
     let plan = job.as_ref().and_then(|job| job.manifest().plan.as_ref());
     if found.names.is_some() || plan.is_some_and(|plan| plan.delta) {
         match delta::verify_known(&RealDisk, &found.place) {
-            Ok(pages) => report.known_pages = pages,
-            Err(error) => report.problems.push(Problem::of(&error)),
+            Ok(pages) => checked.known_pages = pages,
+            Err(error) => checked.problems.push(Problem::of(&error)),
         }
     }
-    let is_anything = report.has_job || report.known_pages > 0 || !report.problems.is_empty();
-    Ok(is_anything.then_some(report))
+    let is_anything = checked.has_job || checked.known_pages > 0 || !checked.problems.is_empty();
+    Ok(is_anything.then_some(checked))
 }
 
-fn check_job(job: &Job, data_dir: &Path, report: &mut Report) -> Result<(), StoreError> {
-    let (replayed, tally) = read_journal(job, report)?;
+fn check_job(job: &Job, data_dir: &Path, checked: &mut Verification) -> Result<(), StoreError> {
+    let (replayed, tally) = read_journal(job, checked)?;
     check_counts(job, &replayed, &tally)?;
-    report.has_image = check_image(job, &replayed.mark, &mut report.problems);
+    checked.has_image = check_image(job, &replayed.mark, &mut checked.problems);
     if let Some(commit) = &replayed.commit
         && let Err(error) = delta::tell_learned(job, commit, |_| ())
     {
-        report.problems.push(Problem::of(&error));
+        checked.problems.push(Problem::of(&error));
     }
     check_output(
         job,
         replayed.commit.as_ref(),
         tally.exchange.as_deref(),
         data_dir,
-        &mut report.problems,
+        &mut checked.problems,
     );
     // Of one that is being thrown away they may have another name.
     if let Some(commit) = &replayed.commit
-        && !report.is_going
+        && !checked.is_going
     {
         let output = job.manifest().output.as_ref();
         let output = output.and_then(|output| output.resolve(data_dir));
-        let problems = &mut report.problems;
-        report.archive = check_archive(job, commit, output.as_deref(), data_dir, problems);
+        let problems = &mut checked.problems;
+        checked.archive = check_archive(job, commit, output.as_deref(), data_dir, problems);
     }
     Ok(())
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Verification {
     /// The problems, one a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problems
@@ -186,15 +186,15 @@ impl Tally {
     }
 }
 
-fn read_journal(job: &Job, report: &mut Report) -> Result<(Replayed, Tally), StoreError> {
+fn read_journal(job: &Job, checked: &mut Verification) -> Result<(Replayed, Tally), StoreError> {
     let mut tally = Tally::default();
     let replayed = job.replay(None, |entry| {
-        report.entries += 1;
+        checked.entries += 1;
         tally.add(&entry)
     })?;
-    report.batches = replayed.batches;
-    report.bytes = replayed.mark.bytes;
-    report.torn_bytes = replayed.torn_bytes;
+    checked.batches = replayed.batches;
+    checked.bytes = replayed.mark.bytes;
+    checked.torn_bytes = replayed.torn_bytes;
     Ok((replayed, tally))
 }
 

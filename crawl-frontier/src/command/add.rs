@@ -121,14 +121,14 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
         now_ms(),
     )?;
     let mut held = HeldJob::new(job, lock, image.as_ref());
-    held.close(&end, memory.view(), &mut Watching)?;
+    held.close(&end, memory.view(), &mut Unattended)?;
     Ok(added)
 }
 
 /// A signal ends `add` itself.
-struct Watching;
+struct Unattended;
 
-impl Watch for Watching {
+impl Watch for Unattended {
     fn tell(&mut self, note: String) {
         say("crawl-frontier", note);
     }

@@ -106,8 +106,8 @@ pub fn compact(
 ) -> Result<Option<Compacted>, Failure> {
     let rewritten = match rewrite(job, lock, end, view, watch) {
         Ok(rewritten) => rewritten,
-        Err(Stop::Hurry) => return Ok(None),
-        Err(Stop::Failed(failure)) => return Err(failure),
+        Err(Unwritten::Hurry) => return Ok(None),
+        Err(Unwritten::Failed(failure)) => return Err(failure),
     };
     let Rewriter {
         mut writer,
@@ -127,20 +127,20 @@ pub fn compact(
 
 /// Why a journal is not rewritten to its end.
 #[derive(Debug)]
-enum Stop {
+enum Unwritten {
     Hurry,
     Failed(Failure),
 }
 
-impl<E: Into<Failure>> From<E> for Stop {
-    fn from(error: E) -> Stop {
-        Stop::Failed(error.into())
+impl<E: Into<Failure>> From<E> for Unwritten {
+    fn from(error: E) -> Unwritten {
+        Unwritten::Failed(error.into())
     }
 }
 
-fn hold_on(watch: &mut dyn Watch) -> Result<(), Stop> {
+fn hold_on(watch: &mut dyn Watch) -> Result<(), Unwritten> {
     if watch.is_in_a_hurry() {
-        Err(Stop::Hurry)
+        Err(Unwritten::Hurry)
     } else {
         Ok(())
     }
@@ -152,7 +152,7 @@ fn rewrite<'a>(
     end: &Mark,
     view: &View<'_>,
     watch: &'a mut dyn Watch,
-) -> Result<Rewriter<'a>, Stop> {
+) -> Result<Rewriter<'a>, Unwritten> {
     let commit = Commit {
         at_ms: view.rest.at_ms,
         progress: view.rest.progress.clone(),
@@ -192,7 +192,7 @@ struct Failed {
 
 impl Failed {
     /// Which they are is in no memory: few crawls ask for it.
-    fn read(job: &Job, watch: &mut dyn Watch) -> Result<Failed, Stop> {
+    fn read(job: &Job, watch: &mut dyn Watch) -> Result<Failed, Unwritten> {
         let mut ids = HashSet::new();
         Failed::replay(job, watch, |entry| match entry {
             Entry::Done { id, failed: true } => drop(ids.insert(id)),
@@ -216,7 +216,7 @@ impl Failed {
         job: &Job,
         watch: &mut dyn Watch,
         mut each: impl FnMut(Entry<'_>),
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Unwritten> {
         let mut is_stopped = false;
         let replayed = job.replay(None, |entry| {
             // There is one in each batch.
@@ -228,8 +228,8 @@ impl Failed {
             Ok(())
         });
         match replayed {
-            Err(_) if is_stopped => Err(Stop::Hurry),
-            replayed => replayed.map(drop).map_err(Stop::from),
+            Err(_) if is_stopped => Err(Unwritten::Hurry),
+            replayed => replayed.map(drop).map_err(Unwritten::from),
         }
     }
 }
@@ -250,7 +250,7 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Stop> {
+    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Unwritten> {
         for (key, value) in &view.rest.values {
             self.batch.set(key, value.as_bytes());
             self.close_if_full()?;
@@ -291,7 +291,7 @@ impl Rewriter<'_> {
         self.close()
     }
 
-    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Stop> {
+    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Unwritten> {
         let (new, priority) = self.copy(old.at)?;
         self.lanes.push(host, new, priority);
         self.schedule.arrived(host);
@@ -303,7 +303,7 @@ impl Rewriter<'_> {
     }
 
     /// Writes a request again; its new ticket, and its priority.
-    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Stop> {
+    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Unwritten> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let stored = self.reader.request_at(at, &mut buffer)?;
         let fingerprint = fingerprint_of(self.fingerprinter, &stored)?;
@@ -315,7 +315,7 @@ impl Rewriter<'_> {
     }
 
     /// The fingerprints of what is done: all that were seen but those kept whole.
-    fn finished(&mut self, view: &View<'_>) -> Result<(), Stop> {
+    fn finished(&mut self, view: &View<'_>) -> Result<(), Unwritten> {
         for (number, shard) in view.seen.shards().enumerate() {
             hold_on(self.watch)?;
             let mut living = std::mem::take(&mut self.living[number]);
@@ -334,7 +334,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn close_if_full(&mut self) -> Result<(), Stop> {
+    fn close_if_full(&mut self) -> Result<(), Unwritten> {
         if self.batch.bytes() >= BATCH_BYTES {
             self.close()
         } else {
@@ -342,7 +342,7 @@ impl Rewriter<'_> {
         }
     }
 
-    fn close(&mut self) -> Result<(), Stop> {
+    fn close(&mut self) -> Result<(), Unwritten> {
         hold_on(self.watch)?;
         let empty = Batch::new(&self.writer.end());
         let closed = std::mem::replace(&mut self.batch, empty).close(&self.commit);

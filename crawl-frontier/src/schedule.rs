@@ -359,6 +359,19 @@ impl<T: Copy + Ord> Schedule<T> {
         timer.into_iter().chain(deferred).min()
     }
 
+    /// The host that may be asked next by the clock, and when.
+    pub fn next_timer(&self) -> Option<(u64, HostId)> {
+        let Reverse((due_ms, id)) = self.timers.peek()?;
+        let host = &self.hosts[*id as usize];
+        host.can_go().then_some((*due_ms, HostId(*id)))
+    }
+
+    /// The request that is tried again next: when, and of which host.
+    pub fn next_deferred(&self) -> Option<(u64, HostId)> {
+        let Reverse((due_ms, id, _)) = self.deferred.peek()?;
+        Some((*due_ms, HostId(*id)))
+    }
+
     /// The deferred requests: due time, host, request.
     pub fn deferred(&self) -> impl Iterator<Item = (u64, HostId, T)> {
         self.deferred

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
+use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress, Slow};
 use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
@@ -73,6 +73,7 @@ pub fn serve(
         clock,
         quiet,
         told_ms: 0,
+        told_slow: None,
         stop: None,
         is_in_a_hurry: false,
         test,
@@ -116,6 +117,8 @@ struct Server {
     quiet: bool,
     /// When crawl-run was last told the figures.
     told_ms: u64,
+    /// What it was told last of why little is under way.
+    told_slow: Option<Slow>,
     stop: Option<Stop>,
     is_in_a_hurry: bool,
     test: bool,
@@ -148,8 +151,8 @@ impl Server {
         if self.begin.accept_empty {
             self.opened.crawl.accept_empty();
         }
-        if self.begin.list_left_out {
-            self.opened.crawl.list_left_out();
+        if self.begin.tell_of_urls {
+            self.opened.crawl.tell_of_urls();
         }
         if self.begin.careful {
             self.opened.crawl.be_careful();
@@ -267,6 +270,9 @@ impl Server {
         for line in self.opened.crawl.take_left_out() {
             self.tell(&News::Detail(line));
         }
+        for trial in self.opened.crawl.take_trials() {
+            self.tell(&News::Url(Box::new(trial)));
+        }
         for note in self.opened.crawl.take_notes() {
             self.warn(note);
         }
@@ -333,6 +339,11 @@ impl Server {
             self.told_ms = now_ms;
             let progress = Box::new(self.opened.crawl.progress());
             self.tell(&News::Progress(progress));
+            let slow = self.opened.crawl.slowed_by(now_ms);
+            if slow != self.told_slow {
+                self.tell(&News::Slow(slow.clone()));
+                self.told_slow = slow;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crawl_ckpt::look::Look;
-use crawl_ckpt::report::{PageFile, Report};
+use crawl_ckpt::report::{MadeReport, PageFile};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 
 use crate::cli::AfterArgs;
@@ -103,7 +103,7 @@ fn made(
     let (sender, results) = mpsc::channel();
     let make = move || {
         let look = Look::at(&place.job);
-        let report = Report::of(place.title(), &file, look.as_ref(), None)?;
+        let report = MadeReport::of(place.title(), &file, look.as_ref(), None)?;
         let mut lines = report.notes.clone();
         lines.push(format!("report {}", to.write(&report)?));
         Ok(lines)

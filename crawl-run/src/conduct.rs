@@ -308,6 +308,8 @@ impl Conductor<'_> {
             }
             News::Warning(text) => self.view.warn(text),
             News::Detail(text) => self.view.tell(text),
+            News::Url(trial) => self.view.tell_of(&trial),
+            News::Slow(slow) => self.view.slowed_by(slow),
             News::Cookies(cookies) => act.cookies = cookies,
             News::Ended { reason, progress } => {
                 act.reason = Some(reason);

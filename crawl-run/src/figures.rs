@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crawl_ckpt::control::Progress;
+use crawl_ckpt::control::{Progress, Slow};
 use crawl_ckpt::human::{bytes, count, counted, span};
 
 use crate::screen::{Part, Tone};
@@ -18,6 +18,8 @@ pub struct Figures<'a> {
     pub elapsed: Duration,
     /// Until its end, if that can be told.
     pub left: Option<Left>,
+    /// Why little is under way.
+    pub slow: Option<&'a Slow>,
     /// No page ended for a while.
     pub waits: bool,
 }
@@ -65,6 +67,7 @@ impl Figures<'_> {
             self.rate.map(|rate| format!("{rate:.1} pages/s")),
             Tone::Plain,
         );
+        part(85, self.slow.map(Slow::to_string), Tone::Wait);
         part(80, failed, Tone::Failure);
         part(75, parked, Tone::Wait);
         part(10, retries, Tone::Wait);
@@ -86,6 +89,8 @@ impl Figures<'_> {
             (counted(counts.failed, "error"), Tone::Failure)
         } else if counts.parked > 0 {
             (format!("{} parked", count(counts.parked)), Tone::Wait)
+        } else if let Some(slow) = self.slow {
+            (slow.cause.as_str().to_owned(), Tone::Wait)
         } else if self.waits {
             ("waiting".to_owned(), Tone::Wait)
         } else {

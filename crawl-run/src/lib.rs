@@ -62,10 +62,10 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use crawl_ckpt::tool::{Exit, Failure, need_stdout};
+use crawl_ckpt::tool::{Exit, Failure, need_stdout, speak_json};
 
 use afterwards::Afterwards;
-use cli::{Cli, Command, CrawlArgs};
+use cli::{Cli, Command, CrawlArgs, LogFormat};
 use command_line::CommandLine;
 use crawl::Crawl;
 use ended::Ended;
@@ -79,6 +79,13 @@ use view::View;
 /// What to print, and the exit code.
 pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Failure> {
     let command_line = CommandLine::new(words);
+    let verbosity = match &cli.command {
+        Some(Command::Batch(args)) => args.verbosity,
+        _ => cli.crawl.verbosity,
+    };
+    if verbosity.log_format == LogFormat::Json {
+        speak_json();
+    }
     if let Some(Command::Init(args)) = &cli.command {
         return init::run(args);
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crawl_ckpt::control::Progress;
+use crawl_ckpt::control::{Progress, Slow};
 
 use crate::figures::{Figures, Left};
 
@@ -23,6 +23,8 @@ pub struct Meter {
     samples: VecDeque<Sample>,
     /// When a page ended last.
     moved: Instant,
+    /// Why little is under way.
+    slow: Option<Slow>,
 }
 
 /// What ends a run with work left.
@@ -50,6 +52,7 @@ impl Meter {
             bounds: Bounds::default(),
             samples: VecDeque::new(),
             moved: now,
+            slow: None,
         }
     }
 
@@ -82,6 +85,11 @@ impl Meter {
         }
     }
 
+    /// What is waited for from now on.
+    pub fn slowed_by(&mut self, slow: Option<Slow>) {
+        self.slow = slow;
+    }
+
     /// How it goes.
     pub fn figures(&self, now: Instant) -> Figures<'_> {
         Figures {
@@ -89,6 +97,7 @@ impl Meter {
             rate: self.rate(now),
             elapsed: now.duration_since(self.begun),
             left: self.left(now),
+            slow: self.slow.as_ref(),
             waits: !self.samples.is_empty() && now.duration_since(self.moved) >= WAITS_AFTER,
         }
     }

@@ -3,11 +3,13 @@
 //! only the total comes.
 
 use std::fmt::{Debug, Display};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use crawl_ckpt::control::Progress;
+use crawl_ckpt::control::{Progress, Slow, Trial};
 use crawl_ckpt::stderr;
-use crawl_ckpt::tool::{printable, told};
+use crawl_ckpt::tool::{Level, json_line, now, printable, speaks_json, told};
+use serde_json::{Map, Value};
 
 use crate::cli::VerbosityArgs;
 use crate::meter::{Bounds, Meter};
@@ -92,36 +94,80 @@ impl View {
     /// Says something unless `-q`.
     pub fn say(&self, line: impl Display) {
         if !self.verbosity.quiet {
-            self.error(line);
+            self.put(Level::Info, line, Map::new());
         }
     }
 
     /// Says what something newer will stand for soon, unless `-q` or nobody reads.
     pub fn pass(&self, line: impl Display) {
         if !stderr::are_waiting() {
-            self.say(line);
+            self.say(self.stamped(line));
         }
     }
 
     /// Says something with `-v`.
     pub fn tell(&self, line: impl Display) {
         if self.verbosity.verbose {
-            self.error(line);
+            self.put(Level::Detail, self.stamped(line), Map::new());
+        }
+    }
+
+    /// Tells with `-v` what became of a URL.
+    pub fn tell_of(&self, trial: &Trial) {
+        if self.verbosity.verbose {
+            let fields = serde_json::to_value(trial).ok();
+            let mut fields = fields.and_then(|fields| fields.as_object().cloned());
+            for field in fields.iter_mut().flat_map(Map::values_mut) {
+                if let Some(text) = field.as_str() {
+                    *field = told(text).into();
+                }
+            }
+            let line = self.stamped(trial);
+            self.put(Level::Detail, line, fields.unwrap_or_default());
         }
     }
 
     /// Warns unless `-q`.
     pub fn warn(&self, line: impl Display) {
-        self.say(format_args!("crawl-run: warning: {line}"));
+        if speaks_json() && !self.verbosity.quiet {
+            self.put(Level::Warning, line, Map::new());
+        } else {
+            self.say(format_args!("crawl-run: warning: {line}"));
+        }
     }
 
     /// Says something even with `-q`.
     pub fn error(&self, line: impl Display) {
-        let line = match &self.title {
-            Some(title) => format!("{title}: {line}"),
-            None => line.to_string(),
+        self.put(Level::Error, line, Map::new());
+    }
+
+    /// What is waited for from now on.
+    pub fn slowed_by(&mut self, slow: Option<Slow>) {
+        self.meter.slowed_by(slow);
+    }
+
+    /// A line of a log that is read later says when it was written.
+    fn stamped(&self, line: impl Display) -> String {
+        let is_log = self.screen.is_none() && !io::stderr().is_terminal();
+        if self.verbosity.verbose && is_log && !speaks_json() {
+            format!("{} {line}", now())
+        } else {
+            line.to_string()
+        }
+    }
+
+    fn put(&self, level: Level, line: impl Display, mut more: Map<String, Value>) {
+        let line = if speaks_json() {
+            let title = self.title.iter();
+            more.extend(title.map(|title| ("crawl".to_owned(), told(title).into())));
+            json_line(level, "crawl-run", &line.to_string(), more)
+        } else {
+            let title = self.title.iter().map(|title| format!("{title}: "));
+            format!(
+                "{}\n",
+                told(&format!("{}{line}", title.collect::<String>()))
+            )
         };
-        let line = format!("{}\n", told(&line));
         match &self.screen {
             Some(screen) => screen.write(&line),
             None => stderr::write(&line),

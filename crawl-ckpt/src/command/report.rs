@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Context;
 use crate::catalog::Found;
 use crate::look::Look;
-use crate::report::{PageFile, Report};
+use crate::report::{MadeReport, PageFile};
 use crate::tool::{Exit, Failure};
 
 /// Which records, and where the page goes.
@@ -54,7 +54,7 @@ pub fn run(context: &mut Context<'_>, spider: &Found, asked: &Asked) -> Result<E
     let is_of_checkpoint = written.is_some_and(|written| is_same(&written, &file));
     let look = look.filter(|_| is_of_checkpoint);
     let against = asked.against.as_deref();
-    let report = Report::of(spider.to_string(), &file, look.as_ref(), against)?;
+    let report = MadeReport::of(spider.to_string(), &file, look.as_ref(), against)?;
     report.notes.iter().for_each(|note| context.say(note));
     match to {
         _ if asked.json => context.print_json(&json!(report.facts))?,

@@ -17,14 +17,14 @@ use crate::tool::{Exit, Failure};
 const PAGE: &[u8] = b"<!doctype html>";
 
 /// A report that can be written.
-pub struct Report {
+pub struct MadeReport {
     /// What is told.
     pub facts: Findings,
     /// What of the files was not read, and why.
     pub notes: Vec<String>,
 }
 
-impl Report {
+impl MadeReport {
     /// Reads the records of a file, and what else is known of their crawl: `look` is its checkpoint.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Report {
         file: &Path,
         look: Option<&Look>,
         against: Option<&Path>,
-    ) -> Result<Report, Failure> {
+    ) -> Result<MadeReport, Failure> {
         let source = Source::open(file)?;
         let against = against.map(Source::open).transpose()?;
         let mut facts = facts(name, &source, look.map(known), against.as_ref())?;
@@ -54,7 +54,7 @@ impl Report {
         if let Some(torn) = &facts.torn {
             notes.push(format!("{} ends early: {torn}", facts.file));
         }
-        Ok(Report { facts, notes })
+        Ok(MadeReport { facts, notes })
     }
 
     /// The page.
@@ -100,7 +100,7 @@ impl PageFile {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn write(&self, report: &Report) -> Result<String, Failure> {
+    pub fn write(&self, report: &MadeReport) -> Result<String, Failure> {
         let (page, path) = (report.page(), self.0.display());
         publish(&RealDisk, &self.0, page.as_bytes())
             .map_err(|e| Failure::new(format_args!("cannot write {path}: {e}")))?;

@@ -29,4 +29,4 @@ mod tally;
 mod timeline;
 mod top;
 
-pub use made::{PageFile, Report};
+pub use made::{MadeReport, PageFile};

@@ -1,6 +1,7 @@
 //! How every tool speaks and ends: exit codes, the error line with its hint,
 //! and text from the network made safe for a terminal.
 
+mod log;
 mod shell;
 mod units;
 mod usage;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+pub use log::{Level, json_line, now, speak_json, speaks_json};
 pub use shell::{quoted, unquoted};
 pub use units::{parse_duration, parse_size};
 pub use usage::parse;
@@ -153,7 +155,12 @@ pub fn finish(tool: &str, result: Result<Exit, Failure>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
         Err(failure) => {
-            if !failure.message.is_empty() {
+            if !failure.message.is_empty() && speaks_json() {
+                let hint = failure.hint.as_deref().map(|hint| told(hint).into());
+                let hint = hint.map(|hint| ("hint".to_owned(), hint));
+                let more = hint.into_iter().collect();
+                stderr::write(&json_line(Level::Error, tool, &failure.message, more));
+            } else if !failure.message.is_empty() {
                 let mut text = format!("{tool}: {}\n", told(&failure.message));
                 if let Some(hint) = &failure.hint {
                     text.push_str(&format!("hint: {}\n", told(hint)));

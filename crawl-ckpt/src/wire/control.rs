@@ -6,9 +6,12 @@
 //! gone: the frontier then commits what it has and ends.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::human::span;
 use crate::plan::Plan;
 
 /// From crawl-run to the frontier.
@@ -47,8 +50,8 @@ pub struct Begin {
     pub adopt_plan: bool,
     /// The text of a `cookies.txt` whose cookies are taken into the jar first.
     pub cookies: Option<String>,
-    /// Tell of each URL that a cap keeps out.
-    pub list_left_out: bool,
+    /// Tell of each URL that a cap keeps out, that is tried again, or that fails.
+    pub tell_of_urls: bool,
     /// A fetcher that has requests and says nothing for so many milliseconds is to be started again.
     pub answer_within_ms: Option<u64>,
     /// The fetcher before this one ended badly: let this one show first that it works.
@@ -73,8 +76,8 @@ pub struct Secrets {
     pub userinfo: Vec<(String, String)>,
 }
 
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets").finish_non_exhaustive()
     }
 }
@@ -91,6 +94,10 @@ pub enum News {
     Warning(String),
     /// Something for those who want to know all; one line.
     Detail(String),
+    /// What became of a URL, for those who want to know all.
+    Url(Box<Trial>),
+    /// What the crawl waits for from now on, when there is room and nothing may be sent.
+    Slow(Option<Slow>),
     /// What changed of the `cookies.txt` that the run began with: of each jar that did, its
     /// name and its lines by now.
     Cookies(BTreeMap<String, String>),
@@ -101,6 +108,128 @@ pub enum News {
         /// The final figures.
         progress: Box<Progress>,
     },
+}
+
+/// What became of an attempt to get a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trial {
+    /// The URL.
+    pub url: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The status of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The kind of its error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What happened, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// It is tried again after so many milliseconds; absent when it has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// The server asked for that wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_after: bool,
+    /// The page that it was found on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referer: Option<String>,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wait_ms {
+            Some(wait_ms) => write!(f, "again in {}", span(Duration::from_millis(wait_ms)))?,
+            None => f.write_str("failed")?,
+        }
+        if self.retry_after {
+            f.write_str(" (Retry-After)")?;
+        }
+        write!(f, ": {}: ", self.url)?;
+        match (&self.error, self.status) {
+            (Some(kind), _) => f.write_str(kind)?,
+            (None, Some(status)) => write!(f, "{status}")?,
+            (None, None) => f.write_str("no answer")?,
+        }
+        if let Some(why) = &self.why {
+            write!(f, ": {why}")?;
+        }
+        if self.attempts > 1 || self.wait_ms.is_some() {
+            write!(f, ", attempt {}", self.attempts)?;
+        }
+        match &self.referer {
+            Some(page) => write!(f, ", found on {page}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a crawl could send more and may not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slow {
+    /// Why.
+    pub cause: Cause,
+    /// Whose turn would be next, `scheme://host`; empty for the network.
+    pub origin: String,
+    /// The wait, or what is left of it, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// What a crawl waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nothing answers.
+    Network,
+    /// The host's robots.txt.
+    Robots,
+    /// The host asked for a pause.
+    RetryAfter,
+    /// The delay that its robots.txt wants.
+    CrawlDelay,
+    /// The delay that the user wants.
+    Delay,
+    /// The delay that follows trouble or latency.
+    BackingOff,
+    /// A URL that is tried again.
+    Retry,
+    /// What a later frontier knows.
+    #[serde(other)]
+    Other,
+}
+
+impl Cause {
+    /// A word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Network => "no network",
+            Cause::Robots => "robots.txt",
+            Cause::RetryAfter => "Retry-After",
+            Cause::CrawlDelay => "Crawl-delay",
+            Cause::Delay => "delay",
+            Cause::BackingOff => "backing off",
+            Cause::Retry => "retry",
+            Cause::Other => "waiting",
+        }
+    }
+}
+
+impl fmt::Display for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
+        let wait = span(Duration::from_millis(self.wait_ms));
+        match self.cause {
+            Cause::Network => f.write_str("waiting for the network"),
+            Cause::Robots => write!(f, "waiting for robots.txt of {host}"),
+            Cause::RetryAfter => write!(f, "{host} asks to wait {wait} (Retry-After)"),
+            Cause::CrawlDelay => write!(f, "Crawl-delay {wait} of {host}"),
+            Cause::Delay => write!(f, "delay {wait} of {host}"),
+            Cause::BackingOff => write!(f, "backing off {wait} from {host}"),
+            Cause::Retry => write!(f, "next retry in {wait}"),
+            Cause::Other => write!(f, "waiting {wait} for {host}"),
+        }
+    }
 }
 
 /// The state in which a run begins.

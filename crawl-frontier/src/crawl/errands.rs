@@ -36,6 +36,11 @@ impl Errands {
         self.files.len() + usize::from(self.probe.is_some())
     }
 
+    /// A host whose robots.txt is asked for.
+    pub fn waited_for(&self) -> Option<HostId> {
+        self.files.keys().copied().min()
+    }
+
     /// The request for a host's robots.txt, which is sent now.
     pub fn ask_for_file(
         &mut self,

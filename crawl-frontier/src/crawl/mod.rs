@@ -21,15 +21,17 @@ pub(crate) mod ruling;
 mod secrets;
 mod send;
 mod sitemaps;
+mod slow;
 mod starts;
 mod state;
 mod tally;
+mod trials;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::control::{Begin, Parked, Progress};
+use crawl_ckpt::control::{Begin, Parked, Progress, Trial};
 use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{Change, FetchResult, Kind};
@@ -49,6 +51,7 @@ use self::routes::Routes;
 use self::secrets::Secrets;
 use self::sitemaps::Sitemaps;
 use self::starts::{NoPage, Starts};
+use self::trials::Trials;
 use crate::class::Class;
 use crate::keys;
 use crate::schedule::{HostId, Schedule};
@@ -93,6 +96,7 @@ pub struct Crawl<S> {
     progress: Progress,
     state: ParserState,
     left_out: LeftOut,
+    trials: Trials,
     /// What people should read.
     notes: Vec<String>,
     /// This run ends when so many pages of the crawl are told or found unchanged.
@@ -251,6 +255,7 @@ impl<S: Store> Crawl<S> {
             progress,
             state: ParserState::default(),
             left_out: LeftOut::default(),
+            trials: Trials::default(),
             notes: Vec::new(),
             most_told: None,
             links: Links::default(),
@@ -286,9 +291,16 @@ impl<S: Store> Crawl<S> {
         self.runs_once = true;
     }
 
-    /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out.
-    pub fn list_left_out(&mut self) {
+    /// Has [`Crawl::take_left_out`] tell of URLs that a cap keeps out, and [`Crawl::take_trials`] of those
+    /// that are tried again or fail.
+    pub fn tell_of_urls(&mut self) {
         self.left_out.want();
+        self.trials.want();
+    }
+
+    /// What became of URLs since the last call.
+    pub fn take_trials(&mut self) -> Vec<Trial> {
+        self.trials.take()
     }
 
     /// What people should read of what happened since the last call.

@@ -203,6 +203,7 @@ impl<S: Store> Crawl<S> {
                     self.hold_host(flight.host, due_ms);
                 }
                 self.progress.retries += 1;
+                self.trials.again(result, attempt, after_ms, host_waits);
                 self.tries.insert(id, attempt);
                 self.store.defer(ticket, attempt, due_ms);
                 self.schedule.defer(flight.host, ticket, due_ms);
@@ -300,6 +301,7 @@ impl<S: Store> Crawl<S> {
     /// Writes the record of a URL and remembers that it is finished, in one commit.
     pub(super) fn write(&mut self, ticket: Ticket, record: &Record) {
         self.store.finish(ticket, record.failed, Some(&record.line));
+        self.trials.finished(&record.line, record.failed);
         if let Some(class) = record.class {
             class.count(&mut self.progress);
         }

@@ -140,6 +140,12 @@ impl Robots {
         self.suspects.first().map(|(_, host)| *host)
     }
 
+    /// A host whose file is to be asked for, now or later.
+    pub fn waited_for(&self) -> Option<HostId> {
+        let later = || self.later.peek().map(|Reverse((_, host))| *host);
+        self.wanted.front().copied().or_else(later)
+    }
+
     /// When the next retry is due.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.later.peek().map(|Reverse((due, _))| *due)

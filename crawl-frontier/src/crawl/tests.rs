@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crawl_ckpt::control::Cause;
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::record::Request;
 use serde_json::{Value, json};
@@ -442,4 +443,47 @@ fn hosts_that_never_answer_take_no_room_of_one_that_does() {
         }
     }
     assert_eq!((asked, silent), (51, 4));
+}
+
+#[test]
+fn what_slows_a_crawl_down_is_named() {
+    let cause = |crawl: &Crawl<Plain>, now_ms| {
+        let slow = crawl.slowed_by(now_ms)?;
+        Some((slow.cause, slow.wait_ms))
+    };
+    let two =
+        || json!({ "status": 200, "links": ["http://site.example/1", "http://site.example/2"] });
+    let start = || plan("http://site.example/");
+
+    let mut polite = crawl(Plan {
+        robots: true,
+        ..start()
+    });
+    let robots = asked(&mut polite, 1);
+    assert_eq!(cause(&polite, 1), Some((Cause::Robots, 0)));
+    let rules = json!({ "status": 200, "robots": "User-agent: *\nCrawl-delay: 7\n" });
+    reply(&mut polite, &robots[0], rules, 1);
+    let page = asked(&mut polite, 1);
+    reply(&mut polite, &page[0], two(), 2);
+    assert!(asked(&mut polite, 3).is_empty());
+    assert_eq!(cause(&polite, 3), Some((Cause::CrawlDelay, 7000)));
+
+    let mut slow = start();
+    slow.pace.delay_ms = 2000;
+    let mut slow = crawl(slow);
+    let page = asked(&mut slow, 1);
+    reply(&mut slow, &page[0], two(), 2);
+    assert!(asked(&mut slow, 3).is_empty());
+    assert_eq!(cause(&slow, 3), Some((Cause::Delay, 2000)));
+
+    let mut busy = crawl(start());
+    let page = asked(&mut busy, 1);
+    assert_eq!(cause(&busy, 1), None);
+    reply(&mut busy, &page[0], two(), 2);
+    let pages = asked(&mut busy, 3);
+    reply(&mut busy, &pages[0], json!({ "status": 200 }), 3);
+    let wait = json!({ "status": 503, "retry_after_s": 30 });
+    reply(&mut busy, &pages[1], wait, 4);
+    assert!(asked(&mut busy, 5).is_empty());
+    assert_eq!(cause(&busy, 4), Some((Cause::Retry, 30_000)));
 }

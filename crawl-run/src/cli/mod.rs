@@ -520,12 +520,30 @@ pub struct VerbosityArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell more, such as each URL that a cap kept out
+    /// Tell more, such as each URL that failed or is tried again
     ///
-    /// Tells more: what was left out for any reason, each URL that a cap (depth, traps, pages a
-    /// host) kept out and why, what is asked for again.
+    /// Tells more: each URL that fails, is broken (404 …) or is tried again, why and when; what was left out
+    /// for any reason, each URL that a cap (depth, traps, pages a host) kept out and why. These lines
+    /// and those of the progress begin with the time (UTC) when stderr is no terminal.
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// How lines on stderr are written: for people, or a JSON object each
+    ///
+    /// `json`: every line of all the tools has `at` (RFC 3339, UTC), `level` (error, warning, info, detail), `tool`
+    /// and `message`; `crawl` in a batch; errors may have `hint`. With -v a URL that fails or is tried again
+    /// has `url`, `attempts`, `status`, `error`, `why`, `wait_ms`, `referer`. There is no progress bar then. A command line that makes no sense is told in plain words.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 fn pattern(text: &str) -> Result<String, String> {

@@ -171,7 +171,7 @@ impl<'a> Crawl<'a> {
             retry_blocked: false,
             adopt_plan: false,
             cookies: self.cookies.clone(),
-            list_left_out: self.args.verbosity.verbose,
+            tell_of_urls: self.args.verbosity.verbose,
             answer_within_ms: Some(millis(self.answer_within)),
             careful: false,
             accept_empty: self.args.reach.accept_empty,

@@ -257,13 +257,14 @@ fn now() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{PlaceArgs, VerbosityArgs};
+    use crate::cli::{LogFormat, PlaceArgs, VerbosityArgs};
     use crawl_ckpt::control::{Counts, Delta};
     use crawl_ckpt::job::Name;
 
     fn quiet() -> View {
         let verbosity = VerbosityArgs {
             quiet: true,
+            log_format: LogFormat::Text,
             verbose: false,
         };
         View::plain(verbosity, None)

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::stderr;
+use crawl_ckpt::tool::speaks_json;
 use rustix::termios::tcgetwinsize;
 
 use crate::cli::VerbosityArgs;
@@ -50,7 +51,7 @@ impl Screen {
     pub fn new(verbosity: VerbosityArgs) -> Option<Screen> {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_dumb = set("TERM").is_none_or(|term| term == "dumb");
-        let draws = !verbosity.quiet && !is_dumb && io::stderr().is_terminal();
+        let draws = !verbosity.quiet && !is_dumb && !speaks_json() && io::stderr().is_terminal();
         let picture = Picture {
             colour: set("NO_COLOR").is_none(),
             ..Picture::default()

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::hostile::{self, CASES, Ends};
-use support::{Answer, Folder, Forward, Signal, Site, Tool};
+use support::{Answer, DEADLINE, Folder, Forward, Signal, Site, Tool};
 
 fn fetch() -> Tool {
     Tool::new("crawl-fetch")
@@ -926,7 +926,7 @@ fn the_first_signal_lets_requests_end_and_the_second_does_not() {
     running.send(&site.url("/2"));
     site.wait_for(1);
     running.signal(Signal::Int);
-    assert!(running.ends_within(Duration::from_secs(20)));
+    assert!(running.ends_within(DEADLINE));
     running.wait().code(130).prints_lines(1).is_quiet();
 
     let mut running = fetch().args(["-c", "1"]).start();

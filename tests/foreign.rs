@@ -323,8 +323,11 @@ fn a_lock_file_that_is_deleted_or_replaced_lets_nobody_in() {
         go.send(()).unwrap();
         run.wait().code(0);
         let output = spider.join("crawls");
-        let output = fs::read_dir(output).unwrap().next().unwrap().unwrap();
-        let text = fs::read_to_string(output.path()).unwrap();
+        let mut files = fs::read_dir(output)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let output = files.find(|path| path.extension() == Some("jsonl".as_ref()));
+        let text = fs::read_to_string(output.unwrap()).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(!Path::new(job).exists());
     }

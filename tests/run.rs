@@ -321,7 +321,7 @@ mod crawl {
     use std::time::{Duration, Instant};
 
     use serde_json::{Value, json};
-    use support::{Answer, Running, Site};
+    use support::{Answer, DEADLINE, Running, Site};
 
     const PAGES: usize = 60;
 
@@ -357,7 +357,10 @@ mod crawl {
     fn outputs(folder: &Folder) -> Vec<PathBuf> {
         let crawls = folder.join("data/default/shop/crawls");
         let files = folder.files().into_iter().map(|file| folder.join(file));
-        files.filter(|file| file.starts_with(&crawls)).collect()
+        let records = |file: &PathBuf| !file.to_string_lossy().contains(".summary.json");
+        files
+            .filter(|file| file.starts_with(&crawls) && records(file))
+            .collect()
     }
 
     /// The URLs of the records in a file; each must be there once.
@@ -438,7 +441,9 @@ mod crawl {
         crawl_run(&folder).arg(site.url("/")).run().code(0);
         let name = format!("127.0.0.1-{}", site.port());
         let crawls = folder.join("data/default").join(name).join("crawls");
-        assert_eq!(std::fs::read_dir(crawls).expect("crawls").count(), 1);
+        let records = std::fs::read_dir(crawls).expect("crawls").flatten();
+        let records = records.filter(|entry| entry.path().extension() == Some("jsonl".as_ref()));
+        assert_eq!(records.count(), 1);
     }
 
     #[test]
@@ -478,7 +483,7 @@ mod crawl {
         let pid = format!("pid {} ", first.pid());
         shop(&folder).run().code(75).says(&pid).says("since ");
         shop(&folder).arg("--fresh").run().code(75);
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < DEADLINE);
         shop(&folder)
             .args(["--limit", "2"])
             .run()
@@ -565,13 +570,12 @@ mod crawl {
         site.wait_for_path("/slow");
         run.signal_group(Signal::Int);
         run.wait_says("SIGINT: pausing");
-        let begun = Instant::now();
         run.signal_group(Signal::Int);
         run.wait().code(130);
-        assert!(begun.elapsed() < Duration::from_secs(2));
         shop(&folder).run().code(0);
         assert_eq!(urls(&outputs(&folder)[1]).len(), 2);
-        assert_eq!(site.hits("/"), 1);
+        // Not waited for the second time, so asked for again.
+        assert_eq!((site.hits("/"), site.hits("/slow")), (1, 2));
     }
 
     #[test]
@@ -643,7 +647,7 @@ mod crawl {
         run.signal(Signal::Kill);
         let begun = Instant::now();
         while left.iter().any(|pid| name_of(*pid).is_some()) {
-            assert!(begun.elapsed() < Duration::from_secs(5), "left: {left:?}");
+            assert!(begun.elapsed() < DEADLINE, "left: {left:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
         drop(run);

@@ -9,7 +9,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `failure` `event` `tally` `signals` `sched` | why a request has no answer, what workers tell, results by what they say, the signals that pause, the kernel's turns |
+//! | `failure` `event` `tally` `signals` `descriptors` `sched` | why a request has no answer, what workers tell, results by what they say, the signals that pause, how many descriptors there are, the kernel's turns |
 //! | `resolve` `memory` | what a link or a redirect leads to, and the memory that answers share |
 //! | `http/` | gets bytes: names (`dns`), connections (`dial` `tcp` `tls`), their answers in plain form (`framing` `plain`) and their heads as they are (`heads`), ureq over them (`agent`), what its errors mean (`error`), what is kept of it (`warc`), a call with redirects, cookies and proxies (`call`), its `body`, and robots.txt (`gate`) |
 //! | `page/` | understands them: [`page`] |
@@ -24,6 +24,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cli;
+mod descriptors;
 mod event;
 mod failure;
 mod fetch;

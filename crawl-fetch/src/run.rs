@@ -13,9 +13,9 @@ use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
 use crawl_ckpt::record::ErrorKind;
 use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, say};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Resource, Rlimit};
 
 use crate::TOOL;
+use crate::descriptors;
 use crate::event::Event;
 use crate::fetch::Fetcher;
 use crate::http::cookies::Cookies;
@@ -56,7 +56,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     need_stdin()?;
     need_stdout()?;
-    raise_file_limit();
+    descriptors::raise();
     crate::memory::keep_little();
     let (events, happened) = mpsc::channel();
     watch_signals(&events).map_err(Failure::new)?;
@@ -254,17 +254,6 @@ fn own(stream: impl AsFd) -> Result<File, Failure> {
     let fd: io::Result<OwnedFd> = stream.as_fd().try_clone_to_owned();
     let fd = fd.map_err(|e| Failure::new(format_args!("cannot use a standard stream: {e}")))?;
     Ok(File::from(fd))
-}
-
-/// Thousands of connections need more than the usual 1024 descriptors.
-fn raise_file_limit() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    // Where that is refused, requests wait for one another.
-    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
 /// Writes to a descriptor that may have been made non-blocking by another process.

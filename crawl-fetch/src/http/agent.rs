@@ -27,25 +27,18 @@ use crate::http::coding;
 use crate::http::dns::{NameCache, RouteResolver};
 use crate::http::error::Staged;
 use crate::http::heads::Tap;
+use crate::http::idle::{Destination, Idle};
 use crate::http::plain::Plain;
 use crate::http::proxy::Way;
 use crate::http::tcp::{self, Tcp};
 use crate::http::tls::{self, Tls, Trust};
+use crate::http::window;
 
 /// Headers of an answer beyond this are an error; ureq also takes 128 at most.
 pub const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// Buffers of a TLS connection; plain TCP has its own, see [`crate::http::tcp`].
-const TLS_BUFFER_BYTES: usize = 16 << 10;
-
-/// A kept-alive connection is not used after this time: many servers close at 5 s
-/// to 75 s, and one that is found closed costs a second try.
-const MAX_IDLE: Duration = Duration::from_secs(15);
-
-/// Hosts are spread over so many agents a route. ureq's pool looks at all of its
-/// connections for each request, so with thousands of them one pool would be the
-/// whole cost of a crawl.
-const SHARDS: usize = 64;
+/// What a SOCKS connection reads into; others have buffers of our own, see [`window`].
+const SOCKS_BUFFER_BYTES: usize = 16 << 10;
 
 /// Of at most so many hosts a route remembers that they keep connections.
 const MAX_KEEPING: usize = 100_000;
@@ -77,13 +70,14 @@ pub struct AgentOptions {
 pub struct Agents {
     options: AgentOptions,
     names: Arc<NameCache>,
+    idle: Arc<Idle>,
     routes: RwLock<HashMap<(Way, bool), Arc<Route>>>,
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// One way to servers, with or without TLS.
 pub struct Route {
-    shards: Vec<Agent>,
+    agent: Agent,
     /// Hosts that answered more than one request over a connection.
     keeping: RwLock<HashSet<u64>>,
     hasher: RandomState,
@@ -91,7 +85,7 @@ pub struct Route {
 
 /// A host, on its way.
 pub struct HostAgent<'r> {
-    /// The agent that keeps its connections.
+    /// The agent that asks it.
     pub agent: &'r Agent,
     route: &'r Route,
     hash: u64,
@@ -101,7 +95,7 @@ impl Route {
     pub fn host(&self, url: &Url) -> HostAgent<'_> {
         let hash = self.hasher.hash_one((url.host_str(), url.port()));
         HostAgent {
-            agent: &self.shards[hash as usize % SHARDS],
+            agent: &self.agent,
             route: self,
             hash,
         }
@@ -133,9 +127,11 @@ impl HostAgent<'_> {
 impl Agents {
     /// No agent is made yet.
     pub fn new(options: AgentOptions) -> Agents {
+        let idle = Idle::new(options.per_host, options.concurrency);
         Agents {
             options,
             names: Arc::default(),
+            idle,
             routes: RwLock::default(),
             tls: OnceLock::new(),
         }
@@ -154,11 +150,12 @@ impl Agents {
         }
         drop(routes);
         let mut routes = unpoisoned(self.routes.write());
-        // Another worker may have been quicker, and one route has one pool of connections.
+        let number = routes.len();
+        // Another worker may have been quicker.
         Ok(match routes.entry(key) {
             Entry::Occupied(route) => Arc::clone(route.get()),
             Entry::Vacant(place) => {
-                Arc::clone(place.insert(Arc::new(self.new_route(way, secure)?)))
+                Arc::clone(place.insert(Arc::new(self.new_route(way, secure, number)?)))
             }
         })
     }
@@ -166,8 +163,7 @@ impl Agents {
     /// Closes the connections that are kept for later: this machine has no more descriptors or
     /// ports. Those under way are closed when they end.
     pub fn forget_idle(&self) {
-        let mut routes = unpoisoned(self.routes.write());
-        routes.clear();
+        self.idle.clear();
     }
 
     /// Looks whether a way can be used at all.
@@ -175,7 +171,7 @@ impl Agents {
     /// # Errors
     /// When the proxy's URL is none, or no certificates can be read.
     pub fn check(&self, way: &Way) -> Result<(), Failure> {
-        self.new_route(way, needs_tls(way)).map(drop)
+        self.new_route(way, needs_tls(way), 0).map(drop)
     }
 
     /// Looks whether the certificates to trust are there.
@@ -200,7 +196,7 @@ impl Agents {
         Ok(Arc::clone(self.tls.get_or_init(|| tls)))
     }
 
-    fn new_route(&self, way: &Way, secure: bool) -> Result<Route, Failure> {
+    fn new_route(&self, way: &Way, secure: bool, number: usize) -> Result<Route, Failure> {
         let options = &self.options;
         let proxy = match way {
             Way::Direct => None,
@@ -224,11 +220,9 @@ impl Agents {
                 .timeout_resolve(Some(options.connect_timeout))
                 .timeout_connect(Some(options.connect_timeout))
                 .max_response_header_size(MAX_HEADER_BYTES)
-                .input_buffer_size(TLS_BUFFER_BYTES)
+                .input_buffer_size(SOCKS_BUFFER_BYTES)
                 .output_buffer_size(output)
-                .max_idle_age(MAX_IDLE)
-                .max_idle_connections(options.per_host + options.concurrency.div_ceil(SHARDS))
-                .max_idle_connections_per_host(options.per_host)
+                .max_idle_connections(0)
                 .build()
         };
         let end = Boxed {
@@ -237,21 +231,21 @@ impl Agents {
         };
         let dialer = Dialer {
             chain: chain(&self.names, tls, end),
-            wide: config(proxy.clone(), tcp::MAX_OUTPUT_BYTES),
-            wide_to_proxy: config(None, tcp::MAX_OUTPUT_BYTES),
+            idle: Arc::clone(&self.idle),
+            route: number,
+            is_proxied: proxy.is_some(),
+            wide: config(proxy.clone(), window::MAX_OUTPUT_BYTES),
+            wide_to_proxy: config(None, window::MAX_OUTPUT_BYTES),
         };
-        let config = config(proxy.clone(), tcp::OUTPUT_BYTES);
+        let config = config(proxy.clone(), window::OUTPUT_BYTES);
         let proxy_host = proxy.as_ref().map(|proxy| proxy.host().to_owned());
-        let agent = || {
-            let names = RouteResolver {
-                names: Arc::clone(&self.names),
-                allow_private: options.allow_private,
-                proxy_host: proxy_host.clone(),
-            };
-            Agent::with_parts(config.clone(), dialer.clone(), names)
+        let names = RouteResolver {
+            names: Arc::clone(&self.names),
+            allow_private: options.allow_private,
+            proxy_host,
         };
         Ok(Route {
-            shards: std::iter::repeat_with(agent).take(SHARDS).collect(),
+            agent: Agent::with_parts(config, dialer, names),
             keeping: RwLock::default(),
             hasher: RandomState::default(),
         })
@@ -310,6 +304,10 @@ fn roots(file: Option<&std::path::Path>) -> Result<Trust, Failure> {
 #[derive(Debug, Clone)]
 struct Dialer {
     chain: Arc<dyn Connector<(), Out = Box<dyn Transport>>>,
+    /// Where connections wait for the next request.
+    idle: Arc<Idle>,
+    route: usize,
+    is_proxied: bool,
     /// For a request with a line that a usual buffer cannot hold.
     wide: Config,
     /// The same for the way to the proxy.
@@ -332,6 +330,20 @@ fn chain(
     Arc::new(chain)
 }
 
+impl Dialer {
+    /// Where a connection leads; a way to the proxy alone leads nowhere yet.
+    fn place(&self, details: &ConnectionDetails) -> Option<Destination> {
+        if self.is_proxied && details.config.proxy().is_none() {
+            return None;
+        }
+        Some(Destination {
+            route: self.route,
+            secure: details.needs_tls(),
+            authority: details.uri.authority()?.clone(),
+        })
+    }
+}
+
 impl Connector<()> for Dialer {
     type Out = Box<dyn Transport>;
 
@@ -340,9 +352,15 @@ impl Connector<()> for Dialer {
         details: &ConnectionDetails,
         chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
+        let place = self.place(details);
+        if let Some(place) = place.as_ref().filter(|_| !tcp::note().anew)
+            && let Some(kept) = self.idle.take(place)
+        {
+            return Ok(Some(Box::new(kept)));
+        }
         tcp::note_dialed();
         let _making = tcp::Making::begin(details.timeout);
-        let config = match (tcp::note().wide, details.config.proxy()) {
+        let config = match (window::is_wide(), details.config.proxy()) {
             (false, _) => details.config,
             (true, Some(_)) => &self.wide,
             (true, None) => &self.wide_to_proxy,
@@ -361,7 +379,11 @@ impl Connector<()> for Dialer {
         };
         let transport = self.chain.connect(&details, chained)?;
         tcp::note_dialed();
-        Ok(transport)
+        let lend = |transport| match place {
+            Some(place) => Box::new(self.idle.lend(place, transport)),
+            None => transport,
+        };
+        Ok(transport.map(lend))
     }
 }
 

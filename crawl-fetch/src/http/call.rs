@@ -23,7 +23,7 @@ use crate::http::error::is_overflow;
 use crate::http::header;
 use crate::http::proxy::Proxies;
 use crate::http::warc::{Archive, Exchange};
-use crate::http::{heads, redirect, tcp};
+use crate::http::{heads, redirect, tcp, window};
 use crate::memory::Share;
 
 /// So much of a body that nobody wants is read, so that its connection can be kept.
@@ -299,7 +299,7 @@ fn send(
 ) -> Result<Response<Body>, Failure> {
     let repeatable = is_repeatable(method);
     let lengths = headers.iter().map(|(_, value)| value.len());
-    let wide = lengths.max().max(Some(url.as_str().len())) > Some(tcp::OUTPUT_BYTES - LINE_REST);
+    let wide = lengths.max().max(Some(url.as_str().len())) > Some(window::OUTPUT_BYTES - LINE_REST);
     let mut anew = false;
     loop {
         let mut request = http::Request::builder()
@@ -308,10 +308,11 @@ fn send(
         if let Some(map) = request.headers_mut() {
             map.clone_from(headers);
         }
-        tcp::note_start(repeatable, wide);
+        tcp::note_start(repeatable, anew);
+        window::set_wide(wide);
         let sent = match body {
-            None => run(host.agent, request.body(()), limit, anew),
-            Some(body) => run(host.agent, request.body(body), limit, anew),
+            None => run(host.agent, request.body(()), limit),
+            Some(body) => run(host.agent, request.body(body), limit),
         };
         let error = match sent {
             Ok(response) => {
@@ -326,7 +327,7 @@ fn send(
         let failure = Failure::from_ureq(&error, note);
         let is_silent = note.received == 0 && failure.kind == ErrorKind::Connect;
         let is_unused = is_silent && !(note.taken && host.keeps());
-        // Over TLS a connection keeps the buffer that it was begun with.
+        // Through SOCKS a connection keeps the buffer that it was begun with.
         let is_cramped = wide && is_overflow(&error);
         if anew || note.dialed || !(is_cramped || (repeatable && is_unused)) {
             return Err(failure);
@@ -343,21 +344,15 @@ fn run<B: ureq::AsSendBody>(
     agent: &Agent,
     request: http::Result<http::Request<B>>,
     limit: Option<Duration>,
-    anew: bool,
 ) -> Result<Response<Body>, ureq::Error> {
     let request = request?;
-    if limit.is_none() && !anew {
-        return agent.run(request);
+    match limit {
+        None => agent.run(request),
+        Some(_) => {
+            let configured = agent.configure_request(request);
+            agent.run(configured.timeout_global(limit).build())
+        }
     }
-    let mut configured = agent.configure_request(request);
-    if let Some(limit) = limit {
-        configured = configured.timeout_global(Some(limit));
-    }
-    if anew {
-        // No kept connection is as young.
-        configured = configured.max_idle_age(Duration::ZERO);
-    }
-    agent.run(configured.build())
 }
 
 fn method(request: &Request<'_>) -> Result<Method, Failure> {

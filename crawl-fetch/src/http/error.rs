@@ -9,8 +9,9 @@ use ureq::{Error, Timeout};
 
 use crate::failure::{Failure, is_shortage};
 use crate::http::dns::{Private, Unknown};
-use crate::http::tcp::{MAX_OUTPUT_BYTES, Note, Reset};
+use crate::http::tcp::{Note, Reset};
 use crate::http::tls;
+use crate::http::window::MAX_OUTPUT_BYTES;
 
 /// What ureq says of a request line or header that its output buffer cannot hold,
 /// and of an answer with more headers than it takes. Its error type is not ours to name.

@@ -5,12 +5,13 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `stall` `buffer` `plain_head` `framing` `heads` | workers that wait for a host, memory for bodies, heads and chunks as ureq reads them, heads as they travelled |
+//! | `stall` `buffer` `window` `plain_head` `framing` `heads` | workers that wait for a host, memory for bodies and connections, heads and chunks as ureq reads them, heads as they travelled |
 //! | `proxy` `cookies` `header` | ways, jars, what requests and answers say |
 //! | `coding` `dial` `tls` `redirect` | content codings, the race for an address, TLS, where redirects lead |
 //! | `dns` | names, looked up once for many |
 //! | `tcp` | connections, and a note of what happened on this thread's |
 //! | `plain` `error` | answers in plain form, and what ureq's errors mean |
+//! | `idle` | connections that wait for the next request |
 //! | `agent` | all of the ureq set-up |
 //! | `body` `warc/` `call` | a body, exchanges as WARC, and a call with all that belongs to it |
 //! | `gate` | robots.txt |
@@ -28,6 +29,7 @@ pub mod framing;
 pub mod gate;
 pub mod header;
 pub mod heads;
+pub mod idle;
 pub mod plain;
 pub mod plain_head;
 pub mod proxy;
@@ -36,3 +38,4 @@ pub mod stall;
 pub mod tcp;
 pub mod tls;
 pub mod warc;
+pub mod window;

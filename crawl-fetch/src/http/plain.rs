@@ -107,8 +107,9 @@ impl<T: Transport> Transport for Plain<T> {
     }
 
     fn is_open(&mut self) -> bool {
-        let left = self.rewritten.as_ref().map_or(0, |it| it.input().len());
-        left == 0 && self.inner.is_open()
+        let is_over = |rewritten: &mut Rewritten| rewritten.input().is_empty();
+        self.rewritten.take_if(is_over);
+        self.rewritten.is_none() && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -141,7 +142,7 @@ impl Rewritten {
 
 impl Buffers for Rewritten {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(crate::http::tcp::output_bytes(), 0);
+        self.output.resize(crate::http::window::output_bytes(), 0);
         &mut self.output
     }
 
@@ -162,7 +163,7 @@ impl Buffers for Rewritten {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        let bytes = crate::http::tcp::output_bytes();
+        let bytes = crate::http::window::output_bytes();
         self.output.resize(bytes, 0);
         self.spare.resize(bytes, 0);
         (&mut self.spare, &mut self.output)

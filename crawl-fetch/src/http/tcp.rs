@@ -1,5 +1,4 @@
-//! TCP connections for ureq: small lazy buffers that grow while a page pours in,
-//! few system calls a request, and a note of what happened on this thread's
+//! TCP connections for ureq: few system calls a request, and a note of what happened on this thread's
 //! connection, by which a stale kept-alive connection is told from a dead server.
 //!
 //! ureq's own transport takes two system calls more to look at an idle
@@ -24,19 +23,7 @@ use crate::failure::is_shortage;
 use crate::http::dial::race;
 use crate::http::dns::NameCache;
 use crate::http::heads;
-
-/// What a connection reads into at first. Thousands of connections wait at once.
-const FIRST_INPUT_BYTES: usize = 8 << 10;
-
-/// What it grows to, twofold, each time a read fills it. Headers of
-/// [`crate::http::agent::MAX_HEADER_BYTES`] fit with room to spare.
-const MAX_INPUT_BYTES: usize = 128 << 10;
-
-/// What a connection sends from, for a request line and header lines that fit into this.
-pub const OUTPUT_BYTES: usize = 8 << 10;
-
-/// The same for longer ones, which are rare: a jar full of cookies. All must fit into this.
-pub const MAX_OUTPUT_BYTES: usize = 72 << 10;
+use crate::http::window::Window;
 
 /// A connection that was read from so lately is taken to be open; a look takes a hundredth
 /// of a crawl's processor time.
@@ -47,8 +34,8 @@ const FRESH: Duration = Duration::from_millis(2);
 pub struct Note {
     /// The request may be sent again when the connection turns out to be closed.
     pub repeatable: bool,
-    /// The request needs a buffer of [`MAX_OUTPUT_BYTES`].
-    pub wide: bool,
+    /// The request needs a new connection.
+    pub anew: bool,
     /// A connection was begun; without this a kept-alive one was used.
     pub dialed: bool,
     /// Bytes received over the connection, after any proxy and TLS handshake.
@@ -60,7 +47,13 @@ pub struct Note {
 
 thread_local! {
     static NOTE: Cell<Note> = const {
-        Cell::new(Note { repeatable: false, wide: false, dialed: false, received: 0, taken: false })
+        Cell::new(Note {
+            repeatable: false,
+            anew: false,
+            dialed: false,
+            received: 0,
+            taken: false,
+        })
     };
 }
 
@@ -93,10 +86,10 @@ impl Drop for Making {
 }
 
 /// Begins a new note on this thread.
-pub fn note_start(repeatable: bool, wide: bool) {
+pub fn note_start(repeatable: bool, anew: bool) {
     NOTE.set(Note {
         repeatable,
-        wide,
+        anew,
         ..Note::default()
     });
 }
@@ -236,7 +229,7 @@ impl Transport for Socket {
         refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
             stream.set_write_timeout(left)
         })?;
-        match stream.write_all(&self.buffers.output[..amount]) {
+        match stream.write_all(&self.buffers.output()[..amount]) {
             Ok(()) => Ok(()),
             Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
             Err(e) => Err(broken(e)),
@@ -268,9 +261,10 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
-        // ureq asks when it puts a connection back and again when it takes it out, both with
-        // its pool locked. The second time counts.
+        // It is asked when a connection has done and again when it is to be used. The second
+        // time counts.
         if std::mem::take(&mut self.just_read) {
+            self.buffers.rest();
             return true;
         }
         // In so short a time hardly a server closes, and who may be asked twice is.
@@ -326,104 +320,9 @@ impl fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
-/// Bytes that came and were not used yet, and those to send.
-#[derive(Debug, Default)]
-struct Window {
-    input: Vec<u8>,
-    start: usize,
-    end: usize,
-    output: Vec<u8>,
-    /// The last look at the input used some of it, so another look may too.
-    progress: bool,
-}
-
-impl Window {
-    /// Free room behind the input, made by moving or growing if need be.
-    fn room(&mut self) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-        if self.end == self.input.len() {
-            self.input.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
-            let size = (2 * self.end).max(FIRST_INPUT_BYTES);
-            self.input.resize(size, 0);
-        }
-        &mut self.input[self.end..]
-    }
-}
-
-impl Buffers for Window {
-    fn output(&mut self) -> &mut [u8] {
-        self.output.resize(output_bytes(), 0);
-        &mut self.output
-    }
-
-    fn input(&self) -> &[u8] {
-        &self.input[self.start..self.end]
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        self.room()
-    }
-
-    fn input_appended(&mut self, amount: usize) {
-        self.end += amount;
-        if self.start == 0 && self.end == self.input.len() && self.end < MAX_INPUT_BYTES {
-            // More was there than fitted, so the next read shall take more at once.
-            self.input.resize(2 * self.end, 0);
-        }
-    }
-
-    fn input_consume(&mut self, amount: usize) {
-        self.progress = amount > 0;
-        self.start += amount;
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output.resize(output_bytes(), 0);
-        self.room();
-        (&mut self.input[self.end..], &mut self.output)
-    }
-
-    fn can_use_input(&self) -> bool {
-        self.start < self.end && self.progress
-    }
-}
-
-/// What a connection may send from for the request at hand.
-pub fn output_bytes() -> usize {
-    if NOTE.get().wide {
-        MAX_OUTPUT_BYTES
-    } else {
-        OUTPUT_BYTES
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_window_grows_moves_and_ends() {
-        let mut window = Window::default();
-        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
-        window.input_appended(FIRST_INPUT_BYTES);
-        assert_eq!(window.room().len(), FIRST_INPUT_BYTES);
-        window.input_consume(FIRST_INPUT_BYTES - 1);
-        assert!(window.can_use_input());
-        window.input_appended(FIRST_INPUT_BYTES);
-        assert_eq!(window.input().len(), FIRST_INPUT_BYTES + 1);
-        window.input_consume(0);
-        assert!(!window.can_use_input());
-        while !window.room().is_empty() {
-            let room = window.room().len();
-            window.input_appended(room);
-        }
-        assert_eq!(window.input().len(), MAX_INPUT_BYTES);
-    }
 
     #[test]
     fn a_timeout_is_set_again_only_when_it_must_be() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -21,12 +22,20 @@ use rustls::{
 };
 use ureq::Error;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
+
+use crate::http::window::Window;
 
 /// What rustls says of a CA's certificate that stands at a server.
 const CA_AT_SERVER: &str = "CaUsedAsEndEntity";
+
+/// Of so many hosts sessions are kept, of which a new connection needs no whole handshake; each
+/// takes some kilobytes.
+const SESSION_HOSTS: usize = 10_000;
+
+/// rustls keeps so many sessions of a host, and counts by them.
+const TICKETS: usize = 8;
 
 /// So many names of a certificate are told.
 const MAX_NAMES: usize = 3;
@@ -69,10 +78,11 @@ pub fn config(trust: Trust) -> Result<Arc<ClientConfig>, String> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(|e| e.to_string())?;
-    let config = builder
+    let mut config = builder
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(SESSION_HOSTS * TICKETS);
     Ok(Arc::new(config))
 }
 
@@ -222,10 +232,7 @@ impl<In: Transport> Connector<In> for Tls {
                 _ => e.into(),
             })?;
         Ok(Some(Either::B(Stream {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
+            buffers: Window::default(),
             stream: StreamOwned::new(connection, socket),
         })))
     }
@@ -233,7 +240,7 @@ impl<In: Transport> Connector<In> for Tls {
 
 /// A connection with TLS.
 pub struct Stream {
-    buffers: LazyBuffers,
+    buffers: Window,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
 
@@ -258,6 +265,7 @@ impl Transport for Stream {
     }
 
     fn is_open(&mut self) -> bool {
+        self.buffers.rest();
         self.stream.get_mut().get_mut().is_open()
     }
 

@@ -2,6 +2,7 @@
 //! blocking, and ended with all that it started.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,12 +14,16 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::shared::{ParseOptions, STATE_VARIABLE};
+use crate::descriptors;
 
 /// A parser whose input ended has so long to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether it ended.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// What is on its way to a parser: a page is longer than the usual 64 KiB.
+const PIPE_BYTES: usize = 256 << 10;
 
 /// How one ended that had no trouble.
 pub const IN_GOOD_ORDER: &str = "ended with exit code 0";
@@ -87,6 +92,10 @@ impl Process {
         rustix::io::ioctl_fionbio(&stdin, true)?;
         rustix::io::ioctl_fionbio(&stdout, true)?;
         rustix::io::ioctl_fionbio(&stderr, true)?;
+        for pipe in [stdin.as_fd(), stdout.as_fd()] {
+            // Where that is refused, a large page only takes more turns.
+            let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+        }
         Ok(Process {
             child,
             stdin: Some(stdin),
@@ -192,13 +201,14 @@ impl Drop for Process {
 #[allow(unsafe_code)]
 fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
-    // SAFETY: between fork and exec only signal(2) and prctl(2) are called, which are
-    // async-signal-safe.
+    // SAFETY: between fork and exec only signal(2), setrlimit(2) and prctl(2) are called, which
+    // are async-signal-safe.
     unsafe {
         command.pre_exec(|| {
             for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
                 libc::signal(signal, libc::SIG_IGN);
             }
+            descriptors::give_back()?;
             #[cfg(target_os = "linux")]
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             Ok(())

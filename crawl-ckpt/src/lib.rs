@@ -13,7 +13,7 @@
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
 //! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
-//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`passed`] bodies, [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `summary` | what of a crawl outlives its checkpoint beside the records |
@@ -56,6 +56,6 @@ pub(crate) use outside::{catalog, verify};
 pub use outside::{look, repair};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
 pub use wire::{
-    capture, control, domain, extraction, generated, keys, limits, lines, node, pattern, plan,
-    ranked, record, rendering, text,
+    capture, control, domain, extraction, generated, keys, limits, lines, node, passed, pattern,
+    plan, ranked, record, rendering, text,
 };

@@ -465,7 +465,7 @@ impl Fetcher {
         if self.options.body || (parsed && media != Media::Binary) {
             match media {
                 Media::Binary => result.body_base64 = Some(BASE64_STANDARD.encode(bytes).into()),
-                _ => result.body = Some(Text(encoding().decode(bytes).0)),
+                _ => result.body = Some(Text(encoding().decode(bytes).0).into()),
             }
         }
     }

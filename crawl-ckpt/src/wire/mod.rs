@@ -10,6 +10,7 @@ pub mod keys;
 pub mod limits;
 pub mod lines;
 pub mod node;
+pub mod passed;
 pub mod pattern;
 pub mod plan;
 pub mod ranked;

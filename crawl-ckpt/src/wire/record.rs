@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::capture::{Archived, Capture, Spooled};
+use crate::passed::Passed;
 use crate::rendering::{self, Rendered, Rendering};
 use crate::text::Text;
 
@@ -370,10 +371,10 @@ pub struct FetchResult<'a> {
     pub warc: Option<Archived<'a>>,
     /// The body, decoded to UTF-8, of a text.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Text<'a>>,
+    pub body: Option<Passed<'a>>,
     /// The body of anything else.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub body_base64: Option<Text<'a>>,
+    pub body_base64: Option<Passed<'a>>,
 }
 
 /// Reads one request line: a JSON object, or a bare `http://` or `https://` URL.

@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, HashMap};
 use crawl_ckpt::address::masked;
 use crawl_ckpt::control::{Begin, Parked, Progress, Trial};
 use crawl_ckpt::cookies::Cookies;
+use crawl_ckpt::passed::Passed;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{Change, FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
@@ -58,6 +59,9 @@ use crate::schedule::{HostId, Schedule};
 use crate::scope::Scope;
 use crate::store::{Store, Ticket};
 use crate::url::Fingerprinter;
+
+/// What a record takes beside a body, mostly.
+const RECORD_BYTES: usize = 1024;
 
 /// A crawl under way, over a store.
 #[derive(Debug)]
@@ -168,16 +172,24 @@ struct Record {
 impl Record {
     /// A user name and password in the URL do not get into the output.
     fn of(result: &FetchResult<'_>, failed: bool) -> Record {
-        let line = match masked(&result.url) {
-            Cow::Borrowed(_) => serde_json::to_string(result),
-            Cow::Owned(url) => serde_json::to_string(&FetchResult {
-                url: url.into(),
-                ..result.clone()
-            }),
+        let body = result.body.as_ref().or(result.body_base64.as_ref());
+        let mut line = Vec::with_capacity(RECORD_BYTES + body.map_or(0, Passed::len));
+        let written = match masked(&result.url) {
+            Cow::Borrowed(_) => serde_json::to_writer(&mut line, result),
+            Cow::Owned(url) => serde_json::to_writer(
+                &mut line,
+                &FetchResult {
+                    url: url.into(),
+                    ..result.clone()
+                },
+            ),
         };
+        debug_assert!(
+            written.is_ok(),
+            "strings, numbers and raw JSON that was parsed before"
+        );
         Record {
-            // Strings, numbers and raw JSON that was parsed before: this cannot fail.
-            line: line.unwrap_or_default(),
+            line: String::from_utf8(line).unwrap_or_default(),
             class: Class::of(result),
             change: result.delta,
             failed,

@@ -10,7 +10,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `signals` `tools` `proxies` `headers` `command_line` `acquire` | what is heard from the system, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job |
+//! | `signals` `spawn` `tools` `proxies` `headers` `command_line` `acquire` | what is heard from the system, how programs are started and where the other tools are, what the environment and the user set, the command that was typed, the lock of a job |
 //! | `extraction` `spider/` | spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
@@ -51,6 +51,7 @@ mod plan;
 mod proxies;
 mod screen;
 mod signals;
+mod spawn;
 pub mod spider;
 mod stage;
 mod summary;

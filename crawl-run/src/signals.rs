@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crawl_ckpt::human::span;
-use crawl_ckpt::signals::{PAUSING, heeded};
+use crawl_ckpt::signals::heeded;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -38,18 +38,4 @@ pub fn pausing(signal: i32, grace: Duration) -> String {
         name(signal),
         span(grace)
     )
-}
-
-/// Ignores the pausing signals in this process. Async-signal-safe: meant for a child
-/// between fork and exec, which the program it becomes then inherits.
-#[allow(unsafe_code)]
-pub fn ignore() -> io::Result<()> {
-    for signal in PAUSING {
-        // SAFETY: SIG_IGN is a valid disposition and no handler of ours is replaced
-        // that anything still relies on.
-        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }

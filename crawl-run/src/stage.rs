@@ -11,23 +11,20 @@
 //! the other, and crawl-run's own death is the end of the socket.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, PipeReader, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use command_fds::{CommandFdExt, FdMapping};
 use crawl_ckpt::control::{News, Order};
 use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::tool::Failure;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::signals;
+use crate::spawn::{Program, Started};
 use crate::tools::Tools;
 
 /// What the children are started with; the same for each start of a run.
@@ -76,6 +73,9 @@ pub enum Event {
 /// What the children of one start are heard by: the frontier's news, and stderr of both.
 pub const STREAMS: usize = 3;
 
+/// Results on their way: a page with its body is longer than the usual 64 KiB.
+const RESULTS_BYTES: usize = 256 << 10;
+
 /// The descriptor in crawl-fetch of what it extracts by.
 const EXTRACT_FD: i32 = 3;
 
@@ -87,8 +87,8 @@ const STREAM_FD: i32 = 5;
 /// The children of one start.
 #[derive(Debug)]
 pub struct Children {
-    frontier: Child,
-    fetch: Child,
+    frontier: Started,
+    fetch: Started,
     orders: Sender<Order>,
 }
 
@@ -107,13 +107,15 @@ impl Children {
     ) -> Result<Children, Failure> {
         let (requests_out, requests_in) = io::pipe().map_err(cannot_start)?;
         let (results_out, results_in) = io::pipe().map_err(cannot_start)?;
+        // Where that is refused, a large page only takes more turns.
+        let _ = rustix::pipe::fcntl_setpipe_size(&results_in, RESULTS_BYTES);
         let mut fetch = start_fetch(launch, (requests_out.into(), results_in.into()))?;
         let pipes = (results_out.into(), requests_in.into());
         // Without a frontier the pipes are closed by now, and the fetcher ends by itself.
         let (frontier, orders) = match start_frontier(launch, pipes, number, events) {
             Ok(started) => started,
             Err(failure) => {
-                let _ = fetch.kill();
+                fetch.kill();
                 let _ = fetch.wait();
                 return Err(failure);
             }
@@ -152,11 +154,10 @@ impl Children {
 
     /// Kills a child, if it still runs.
     pub fn kill(&mut self, role: Role) {
-        // It may have ended just now: fine as well.
-        let _ = self.child(role).kill();
+        self.child(role).kill();
     }
 
-    fn child(&mut self, role: Role) -> &mut Child {
+    fn child(&mut self, role: Role) -> &mut Started {
         match role {
             Role::Frontier => &mut self.frontier,
             Role::Fetch => &mut self.fetch,
@@ -164,35 +165,15 @@ impl Children {
     }
 }
 
-#[allow(unsafe_code)]
+/// Starts it, with its stdin and stdout.
 fn spawn(
-    mut command: Command,
-    program: &Path,
+    mut program: Program<'_>,
     (stdin, stdout): (OwnedFd, OwnedFd),
-) -> Result<Child, Failure> {
-    command
-        .stdin(Stdio::from(stdin))
-        .stdout(Stdio::from(stdout))
-        .stderr(Stdio::piped());
-    // SAFETY: between fork and exec only signal(2) is called, which is async-signal-safe.
-    unsafe { command.pre_exec(signals::ignore) };
-    command
-        .spawn()
-        .map_err(|e| Failure::new(format_args!("cannot start {}: {e}", program.display())))
-}
-
-/// Gives the child each descriptor under its number, and the option that says so.
-fn hand_over(command: &mut Command, given: Vec<(&str, i32, OwnedFd)>) -> io::Result<()> {
-    let mut mappings = Vec::with_capacity(given.len());
-    for (option, child_fd, parent_fd) in given {
-        command.arg(option).arg(child_fd.to_string());
-        mappings.push(FdMapping {
-            parent_fd,
-            child_fd,
-        });
-    }
-    command.fd_mappings(mappings).map_err(io::Error::other)?;
-    Ok(())
+) -> Result<Started, Failure> {
+    program.given.extend([(0, stdin), (1, stdout)]);
+    let path = program.path.display();
+    let failed = |e| Failure::new(format_args!("cannot start {path}: {e}"));
+    program.start().map_err(failed)
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -204,23 +185,20 @@ fn cannot_start(error: io::Error) -> Failure {
 }
 
 /// Starts crawl-fetch on its stdin and stdout.
-fn start_fetch(launch: &Launch, pipes: (OwnedFd, OwnedFd)) -> Result<Child, Failure> {
-    let mut fetch = Command::new(&launch.tools.fetch);
-    fetch.args(&launch.fetch_args);
-    for variable in &launch.hidden {
-        fetch.env_remove(variable);
-    }
+fn start_fetch(launch: &Launch, pipes: (OwnedFd, OwnedFd)) -> Result<Started, Failure> {
+    let mut fetch = Program {
+        path: &launch.tools.fetch,
+        args: launch.fetch_args.clone(),
+        hidden: &launch.hidden,
+        given: Vec::new(),
+    };
     if let Some(spider) = &launch.extract {
-        fetch.args(["--extract", &format!("/dev/fd/{EXTRACT_FD}")]);
-        let parent_fd = duplicate(spider.as_fd()).map_err(cannot_start)?;
-        let mapping = FdMapping {
-            parent_fd,
-            child_fd: EXTRACT_FD,
-        };
-        let mapped = fetch.fd_mappings(vec![mapping]);
-        mapped.map_err(|e| cannot_start(io::Error::other(e)))?;
+        let file = format!("/dev/fd/{EXTRACT_FD}").into();
+        fetch.args.extend(["--extract".into(), file]);
+        let spider = duplicate(spider.as_fd()).map_err(cannot_start)?;
+        fetch.given.push((EXTRACT_FD, spider));
     }
-    spawn(fetch, &launch.tools.fetch, pipes)
+    spawn(fetch, pipes)
 }
 
 /// Starts crawl-frontier on its stdin and stdout, and the threads that speak with it.
@@ -229,21 +207,29 @@ fn start_frontier(
     pipes: (OwnedFd, OwnedFd),
     number: u32,
     events: &Sender<Event>,
-) -> Result<(Child, Sender<Order>), Failure> {
+) -> Result<(Started, Sender<Order>), Failure> {
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
-    let mut frontier = Command::new(&launch.tools.frontier);
-    frontier.args(&launch.frontier_args);
-    let mut given = vec![("--control", CONTROL_FD, OwnedFd::from(theirs))];
+    let mut frontier = Program {
+        path: &launch.tools.frontier,
+        args: launch.frontier_args.clone(),
+        hidden: &[],
+        given: Vec::new(),
+    };
+    let mut give = |option: &str, number: RawFd, fd| {
+        let number_text = number.to_string().into();
+        frontier.args.extend([option.into(), number_text]);
+        frontier.given.push((number, fd));
+    };
+    give("--control", CONTROL_FD, OwnedFd::from(theirs));
     if let Some(lock) = &launch.lock {
         let lock = duplicate(lock.as_fd()).map_err(cannot_start)?;
-        given.push(("--lock-fd", LOCK_FD, lock));
+        give("--lock-fd", LOCK_FD, lock);
     }
     if let Some(stream) = &launch.stream {
         let stream = duplicate(stream.as_fd()).map_err(cannot_start)?;
-        given.push(("--output-fd", STREAM_FD, stream));
+        give("--output-fd", STREAM_FD, stream);
     }
-    hand_over(&mut frontier, given).map_err(cannot_start)?;
-    let frontier = spawn(frontier, &launch.tools.frontier, pipes)?;
+    let frontier = spawn(frontier, pipes)?;
     let orders = speak(ours, number, events.clone()).map_err(cannot_start)?;
     Ok((frontier, orders))
 }
@@ -267,7 +253,8 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
             }
         })?;
     thread::Builder::new().name("news".into()).spawn(move || {
-        let mut lines = Lines::default();
+        // Of a million hosts that wait for a human, news is longer than any record.
+        let mut lines = Lines::of_any_length();
         while let Ok(Some(line)) = lines.read_line(&socket) {
             // News that a later frontier may add is none that an exit code depends on.
             let Line::Whole(line) = line else { continue };
@@ -286,7 +273,7 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
 /// Starts a thread that hands on what a child says on stderr: a progress line may be drawn
 /// there, and a last error is to be told in crawl-run's own.
 fn relay(
-    stderr: Option<ChildStderr>,
+    stderr: Option<PipeReader>,
     number: u32,
     role: Role,
     events: Sender<Event>,
@@ -307,9 +294,8 @@ fn relay(
 }
 
 /// Starts a thread that says when a child has ended, and leaves it to be waited for.
-fn report_end(child: &Child, number: u32, role: Role, events: Sender<Event>) -> io::Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("a child without a process id"))?;
+fn report_end(child: &Started, number: u32, role: Role, events: Sender<Event>) -> io::Result<()> {
+    let pid = child.pid();
     thread::Builder::new()
         .name("waiting".into())
         .spawn(move || {

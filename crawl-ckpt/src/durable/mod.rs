@@ -7,6 +7,7 @@
 
 mod append;
 pub(crate) mod flock;
+pub(crate) mod named;
 mod open;
 mod real;
 #[cfg(any(test, feature = "sim"))]

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, Links, MAX_READ_BYTES, flock, open_dir, open_file, parent};
+use super::{Disk, DiskFile, Links, MAX_READ_BYTES, flock, named, open_dir, open_file, parent};
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,8 +23,11 @@ impl RealDisk {
     }
 
     /// Makes a directory durable that somebody made and perhaps did not sync: a run that was
-    /// killed, or whoever made the lock file. Goes up to where the file system begins.
+    /// killed, or a user. Goes up to where the file system begins, or to what is known.
     fn sync_above(&self, path: &Path) -> io::Result<()> {
+        if named::is_durable(path) {
+            return Ok(());
+        }
         let device = fs::metadata(path)?.dev();
         for above in std::path::absolute(path)?.ancestors().skip(1) {
             if fs::metadata(above)?.dev() != device {
@@ -35,7 +38,11 @@ impl RealDisk {
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
                 synced => synced?,
             }
+            if named::is_durable(above) {
+                break;
+            }
         }
+        named::note_durable(path);
         Ok(())
     }
 }
@@ -97,7 +104,9 @@ impl Disk for RealDisk {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other?,
         }
-        self.sync_dir(parent(path))
+        self.sync_dir(parent(path))?;
+        named::note_durable(path);
+        Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {

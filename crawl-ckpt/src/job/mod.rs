@@ -57,6 +57,8 @@ pub struct Job {
     trust: Trust,
     /// The directory, locked from the first change on, for as long as this lives.
     claim: Option<Arc<File>>,
+    /// This process made it, and nothing of it can be undurable yet.
+    is_new: bool,
 }
 
 impl Job {
@@ -80,6 +82,7 @@ impl Job {
             manifest,
             trust: Trust::default(),
             claim: None,
+            is_new: true,
         };
         match contents_of(&*job.disk, &place.dir)? {
             None => job.build_beside()?,
@@ -116,7 +119,7 @@ impl Job {
             .create_dir(&building)
             .map_err(StoreError::io("create", &building))?;
         self.claim = claim(&*self.disk, &building)?.map(Arc::new);
-        self.build(&building)?;
+        self.fill(&building)?;
         self.disk
             .rename(&building, &dir)
             .map_err(StoreError::io("create", &dir))?;
@@ -125,15 +128,26 @@ impl Job {
             .map_err(StoreError::io("sync", folder))
     }
 
+    /// Writes journal and manifest where nobody looks yet. Syncs the directory.
+    fn fill(&self, dir: &Path) -> Result<(), StoreError> {
+        self.new_journal(dir)?;
+        self.write_manifest(dir.join(MANIFEST))
+    }
+
     /// Writes the journal, then the manifest, without which the journal counts for nothing. Syncs the directory.
     fn build(&self, dir: &Path) -> Result<(), StoreError> {
-        let manifest = &self.manifest;
-        let journal = dir.join(journal_name(manifest.generation));
-        journal::create(&*self.disk, &journal, manifest.generation, 0, manifest.key)?;
+        self.new_journal(dir)?;
         self.disk
             .sync_dir(dir)
             .map_err(StoreError::io("sync", dir))?;
         self.write_manifest(dir.join(MANIFEST))
+    }
+
+    fn new_journal(&self, dir: &Path) -> Result<(), StoreError> {
+        let manifest = &self.manifest;
+        let journal = dir.join(journal_name(manifest.generation));
+        journal::create(&*self.disk, &journal, manifest.generation, 0, manifest.key)?;
+        Ok(())
     }
 
     /// Locks the directory, so that nobody else writes in it whatever becomes of the lock file.
@@ -175,6 +189,7 @@ impl Job {
             manifest,
             trust: Trust::default(),
             claim: None,
+            is_new: false,
         }))
     }
 

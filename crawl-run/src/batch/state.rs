@@ -141,6 +141,8 @@ struct Kept {
     records: Vec<Record>,
     tally: Tally,
     file: Append,
+    /// So much of it is durable.
+    synced: u64,
 }
 
 impl Store {
@@ -196,6 +198,7 @@ impl Store {
             kept: Mutex::new(Kept {
                 tally: Tally::of(&records, retries),
                 records,
+                synced: file.len(),
                 file,
             }),
             place,
@@ -219,13 +222,37 @@ impl Store {
     /// # Errors
     /// Errors of the disk.
     pub fn change(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<Record, Failure> {
+        let (record, end) = self.note(at, change)?;
+        // Whoever comes to it first syncs what all have written by then.
+        let synced = self.kept().sync(end);
+        synced.map_err(|e| self.place.failure(&e))?;
+        Ok(record)
+    }
+
+    /// Notes that an entry has begun, with its job. A power cut may forget that: its checkpoint
+    /// tells the same.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn begin(&self, at: usize, job: PathBuf) -> Result<(), Failure> {
+        let begun = self.note(at, |record| {
+            record.stage = Stage::Running;
+            record.job = Some(job);
+        });
+        begun.map(drop)
+    }
+
+    /// Writes the changed record, if it changed, and tells where the file ends.
+    fn note(&self, at: usize, change: impl FnOnce(&mut Record)) -> Result<(Record, u64), Failure> {
         let mut kept = self.kept();
         let mut record = kept.records[at].clone();
         change(&mut record);
-        kept.write(&record).map_err(|e| self.place.failure(&e))?;
-        let old = std::mem::replace(&mut kept.records[at], record.clone());
-        kept.tally.replace(&old, &record);
-        Ok(record)
+        if record != kept.records[at] {
+            kept.append(&record).map_err(|e| self.place.failure(&e))?;
+            let old = std::mem::replace(&mut kept.records[at], record.clone());
+            kept.tally.replace(&old, &record);
+        }
+        Ok((record, kept.file.len()))
     }
 
     /// Notes that the batch is over: the same command begins a new one from now on.
@@ -234,8 +261,11 @@ impl Store {
     /// Errors of the disk.
     pub fn end(&self) -> Result<(), Failure> {
         let over_at = jiff::Timestamp::now().to_string();
-        let written = self.kept().write(&Over { over_at });
-        written.map_err(|e| self.place.failure(&e))
+        let mut kept = self.kept();
+        let written = kept.append(&Over { over_at });
+        let end = kept.file.len();
+        let synced = written.and_then(|()| kept.sync(end));
+        synced.map_err(|e| self.place.failure(&e))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -244,9 +274,17 @@ impl Store {
 }
 
 impl Kept {
-    fn write(&mut self, what: &impl Serialize) -> io::Result<()> {
-        self.file.append(&line(what)?)?;
-        self.file.sync()
+    fn append(&mut self, what: &impl Serialize) -> io::Result<()> {
+        self.file.append(&line(what)?)
+    }
+
+    /// Makes all durable up to there.
+    fn sync(&mut self, end: u64) -> io::Result<()> {
+        if self.synced < end {
+            self.file.sync()?;
+            self.synced = self.file.len();
+        }
+        Ok(())
     }
 }
 

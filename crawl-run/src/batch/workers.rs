@@ -196,11 +196,7 @@ impl Workers<'_> {
             return None;
         }
         let inside = job.strip_prefix(self.data_dir).unwrap_or(job).to_owned();
-        let begun = self.store.change(at, |record| {
-            record.stage = Stage::Running;
-            record.job = Some(inside);
-        });
-        if let Err(failure) = begun {
+        if let Err(failure) = self.store.begin(at, inside) {
             *kept = Err(failure);
             return None;
         }

@@ -75,10 +75,12 @@ impl Job {
     /// removed only when it is certain that the manifest names another.
     fn settle(&mut self, lock: &JobLock) -> Result<(), StoreError> {
         self.claim()?;
-        for dir in [&*self.place.dir, parent(&self.place.dir)] {
-            self.disk
-                .sync_dir(dir)
-                .map_err(StoreError::io("sync", dir))?;
+        if !std::mem::take(&mut self.is_new) {
+            for dir in [&*self.place.dir, parent(&self.place.dir)] {
+                self.disk
+                    .sync_dir(dir)
+                    .map_err(StoreError::io("sync", dir))?;
+            }
         }
         self.update(lock, |manifest| manifest.sealed = None)?;
         clear_leftovers(&*self.disk, &self.place, lock)?;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use holder::Holder;
 
 use super::place::JobPlace;
-use crate::durable::{Links, flock, open_dir, open_file, parent, through};
+use crate::durable::{Disk, Links, RealDisk, flock, named, open_dir, open_file, parent, through};
 use crate::tool::{Exit, Failure};
 
 /// How often a lock is taken anew because its file was deleted by hand meanwhile.
@@ -63,15 +63,15 @@ pub enum LockError {
 }
 
 impl JobLock {
-    /// Takes the lock of a job, or says at once (within 50 ms) who holds it. The folder of
-    /// the job is created when it is missing.
+    /// Takes the lock of a job, or says at once who holds it. The folder of the job is created when
+    /// it is missing; it is durable when this returns.
     ///
     /// # Errors
     /// Another run holds it, or the file system refuses; what lies there is no lock file.
     pub fn acquire(place: &JobPlace) -> Result<JobLock, LockError> {
         let path = &place.lock;
         let io = LockError::io(path);
-        std::fs::create_dir_all(parent(path)).map_err(&io)?;
+        RealDisk.create_dir_all(parent(path)).map_err(&io)?;
         for _ in 0..TRIES_AGAINST_DELETION {
             let file = open_or_create(path)?;
             lock(&file, path)?;
@@ -108,6 +108,8 @@ impl JobLock {
             Err(source) => return Err(LockError::Io { path, source }),
         }
         lock(&file, &path)?;
+        // Whoever took the lock made it so.
+        named::note_durable(parent(&path));
         Ok(JobLock { file, path })
     }
 

@@ -38,7 +38,12 @@ const PAUSE: &str = "crawl-run URL --max-pages 3";
 const RETRY: &str = "crawl-run URL --proxy-type none --on-proxy-change retry-blocked";
 const ADD: &str = "crawl-frontier add --job data/default/SPIDER/checkpoint <more.jsonl";
 
-pub const LIFE: [Act; 15] = [
+/// Keeps pages as WARC, in files of at most two exchanges.
+const KEEP: &str = "crawl-run warc.json";
+const KEEP_PAUSE: &str = "crawl-run warc.json --max-pages 3";
+const KEEP_NIGHT: &str = "crawl-run warc.json --delta";
+
+pub const LIFE: [Act; 20] = [
     Act {
         name: "new",
         before: &[],
@@ -149,5 +154,40 @@ pub const LIFE: [Act; 15] = [
         act: "crawl-run batch sites.csv",
         after: &["crawl-run batch sites.csv"],
         records: PAGES,
+    },
+    Act {
+        name: "warc",
+        before: &[],
+        act: KEEP,
+        after: &[KEEP],
+        records: PAGES,
+    },
+    Act {
+        name: "warc resumed",
+        before: &[KEEP_PAUSE],
+        act: KEEP,
+        after: &[KEEP],
+        records: PAGES,
+    },
+    Act {
+        name: "warc fresh",
+        before: &[KEEP_PAUSE],
+        act: "crawl-run warc.json --fresh --max-pages 3",
+        after: &[KEEP],
+        records: PAGES,
+    },
+    Act {
+        name: "warc rm",
+        before: &[KEEP_PAUSE],
+        act: "crawl-ckpt rm default/SPIDER --yes",
+        after: &[KEEP],
+        records: PAGES,
+    },
+    Act {
+        name: "warc next night",
+        before: &[KEEP_NIGHT],
+        act: KEEP_NIGHT,
+        after: &[KEEP_NIGHT],
+        records: 0,
     },
 ];

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crawl_ckpt::warc::sha1;
 use flate2::bufread::GzDecoder;
@@ -57,7 +57,8 @@ pub fn judge(crawls: &Path) -> Archive {
     }
     archive.responses = answers.len() as u64;
     let mut met = HashSet::new();
-    for file in files {
+    let is_output = |file: &PathBuf| file.extension().is_some_and(|ends| ends == "jsonl");
+    for file in files.into_iter().filter(is_output) {
         for line in fs::read_to_string(file).unwrap().lines() {
             let record: Value = serde_json::from_str(line).unwrap_or_default();
             let kept = &record["warc"];

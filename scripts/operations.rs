@@ -8,6 +8,9 @@
 
 #[path = "acts.rs"]
 mod acts;
+#[allow(dead_code)]
+#[path = "archive.rs"]
+mod archive;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -96,6 +99,12 @@ impl<'a> Stage<'a> {
         };
         let write = |name: &str, text: String| stage.folder.write(name, text);
         write("sites.csv", format!("url\n{}\n", stage.site.url("/")));
+        let warc = json!({
+            "name": stage.spider(),
+            "start_urls": [stage.site.url("/")],
+            "warc": {"max_size": 2500, "metadata": false},
+        });
+        write("warc.json", warc.to_string());
         write(
             "jar.txt",
             "# Netscape HTTP Cookie File\nkept.example\tFALSE\t/\tFALSE\t0\tkept\t1\n".into(),
@@ -257,15 +266,30 @@ impl<'a> Stage<'a> {
         // What was to replace a file of the user's lies beside it until it is written the next time.
         let is_left = |file: &PathBuf| {
             let file = file.to_string_lossy();
-            let ends = [".tmp", ".new", ".removing", ".retry"];
+            let ends = [".tmp", ".new", ".removing", ".retry", ".open", "spool"];
             file.starts_with("data") && ends.iter().any(|end| file.contains(end))
         };
         let left = folder.files().into_iter().find(is_left);
         if let Some(left) = left {
             return Err(format!("{} is left behind: {last}", left.display()));
         }
-        self.judge_outputs(&place.join("crawls"))
+        let crawls = place.join("crawls");
+        self.judge_outputs(&crawls)
+            .and_then(|()| self.judge_archive(&crawls))
             .map_err(|why| format!("{why}: {last}"))
+    }
+
+    /// Every byte of the WARC files, if the act keeps pages.
+    fn judge_archive(&self, crawls: &Path) -> Result<(), String> {
+        if !self.act.name.starts_with("warc") {
+            return Ok(());
+        }
+        let archive = archive::judge(crawls);
+        if archive.is_right() && archive.files > 0 {
+            Ok(())
+        } else {
+            Err(format!("{archive:?}"))
+        }
     }
 
     fn judge_outputs(&self, crawls: &Path) -> Result<(), String> {
@@ -284,7 +308,7 @@ impl<'a> Stage<'a> {
             urls.sort();
             urls.dedup();
             // The output of a checkpoint that was removed by hand stays as it was.
-            let is_left = self.act.name == "rm" && all == PAUSED;
+            let is_left = self.act.name.ends_with("rm") && all == PAUSED;
             if urls.len() != all || !is_left && ![PAGES, self.act.records].contains(&all) {
                 let path = path.display();
                 return Err(format!("{all} records of {} URLs in {path}", urls.len()));

@@ -145,29 +145,44 @@ fn a_wrong_byte_is_found_with_its_file_and_place() {
     fs::write(&file, bytes).unwrap();
     let done = ground.verify().code(65);
     done.says(&ground.files()[0]).says("damaged at byte");
+    let repair = Tool::new("crawl-ckpt").args(["verify", "--repair", &ground.name()]);
+    let done = repair.dir(&ground.folder).run().code(65);
+    done.prints("nothing to save");
 }
 
 #[test]
 fn what_a_cut_file_still_proves_is_saved_and_gone_on_with() {
-    let ground = Ground::new();
-    let file = ground.as_if_killed();
-    let len = fs::metadata(&file).unwrap().len();
-    let cut = fs::File::options().write(true).open(&file).unwrap();
-    cut.set_len(len / 2).unwrap();
-    ground.verify().code(65).says("bytes were committed");
-    ground.crawl().run().code(65).says("WARC");
-    let repair = Tool::new("crawl-ckpt").args(["verify", "--repair", &ground.name()]);
-    repair.dir(&ground.folder).run().code(65).prints("saved");
-    let place = ground.data().join(ground.name());
-    let (damaged, copy) = (place.join("checkpoint"), place.join("checkpoint.repaired"));
-    fs::rename(&damaged, place.join("checkpoint.damaged")).unwrap();
-    fs::rename(copy, damaged).unwrap();
-    ground.crawl().run().code(0);
-    // What is left of the cut file is whole, and all that came later is there.
-    for name in ground.files() {
-        let path = ground.data().join("docs-warc").join(&name);
-        assert!(name.ends_with(".warc.gz"), "{name}");
-        Tool::program("gzip").arg("-t").arg(path).run().code(0);
+    for (is_open, proves) in [(true, true), (false, true), (false, false)] {
+        let ground = Ground::new();
+        let file = if is_open {
+            ground.as_if_killed()
+        } else {
+            ground.crawl().args(["--max-pages", "20"]).run().code(4);
+            ground.data().join("docs-warc").join(&ground.files()[0])
+        };
+        let len = if proves {
+            fs::metadata(&file).unwrap().len() / 2
+        } else {
+            9
+        };
+        let cut = fs::File::options().write(true).open(&file).unwrap();
+        cut.set_len(len).unwrap();
+        ground.verify().code(65).says("bytes were committed");
+        ground.crawl().run().code(65).says("WARC");
+        let repair = Tool::new("crawl-ckpt").args(["verify", "--repair", &ground.name()]);
+        repair.dir(&ground.folder).run().code(65).prints("saved");
+        let place = ground.data().join(ground.name());
+        let (damaged, copy) = (place.join("checkpoint"), place.join("checkpoint.repaired"));
+        fs::rename(&damaged, place.join("checkpoint.damaged")).unwrap();
+        fs::rename(copy, damaged).unwrap();
+        ground.crawl().run().code(0);
+        // What is left of the cut file is whole, and all that came later is there.
+        assert_eq!(ground.files().len(), 1 + usize::from(proves));
+        for name in ground.files() {
+            let path = ground.data().join("docs-warc").join(&name);
+            assert!(name.ends_with(".warc.gz"), "{name}");
+            Tool::program("gzip").arg("-t").arg(path).run().code(0);
+        }
     }
 }
 
@@ -261,10 +276,11 @@ fn the_spider_says_how_pages_are_kept() {
     ground.is_whole();
 }
 
-/// The lines of the README that show a crawl, each in turn.
+/// The lines of the README that show a crawl, each in turn: two nights, of which the second has a revisit.
 #[test]
-fn the_tools_of_the_readme_take_it() {
-    if !["warcio", "wacz", "wb-manager", "jq"].into_iter().all(has) {
+fn the_tools_of_the_readme_take_it_and_show_it() {
+    let programs = ["warcio", "wacz", "wb-manager", "wayback", "jq", "curl"];
+    if !programs.into_iter().all(has) {
         return;
     }
     let readme = include_str!("../README.md");
@@ -274,15 +290,80 @@ fn the_tools_of_the_readme_take_it() {
         .lines()
         .find(|line| line.starts_with("$ jq -cn '{format"));
     let ground = Ground::new();
-    let tool = Tool::new("crawl-run").dir(&ground.folder);
     let url = ground.site.url("/");
-    tool.args([&url, "--warc", "-o", "docs.jsonl"])
-        .run()
-        .code(0);
-    let lines = lines.lines().filter(|line| !line.starts_with("wayback"));
+    let night = |output: &str| {
+        let tool = Tool::new("crawl-run").dir(&ground.folder);
+        tool.args([&url, "--warc", "--delta", "-o", output])
+            .run()
+            .code(0)
+    };
+    night("docs.jsonl").says("new 41");
+    night("again.jsonl").says("unchanged 42");
+    for file in fs::read_dir(ground.folder.join("again-warc")).unwrap() {
+        let file = file.unwrap();
+        let to = ground.folder.join("docs-warc").join(file.file_name());
+        fs::rename(file.path(), to).unwrap();
+    }
+    let (wayback, lines): (Vec<&str>, Vec<&str>) =
+        lines.lines().partition(|line| line.starts_with("wayback"));
     for line in pages.map(|line| &line[2..]).into_iter().chain(lines) {
         let done = Tool::program("bash").args(["-c", line]).dir(&ground.folder);
         done.run().code(0);
     }
     assert!(ground.folder.join("docs.wacz").is_file());
+
+    // It takes a port that is free now.
+    let port = Site::new().port();
+    let line = wayback[0].replace("8080", &port.to_string());
+    let wayback = Tool::program("bash").args(["-c", &format!("exec {line}")]);
+    let wayback = wayback.dir(&ground.folder).start();
+    wayback.wait_says("Starting Gevent Server");
+    let show = |time: &str, page: &str| {
+        let shown = format!("http://127.0.0.1:{port}/docs/{time}mp_/{url}{page}");
+        let curl = [
+            "-sL",
+            "--retry",
+            "20",
+            "--retry-all-errors",
+            "--retry-delay",
+            "1",
+            &shown,
+        ];
+        Tool::program("curl").args(curl).run().code(0).text()
+    };
+    for time in ["2000", "2999"] {
+        let shown = show(time, "7");
+        assert!(shown.contains("<title>/7</title>"), "{time}: {shown}");
+    }
+    wayback.signal_group(Signal::Kill);
+    wayback.wait();
+}
+
+#[test]
+fn a_rule_keeps_what_a_browser_shows_a_page_with() {
+    let readme = include_str!("../README.md");
+    let line = readme
+        .lines()
+        .find(|line| line.starts_with("`\"rules\": "))
+        .unwrap();
+    let keys: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+    let site = Site::new();
+    site.page(
+        "/",
+        "<link rel=stylesheet href=/s.css><script src=/x.js></script><img src=/i.png><a href=/1>",
+    );
+    let folder = Folder::new();
+    let start = format!("\"start_urls\": [\"{}\"]", site.url("/"));
+    let spider = format!(
+        "{{\"name\": \"docs\", \"warc\": true, {start}, {}}}",
+        keys.join(", ")
+    );
+    folder.write("docs.json", spider);
+    let tool = Tool::new("crawl-run")
+        .dir(&folder)
+        .args(["docs.json", "-q"]);
+    tool.run().code(0);
+    for path in ["/", "/s.css", "/x.js", "/i.png", "/1"] {
+        assert_eq!(site.hits(path), 1, "{path}");
+    }
 }

@@ -50,6 +50,13 @@ def bench(site, nginx, crawlers, work, options, problems):
     # Scrapy takes a minute for /std/ and a quarter of an hour for the whole host.
     if site.name == "whole":
         crawlers = [c for c in crawlers if not isinstance(c, contenders.Scrapy)]
+    runs, found, commands = rounds(site, nginx, crawlers, work, options, problems)
+    differences = compare(site, found, problems)
+    return report(site, runs, found, commands, differences)
+
+
+def rounds(site, nginx, crawlers, work, options, problems, look=None):
+    """Their runs, the pages that each found, and how each was started. `look` sees what a run left."""
     runs = {crawler.name: [] for crawler in crawlers}
     found = {}
     commands = {}
@@ -67,17 +74,20 @@ def bench(site, nginx, crawlers, work, options, problems):
             command = crawler.command(site, dir)
             nginx.forget()
             result = measure.run(command, dir, codes=getattr(crawler, "codes", (0,)))
+            # Only for a failure.
+            del result["stderr"]
             pages = nginx.pages()
             if wrong := crawler.check(dir, pages):
                 problems.append(f"{site.name}, {crawler.name}, round {round}: {wrong}")
             if found.setdefault(crawler.name, pages) != pages:
                 problems.append(f"{site.name}, {crawler.name}: other pages in round {round}")
+            if look:
+                look(crawler, dir)
             commands[crawler.name] = " ".join(map(str, command))
             if round > 0:
                 runs[crawler.name].append(result)
                 print(f"{site.name} {round}: {crawler.name} {result['wall_s']:.2f} s", flush=True)
-    differences = compare(site, found, problems)
-    return report(site, runs, found, commands, differences)
+    return runs, found, commands
 
 
 def compare(site, found, problems):
@@ -130,11 +140,6 @@ def report(site, runs, found, commands, differences):
         row += [f"{m['wall_s'] / medians[peer]['wall_s']:.3f}" for peer in peers]
         rows.append(row)
     measure.table(head, rows)
-    # The runs' own stderr is only for a failure.
-    runs = {
-        name: [{k: v for k, v in result.items() if k != "stderr"} for result in results]
-        for name, results in runs.items()
-    }
     return {
         "start": site.start,
         "commands": commands,

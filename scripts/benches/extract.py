@@ -1,11 +1,10 @@
 """What items cost: a crawl of the whole documentation with and without three fields."""
 
 import json
-import shutil
 import subprocess
 
 from . import contenders, measure
-from .crawl import Site
+from .crawl import Site, rounds
 from .nginx import Nginx
 
 FIELDS = {
@@ -42,30 +41,14 @@ def run(bins, work, options, problems):
         contenders.Ours("pages", bins, tuned=False),
         Items("pages and items", bins, tuned=False),
     ]
-    runs = {crawler.name: [] for crawler in crawlers}
-    found = {}
     try:
-        # The first round warms the page cache and is not counted.
-        for round in range(options.runs + 1):
-            for crawler in crawlers:
-                dir = work / "run"
-                shutil.rmtree(dir, ignore_errors=True)
-                dir.mkdir()
-                crawler.prepare(site, dir)
-                nginx.forget()
-                result = measure.run(crawler.command(site, dir), dir)
-                pages = nginx.pages()
-                if wrong := crawler.check(dir, pages):
-                    problems.append(f"extract, {crawler.name}, round {round}: {wrong}")
-                if found.setdefault("", pages) != pages:
-                    problems.append(f"extract, {crawler.name}: other pages in round {round}")
-                del result["stderr"]
-                if round > 0:
-                    runs[crawler.name].append(result)
-                    print(f"extract {round}: {crawler.name} {result['wall_s']:.2f} s", flush=True)
+        runs, found, _ = rounds(site, nginx, crawlers, work, options, problems)
     finally:
         nginx.stop()
-    return report(len(found[""]), runs)
+    pages, items = found.values()
+    if pages != items:
+        problems.append(f"extract: {len(pages ^ items)} pages differ")
+    return report(len(pages), runs)
 
 
 def report(pages, runs):

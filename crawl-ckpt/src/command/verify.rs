@@ -61,10 +61,17 @@ pub fn run(
                 context.print(&printable(&line))?;
                 context.print("\n")?;
             }
+        } else if with_repair && report.problems.iter().any(|p| is_warc_file(&p.path)) {
+            context.print(&printable(&format!("{job}: {NOTHING_TO_SAVE}")))?;
+            context.print("\n")?;
         }
     }
     Ok(exit)
 }
+
+/// When the job itself is sound.
+const NOTHING_TO_SAVE: &str = "nothing to save: records point into a WARC file by place, so it is never \
+                               rewritten; the crawl itself is sound and goes on";
 
 fn is_warc_file(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());

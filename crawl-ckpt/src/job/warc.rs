@@ -112,8 +112,9 @@ fn flaw(disk: &dyn Disk, path: &Path, len: u64, tail: Option<&str>) -> io::Resul
 
 /// Makes what a run left in a WARC directory whole: cuts the file that the commit vouches for back to the
 /// committed length, gives each file that was still open its final name, and removes those that no commit
-/// ever named. Files that have their final name are not touched. All of it is durable when this returns, and
-/// done again it changes nothing. The next file gets at least the number that this gives.
+/// ever named. Files that have their final name are not touched, but for the one of which a repair proved less
+/// than is there. All of it is durable when this returns, and done again it changes nothing. The next file gets
+/// at least the number that this gives.
 ///
 /// # Errors
 /// Errors of the disk; a file that is shorter than committed.
@@ -130,8 +131,14 @@ pub fn settle_warc(disk: &dyn Disk, dir: &Path, commit: &Commit) -> Result<u32, 
         .iter()
         .filter_map(|name| FileName::parse(name.to_str()?));
     for (name, is_open) in names {
+        let committed = vouched.as_ref().filter(|(vouched, _)| *vouched == name);
+        let committed = committed.map(|(_, len)| *len);
         if !is_open {
             highest = highest.max(name.serial());
+            // A run knows the last bytes; only a repair does not.
+            if let Some(len) = committed.filter(|_| tail_of(commit, &name).is_none()) {
+                cut(disk, &dir.join(name.as_str()), len)?;
+            }
             continue;
         }
         let open = dir.join(name.open());
@@ -139,9 +146,11 @@ pub fn settle_warc(disk: &dyn Disk, dir: &Path, commit: &Commit) -> Result<u32, 
             remove_if_there(disk, &open).map_err(StoreError::io("remove", &open))?;
             continue;
         }
-        if let Some((_, len)) = vouched.as_ref().filter(|(vouched, _)| *vouched == name) {
-            let cut = Append::open_private(disk, &open).and_then(|mut file| file.cut_to(*len));
-            cut.map_err(StoreError::io("cut back", &open))?;
+        if let Some(len) = committed {
+            cut(disk, &open, len)?;
+            if len == 0 {
+                continue;
+            }
         }
         let whole = dir.join(name.as_str());
         if disk
@@ -155,4 +164,13 @@ pub fn settle_warc(disk: &dyn Disk, dir: &Path, commit: &Commit) -> Result<u32, 
     }
     disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
     Ok(highest.saturating_add(1))
+}
+
+/// Cuts a file back to what is committed of it; one of which nothing is goes.
+fn cut(disk: &dyn Disk, path: &Path, len: u64) -> Result<(), StoreError> {
+    if len == 0 {
+        return remove_if_there(disk, path).map_err(StoreError::io("remove", path));
+    }
+    let cut = Append::open_private(disk, path).and_then(|mut file| file.cut_to(len));
+    cut.map_err(StoreError::io("cut back", path))
 }

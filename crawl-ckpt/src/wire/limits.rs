@@ -79,7 +79,7 @@ pub const BODY_BYTES: Limit<usize> = limit(0..=1 << 30, 32 << 20);
 pub const BODY_MEMORY: Limit<usize> = limit(0..=usize::MAX, 1 << 30);
 
 /// Bytes of a WARC file, after which another one is begun.
-pub const WARC_BYTES: Limit<u64> = limit(1 << 20..=1 << 40, 1_000_000_000);
+pub const WARC_BYTES: Limit<u64> = limit(1..=1 << 40, 1_000_000_000);
 
 /// Bytes of a URL; longer ones are traps, or no browser would follow them. In a spider file 0 is
 /// the most.

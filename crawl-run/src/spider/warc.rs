@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(ignored, ["$.warc.colour"]);
         for (bad, path) in [
             (json!("yes"), "$.warc: "),
-            (json!({"max_size": 5}), "$.warc.max_size: "),
+            (json!({"max_size": 0}), "$.warc.max_size: "),
             (json!({"prefix": "../x"}), "$.warc.prefix: "),
             (json!({"operator": 5}), "$.warc.operator: "),
             (json!({"requests": "maybe"}), "$.warc.requests: "),

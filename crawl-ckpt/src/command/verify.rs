@@ -61,7 +61,7 @@ pub fn run(
                 context.print(&printable(&line))?;
                 context.print("\n")?;
             }
-        } else if with_repair && report.problems.iter().any(|p| is_warc_file(&p.path)) {
+        } else if with_repair && checked.problems.iter().any(|p| is_warc_file(&p.path)) {
             context.print(&printable(&format!("{job}: {NOTHING_TO_SAVE}")))?;
             context.print("\n")?;
         }

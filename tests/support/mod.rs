@@ -35,7 +35,7 @@ pub use tree::Tree;
 
 /// How long a test waits for anything before it fails: generous, since the
 /// machine may be busy with other tests.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// The built binary of that name, of whichever member of the workspace: the
 /// binaries lie in the folder above the test executable's.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Progress;
-use crate::durable::{Disk, RealDisk, parent, publish};
+use crate::durable::{Disk, RealDisk, beside, parent, publish, remove_if_there};
 
 /// The version that this library writes.
 pub const VERSION: u32 = 1;
@@ -146,7 +146,11 @@ impl CrawlSummary {
         if !is_ours_or_free(path)? {
             return Err(io::Error::other("it is there already and is no summary"));
         }
-        publish(&RealDisk, path, &self.to_line()?)?;
+        if let Err(error) = publish(&RealDisk, path, &self.to_line()?) {
+            // What is left of it is of no use, and what failed is told.
+            let _ = remove_if_there(&RealDisk, &beside(path, ".tmp"));
+            return Err(error);
+        }
         RealDisk.sync_dir(parent(path))
     }
 

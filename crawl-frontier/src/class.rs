@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::record::{ErrorKind, FetchError, FetchResult};
-use crawl_ckpt::robots::is_disallowed;
+use crawl_ckpt::record::{ErrorKind, FetchResult};
 
 /// What a record counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +57,6 @@ fn name_of(status: u16) -> String {
         400..=599 => status.to_string(),
         _ => format!("{}xx", status / 100),
     }
-}
-
-/// True for the record of a request that has failed: one that another try could end otherwise.
-pub fn has_failed(record: &FetchResult<'_>) -> bool {
-    let forbidden =
-        |error: &FetchError<'_>| error.kind == ErrorKind::Robots && is_disallowed(&error.message);
-    let error = record.error.as_ref();
-    error.is_some_and(|error| !forbidden(error))
-        || record.blocked.is_some()
-        || is_failure(record.status)
-}
-
-/// True for a status that says that another try could end otherwise.
-pub fn is_failure(status: Option<u16>) -> bool {
-    matches!(status, Some(403 | 408 | 429 | 500..=599))
 }
 
 /// Adds one under a name.

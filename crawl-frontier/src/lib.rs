@@ -13,12 +13,13 @@
 //! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who ever answered; they know of no disk |
 //! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
 //! | `crawl/` | what to make of each answer, and what to send next |
-//! | `open` `command/` | a crawl begun or taken up; looking at a job, and filling it |
+//! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
 //! | `serve` | the loop around a crawl |
 //! | `cli` | the command line |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod again;
 mod answered;
 mod below;
 mod class;

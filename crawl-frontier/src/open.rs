@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crawl_ckpt::control::{Begin, Started};
 use crawl_ckpt::delta::{self, LEARNED};
-use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::durable::{Disk, RealDisk, remove_if_there};
 use crawl_ckpt::job::{self, Job, JobPlace, OUTPUT, OutputPlace, spool_beside};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
 use crawl_ckpt::tool::{Exit, Failure};
 
+use crate::again;
 use crate::crawl::Crawl;
 use crate::schedule::Schedule;
 use crate::scope::is_private_url;
@@ -103,6 +104,12 @@ fn open_job(
     if let Some(job) = job.take_if(|job| job.manifest().clearing.is_some()) {
         job.finish_clearing(&lock, &places.data_dir)?;
     }
+    // A kill leaves it empty.
+    if let (Some(job), Some(source)) = (&mut job, &begin.retry_failed)
+        && job.last_commit()?.is_none()
+    {
+        again::fill(job, &lock, source, &places.data_dir, now_ms)?;
+    }
     match job {
         Some(job) => {
             let outputs = (places.output, places.warc.as_deref());
@@ -118,6 +125,28 @@ fn open_job(
             }
             manifest.proxy_type = begin.plan.proxy_type.clone();
             manifest.plan = Some(begin.plan.clone());
+            if let Some(source) = &begin.retry_failed {
+                manifest.retries = Some(OutputPlace::file(source, &places.data_dir));
+                let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
+                if let Err(failure) = again::fill(&mut job, &lock, source, &places.data_dir, now_ms)
+                {
+                    let output = job.manifest().output.as_ref();
+                    if let Some(path) = output.and_then(|output| output.resolve(&places.data_dir)) {
+                        // Half a copy, which the failure above is about.
+                        let _ = remove_if_there(&*disk, &path);
+                    }
+                    job.remove(&lock)?;
+                    return Err(failure);
+                }
+                return resume(
+                    job,
+                    lock,
+                    (places.output, None),
+                    &places.data_dir,
+                    begin,
+                    now_ms,
+                );
+            }
             let key = manifest.key;
             let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
             // The job names its output before that is there: a kill in between leaves no file

@@ -11,7 +11,7 @@ use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::delta;
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::human::{count, span};
-use crawl_ckpt::job::{self, Job, JobPlace, Manifest};
+use crawl_ckpt::job::{self, Job, JobPlace, Manifest, OutputPlace};
 use crawl_ckpt::journal::{Commit, Entry};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
@@ -132,6 +132,11 @@ pub fn settle(
         let said = "an earlier run was throwing the checkpoint away: it is gone now";
         let clear = Clear::plan(place, Ok(Some(job)), chosen, said)?;
         return Ok(Decision::Clear(Box::new(clear)));
+    }
+    if let Some(unfinished) = &job.manifest().unfinished
+        && place.is_meant(unfinished, chosen)
+    {
+        job.finish_publishing(&place.data_dir)?;
     }
     let commit = job.last_commit()?;
     if let Some(commit) = commit
@@ -268,8 +273,10 @@ fn proxy_change(manifest: &Manifest, plan: &Plan) -> Option<String> {
 /// Looks whether the output and the WARC file are what the last commit of a complete crawl vouches for, and
 /// gives WARC files that a killed run left open their final names.
 fn finish_files(job: &Job, commit: &Commit, data_dir: &Path) -> Result<(), Failure> {
-    let output = job.manifest().output.as_ref();
-    if let Some(path) = output.and_then(|output| output.resolve(data_dir)) {
+    let resolve = |output: &OutputPlace| output.resolve(data_dir);
+    let unfinished = job.manifest().unfinished.as_ref().and_then(resolve);
+    let output = job.manifest().output.as_ref().and_then(resolve);
+    if let Some(path) = unfinished.filter(|path| path.exists()).or(output) {
         job::check_output(&path, commit)?;
     }
     job.check_warc(commit, data_dir)?;

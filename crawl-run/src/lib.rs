@@ -20,7 +20,7 @@
 //! | `conduct` | the children of a run, restarted when one dies |
 //! | `outcome` `ended` | how it ended: the exit code |
 //! | `clear` `checkpoint` | what becomes of a checkpoint that is there |
-//! | `summary` `check` `metrics/` | what is told of a crawl: at its end, before it, and meanwhile to Prometheus |
+//! | `retry` `summary` `check` `metrics/` | what failed of an output; what is told of a crawl: at its end, before it, and meanwhile to Prometheus |
 //! | `crawl` | one crawl from its spider to its end |
 //! | `afterwards` | what is made of it when it is over |
 //! | `batch/` `init` | many of them, and a spider file to begin with |
@@ -49,6 +49,7 @@ mod outcome;
 mod place;
 mod plan;
 mod proxies;
+mod retry;
 mod screen;
 mod signals;
 mod spawn;

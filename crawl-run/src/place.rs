@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crawl_ckpt::job::{JobPlace, Manifest, Name, OutputPlace, data_dir, warc_dir};
+use crawl_ckpt::job::{JobPlace, Manifest, Name, OutputPlace, data_dir, unfinished, warc_dir};
 use crawl_ckpt::tool::{Exit, Failure, need_stdout};
 use jiff::civil::Date;
 use rustix::fs::{Access, Mode, OFlags};
@@ -24,6 +24,8 @@ pub struct Place {
     pub project: Name,
     /// The spider.
     pub spider: Name,
+    /// The spider whose failed URLs are asked for again by this one.
+    pub retries: Option<Name>,
 }
 
 /// Where the records of a crawl go.
@@ -64,6 +66,23 @@ impl Place {
             data_dir,
             project,
             spider: spider.clone(),
+            retries: None,
+        })
+    }
+
+    /// The place of a crawl that asks again for what failed: a checkpoint of its own, beside the
+    /// spider's, and outputs among the spider's.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when the spider's name is too long for that.
+    pub fn for_retry(&self) -> Result<Place, Failure> {
+        let spider = Name::parse(&format!("{}.retry", self.spider));
+        let spider = spider.map_err(|e| Failure::with(Exit::Usage, e))?;
+        Ok(Place {
+            job: JobPlace::of_spider(&self.data_dir, &self.project, &spider),
+            retries: Some(self.spider.clone()),
+            spider,
+            ..self.clone()
         })
     }
 
@@ -190,14 +209,17 @@ impl Place {
     }
 
     fn spider_dir(&self) -> PathBuf {
-        self.data_dir.join(&self.project).join(&self.spider)
+        let spider = self.retries.as_ref().unwrap_or(&self.spider);
+        self.data_dir.join(&self.project).join(spider)
+    }
+
+    /// Where the dated outputs lie.
+    pub fn crawls_dir(&self) -> PathBuf {
+        self.spider_dir().join("crawls")
     }
 
     fn dated_output(&self, today: Date) -> Result<PathBuf, Failure> {
-        let base = self
-            .spider_dir()
-            .join("crawls")
-            .join(format!("crawl_{today}"));
+        let base = self.crawls_dir().join(format!("crawl_{today}"));
         let name = |n| match n {
             1 => with_suffix(&base, ".jsonl"),
             n => with_suffix(&base, &format!("-{n}.jsonl")),
@@ -208,9 +230,11 @@ impl Place {
                     return Ok(true);
                 }
             }
-            // The WARC files of another crawl.
-            if is_there(&warc_dir(name))? {
-                return Ok(true);
+            // The WARC files of another crawl, and an output that is to get this name.
+            for other in [warc_dir(name), unfinished(name)] {
+                if is_there(&other)? {
+                    return Ok(true);
+                }
             }
             is_there(name)
         })

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub use append::Append;
 pub use open::{Links, open_file};
 pub(crate) use open::{open_dir, through};
-pub use real::RealDisk;
+pub use real::{RealDisk, rename_new};
 pub use tail::Tail;
 pub use trust::Trust;
 

@@ -47,6 +47,13 @@ pub struct Manifest {
     /// Where the output goes; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputPlace>,
+    /// The output whose failed URLs are asked for again; absent for any other crawl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<OutputPlace>,
+    /// The name that the output has until it gets its own, in the same directory: it is complete and
+    /// being renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<OutputPlace>,
     /// Where the WARC files go, a directory; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warc: Option<OutputPlace>,
@@ -89,6 +96,8 @@ impl Manifest {
             proxy_type: String::new(),
             command: None,
             output: None,
+            retries: None,
+            unfinished: None,
             warc: None,
             sealed: None,
             image: false,

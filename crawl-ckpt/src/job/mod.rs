@@ -12,6 +12,7 @@ mod name;
 mod output;
 mod output_place;
 mod place;
+mod publish;
 mod spool;
 mod warc;
 
@@ -27,6 +28,7 @@ pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, rep
 pub(crate) use output::{begins_as_ours, flaw as output_flaw};
 pub use output_place::OutputPlace;
 pub use place::{JobPlace, data_dir};
+pub use publish::{UNFINISHED, unfinished};
 pub use spool::{remove_spool, spool_beside, spool_file};
 pub(crate) use warc::lies_at;
 pub use warc::{WARC, settle_warc, vouched_warc, warc_dir};

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub struct Begin {
     pub grace_ms: u64,
     /// Requests whose end was a block or a failure are made pending again first.
     pub retry_blocked: bool,
+    /// A new crawl begins where the one stood that wrote this output before it asked for what failed.
+    pub retry_failed: Option<PathBuf>,
     /// Take `plan` as the checkpoint's plan from now on, though it differs.
     pub adopt_plan: bool,
     /// The text of a `cookies.txt` whose cookies are taken into the jar first.

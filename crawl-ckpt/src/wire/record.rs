@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::capture::{Archived, Capture, Spooled};
 use crate::passed::Passed;
 use crate::rendering::{self, Rendered, Rendering};
+use crate::robots::is_disallowed;
 use crate::text::Text;
 
 /// No line on a pipe is longer, in bytes, its newline included.
@@ -403,6 +404,24 @@ fn has_http_scheme(line: &str) -> bool {
             .is_some_and(|p| p.eq_ignore_ascii_case(prefix))
     };
     starts("http://") || starts("https://")
+}
+
+impl FetchResult<'_> {
+    /// True for the record of a request that has failed: one that another try could end otherwise.
+    pub fn has_failed(&self) -> bool {
+        let forbidden = |error: &FetchError<'_>| {
+            error.kind == ErrorKind::Robots && is_disallowed(&error.message)
+        };
+        let error = self.error.as_ref();
+        error.is_some_and(|error| !forbidden(error))
+            || self.blocked.is_some()
+            || is_failure(self.status)
+    }
+}
+
+/// True for a status that says that another try could end otherwise.
+pub fn is_failure(status: Option<u16>) -> bool {
+    matches!(status, Some(403 | 408 | 429 | 500..=599))
 }
 
 #[cfg(test)]

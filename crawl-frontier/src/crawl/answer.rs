@@ -2,10 +2,9 @@
 //! nobody answers at all.
 
 use crawl_ckpt::plan;
-use crawl_ckpt::record::{ErrorKind, FetchResult};
+use crawl_ckpt::record::{ErrorKind, FetchResult, is_failure};
 
 use super::pace::Manner;
-use crate::class::is_failure;
 use crate::clock::LONGEST_PAUSE_MS;
 
 /// A longer Retry-After is not waited for.

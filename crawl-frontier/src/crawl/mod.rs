@@ -18,13 +18,13 @@ mod result;
 pub(crate) mod robots;
 pub(crate) mod routes;
 pub(crate) mod ruling;
-mod secrets;
+pub(crate) mod secrets;
 mod send;
 mod sitemaps;
 mod slow;
 mod starts;
 mod state;
-mod tally;
+pub(crate) mod tally;
 mod trials;
 
 use std::borrow::Cow;

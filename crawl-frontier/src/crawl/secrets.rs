@@ -18,7 +18,7 @@ use crate::url::{Form, authority, canonicalize_link, origin};
 
 /// The secrets of a crawl.
 #[derive(Default)]
-pub(super) struct Secrets {
+pub struct Secrets {
     trusted: HashSet<String>,
     headers: Vec<(String, String)>,
     everywhere: bool,

@@ -22,7 +22,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
 use super::restore::Restored;
-use crate::class::{Class, has_failed};
+use crate::class::Class;
 
 /// Commits that `restored.reopened` are pending again, and takes their records out of the
 /// output. Finishes an exchange that a killed run left behind.
@@ -136,7 +136,7 @@ fn write_without(
     while old.read_line(&mut line).map_err(fail)? > 0 {
         let record: FetchResult<'_> = serde_json::from_str(&line).map_err(|e| fail(e.into()))?;
         match urls.get_mut(&*record.url) {
-            Some(failed) if *failed > 0 && has_failed(&record) => {
+            Some(failed) if *failed > 0 && record.has_failed() => {
                 *failed -= 1;
                 uncount(&record, &mut commit.progress);
             }

@@ -249,6 +249,7 @@ impl Workers<'_> {
             checkpoint: CheckpointArgs {
                 fresh: false,
                 reset_deltafetch: false,
+                retry_failed: None,
                 change: args.change.clone(),
             },
             pace: args.pace.clone(),

@@ -2,6 +2,7 @@
 
 mod batch;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -345,6 +346,19 @@ pub struct CheckpointArgs {
     /// All pages are new then: for a changed `extract`, or when what is known is damaged.
     #[arg(long)]
     pub reset_deltafetch: bool,
+
+    /// Ask again for the URLs that failed in a finished crawl: FILE, else the newest output
+    ///
+    /// What failed has an error, a block, or a status of 403, 408, 429 or 500 to 599; what robots.txt forbids has not
+    /// failed. Only that is asked for, and what its pages lead to that was never seen is followed as in the
+    /// first crawl. The result is a new file, all other records as they were; the old one stays. It
+    /// gets its name (crawl_DATE-2.jsonl, or that of -o) when all is done, in one step. This is a crawl of its
+    /// own, SPIDER.retry in crawl-ckpt: it may be stopped and killed as any other, and the same
+    /// command goes on. Where nothing failed nothing is done, exit 0. Not with WARC files, and not with
+    /// --delta, which asks for failed pages the next time by itself.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          conflicts_with_all = ["limit", "warc", "delta", "reset_deltafetch"], value_parser = clap::value_parser!(OsString))]
+    pub retry_failed: Option<OsString>,
 
     /// What to do when something changed.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! One crawl, from its options to how it ended.
 
+mod again;
 mod prepare;
 mod production;
 mod summarize;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crawl_ckpt::address::masked_url;
 use crawl_ckpt::control::{Begin, Progress, Secrets};
 use crawl_ckpt::human::counted;
-use crawl_ckpt::job;
+use crawl_ckpt::job::{self, unfinished};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, printable};
@@ -137,7 +138,26 @@ impl<'a> Crawl<'a> {
     /// The output of a crawl that begins, when the file that `leaves` is gone.
     fn new_output(&self, leaves: Option<&Path>) -> Result<Output, Failure> {
         let chosen = self.args.output.output.as_deref();
-        self.place.new_output(chosen, leaves, Zoned::now().date())
+        let output = self.place.new_output(chosen, leaves, Zoned::now().date())?;
+        match output {
+            Output::File(file) if self.place.retries.is_some() => {
+                Ok(Output::File(unfinished(&file)))
+            }
+            Output::Stdout if self.place.retries.is_some() => Err(Failure::with(
+                Exit::Usage,
+                "--retry-failed makes a file, which stdout is not",
+            )),
+            output => Ok(output),
+        }
+    }
+
+    /// The file that `-o` names, under the name that it has until the crawl is complete.
+    fn chosen(&self) -> Option<PathBuf> {
+        let chosen = self.args.output.output.as_deref();
+        chosen.map(|path| match self.place.retries {
+            Some(_) => unfinished(path),
+            None => path.to_owned(),
+        })
     }
 
     /// Where the WARC files of a crawl that begins go, when the directory that `leaves` is gone.
@@ -169,6 +189,7 @@ impl<'a> Crawl<'a> {
             max_time_ms: max_time.map(millis),
             grace_ms: millis(self.args.reach.grace),
             retry_blocked: false,
+            retry_failed: None,
             adopt_plan: false,
             cookies: self.cookies.clone(),
             tell_of_urls: self.args.verbosity.verbose,

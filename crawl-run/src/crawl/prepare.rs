@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crawl_ckpt::human::counted;
 use crawl_ckpt::netscape;
+use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
 use jiff::Timestamp;
 use url::Url;
@@ -64,9 +65,17 @@ impl<'a> Crawl<'a> {
         }
         let cookies = args.fetch.cookies.as_deref();
         let cookies = cookies.map(|path| read_cookies(path, view)).transpose()?;
+        let place = Place::new(&args.place, &spider.name)?;
+        let place = match &args.checkpoint.retry_failed {
+            Some(_) => {
+                refuse_retry(&plan)?;
+                place.for_retry()?
+            }
+            None => place,
+        };
         Ok(Crawl {
             cookies,
-            place: Place::new(&args.place, &spider.name)?,
+            place,
             secrets: secrets(&spider, args),
             tools,
             fetch_args: fetch_args(&spider, args, &plan),
@@ -87,6 +96,23 @@ impl<'a> Crawl<'a> {
             command_line,
         })
     }
+}
+
+/// What cannot be asked again for by a file of records alone.
+fn refuse_retry(plan: &Plan) -> Result<(), Failure> {
+    let why = match plan {
+        plan if plan.delta => {
+            "an incremental crawl asks for what failed the next time by itself, and its output does not name all pages"
+        }
+        plan if plan.warc.is_some() => {
+            "the WARC files of the pages that stay would be those of another output"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::with(
+        Exit::Usage,
+        format_args!("cannot --retry-failed: {why}"),
+    ))
 }
 
 /// Looks whether a file of certificates is one, before anything is written or asked for.

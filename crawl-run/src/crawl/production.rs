@@ -24,6 +24,9 @@ use crate::summary;
 use crate::tools;
 use crate::view::View;
 
+/// What a run begins with.
+type Begun = (Begin, Output, Option<PathBuf>);
+
 impl Crawl<'_> {
     /// A production crawl: new, or resumed from its checkpoint, which is gone when the crawl is
     /// complete and kept in every other case. `metrics` hears of it from when its lock is held.
@@ -56,12 +59,10 @@ impl Crawl<'_> {
         view: &mut View,
     ) -> Result<Ended, Failure> {
         let (begin, output, warc) = match self.settle(lock, view)? {
-            Decision::New => {
-                let output = self.new_output(None)?;
-                let warc = self.new_warc(&output, None)?;
-                view.say(format_args!("new crawl of {}", self.subject(view)));
-                (self.begin(), output, warc)
-            }
+            Decision::New => match self.begin_new(view)? {
+                Ok(begun) => begun,
+                Err(ended) => return Ok(*ended),
+            },
             Decision::Clear(clear) => {
                 // All that can be refused is refused before anything is gone.
                 let output = self.new_output(clear.leaves())?;
@@ -70,25 +71,31 @@ impl Crawl<'_> {
                 if self.plan.delta && !clear.forgets() {
                     delta::verify_known(&RealDisk, &self.place.job)?;
                 }
+                self.source()?;
                 clear.perform(&self.place, lock, view)?;
-                let output = self.new_output(None)?;
-                let warc = self.new_warc(&output, None)?;
-                view.say(format_args!("new crawl of {}", self.subject(view)));
-                (self.begin(), output, warc)
+                match self.begin_new(view)? {
+                    Ok(begun) => begun,
+                    Err(ended) => return Ok(*ended),
+                }
             }
             Decision::Resume(resume) => {
+                let retry_failed = self.source_of_resume(&resume)?;
                 let output = self.resumed_output(&resume)?;
                 let warc = self.resumed_warc(&resume, &output)?;
                 view.say(resume.line(&self.place.title()));
                 let begin = Begin {
                     adopt_plan: resume.adopt_plan,
                     retry_blocked: resume.retry_blocked,
+                    retry_failed,
                     ..self.begin()
                 };
                 (begin, output, warc)
             }
             Decision::Complete(complete) => {
-                let ended = self.was_complete(*complete);
+                let mut ended = self.was_complete(*complete);
+                if let Some(name) = self.publish(lock)? {
+                    Self::rename(&mut ended, name);
+                }
                 self.write_summary(&ended, view);
                 completed(&ended.progress)?;
                 // The run that completed it was killed before it came to that.
@@ -120,7 +127,17 @@ impl Crawl<'_> {
         {
             outcome = stays(failure);
         }
+        let mut name = None;
+        if outcome == Outcome::Complete {
+            match self.publish(lock) {
+                Ok(published) => name = published,
+                Err(failure) => outcome = stays(failure),
+            }
+        }
         let mut ended = self.ended(outcome, ending, (output, warc));
+        if let Some(name) = name {
+            Self::rename(&mut ended, name);
+        }
         // Of a damaged job nothing is changed.
         if ended.outcome.exit() != Exit::Damaged {
             self.write_summary(&ended, view);
@@ -138,6 +155,26 @@ impl Crawl<'_> {
         Ok(ended)
     }
 
+    /// A crawl that begins; or how it ended before, when there is nothing to ask again for.
+    fn begin_new(&self, view: &View) -> Result<Result<Begun, Box<Ended>>, Failure> {
+        let source = self.source()?;
+        if let Some(source) = source.as_ref().filter(|source| source.failed > 0) {
+            self.tell_of_source(source, view);
+        } else if let Some(source) = source {
+            return Ok(Err(Box::new(self.nothing_failed(source, view))));
+        }
+        let output = self.new_output(None)?;
+        let warc = self.new_warc(&output, None)?;
+        if source.is_none() {
+            view.say(format_args!("new crawl of {}", self.subject(view)));
+        }
+        let begin = Begin {
+            retry_failed: source.map(|source| source.file),
+            ..self.begin()
+        };
+        Ok(Ok((begin, output, warc)))
+    }
+
     /// Brings `--cookies FILE` up to date.
     fn write_cookies(&self, changes: &BTreeMap<String, String>, view: &View) {
         let Some(path) = &self.args.fetch.cookies else {
@@ -151,13 +188,12 @@ impl Crawl<'_> {
 
     fn settle(&self, lock: &JobLock, view: &View) -> Result<Decision, Failure> {
         let args = &self.args.checkpoint;
-        let chosen = self.args.output.output.as_deref();
         checkpoint::settle(
             &self.place,
             lock,
             &self.plan,
             args,
-            chosen,
+            self.chosen().as_deref(),
             &self.command_line,
             view,
         )
@@ -168,7 +204,8 @@ impl Crawl<'_> {
         let Some(began) = &resume.manifest.output else {
             return self.new_output(None);
         };
-        let chosen = self.args.output.output.as_deref();
+        let chosen = self.chosen();
+        let chosen = chosen.as_deref();
         let output = self
             .place
             .resumed_output(chosen, began)
@@ -187,8 +224,9 @@ impl Crawl<'_> {
         if manifest.output.is_none() && manifest.plan.is_none() {
             return self.new_warc(output, None);
         }
-        let chosen = self.args.output.output.as_deref();
-        self.place.refuse_unmeant_warc(manifest, chosen)?;
+        let chosen = self.chosen();
+        self.place
+            .refuse_unmeant_warc(manifest, chosen.as_deref())?;
         Ok(manifest.warc_dir(&self.place.data_dir))
     }
 

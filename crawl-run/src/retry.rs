@@ -1,0 +1,92 @@
+//! `--retry-failed`: which output's failed URLs are asked for again, and how many they are.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crawl_ckpt::job::{Job, OutputPlace};
+use crawl_ckpt::record::FetchResult;
+use crawl_ckpt::tool::{Exit, Failure};
+
+use crate::place::Place;
+
+/// An output, and what of it is asked for again.
+#[derive(Debug)]
+pub struct Source {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// Its records.
+    pub records: u64,
+    /// Those of them that have failed.
+    pub failed: u64,
+}
+
+impl Source {
+    /// The output to begin with: the one that is named, else the newest finished one of the spider.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when there is none, or it is none that can be read here.
+    pub fn find(named: &Path, place: &Place, production: Option<&Job>) -> Result<Source, Failure> {
+        let usage = |why: String| Failure::with(Exit::Usage, why);
+        let file = if named.as_os_str().is_empty() {
+            newest(place, production)?.ok_or_else(|| {
+                usage(format!("{} has no finished output", place.title()))
+                    .hint("--retry-failed=FILE names one")
+            })?
+        } else {
+            named.to_owned()
+        };
+        let name = file.display();
+        let unread = |e: &dyn std::fmt::Display| usage(format!("cannot read {name}: {e}"));
+        let mut reader = BufReader::new(File::open(&file).map_err(|e| unread(&e))?);
+        let (mut records, mut failed) = (0, 0);
+        let mut line = Vec::new();
+        while reader
+            .read_until(b'\n', &mut line)
+            .map_err(|e| unread(&e))?
+            > 0
+        {
+            records += 1;
+            if line.last() != Some(&b'\n') {
+                return Err(unread(&"it ends within a line: its crawl is not finished"));
+            }
+            let record: FetchResult<'_> = serde_json::from_slice(&line)
+                .map_err(|_| unread(&format_args!("line {records} is no record")))?;
+            failed += u64::from(record.has_failed());
+            line.clear();
+        }
+        Ok(Source {
+            file,
+            records,
+            failed,
+        })
+    }
+}
+
+/// The output that was finished last: not that of a crawl that is not complete.
+fn newest(place: &Place, production: Option<&Job>) -> Result<Option<PathBuf>, Failure> {
+    let dir = place.crawls_dir();
+    let failed = |e| Failure::new(format_args!("cannot list {}: {e}", dir.display()));
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    let unfinished = production.and_then(|job| job.manifest().output.clone());
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let is_output = path.extension() == Some("jsonl".as_ref());
+        let is_unfinished = unfinished.as_ref() == Some(&OutputPlace::file(&path, &place.data_dir));
+        if !is_output || is_unfinished {
+            continue;
+        }
+        let changed = path.metadata().and_then(|file| file.modified());
+        let found = (changed.map_err(failed)?, path);
+        if newest.as_ref().is_none_or(|newest| *newest < found) {
+            newest = Some(found);
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}

@@ -58,6 +58,11 @@ pub struct ImageError {
     why: String,
 }
 
+/// Where the image of a job directory lies.
+pub fn path_in(dir: &Path) -> PathBuf {
+    dir.join(crate::job::IMAGE)
+}
+
 impl ImageWriter {
     /// Begins an image that stands for `mark`, an end of the journal in force that is durable.
     /// `body_format` is the version of what the frontier writes into it.

@@ -15,6 +15,7 @@
 //! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
 //! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`passed`] bodies, [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
+//! | `seen/` | [`seen`]: parts of the set of URLs that were seen |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `summary` | what of a crawl outlives its checkpoint beside the records |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
@@ -41,6 +42,7 @@ pub mod journal;
 pub mod mutex;
 mod outside;
 pub mod report;
+pub mod seen;
 pub mod signals;
 pub mod stderr;
 mod stdio;

@@ -14,11 +14,12 @@ use crawl_ckpt::job::{JobPlace, data_dir};
 use crawl_ckpt::limits::{self, count, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
 use crawl_ckpt::plan::{Pace, Plan, Retry, Rule, Scope, Warc};
-use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, say};
+use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, parse_size, say};
 
 use crate::command::add;
 use crate::command::explain::{Question, explain};
 use crate::command::inspect;
+use crate::memory_size;
 use crate::open::Places;
 use crate::scope::is_private_url;
 use crate::serve::{Conductor, serve};
@@ -73,6 +74,9 @@ enum Command {
         /// Print the new requests on stdout.
         #[arg(long)]
         print_new: bool,
+        /// About how much memory it may take, as for `serve`.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        memory: Option<usize>,
     },
     /// Print the pending requests of a job in the order in which they would be sent.
     Export {
@@ -208,6 +212,12 @@ struct ServeArgs {
     /// How long to wait for a network that is gone.
     #[arg(long, value_name = "DUR", default_value = spelled_time(limits::OUTAGE.default), value_parser = time(limits::OUTAGE.within))]
     outage: Duration,
+    /// About how much memory the crawl may take, such as 500M or 4G [default: a quarter of the machine's]
+    ///
+    /// When the fingerprints of all URLs seen would take more than half of it, they are kept on the disk, in
+    /// the job, but for 1.5 bytes each. Pending requests (16 bytes each) and hosts stay in memory.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory: Option<usize>,
     /// Take it for complete when no start URL gives a page.
     ///
     /// Without it such a crawl ends with exit code 1 and names the cause; its start URLs stay pending.
@@ -244,8 +254,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             drop(out);
             run_serve(*serve, args.quiet)
         }
-        Command::Add { job, print_new } => {
-            let added = add::run(&JobPlace::at(&job), print_new.then_some(&mut out))?;
+        Command::Add {
+            job,
+            print_new,
+            memory,
+        } => {
+            let place = JobPlace::at(&job);
+            let added = add::run(&place, print_new.then_some(&mut out), memory_bytes(memory))?;
             if !args.quiet {
                 for (line, why) in &added.examples {
                     say(TOOL, format_args!("line {line} is left out: {why}"));
@@ -316,6 +331,10 @@ impl Command {
     }
 }
 
+fn memory_bytes(given: Option<usize>) -> u64 {
+    given.map_or_else(memory_size::default_bytes, |bytes| bytes as u64)
+}
+
 fn plan_on_stdin() -> Result<Plan, Failure> {
     serde_json::from_reader(stdin().lock())
         .map_err(|e| Failure::with(Exit::Usage, format_args!("cannot read the plan: {e}")))
@@ -346,6 +365,7 @@ fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
         data_dir: data_dir(args.data_dir.as_deref()),
         output,
         warc: args.warc_dir,
+        memory_bytes: memory_bytes(args.memory),
     };
     let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
     let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;

@@ -6,7 +6,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `clock` `keys` `flaws` | the time of day, the keys of a checkpoint's state, result lines that were left out |
+//! | `clock` `memory_size` `keys` `flaws` | the time of day, how much memory there is, the keys of a checkpoint's state, result lines that were left out |
 //! | `url` | canonical URLs, and the fingerprints by which they are known |
 //! | `class` | what a record counts as |
 //! | `pipes` | requests, results, orders and signals, on one thread |
@@ -29,6 +29,7 @@ mod command;
 mod crawl;
 mod flaws;
 mod keys;
+mod memory_size;
 mod open;
 mod pipes;
 mod schedule;

@@ -18,6 +18,7 @@ use crate::schedule::Schedule;
 use crate::scope::is_private_url;
 use crate::store::known::Delta;
 use crate::store::restore::{Restored, restore};
+use crate::store::seen::{Seen, SeenRoom};
 use crate::store::warc::place::{refuse_foreign, refuse_taken};
 use crate::store::warc::{Warc, WarcPlace};
 use crate::store::{
@@ -38,6 +39,8 @@ pub struct Places {
     pub output: OutputTo,
     /// Where the WARC files of a crawl go that keeps the pages themselves.
     pub warc: Option<PathBuf>,
+    /// About how much memory a crawl may take.
+    pub memory_bytes: u64,
 }
 
 /// A crawl that is ready to go on.
@@ -75,7 +78,7 @@ fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failu
         }
         None => None,
     };
-    let store = Embedded::new(Log::in_memory(outputs, warc)?, None, None);
+    let store = Embedded::new(Seen::new(), Log::in_memory(outputs, warc)?, None, None);
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
@@ -113,7 +116,12 @@ fn open_job(
     match job {
         Some(job) => {
             let outputs = (places.output, places.warc.as_deref());
-            resume(job, lock, outputs, &places.data_dir, begin, now_ms)
+            let resuming = Resuming {
+                outputs,
+                data_dir: &places.data_dir,
+                memory_bytes: places.memory_bytes,
+            };
+            resume(job, lock, resuming, begin, now_ms)
         }
         None => {
             let warc = warc_dir(&begin.plan, places.warc)?;
@@ -138,14 +146,12 @@ fn open_job(
                     job.remove(&lock)?;
                     return Err(failure);
                 }
-                return resume(
-                    job,
-                    lock,
-                    (places.output, None),
-                    &places.data_dir,
-                    begin,
-                    now_ms,
-                );
+                let resuming = Resuming {
+                    outputs: (places.output, None),
+                    data_dir: &places.data_dir,
+                    memory_bytes: places.memory_bytes,
+                };
+                return resume(job, lock, resuming, begin, now_ms);
             }
             let key = manifest.key;
             let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
@@ -168,8 +174,9 @@ fn open_job(
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
             let warc = warc.map(|place| Warc::begin(&disk, place, &begin.plan));
             let log = Log::on_disk(writer, outputs, learned.transpose()?, warc.transpose()?)?;
+            let room = SeenRoom::within(places.memory_bytes, &mut job)?;
             let held = HeldJob::new(job, lock, None);
-            let store = Embedded::new(log, Some(held), delta);
+            let store = Embedded::new(Seen::empty(room), log, Some(held), delta);
             let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
             crawl.take_secrets(begin);
             crawl.take_cookies(begin, now_ms);
@@ -184,19 +191,33 @@ fn open_job(
     }
 }
 
+/// What a crawl that goes on has of this run.
+struct Resuming<'a> {
+    /// The output, and the directory of WARC files.
+    outputs: (OutputTo, Option<&'a Path>),
+    data_dir: &'a Path,
+    memory_bytes: u64,
+}
+
 fn resume(
     mut job: Job,
     lock: JobLock,
-    (output, warc_dir): (OutputTo, Option<&Path>),
-    data_dir: &Path,
+    resuming: Resuming<'_>,
     begin: &Begin,
     now_ms: u64,
 ) -> Result<Opened, Failure> {
+    let Resuming {
+        outputs: (output, warc_dir),
+        data_dir,
+        memory_bytes,
+    } = resuming;
     let mut notes = Vec::new();
     refuse_foreign_output(&job, &output, data_dir)?;
     refuse_foreign(&job, warc_dir, data_dir)?;
     let plan = plan_of_resume(&job, begin, &mut notes)?;
-    let mut restored = restore(&job, plan.pace.per_host, now_ms, begin.retry_blocked)?;
+    let room = SeenRoom::within(memory_bytes, &mut job)?;
+    let window = plan.pace.per_host;
+    let mut restored = restore(&job, window, now_ms, begin.retry_blocked, room)?;
     // Which hosts those are is seen anew each time: `add` may bring more.
     let kept_plan = plan.clone();
     let plan = on_its_hosts(plan, restored.schedule());

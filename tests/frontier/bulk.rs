@@ -120,3 +120,90 @@ fn canon_prints_the_form_and_the_fingerprint() {
     assert_eq!(fields[0], "http://a.example/");
     assert_eq!(fields[1].len(), 32);
 }
+
+/// More than `--memory 4M` holds, so that most of it is put on the disk.
+const MANY: usize = 150_000;
+
+fn many() -> String {
+    // So long that an image is worth it.
+    let path = "x".repeat(100);
+    let lines = (0..MANY).map(|n| format!("http://h{}.example/{n}/{path}\n", n % 7));
+    lines.collect()
+}
+
+fn add_within(folder: &Folder, job: &str, memory: &str, lines: &str) -> Done {
+    let args = ["add", "--job", job, "--memory", memory];
+    frontier(folder).args(args).stdin(lines).run().code(0)
+}
+
+#[test]
+fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
+    let folder = Folder::new();
+    let lines = many();
+    for (job, memory) in [("small", "4M"), ("large", "1G")] {
+        add_within(&folder, job, memory, &lines).says(&format!("added {MANY}, duplicate 0"));
+        add_within(&folder, job, memory, &lines).says(&format!("added 0, duplicate {MANY}"));
+        let more = format!("http://new.example/\n{}\n", lines.lines().nth(3).unwrap());
+        add_within(&folder, job, memory, &more).says("added 1, duplicate 1");
+    }
+    let parts = |job: &str| {
+        let files = folder.files();
+        let parts = files.iter().filter(|path| path.starts_with(job));
+        let parts = parts.filter(|path| path.to_string_lossy().contains("/seen-"));
+        parts.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (parts("small").is_empty(), parts("large").len()),
+        (false, 0)
+    );
+
+    // All that looks at a job sees the same.
+    let look = |job: &str, command: &[&str], input: &str| {
+        let done = frontier(&folder)
+            .args(command)
+            .args(["--job", job])
+            .stdin(input)
+            .run()
+            .code(0);
+        (
+            done.text(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
+    };
+    let seen: Vec<&str> = lines
+        .lines()
+        .step_by(1000)
+        .chain(["http://new.example/"])
+        .collect();
+    let seen = seen.join("\n") + "\n";
+    let some = format!("http://h3.example/4\n{seen}http://h4.example/3\n");
+    assert_eq!(look("small", &["seen"], &some), (seen, String::new()));
+    for command in [&["export"][..], &["stat"]] {
+        let (small, large) = (look("small", command, ""), look("large", command, ""));
+        assert!(
+            small.1.is_empty() && small == large,
+            "{command:?}: {}",
+            small.1
+        );
+    }
+    let verify = |code| {
+        Tool::new("crawl-ckpt")
+            .dir(&folder)
+            .args(["verify", "--job", "small"])
+            .run()
+            .code(code)
+    };
+    assert!(verify(0).text().contains("of what was seen"));
+
+    // A part that is damaged, or gone, is made again out of the journal.
+    let part = folder.join(&parts("small")[0]);
+    let mut bytes = std::fs::read(&part).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&part, &bytes).unwrap();
+    verify(65).says("damaged");
+    std::fs::remove_file(&part).unwrap();
+    add_within(&folder, "small", "4M", &lines)
+        .says("the journal is read instead")
+        .says(&format!("added 0, duplicate {MANY}"));
+    verify(0);
+}

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::{Context, ListForm};
 use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
+use crate::durable::RealDisk;
 use crate::human::{bytes, count};
 use crate::look::{Look, bytes_in};
+use crate::seen::{part_numbers, part_path};
 use crate::summary::summary_of;
 use crate::table::{Table, facts};
 use crate::tool::{Exit, Failure};
@@ -29,6 +31,7 @@ const FINISHED_BYTES: u64 = 20;
 #[derive(Default)]
 struct Parts {
     journal: u64,
+    /// With the parts of what was seen, where there are any.
     image: u64,
     /// The manifest and what an interrupted run left behind.
     other: u64,
@@ -102,7 +105,11 @@ impl Parts {
         let manifest = look.and_then(|look| look.manifest.as_ref());
         let generation = manifest.map_or(1, |manifest| manifest.generation);
         let journal = size_of(&job.place.dir.join(format!("journal-{generation}")));
-        let image = size_of(&job.place.dir.join("image"));
+        let seen = part_numbers(&RealDisk, &job.place.dir).unwrap_or_default();
+        let seen = seen
+            .iter()
+            .map(|number| size_of(&part_path(&job.place.dir, *number)));
+        let image = size_of(&job.place.dir.join("image")) + seen.sum::<u64>();
         let output = manifest.and_then(|manifest| manifest.output.as_ref());
         let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
         let all = look.map_or(0, |look| look.bytes);

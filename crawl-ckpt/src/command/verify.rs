@@ -153,6 +153,10 @@ fn in_words(checked: &Verification) -> String {
     if checked.has_image {
         text.push_str(", and an image");
     }
+    if checked.seen_parts > 0 {
+        let parts = counted(checked.seen_parts, "part");
+        text.push_str(&format!(", and {parts} of what was seen"));
+    }
     if checked.known_pages > 0 {
         let pages = counted(checked.known_pages, "page");
         text.push_str(&format!(", and what is known of {pages}"));
@@ -184,6 +188,7 @@ fn as_json(job: &Found, checked: &Verification, repaired: Option<&Repaired>) -> 
     fields.insert("entries".into(), json!(checked.entries));
     fields.insert("torn_bytes".into(), json!(checked.torn_bytes));
     fields.insert("image".into(), json!(checked.has_image));
+    fields.insert("seen_parts".into(), json!(checked.seen_parts));
     fields.insert("known_pages".into(), json!(checked.known_pages));
     if checked.archive.files > 0 {
         fields.insert("warc_files".into(), json!(checked.archive.files));

@@ -43,7 +43,7 @@ use lock::JobLock;
 
 /// File name of the manifest.
 pub(crate) const MANIFEST: &str = "job.json";
-const IMAGE: &str = "image";
+pub(crate) const IMAGE: &str = "image";
 const JOURNAL: &str = "journal-";
 /// What a crawl learned of pages: the file in the job directory, and its name in commits.
 pub(crate) const LEARNED: &str = "pages";
@@ -153,7 +153,10 @@ impl Job {
     }
 
     /// Locks the directory, so that nobody else writes in it whatever becomes of the lock file.
-    fn claim(&mut self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// Somebody else writes in it; errors of the disk.
+    pub fn claim(&mut self) -> Result<(), StoreError> {
         if self.claim.is_none() {
             self.claim = claim(&*self.disk, &self.place.dir)?.map(Arc::new);
         }

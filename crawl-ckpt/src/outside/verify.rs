@@ -15,6 +15,7 @@ use crate::image::Image;
 use crate::job::{EXCHANGE, Job, OUTPUT, due_exchange, output_flaw};
 use crate::journal::{Commit, Entry, Mark, Replayed};
 use crate::look::steadily;
+use crate::seen::{SeenPart, part_numbers};
 use crate::tool::Exit;
 
 /// What a check of a whole job came to.
@@ -34,6 +35,8 @@ pub struct Verification {
     pub known_pages: u64,
     /// True when an image was read and is sound.
     pub has_image: bool,
+    /// Parts of what was seen that were read and are sound.
+    pub seen_parts: u64,
     /// A run was throwing the job away and did not come to the end of it.
     pub is_going: bool,
     /// The WARC files, when the job keeps any.
@@ -99,6 +102,7 @@ fn check_job(job: &Job, data_dir: &Path, checked: &mut Verification) -> Result<(
     let (replayed, tally) = read_journal(job, checked)?;
     check_counts(job, &replayed, &tally)?;
     checked.has_image = check_image(job, &replayed.mark, &mut checked.problems);
+    check_seen(job, checked)?;
     if let Some(commit) = &replayed.commit
         && let Err(error) = delta::tell_learned(job, commit, |_| ())
     {
@@ -265,6 +269,20 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
         return true;
     }
     problem("it stands for an end that the journal does not have".to_owned())
+}
+
+/// Every part of what was seen. A running crawl may remove one meanwhile.
+fn check_seen(job: &Job, checked: &mut Verification) -> Result<(), StoreError> {
+    let (disk, dir) = (&**job.disk(), &*job.place().dir);
+    for number in part_numbers(disk, dir)? {
+        let part = SeenPart::open(disk, dir, number, job.manifest().key);
+        match part.and_then(|part| part.check()) {
+            Ok(()) => checked.seen_parts += 1,
+            Err(_) if !part_numbers(disk, dir)?.contains(&number) => {}
+            Err(error) => checked.problems.push(Problem::of(&error)),
+        }
+    }
+    Ok(())
 }
 
 /// The output is as long as the commit vouches for, and has a line a record up to there.

@@ -23,6 +23,7 @@ use crate::schedule::HostId;
 use crate::store::memory::{Fingerprints, GROUP, Memory};
 use crate::store::request::Extra;
 use crate::store::restore::restore;
+use crate::store::seen::SeenRoom;
 use crate::store::{HeldJob, Watch, new_manifest};
 use crate::url::{Fingerprinter, Form, canonicalize_link, origin};
 
@@ -79,7 +80,11 @@ struct Rare {
 ///
 /// # Errors
 /// A job that another run holds (75) or that is damaged (65); those of input, output and disk.
-pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added, Failure> {
+pub fn run(
+    place: &JobPlace,
+    print_new: Option<&mut impl Write>,
+    memory_bytes: u64,
+) -> Result<Added, Failure> {
     let lock = JobLock::acquire(place)?;
     let disk = Arc::new(RealDisk);
     let mut job = match Job::open(disk.clone(), place)? {
@@ -94,12 +99,9 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
     let plan = job.manifest().plan.clone();
     let form = form_of(plan.as_ref());
     let fingerprinter = Fingerprinter::new(job.manifest().key);
-    let restored = restore(
-        &job,
-        plan.unwrap_or_default().pace.per_host,
-        now_ms(),
-        false,
-    )?;
+    let room = SeenRoom::within(memory_bytes, &mut job)?;
+    let window = plan.unwrap_or_default().pace.per_host;
+    let restored = restore(&job, window, now_ms(), false, room)?;
     for note in &restored.notes {
         say("crawl-frontier", note);
     }
@@ -121,6 +123,7 @@ pub fn run(place: &JobPlace, print_new: Option<&mut impl Write>) -> Result<Added
         now_ms(),
     )?;
     let mut held = HeldJob::new(job, lock, image.as_ref());
+    memory.seen.come_to_rest(&mut Unattended)?;
     held.close(&end, memory.view(), &mut Unattended)?;
     Ok(added)
 }
@@ -370,6 +373,8 @@ impl Loader<'_> {
         batches: &SyncSender<ClosedBatch>,
         print_new: &mut Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
+        self.memory.seen.tend();
+        self.memory.seen.check()?;
         if let Some(out) = print_new {
             out.flush().map_err(Failure::from_stdout)?;
         }

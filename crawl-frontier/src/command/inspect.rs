@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::store::memory::Memory;
 use crate::store::request::{read_request, request_of};
 use crate::store::restore::restore;
+use crate::store::seen::SeenRoom;
 use crate::url::{Fingerprinter, Form, UrlError, canonicalize, canonicalize_link, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
@@ -24,7 +25,8 @@ fn open(place: &JobPlace) -> Result<Job, Failure> {
 
 fn read(job: &Job) -> Result<Memory, Failure> {
     // Read as a plain list: no limit holds anything back.
-    Ok(restore(job, u32::MAX, u64::MAX, false)?.into_memory())
+    let room = SeenRoom::reading(job);
+    Ok(restore(job, u32::MAX, u64::MAX, false, room)?.into_memory())
 }
 
 /// Writes the pending requests in the order in which they would be sent.
@@ -61,17 +63,23 @@ pub fn seen(
     let form = form_of(job.manifest().plan.as_ref());
     let fingerprinter = Fingerprinter::new(job.manifest().key);
     let memory = read(&job)?;
-    each_url(
+    let told = each_url(
         input,
         |url, to| canonicalize_link(url, form, to),
         out,
         |url, canonical, out| {
-            if memory.seen.contains(fingerprinter.get(canonical)) == unseen {
+            let is_seen = memory.seen.contains(fingerprinter.get(canonical));
+            if !memory.seen.is_sound() {
+                return Err(io::ErrorKind::Other.into());
+            }
+            if is_seen == unseen {
                 return Ok(());
             }
             writeln!(out, "{url}")
         },
-    )
+    );
+    memory.seen.check()?;
+    told
 }
 
 /// The form of URLs that a plan asks for.

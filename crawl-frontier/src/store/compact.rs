@@ -316,16 +316,19 @@ impl Rewriter<'_> {
 
     /// The fingerprints of what is done: all that were seen but those kept whole.
     fn finished(&mut self, view: &View<'_>) -> Result<(), Unwritten> {
-        for (number, shard) in view.seen.shards().enumerate() {
+        let mut seen = view.seen.sorted()?;
+        let mut next = seen.next()?;
+        for number in 0..SHARDS {
             hold_on(self.watch)?;
             let mut living = std::mem::take(&mut self.living[number]);
             living.sort_unstable();
             let mut living = living.into_iter().peekable();
-            for fingerprint in shard {
+            while let Some(fingerprint) = next.take_if(|next| shard_of(*next) == number) {
                 if living.next_if_eq(&fingerprint).is_none() {
                     self.batch.seen(&fingerprint.to_be_bytes());
                     self.close_if_full()?;
                 }
+                next = seen.next()?;
             }
             if living.next().is_some() {
                 return Err(Failure::new("a request is not among those seen").into());

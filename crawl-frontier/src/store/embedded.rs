@@ -30,8 +30,8 @@ pub struct Embedded {
 
 impl Embedded {
     /// A store with nothing in it.
-    pub fn new(log: Log, job: Option<HeldJob>, delta: Option<Delta>) -> Embedded {
-        Embedded::with(Seen::new(), Lanes::new(), log, job, delta)
+    pub fn new(seen: Seen, log: Log, job: Option<HeldJob>, delta: Option<Delta>) -> Embedded {
+        Embedded::with(seen, Lanes::new(), log, job, delta)
     }
 
     /// A store that goes on.
@@ -137,6 +137,8 @@ impl Store for Embedded {
     }
 
     fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
+        self.seen.tend();
+        self.seen.check()?;
         self.log.wants_commit(now_ms)
     }
 
@@ -145,10 +147,12 @@ impl Store for Embedded {
     }
 
     fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.seen.check()?;
         self.log.commit(now_ms, progress)
     }
 
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
+        self.seen.check()?;
         self.end = self.log.commit_now(now_ms, progress)?;
         Ok(())
     }
@@ -156,6 +160,7 @@ impl Store for Embedded {
     fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure> {
         self.log.finish_warc()?;
         if let (Some(job), Some(end)) = (&mut self.job, &self.end) {
+            self.seen.come_to_rest(watch)?;
             let view = View {
                 seen: &self.seen,
                 lanes: &self.lanes,

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
@@ -14,17 +15,18 @@ use crawl_ckpt::image::{Image, ImageError, ImageWriter};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::seen::SeenPart;
 use serde::{Deserialize, Serialize};
 
 use super::lanes::Lanes;
 use super::memory::{Memory, View};
-use super::seen::{SHARDS, Seen};
+use super::seen::{SHARDS, Seen, SeenRoom, Table};
 use super::{Ticket, Watch};
 use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
 /// Version of the body's layout.
-const BODY_FORMAT: u32 = 2;
+const BODY_FORMAT: u32 = 3;
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
 
@@ -85,11 +87,16 @@ pub fn save(
             put_lane(&mut out, priority, &tickets)?;
         }
     }
-    for shard in view.seen.shards() {
+    for shard in view.seen.table().shards() {
         put(&mut out, shard.clone().count() as u64)?;
         for fingerprint in shard {
             out.write_all(&fingerprint.to_le_bytes())?;
         }
+    }
+    put(&mut out, view.seen.parts().len() as u64)?;
+    for part in view.seen.parts() {
+        put(&mut out, part.number())?;
+        out.write_all(part.sum())?;
     }
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     hold_on(out.watch)?;
@@ -151,7 +158,7 @@ fn put_ticket(out: &mut impl Write, ticket: Ticket) -> io::Result<()> {
 ///
 /// # Errors
 /// Why it is of no use; the journal must be replayed from its start then.
-pub fn load(job: &Job, window: u32) -> Result<Option<(Memory, Mark)>, ImageError> {
+pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Mark)>, ImageError> {
     let Some(mut image) = Image::open(job)? else {
         return Ok(None);
     };
@@ -159,12 +166,17 @@ pub fn load(job: &Job, window: u32) -> Result<Option<(Memory, Mark)>, ImageError
     if image.body_format() != BODY_FORMAT {
         return Err(ImageError::new(&path, "its body is of another version"));
     }
-    let memory = read(&mut image, window).map_err(|e| ImageError::new(&path, e.to_string()))?;
+    let read = read(&mut image, window, &room);
+    let (memory, table, parts) = read.map_err(|e| ImageError::new(&path, e.to_string()))?;
     image.finish()?;
-    Ok(Some((memory, mark)))
+    let seen = Seen::over(room, table, parts);
+    Ok(Some((Memory { seen, ..memory }, mark)))
 }
 
-fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
+type Parts = Vec<Arc<SeenPart>>;
+
+/// All but the set of what was seen, and what that is made of.
+fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, Table, Parts)> {
     let body_bytes = image.body_bytes();
     let mut body = Body {
         image,
@@ -191,13 +203,14 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         met.push(Count { pending, taken: 0 });
     }
     schedule.gained(met);
-    let seen = read_seen(&mut body)?;
+    let table = read_seen(&mut body)?;
+    let parts = read_parts(&mut body, room)?;
     let values = head
         .values
         .into_iter()
         .map(|(key, value)| (key, value.into_bytes()));
-    Ok(Memory {
-        seen,
+    let memory = Memory {
+        seen: Seen::new(),
         schedule,
         lanes,
         tries: head.tries.into_iter().collect(),
@@ -207,12 +220,29 @@ fn read(image: &mut Image, window: u32) -> io::Result<Memory> {
         at_ms: head.at_ms,
         files: head.files,
         tails: head.tails,
-    })
+    };
+    Ok((memory, table, parts))
+}
+
+/// Opens the parts of the set that the image names.
+fn read_parts(body: &mut Body<'_>, room: &SeenRoom) -> io::Result<Parts> {
+    let mut parts = Vec::new();
+    for _ in 0..body.number()? {
+        let number = body.number()?;
+        let mut sum = [0; 32];
+        body.image.read_exact(&mut sum)?;
+        let part = room.open(number).map_err(io::Error::other)?;
+        if *part.sum() != sum {
+            return Err(io::Error::other("a part of what was seen is another one"));
+        }
+        parts.push(Arc::new(part));
+    }
+    Ok(parts)
 }
 
 /// Reads and checksums the fingerprints here, and fills the set on another thread: a third of the
 /// time of a resume.
-fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
+fn read_seen(body: &mut Body<'_>) -> io::Result<Table> {
     thread::scope(|scope| {
         let (shards, read) = sync_channel::<Vec<u8>>(2);
         let (used, empty) = channel::<Vec<u8>>();
@@ -227,16 +257,16 @@ fn read_seen(body: &mut Body<'_>) -> io::Result<Seen> {
             }
         }
         drop(shards);
-        let seen = filling.join().ok().flatten();
-        seen.ok_or_else(|| io::Error::other("its fingerprints are not in order"))
+        let table = filling.join().ok().flatten();
+        table.ok_or_else(|| io::Error::other("its fingerprints are not in order"))
     })
 }
 
-fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Seen> {
-    let mut seen = Seen::new();
+fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Table> {
+    let mut table = Table::new();
     for (number, bytes) in shards.iter().enumerate() {
         let fingerprints = bytes.as_chunks().0.iter();
-        if !seen.fill_shard(
+        if !table.fill_shard(
             number,
             fingerprints.map(|bytes| u128::from_le_bytes(*bytes)),
         ) {
@@ -245,7 +275,7 @@ fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Seen>
         // Nobody wants it back when the last shard was read.
         let _ = used.send(bytes);
     }
-    Some(seen)
+    Some(table)
 }
 
 /// The body of an image, read piece by piece; no piece is longer than the whole.

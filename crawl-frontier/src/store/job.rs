@@ -69,12 +69,13 @@ impl HeldJob {
                 (compacted.end, compacted.view(view))
             }
         };
-        if self.lacks_image(&end)
-            && let Err(error) = image::save(&self.job, &self.lock, &end, &view, watch)
-        {
-            watch.tell(format!(
-                "no image was written, the next start takes longer: {error}"
-            ));
+        if self.lacks_image(&end) {
+            match image::save(&self.job, &self.lock, &end, &view, watch) {
+                Ok(()) => view.seen.image_is_in_force(),
+                Err(error) => watch.tell(format!(
+                    "no image was written, the next start takes longer: {error}"
+                )),
+            }
         }
         Ok(end)
     }

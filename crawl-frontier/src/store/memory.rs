@@ -53,9 +53,9 @@ pub struct View<'a> {
 
 impl Memory {
     /// Of a crawl with nothing taken on.
-    pub fn new(window: u32) -> Memory {
+    pub fn new(window: u32, seen: Seen) -> Memory {
         Memory {
-            seen: Seen::new(),
+            seen,
             schedule: Schedule::new(window),
             lanes: Lanes::new(),
             tries: HashMap::new(),

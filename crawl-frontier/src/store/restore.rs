@@ -10,6 +10,7 @@ use super::image;
 use super::known::Delta;
 use super::memory::Memory;
 use super::replay::{ReplayResult, replay_into};
+use super::seen::{Seen, SeenRoom};
 use super::{Embedded, HeldJob, Log, Remembered, Ticket};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
 use crate::schedule::{HostId, Schedule};
@@ -34,14 +35,21 @@ pub struct Restored {
 ///
 /// # Errors
 /// Errors of the disk, and damage.
-pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Restored, Failure> {
+pub fn restore(
+    job: &Job,
+    window: u32,
+    now_ms: u64,
+    reopen: bool,
+    room: SeenRoom,
+) -> Result<Restored, Failure> {
     let mut notes = Vec::new();
-    let (mut memory, from) = begin(job, window, reopen, &mut notes);
+    let (mut memory, from) = begin(job, window, reopen, room, &mut notes);
     let ReplayResult {
         replayed,
         mut finished,
         failed,
     } = replay_into(job, from.as_ref(), reopen, &mut memory)?;
+    memory.seen.check()?;
     for &id in &failed {
         finished.remove(id);
         memory.tries.remove(&id);
@@ -108,8 +116,14 @@ pub fn restore(job: &Job, window: u32, now_ms: u64, reopen: bool) -> Result<Rest
 }
 
 /// What a replay begins with: an image of the journal up to a mark, or nothing.
-fn begin(job: &Job, window: u32, reopen: bool, notes: &mut Vec<String>) -> (Memory, Option<Mark>) {
-    match image::load(job, window) {
+fn begin(
+    job: &Job,
+    window: u32,
+    reopen: bool,
+    room: SeenRoom,
+    notes: &mut Vec<String>,
+) -> (Memory, Option<Mark>) {
+    match image::load(job, window, room.clone()) {
         // An image does not tell what has failed.
         Ok(Some(_)) if reopen => {}
         Ok(Some((memory, mark))) => return (memory, Some(mark)),
@@ -121,7 +135,7 @@ fn begin(job: &Job, window: u32, reopen: bool, notes: &mut Vec<String>) -> (Memo
         Ok(None) => {}
         Err(why) => notes.push(format!("{why}; the journal is read instead")),
     }
-    (Memory::new(window), None)
+    (Memory::new(window, Seen::empty(room)), None)
 }
 
 /// Holds the counts of the last commit against what the entries came to.

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crawl_ckpt::domain::host_name;
 use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
-use crawl_ckpt::tool::parse_duration;
+use crawl_ckpt::tool::{parse_duration, parse_size};
 
 use batch::BATCH_EXAMPLES;
 pub use batch::BatchArgs;
@@ -325,6 +325,14 @@ pub struct ReachArgs {
     /// names the cause; the start URLs stay pending and are asked again by the same command.
     #[arg(long)]
     pub accept_empty: bool,
+
+    /// Memory for what the crawl remembers, such as 500M or 4G [default: a quarter of the machine's]
+    ///
+    /// About. When the fingerprints of all URLs seen would take more than half of it, they are kept in the
+    /// checkpoint on the disk, but for 1.5 bytes each. Pending URLs (16 bytes each) and hosts stay in memory.
+    /// A cgroup's limit counts as the machine's. Pages under way come on top: --body-memory.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<usize>,
 
     /// A pause waits so long for pages under way
     #[arg(long, value_name = "DUR", value_parser = time(limits::GRACE.within), default_value = spelled_time(limits::GRACE.default))]

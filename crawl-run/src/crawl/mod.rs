@@ -221,6 +221,9 @@ impl<'a> Crawl<'a> {
         if let Output::File(file) = output {
             option("--output", file);
         }
+        if let Some(bytes) = self.args.reach.memory {
+            option("--memory", Path::new(&bytes.to_string()));
+        }
         let mut fetch_args = self.fetch_args.clone();
         if let Some(dir) = warc {
             option("--warc-dir", dir);

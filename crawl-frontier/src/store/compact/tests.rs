@@ -3,10 +3,15 @@ use std::sync::Arc;
 use super::*;
 use crate::store::image;
 use crate::store::memory::Memory;
-use crate::store::restore::restore;
+use crate::store::restore::{Restored, restore};
+use crate::store::seen::SeenRoom;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{JobPlace, Manifest};
 use crawl_ckpt::journal::Stored;
+
+fn restored(job: &Job, reopen: bool) -> Result<Restored, Failure> {
+    restore(job, 9, 5, reopen, SeenRoom::reading(job))
+}
 
 /// Nobody is in a hurry.
 struct Patient;
@@ -80,7 +85,7 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
     let place = JobPlace::at(&dir.path().join("job"));
     let lock = JobLock::acquire(&place).unwrap();
     let mut job = job(&lock, &place, 3000, "");
-    let before = restore(&job, 9, 5, false).unwrap();
+    let before = restored(&job, false).unwrap();
     let (end, before) = (before.end, before.into_memory());
     let compacted = compact(&mut job, &lock, &end, &before.view(), &mut Patient)
         .unwrap()
@@ -92,15 +97,16 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
         end.bytes
     );
 
-    let after = restore(&job, 9, 5, false).unwrap();
+    let after = restored(&job, false).unwrap();
     assert_eq!(after.end, compacted.end);
     let after = after.into_memory();
     assert!(
         after
             .seen
+            .table()
             .shards()
             .flatten()
-            .eq(before.seen.shards().flatten())
+            .eq(before.seen.table().shards().flatten())
     );
     assert_eq!(after.values, before.values);
     let heard = |memory: &Memory| -> Vec<Option<String>> {
@@ -112,7 +118,9 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
     assert_eq!(heard(&after), heard(&before));
     let view = compacted.view(before.view());
     image::save(&job, &lock, &compacted.end, &view, &mut Patient).unwrap();
-    let (imaged, _) = image::load(&job, 9).unwrap().unwrap();
+    let (imaged, _) = image::load(&job, 9, SeenRoom::reading(&job))
+        .unwrap()
+        .unwrap();
     assert_eq!(heard(&imaged), heard(&before));
     assert_eq!(after.progress, before.progress);
     assert_eq!(after.schedule.pending(), 300);
@@ -136,7 +144,7 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
     let list = urls(&job, &after);
     assert_eq!(list.len(), 299);
     assert!(list.iter().all(|url| url.ends_with('0')));
-    let again = restore(&job, u32::MAX, 5, true).unwrap();
+    let again = restored(&job, true).unwrap();
     let mut reader_buffer = Vec::new();
     let reader = job.reader().unwrap();
     let mut number = |ticket: &Ticket| -> u64 {
@@ -163,7 +171,7 @@ fn what_pending_requests_take_is_told_by_some_of_them() {
         let place = JobPlace::at(&dir.path().join("job"));
         let lock = JobLock::acquire(&place).unwrap();
         let job = job(&lock, &place, 6000, path);
-        let restored = restore(&job, 9, 5, false).unwrap();
+        let restored = restored(&job, false).unwrap();
         let (end, memory) = (restored.end, restored.into_memory());
         let bytes = request_bytes(&job, &end, &memory.view()).unwrap();
         assert!((least..=most).contains(&bytes), "{bytes}");
@@ -176,7 +184,7 @@ fn much_beside_the_queue_is_written_in_batches() {
     let place = JobPlace::at(&dir.path().join("job"));
     let lock = JobLock::acquire(&place).unwrap();
     let mut job = job(&lock, &place, 30, "");
-    let before = restore(&job, 9, 5, false).unwrap();
+    let before = restored(&job, false).unwrap();
     let (end, mut before) = (before.end, before.into_memory());
     let rules = vec![b'x'; BATCH_BYTES / 2];
     for n in 0..9 {
@@ -187,7 +195,7 @@ fn much_beside_the_queue_is_written_in_batches() {
         .unwrap()
         .unwrap();
     assert!(compacted.end.seq > 4, "{:?}", compacted.end);
-    let after = restore(&job, 9, 5, false).unwrap();
+    let after = restored(&job, false).unwrap();
     assert_eq!(after.into_memory().values, before.values);
 }
 
@@ -197,7 +205,7 @@ fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
     let place = JobPlace::at(&dir.path().join("job"));
     let lock = JobLock::acquire(&place).unwrap();
     let mut job = job(&lock, &place, 3000, "");
-    let before = restore(&job, 9, 5, false).unwrap();
+    let before = restored(&job, false).unwrap();
     let (end, before) = (before.end, before.into_memory());
     let mut questions = 1;
     while compact(
@@ -213,12 +221,12 @@ fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
         job.sweep(&lock).unwrap();
         assert_eq!(job.manifest().generation, 1);
         assert!(!place.dir.join("journal-2").exists(), "at {questions}");
-        assert_eq!(restore(&job, 9, 5, false).unwrap().end, end);
+        assert_eq!(restored(&job, false).unwrap().end, end);
         questions += 1;
     }
     // Both replays of what failed, each part of the set, the last batch, and the end.
     assert!(questions > SHARDS as u32 + 4, "asked {questions} times");
-    let after = restore(&job, 9, 5, false).unwrap().into_memory();
+    let after = restored(&job, false).unwrap().into_memory();
     assert_eq!(after.progress, before.progress);
     assert_eq!(job.manifest().generation, 2);
 }

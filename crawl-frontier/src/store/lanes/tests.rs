@@ -3,6 +3,7 @@
 use super::*;
 use crate::schedule::Gate;
 use crate::store::memory::Memory;
+use crate::store::seen::Seen;
 
 fn ticket(n: u64) -> Ticket {
     Ticket {
@@ -29,7 +30,7 @@ fn drain(queue: &mut Memory, now_ms: u64) -> Vec<u64> {
 
 #[test]
 fn hosts_take_turns_and_each_is_first_come_first_served() {
-    let mut queue = Memory::new(9);
+    let mut queue = Memory::new(9, Seen::new());
     let (a, b) = (
         queue.schedule.host_of("http://a", Gate::Open),
         queue.schedule.host_of("http://b", Gate::Open),
@@ -45,7 +46,7 @@ fn hosts_take_turns_and_each_is_first_come_first_served() {
 
 #[test]
 fn a_higher_priority_goes_first() {
-    let mut queue = Memory::new(9);
+    let mut queue = Memory::new(9, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Open);
     for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
         queue.push(a, ticket(at), priority);
@@ -61,7 +62,7 @@ fn a_higher_priority_goes_first() {
 
 #[test]
 fn a_host_has_no_more_in_flight_than_its_window() {
-    let mut queue = Memory::new(2);
+    let mut queue = Memory::new(2, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Open);
     (0..5).for_each(|at| queue.push(a, ticket(at), 0));
     assert_eq!(drain(&mut queue, 0), [0, 1]);
@@ -71,7 +72,7 @@ fn a_host_has_no_more_in_flight_than_its_window() {
 
 #[test]
 fn a_delay_holds_one_host_and_no_other() {
-    let mut queue = Memory::new(9);
+    let mut queue = Memory::new(9, Seen::new());
     let (a, b) = (
         queue.schedule.host_of("http://a", Gate::Open),
         queue.schedule.host_of("http://b", Gate::Open),
@@ -87,7 +88,7 @@ fn a_delay_holds_one_host_and_no_other() {
 
 #[test]
 fn a_deferred_request_comes_back_in_time_and_first() {
-    let mut queue = Memory::new(9);
+    let mut queue = Memory::new(9, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Open);
     queue.push(a, ticket(1), 3);
     queue.schedule.defer(a, ticket(9), 500);
@@ -99,7 +100,7 @@ fn a_deferred_request_comes_back_in_time_and_first() {
 
 #[test]
 fn a_shut_host_waits_until_its_gate_opens() {
-    let mut queue = Memory::new(9);
+    let mut queue = Memory::new(9, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Shut);
     queue.push(a, ticket(1), 0);
     assert!(drain(&mut queue, 5).is_empty());
@@ -109,7 +110,7 @@ fn a_shut_host_waits_until_its_gate_opens() {
 
 #[test]
 fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
-    let (mut plain, mut bulk) = (Memory::new(9), Memory::new(9));
+    let (mut plain, mut bulk) = (Memory::new(9, Seen::new()), Memory::new(9, Seen::new()));
     for queue in [&mut plain, &mut bulk] {
         for origin in ["http://a", "http://b", "http://c"] {
             let id = queue.schedule.host_of(origin, Gate::Open);
@@ -153,7 +154,7 @@ fn requests_that_arrive_together_end_up_as_if_they_had_come_one_by_one() {
 
 #[test]
 fn freed_nodes_are_used_again() {
-    let mut queue = Memory::new(u32::MAX);
+    let mut queue = Memory::new(u32::MAX, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Open);
     for at in 0..1000 {
         queue.push(
@@ -173,7 +174,7 @@ fn freed_nodes_are_used_again() {
 
 #[test]
 fn what_is_not_sent_costs_its_host_no_turn() {
-    let mut queue = Memory::new(1);
+    let mut queue = Memory::new(1, Seen::new());
     let a = queue.schedule.host_of("http://a", Gate::Open);
     queue.schedule.change(a, |host| host.delay_ms = 1000);
     (0..4).for_each(|at| queue.push(a, ticket(at), 0));

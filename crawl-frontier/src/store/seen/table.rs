@@ -1,4 +1,4 @@
-//! The memory of every URL that was taken on: a set of 128-bit fingerprints.
+//! A set of 128-bit fingerprints in memory.
 //!
 //! Fingerprints are uniformly random, so a slot is found by scaling the fingerprint to the size
 //! of the table, and slots stay sorted: a search ends at the first larger fingerprint, the whole
@@ -19,7 +19,7 @@ const EMPTY: u128 = 0;
 
 /// A set of fingerprints.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Table {
     shards: Vec<Shard>,
 }
 
@@ -31,16 +31,16 @@ struct Shard {
     len: usize,
 }
 
-impl Default for Seen {
-    fn default() -> Seen {
-        Seen::new()
+impl Default for Table {
+    fn default() -> Table {
+        Table::new()
     }
 }
 
-impl Seen {
+impl Table {
     /// The empty set.
-    pub fn new() -> Seen {
-        Seen {
+    pub fn new() -> Table {
+        Table {
             shards: vec![Shard::default(); SHARDS],
         }
     }
@@ -98,7 +98,8 @@ impl Seen {
     }
 }
 
-fn nonzero(fingerprint: u128) -> u128 {
+/// 0 stands for an empty slot, so one that is 0 is taken for 1.
+pub fn nonzero(fingerprint: u128) -> u128 {
     if fingerprint == EMPTY { 1 } else { fingerprint }
 }
 
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn it_agrees_with_a_plain_set() {
-        let (mut seen, mut model) = (Seen::new(), BTreeSet::new());
+        let (mut seen, mut model) = (Table::new(), BTreeSet::new());
         for fingerprint in fingerprints(1)
             .take(50_000)
             .chain(fingerprints(1).take(60_000))
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn marks_that_crowd_one_place_are_kept_apart() {
-        let mut seen = Seen::new();
+        let mut seen = Table::new();
         for low in 0..5_000_u128 {
             assert!(seen.insert(u128::MAX - low));
             assert!(seen.insert(low + 1));
@@ -230,11 +231,11 @@ mod tests {
 
     #[test]
     fn it_is_read_back_from_its_own_order_only() {
-        let mut seen = Seen::new();
+        let mut seen = Table::new();
         for fingerprint in fingerprints(3).take(20_000) {
             seen.insert(fingerprint);
         }
-        let mut again = Seen::new();
+        let mut again = Table::new();
         for (number, shard) in seen.shards().enumerate() {
             let shard: Vec<u128> = shard.collect();
             assert!(again.fill_shard(number, shard.into_iter()));
@@ -247,7 +248,7 @@ mod tests {
         );
         for bad in [vec![2, 1], vec![2, 2], vec![0], vec![u128::MAX]] {
             assert!(
-                !Seen::new().fill_shard(0, bad.clone().into_iter()),
+                !Table::new().fill_shard(0, bad.clone().into_iter()),
                 "{bad:?}"
             );
         }

@@ -1,0 +1,60 @@
+//! How much of the set may be in memory, and where the rest of it lies.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crawl_ckpt::durable::Disk;
+use crawl_ckpt::error::StoreError;
+use crawl_ckpt::job::Job;
+use crawl_ckpt::seen::SeenPart;
+
+/// What a fingerprint takes in a table that has just grown.
+const TABLE_BYTES: usize = 30;
+/// A table that is smaller is not worth a file.
+const LEAST: usize = 1 << 16;
+
+/// The room of a set.
+#[derive(Debug, Clone)]
+pub struct SeenRoom {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) key: [u8; 16],
+    /// As long as there are no parts, so many fingerprints are in memory at most …
+    pub(super) first: usize,
+    /// … and so many later: the table before it may still be on its way to the disk.
+    pub(super) later: usize,
+    pub(super) is_writer: bool,
+}
+
+impl SeenRoom {
+    /// For who only reads: what is on the disk stays there, all else is in memory.
+    pub fn reading(job: &Job) -> SeenRoom {
+        SeenRoom {
+            disk: job.disk().clone(),
+            dir: job.place().dir.clone(),
+            key: job.manifest().key,
+            first: usize::MAX,
+            later: usize::MAX,
+            is_writer: false,
+        }
+    }
+
+    /// The part with this number.
+    pub fn open(&self, number: u64) -> Result<SeenPart, StoreError> {
+        SeenPart::open(&*self.disk, &self.dir, number, self.key)
+    }
+
+    /// For the one who writes: half of the memory is for the set. An index of 1.5 bytes a URL on the disk comes
+    /// on top.
+    ///
+    /// # Errors
+    /// When somebody else writes in the job.
+    pub fn within(memory_bytes: u64, job: &mut Job) -> Result<SeenRoom, StoreError> {
+        job.claim()?;
+        let fit = usize::try_from(memory_bytes).unwrap_or(usize::MAX) / TABLE_BYTES;
+        let mut room = SeenRoom::reading(job);
+        (room.first, room.later) = ((fit / 2).max(LEAST), (fit / 8).max(LEAST));
+        room.is_writer = true;
+        Ok(room)
+    }
+}

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use crawl_fetch::page::extract::{Extractor, Workspace};
+use crawl_fetch::page::{PageReader, Want};
 use url::Url;
 
 /// The three fields of the benchmark.
@@ -29,10 +30,19 @@ fn main() {
     let bytes: usize = pages.iter().map(Vec::len).sum();
     let url = Url::parse("http://h.example/").unwrap();
     let mut workspace = Workspace::default();
+    let mut reader = PageReader::default();
     let mut sum = 0;
     let start = Instant::now();
     for page in &pages {
-        let item = extractor.item(page, encoding_rs::UTF_8, (&url, false), &mut workspace);
+        let known = (encoding_rs::UTF_8, &url);
+        let want = Want {
+            links: true,
+            marks: true,
+            ..Want::default()
+        };
+        let read = reader.read(page, encoding_rs::UTF_8, &url, want);
+        let fields = extractor.fields(&url, false);
+        let item = fields.and_then(|fields| fields.item(page, read.marks, known, &mut workspace));
         sum += item.map_or(0, |item| item.json.get().len());
     }
     let seconds = start.elapsed().as_secs_f64();

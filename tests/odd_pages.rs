@@ -480,15 +480,22 @@ fn read(extractor: Option<&Extractor>, page: &str) -> bool {
         let regions = extractor.and_then(Extractor::regions);
         match extractor {
             Some(extractor) if regions.is_none() => {
-                let item = extractor.item(page.as_bytes(), UTF_8, (&url, false), &mut workspace);
+                let want = Want {
+                    marks: true,
+                    ..Want::default()
+                };
+                let mut reader = PageReader::default();
+                let marks = reader.read(page.as_bytes(), UTF_8, &url, want).marks;
+                let fields = extractor.fields(&url, false).unwrap();
+                let item = fields.item(page.as_bytes(), marks, (UTF_8, &url), &mut workspace);
                 item.unwrap().is_cut
             }
             _ => {
                 let regions = regions.map(|regions| (regions, &mut workspace));
                 let want = Want {
-                    refresh: None,
                     links: true,
                     regions,
+                    ..Want::default()
                 };
                 PageReader::default().read(page.as_bytes(), UTF_8, &url, want);
                 false

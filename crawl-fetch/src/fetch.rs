@@ -29,9 +29,9 @@ use crate::job::{Job, begun, internal_error, write};
 use crate::memory::{FREE_BYTES, Memory, Share};
 use crate::output::Output;
 use crate::page::charset::{self, Media};
-use crate::page::extract::{Extractor, Workspace};
+use crate::page::extract::{Extractor, ItemFields, Workspace};
 use crate::page::footprint::{self, Uses};
-use crate::page::{PageReader, Want};
+use crate::page::{Mark, PageReader, Want};
 use crate::page::{challenge, sitemap};
 use crate::parse::{Parsers, Waiting, is_parsed};
 use crate::render::{Errands, FetchedPage, Renderer};
@@ -59,71 +59,81 @@ impl FetchOptions {
     }
 }
 
-/// Memory for one page at a time.
+/// Memory to read one page at a time.
 #[derive(Default)]
-struct Scratch {
-    body: BodyReader,
+struct Desk {
     pages: PageReader,
     items: Workspace,
     line: Vec<u8>,
 }
 
-/// Memory for pages, lent to whoever reads one just now: of thousands of workers
-/// most wait for a server, and need none.
+/// Memory for pages, lent to whoever has one just now: of thousands of workers most wait for a
+/// server, and need none. A body may have to wait for the rest of it, so desks are lent apart: few
+/// are in use at once, and stay in the processor's cache.
 pub struct Scratches {
     kept: Mutex<Kept>,
-    /// All of them together keep so much memory for bodies.
-    most_body_bytes: usize,
+    /// All of them together keep so much.
+    most_bytes: usize,
 }
 
 #[derive(Default)]
 struct Kept {
-    scratches: Vec<Scratch>,
-    body_bytes: usize,
+    bodies: Vec<BodyReader>,
+    desks: Vec<Desk>,
+    bytes: usize,
 }
 
-/// So many are kept for later.
+/// So many of each are kept for later.
 const KEEP_SCRATCHES: usize = 64;
 
-/// No more memory for bodies is kept than this, and than a quarter of `--body-memory`. Setting it up
-/// anew for each of a few large pages costs 2 % of a crawl.
-const KEEP_BODY_BYTES: usize = 48 << 20;
+/// No more memory is kept than this, and than a quarter of `--body-memory`. Setting it up anew for
+/// each of a few large pages costs 2 % of a crawl, and as much again for their trees.
+const KEEP_BYTES: usize = 48 << 20;
 
 /// Memory for a result line is kept up to this size.
 const KEEP_LINE_BYTES: usize = 1 << 20;
 
-/// What was made of an answer that needed more is not kept.
-const KEEP_BYTES: usize = 16 << 20;
+impl Desk {
+    fn kept_bytes(&self) -> usize {
+        self.pages.kept_bytes() + self.items.kept_bytes()
+    }
+}
 
 impl Scratches {
     /// Beside a budget for bodies of so much.
     pub fn new(body_memory: usize) -> Scratches {
         Scratches {
             kept: Mutex::default(),
-            most_body_bytes: KEEP_BODY_BYTES.min(body_memory / 4),
+            most_bytes: KEEP_BYTES.min(body_memory / 4),
         }
     }
 
-    fn take(&self) -> Scratch {
+    fn body(&self) -> BodyReader {
         let mut kept = lock(&self.kept);
-        let scratch = kept.scratches.pop().unwrap_or_default();
-        kept.body_bytes -= scratch.body.kept_bytes();
-        scratch
+        let body = kept.bodies.pop().unwrap_or_default();
+        kept.bytes -= body.kept_bytes();
+        body
     }
 
-    fn give_back(&self, mut scratch: Scratch, share: &Share) {
-        if share.bytes() > KEEP_BYTES {
-            (scratch.pages, scratch.items) = Default::default();
-        }
-        scratch.line.clear();
-        scratch.line.shrink_to(KEEP_LINE_BYTES);
+    fn desk(&self) -> Desk {
         let mut kept = lock(&self.kept);
-        if kept.body_bytes + scratch.body.kept_bytes() > self.most_body_bytes {
-            scratch.body = BodyReader::default();
+        let desk = kept.desks.pop().unwrap_or_default();
+        kept.bytes -= desk.kept_bytes();
+        desk
+    }
+
+    fn give_back(&self, body: BodyReader, mut desk: Desk) {
+        desk.line.clear();
+        desk.line.shrink_to(KEEP_LINE_BYTES);
+        let (body_bytes, desk_bytes) = (body.kept_bytes(), desk.kept_bytes());
+        let mut kept = lock(&self.kept);
+        if kept.bodies.len() < KEEP_SCRATCHES && kept.bytes + body_bytes <= self.most_bytes {
+            kept.bytes += body_bytes;
+            kept.bodies.push(body);
         }
-        if kept.scratches.len() < KEEP_SCRATCHES {
-            kept.body_bytes += scratch.body.kept_bytes();
-            kept.scratches.push(scratch);
+        if kept.desks.len() < KEEP_SCRATCHES && kept.bytes + desk_bytes <= self.most_bytes {
+            kept.bytes += desk_bytes;
+            kept.desks.push(desk);
         }
     }
 }
@@ -191,15 +201,9 @@ impl Fetcher {
         let mut share = self.share(&request, started);
         let mut markup = None;
         // The answer's head is there, so the rest of it should not take long.
-        let mut scratch = self.scratches.take();
-        let Scratch {
-            body,
-            pages,
-            items,
-            line,
-        } = &mut scratch;
-        let page = answer
-            .and_then(|answer| self.receive(&request, answer, (body, &mut share), &mut result));
+        let mut body = self.scratches.body();
+        let memory = (&mut body, &mut share);
+        let page = answer.and_then(|answer| self.receive(&request, answer, memory, &mut result));
         (result.elapsed_ms).get_or_insert_with(|| started.elapsed().as_millis() as u64);
         let page = page.and_then(|page| self.render(&request, page, &mut markup, &mut result));
         let page = page.and_then(|page| {
@@ -207,22 +211,27 @@ impl Fetcher {
             Ok(page)
         });
         let parsing = output.parsing();
+        let mut desk = self.scratches.desk();
+        let Desk { pages, items, line } = &mut desk;
         let mut waiting = None;
         match page {
             Ok(received) => {
-                self.understand(request.kind, &received, pages, items, &mut result);
-                if request.kind == Kind::Page
-                    && self.extract(&received, items, &mut result).is_err()
-                {
+                let fields = self.fields(request.kind, &received, &result);
+                let memory = (pages, &mut *items);
+                let is_marked = fields.is_some();
+                let marks =
+                    self.understand(request.kind, &received, memory, is_marked, &mut result);
+                let wanted = fields.map(|fields| (fields, marks));
+                if extract(&received, wanted, items, &mut result).is_err() {
                     drop((parsing, result));
-                    self.scratches.give_back(scratch, &share);
+                    self.scratches.give_back(body, desk);
                     return Outcome::Short("no thread to extract with".to_owned());
                 }
                 waiting = self.for_parser(request.kind, received.url, &mut result);
             }
             Err(failure) if failure.is_shortage => {
                 drop((parsing, result));
-                self.scratches.give_back(scratch, &share);
+                self.scratches.give_back(body, desk);
                 return Outcome::Short(failure.message);
             }
             Err(failure) => {
@@ -233,7 +242,7 @@ impl Fetcher {
         }
         if let (Some(waiting), Some(parsers)) = (waiting, &self.parsers) {
             drop((parsing, result));
-            self.scratches.give_back(scratch, &share);
+            self.scratches.give_back(body, desk);
             // Its line has a part of the share until it is answered.
             let fetched = parsers.parse(waiting);
             drop(share);
@@ -246,7 +255,7 @@ impl Fetcher {
             error: result.error.as_ref().map(|error| error.kind),
         };
         drop(result);
-        self.scratches.give_back(scratch, &share);
+        self.scratches.give_back(body, desk);
         Outcome::Fetched(fetched)
     }
 
@@ -408,15 +417,16 @@ impl Fetcher {
         share.take(footprint::of(bytes, uses))
     }
 
-    /// Fills the result from a body that arrived whole.
+    /// Fills the result from a body that arrived whole; returns its marks, if they are wanted.
     fn understand<'p>(
         &self,
         kind: Kind,
         received: &Received<'p>,
-        pages: &'p mut PageReader,
-        workspace: &mut Workspace,
+        (pages, workspace): (&'p mut PageReader, &mut Workspace),
+        marks: bool,
         result: &mut FetchResult<'p>,
-    ) {
+    ) -> &'p [Mark] {
+        let mut marked = &[][..];
         let bytes = received.bytes;
         // Those of a page that was rendered are known.
         if result.digest.is_none() {
@@ -445,6 +455,7 @@ impl Fetcher {
                 let refresh = received.headers.get(REFRESH).map(text_of);
                 let want = Want {
                     links: with_links,
+                    marks,
                     refresh: refresh.as_deref(),
                     regions: regions.map(|regions| (regions, workspace)),
                 };
@@ -456,6 +467,7 @@ impl Fetcher {
                 }
                 result.title = page.title.map(Text::from);
                 result.links = page.links;
+                marked = page.marks;
                 result.link_regions = page.regions;
                 result.links_dropped = (page.dropped > 0).then_some(page.dropped);
             }
@@ -468,6 +480,7 @@ impl Fetcher {
                 _ => result.body = Some(Text(encoding().decode(bytes).0).into()),
             }
         }
+        marked
     }
 
     /// The page for the user's parser, if it is one for it.
@@ -483,36 +496,46 @@ impl Fetcher {
         waiting
     }
 
-    /// Fills the result with what a section of the spider takes of a good page.
-    ///
-    /// # Errors
-    /// There is no thread to be had.
-    fn extract<'p>(
+    /// What a section of the spider takes of a page, if it is a good one.
+    fn fields(
         &self,
-        received: &Received<'p>,
-        items: &'p mut Workspace,
-        result: &mut FetchResult<'p>,
-    ) -> Result<(), NoThread> {
-        let bytes = received.bytes;
-        let is_read = self.options.reads(result.status);
-        let Some(extractor) = self.extractor.as_ref().filter(|_| is_read) else {
-            return Ok(());
-        };
-        if result.blocked.is_some() || received.media != Media::Html {
-            return Ok(());
-        }
-        let encoding = received.encoding(result.content_type.as_deref());
+        kind: Kind,
+        received: &Received<'_>,
+        result: &FetchResult<'_>,
+    ) -> Option<ItemFields<'_>> {
+        let extractor = self.extractor.as_ref()?;
+        let is_read = kind == Kind::Page
+            && received.media == Media::Html
+            && self.options.reads(result.status);
         let is_start = result.depth == Some(0);
-        let Some(item) = extractor.item(bytes, encoding, (&received.url, is_start), items) else {
-            return Ok(());
-        };
-        if item.is_short {
-            return Err(NoThread);
-        }
-        result.item = Some(item.json);
-        result.item_cut = item.is_cut.then_some(true);
-        Ok(())
+        is_read.then(|| extractor.fields(&received.url, is_start))?
     }
+}
+
+/// Fills the result with what is wanted of a page.
+///
+/// # Errors
+/// There is no thread to be had.
+fn extract<'p>(
+    received: &Received<'p>,
+    wanted: Option<(ItemFields<'_>, &[Mark])>,
+    items: &'p mut Workspace,
+    result: &mut FetchResult<'p>,
+) -> Result<(), NoThread> {
+    let Some((fields, marks)) = wanted.filter(|_| result.blocked.is_none()) else {
+        return Ok(());
+    };
+    let encoding = received.encoding(result.content_type.as_deref());
+    let known = (encoding, &received.url);
+    let Some(item) = fields.item(received.bytes, marks, known, items) else {
+        return Ok(());
+    };
+    if item.is_short {
+        return Err(NoThread);
+    }
+    result.item = Some(item.json);
+    result.item_cut = item.is_cut.then_some(true);
+    Ok(())
 }
 
 /// There is no thread to be had now.

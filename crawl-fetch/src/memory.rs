@@ -90,11 +90,6 @@ impl Share {
         }
     }
 
-    /// How much it has.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The answer has arrived: no server waits any more, and room is waited for without end.
     pub fn be_patient(&mut self) {
         self.patience = None;
@@ -201,7 +196,7 @@ mod tests {
         let mut second = memory.share(Some(Instant::now()));
         second.take(1000).unwrap();
         second.take(1 << 20).unwrap_err();
-        assert_eq!((second.bytes(), second.counted), (1000, 0));
+        assert_eq!((second.bytes, second.counted), (1000, 0));
         drop(second);
         drop(share);
         let state = memory.lock();
@@ -222,7 +217,7 @@ mod tests {
             let mut share = other.share(None);
             told.send(()).unwrap();
             share.take(200 << 20).unwrap();
-            share.bytes()
+            share.bytes
         });
         heard.recv().unwrap();
         oldest.take(1 << 20).unwrap();

@@ -5,7 +5,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `find` `lex` | bytes that are mostly near, and where a tag, a comment or raw text ends |
+//! | `find` `lex` `marks` | bytes that are mostly near, where a tag, a comment or raw text ends, and where markup stands |
 //! | `charset` `query` `refresh` `targets` `footprint` | a page's encoding, that of its queries, where a `Refresh` leads, the targets of links, how much memory a page takes |
 //! | [`scan`] | the links of a page |
 //! | [`extract`] | its tree, and the items in it |
@@ -18,6 +18,7 @@ pub mod extract;
 mod find;
 pub(crate) mod footprint;
 mod lex;
+mod marks;
 mod query;
 mod reader;
 mod refresh;
@@ -26,4 +27,5 @@ pub(crate) mod sitemap;
 mod targets;
 
 pub use lex::Span;
+pub use marks::Mark;
 pub use reader::{PageReader, ReadPage, Want};

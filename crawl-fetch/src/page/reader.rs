@@ -17,7 +17,8 @@ use url::Url;
 use crate::page::extract::{Regions, Workspace};
 use crate::page::find::find;
 use crate::page::lex::Span;
-use crate::page::scan::{Link, Scanned, scan};
+use crate::page::marks::Mark;
+use crate::page::scan::{Link, Scanned, scan, scan_and_mark};
 use crate::page::targets::{MAX_WORK_BYTES, Targets};
 use crate::page::{query, refresh};
 use crate::resolve::{Folder, resolve};
@@ -46,6 +47,8 @@ pub struct PageReader {
 pub struct Want<'w> {
     /// Its links.
     pub links: bool,
+    /// Marks of it, since a tree will be made.
+    pub marks: bool,
     /// The value of its `Refresh` header, which is as the `meta` element.
     pub refresh: Option<&'w str>,
     /// Where they stand, and memory to find that out.
@@ -63,9 +66,16 @@ pub struct ReadPage<'p> {
     pub regions: Option<LinkRegions>,
     /// How many links did not fit.
     pub dropped: u64,
+    /// Where its markup stands, if that was wanted.
+    pub marks: &'p [Mark],
 }
 
 impl PageReader {
+    /// Memory that is kept for the next page, beside tables of bounded size.
+    pub fn kept_bytes(&self) -> usize {
+        self.found.kept_bytes() + self.text.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     /// Reads a page that came from `url`.
     pub fn read(
         &mut self,
@@ -83,7 +93,11 @@ impl PageReader {
                 Cow::Owned(text) => Cow::Owned(text.into_bytes()),
             }
         };
-        scan(&html, &mut self.found);
+        if want.marks || want.regions.is_some() {
+            scan_and_mark(&html, &mut self.found);
+        } else {
+            scan(&html, &mut self.found);
+        }
         let title = self.found.title.map(|title| folded(title.of(&html)));
         let (regions, dropped) = if want.links {
             let refresh = want.refresh.and_then(refresh::target);
@@ -99,6 +113,7 @@ impl PageReader {
             links: self.links(),
             regions,
             dropped,
+            marks: &self.found.marks,
         }
     }
 
@@ -177,7 +192,7 @@ impl PageReader {
         }
         let regions = regions.map(|(regions, workspace)| LinkRegions {
             usual: targets.ends.len() as u32,
-            rules: regions.find(html, workspace, |href| targets.add(href)),
+            rules: regions.find(html, &found.marks, workspace, |href| targets.add(href)),
         });
         (regions, targets.dropped)
     }
@@ -357,6 +372,7 @@ mod tests {
         let mut workspace = Workspace::default();
         let want = Want {
             links: true,
+            marks: false,
             refresh: None,
             regions: Some((extractor.regions().unwrap(), &mut workspace)),
         };

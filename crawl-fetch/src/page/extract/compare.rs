@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use super::dom::{NONE, Page, ROOT, Tree};
 use super::{full, quick};
+use crate::page::marks::{Mark, Marks};
+use crate::page::scan::{Scanned, scan_and_mark};
 
 /// The tree as text, a line a node, and then its markup.
 fn dump(page: Page<'_>) -> String {
@@ -59,9 +61,10 @@ pub fn markup(html: &str) -> String {
     out
 }
 
-fn by_quick(html: &str) -> Option<String> {
+fn by_quick(html: &str, marks: &[Mark]) -> Option<String> {
     let mut tree = Tree::default();
-    let outcome = quick::parse(html.as_bytes(), &mut tree, false);
+    let marks = Marks::new(marks);
+    let outcome = quick::parse(html.as_bytes(), marks, &mut tree, false);
     let html = html.as_bytes();
     let tree = &tree;
     // Both keep the tree flat, each in its own way.
@@ -75,7 +78,12 @@ fn by_quick(html: &str) -> Option<String> {
 /// When the trees differ.
 #[track_caller]
 pub fn is_same(html: &str) -> bool {
-    let Some(quick) = by_quick(html) else {
+    let quick = by_quick(html, &[]);
+    let mut scanned = Scanned::default();
+    scan_and_mark(html.as_bytes(), &mut scanned);
+    let marked = by_quick(html, &scanned.marks);
+    assert_eq!(marked, quick, "with marks, of {html}");
+    let Some(quick) = quick else {
         return false;
     };
     let full = by_full(html);

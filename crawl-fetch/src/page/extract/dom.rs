@@ -77,6 +77,7 @@ pub struct Node {
 
 impl Node {
     /// A node in no tree.
+    #[inline(always)]
     pub fn new(kind: Kind, name: Name, space: Space, start: usize, end: usize) -> Node {
         Node {
             parent: NONE,
@@ -98,6 +99,8 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// The name of each node that is an element, two bytes a node for those who look for one.
+    elements: Vec<Name>,
     /// The names of its elements.
     pub names: Names,
     /// Some node does not stand in the tree where it stands in the vector.
@@ -112,14 +115,11 @@ pub struct Tree {
     pub budget: Budget,
 }
 
-/// Memory for nodes is kept up to so many.
-const KEEP_NODES: usize = 64 << 10;
-
 impl Tree {
     /// Empties it for the next page.
     pub fn clear(&mut self) {
         self.nodes.clear();
-        self.nodes.shrink_to(KEEP_NODES);
+        self.elements.clear();
         self.names.clear();
         self.shuffled = false;
         self.is_deep = false;
@@ -134,11 +134,42 @@ impl Tree {
         ));
     }
 
+    /// Memory that is kept for the next page.
+    pub fn kept_bytes(&self) -> usize {
+        self.nodes.capacity() * (size_of::<Node>() + size_of::<Name>())
+    }
+
     /// Adds a node that is in no tree yet.
+    // Inlined, a node is written in its place: as a copy of one that was just written elsewhere it
+    // makes the processor wait, which was a sixth of a tree's time.
+    #[inline(always)]
     pub fn push(&mut self, node: Node) -> Id {
         let id = self.nodes.len() as Id;
+        self.elements.push(match node.kind {
+            Kind::Element => node.name,
+            _ => Name::NONE,
+        });
         self.nodes.push(node);
         id
+    }
+
+    /// Adds a node behind all children of another.
+    #[inline(always)]
+    pub fn add(&mut self, parent: Id, node: Node) -> Id {
+        let id = self.nodes.len() as Id;
+        let above = self.edit(parent);
+        let before = above.last;
+        above.last = id;
+        if before == NONE {
+            above.first = id;
+        } else {
+            self.edit(before).next = id;
+        }
+        self.push(Node {
+            parent,
+            before,
+            ..node
+        })
     }
 
     pub fn node(&self, id: Id) -> &Node {
@@ -386,6 +417,40 @@ impl<'p> Page<'p> {
         match contents {
             Some(contents) if is_template && contents.kind == Kind::Document => id + 1,
             _ => NONE,
+        }
+    }
+
+    /// Tells the elements of these names in `scope` in the page's order, itself too, until it is
+    /// enough or no steps are left.
+    pub fn named(self, scope: Id, names: &[Name], mut tell: impl FnMut(Id) -> bool) {
+        /// So many names are looked at in a step.
+        const AT_ONCE: usize = 32;
+        if self.tree.shuffled {
+            for (met, id) in self.walk(scope).enumerate() {
+                let is_wanted = names.contains(&self.tree.elements[id as usize]);
+                if met % 16 == 15 && !self.step(4) || is_wanted && !tell(id) {
+                    return;
+                }
+            }
+            return;
+        }
+        let end = self.tree.len().min(self.rank_behind(scope));
+        let elements = &self.tree.elements[scope as usize..end as usize];
+        let mut first = scope;
+        for chunk in elements.chunks(AT_ONCE) {
+            if !self.step(1) {
+                return;
+            }
+            // The processor compares many at once when nothing ends it before the last.
+            let has = |name: &Name| chunk.iter().fold(false, |has, found| has | (found == name));
+            if names.iter().any(has) {
+                for (id, name) in (first..).zip(chunk) {
+                    if names.contains(name) && !tell(id) {
+                        return;
+                    }
+                }
+            }
+            first += AT_ONCE as Id;
         }
     }
 

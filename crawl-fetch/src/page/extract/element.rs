@@ -7,7 +7,7 @@ use selectors::context::{
     SelectorCaches,
 };
 use selectors::matching::{ElementSelectorFlags, matches_selector};
-use selectors::parser::{Component, SelectorList};
+use selectors::parser::{Component, Selector, SelectorList};
 use selectors::{Element as _, OpaqueElement};
 
 use super::attributes::{decoded, is_space};
@@ -292,6 +292,8 @@ pub struct Matcher<'s, 'p> {
     list: &'s SelectorList<Simple>,
     /// The names that an element must have one of, where each selector names one.
     names: Option<Vec<Name>>,
+    /// They are names and nothing else.
+    is_name: bool,
     page: Page<'p>,
     scope: Id,
     caches: SelectorCaches,
@@ -303,10 +305,17 @@ impl<'s, 'p> Matcher<'s, 'p> {
         Matcher {
             list,
             names: names(list, page),
+            is_name: list.slice().iter().all(is_name),
             page,
             scope,
             caches: SelectorCaches::default(),
         }
+    }
+
+    /// The names that an element must have one of, where each selector names one: from now on
+    /// none of another name may be asked for.
+    pub fn take_names(&mut self) -> Option<Vec<Name>> {
+        self.names.take()
     }
 
     /// True when one of the selectors matches the element; false when no steps are left.
@@ -320,6 +329,9 @@ impl<'s, 'p> Matcher<'s, 'p> {
             || self.page.is_spent()
         {
             return false;
+        }
+        if self.is_name {
+            return true;
         }
         let mut context = MatchingContext::new(
             MatchingMode::Normal,
@@ -344,6 +356,11 @@ impl<'s, 'p> Matcher<'s, 'p> {
         // What was not looked at to its end may be anything.
         found && !page.is_spent()
     }
+}
+
+/// True for a selector such as `p`, without anything else that an element must be.
+fn is_name(selector: &Selector<Simple>) -> bool {
+    selector.len() == 1 && matches!(selector.iter().next(), Some(Component::LocalName(_)))
 }
 
 /// The names that the selectors end with; those that the page does not have are left out.

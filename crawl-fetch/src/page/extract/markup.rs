@@ -74,7 +74,9 @@ fn open(page: Page<'_>, element: Id, out: &mut String) {
             continue;
         }
         out.push(' ');
-        out.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
+        let start = out.len();
+        out.push_str(&String::from_utf8_lossy(name));
+        out[start..].make_ascii_lowercase();
         out.push_str("=\"");
         escape(&super::attributes::decoded(value), true, out);
         out.push('"');
@@ -134,16 +136,21 @@ pub fn join(text: &str, out: &mut String) {
 }
 
 fn escape(text: &str, attribute: bool, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '\u{a0}' => out.push_str("&nbsp;"),
-            '"' if attribute => out.push_str("&quot;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            c => out.push(c),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '\u{a0}', '"', '<', '>']) {
+        out.push_str(&rest[..at]);
+        let special = rest[at..].chars().next().unwrap_or_default();
+        out.push_str(match special {
+            '&' => "&amp;",
+            '\u{a0}' => "&nbsp;",
+            '"' if attribute => "&quot;",
+            '"' => "\"",
+            '<' => "&lt;",
+            _ => "&gt;",
+        });
+        rest = &rest[at + special.len_utf8()..];
     }
+    out.push_str(rest);
 }
 
 /// Elements without content or an end tag.

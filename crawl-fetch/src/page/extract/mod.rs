@@ -42,25 +42,27 @@ mod sets;
 mod tests;
 mod xpath;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
 use crawl_ckpt::extraction::Extraction;
 use crawl_ckpt::node::Node;
 use crawl_ckpt::tool::{Exit, Failure};
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8};
 use jiff::Timestamp;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use url::Url;
 
+use crate::page::marks::Mark;
 use article::Article;
 pub use build::Workspace;
 use build::build;
 use dom::{Page, ROOT};
 use item::ItemReader;
 pub use regions::Regions;
-use sections::Sections;
+use sections::{Field, Sections};
 
 /// Takes items from pages. Shared by all workers.
 #[derive(Debug, Default)]
@@ -68,6 +70,10 @@ pub struct Extractor {
     sections: Sections,
     regions: Regions,
 }
+
+/// What an item of a page has.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemFields<'e>(&'e [Field]);
 
 /// An item.
 #[derive(Debug, Clone, Copy)]
@@ -129,19 +135,33 @@ impl Extractor {
         Some(&self.regions).filter(|regions| !regions.is_empty())
     }
 
-    /// The item of a page, if a section matches its URL; `is_start` when a crawl began with it.
+    /// What an item of a page has, if a section matches its URL; `is_start` when a crawl began
+    /// with it.
+    pub fn fields(&self, url: &Url, is_start: bool) -> Option<ItemFields<'_>> {
+        self.sections.of(url.as_str(), is_start).map(ItemFields)
+    }
+}
+
+impl ItemFields<'_> {
+    /// The item of a page, of which there may be marks.
     pub fn item<'w>(
-        &self,
+        self,
         html: &[u8],
-        encoding: &'static Encoding,
-        (url, is_start): (&Url, bool),
+        marks: &[Mark],
+        (encoding, url): (&'static Encoding, &Url),
         workspace: &'w mut Workspace,
     ) -> Option<Item<'w>> {
-        let fields = self.sections.of(url.as_str(), is_start)?;
+        let ItemFields(fields) = self;
         let Workspace { tree, source, json } = workspace;
-        let html = &*encoding.decode(html).0;
+        let bytes = html.len();
+        let html = encoding.decode(html).0;
+        // Marks are of the page as it came when that is UTF-8, and no mark of one may be used when
+        // something in it had to be replaced.
+        let is_same = encoding != UTF_8 || matches!(html, Cow::Borrowed(_)) && html.len() == bytes;
+        let marks = if is_same { marks } else { &[] };
+        let html = &*html;
         let page = Page {
-            html: build(html, tree, source),
+            html: build(html, marks, tree, source),
             tree,
         };
         let now = Timestamp::now();
@@ -149,10 +169,9 @@ impl Extractor {
         let mut reading = ItemReader::new(page, &mut article, now);
         let item = reading.item(fields, ROOT);
         let (is_cut, is_short) = (reading.is_cut(), reading.is_short());
-        *json = Value::Object(item).to_string();
-        let json = serde_json::from_str(json).ok()?;
+        *json = to_raw_value(&item).ok();
         Some(Item {
-            json,
+            json: json.as_deref()?,
             is_cut,
             is_short,
         })

@@ -6,10 +6,15 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::attributes::is_space;
+use crate::page::lex::ends_name;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Name(pub u16);
+
+impl Name {
+    /// That of what is no element.
+    pub const NONE: Name = Name(u16::MAX);
+}
 
 /// Gives the known names their numbers.
 macro_rules! names {
@@ -101,6 +106,25 @@ impl Short {
     }
 }
 
+/// The bytes of a name of at most seven, all in lower case, as a number, and where it ends; `None`
+/// for any other. They are looked at all at once, since the length of the next name is hard to guess.
+#[inline(always)]
+fn short(html: &[u8], at: usize) -> Option<(u64, usize)> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_le_bytes(*html.get(at..)?.first_chunk()?);
+    // What ends a name is below `0`, or `>`. Bits above the first that is found mean nothing.
+    let below = word.wrapping_sub(ONES * u64::from(b'0')) & !word;
+    let close = word ^ (ONES * u64::from(b'>'));
+    let close = close.wrapping_sub(ONES) & !close;
+    let length = ((below | close) & (ONES << 7)).trailing_zeros() / 8;
+    if !(1..8).contains(&length) || !ends_name((word >> (8 * length)) as u8) {
+        return None;
+    }
+    let name = word << (64 - 8 * length);
+    let lower = (ONES << 5) << (64 - 8 * length);
+    (name & lower == lower).then(|| (name.swap_bytes(), at + length as usize))
+}
+
 #[inline]
 fn lower(byte: u8) -> u8 {
     byte | u8::from(byte.is_ascii_uppercase()) << 5
@@ -154,10 +178,15 @@ impl Names {
     /// The name at `at`, and where it ends.
     #[inline]
     pub fn read(&mut self, html: &[u8], at: usize) -> (Name, usize) {
+        if let Some((key, end)) = short(html, at)
+            && let Some(name) = SHORT.find(key)
+        {
+            return (name, end);
+        }
         let mut key = 0;
         let mut end = at;
         while let Some(&byte) = html.get(end) {
-            if is_space(byte) || matches!(byte, b'/' | b'>') {
+            if ends_name(byte) {
                 break;
             }
             key = key << 8 | u64::from(lower(byte));
@@ -201,6 +230,14 @@ impl Names {
     }
 
     fn find(&self, lower: &[u8]) -> Option<Name> {
+        if lower.len() <= 8 {
+            let key = lower
+                .iter()
+                .fold(0, |key, byte| key << 8 | u64::from(*byte));
+            if let Some(name) = SHORT.find(key) {
+                return Some(name);
+            }
+        }
         let hash = self.hasher.hash_one(lower);
         let same = |number: &u16| self.text(Name(*number)).as_bytes() == lower;
         self.table.find(hash, same).map(|number| Name(*number))
@@ -216,5 +253,46 @@ impl Names {
             None => own[usize::from(number) - KNOWN.len()].as_bytes(),
         };
         table.insert_unique(hash, number, |other| hasher.hash_one(text(*other)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_wherever_it_stands_and_whatever_ends_it() {
+        let own = [
+            "x",
+            "a-b",
+            "h7",
+            "o:p",
+            "spans",
+            "foreign-object",
+            "ä",
+            "a\u{1}",
+            "b.",
+        ];
+        let mut names = Names::default();
+        for name in KNOWN.iter().chain(&own) {
+            for written in [(*name).to_owned(), name.to_ascii_uppercase()] {
+                for behind in [
+                    "",
+                    ">",
+                    " ",
+                    "/>",
+                    "\n",
+                    "\t",
+                    "\r",
+                    "\x0c",
+                    " class=x>text",
+                    ">text of it",
+                ] {
+                    let html = format!("<{written}{behind}");
+                    let (read, end) = names.read(html.as_bytes(), 1);
+                    assert_eq!((names.text(read), end), (*name, 1 + name.len()), "{html:?}");
+                }
+            }
+        }
     }
 }

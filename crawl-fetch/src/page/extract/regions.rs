@@ -12,6 +12,7 @@ use super::dom::{Id, NONE, Page, ROOT};
 use super::element::Matcher;
 use super::sections::selector::{css, xpath};
 use super::xpath::{XPath, XPathMatch};
+use crate::page::marks::Mark;
 
 /// Elements whose links a region holds when nothing else is said: Scrapy's.
 const USUAL_TAGS: [&str; 2] = ["a", "area"];
@@ -61,13 +62,18 @@ impl Regions {
     pub fn find(
         &self,
         html: &[u8],
+        marks: &[Mark],
         workspace: &mut Workspace,
         mut add: impl FnMut(&str) -> Option<u32>,
     ) -> BTreeMap<usize, Vec<u32>> {
         let Workspace { tree, source, .. } = workspace;
         let html: Cow<'_, str> = String::from_utf8_lossy(html);
+        let marks = match html {
+            Cow::Borrowed(_) => marks,
+            Cow::Owned(_) => &[],
+        };
         let page = Page {
-            html: build(&html, tree, source),
+            html: build(&html, marks, tree, source),
             tree,
         };
         let regions = self.0.iter();
@@ -173,7 +179,7 @@ mod tests {
         let value = json!({"rules": [{}, rule]});
         let regions = Regions::read(&Node::root(&value)).unwrap();
         let mut links = Vec::new();
-        let numbers = regions.find(html.as_bytes(), &mut Workspace::default(), |link| {
+        let numbers = regions.find(html.as_bytes(), &[], &mut Workspace::default(), |link| {
             links.push(link.to_owned());
             Some(links.len() as u32 - 1)
         });

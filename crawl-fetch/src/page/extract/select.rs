@@ -81,31 +81,49 @@ fn find<'p>(page: Page<'p>, css: &Css, scope: Id, mut tell: impl FnMut(Match<'p>
             parent: None,
         })
         .collect();
+    if let [part] = &mut parts[..]
+        && *part.take != Take::Text
+        && let Some(names) = part.matcher.take_names()
+    {
+        return page.named(scope, &names, |id| visit(page, id, &mut parts, &mut tell));
+    }
     for (met, id) in page.walk(scope).enumerate() {
         if met % 16 == 15 && !page.step(4) {
             return;
         }
-        let node = page.node(id);
-        for part in &mut parts {
-            let found = match (part.take, node.kind) {
-                (Take::Markup, Kind::Element) => {
-                    part.matcher.matches(id).then_some(Match::Element(id))
-                }
-                (Take::Attribute(name), Kind::Element) => page
-                    .raw_attribute(id, name)
-                    .filter(|_| part.matcher.matches(id))
-                    .map(Match::Attribute),
-                (Take::Text, Kind::Text | Kind::Verbatim) => {
-                    let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
-                    takes.then_some(Match::Text(id))
-                }
-                _ => None,
-            };
-            if found.is_some_and(|found| !tell(found)) {
-                return;
-            }
+        if !visit(page, id, &mut parts, &mut tell) {
+            return;
         }
     }
+}
+
+/// Tells what is taken of a node; false when it is enough.
+#[inline(always)]
+fn visit<'p>(
+    page: Page<'p>,
+    id: Id,
+    parts: &mut [SelectorPart<'_, 'p>],
+    tell: &mut impl FnMut(Match<'p>) -> bool,
+) -> bool {
+    let node = page.node(id);
+    for part in parts {
+        let found = match (part.take, node.kind) {
+            (Take::Markup, Kind::Element) => part.matcher.matches(id).then_some(Match::Element(id)),
+            (Take::Attribute(name), Kind::Element) => page
+                .raw_attribute(id, name)
+                .filter(|_| part.matcher.matches(id))
+                .map(Match::Attribute),
+            (Take::Text, Kind::Text | Kind::Verbatim) => {
+                let takes = page.begins_text(id) && part.takes_texts_of(node.parent, page);
+                takes.then_some(Match::Text(id))
+            }
+            _ => None,
+        };
+        if found.is_some_and(|found| !tell(found)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// One of a selector's parts, at work.
@@ -244,6 +262,7 @@ mod tests {
     use crate::page::extract::budget::MAX_STEPS;
     use crate::page::extract::css::Css;
     use crate::page::extract::dom::{ROOT, Tree};
+    use crate::page::marks::Marks;
 
     #[test]
     fn selectors_find_nothing_more_when_a_page_has_no_steps_left() {
@@ -257,7 +276,7 @@ mod tests {
             ("i:not(:has(~ b))", 10),
         ] {
             tree.budget.renew();
-            crate::page::extract::quick::parse(html.as_bytes(), &mut tree, false);
+            crate::page::extract::quick::parse(html.as_bytes(), Marks::default(), &mut tree, false);
             let page = Page {
                 html: html.as_bytes(),
                 tree: &tree,
@@ -280,7 +299,9 @@ mod tests {
             tree: &tree,
         };
         let by_full = selected(page, &css, how, ROOT, usize::MAX);
-        if crate::page::extract::quick::parse(html.as_bytes(), &mut tree, false).is_unusual {
+        if crate::page::extract::quick::parse(html.as_bytes(), Marks::default(), &mut tree, false)
+            .is_unusual
+        {
             return by_full;
         }
         let page = Page {

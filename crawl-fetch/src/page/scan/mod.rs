@@ -18,6 +18,7 @@ use crate::page::find::find;
 use crate::page::lex::{
     Span, TagAttributes, comment_end, ends_name, is_space, script_end, skip_tag, text_end,
 };
+use crate::page::marks::Mark;
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +38,35 @@ pub struct Scanned {
     pub base: Option<Span>,
     /// The text of the first `title`.
     pub title: Option<Span>,
+    /// Where its markup stands, if that was wanted.
+    pub marks: Vec<Mark>,
 }
 
 impl Scanned {
+    /// Memory that is kept for the next page.
+    pub fn kept_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Link>() + self.marks.capacity() * size_of::<Mark>()
+    }
+
     fn clear(&mut self) {
         self.links.clear();
         self.base = None;
         self.title = None;
+        self.marks.clear();
     }
 }
 
 /// Scans a page; what `found` held before is gone.
 pub fn scan(html: &[u8], found: &mut Scanned) {
+    scan_all::<false>(html, found);
+}
+
+/// The same, with marks for who builds a tree of the page.
+pub fn scan_and_mark(html: &[u8], found: &mut Scanned) {
+    scan_all::<true>(html, found);
+}
+
+fn scan_all<const MARK: bool>(html: &[u8], found: &mut Scanned) {
     found.clear();
     let mut scanner = Scanner {
         html,
@@ -59,6 +77,9 @@ pub fn scan(html: &[u8], found: &mut Scanned) {
     let mut at = 0;
     while let Some(tag) = find(html, at, b'<') {
         at = scanner.markup(tag + 1);
+        if MARK {
+            scanner.found.marks.push(Mark::new(tag, at));
+        }
     }
 }
 

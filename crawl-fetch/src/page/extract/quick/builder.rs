@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::page::extract::dom::{Id, Space, Tree};
 use crate::page::extract::names::Name;
+use crate::page::marks::Marks;
 
 /// What there is to know of a page that was read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,6 +55,7 @@ pub struct Tag {
 
 pub struct Builder<'h, 't> {
     pub html: &'h [u8],
+    pub marks: Marks<'h>,
     pub tree: &'t mut Tree,
     pub lenient: bool,
     pub outcome: Built,

@@ -27,6 +27,16 @@ impl Builder<'_, '_> {
     /// The adoption agency algorithm, as far as nothing has to be adopted.
     pub(super) fn end_formatting(&mut self, name: Name) -> Flow {
         self.after_body = false;
+        let (innermost, latest) = (self.open.last(), self.list.last());
+        if let (Some(open), Some(entry)) = (innermost, latest)
+            && open.is(name)
+            && entry.id == open.id
+        {
+            // Nearly all.
+            self.list.pop();
+            self.pop();
+            return ON;
+        }
         let entries = self.list.iter().enumerate().rev();
         let mut since_mark = entries.take_while(|(_, entry)| entry.id != NONE);
         let entry = since_mark.find(|(_, entry)| entry.name == name);

@@ -29,22 +29,25 @@ use super::attributes::Attributes;
 use super::budget::MAX_STEPS;
 use super::dom::{NONE, Tree};
 use super::names::Name;
+use crate::page::marks::Marks;
 use builder::{Builder, Built, Flow, FlowTo, Mode, ON, Tag};
 
 /// Builds the tree of a page. With `lenient`, what is unusual is made something of, and
 /// the tree is whole in any case; without it, the tree of an unusual page is not.
-pub fn parse(html: &[u8], tree: &mut Tree, lenient: bool) -> Built {
+pub fn parse(html: &[u8], marks: Marks<'_>, tree: &mut Tree, lenient: bool) -> Built {
     tree.clear();
     let mut builder = Builder {
         html,
+        marks,
         tree,
         lenient,
         outcome: Built::default(),
         mode: Mode::Initial,
-        open: Vec::new(),
+        // Few pages have more open at once.
+        open: Vec::with_capacity(64),
         over: 0,
         paragraphs: 0,
-        list: Vec::new(),
+        list: Vec::with_capacity(16),
         templates: Vec::new(),
         head: NONE,
         form: NONE,

@@ -20,6 +20,7 @@ impl Open {
 }
 
 impl Builder<'_, '_> {
+    #[inline]
     pub(super) fn current(&self) -> Open {
         self.open.last().copied().unwrap_or(Open {
             id: ROOT,
@@ -31,10 +32,8 @@ impl Builder<'_, '_> {
     /// Adds an element to what is open, without opening it.
     pub(super) fn append(&mut self, tag: Tag, space: Space) -> Id {
         let node = Node::new(Kind::Element, tag.name, space, tag.start, tag.end);
-        let id = self.tree.push(node);
         let parent = self.current().id;
-        self.tree.append(parent, id);
-        id
+        self.tree.add(parent, node)
     }
 
     pub(super) fn insert_in(&mut self, tag: Tag, space: Space) -> Id {
@@ -76,6 +75,7 @@ impl Builder<'_, '_> {
     }
 
     /// Closes the innermost element. The root stays open.
+    #[inline]
     pub(super) fn pop(&mut self) {
         if self.open.len() > 1
             && let Some(open) = self.open.pop()

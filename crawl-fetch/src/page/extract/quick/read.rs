@@ -9,8 +9,7 @@ use crate::page::extract::attributes::Attributes;
 use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::markup::is_void;
 use crate::page::extract::names::Name;
-use crate::page::extract::sets::takes_html;
-use crate::page::find::find;
+use crate::page::extract::sets::{is_raw, takes_html};
 use crate::page::lex::{comment_end, script_end, skip_tag, text_end};
 
 /// A tag is looked at for its number of attributes when it is longer.
@@ -23,7 +22,7 @@ impl Builder<'_, '_> {
             self.unusual()?;
         }
         let (mut text, mut at) = (0, 0);
-        while let Some(tag) = find(html, at, b'<') {
+        while let Some(tag) = self.marks.find(html, at) {
             let next = match html.get(tag + 1) {
                 Some(byte) if byte.is_ascii_alphabetic() => {
                     self.text(text, tag)?;
@@ -111,7 +110,12 @@ impl Builder<'_, '_> {
 
     fn start_tag(&mut self, at: usize) -> ControlFlow<(), usize> {
         let (name, name_end) = self.tree.names.read(self.html, at);
-        let end = skip_tag(self.html, name_end);
+        let end = match self.marks.next(at - 1) {
+            // Behind a tag whose contents are no markup the scan passed these too.
+            Some(next) if !is_raw(name) => next,
+            _ => skip_tag(self.html, name_end),
+        };
+        debug_assert_eq!(end, skip_tag(self.html, name_end));
         if end > self.html.len() {
             return ControlFlow::Continue(end);
         }
@@ -146,7 +150,11 @@ impl Builder<'_, '_> {
 
     fn end_tag(&mut self, at: usize) -> ControlFlow<(), usize> {
         let (name, name_end) = self.tree.names.read(self.html, at);
-        let end = skip_tag(self.html, name_end);
+        let end = match self.marks.next(at - 2) {
+            Some(next) => next,
+            None => skip_tag(self.html, name_end),
+        };
+        debug_assert_eq!(end, skip_tag(self.html, name_end));
         if end > self.html.len() {
             return ControlFlow::Continue(end);
         }
@@ -184,8 +192,7 @@ impl Builder<'_, '_> {
         };
         if start < end {
             let node = Node::new(kind, Name::default(), Space::Html, start, end);
-            let text = self.tree.push(node);
-            self.tree.append(id, text);
+            self.tree.add(id, node);
         }
         ControlFlow::Continue(match html.get(end) {
             Some(_) => skip_tag(html, end + 2),

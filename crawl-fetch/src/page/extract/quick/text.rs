@@ -7,6 +7,7 @@ use crate::page::extract::names::Name;
 use crate::page::extract::sets::takes_html;
 
 impl Builder<'_, '_> {
+    #[inline]
     pub(super) fn text(&mut self, mut start: usize, end: usize) -> Flow {
         if start >= end {
             return ON;
@@ -70,12 +71,12 @@ impl Builder<'_, '_> {
         self.text(words, end)
     }
 
+    #[inline]
     pub(super) fn append_text(&mut self, kind: Kind, start: usize, end: usize) {
         if start < end {
             let parent = self.current().id;
             let node = Node::new(kind, Name::default(), Space::Html, start, end);
-            let id = self.tree.push(node);
-            self.tree.append(parent, id);
+            self.tree.add(parent, node);
         }
     }
 
@@ -92,8 +93,7 @@ impl Builder<'_, '_> {
             return;
         }
         let node = Node::new(Kind::Comment, Name::default(), Space::Html, 0, 0);
-        let id = self.tree.push(node);
-        self.tree.append(current.id, id);
+        self.tree.add(current.id, node);
     }
 }
 

@@ -9,6 +9,7 @@ use super::{XPath, XPathMatch};
 use crate::page::extract::budget::MAX_STEPS;
 use crate::page::extract::dom::{Kind, NONE, Page, ROOT, Tree};
 use crate::page::extract::{full, quick};
+use crate::page::marks::Marks;
 
 const PAGE: &str = "<html n='1'><head n='2'><title n='3'>A &amp; B</title></head>\
     <body n='4' class='x y' lang='en'>top<div n='5' class='row a' id='r1'><p n='6'>one <b n='7'>two</b> three</p>\
@@ -25,7 +26,7 @@ fn found(html: &str, from: &str, path: &str) -> Vec<String> {
     let mut source = Vec::new();
     full::parse(html, &mut tree, &mut source);
     let by_full = found_in(&tree, &source, from, path);
-    if !quick::parse(html.as_bytes(), &mut tree, false).is_unusual {
+    if !quick::parse(html.as_bytes(), Marks::default(), &mut tree, false).is_unusual {
         assert_eq!(found_in(&tree, html.as_bytes(), from, path), by_full);
     }
     by_full
@@ -207,7 +208,7 @@ fn a_page_without_steps_left_has_nothing_more() {
         "//i/following::i/preceding::i",
     ] {
         let mut tree = Tree::default();
-        quick::parse(html.as_bytes(), &mut tree, false);
+        quick::parse(html.as_bytes(), Marks::default(), &mut tree, false);
         let page = Page {
             html: html.as_bytes(),
             tree: &tree,
@@ -225,7 +226,7 @@ fn comments_part_texts_and_are_no_nodes() {
     assert_eq!(found(html, "/", "//p/text()"), ["a", "c"]);
     assert_eq!(found(html, "/", "//p/node()[2]"), ["c"]);
     let mut tree = Tree::default();
-    quick::parse(html.as_bytes(), &mut tree, false);
+    quick::parse(html.as_bytes(), Marks::default(), &mut tree, false);
     let mut nodes = (0..tree.len()).map(|id| tree.node(id));
     assert!(nodes.any(|node| node.kind == Kind::Comment && node.parent != NONE));
 }

@@ -61,7 +61,7 @@ impl FetchOptions {
 
 /// Memory to read one page at a time.
 #[derive(Default)]
-struct Desk {
+struct ReadingDesk {
     pages: PageReader,
     items: Workspace,
     line: Vec<u8>,
@@ -79,7 +79,7 @@ pub struct Scratches {
 #[derive(Default)]
 struct Kept {
     bodies: Vec<BodyReader>,
-    desks: Vec<Desk>,
+    desks: Vec<ReadingDesk>,
     bytes: usize,
 }
 
@@ -93,7 +93,7 @@ const KEEP_BYTES: usize = 48 << 20;
 /// Memory for a result line is kept up to this size.
 const KEEP_LINE_BYTES: usize = 1 << 20;
 
-impl Desk {
+impl ReadingDesk {
     fn kept_bytes(&self) -> usize {
         self.pages.kept_bytes() + self.items.kept_bytes()
     }
@@ -115,14 +115,14 @@ impl Scratches {
         body
     }
 
-    fn desk(&self) -> Desk {
+    fn desk(&self) -> ReadingDesk {
         let mut kept = lock(&self.kept);
         let desk = kept.desks.pop().unwrap_or_default();
         kept.bytes -= desk.kept_bytes();
         desk
     }
 
-    fn give_back(&self, body: BodyReader, mut desk: Desk) {
+    fn give_back(&self, body: BodyReader, mut desk: ReadingDesk) {
         desk.line.clear();
         desk.line.shrink_to(KEEP_LINE_BYTES);
         let (body_bytes, desk_bytes) = (body.kept_bytes(), desk.kept_bytes());
@@ -212,7 +212,7 @@ impl Fetcher {
         });
         let parsing = output.parsing();
         let mut desk = self.scratches.desk();
-        let Desk { pages, items, line } = &mut desk;
+        let ReadingDesk { pages, items, line } = &mut desk;
         let mut waiting = None;
         match page {
             Ok(received) => {

@@ -1,6 +1,7 @@
 //! Reading a part.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::filter::Filter;
 use super::frame::{BLOCK, EACH, HEADER, PartHeader, SUM, is_sound};
@@ -22,6 +23,8 @@ pub struct SeenPart {
     fences: Vec<u64>,
     filter: Filter,
     sum: [u8; SUM],
+    /// A bit for each block whose checksum was found right: to look at it takes longer than to read the block.
+    sound: Vec<AtomicU64>,
 }
 
 impl SeenPart {
@@ -37,6 +40,9 @@ impl SeenPart {
             file,
             path: path.to_owned(),
             salt: header.salt(),
+            sound: (0..header.blocks().div_ceil(64))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
             header,
             fences,
             filter,
@@ -143,7 +149,7 @@ impl SeenPart {
             if number >= first && self.fences[number] != half {
                 break;
             }
-            self.read(number as u64, &mut block)?;
+            self.read_block(number as u64, &mut block)?;
             let fingerprints = &block[..self.in_block(number as u64) * 16];
             let fingerprints = fingerprints.as_chunks().0;
             let found = fingerprints
@@ -188,6 +194,21 @@ impl SeenPart {
             return Err(self.damaged(self.header.blocks(), "the index does not fit the blocks"));
         }
         Ok(())
+    }
+
+    /// Reads one block, and checks it the first time.
+    fn read_block(&self, number: u64, block: &mut [u8; BLOCK]) -> Result<(), StoreError> {
+        let (word, bit) = (&self.sound[(number / 64) as usize], 1 << (number % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            self.read(number, block)?;
+            word.fetch_or(bit, Ordering::Relaxed);
+            return Ok(());
+        }
+        let got = read_full(&*self.file, block, HEADER as u64 + number * BLOCK as u64);
+        match got.map_err(StoreError::io("read", &self.path))? {
+            BLOCK => Ok(()),
+            _ => Err(self.damaged(number, "it is cut short")),
+        }
     }
 
     /// Reads whole blocks, and checks them.

@@ -3,10 +3,16 @@
 //! Only one ending is "complete": a frontier that says so, exits 0, and whose figures
 //! add up. Everything else keeps the checkpoint.
 
+use std::os::unix::process::ExitStatusExt;
+
 use crawl_ckpt::control::{EndReason, Progress};
 use crawl_ckpt::tool::Exit;
 
 use crate::conduct::{Ending, LastWords, status_words};
+
+/// What the kernel says nothing of.
+const SCARCE_HINT: &str = "signal 9 is what a process gets when the machine has no memory left: the same command goes on, \
+     and --memory SIZE has it remember less at once";
 
 /// What a run was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +73,13 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
     let as_told = |exit| {
         let LastWords { message, hint } = &ending.last_words;
         let how = || format!("crawl-frontier {}", status_words(frontier));
+        // So ends whom the kernel takes the most memory from.
+        let is_killed = message.is_none() && frontier.signal() == Some(9);
+        let scarce = is_killed.then(|| SCARCE_HINT.to_owned());
         Outcome::Failed {
             exit,
             why: message.clone().unwrap_or_else(how),
-            hint: hint.clone(),
+            hint: hint.clone().or(scarce),
         }
     };
     // Killed by us after the second signal, or left by its fetcher in the middle of a
@@ -147,7 +156,6 @@ pub fn flaw(progress: &Progress) -> Option<String> {
 mod tests {
     use super::*;
     use crawl_ckpt::control::{Counts, Delta};
-    use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
     use std::time::Duration;
 
@@ -246,5 +254,16 @@ mod tests {
         );
         assert_eq!(judge(&ending, Purpose::Test { limit: 6 }), Outcome::Stopped);
         assert_eq!(judge(&ending, Purpose::Production), Outcome::Stopped);
+    }
+
+    #[test]
+    fn a_frontier_that_the_kernel_killed_is_told_of_with_what_helps() {
+        let ended = |status| judge(&ending(status, None), Purpose::Production);
+        let hint = |outcome| match outcome {
+            Outcome::Failed { hint, .. } => hint,
+            other => panic!("{other:?}"),
+        };
+        assert!(hint(ended(9)).is_some_and(|hint| hint.contains("--memory")));
+        assert_eq!(hint(ended(11)), None);
     }
 }

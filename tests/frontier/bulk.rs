@@ -207,3 +207,28 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
         .says(&format!("added 0, duplicate {MANY}"));
     verify(0);
 }
+
+#[test]
+fn what_does_not_fit_into_memory_is_told_in_words() {
+    let folder = Folder::new();
+    add(&folder, "http://a.example/\n");
+    // A line that alone is longer than what is left.
+    let script = format!(
+        "ulimit -v 100000; exec '{}' add --job job",
+        support::bin("crawl-frontier").display()
+    );
+    let line = "x".repeat(60 << 20);
+    Tool::program("sh")
+        .dir(&folder)
+        .args(["-c", &script])
+        .env("RUST_BACKTRACE", "1")
+        .env("MALLOC_ARENA_MAX", "1")
+        .stdin(line)
+        .run()
+        .code(1)
+        .says("crawl-frontier: out of memory: ")
+        .says("hint: nothing that was committed is lost")
+        .never_says("backtrace");
+    let stat = stat(&folder);
+    assert_eq!(stat["pending"], 1);
+}

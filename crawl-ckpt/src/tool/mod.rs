@@ -2,6 +2,7 @@
 //! and text from the network made safe for a terminal.
 
 mod log;
+mod scarce;
 mod shell;
 mod units;
 mod usage;
@@ -11,6 +12,7 @@ use std::io;
 use std::process::ExitCode;
 
 pub use log::{Level, json_line, now, speak_json, speaks_json};
+pub use scarce::ScarceMemory;
 pub use shell::{quoted, unquoted};
 pub use units::{parse_duration, parse_size};
 pub use usage::parse;

@@ -233,3 +233,25 @@ fn root_is_told_how_to_do_without_a_sandbox() {
     let tool = Tool::new("crawl-fetch").arg("--render").stdin("");
     tool.run().code(2).says("--no-sandbox");
 }
+
+#[test]
+fn what_a_page_asks_for_is_kept_with_it() {
+    if !has_browser() {
+        return;
+    }
+    let site = Site::new();
+    site.page("/", "<title>x</title><script src=/app.js></script>");
+    site.on("/app.js", |_| script("fetch('/list').then(r => r.text())"));
+    site.on("/list", |_| Answer::text("a list"));
+    let folder = Folder::new();
+    std::fs::create_dir(folder.join("spool")).unwrap();
+    let tool = renderer(&folder).args(["--max-redirects", "0", "--warc-spool", "spool"]);
+    let done = tool.dir(&folder).stdin(site.url("/")).run().code(0);
+    let spooled = &by_path(&done)["/"]["spool"];
+    let others = spooled["others"].as_array().unwrap();
+    let told = others.iter().map(|other| other["length"].as_u64().unwrap());
+    let told: u64 = told.sum::<u64>() + spooled["length"].as_u64().unwrap();
+    assert_eq!(others.len(), 2, "{done}");
+    let file = folder.join("spool").join(spooled["file"].as_str().unwrap());
+    assert_eq!(std::fs::metadata(file).unwrap().len(), told);
+}

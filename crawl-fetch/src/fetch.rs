@@ -223,14 +223,17 @@ impl Fetcher {
                     self.understand(request.kind, &received, memory, is_marked, &mut result);
                 let wanted = fields.map(|fields| (fields, marks));
                 if extract(&received, wanted, items, &mut result).is_err() {
-                    drop((parsing, result));
+                    drop(parsing);
+                    self.caller.set_aside(result);
                     self.scratches.give_back(body, desk);
                     return Outcome::Short("no thread to extract with".to_owned());
                 }
+                self.caller.tell_others(&mut result);
                 waiting = self.for_parser(request.kind, received.url, &mut result);
             }
             Err(failure) if failure.is_shortage => {
-                drop((parsing, result));
+                drop(parsing);
+                self.caller.set_aside(result);
                 self.scratches.give_back(body, desk);
                 return Outcome::Short(failure.message);
             }
@@ -238,6 +241,7 @@ impl Fetcher {
                 let invalid = failure.kind == ErrorKind::Invalid;
                 result.line = invalid.then_some(job.number);
                 result.error = Some(failure.into_record());
+                self.caller.tell_others(&mut result);
             }
         }
         if let (Some(waiting), Some(parsers)) = (waiting, &self.parsers) {

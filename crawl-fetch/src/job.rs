@@ -161,6 +161,7 @@ mod tests {
             offset: 5,
             length: 9,
             response_length: 4,
+            others: Vec::new(),
         };
         let result = FetchResult {
             status: Some(200),

@@ -69,16 +69,15 @@ pub fn open(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failur
 fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let warc = warc_dir(&begin.plan, places.warc)?;
-    let outputs = Outputs::begin(&*disk, places.output)?;
-    let warc = match warc {
-        Some(dir) => {
-            let spool = spool_beside(&dir);
-            let place = WarcPlace::begin(&*disk, dir, spool)?;
-            Some(Warc::begin(&disk, place, &begin.plan)?)
-        }
-        None => None,
-    };
-    let store = Embedded::new(Seen::new(), Log::in_memory(outputs, warc)?, None, None);
+    let warc = warc.map(|dir| (spool_beside(&dir), dir));
+    let (outputs, warc) = begin_outputs(&*disk, places.output, warc)?;
+    let warc = warc.map(|place| Warc::begin(&disk, place, &begin.plan));
+    let store = Embedded::new(
+        Seen::new(),
+        Log::in_memory(outputs, warc.transpose()?)?,
+        None,
+        None,
+    );
     let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
@@ -157,12 +156,8 @@ fn open_job(
             let mut job = Job::create(disk.clone(), place, &lock, manifest)?;
             // The job names its output before that is there: a kill in between leaves no file
             // that belongs to nobody.
-            let made = Outputs::begin(&*disk, places.output).and_then(|outputs| {
-                let spool = place.spool_dir();
-                let warc = warc.map(|dir| WarcPlace::begin(&*disk, dir, spool));
-                Ok((outputs, warc.transpose()?))
-            });
-            let (outputs, warc) = match made {
+            let warc = warc.map(|dir| (place.spool_dir(), dir));
+            let (outputs, warc) = match begin_outputs(&*disk, places.output, warc) {
                 Ok(made) => made,
                 Err(failure) => {
                     job.remove(&lock)?;
@@ -197,6 +192,23 @@ struct Resuming<'a> {
     outputs: (OutputTo, Option<&'a Path>),
     data_dir: &'a Path,
     memory_bytes: u64,
+}
+
+/// Makes what a crawl writes into, with the spool and the directory of its WARC files: all of it or none.
+fn begin_outputs(
+    disk: &dyn Disk,
+    output: OutputTo,
+    warc: Option<(PathBuf, PathBuf)>,
+) -> Result<(Outputs, Option<WarcPlace>), Failure> {
+    let warc = warc.map(|(spool, dir)| WarcPlace::begin(disk, dir, spool));
+    let warc = warc.transpose()?;
+    let outputs = Outputs::begin(disk, output).inspect_err(|_| {
+        if let Some(warc) = &warc {
+            // Nothing is in it. That it stays is told when it is in the way.
+            let _ = disk.remove_dir(&warc.dir);
+        }
+    });
+    Ok((outputs?, warc))
 }
 
 fn resume(

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::text::Text;
 
 /// Where the fetcher put the WARC records of one exchange: whole gzip members, one a record, in
-/// the order *response* (or *revisit*), *request*, *metadata*. Each byte of a spool file belongs
-/// to one result.
+/// the order *response* (or *revisit*), *request*, *metadata*. Each byte of a spool file is told
+/// of once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spooled<'a> {
     /// Name of a file in the directory of `--warc-spool`: the fetcher's process id, `-`, and a
@@ -20,6 +20,22 @@ pub struct Spooled<'a> {
     pub length: u64,
     /// Bytes of the first one.
     pub response_length: u64,
+    /// Exchanges that no result tells of: what a rendered page asked for, and answers that this
+    /// machine had no room for, whose requests go again.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<SpoolPlace<'a>>,
+}
+
+/// Where the records of another exchange are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolPlace<'a> {
+    /// As in [`Spooled`].
+    #[serde(borrow)]
+    pub file: Text<'a>,
+    /// Where the first member begins, in bytes.
+    pub offset: u64,
+    /// Bytes of all members.
+    pub length: u64,
 }
 
 /// A capture that later ones may refer to: a whole answer of status 200 to a GET, as it was sent.

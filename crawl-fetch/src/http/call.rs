@@ -195,6 +195,20 @@ impl Caller {
         Ok(())
     }
 
+    /// Is done with a result that nobody will get: what was kept of its exchange is told of later.
+    pub fn set_aside(&self, mut result: FetchResult<'_>) {
+        if let Some(archive) = &self.archive {
+            archive.set_aside(&mut result);
+        }
+    }
+
+    /// Has a result that is put out now tell of what was set aside.
+    pub fn tell_others(&self, result: &mut FetchResult<'_>) {
+        if let Some(archive) = &self.archive {
+            archive.tell_others(result);
+        }
+    }
+
     /// What comes from now on could not be kept.
     pub fn keeps_nothing_more(&self) -> bool {
         self.archive

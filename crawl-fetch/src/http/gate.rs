@@ -103,6 +103,19 @@ impl Gate {
     /// # Errors
     /// When this machine has not enough of something to ask.
     fn ask(&self, caller: &Caller, url: &Url, proxy: Option<&str>) -> Result<HostRules, Failure> {
+        let mut result = FetchResult::default();
+        let rules = self.rules(caller, url, proxy, &mut result);
+        caller.set_aside(result);
+        rules
+    }
+
+    fn rules(
+        &self,
+        caller: &Caller,
+        url: &Url,
+        proxy: Option<&str>,
+        result: &mut FetchResult<'_>,
+    ) -> Result<HostRules, Failure> {
         let mut robots = url.clone();
         robots.set_path("/robots.txt");
         robots.set_query(None);
@@ -119,8 +132,7 @@ impl Gate {
             headers: &caller.headers,
             limit: None,
         };
-        let mut result = FetchResult::default();
-        let answer = caller.call(&robots, &request, &reach, &mut result);
+        let answer = caller.call(&robots, &request, &reach, result);
         let mut answer = match answer {
             Ok(answer) => answer,
             // Redirects in a circle are no file.
@@ -132,7 +144,7 @@ impl Gate {
         };
         let status = answer.response.status().as_u16();
         if Answer::of(status) != Answer::File && caller.archive.is_some() {
-            caller.leave(&request, &mut answer, &mut result)?;
+            caller.leave(&request, &mut answer, result)?;
         }
         match Answer::of(status) {
             Answer::File => {}
@@ -145,7 +157,7 @@ impl Gate {
         };
         let mut reader = BodyReader::default();
         let memory = (&mut reader, &mut Share::uncounted());
-        let text = caller.receive(&request, &mut answer, limit, memory, &mut result);
+        let text = caller.receive(&request, &mut answer, limit, memory, result);
         match text {
             Ok(text) => {
                 let text = String::from_utf8_lossy(whole_lines(text));

@@ -197,6 +197,7 @@ mod tests {
                 offset: 0,
                 length: 9,
                 response_length: 5,
+                others: Vec::new(),
             }),
             body: Some("<p>text".into()),
             ..FetchResult::default()

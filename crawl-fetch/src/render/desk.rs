@@ -304,6 +304,7 @@ impl<'v> Desk<'v> {
         let mut reader = BodyReader::default();
         let memory = (&mut reader, &mut Share::uncounted());
         let body = caller.receive(&request, &mut answer, limit, memory, &mut told);
+        caller.set_aside(told);
         let body = body.ok()?;
         (self.counts.bytes).fetch_add(body.len() as u64, Ordering::Relaxed);
         let status = answer.response.status().as_u16();

@@ -495,7 +495,8 @@ pub struct FetchArgs {
     /// In OUTPUT-warc (without the output's .jsonl), files of at most 1 GB, WARC 1.1 in gzip: each exchange that had
     /// an answer, robots.txt and retries included, as it was sent. Records say in `warc` where
     /// theirs lies. They are as safe as the records: a file has `.open` behind its name while it is written, and
-    /// whatever has not is whole. As the spider's `warc`, which can say more. A resumed crawl goes on as it
+    /// whatever has not is whole. With --delta a page that did not change becomes a *revisit* record that refers to
+    /// the night which kept its bytes. As the spider's `warc`, which can say more. A resumed crawl goes on as it
     /// began. When records go to stdout, also in a test crawl, the files lie beside the dated file's place.
     #[arg(long, help_heading = "Output")]
     pub warc: bool,

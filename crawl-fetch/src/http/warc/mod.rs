@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crawl_ckpt::capture::{Archived, Spooled};
+use crawl_ckpt::capture::{Archived, SpoolPlace, Spooled};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure as ToolFailure;
 use crawl_ckpt::warc::{Info, Packer, RecordId};
@@ -38,6 +38,8 @@ pub struct Archive {
     /// Whose press is waited for when none is free.
     turn: AtomicUsize,
     is_over: AtomicBool,
+    /// Exchanges that the next result tells of beside its own.
+    others: Mutex<Vec<SpoolPlace<'static>>>,
 }
 
 /// What one bundle is packed with.
@@ -76,6 +78,7 @@ impl Archive {
             presses: (0..places).map(|_| Mutex::default()).collect(),
             turn: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
+            others: Mutex::default(),
         }
     }
 
@@ -105,11 +108,13 @@ impl Archive {
         };
         let (file, offset) = bundle.finish(written.length)?;
         if self.is_spool {
+            self.set_aside(result);
             result.spool = Some(Spooled {
                 file: file.into(),
                 offset,
                 length: written.length,
                 response_length: written.response_length,
+                others: Vec::new(),
             });
         } else {
             result.warc = Some(Archived {
@@ -120,6 +125,24 @@ impl Archive {
         }
         result.capture = written.capture;
         Ok(())
+    }
+
+    /// The exchange of a result that nobody will get.
+    pub fn set_aside(&self, result: &mut FetchResult<'_>) {
+        if let Some(spooled) = result.spool.take() {
+            lock(&self.others).push(SpoolPlace {
+                file: spooled.file.into_owned(),
+                offset: spooled.offset,
+                length: spooled.length,
+            });
+        }
+    }
+
+    /// Has a result that is put out now tell of the exchanges that were set aside.
+    pub fn tell_others(&self, result: &mut FetchResult<'_>) {
+        if let Some(spooled) = &mut result.spool {
+            spooled.others = std::mem::take(&mut *lock(&self.others));
+        }
     }
 
     /// Something to pack with; waits until it is free.

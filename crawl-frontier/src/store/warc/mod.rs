@@ -102,18 +102,32 @@ impl Warc {
     pub fn keep(&mut self, told: &Spooled<'_>, now_ms: u64) -> Result<Archived<'static>, String> {
         let cannot = |why: String| format!("the WARC records in spool {:?}: {why}", &*told.file);
         let range = self.spools.take(told).map_err(cannot)?;
+        let others = told
+            .others
+            .iter()
+            .map(|other| self.spools.take_place(other));
+        let others: Vec<SpoolRange> = others.collect::<Result<_, _>>().map_err(cannot)?;
+        let put = self.put(range, now_ms).map_err(|e| cannot(e.to_string()))?;
+        for other in others {
+            self.put(other, now_ms).map_err(|e| cannot(e.to_string()))?;
+        }
+        let (name, offset) = put;
+        Ok(Archived {
+            file: format!("{}/{name}", self.folder).into(),
+            offset,
+            length: told.response_length,
+        })
+    }
+
+    /// Has the next commit copy an exchange; gives the file and the place that it will have.
+    fn put(&mut self, range: SpoolRange, now_ms: u64) -> std::io::Result<(FileName, u64)> {
         let most = self.settings.max_size;
         let (name, at) = match self.open.take() {
             // A file that holds nothing else takes one that is larger.
             Some((name, len)) if len + range.length <= most => (name, len),
-            _ => self.begin_file(now_ms).map_err(|e| cannot(e.to_string()))?,
+            _ => self.begin_file(now_ms)?,
         };
-        let kept = Archived {
-            file: format!("{}/{name}", self.folder).into(),
-            offset: at,
-            length: told.response_length,
-        };
-        self.open = Some((name, at + range.length));
+        self.open = Some((name.clone(), at + range.length));
         self.waiting += range.length;
         match self.steps.last_mut() {
             Some(WarcStep::Copy(before))
@@ -124,13 +138,16 @@ impl Warc {
             }
             _ => self.steps.push(WarcStep::Copy(range)),
         }
-        Ok(kept)
+        Ok((name, at))
     }
 
     /// An exchange that nobody asked for any more is not kept.
     pub fn pass_over(&mut self, told: &Spooled<'_>) {
-        // One that cannot be taken takes no room either.
+        // What cannot be taken takes no room either.
         let _ = self.spools.take(told);
+        for other in &told.others {
+            let _ = self.spools.take_place(other);
+        }
     }
 
     /// How many bytes wait to be written.

@@ -6,10 +6,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crawl_ckpt::capture::Spooled;
+use crawl_ckpt::capture::{SpoolPlace, Spooled};
 use crawl_ckpt::durable::{Disk, DiskFile};
 use crawl_ckpt::job::{remove_spool, spool_file};
 use crawl_ckpt::tool::Failure;
+
+const NO_SENSE: &str = "the lengths make no sense";
 
 /// Bytes in a spool file.
 #[derive(Debug, Clone)]
@@ -67,11 +69,24 @@ impl Spools {
     /// # Errors
     /// Why there are none, in words.
     pub fn take(&mut self, told: &Spooled<'_>) -> Result<SpoolRange, String> {
-        let key = spool_file(&told.file).ok_or("the file has no name of a spool file")?;
-        let end = told.offset.checked_add(told.length);
-        let end = end.filter(|_| (1..=told.length).contains(&told.response_length));
-        let end = end.ok_or("the lengths make no sense")?;
-        let path = self.dir.join(&*told.file);
+        if !(1..=told.length).contains(&told.response_length) {
+            return Err(NO_SENSE.into());
+        }
+        self.take_bytes(&told.file, told.offset, told.length)
+    }
+
+    /// The bytes of an exchange that no result is about.
+    ///
+    /// # Errors
+    /// As [`Spools::take`].
+    pub fn take_place(&mut self, told: &SpoolPlace<'_>) -> Result<SpoolRange, String> {
+        self.take_bytes(&told.file, told.offset, told.length)
+    }
+
+    fn take_bytes(&mut self, name: &str, offset: u64, length: u64) -> Result<SpoolRange, String> {
+        let key = spool_file(name).ok_or("the file has no name of a spool file")?;
+        let end = offset.checked_add(length).ok_or(NO_SENSE)?;
+        let path = self.dir.join(name);
         if !self.files.contains_key(&key) {
             let file = self.disk.open_read(&path).map_err(|e| e.to_string())?;
             let known = SpoolFile {
@@ -90,11 +105,11 @@ impl Spools {
         if end > known.len {
             return Err(format!("the file ends at byte {}", known.len));
         }
-        known.told += told.length;
+        known.told += length;
         let range = SpoolRange {
             file: Arc::clone(&known.file),
-            offset: told.offset,
-            length: told.length,
+            offset,
+            length,
         };
         self.forget_used(key.0)?;
         Ok(range)

@@ -152,21 +152,44 @@ impl Form for HeaderLines {
         let mut headers = Headers::default();
         let object = node.object()?;
         for (name, node) in object.all().filter(|(_, node)| !node.value().is_null()) {
-            let value = node.string("the value of a header")?;
-            let line = format!("{name}: {value}");
-            header(&line).map_err(|_| node.complaint("expected a header that can be sent"))?;
+            let mut lines = Vec::new();
+            for value in header_values(&node)? {
+                let line = format!("{name}: {value}");
+                header(&line).map_err(|_| node.complaint("expected a header that can be sent"))?;
+                lines.push(line);
+            }
             match &*name.to_ascii_lowercase() {
                 "user-agent" => headers.agent = Some(agent().read(&node)?),
                 name if OF_THE_WIRE.contains(&name) => headers.ignored.push(node.path().to_owned()),
-                _ => headers.lines.push(line),
+                _ => headers.lines.append(&mut lines),
             }
         }
         Ok(headers)
     }
 
     fn schema(&self) -> Value {
-        json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}})
+        json!({"type": "object", "additionalProperties": {
+            "type": ["string", "number", "boolean", "array", "null"],
+            "items": {"type": ["string", "number", "boolean"]},
+        }})
     }
+}
+
+/// What a header says, as Scrapy would send it: numbers as their text, truth as Python writes it,
+/// and a list as a header for each of its values.
+fn header_values(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(true) => Some("True".to_owned()),
+        Value::Bool(false) => Some("False".to_owned()),
+        _ => None,
+    };
+    let values = match node.value() {
+        Value::Array(values) => values.iter().map(one).collect(),
+        value => one(value).map(|value| vec![value]),
+    };
+    values.ok_or_else(|| node.expected("the value of a header"))
 }
 
 /// What is older than this is left out.
@@ -408,6 +431,20 @@ mod tests {
             (Some("me/1"), vec!["A: b".to_owned()])
         );
         assert_eq!(ignored, ["$.DEFAULT_REQUEST_HEADERS[\"Accept-Encoding\"]"]);
+    }
+
+    #[test]
+    fn the_value_of_a_header_is_sent_as_python_writes_it() {
+        let value =
+            json!({"DEFAULT_REQUEST_HEADERS": {"DNT": 1, "X-F": 1.5, "X-T": true, "A": ["b", 2]}});
+        let got = settings(&Node::root(&value), &mut Vec::new()).unwrap();
+        let lines = got.headers.unwrap().lines;
+        assert_eq!(lines, ["A: b", "A: 2", "DNT: 1", "X-F: 1.5", "X-T: True"]);
+        for bad in [json!({}), json!([null]), json!(["a\nb"])] {
+            let value = json!({"DEFAULT_REQUEST_HEADERS": {"A": bad}});
+            let error = settings(&Node::root(&value), &mut Vec::new()).unwrap_err();
+            assert_eq!(error.path, "$.DEFAULT_REQUEST_HEADERS.A");
+        }
     }
 
     #[test]

@@ -193,6 +193,18 @@ pub fn comment_end(html: &[u8], start: usize) -> usize {
     html.len()
 }
 
+/// Where the text ends of a comment that begins at `start` and ends at `end`, with its own end or the
+/// page's.
+pub fn comment_text_end(html: &[u8], start: usize, end: usize) -> usize {
+    let text = &html[start..end];
+    if matches!(text, b">" | b"->") {
+        return start;
+    }
+    let ends = [&b"-->"[..], b"--!>", b"--!", b"--", b"-"];
+    let behind = ends.iter().find(|behind| text.ends_with(behind));
+    end - behind.map_or(0, |behind| behind.len())
+}
+
 /// Where raw text ends: at the `<` of the end tag of this name, or with the page.
 pub fn text_end(html: &[u8], mut at: usize, name: &[u8]) -> usize {
     while let Some(step) = memchr(b'<', &html[at..]) {

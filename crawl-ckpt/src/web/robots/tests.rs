@@ -338,7 +338,9 @@ fn a_file_is_read_up_to_its_last_whole_line_that_fits() {
 
 #[test]
 fn characters_that_urls_escape_are_the_same_raw_and_escaped() {
-    for character in ["[", "]", "\\", "\"", "'", "<", ">", "^", "`", "{", "|", "}", " ", "é"] {
+    for character in [
+        "[", "]", "\\", "\"", "'", "<", ">", "^", "`", "{", "|", "}", " ", "é",
+    ] {
         let escaped: String = character.bytes().map(|b| format!("%{b:02X}")).collect();
         for (rule, path) in [
             (character, character),

@@ -38,7 +38,7 @@ pub enum Kind {
     Text,
     /// Text without: of a script or a style, or already decoded.
     Verbatim,
-    /// A comment or a declaration. Nobody reads it, but it parts the texts beside it.
+    /// A comment or a declaration: only markup shows it, but it parts the texts beside it.
     Comment,
 }
 
@@ -306,12 +306,12 @@ impl<'p> Page<'p> {
         self.raw_attribute(id, name).map(super::attributes::decoded)
     }
 
-    /// The text of a text node.
+    /// The text of a text node or a comment.
     pub fn text(&self, id: Id) -> Cow<'p, str> {
         let node = self.node(id);
         let raw = &self.html[node.start as usize..node.end as usize];
         let foreign = node.parent != NONE && self.node(node.parent).space != Space::Html;
-        text_of(raw, node.kind == Kind::Verbatim, foreign)
+        text_of(raw, node.kind != Kind::Text, foreign)
     }
 
     /// Appends one text, which goes on over the text nodes behind it; returns the node

@@ -199,8 +199,9 @@ impl TreeSink for NodeSink {
         id
     }
 
-    fn create_comment(&self, _: StrTendril) -> Id {
-        let node = Node::new(Kind::Comment, Default::default(), Space::Html, 0, 0);
+    fn create_comment(&self, text: StrTendril) -> Id {
+        let (start, end) = self.write(text.as_bytes());
+        let node = Node::new(Kind::Comment, Default::default(), Space::Html, start, end);
         self.tree.borrow_mut().push(node)
     }
 

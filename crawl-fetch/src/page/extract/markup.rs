@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::dom::{Id, Kind, NONE, Page, Space};
+use super::dom::{Id, Kind, NONE, Page, ROOT, Space};
 use super::names::Name;
 
 /// Appends an element's markup, itself included, as a browser's `outerHTML` gives it, with
@@ -26,6 +26,12 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
                 } else {
                     escape(&page.text(at), false, out);
                 }
+            }
+            // Beside head and body the builders keep some that the other does not.
+            Kind::Comment if !is_outside(page, node.parent) => {
+                out.push_str("<!--");
+                out.push_str(&page.text(at));
+                out.push_str("-->");
             }
             Kind::Comment | Kind::Document => {}
         }
@@ -82,6 +88,12 @@ fn open(page: Page<'_>, element: Id, out: &mut String) {
         out.push('"');
     }
     out.push('>');
+}
+
+/// True for what holds the head and the body.
+fn is_outside(page: Page<'_>, parent: Id) -> bool {
+    let node = page.node(parent);
+    parent == ROOT || node.name == Name::HTML && node.parent == ROOT
 }
 
 /// True for an element whose text is written as it is: nothing in it is read as markup.

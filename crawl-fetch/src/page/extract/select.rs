@@ -406,6 +406,14 @@ mod tests {
                 "<p><template><b>a</b>&lt;</template>d</p>",
             ),
             (
+                "<p>a<!-- b & <i>&amp; --!>c<!---->d<!x>e<?y?>f</ z>g<!>h</><svg><!--k--></svg><!-->i",
+                "<p>a<!-- b & <i>&amp; -->c<!---->d<!--x-->e<!--?y?-->f<!-- z-->g<!---->h<svg><!--k--></svg>\
+                 <!---->i</p>",
+            ),
+            ("<p>a<!-- b -", "<p>a<!-- b --></p>"),
+            ("<p>a<!-- b>", "<p>a<!-- b>--></p>"),
+            ("<p>a<!x", "<p>a<!--x--></p>"),
+            (
                 "<p><math><annotation-xml encoding=text/html><i>a</i></annotation-xml></math>",
                 "<p><math><annotation-xml encoding=\"text/html\"><i>a</i></annotation-xml></math></p>",
             ),

@@ -10,7 +10,7 @@ use crate::page::extract::dom::{Kind, Node, Space};
 use crate::page::extract::markup::is_void;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::{is_raw, takes_html};
-use crate::page::lex::{comment_end, script_end, skip_tag, text_end};
+use crate::page::lex::{comment_end, comment_text_end, script_end, skip_tag, text_end};
 
 /// A tag is looked at for its number of attributes when it is longer.
 const LONG_TAG_BYTES: usize = 1 << 10;
@@ -39,8 +39,7 @@ impl Builder<'_, '_> {
                     }
                     Some(_) => {
                         self.text(text, tag)?;
-                        self.comment();
-                        self.after(tag + 2)
+                        self.bogus_comment(tag + 2)
                     }
                     None => break,
                 },
@@ -50,8 +49,7 @@ impl Builder<'_, '_> {
                 }
                 Some(b'?') => {
                     self.text(text, tag)?;
-                    self.comment();
-                    self.after(tag + 1)
+                    self.bogus_comment(tag + 1)
                 }
                 _ => {
                     at = tag + 1;
@@ -77,12 +75,21 @@ impl Builder<'_, '_> {
         memchr(b'>', &self.html[at..]).map_or(self.html.len(), |step| at + step + 1)
     }
 
+    /// What counts as a comment up to the next `>`; returns where the page goes on.
+    fn bogus_comment(&mut self, start: usize) -> usize {
+        let close = memchr(b'>', &self.html[start..]).map(|step| start + step);
+        let end = close.unwrap_or(self.html.len());
+        self.comment(start, end);
+        close.map_or(end, |close| close + 1)
+    }
+
     fn declaration(&mut self, at: usize) -> ControlFlow<(), usize> {
         let html = self.html;
         let rest = &html[at..];
         if rest.starts_with(b"--") {
-            self.comment();
-            return ControlFlow::Continue(comment_end(html, at + 2));
+            let (start, end) = (at + 2, comment_end(html, at + 2));
+            self.comment(start, comment_text_end(html, start, end));
+            return ControlFlow::Continue(end);
         }
         let foreign = self
             .open
@@ -103,7 +110,7 @@ impl Builder<'_, '_> {
                 self.quirks = name.eq_ignore_ascii_case(b"html").then_some(false);
             }
         } else {
-            self.comment();
+            return ControlFlow::Continue(self.bogus_comment(at));
         }
         ControlFlow::Continue(end)
     }

@@ -80,7 +80,8 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn comment(&mut self) {
+    /// A comment, by where its text stands.
+    pub(super) fn comment(&mut self, start: usize, end: usize) {
         self.skip_newline = false;
         let current = self.current();
         let is_outside = self.after_body && current.space == Space::Html;
@@ -92,7 +93,7 @@ impl Builder<'_, '_> {
         {
             return;
         }
-        let node = Node::new(Kind::Comment, Name::default(), Space::Html, 0, 0);
+        let node = Node::new(Kind::Comment, Name::default(), Space::Html, start, end);
         self.tree.add(current.id, node);
     }
 }

@@ -255,3 +255,159 @@ fn what_a_page_asks_for_is_kept_with_it() {
     let file = folder.join("spool").join(spooled["file"].as_str().unwrap());
     assert_eq!(std::fs::metadata(file).unwrap().len(), told);
 }
+
+/// A site whose links are all made by scripts, from data: `/`, `/list/N` and `/page/N`.
+fn app(pages: usize) -> Site {
+    let site = Site::new();
+    site.otherwise(move |asked| {
+        let path = asked.path.split('?').next().unwrap();
+        if let Some(n) = path.strip_prefix("/data/") {
+            let n: usize = n.parse().unwrap();
+            let links: Vec<String> = (1..=3)
+                .map(|k| format!("\"/page/{}\"", (n * 3 + k) % pages))
+                .collect();
+            return Answer::typed("application/json", format!("[{}]", links.join(",")));
+        }
+        if path == "/" || path.starts_with("/page/") {
+            return Answer::html("<!DOCTYPE html><div id=root></div><script src=/app.js></script>");
+        }
+        Answer::status(404)
+    });
+    site.on("/app.js", |_| {
+        let app = "const n = location.pathname.split('/')[2] || 0;
+          fetch('/data/' + n).then(answer => answer.json()).then(links => {
+            document.title = 'Page ' + n;
+            root.innerHTML = '<h1>Page ' + n + '</h1>';
+            links.forEach(link => add(link, root));
+          });";
+        script(&format!("{ADD}{app}"))
+    });
+    site
+}
+
+fn crawl(folder: &Folder) -> Tool {
+    let tool = Tool::new("crawl-run")
+        .dir(&**folder)
+        .env("TMPDIR", folder.as_os_str());
+    if is_root() {
+        tool.arg("--no-sandbox")
+    } else {
+        tool
+    }
+}
+
+/// The records of an output.
+fn records(folder: &Folder, name: &str) -> Vec<Value> {
+    let text = folder.read(name);
+    let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    records.collect()
+}
+
+#[test]
+fn a_crawl_of_an_app_finds_all_its_pages_and_items() {
+    if !has_browser() {
+        return;
+    }
+    let (folder, site) = (Folder::new(), app(30));
+    let spider = serde_json::json!({
+        "name": "app",
+        "start_urls": [site.url("/")],
+        "sections": [
+            {"match": "/page/", "extract": {"name": {"css": "h1::text"}}, "render": {"wait_for": "h1"}},
+            {"match": "/$", "render": true},
+        ],
+    });
+    folder.write("app.json", spider.to_string());
+    let check = crawl(&folder).args(["app.json", "--check"]).run().code(0);
+    check
+        .prints("waits for `h1`")
+        .prints("render     `/$`: in a browser");
+    crawl(&folder)
+        .args(["app.json", "-o", "out.jsonl", "-q"])
+        .run()
+        .code(0);
+    let records = records(&folder, "out.jsonl");
+    assert_eq!(records.len(), 31);
+    for record in &records {
+        let url = record["url"].as_str().unwrap();
+        let n = url.rsplit('/').next().unwrap();
+        let n = if n.is_empty() { "0" } else { n };
+        assert_eq!(record["title"], format!("Page {n}"), "{record}");
+        if url.contains("/page/") {
+            assert_eq!(record["item"]["name"], format!("Page {n}"), "{record}");
+        }
+    }
+    // The script is the same for all pages.
+    assert!(site.hits("/app.js") <= 4);
+    assert!(is_empty(&folder));
+    // The option does it without a spider file.
+    let start = site.url("/");
+    crawl(&folder)
+        .args([&*start, "--render", "-o", "all.jsonl", "-q"])
+        .run()
+        .code(0);
+    assert_eq!(self::records(&folder, "all.jsonl").len(), 31);
+    crawl(&folder)
+        .args([&*start, "-o", "none.jsonl", "-q"])
+        .run()
+        .code(0);
+    assert_eq!(self::records(&folder, "none.jsonl").len(), 1);
+}
+
+#[test]
+fn a_redirect_by_script_is_one_to_the_crawl() {
+    if !has_browser() {
+        return;
+    }
+    let (folder, site) = (Folder::new(), Site::new());
+    site.page("/", "<script>location.replace('/there')</script>");
+    site.page(
+        "/there",
+        "<title>there</title><script>location = 'http://else.example/'</script>",
+    );
+    let start = site.url("/");
+    crawl(&folder)
+        .args([&*start, "--render", "-o", "out.jsonl", "-q"])
+        .run()
+        .code(0);
+    let records = records(&folder, "out.jsonl");
+    let told: Vec<_> = records.iter().map(|record| &record["location"]).collect();
+    assert_eq!(told, [&*site.url("/there"), "http://else.example/"]);
+}
+
+#[test]
+fn a_list_that_grows_as_it_is_seen_is_scrolled_to_its_end() {
+    if !has_browser() {
+        return;
+    }
+    let (folder, site) = (Folder::new(), Site::new());
+    site.page("/", &format!("<!DOCTYPE html><div id=list></div><div id=end>end</div><script>{ADD}
+      let n = 0;
+      const more = () => {{
+        for (let i = 0; i < 10 && n < 45; i++) {{
+          add('/' + ++n, list);
+          list.lastChild.style = 'display: block; height: 300px';
+        }}
+      }};
+      more();
+      new IntersectionObserver(seen => seen[0].isIntersecting && setTimeout(more, 100)).observe(end);
+    </script>"));
+    let of = |wish: &str| {
+        let request = format!("{{\"url\":\"{}\",\"render\":{wish}}}", site.url("/"));
+        let done = renderer(&folder).stdin(request).run().code(0);
+        by_path(&done).remove("/").unwrap()
+    };
+    assert_eq!(links(&of("{\"scroll\":true}")).len(), 45);
+    assert_eq!(links(&of("true")).len(), 10);
+    assert_eq!(of("false").get("render"), None);
+    let wrong = of("{\"wait_for\":\"][\"}");
+    let why = wrong["render"]["failed"].as_str().unwrap();
+    assert!(why.contains("not a valid selector"), "{why}");
+    // Nobody has it rendered.
+    let request = format!("{{\"url\":\"{}\",\"render\":true}}", site.url("/"));
+    let done = Tool::new("crawl-fetch").stdin(request).run().code(0);
+    assert!(
+        by_path(&done)["/"]["render"]["failed"].is_string(),
+        "{done}"
+    );
+}

@@ -1,5 +1,6 @@
 //! One request to one result.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
-use crawl_ckpt::rendering::Rendering;
+use crawl_ckpt::rendering::{Rendered, Renderings, Wish};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
@@ -162,8 +163,8 @@ pub struct Fetcher {
 pub struct RenderOptions {
     /// The browser.
     pub renderer: Arc<Renderer>,
-    /// How pages are whose requests do not say; `None`: not at all.
-    pub every: Option<Rendering>,
+    /// Which pages are rendered whose requests do not say.
+    pub which: Renderings,
     /// Is asked for what pages ask for.
     pub gate: Option<Gate>,
     /// Pages may ask private addresses that are not their own.
@@ -330,7 +331,15 @@ impl Fetcher {
         markup: &'b mut Option<String>,
         result: &mut FetchResult<'_>,
     ) -> Result<Received<'b>, Failure> {
+        let said = request.render.as_ref().map(Wish::rendering);
         let Some(rendering) = &self.rendering else {
+            if let Some(Some(_)) = said {
+                let failed = Some("crawl-fetch runs without --render".into());
+                result.render = Some(Rendered {
+                    failed,
+                    ..Rendered::default()
+                });
+            }
             return Ok(received);
         };
         let is_page = request.kind == Kind::Page
@@ -341,8 +350,17 @@ impl Fetcher {
             && result.status == Some(200)
             && received.media == Media::Html
             && challenge::of(&received.headers, received.bytes, None, 0).is_none();
-        let wish = request.render.as_ref().or(rendering.every.as_ref());
-        let Some(wish) = wish.filter(|_| is_page) else {
+        let usual = || {
+            let is_start = request.depth == Some(0);
+            let usual = rendering.which.of(&request.url, is_start);
+            usual.map(Cow::Borrowed)
+        };
+        let wish = if is_page {
+            said.unwrap_or_else(usual)
+        } else {
+            None
+        };
+        let Some(wish) = wish else {
             return Ok(received);
         };
         let jar = self.caller.cookies.header(&received.url);
@@ -352,7 +370,7 @@ impl Fetcher {
             body: received.bytes,
             request,
             cookie: jar.as_deref().or(request.cookie.as_deref()),
-            wish,
+            wish: &wish,
             max_size: self.options.max_size,
         };
         let errands = Errands {

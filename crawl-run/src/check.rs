@@ -16,11 +16,11 @@ use crate::place::{Output, Place};
 /// Start URLs that are listed one by one.
 const LISTED: usize = 5;
 
-/// The lines that tell it. `pages` tell what is extracted from which; a crawl that begins has an output, and
+/// The lines that tell it. `pages` tell what is extracted from which, and which are rendered; a crawl that begins has an output, and
 /// a directory for WARC files if it keeps any.
 pub fn lines(
     plan: &Plan,
-    pages: &[String],
+    (pages, rendered): (&[String], &[String]),
     parser: Option<&str>,
     place: &Place,
     (output, warc): (Option<&Output>, Option<&Path>),
@@ -49,6 +49,9 @@ pub fn lines(
     }
     for page in pages {
         row("extract", page.clone());
+    }
+    for page in rendered {
+        row("render", page.clone());
     }
     if let Some(depth) = plan.scope.depth_limit {
         row("depth", format!("at most {depth}"));

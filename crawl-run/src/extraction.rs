@@ -59,7 +59,11 @@ impl Extraction {
     }
 }
 
-fn in_memory(text: &str) -> io::Result<OwnedFd> {
+/// A file in memory with this text.
+///
+/// # Errors
+/// The system's reason.
+pub fn in_memory(text: &str) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("spider.json", MemfdFlags::CLOEXEC)?);
     file.write_all(text.as_bytes())?;
     Ok(file.into())

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crawl_ckpt::control::Secrets;
-use crawl_ckpt::limits::{DEPTH_PRIORITY, TIMEOUT};
+use crawl_ckpt::limits::{DEPTH_PRIORITY, RENDER_TIMEOUT, TIMEOUT};
 use crawl_ckpt::plan::{Pace, Plan, Retry, Scope, Warc};
 
 use jiff::Timestamp;
@@ -186,6 +186,9 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
     if let Some(file) = &args.fetch.ca_cert {
         option("--ca-cert", file.into());
     }
+    if let Some(tabs) = args.fetch.render_tabs {
+        option("--render-tabs", tabs.to_string().into());
+    }
     if let Some(parser) = &spider.parser {
         let argv = serde_json::Value::from(parser.command.clone());
         option("--parse", argv.to_string().into());
@@ -198,6 +201,8 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
         ("--insecure", args.fetch.insecure),
         ("--allow-private", plan.allow_private),
         ("--body", plan.keep_body),
+        ("--render", args.fetch.render),
+        ("--no-sandbox", args.fetch.no_sandbox),
     ];
     words.extend(
         flags
@@ -212,12 +217,15 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long crawl-fetch may say nothing while it has requests. A page may have to wait for a parser that
-/// is at another, is started again, and dies once more.
-pub fn answer_within(spider: &Spider) -> Duration {
+/// is at another, is started again, and dies once more; it may bring two tabs of a browser down.
+pub fn answer_within(spider: &Spider, args: &CrawlArgs) -> Duration {
     let timeout = spider.settings.timeout.unwrap_or(TIMEOUT.default);
     let parser = spider.parser.as_ref().map(|parser| parser.timeout);
+    let renders = args.fetch.render || !spider.render.is_none();
+    let rendering = RENDER_TIMEOUT.default * if renders { 3 } else { 0 };
     timeout
         .saturating_add(SILENCE)
+        .saturating_add(rendering)
         .saturating_add(parser.unwrap_or_default().saturating_mul(3))
 }
 

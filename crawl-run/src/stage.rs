@@ -36,8 +36,8 @@ pub struct Launch {
     pub frontier_args: Vec<OsString>,
     /// Arguments of crawl-fetch.
     pub fetch_args: Vec<OsString>,
-    /// What crawl-fetch extracts by, if it extracts anything.
-    pub extract: Option<OwnedFd>,
+    /// Options of crawl-fetch with the spider file, in memory, that each of them names.
+    pub spiders: Vec<(&'static str, OwnedFd)>,
     /// Variables that crawl-fetch must not see.
     pub hidden: Vec<OsString>,
     /// The job's lock, which the frontier holds too; none for a test crawl.
@@ -76,8 +76,8 @@ pub const STREAMS: usize = 3;
 /// Results on their way: a page with its body is longer than the usual 64 KiB.
 const RESULTS_BYTES: usize = 256 << 10;
 
-/// The descriptor in crawl-fetch of what it extracts by.
-const EXTRACT_FD: i32 = 3;
+/// The first descriptor in crawl-fetch of spider files.
+const SPIDER_FD: i32 = 3;
 
 /// Descriptor numbers in the frontier.
 const CONTROL_FD: i32 = 3;
@@ -192,11 +192,11 @@ fn start_fetch(launch: &Launch, pipes: (OwnedFd, OwnedFd)) -> Result<Started, Fa
         hidden: &launch.hidden,
         given: Vec::new(),
     };
-    if let Some(spider) = &launch.extract {
-        let file = format!("/dev/fd/{EXTRACT_FD}").into();
-        fetch.args.extend(["--extract".into(), file]);
+    for (fd, (option, spider)) in (SPIDER_FD..).zip(&launch.spiders) {
+        let file = format!("/dev/fd/{fd}").into();
+        fetch.args.extend([(*option).into(), file]);
         let spider = duplicate(spider.as_fd()).map_err(cannot_start)?;
-        fetch.given.push((EXTRACT_FD, spider));
+        fetch.given.push((fd, spider));
     }
     spawn(fetch, pipes)
 }

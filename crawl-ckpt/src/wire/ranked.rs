@@ -8,6 +8,7 @@ use crate::keys::{Elsewhere, Flag, Form, Key, OneOrList, Placed, one_or_list, pa
 use crate::limits::PRIORITY;
 use crate::node::{Complaint, Fields, Kept, Node};
 use crate::pattern::Patterns;
+use crate::rendering::{Wish, WishForm};
 
 crate::keys! {
     /// What rules and sections have in common.
@@ -33,6 +34,8 @@ crate::keys! {
             "the name of an element", |text| Some(text.to_ascii_lowercase()), json!({}))), ["a", "area"];
         /// Follow the links on the pages that match.
         follow: bool = "follow", Flag(true), false;
+        /// Have these pages rendered by a browser: `true`, `false`, or how; absent: as all others are.
+        render: Wish = "render", WishForm, json!({"wait_for": ".product"});
         /// Higher goes first.
         priority: i64 = "priority", whole(PRIORITY), 10;
     }
@@ -81,6 +84,8 @@ pub struct Ranked {
     pub region: Region,
     /// `follow`.
     pub follow: bool,
+    /// Whether its pages are rendered, and how.
+    pub render: Option<Wish>,
     /// Higher decides before lower, and its pages go first. Default 0.
     pub priority: i64,
     /// JSON paths of keys that have no effect.
@@ -193,6 +198,7 @@ impl Ranked {
                 tags: common.tags.unwrap_or_default(),
             },
             follow: common.follow.unwrap_or(true),
+            render: common.render,
             priority: common.priority.unwrap_or(PRIORITY.default),
             unknown: fields.unknown().collect(),
         })

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::capture::{Archived, Capture, Spooled};
 use crate::passed::Passed;
-use crate::rendering::{self, Rendered, Rendering};
+use crate::rendering::{Rendered, Wish};
 use crate::robots::is_disallowed;
 use crate::text::Text;
 
@@ -96,12 +96,8 @@ pub struct Request<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Text<'a>>,
     /// A browser is to render the page, and how; absent: as the fetcher's options say.
-    #[serde(
-        default,
-        deserialize_with = "rendering::read",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub render: Option<Rendering>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub render: Option<Wish>,
     /// What the user's parser is to begin with, given by the frontier with the first
     /// request of a resumed crawl.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,13 @@
 //! The options that have pages rendered.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use crawl_ckpt::limits::{self, count, spelled_time, time};
-use crawl_ckpt::rendering::Rendering;
+use crawl_ckpt::node::Node;
+use crawl_ckpt::rendering::Renderings;
 use crawl_ckpt::robots::product_token;
 use crawl_ckpt::tool::{Exit, Failure};
 
@@ -25,27 +27,35 @@ pub struct RenderArgs {
     #[arg(long)]
     render: bool,
 
+    /// Render those pages that this spider file says
+    ///
+    /// Its `render`, that of its rules and sections, and the settings BROWSER_ENABLED,
+    /// INFINITE_SCROLL, CF_WAIT_SELECTOR and CF_WAIT_TIMEOUT. With --render the pages of which it
+    /// says nothing as well.
+    #[arg(long, value_name = "FILE")]
+    render_by: Option<PathBuf>,
+
     /// Pages in the browser at once
-    #[arg(long, value_name = "N", default_value_t = limits::RENDER_TABS.default, value_parser = count(limits::RENDER_TABS.within), requires = "render")]
+    #[arg(long, value_name = "N", default_value_t = limits::RENDER_TABS.default, value_parser = count(limits::RENDER_TABS.within))]
     render_tabs: u32,
 
     /// Longest time for a page in the browser
     ///
     /// A page that takes longer is taken as it stands then.
-    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::RENDER_TIMEOUT.default), value_parser = time(limits::RENDER_TIMEOUT.within), requires = "render")]
+    #[arg(long, value_name = "DUR", default_value = spelled_time(limits::RENDER_TIMEOUT.default), value_parser = time(limits::RENDER_TIMEOUT.within))]
     render_timeout: Duration,
 
     /// Obey robots.txt also for what pages ask for
     ///
     /// For scripts, styles and data; with --robots they are asked for by it anyway.
-    #[arg(long, requires = "render")]
+    #[arg(long)]
     render_robots: bool,
 
     /// Run the browser without its sandbox
     ///
     /// As root there is no other way. A page that breaks out of the browser then has all that the
     /// user of this tool has.
-    #[arg(long, requires = "render")]
+    #[arg(long)]
     no_sandbox: bool,
 }
 
@@ -59,7 +69,14 @@ impl RenderArgs {
         user_agent: &str,
         allow_private: bool,
     ) -> Result<Option<RenderOptions>, Failure> {
-        if !self.render {
+        let mut which = match &self.render_by {
+            Some(path) => read(path)?,
+            None => Renderings::default(),
+        };
+        if self.render {
+            which.every.get_or_insert_default();
+        }
+        if which.is_none() {
             return Ok(None);
         }
         let renderer = Renderer::new(BrowserOptions {
@@ -72,11 +89,26 @@ impl RenderArgs {
         begun.map_err(|why| Failure::with(Exit::Usage, why))?;
         Ok(Some(RenderOptions {
             renderer: Arc::new(renderer),
-            every: Some(Rendering::default()),
-            gate: self
-                .render_robots
+            gate: (self.render_robots || which.robots)
                 .then(|| Gate::new(product_token(user_agent))),
+            which,
             allow_private,
         }))
     }
+}
+
+/// Which pages a spider file has rendered.
+fn read(path: &Path) -> Result<Renderings, Failure> {
+    let read = || {
+        let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+        let text = text.trim_start_matches('\u{feff}');
+        let value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        let fields = Node::root(&value).object();
+        let which = fields.and_then(|mut fields| Renderings::read(&mut fields));
+        which.map_err(|e| e.to_string())
+    };
+    read().map_err(|why: String| {
+        let path = path.display();
+        Failure::with(Exit::Usage, format_args!("cannot use {path}: {why}"))
+    })
 }

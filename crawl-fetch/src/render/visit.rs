@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::limits::RENDER_WAIT;
 use crawl_ckpt::record::Request;
 use crawl_ckpt::rendering::{Rendered, Rendering};
 use crawl_ckpt::text::Text;
@@ -46,9 +47,6 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// Stack of a thread that makes requests, as of a worker.
 const STACK_BYTES: usize = 256 << 10;
-
-/// What is waited for in a page, if the request does not say how long.
-const WAIT_MS: u64 = 30_000;
 
 /// A page as it was fetched.
 pub struct FetchedPage<'p> {
@@ -217,7 +215,9 @@ impl Visit<'_> {
         let world = self.world(self.until)?;
         if let Some(selector) = &wish.wait_for {
             let find = format!("{}({})", dom::FIND, json!(selector));
-            let mut left = wish.wait_ms.unwrap_or(WAIT_MS);
+            let mut left = wish
+                .wait_ms
+                .unwrap_or(RENDER_WAIT.default.as_millis() as u64);
             while self.look(&world, &find, self.until)? != json!(true) && left > 0 {
                 self.pass(STEP_MS)?;
                 left = left.saturating_sub(STEP_MS);
@@ -278,10 +278,14 @@ impl Visit<'_> {
         Ok(world["executionContextId"].take())
     }
 
-    /// What a script says, `null` when it fails.
+    /// What a script says.
     fn look(&self, world: &Value, script: &str, until: Instant) -> Result<Value, Setback> {
         let params = json!({"expression": script, "contextId": world, "returnByValue": true});
         let mut said = self.ask("Runtime.evaluate", &params, until)?;
+        if let Some(why) = said["exceptionDetails"]["exception"]["description"].as_str() {
+            let why = why.lines().next().unwrap_or_default();
+            return Err(Setback::Refused(why.to_owned()));
+        }
         Ok(said["result"]["value"].take())
     }
 

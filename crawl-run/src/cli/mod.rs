@@ -501,6 +501,26 @@ pub struct FetchArgs {
     #[arg(long, help_heading = "Output")]
     pub warc: bool,
 
+    /// Have pages rendered in a browser: links that scripts make are links
+    ///
+    /// Pages are fetched as ever; those of status 200 and type HTML are then shown to a browser, and
+    /// what they say is what is there once their scripts have run. The browser has no network: what pages
+    /// ask for is asked for by crawl-fetch, by its rules. It is $CRAWL_BROWSER, chromium-headless-shell
+    /// or chromium. As the spider's `render`, which can say more: rules may have theirs rendered, or not.
+    #[arg(long)]
+    pub render: bool,
+
+    /// Pages in the browser at once [default: 4]
+    #[arg(long, value_name = "N", value_parser = count(limits::RENDER_TABS.within))]
+    pub render_tabs: Option<u32>,
+
+    /// Run the browser without its sandbox
+    ///
+    /// As root there is no other way. A page that breaks out of the browser then has all that the
+    /// user of these tools has.
+    #[arg(long)]
+    pub no_sandbox: bool,
+
     /// Trust these certificates alone
     ///
     /// A PEM file with the certificates to trust, instead of the system's or those of

@@ -7,7 +7,7 @@ mod summarize;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -58,6 +58,10 @@ pub struct Crawl<'a> {
     tools: Tools,
     fetch_args: Vec<OsString>,
     extraction: Option<Extraction>,
+    /// Lines for people on which pages are rendered.
+    render: Vec<String>,
+    /// The spider file's text in memory, if it says which.
+    render_by: Option<OwnedFd>,
     hidden: Vec<OsString>,
     parser: Option<Parser>,
     answer_within: Duration,
@@ -86,7 +90,8 @@ impl<'a> Crawl<'a> {
         let warc = output.as_ref().map(|output| self.new_warc(output, None));
         let warc = warc.transpose()?.flatten();
         let parser = self.parser.as_ref().map(Parser::to_string);
-        let pages = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
+        let extract = self.extraction.as_ref().map_or(&[][..], |e| &e.pages);
+        let pages = (extract, &self.render[..]);
         let files = (output.as_ref(), warc.as_deref());
         let lines = check::lines(&self.plan, pages, parser.as_deref(), &self.place, files);
         let printable = lines.iter().map(|line| printable(line) + "\n");
@@ -206,10 +211,6 @@ impl<'a> Crawl<'a> {
         output: &Output,
         warc: Option<&PathBuf>,
     ) -> Result<Launch, Failure> {
-        let copy = |fd: BorrowedFd<'_>| {
-            fd.try_clone_to_owned()
-                .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
-        };
         let mut frontier_args: Vec<OsString> = vec!["serve".into()];
         let mut option = |name: &str, value: &Path| {
             frontier_args.extend([name.into(), value.into()]);
@@ -238,10 +239,7 @@ impl<'a> Crawl<'a> {
             tools: self.tools.clone(),
             frontier_args,
             fetch_args,
-            extract: match &self.extraction {
-                Some(extraction) => Some(copy(extraction.file.as_fd())?),
-                None => None,
-            },
+            spiders: self.spiders()?,
             hidden: self.hidden.clone(),
             lock: lock.map(|lock| copy(lock.fd())).transpose()?,
             stream: match output {
@@ -249,6 +247,21 @@ impl<'a> Crawl<'a> {
                 Output::File(_) => None,
             },
         })
+    }
+
+    /// What crawl-fetch reads of the spider file, and by which option.
+    fn spiders(&self) -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
+        let extract = self.extraction.as_ref().map(|extraction| &extraction.file);
+        let files = [
+            ("--extract", extract),
+            ("--render-by", self.render_by.as_ref()),
+        ];
+        let files = files
+            .into_iter()
+            .filter_map(|(option, file)| Some((option, file?)));
+        files
+            .map(|(option, file)| Ok((option, copy(file.as_fd())?)))
+            .collect()
     }
 
     /// What a run came to.
@@ -326,4 +339,9 @@ fn conduct(
     .run();
     view.end();
     ending
+}
+
+fn copy(fd: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    fd.try_clone_to_owned()
+        .map_err(|e| Failure::new(format_args!("cannot copy a descriptor: {e}")))
 }

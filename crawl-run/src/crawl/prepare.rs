@@ -12,7 +12,7 @@ use url::Url;
 use super::Crawl;
 use crate::cli::CrawlArgs;
 use crate::command_line::CommandLine;
-use crate::extraction::Extraction;
+use crate::extraction::{Extraction, in_memory};
 use crate::place::Place;
 use crate::plan::{answer_within, directory, fetch_args, plan, secrets};
 use crate::proxies::Proxies;
@@ -79,7 +79,7 @@ impl<'a> Crawl<'a> {
             secrets: secrets(&spider, args),
             tools,
             fetch_args: fetch_args(&spider, args, &plan),
-            answer_within: answer_within(&spider),
+            answer_within: answer_within(&spider, args),
             hidden,
             max_time: spider.settings.max_time,
             // A test crawl ends where it is told.
@@ -88,6 +88,14 @@ impl<'a> Crawl<'a> {
                 .max_pages
                 .filter(|_| args.limits.limit.is_none())
                 .map(u64::from),
+            render: match (args.fetch.render, spider.render.lines()) {
+                (true, lines) if lines.is_empty() => vec!["every page: in a browser".to_owned()],
+                (_, lines) => lines,
+            },
+            render_by: match &spider.render_by {
+                Some(text) => Some(in_memory(text).map_err(Failure::new)?),
+                None => None,
+            },
             parser: spider.parser,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,

@@ -21,6 +21,7 @@ use crawl_ckpt::job::Name;
 use crawl_ckpt::keys::{Elsewhere, OneOrList, parsed};
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::{Scope, Warc};
+use crawl_ckpt::rendering::Renderings;
 use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
 use url::{Host, Url};
@@ -87,6 +88,10 @@ pub struct Spider {
     pub settings: Settings,
     /// What pages go through.
     pub parser: Option<Parser>,
+    /// Which pages are rendered.
+    pub render: Renderings,
+    /// The file's text, when something in it says which; crawl-fetch reads that.
+    pub render_by: Option<String>,
     /// How the pages themselves are kept.
     pub warc: Option<Warc>,
     /// The file's text, when it says what to extract; crawl-fetch reads that.
@@ -206,6 +211,8 @@ impl Spider {
             scope,
             settings: Settings::default(),
             parser: None,
+            render: Renderings::default(),
+            render_by: None,
             warc: None,
             extract: None,
             ignored: Vec::new(),
@@ -220,6 +227,7 @@ impl Spider {
         let spider = Spider::from_node(&Node::root(&value), dir);
         let (mut spider, extracts) = spider.map_err(|e| e.to_string())?;
         spider.extract = extracts.then(|| text.to_owned());
+        spider.render_by = (!spider.render.lines().is_empty()).then(|| text.to_owned());
         Ok(spider)
     }
 
@@ -236,6 +244,7 @@ impl Spider {
             None => Settings::default(),
         };
         let parser = parser::parser(&mut fields, dir)?;
+        let render = Renderings::read(&mut fields)?;
         let warc = warc::warc(&mut fields, &mut beside.ignored)?;
         beside.ignored.extend(fields.unknown());
         let extracts =
@@ -251,6 +260,8 @@ impl Spider {
             },
             settings,
             parser,
+            render,
+            render_by: None,
             warc,
             extract: None,
             ignored: beside.ignored,

@@ -2,6 +2,7 @@
 
 use crawl_ckpt::keys::Key;
 use crawl_ckpt::ranked::{rule_keys, section_keys};
+use crawl_ckpt::rendering::{BrowserSettings, RenderAll};
 use serde_json::{Map, Value, json};
 
 use super::parser::Parse;
@@ -33,7 +34,13 @@ pub fn chapters() -> Vec<Chapter> {
             says: "What crawl-run crawls. Keys that are not listed are ignored with a warning; one that \
                    begins with // is a comment.",
             is_list: false,
-            keys: [Head::keys(), Edges::keys(), Parse::keys()].concat(),
+            keys: [
+                Head::keys(),
+                Edges::keys(),
+                Parse::keys(),
+                RenderAll::keys(),
+            ]
+            .concat(),
         },
         Chapter {
             key: "rules",
@@ -52,7 +59,7 @@ pub fn chapters() -> Vec<Chapter> {
             key: "settings",
             says: "Pace and manners, in Scrapy's words.",
             is_list: false,
-            keys: Settings::keys(),
+            keys: [Settings::keys(), BrowserSettings::keys()].concat(),
         },
         Chapter {
             key: "warc",

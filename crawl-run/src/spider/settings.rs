@@ -5,6 +5,7 @@ use std::time::Duration;
 use crawl_ckpt::keys::{Elsewhere, Flag, Form, OneOrList, amount, parsed, seconds, whole};
 use crawl_ckpt::limits;
 use crawl_ckpt::node::{Complaint, Kept, Node};
+use crawl_ckpt::rendering::BrowserSettings;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -279,6 +280,8 @@ pub fn settings(node: &Node<'_>, ignored: &mut Vec<String>) -> Result<Settings, 
         }
     }
     let mut settings = Settings::read(&mut fields)?;
+    // What they say is read with the rest of its kind.
+    BrowserSettings::read(&mut fields)?;
     ignored.extend(fields.unknown());
     if let Some(headers) = &mut settings.headers {
         ignored.append(&mut headers.ignored);

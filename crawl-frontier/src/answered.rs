@@ -1,6 +1,6 @@
 //! Which hosts ever answered for a page.
 
-use crate::schedule::HostId;
+use crate::schedule::{HostId, grow_by_quarters};
 
 /// By host, the path and query of a page that it answered for.
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ impl Answered {
     pub fn remember(&mut self, host: HostId, page: &str) {
         let place = host.0 as usize;
         if self.pages.len() <= place {
+            grow_by_quarters(&mut self.pages, place + 1);
             self.pages.resize(place + 1, None);
         }
         self.pages[place] = Some(page.into());

@@ -90,13 +90,41 @@ impl Host {
     }
 }
 
+/// Where a host is found by its origin: 96 bits of the fingerprint tell a billion hosts apart, and the whole takes
+/// half of the room that 128 bits and a place would.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    fingerprint: [u32; 3],
+    id: u32,
+}
+
+impl Met {
+    fn new(fingerprint: u128, id: u32) -> Met {
+        Met {
+            fingerprint: [0, 32, 64].map(|shift| (fingerprint >> shift) as u32),
+            id,
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        u64::from(self.fingerprint[1]) << 32 | u64::from(self.fingerprint[0])
+    }
+}
+
+/// Makes room for so many: a list of millions of hosts that doubled would be half empty.
+pub fn grow_by_quarters<T>(list: &mut Vec<T>, len: usize) {
+    if list.capacity() < len {
+        list.reserve_exact(len + len / 4 + 16 - list.len());
+    }
+}
+
 /// All hosts; `T` stands for a request that is kept back.
 #[derive(Debug)]
 pub struct Schedule<T> {
     hosts: Vec<Host>,
     /// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
     /// with one look where the text takes three: half of a bulk load went there.
-    by_origin: HashTable<(u128, u32)>,
+    by_origin: HashTable<Met>,
     origins: Fingerprinter,
     /// Hosts whose gate is [`Gate::Parked`].
     parked: BTreeSet<HostId>,
@@ -179,10 +207,11 @@ impl<T: Copy + Ord> Schedule<T> {
     /// The host whose origin has this fingerprint, if it was met.
     #[inline]
     pub fn find_fingerprint(&self, fingerprint: u128) -> Option<HostId> {
+        let wanted = Met::new(fingerprint, 0);
         let found = self
             .by_origin
-            .find(fingerprint as u64, |(other, _)| *other == fingerprint);
-        found.map(|(_, id)| HostId(*id))
+            .find(wanted.hash(), |met| met.fingerprint == wanted.fingerprint);
+        found.map(|met| HostId(met.id))
     }
 
     /// The host with this origin; new ones begin with `gate`.
@@ -196,10 +225,9 @@ impl<T: Copy + Ord> Schedule<T> {
             return id;
         }
         let id = self.hosts.len() as u32;
-        self.by_origin
-            .insert_unique(fingerprint as u64, (fingerprint, id), |(fingerprint, _)| {
-                *fingerprint as u64
-            });
+        let met = Met::new(fingerprint, id);
+        self.by_origin.insert_unique(met.hash(), met, Met::hash);
+        grow_by_quarters(&mut self.hosts, id as usize + 1);
         self.hosts.push(Host {
             origin: origin.into(),
             pending: 0,

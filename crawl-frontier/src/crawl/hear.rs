@@ -43,7 +43,7 @@ impl<S: Store> Crawl<S> {
             ref pace => pace.delay_ms,
         };
         let floor_ms = delay_ms.max(self.robots.delay_ms(flight.host));
-        let pace = self.paces.entry(flight.host).or_default();
+        let pace = self.paces.of(flight.host);
         pace.newest_ms = pace.newest_ms.max(flight.sent_ms);
         let limits = &self.plan.pace;
         self.schedule.change(flight.host, |host| {

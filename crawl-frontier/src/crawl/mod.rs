@@ -45,7 +45,7 @@ use self::left_out::LeftOut;
 pub use self::lost::FetcherSilence;
 use self::lost::Lost;
 use self::outage::Outage;
-use self::pace::Pace;
+use self::pace::Paces;
 pub use self::receive::Trouble;
 use self::robots::Robots;
 use self::routes::Routes;
@@ -85,7 +85,7 @@ pub struct Crawl<S> {
     routes: Routes<Refused>,
     cookies: Cookies,
     sitemaps: Sitemaps,
-    paces: HashMap<HostId, Pace>,
+    paces: Paces,
     outage: Outage<HeldRecord>,
     /// Pages that the user's parser failed on since it last did its work.
     unparsed: Vec<(HostId, HeldRecord)>,
@@ -255,7 +255,7 @@ impl<S: Store> Crawl<S> {
             routes: Routes::new(&plan),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),
-            paces: HashMap::new(),
+            paces: Paces::default(),
             outage: Outage::default(),
             unparsed: Vec::new(),
             lost: Lost::default(),

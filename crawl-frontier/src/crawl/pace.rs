@@ -7,17 +7,17 @@
 
 use crawl_ckpt::plan;
 
-use crate::schedule::Host;
+use crate::schedule::{Host, HostId, grow_by_quarters};
 
-const FIRST_DELAY_MS: u64 = 500;
-const MAX_DELAY_MS: u64 = 60_000;
+const FIRST_DELAY_MS: u32 = 500;
+const MAX_DELAY_MS: u32 = 60_000;
 /// Shorter delays are none.
-const LEAST_DELAY_MS: u64 = 50;
+const LEAST_DELAY_MS: u32 = 50;
 /// Latency is no sign of load below this many times the host's best, and below half a second.
 const LATENCY_GROWTH: u64 = 4;
 const LATENCY_FLOOR_MS: u64 = 500;
 /// A host that answers faster than this is sent requests ahead.
-const QUICK_MS: u64 = 50;
+const QUICK_MS: u32 = 50;
 /// So many times its limit, which hides the way through the pipes; the fetcher keeps to the
 /// limit. A whole crawl has no more than so many times its concurrency under way.
 pub const AHEAD: u32 = 8;
@@ -27,15 +27,38 @@ const TRUST: u32 = 16;
 /// What is known of one host's speed.
 #[derive(Debug, Clone, Default)]
 pub struct Pace {
-    best_ms: Option<u64>,
+    best_ms: Option<u32>,
     /// Moving average, an eighth for the newest.
-    average_ms: u64,
-    trouble_delay_ms: u64,
+    average_ms: u32,
+    trouble_delay_ms: u32,
     /// What else goes wrong before this time is part of the same trouble.
     same_trouble_until_ms: u64,
     clean: u32,
     /// When the newest request was sent that was answered.
     pub newest_ms: u64,
+}
+
+/// What is known of the speed of each host, by its place in the schedule.
+#[derive(Debug, Default)]
+pub struct Paces {
+    paces: Vec<Pace>,
+}
+
+impl Paces {
+    /// A host's; one that never answered begins anew.
+    pub fn of(&mut self, host: HostId) -> &mut Pace {
+        let place = host.0 as usize;
+        if self.paces.len() <= place {
+            grow_by_quarters(&mut self.paces, place + 1);
+            self.paces.resize(place + 1, Pace::default());
+        }
+        &mut self.paces[place]
+    }
+
+    /// Forgets it all.
+    pub fn clear(&mut self) {
+        self.paces.clear();
+    }
 }
 
 /// How an answer came, as far as the throttle cares.
@@ -65,10 +88,12 @@ impl Pace {
         match manner {
             Manner::Clean { elapsed_ms } => {
                 self.clean = self.clean.saturating_add(1);
+                // A month and more is as good as for ever.
+                let elapsed_ms = u32::try_from(elapsed_ms).unwrap_or(u32::MAX);
                 self.best_ms = Some(self.best_ms.map_or(elapsed_ms, |best| best.min(elapsed_ms)));
                 self.average_ms = match self.clean {
                     1 => elapsed_ms,
-                    _ => (self.average_ms * 7 + elapsed_ms) / 8,
+                    _ => ((u64::from(self.average_ms) * 7 + u64::from(elapsed_ms)) / 8) as u32,
                 };
                 self.trouble_delay_ms /= 2;
                 if self.trouble_delay_ms < LEAST_DELAY_MS {
@@ -81,7 +106,7 @@ impl Pace {
                 if now_ms >= self.same_trouble_until_ms {
                     self.trouble_delay_ms =
                         (self.trouble_delay_ms * 2).clamp(FIRST_DELAY_MS, MAX_DELAY_MS);
-                    self.same_trouble_until_ms = now_ms + self.trouble_delay_ms;
+                    self.same_trouble_until_ms = now_ms + u64::from(self.trouble_delay_ms);
                 }
             }
         }
@@ -101,14 +126,13 @@ impl Pace {
 
     fn delay_ms(&self, limits: &plan::Pace) -> u64 {
         if let Some(target) = limits.target_concurrency {
-            return self
-                .trouble_delay_ms
-                .max((self.average_ms as f64 / target) as u64);
+            let spread_ms = (f64::from(self.average_ms) / target) as u64;
+            return spread_ms.max(u64::from(self.trouble_delay_ms));
         }
         let per_host = limits.per_host;
-        let usual = self.best_ms.unwrap_or(0) * LATENCY_GROWTH + LATENCY_FLOOR_MS;
-        let strained = self.average_ms.saturating_sub(usual) / u64::from(per_host.max(1));
-        self.trouble_delay_ms.max(strained)
+        let usual = u64::from(self.best_ms.unwrap_or(0)) * LATENCY_GROWTH + LATENCY_FLOOR_MS;
+        let strained = u64::from(self.average_ms).saturating_sub(usual);
+        (strained / u64::from(per_host.max(1))).max(u64::from(self.trouble_delay_ms))
     }
 }
 
@@ -119,7 +143,7 @@ mod tests {
 
     /// After these answers, each long after the one before.
     fn after(answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
-        after_every(MAX_DELAY_MS, answers)
+        after_every(u64::from(MAX_DELAY_MS), answers)
     }
 
     fn after_every(pause_ms: u64, answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
@@ -166,7 +190,7 @@ mod tests {
     #[test]
     fn trouble_doubles_the_delay_and_clean_answers_end_it() {
         assert_eq!(after([Manner::Trouble; 3]).0, 2000);
-        assert_eq!(after([Manner::Trouble; 30]).0, MAX_DELAY_MS);
+        assert_eq!(after([Manner::Trouble; 30]).0, u64::from(MAX_DELAY_MS));
         let mut answers = vec![Manner::Trouble; 3];
         answers.extend(clean(3, 40));
         assert_eq!(after(answers).0, 0);
@@ -174,13 +198,16 @@ mod tests {
 
     #[test]
     fn a_burst_of_trouble_is_one() {
-        assert_eq!(after_every(1, [Manner::Trouble; 100]).0, FIRST_DELAY_MS);
+        assert_eq!(
+            after_every(1, [Manner::Trouble; 100]).0,
+            u64::from(FIRST_DELAY_MS)
+        );
     }
 
     #[test]
     fn a_site_of_which_every_fourth_page_is_broken_stays_fast() {
         let four = [&clean(3, 3)[..], &[Manner::Trouble]].concat();
-        assert_eq!(after(four.repeat(100)).0, FIRST_DELAY_MS);
+        assert_eq!(after(four.repeat(100)).0, u64::from(FIRST_DELAY_MS));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Ticket;
-use crate::schedule::{Count, HostId};
+use crate::schedule::{Count, HostId, grow_by_quarters};
 
 const NONE: u32 = u32::MAX;
 
@@ -76,15 +76,16 @@ impl Lane {
 struct HostLanes {
     /// Priority 0, which nearly all requests have.
     plain: Lane,
-    /// Other priorities, the highest first.
-    others: BTreeMap<Reverse<i64>, Lane>,
+    /// Other priorities, the highest first; hardly a host has any.
+    #[allow(clippy::box_collection)] // a third of the room in millions of hosts that have none
+    others: Option<Box<BTreeMap<Reverse<i64>, Lane>>>,
 }
 
 impl HostLanes {
     fn new() -> HostLanes {
         HostLanes {
             plain: EMPTY_LANE,
-            others: BTreeMap::new(),
+            others: None,
         }
     }
 
@@ -92,7 +93,8 @@ impl HostLanes {
         if priority == 0 {
             return &mut self.plain;
         }
-        self.others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
+        let others = self.others.get_or_insert_default();
+        others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
     }
 }
 
@@ -135,7 +137,8 @@ impl Lanes {
     pub fn pop(&mut self, id: HostId) -> Option<Ticket> {
         let host = self.hosts.get_mut(id.0 as usize)?;
         let has_plain = host.plain.head != NONE;
-        let node = match host.others.first_entry() {
+        let others = host.others.as_mut();
+        let node = match others.and_then(|others| others.first_entry()) {
             Some(mut first) if first.key().0 > 0 || !has_plain => {
                 let node = first.get_mut().take(&self.nodes);
                 if first.get().head == NONE {
@@ -215,7 +218,7 @@ impl Lanes {
         let mut counts = Vec::with_capacity(self.hosts.len());
         for id in 0..self.hosts.len() as u32 {
             let host = std::mem::replace(&mut self.hosts[id as usize], HostLanes::new());
-            let others = host.others.into_iter();
+            let others = host.others.unwrap_or_default().into_iter();
             let others = others.map(|(Reverse(priority), lane)| (priority, lane));
             let mut count = 0;
             for (priority, lane) in others.chain([(0, host.plain)]) {
@@ -241,7 +244,7 @@ impl Lanes {
             return Vec::new();
         };
         let plain = (host.plain.head != NONE).then_some((0, &host.plain));
-        let others = host.others.iter();
+        let others = host.others.iter().flat_map(|others| others.iter());
         let others = others.map(|(Reverse(priority), lane)| (*priority, lane));
         let mut lanes: Vec<_> = others.chain(plain).collect();
         lanes.sort_by_key(|(priority, _)| Reverse(*priority));
@@ -263,6 +266,7 @@ impl Lanes {
 
     fn grow(&mut self, hosts: usize) {
         if self.hosts.len() < hosts {
+            grow_by_quarters(&mut self.hosts, hosts);
             self.hosts.resize_with(hosts, HostLanes::new);
         }
     }

@@ -19,6 +19,7 @@ use crawl_ckpt::tool::{Exit, Failure, need_stdin, need_stdout, parse_duration, p
 use crate::command::add;
 use crate::command::explain::{Question, explain};
 use crate::command::inspect;
+use crate::command::withdraw::{self, Chosen, Withdrawn};
 use crate::memory_size;
 use crate::open::Places;
 use crate::scope::is_private_url;
@@ -38,6 +39,9 @@ Examples:
     mkfifo loop
     crawl-frontier serve --job site --start https://site.example/ <loop |
       crawl-fetch --max-redirects 0 --robots | tee pages.jsonl >loop
+
+  A calendar without an end fills the queue: pause the crawl, drop what is of it, go on:
+    crawl-frontier drop --job data/default/site.example/checkpoint --pattern '/calendar/'
 
   What is still to be fetched, host by host:
     crawl-frontier export --job site | jq -r .url | cut -d/ -f3 | sort | uniq -c";
@@ -77,6 +81,23 @@ enum Command {
         /// About how much memory it may take, as for `serve`.
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         memory: Option<usize>,
+    },
+    /// Take pending URLs out of the queue of a job that nobody runs.
+    ///
+    /// Those that are read from stdin, one a line; or those of --host, or in which --pattern is found. They are asked
+    /// for no more and have no record; they stay seen, so that no link brings them back. The crawl's end, `stat`
+    /// and `crawl-ckpt show` say how many were dropped, and `explain` says it of each. Prints `dropped N, not pending N,
+    /// invalid N` on stderr. All is durable when it exits 0; what is finished stays as it is.
+    Drop {
+        /// The job directory, such as DATA_DIR/PROJECT/SPIDER/checkpoint.
+        #[arg(long, value_name = "DIR")]
+        job: PathBuf,
+        /// All of this host, with its port where that is not the usual one; may be given again.
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
+        /// All in which this regular expression is found; may be given again.
+        #[arg(long, value_name = "REGEX", value_parser = pattern)]
+        pattern: Vec<String>,
     },
     /// Print the pending requests of a job in the order in which they would be sent.
     Export {
@@ -278,6 +299,28 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             }
             Ok(Exit::Complete)
         }
+        Command::Drop { job, host, pattern } => {
+            let chosen = if host.is_empty() && pattern.is_empty() {
+                Chosen::Listed(stdin().lock())
+            } else {
+                let patterns = pattern.iter().map(|pattern| Pattern::compile(pattern));
+                let patterns = patterns.collect::<Result<_, _>>().map_err(Failure::new)?;
+                let hosts = host.iter().map(|host| host.to_ascii_lowercase()).collect();
+                Chosen::Matching { hosts, patterns }
+            };
+            let Withdrawn {
+                dropped,
+                not_pending,
+                invalid,
+            } = withdraw::run(&JobPlace::at(&job), chosen)?;
+            if !args.quiet {
+                say(
+                    TOOL,
+                    format_args!("dropped {dropped}, not pending {not_pending}, invalid {invalid}"),
+                );
+            }
+            Ok(Exit::Complete)
+        }
         Command::Export { job } => inspect::export(&JobPlace::at(&job), &mut out),
         Command::Seen { job, invert } => {
             inspect::seen(&JobPlace::at(&job), invert, stdin().lock(), &mut out)
@@ -318,6 +361,7 @@ impl Command {
         let (reads, prints) = match self {
             Command::Add { print_new, .. } => (true, *print_new),
             Command::Serve(_) | Command::Seen { .. } | Command::Canon { .. } => (true, true),
+            Command::Drop { host, pattern, .. } => (host.is_empty() && pattern.is_empty(), false),
             Command::Explain { plan, .. } => (*plan, true),
             Command::Export { .. } | Command::Stat { .. } => (false, true),
         };
@@ -333,6 +377,12 @@ impl Command {
 
 fn memory_bytes(given: Option<usize>) -> u64 {
     given.map_or_else(memory_size::default_bytes, |bytes| bytes as u64)
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let compiled = Pattern::compile(text);
+    compiled.map_err(|why| format!("no regular expression: {why}"))?;
+    Ok(text.to_owned())
 }
 
 fn plan_on_stdin() -> Result<Plan, Failure> {

@@ -142,7 +142,7 @@ pub fn flaw(progress: &Progress) -> Option<String> {
             "of {} URLs taken on {finished} are finished",
             counts.seen
         ))
-    } else if progress.records + unchanged != finished {
+    } else if progress.records + unchanged + progress.withdrawn != finished {
         Some(format!(
             "{} records stand for {finished} finished URLs",
             progress.records

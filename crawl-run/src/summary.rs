@@ -76,6 +76,10 @@ impl Summary<'_> {
         if progress.retries > 0 {
             row("retries", count(progress.retries));
         }
+        if progress.withdrawn > 0 {
+            let dropped = counted(progress.withdrawn, "URL");
+            row("dropped", format!("{dropped}, by crawl-frontier drop"));
+        }
         for line in empty_fields(&progress.fields) {
             row("fields", line);
         }

@@ -119,6 +119,9 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
             "fetched",
             format!("{fetched} from {}", counted(progress.hosts, "host")),
         ));
+        if progress.withdrawn > 0 {
+            lines.push(("dropped", count(progress.withdrawn)));
+        }
         if let Some(delta) = progress.delta {
             let parts = [
                 ("new", delta.new),

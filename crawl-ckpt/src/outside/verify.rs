@@ -213,7 +213,7 @@ fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), Sto
         let progress = &commit.progress;
         progress
             .delta
-            .map(|delta| (progress.records, delta.unchanged))
+            .map(|delta| (progress.records + progress.withdrawn, delta.unchanged))
     });
     let why = if !counts.balances() {
         format!("the last commit's counts do not add up: {counts:?}")
@@ -226,7 +226,7 @@ fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), Sto
         && records + unchanged != finished
     {
         format!(
-            "the last commit counts {finished} URLs as finished, {records} records, and {unchanged} pages unchanged"
+            "the last commit counts {finished} URLs as finished, {records} records or dropped, and {unchanged} pages unchanged"
         )
     } else {
         return Ok(());

@@ -320,8 +320,15 @@ pub struct Progress {
     pub fields: BTreeMap<String, FieldUse>,
     /// Further attempts made.
     pub retries: u64,
+    /// URLs that the user took out of the queue: finished, and without a record.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub withdrawn: u64,
     /// Of an incremental crawl: pages new, changed, unchanged, gone.
     pub delta: Option<Delta>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How often a field of the items is there, and how often it says nothing.

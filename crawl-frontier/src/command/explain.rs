@@ -211,6 +211,9 @@ fn past(
     let state = match (history.is_done(), routes.parked(id)) {
         (true, _) => match record() {
             Some(ending) => format!("finished: {ending}"),
+            None if history.withdrawn > 0 => {
+                "finished without a record: dropped from the queue (crawl-frontier drop)".to_owned()
+            }
             None => "finished".to_owned(),
         },
         (false, Some(why)) => format!("waits for a decision on its host: {why}"),

@@ -27,6 +27,8 @@ pub struct History {
     pub values: HashMap<String, Vec<u8>>,
     /// URLs of its host that were taken on.
     pub taken: u64,
+    /// URLs of the job that were dropped from its queue.
+    pub withdrawn: u64,
 }
 
 /// A request in the journal.
@@ -93,6 +95,8 @@ impl History {
             }
             Ok(())
         })?;
+        let commit = job.last_commit()?;
+        history.withdrawn = commit.map_or(0, |commit| commit.progress.withdrawn);
         Ok(history)
     }
 

@@ -113,6 +113,9 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
         ("bytes", bytes),
     ];
     // Finished without a record.
+    if commit.progress.withdrawn > 0 {
+        rows.push(("dropped", commit.progress.withdrawn));
+    }
     if let Some(delta) = commit.progress.delta {
         rows.push(("unchanged", delta.unchanged));
     }

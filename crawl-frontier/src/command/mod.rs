@@ -4,3 +4,4 @@ pub mod add;
 pub mod explain;
 mod history;
 pub mod inspect;
+pub mod withdraw;

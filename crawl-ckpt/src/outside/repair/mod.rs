@@ -196,9 +196,11 @@ fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Com
     }
     // What was learned of pages stays behind: such a page is a new one, or missed, for the next crawl.
     last.files.remove(LEARNED);
+    let finished = last.progress.counts.done + last.progress.counts.failed;
+    let unrecorded = finished.saturating_sub(last.progress.records);
+    last.progress.withdrawn = last.progress.withdrawn.min(unrecorded);
     if let Some(delta) = &mut last.progress.delta {
-        let finished = last.progress.counts.done + last.progress.counts.failed;
-        delta.unchanged = finished.saturating_sub(last.progress.records);
+        delta.unchanged = unrecorded - last.progress.withdrawn;
     }
     last
 }

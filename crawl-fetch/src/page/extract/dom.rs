@@ -336,6 +336,17 @@ impl<'p> Page<'p> {
         self.is_text(id) && (before == NONE || !self.is_text(before))
     }
 
+    /// True for a comment in the head or the body: beside these the builders keep some that the
+    /// other does not.
+    pub fn is_comment(&self, id: Id) -> bool {
+        let node = self.node(id);
+        let is_outside = |parent: Id| {
+            let parent_node = self.node(parent);
+            parent == ROOT || parent_node.name == Name::HTML && parent_node.parent == ROOT
+        };
+        node.kind == Kind::Comment && node.parent != NONE && !is_outside(node.parent)
+    }
+
     /// True for an element.
     pub fn is_element(&self, id: Id) -> bool {
         self.node(id).kind == Kind::Element

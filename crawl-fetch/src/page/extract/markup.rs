@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::dom::{Id, Kind, NONE, Page, ROOT, Space};
+use super::dom::{Id, Kind, NONE, Page, Space};
 use super::names::Name;
 
 /// Appends an element's markup, itself included, as a browser's `outerHTML` gives it, with
@@ -27,8 +27,7 @@ pub fn write(page: Page<'_>, element: Id, out: &mut String, most: usize) {
                     escape(&page.text(at), false, out);
                 }
             }
-            // Beside head and body the builders keep some that the other does not.
-            Kind::Comment if !is_outside(page, node.parent) => {
+            Kind::Comment if page.is_comment(at) => {
                 out.push_str("<!--");
                 out.push_str(&page.text(at));
                 out.push_str("-->");
@@ -88,12 +87,6 @@ fn open(page: Page<'_>, element: Id, out: &mut String) {
         out.push('"');
     }
     out.push('>');
-}
-
-/// True for what holds the head and the body.
-fn is_outside(page: Page<'_>, parent: Id) -> bool {
-    let node = page.node(parent);
-    parent == ROOT || node.name == Name::HTML && node.parent == ROOT
 }
 
 /// True for an element whose text is written as it is: nothing in it is read as markup.

@@ -4,8 +4,8 @@ use super::tree::{Axis, Test};
 use crate::page::extract::dom::{Id, Kind, NONE, Page, ROOT};
 use crate::page::extract::names::Name;
 
-/// A node of the page as XPath has them: the document, an element, a text, or an attribute.
-/// Comments are none.
+/// A node of the page as XPath has them: the document, an element, a text, a comment, or an
+/// attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spot {
     /// The node, or the element that an attribute is of.
@@ -39,6 +39,7 @@ pub enum Passes<'e> {
     /// Attributes of this name.
     Attribute(&'e str),
     Text,
+    Comment,
     /// None: the page has nothing of this name.
     Nothing,
 }
@@ -57,6 +58,7 @@ impl<'e> Passes<'e> {
             Test::Any => Passes::Any,
             Test::Named => Passes::Named,
             Test::Text => Passes::Text,
+            Test::Comment => Passes::Comment,
             Test::Name(name) if axis == Axis::Attribute => Passes::Attribute(name),
             Test::Name(name) => page
                 .tree
@@ -72,11 +74,12 @@ impl<'e> Passes<'e> {
             Passes::Any => match page.node(id).kind {
                 Kind::Element | Kind::Document => true,
                 Kind::Text | Kind::Verbatim => page.begins_text(id),
-                Kind::Comment => false,
+                Kind::Comment => page.is_comment(id),
             },
             Passes::Named => page.is_element(id),
             Passes::Name(name) => page.node(id).name == name && page.is_element(id),
             Passes::Text => page.begins_text(id),
+            Passes::Comment => page.is_comment(id),
             Passes::Attribute(_) | Passes::Nothing => false,
         }
     }

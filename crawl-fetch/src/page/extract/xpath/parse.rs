@@ -324,7 +324,8 @@ impl Parser {
             return match &*name {
                 "node" => Ok(Test::Any),
                 "text" => Ok(Test::Text),
-                "comment" | "processing-instruction" => Err(format!("there is no {name}() here")),
+                "comment" => Ok(Test::Comment),
+                "processing-instruction" => Err(format!("there is no {name}() here")),
                 _ => Err(format!("{name}() stands where it cannot")),
             };
         }

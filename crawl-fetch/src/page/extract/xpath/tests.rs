@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{XPath, XPathMatch};
 use crate::page::extract::budget::MAX_STEPS;
-use crate::page::extract::dom::{Kind, NONE, Page, ROOT, Tree};
+use crate::page::extract::dom::{Page, ROOT, Tree};
 use crate::page::extract::{full, quick};
 use crate::page::marks::Marks;
 
@@ -151,7 +151,10 @@ fn what_is_wrong_is_told() {
         ("//a['x", "a quote is not closed"),
         ("//svg:path", "there are no namespaces here"),
         ("//a[$x]", "there are no variables here"),
-        ("//comment()", "there is no comment() here"),
+        (
+            "//processing-instruction()",
+            "there is no processing-instruction() here",
+        ),
         ("//a/string()", "string() stands where it cannot"),
         ("ends-with(@a, 'b')", "there is no ends-with() here"),
         ("//a[has-class(.)]", "has-class() takes texts in quotes"),
@@ -221,14 +224,27 @@ fn a_page_without_steps_left_has_nothing_more() {
 }
 
 #[test]
-fn comments_part_texts_and_are_no_nodes() {
-    let html = "<p>a<!-- b -->c</p>";
+fn comments_part_texts_and_are_nodes_of_their_own() {
+    let html = "<!-- no --><html><!-- no --><body><p>a<!-- b -->c</p><i><!--d--></i></html>";
     assert_eq!(found(html, "/", "//p/text()"), ["a", "c"]);
-    assert_eq!(found(html, "/", "//p/node()[2]"), ["c"]);
-    let mut tree = Tree::default();
-    quick::parse(html.as_bytes(), Marks::default(), &mut tree, false);
-    let mut nodes = (0..tree.len()).map(|id| tree.node(id));
-    assert!(nodes.any(|node| node.kind == Kind::Comment && node.parent != NONE));
+    assert_eq!(found(html, "/", "//p/node()[3]"), ["c"]);
+    assert_eq!(found(html, "/", "count(//comment())"), ["2.0"]);
+    assert_eq!(found(html, "/", "string(//comment()[2])"), [""]);
+    assert_eq!(found(html, "/", "string(//i/comment())"), ["d"]);
+    assert_eq!(found(html, "/", "string(//p)"), ["ac"]);
+    assert_eq!(
+        found(html, "/", "//comment()[contains(., 'b')]/../text()"),
+        ["a", "c"]
+    );
+    assert_eq!(
+        found(
+            html,
+            "/",
+            "//i/preceding::comment()/following-sibling::text()"
+        ),
+        ["c"]
+    );
+    assert!(!XPath::parse("//comment()").unwrap().is_of_elements());
 }
 
 /// Expressions at random.

@@ -135,6 +135,7 @@ pub enum Test {
     /// Those of this name, which is in lower case.
     Name(String),
     Text,
+    Comment,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,12 +282,14 @@ impl Expr {
         }
     }
 
-    /// True when it can find elements, and finds no texts or attributes by its last step.
+    /// True when it can find elements, and finds no texts, comments or attributes by its last step.
     pub fn is_of_elements(&self) -> bool {
         match self {
             Expr::Union(all) => all.iter().all(Expr::is_of_elements),
             Expr::Path(path) => match (path.steps.last(), &path.start) {
-                (Some(step), _) => step.axis != Axis::Attribute && step.test != Test::Text,
+                (Some(step), _) => {
+                    step.axis != Axis::Attribute && !matches!(step.test, Test::Text | Test::Comment)
+                }
                 (None, Start::Of(expr, _)) => expr.is_of_elements(),
                 (None, _) => true,
             },

@@ -69,6 +69,8 @@ pub fn text_of(page: Page<'_>, spot: Spot) -> Result<String, Spent> {
         );
     } else if page.is_text(spot.id) {
         page.whole_text(spot.id, &mut text);
+    } else if page.is_comment(spot.id) {
+        text.push_str(&page.text(spot.id));
     } else {
         let mut at = spot.id;
         while at != NONE {

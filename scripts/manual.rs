@@ -11,6 +11,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+#[path = "manual/checkpoints.rs"]
+mod checkpoints;
 #[path = "manual/spider.rs"]
 mod spider;
 #[path = "manual/told.rs"]
@@ -73,6 +75,10 @@ fn complete(mut tool: Command, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(&folder)?;
         let name = tool.get_name().to_owned();
         let path = generate_to(shell, &mut tool, &name, &folder)?;
+        if name == "crawl-ckpt" {
+            let script = fs::read_to_string(&path)?;
+            fs::write(&path, checkpoints::completed(shell, &script))?;
+        }
         // bash-completion looks for a file of the tool's own name.
         if shell == Shell::Bash {
             fs::rename(path, folder.join(name))?;

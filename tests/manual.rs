@@ -5,7 +5,7 @@ mod support;
 
 use clap::{Arg, Command, CommandFactory};
 use crawl_run::spider::chapters;
-use support::{Done, Folder, Tool, has, target_dir};
+use support::{Done, Folder, Site, Tool, has, target_dir};
 
 fn tools() -> [Command; 4] {
     [
@@ -158,6 +158,63 @@ fn the_completions_are_scripts_that_know_every_long_option() {
         done.code(0)
             .prints_just("--max-pages --max-pages-per-host\n");
     }
+}
+
+#[test]
+fn the_completions_of_crawl_ckpt_know_the_checkpoints() {
+    const BASH: &str = "source man/bash-completion/completions/crawl-ckpt; \
+        COMP_WORDS=(crawl-ckpt --data-dir kept show shop/); COMP_CWORD=4; \
+        _crawl-ckpt-checkpoints crawl-ckpt shop/ show; echo ${COMPREPLY[@]}";
+    const ZSH: &str = "compdef() { }; compadd() { print -l -- $@[2,-1] }; autoload is-at-least; \
+        source man/zsh/site-functions/_crawl-ckpt; typeset -A opt_args; \
+        opt_args[--data-dir]=kept; _crawl-ckpt-checkpoints";
+    const FISH: &str = "source man/fish/vendor_completions.d/crawl-ckpt.fish; \
+        complete -C 'crawl-ckpt --data-dir kept show shop/'";
+    let (folder, man) = (Folder::new(), manual());
+    std::os::unix::fs::symlink(&*man, folder.join("man")).unwrap();
+    for name in ["a", "b"] {
+        let site = Site::tree(9, 3);
+        Tool::new("crawl-run")
+            .dir(&folder)
+            .args([
+                "--data-dir",
+                "kept",
+                "--project",
+                "shop",
+                "--max-pages",
+                "1",
+                "-q",
+            ])
+            .arg(spider(&folder, name, &site.url("/")))
+            .run()
+            .code(4);
+    }
+    let tools = support::bin("crawl-ckpt");
+    let path = std::env::join_paths(
+        std::iter::once(tools.parent().unwrap().to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    for (shell, option, script, want) in [
+        ("bash", "-c", BASH, "shop/a shop/b\n"),
+        ("zsh", "-fc", ZSH, "shop/a\nshop/b\n"),
+        ("fish", "-c", FISH, "shop/a\nshop/b\n"),
+    ] {
+        if has(shell) {
+            let ask = Tool::program(shell).args([option, script]).dir(&folder);
+            let ask = ask.env("PATH", path.as_ref().unwrap());
+            ask.run().code(0).prints_just(want);
+        }
+    }
+}
+
+/// A spider file of that name.
+fn spider(folder: &Folder, name: &str, url: &str) -> String {
+    let file = format!("{name}.json");
+    folder.write(
+        &file,
+        format!(r#"{{"name": "{name}", "start_urls": ["{url}"]}}"#),
+    );
+    file
 }
 
 #[test]

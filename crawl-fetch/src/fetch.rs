@@ -25,7 +25,7 @@ use crate::http::body::{BodyReader, Limit};
 use crate::http::call::{Answer, Caller, Reach, now};
 use crate::http::gate::Gate;
 use crate::http::header::{retry_after, text_of};
-use crate::http::redirect;
+use crate::http::{redirect, traffic};
 use crate::job::{Job, begun, internal_error, write};
 use crate::memory::{FREE_BYTES, Memory, Share};
 use crate::output::Output;
@@ -198,6 +198,7 @@ impl Fetcher {
         let mut result = begun(&request);
         result.fetched_at = Some(now().into());
         let started = Instant::now();
+        let before = traffic::all();
         let answer = self.ask(job, &request, started, &mut result);
         let mut share = self.share(&request, started);
         let mut markup = None;
@@ -205,6 +206,8 @@ impl Fetcher {
         let mut body = self.scratches.body();
         let memory = (&mut body, &mut share);
         let page = answer.and_then(|answer| self.receive(&request, answer, memory, &mut result));
+        let is_through_proxy = result.proxy.as_deref().is_some_and(|name| name != "direct");
+        result.wire_bytes = is_through_proxy.then(|| traffic::all().wrapping_sub(before));
         (result.elapsed_ms).get_or_insert_with(|| started.elapsed().as_millis() as u64);
         let page = page.and_then(|page| self.render(&request, page, &mut markup, &mut result));
         let page = page.and_then(|page| {

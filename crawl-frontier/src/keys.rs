@@ -37,14 +37,17 @@ pub enum OfHost {
     Answered,
     /// Its route.
     Route,
+    /// What proxies cost for it.
+    Cost,
 }
 
 impl OfHost {
-    const ALL: [OfHost; 4] = [
+    const ALL: [OfHost; 5] = [
         OfHost::Robots,
         OfHost::Wait,
         OfHost::Answered,
         OfHost::Route,
+        OfHost::Cost,
     ];
 
     /// The key for the host of this origin.
@@ -65,6 +68,7 @@ impl OfHost {
             OfHost::Wait => "wait",
             OfHost::Answered => "answered",
             OfHost::Route => "route",
+            OfHost::Cost => "cost",
         }
     }
 }

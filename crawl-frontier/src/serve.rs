@@ -145,6 +145,8 @@ enum End {
 impl Server {
     fn run(mut self) -> Result<Exit, Failure> {
         self.opened.crawl.limit_records(self.begin.max_records);
+        let prices = self.begin.prices.clone();
+        self.opened.crawl.limit_costs(prices, self.begin.max_cost);
         if self.test {
             self.opened.crawl.run_once();
         }

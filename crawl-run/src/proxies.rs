@@ -1,12 +1,15 @@
 //! The proxies that the environment configures, by name. Their URLs, which hold
 //! credentials, are looked at once and kept nowhere.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use crawl_ckpt::price::Price;
 use crawl_ckpt::tool::{Exit, Failure};
 use url::Url;
 
 const SUFFIX: &str = "_PROXY_URL";
+const PRICE_SUFFIX: &str = "_PROXY_PRICE";
 
 /// The variables that curl and others mean for all programs. `--proxy-type none`
 /// must not go through what they name.
@@ -27,6 +30,8 @@ pub struct Proxies {
     names: Vec<String>,
     /// The variable that each comes from, in the same order.
     variables: Vec<OsString>,
+    /// What they cost, by name.
+    prices: BTreeMap<String, Price>,
 }
 
 /// What `--proxy-type` stands for.
@@ -41,14 +46,23 @@ pub enum ProxyType {
 }
 
 impl Proxies {
-    /// Reads `<NAME>_PROXY_URL` variables. An empty one counts as absent.
+    /// Reads `<NAME>_PROXY_URL` and `<NAME>_PROXY_PRICE` variables. An empty one counts as absent.
     ///
     /// # Errors
-    /// [`Exit::Usage`] names a variable whose value is no proxy URL; never the value.
+    /// [`Exit::Usage`] names a variable whose value is no proxy URL, never the value; or one that
+    /// is no price.
     pub fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Proxies, Failure> {
         let mut found: Vec<(String, OsString)> = Vec::new();
+        let mut prices = BTreeMap::new();
         for (key, value) in vars {
-            let Some(name) = key.to_str().and_then(proxy_name) else {
+            if let Some(name) = key.to_str().and_then(|key| named(key, PRICE_SUFFIX))
+                && !value.is_empty()
+            {
+                let price = value.to_str().and_then(Price::parse);
+                let price = price.ok_or_else(|| bad_price(&key.to_string_lossy()))?;
+                prices.insert(name, price);
+            }
+            let Some(name) = key.to_str().and_then(|key| named(key, SUFFIX)) else {
                 continue;
             };
             if value.is_empty() {
@@ -65,7 +79,24 @@ impl Proxies {
         }
         found.sort_by_cached_key(|(name, key)| (cost(name), name.clone(), key.clone()));
         let (names, variables) = found.into_iter().unzip();
-        Ok(Proxies { names, variables })
+        Ok(Proxies {
+            names,
+            variables,
+            prices,
+        })
+    }
+
+    /// The same, with prices for those of which the environment says none.
+    pub fn or_prices(mut self, prices: Option<&BTreeMap<String, Price>>) -> Proxies {
+        for (name, price) in prices.into_iter().flatten() {
+            self.prices.entry(name.clone()).or_insert(*price);
+        }
+        self
+    }
+
+    /// What proxies cost, by name.
+    pub fn prices(&self) -> &BTreeMap<String, Price> {
+        &self.prices
     }
 
     /// The names, cheapest first.
@@ -142,11 +173,18 @@ impl ProxyType {
 }
 
 /// `DATACENTER_PROXY_URL` is `datacenter`. The words that mean no proxy are no names.
-fn proxy_name(key: &str) -> Option<String> {
-    let name = key.strip_suffix(SUFFIX)?.to_ascii_lowercase();
+fn named(key: &str, suffix: &str) -> Option<String> {
+    let name = key.strip_suffix(suffix)?.to_ascii_lowercase();
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let reserved = ["", "auto", "none", "direct"].contains(&name.as_str());
     (!reserved && name.chars().all(word)).then_some(name)
+}
+
+fn bad_price(variable: &str) -> Failure {
+    let message = format!("cannot use {variable}: it is no price");
+    Failure::with(Exit::Usage, message).hint(format_args!(
+        "export {variable}=8.50/GB, or 0.001/request, or 8.50/GB+0.001/request"
+    ))
 }
 
 fn is_proxy_url(text: &str) -> bool {
@@ -202,6 +240,22 @@ mod tests {
         let error = from(&[("ISP_PROXY_URL", "ftp://user:secret@h/")]).unwrap_err();
         assert!(error.message.contains("ISP_PROXY_URL"));
         assert!(!error.message.contains("secret"));
+    }
+
+    #[test]
+    fn prices_stand_beside_their_proxies() {
+        let proxies = from(&[
+            ("RESIDENTIAL_PROXY_PRICE", "8.50/GB+0.001/request"),
+            ("ISP_PROXY_PRICE", ""),
+        ])
+        .unwrap();
+        let price = Price::parse("8.50/GB+0.001/request").unwrap();
+        assert_eq!(
+            proxies.prices(),
+            &[("residential".to_owned(), price)].into()
+        );
+        let error = from(&[("ISP_PROXY_PRICE", "8 EUR")]).unwrap_err();
+        assert!(error.message.contains("ISP_PROXY_PRICE"));
     }
 
     #[test]

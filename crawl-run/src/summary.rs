@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::{Delta, FieldUse, Progress};
+use crawl_ckpt::control::{Delta, FieldUse, Progress, ProxyUse};
 use crawl_ckpt::human::{bytes, count, counted, span};
+use crawl_ckpt::price::{Price, shown};
 use crawl_ckpt::tool::Exit;
 
 use crate::command_line::CommandLine;
@@ -62,17 +63,10 @@ impl Summary<'_> {
         }
         if progress.proxies.keys().any(|name| name != "direct") {
             for (name, used) in &progress.proxies {
-                row(
-                    "proxy",
-                    format!(
-                        "{name}: {} of {} succeeded, {}",
-                        count(used.successes),
-                        counted(used.attempts, "attempt"),
-                        bytes(used.bytes)
-                    ),
-                );
+                row("proxy", format!("{name}: {}", used_words(used)));
             }
         }
+        row("cost", costs(progress));
         if progress.retries > 0 {
             row("retries", count(progress.retries));
         }
@@ -186,6 +180,53 @@ fn is_damaged(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed { exit, .. } if *exit == Exit::Damaged)
 }
 
+fn used_words(used: &ProxyUse) -> String {
+    let mut words = format!(
+        "{} of {} succeeded, {}",
+        count(used.successes),
+        counted(used.attempts, "attempt"),
+        bytes(used.bytes)
+    );
+    if used.spent > 0 {
+        let through = bytes(used.wire_bytes);
+        words.push_str(&format!(
+            " ({through} through it), cost {}",
+            shown(used.spent)
+        ));
+    }
+    words
+}
+
+/// What proxies cost, all in all and on the hosts that cost most.
+fn costs(progress: &Progress) -> String {
+    let all: u64 = progress.proxies.values().map(|used| used.spent).sum();
+    if all == 0 {
+        return String::new();
+    }
+    let mut hosts: Vec<_> = progress.costs.iter().collect();
+    hosts.sort_by_key(|(_, used)| std::cmp::Reverse(used.spent));
+    let hosts = hosts.iter().take(LISTED);
+    let hosts: Vec<String> = hosts
+        .map(|(name, used)| format!("{name} {}", shown(used.spent)))
+        .collect();
+    format!("{}: {}", shown(all), hosts.join(", "))
+}
+
+/// What so many requests would cost, if their pages are like those that came.
+fn estimate(progress: &Progress, price: Price, requests: u64) -> u64 {
+    let paid = progress.proxies.values().filter(|used| used.wire_bytes > 0);
+    let (bytes, pages) = paid.fold((0, 0), |(bytes, pages), used| {
+        (bytes + used.wire_bytes, pages + used.successes)
+    });
+    let came = progress.by_status.get("2xx").copied().unwrap_or(0);
+    let (bytes, pages) = match pages {
+        0 => (progress.bytes, came),
+        _ => (bytes, pages),
+    };
+    let each = bytes.checked_div(pages).unwrap_or(0);
+    price.of(requests, requests.saturating_mul(each))
+}
+
 /// For exit 3: which hosts wait, what they did, and the commands that approve the cheapest
 /// proxy that is costlier than the one that they blocked.
 pub fn parked(
@@ -222,8 +263,14 @@ pub fn parked(
         let approve = command_line
             .without("--on-proxy-change")
             .with("--proxy-type", next);
+        let price = proxies.prices().get(next);
+        let about = price.map_or(String::new(), |price| {
+            let about = estimate(progress, *price, progress.counts.parked);
+            let urls = counted(progress.counts.parked, "URL");
+            format!(" ({urls}, about {})", shown(about))
+        });
         lines.push(format!(
-            "to approve the proxy '{next}' for what waits or failed:"
+            "to approve the proxy '{next}' for what waits or failed{about}:"
         ));
         let cheaper = approve.with("--on-proxy-change", "retry-blocked");
         lines.push(format!("  {cheaper}"));
@@ -354,6 +401,7 @@ mod tests {
             [
                 ("DATACENTER_PROXY_URL", "http://d.example"),
                 ("RESIDENTIAL_PROXY_URL", "http://r.example"),
+                ("RESIDENTIAL_PROXY_PRICE", "8/GB + 0.1/request"),
             ]
             .map(|(k, v)| (k.into(), v.into()))
             .into_iter(),
@@ -364,7 +412,7 @@ mod tests {
             lines[1..],
             [
                 "  a.example: 7 URLs wait; 5 blocks through datacenter",
-                "to approve the proxy 'residential' for what waits or failed:",
+                "to approve the proxy 'residential' for what waits or failed (7 URLs, about 0.70):",
                 "  crawl-run --on-proxy-change retry-blocked --proxy-type residential shop.json",
                 "to crawl everything again through 'residential':",
                 "  crawl-run --proxy-type residential shop.json",

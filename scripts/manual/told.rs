@@ -36,7 +36,7 @@ const RUN_STATUS: Entries = &[
     ),
     (
         "4",
-        "Stopped at --max-time or --max-pages with work pending.",
+        "Stopped at --max-time, --max-pages or --max-cost with work pending.",
     ),
     (
         "65",
@@ -58,6 +58,10 @@ const RUN_ENVIRONMENT: Entries = &[
     (
         "NAME_PROXY_URL",
         "A proxy by its name, such as DATACENTER_PROXY_URL or RESIDENTIAL_PROXY_URL: an http, https or socks5 URL with its credentials.",
+    ),
+    (
+        "NAME_PROXY_PRICE",
+        "What that proxy costs: 8.50/GB, 0.001/request, or 8.50/GB+0.001/request, in whatever money.",
     ),
     (
         "CRAWL_FETCH, CRAWL_FRONTIER",

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -19,6 +20,8 @@ struct Shared {
     /// Where all tunnels lead, wherever they were meant to lead.
     leads_to: Option<String>,
     log: Mutex<Vec<String>>,
+    /// Bytes of CONNECT and of its tunnels, in both directions.
+    bytes: AtomicU64,
 }
 
 impl Forward {
@@ -83,6 +86,11 @@ impl Forward {
     pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
     }
+
+    /// The bytes that CONNECT and its tunnels took, in both directions.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::SeqCst)
+    }
 }
 
 impl Default for Forward {
@@ -92,17 +100,17 @@ impl Default for Forward {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(self: &Arc<Shared>, mut stream: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         if reader.fill_buf()?.first() == Some(&5) {
             return self.serve_socks(stream, reader);
         }
         let mut request = String::new();
-        reader.read_line(&mut request)?;
+        let mut head = reader.read_line(&mut request)?;
         let mut password = None;
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line)?;
+            head += reader.read_line(&mut line)?;
             match line.trim_end().split_once(": ") {
                 Some((name, value)) if name.eq_ignore_ascii_case("proxy-authorization") => {
                     password = Some(value.to_owned());
@@ -129,16 +137,18 @@ impl Shared {
             status
         };
         self.log.lock().unwrap().push(format!("{target} {status}"));
-        write!(stream, "HTTP/1.1 {status} Status\r\n\r\n")?;
+        let answer = format!("HTTP/1.1 {status} Status\r\n\r\n");
+        self.count(head + answer.len());
+        stream.write_all(answer.as_bytes())?;
         match server {
-            Some(server) => tunnel(stream, reader, server),
+            Some(server) => self.tunnel(stream, reader, server),
             None => Ok(()),
         }
     }
 
     /// SOCKS5 without a password (RFC 1928).
     fn serve_socks(
-        &self,
+        self: &Arc<Shared>,
         mut stream: TcpStream,
         mut reader: BufReader<TcpStream>,
     ) -> io::Result<()> {
@@ -172,22 +182,45 @@ impl Shared {
             .unwrap()
             .push(format!("{target} socks {reply}"));
         stream.write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0])?;
-        tunnel(stream, reader, server?)
+        self.tunnel(stream, reader, server?)
+    }
+
+    /// Passes bytes on in both ways until one side ends.
+    fn tunnel(
+        self: &Arc<Shared>,
+        stream: TcpStream,
+        reader: BufReader<TcpStream>,
+        mut server: TcpStream,
+    ) -> io::Result<()> {
+        let (mut from, mut into) = (self.counted(server.try_clone()?), stream.try_clone()?);
+        thread::spawn(move || {
+            let _ = io::copy(&mut from, &mut into);
+            let _ = into.shutdown(Shutdown::Both);
+        });
+        let _ = io::copy(&mut self.counted(reader), &mut server);
+        server.shutdown(Shutdown::Both)
+    }
+
+    fn count(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::SeqCst);
+    }
+
+    fn counted<R>(self: &Arc<Shared>, from: R) -> Counted<R> {
+        let shared = Arc::clone(self);
+        Counted { from, shared }
     }
 }
 
-/// Passes bytes on in both ways until one side ends.
-fn tunnel(
-    stream: TcpStream,
-    mut reader: BufReader<TcpStream>,
-    server: TcpStream,
-) -> io::Result<()> {
-    let (mut from, mut into) = (server.try_clone()?, stream.try_clone()?);
-    thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut into);
-        let _ = into.shutdown(Shutdown::Both);
-    });
-    let mut into = server;
-    let _ = io::copy(&mut reader, &mut into);
-    into.shutdown(Shutdown::Both)
+/// Counts what is read through it, before it is passed on.
+struct Counted<R> {
+    from: R,
+    shared: Arc<Shared>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.from.read(buffer)?;
+        self.shared.count(bytes);
+        Ok(bytes)
+    }
 }

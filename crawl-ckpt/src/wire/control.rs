@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::human::span;
 use crate::plan::Plan;
+use crate::price::Price;
 
 /// From crawl-run to the frontier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,10 @@ pub struct Begin {
     pub careful: bool,
     /// A crawl none of whose start URLs gave a page is complete all the same.
     pub accept_empty: bool,
+    /// What each proxy costs, by its name; one that is missing costs nothing.
+    pub prices: BTreeMap<String, Price>,
+    /// End before the crawl has cost more than this, in billionths.
+    pub max_cost: Option<u64>,
     /// What is not for everybody.
     pub secrets: Secrets,
 }
@@ -314,6 +319,8 @@ pub struct Progress {
     pub dropped: BTreeMap<String, u64>,
     /// Attempts, successes and bytes a proxy.
     pub proxies: BTreeMap<String, ProxyUse>,
+    /// What went through proxies that cost something, of the hosts that cost most.
+    pub costs: BTreeMap<String, ProxyUse>,
     /// Parked hosts: how many URLs wait, and what the host did.
     pub parked: BTreeMap<String, Parked>,
     /// Fields of items: how many pages had the field, and how many of them no value.
@@ -351,6 +358,10 @@ pub struct ProxyUse {
     pub successes: u64,
     /// Bytes of decoded bodies.
     pub bytes: u64,
+    /// Bytes that went through it, in both directions, as far as that is known.
+    pub wire_bytes: u64,
+    /// What that costs, in billionths.
+    pub spent: u64,
 }
 
 /// A host that waits for a decision.

@@ -13,6 +13,7 @@ pub mod node;
 pub mod passed;
 pub mod pattern;
 pub mod plan;
+pub mod price;
 pub mod ranked;
 pub mod record;
 pub mod rendering;

@@ -50,7 +50,13 @@ pub fn amount(text: &str) -> Option<u64> {
     if whole.len() + rest.len() == 0 || rest.len() > 9 || !digits(whole) || !digits(rest) {
         return None;
     }
-    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u64>().ok() };
+    let number = |text: &str| {
+        if text.is_empty() {
+            Some(0)
+        } else {
+            text.parse::<u64>().ok()
+        }
+    };
     let rest = number(rest)? * 10_u64.pow(9 - rest.len() as u32);
     number(whole)?.checked_mul(ONE)?.checked_add(rest)
 }

@@ -356,6 +356,10 @@ pub struct FetchResult<'a> {
     /// How many links did not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links_dropped: Option<u64>,
+    /// Bytes that went through the proxy for it, in both directions, handshakes included; absent: it
+    /// went through none, or nobody counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire_bytes: Option<u64>,
     /// Where its WARC records are, for the frontier alone. With `--warc-spool` every result has it
     /// that has a `status`.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `stall` `buffer` `window` `plain_head` `framing` `heads` | workers that wait for a host, memory for bodies and connections, heads and chunks as ureq reads them, heads as they travelled |
+//! | `stall` `traffic` `buffer` `window` `plain_head` `framing` `heads` | workers that wait for a host, bytes on the network, memory for bodies and connections, heads and chunks as ureq reads them, heads as they travelled |
 //! | `proxy` `cookies` `header` | ways, jars, what requests and answers say |
 //! | `coding` `dial` `tls` `redirect` | content codings, the race for an address, TLS, where redirects lead |
 //! | `dns` | names, looked up once for many |
@@ -37,5 +37,6 @@ pub mod redirect;
 pub mod stall;
 pub mod tcp;
 pub mod tls;
+pub mod traffic;
 pub mod warc;
 pub mod window;

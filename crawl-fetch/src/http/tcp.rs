@@ -23,6 +23,7 @@ use crate::failure::is_shortage;
 use crate::http::dial::race;
 use crate::http::dns::NameCache;
 use crate::http::heads;
+use crate::http::traffic::{self, Counted};
 use crate::http::window::Window;
 
 /// A connection that was read from so lately is taken to be open; a look takes a hundredth
@@ -117,7 +118,7 @@ pub struct Tcp {
 }
 
 impl<In: Transport> Connector<In> for Tcp {
-    type Out = Either<In, Socket>;
+    type Out = Either<Counted<In>, Socket>;
 
     fn connect(
         &self,
@@ -125,7 +126,7 @@ impl<In: Transport> Connector<In> for Tcp {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
         if let Some(socks) = chained {
-            return Ok(Some(Either::A(socks)));
+            return Ok(Some(Either::A(Counted(socks))));
         }
         let (stream, address) = self.dial(details)?;
         stream.set_nodelay(true)?;
@@ -229,6 +230,7 @@ impl Transport for Socket {
         refresh(&mut self.write_timeout, time_left(timeout)?, |left| {
             stream.set_write_timeout(left)
         })?;
+        traffic::passed(amount);
         match stream.write_all(&self.buffers.output()[..amount]) {
             Ok(()) => Ok(()),
             Err(e) if timed_out(&e) => Err(Error::Timeout(timeout.reason)),
@@ -255,6 +257,7 @@ impl Transport for Socket {
         self.read_at = Instant::now();
         let mut note = NOTE.get();
         note.received += amount as u64;
+        traffic::passed(amount);
         note.taken = amount == 0 && unsent(&self.stream) == Some(0);
         NOTE.set(note);
         Ok(amount > 0)

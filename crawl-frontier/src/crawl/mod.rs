@@ -5,6 +5,7 @@ mod answer;
 mod blocks;
 mod captures;
 mod compare;
+mod costs;
 mod errands;
 mod hear;
 mod intake;
@@ -35,10 +36,12 @@ use crawl_ckpt::control::{Begin, Parked, Progress, Trial};
 use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::passed::Passed;
 use crawl_ckpt::plan::Plan;
+use crawl_ckpt::price::Price;
 use crawl_ckpt::record::{Change, FetchResult, Kind};
 use crawl_ckpt::tool::Failure;
 
 use self::compare::Ask;
+use self::costs::Costs;
 use self::errands::Errands;
 use self::intake::Links;
 use self::left_out::LeftOut;
@@ -83,6 +86,7 @@ pub struct Crawl<S> {
     robots: Robots,
     errands: Errands,
     routes: Routes<Refused>,
+    costs: Costs,
     cookies: Cookies,
     sitemaps: Sitemaps,
     paces: Paces,
@@ -95,6 +99,8 @@ pub struct Crawl<S> {
     /// A crawl that comes to nothing is complete all the same.
     accept_empty: bool,
     runs_once: bool,
+    /// The cap on costs ends this run.
+    is_costly: bool,
     /// Why the last request that got no answer at all did not.
     unanswered: Option<String>,
     progress: Progress,
@@ -253,6 +259,7 @@ impl<S: Store> Crawl<S> {
             robots: Robots::new(&plan),
             errands: Errands::default(),
             routes: Routes::new(&plan),
+            costs: Costs::default(),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),
             paces: Paces::default(),
@@ -263,6 +270,7 @@ impl<S: Store> Crawl<S> {
             secrets: Secrets::new(&plan),
             accept_empty: false,
             runs_once: false,
+            is_costly: false,
             unanswered: None,
             progress,
             state: ParserState::default(),
@@ -291,6 +299,11 @@ impl<S: Store> Crawl<S> {
     /// Ends this run after so many more are told.
     pub fn limit_records(&mut self, most: Option<u64>) {
         self.most_told = most.map(|most| self.told().saturating_add(most));
+    }
+
+    /// What proxies cost, and what the crawl may.
+    pub fn limit_costs(&mut self, prices: BTreeMap<String, Price>, most: Option<u64>) {
+        self.costs.set(prices, most);
     }
 
     /// Takes it for complete when no start URL gives a page.
@@ -349,6 +362,10 @@ impl<S: Store> Crawl<S> {
                 .parked
                 .insert(host.origin.to_string(), Parked { urls, why });
         }
+        let dearest = self.costs.dearest().into_iter();
+        progress.costs = dearest
+            .map(|(id, used)| (self.schedule.host(id).origin.to_string(), used))
+            .collect();
         let counts = &mut progress.counts;
         counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
         counts.in_flight = self.flights.len() as u64;

@@ -100,6 +100,11 @@ impl<S: Store> Crawl<S> {
         if Errands::is_ours(id) {
             let errand = self.errands.came(id).ok_or_else(none)?;
             tally::proxy(&mut self.progress, result);
+            let host = match errand {
+                Errand::File(host) => Some(host),
+                Errand::Probe => None,
+            };
+            self.pay(id, host, result);
             match errand {
                 Errand::File(host) => self.answer_robots(host, result, now_ms),
                 Errand::Probe => self.answer_probe(result, now_ms),
@@ -115,6 +120,7 @@ impl<S: Store> Crawl<S> {
         self.schedule.answered(flight.host);
         self.progress.bytes += result.bytes.unwrap_or(0);
         tally::proxy(&mut self.progress, result);
+        self.pay(id, Some(flight.host), result);
         if self.plan.cookies {
             let set = result.set_cookie.iter().map(|header| &**header);
             self.cookies.take(&result.url, set);
@@ -131,6 +137,15 @@ impl<S: Store> Crawl<S> {
         }
         self.decide(ticket, &flight, result, now_ms)
             .map_err(Trouble::Crawl)
+    }
+
+    /// Counts what a request cost.
+    fn pay(&mut self, id: u64, host: Option<HostId>, result: &FetchResult<'_>) {
+        let saved = self.costs.came(id, host, result, &mut self.progress);
+        if let Some((saved, host)) = saved.zip(host) {
+            let origin = &self.schedule.host(host).origin;
+            self.store.set(&OfHost::Cost.key(origin), saved.as_bytes());
+        }
     }
 
     /// A request is not under way any more.
@@ -273,6 +288,7 @@ impl<S: Store> Crawl<S> {
         result.set_cookie.clear();
         result.sitemap.clear();
         (result.robots, result.state, result.capture) = (None, None, None);
+        result.wire_bytes = None;
         // Links that are none but for some rules.
         if let Some(regions) = result.link_regions.take() {
             result.links.truncate(regions.usual as usize);

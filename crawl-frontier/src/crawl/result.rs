@@ -37,6 +37,7 @@ pub fn read(line: &[u8]) -> ReadResult<'_> {
     result.warc = None;
     for figure in [
         &mut result.bytes,
+        &mut result.wire_bytes,
         &mut result.elapsed_ms,
         &mut result.links_dropped,
         &mut result.retry_after_s,

@@ -1,5 +1,6 @@
 //! What goes out next: a probe, a robots.txt, or a page whose turn it is.
 
+use crawl_ckpt::price;
 use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::tool::Failure;
 
@@ -90,6 +91,9 @@ impl<S: Store> Crawl<S> {
             };
             if self.send(due, false, now_ms, out)? {
                 return Ok(Step::Sent);
+            }
+            if let Some(is_over) = self.costs.is_held() {
+                return Ok(self.cost_step(is_over));
             }
         }
         let until_ms = Some(now_ms);
@@ -188,8 +192,27 @@ impl<S: Store> Crawl<S> {
         }
     }
 
+    /// The cap on costs keeps a request back.
+    fn cost_step(&mut self, is_over: bool) -> Step {
+        if !is_over {
+            return Step::Wait { until_ms: None };
+        }
+        if !std::mem::replace(&mut self.is_costly, true) {
+            let (spent, most) = self.costs.balance();
+            self.notes.push(format!(
+                "{} of {} is spent, and one more request could cost more than what is left: \
+                 a higher --max-cost goes on",
+                price::shown(spent),
+                price::shown(most)
+            ));
+        }
+        self.waiting_or(Done::Limit)
+    }
+
     /// Writes a request that is none for a page.
-    fn put_out(&self, mut request: Request<'_>, out: &mut Vec<u8>) {
+    fn put_out(&mut self, mut request: Request<'_>, out: &mut Vec<u8>) {
+        let id = request.id.unwrap_or_default();
+        self.costs.sent(id, request.proxy.as_deref());
         self.secrets.dress(&mut request);
         // Strings and numbers into memory: neither JSON nor the write can fail.
         let _ = serde_json::to_writer(&mut *out, &request);
@@ -250,6 +273,13 @@ impl<S: Store> Crawl<S> {
             request.proxy = self.routes.proxy(rung).map(|proxy| proxy.to_owned().into());
         }
         let follow = !stored.nofollow;
+        if !self.costs.may_send(request.proxy.as_deref()) {
+            drop(request);
+            self.read_buffer = buffer;
+            self.schedule.skipped(due.host);
+            self.put(due.host, due.ticket, i64::MAX);
+            return Ok(false);
+        }
         let ask = ask(&self.store, &mut request, follow, &mut self.known_buffer)?;
         let host = self.schedule.host(due.host);
         let heard = host.is_heard();
@@ -283,6 +313,7 @@ impl<S: Store> Crawl<S> {
             .and_then(|json| serde_json::from_str(json).ok());
         self.secrets.dress(&mut request);
         serde_json::to_writer(&mut *out, &request).map_err(Failure::new)?;
+        self.costs.sent(due.ticket.id(), request.proxy.as_deref());
         self.listen_for(now_ms);
         out.push(b'\n');
         self.took_off(flight);

@@ -22,6 +22,7 @@ impl<S: Store> Crawl<S> {
             .map(|(id, (attempts, _))| (id, attempts))
             .collect();
         self.progress = memory.progress;
+        self.costs.restore(&self.progress);
         if self.store.is_incremental() {
             self.progress.delta.get_or_insert_default();
         }
@@ -60,7 +61,7 @@ impl<S: Store> Crawl<S> {
     /// Takes up what is known of each host. `at_ms` is when that was committed.
     fn restore_hosts(&mut self, values: &HashMap<String, Vec<u8>>, at_ms: u64, now_ms: u64) {
         let mut waits: HashMap<HostId, u64> = HashMap::new();
-        // Not host by host: most have few of the four, or none.
+        // Not host by host: most have few of these, or none.
         for (key, value) in values {
             let of_host = OfHost::of(key);
             let met =
@@ -68,6 +69,7 @@ impl<S: Store> Crawl<S> {
             match met {
                 Some((OfHost::Robots, id)) => self.robots.restore(id, value, now_ms),
                 Some((OfHost::Route, id)) => self.routes.restore(id, value),
+                Some((OfHost::Cost, id)) => self.costs.restore_host(id, value),
                 Some((OfHost::Wait, id)) => {
                     let text = std::str::from_utf8(value).ok();
                     if let Some(due_ms) = text.and_then(|due_ms| due_ms.parse().ok()) {
@@ -163,6 +165,10 @@ impl<S: Store> Crawl<S> {
             let saved = self.routes.saved(id)?;
             Some((OfHost::Route.key(&host.origin), saved))
         });
+        let costs = self.schedule.hosts().filter_map(|(id, host)| {
+            let saved = self.costs.saved(id)?;
+            Some((OfHost::Cost.key(&host.origin), saved))
+        });
         let waits = self
             .schedule
             .hosts()
@@ -173,6 +179,7 @@ impl<S: Store> Crawl<S> {
             .chain(waits)
             .chain(self.lost.values())
             .chain(routes)
+            .chain(costs)
             .chain(self.cookies.all())
             .chain(hosts)
             .chain(directories)

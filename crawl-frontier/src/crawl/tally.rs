@@ -17,8 +17,13 @@ pub fn proxy(progress: &mut Progress, result: &FetchResult<'_>) {
         None => progress.proxies.entry(name.to_owned()).or_default(),
     };
     used.attempts += 1;
-    used.successes += u64::from(result.error.is_none() && block_of(result).is_none());
+    used.successes += u64::from(is_success(result));
     used.bytes += result.bytes.unwrap_or(0);
+}
+
+/// An answer that is no block.
+pub fn is_success(result: &FetchResult<'_>) -> bool {
+    result.error.is_none() && block_of(result).is_none()
 }
 
 /// So many fields are counted; a crawl with more has names that are data.

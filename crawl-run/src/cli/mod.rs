@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crawl_ckpt::domain::host_name;
 use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::pattern::Pattern;
+use crawl_ckpt::price::amount;
 use crawl_ckpt::tool::{parse_duration, parse_size};
 
 use batch::BATCH_EXAMPLES;
@@ -258,6 +259,18 @@ pub struct LimitArgs {
     /// pages that an incremental crawl found unchanged.
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub max_pages: Option<u64>,
+
+    /// Stop in good order before proxies have cost more than this; exit 4
+    ///
+    /// Counts the whole crawl, over all of its runs, in whatever the prices are in: those of
+    /// NAME_PROXY_PRICE or of PROXY_PRICES in the spider file. A page that is more than twice as large
+    /// as any before it may cost more than what is left.
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
+    pub max_cost: Option<u64>,
+}
+
+fn parse_amount(text: &str) -> Result<u64, String> {
+    amount(text).ok_or_else(|| format!("'{text}' is no amount (such as 5 or 0.25)"))
 }
 
 /// How far a crawl goes, and how long it waits.

@@ -201,6 +201,8 @@ impl<'a> Crawl<'a> {
             answer_within_ms: Some(millis(self.answer_within)),
             careful: false,
             accept_empty: self.args.reach.accept_empty,
+            prices: self.proxies.prices().clone(),
+            max_cost: limits.max_cost,
             secrets: self.secrets.clone(),
         }
     }

@@ -35,6 +35,13 @@ impl<'a> Crawl<'a> {
     ) -> Result<Crawl<'a>, Failure> {
         let spider = Spider::load(words)?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
+        let proxies = proxies.or_prices(spider.settings.prices.as_ref());
+        if args.limits.max_cost.is_some() && proxies.prices().is_empty() {
+            let message = "cannot use --max-cost: no proxy has a price";
+            return Err(Failure::with(Exit::Usage, message).hint(
+                "export RESIDENTIAL_PROXY_PRICE=8.50/GB, or PROXY_PRICES in the spider file",
+            ));
+        }
         let proxy = proxies.resolve(&proxy_type(args, &spider))?;
         let plan = plan(&spider, args, &proxies, &proxy, Timestamp::now());
         let tools = Tools::find()?;

@@ -1,10 +1,12 @@
 //! The settings of a spider, in Scrapy's words and units.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crawl_ckpt::keys::{Elsewhere, Flag, Form, OneOrList, amount, parsed, seconds, whole};
 use crawl_ckpt::limits;
 use crawl_ckpt::node::{Complaint, Kept, Node};
+use crawl_ckpt::price::Price;
 use crawl_ckpt::rendering::BrowserSettings;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -47,6 +49,10 @@ crawl_ckpt::keys! {
         /// auto, none, or the name of a configured proxy.
         proxy_type: String = "PROXY_TYPE", parsed("auto, none, or the name of a proxy",
             |name| Some(name.to_ascii_lowercase()), json!({"default": "auto"})), "none";
+        /// What proxies cost, by name: a GB, a request, or both. An environment variable NAME_PROXY_PRICE
+        /// goes over it.
+        prices: BTreeMap<String, Price> = "PROXY_PRICES", PriceList,
+            json!({"residential": "8.50/GB", "isp": "2/GB+0.001/request"});
         /// Deepest link level taken on; 0 is no limit.
         depth_limit: u32 = "DEPTH_LIMIT", whole(limits::DEPTH), 3;
         /// Taken off the priority of a link for each level that it is deep: over 0 crawls in breadth,
@@ -193,6 +199,30 @@ fn header_values(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
     values.ok_or_else(|| node.expected("the value of a header"))
 }
 
+/// Prices by the names of proxies.
+struct PriceList;
+
+impl Form for PriceList {
+    type Out = BTreeMap<String, Price>;
+
+    fn read(&self, node: &Node<'_>) -> Result<Self::Out, Complaint> {
+        const WHAT: &str = "a price such as 8.50/GB, 0.001/request, or 8.50/GB+0.001/request";
+        let object = node.object()?;
+        let price = |(name, node): (&str, Node<'_>)| {
+            let price = Price::parse(&node.string(WHAT)?);
+            Ok((
+                name.to_ascii_lowercase(),
+                price.ok_or_else(|| node.expected(WHAT))?,
+            ))
+        };
+        object.all().map(price).collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "object", "additionalProperties": {"type": "string"}})
+    }
+}
+
 /// What is older than this is left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Since {
@@ -314,7 +344,7 @@ mod tests {
             "DOWNLOAD_DELAY": 0.25, "CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 4,
             "AUTOTHROTTLE_ENABLED": false, "ROBOTSTXT_OBEY": false, "USER_AGENT": "me/1",
             "DEPTH_LIMIT": 3, "USE_SITEMAP": true, "SITEMAP_SINCE": "30d", "DELTAFETCH_ENABLED": true,
-            "PROXY_TYPE": "Residential", "COOKIES_ENABLED": false, "RETRY_TIMES": 5,
+            "PROXY_TYPE": "Residential", "PROXY_PRICES": {"ISP": "2/GB"}, "COOKIES_ENABLED": false, "RETRY_TIMES": 5,
             "DOWNLOAD_TIMEOUT": 90, "DOWNLOAD_MAXSIZE": 1000, "REDIRECT_MAX_TIMES": 20,
             "CLOSESPIDER_TIMEOUT": 60, "CLOSESPIDER_PAGECOUNT": 7, "RETRY_HTTP_CODES": [500, "429"],
             "DEFAULT_REQUEST_HEADERS": {"Accept-Language": "de", "X-None": null},
@@ -334,6 +364,7 @@ mod tests {
             sitemap_since: Some(Since::Ago(SignedDuration::from_hours(720))),
             delta: Some(true),
             proxy_type: Some("residential".into()),
+            prices: Price::parse("2").map(|price| [("isp".to_owned(), price)].into()),
             cookies: Some(false),
             retry_times: Some(5),
             timeout: Some(Duration::from_secs(90)),
@@ -399,6 +430,10 @@ mod tests {
             (
                 json!({"DEFAULT_REQUEST_HEADERS": {"A": "x\ny"}}),
                 "$.DEFAULT_REQUEST_HEADERS.A",
+            ),
+            (
+                json!({"PROXY_PRICES": {"isp": "cheap"}}),
+                "$.PROXY_PRICES.isp",
             ),
             (json!({"ROBOTSTXT_OBEY": "maybe"}), "$.ROBOTSTXT_OBEY"),
         ] {

@@ -39,7 +39,7 @@ impl Priced {
     fn told(&self) -> Value {
         let text = self.folder.read("out.summary.json");
         let told: Value = serde_json::from_str(&text).unwrap();
-        told["progress"]["proxies"]["paid"].clone()
+        told["proxies"]["paid"].clone()
     }
 
     fn spent(&self) -> u64 {

@@ -111,6 +111,11 @@ impl Place {
                 Exit::Usage,
                 format_args!("cannot write to {}: the name is not UTF-8", path.display()),
             )),
+            Some(path) if path.is_dir() => Err(Failure::with(
+                Exit::Usage,
+                format_args!("cannot write to {}: it is a directory", path.display()),
+            )
+            .hint("name a file in it")),
             Some(path) if is_there(path)? && !will_leave(path) => Err(Failure::with(
                 Exit::Usage,
                 format_args!("cannot write to {}: it exists", path.display()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Exit, Failure, need_stdout};
+use super::{Exit, Failure, need_stdout, quoted};
 
 /// Reads the command line. `--help` and `--version` print and end with exit code 0, a command
 /// line that makes no sense with [`Exit::Usage`].
@@ -30,6 +30,13 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         if let Some(meant) = swapped(&error, &tool) {
             failure.message.push_str(&format!("; {meant} exists"));
         }
+        if let Some(url) = unasked_url(&error, &tool) {
+            let url = quoted(&url);
+            return failure.hint(format_args!(
+                "URLs are read from stdin: echo {url} | {}",
+                called(&tool)
+            ));
+        }
         failure
     })
 }
@@ -42,6 +49,15 @@ fn hide_secret(error: &mut clap::Error) {
         // What stood there is what is hidden.
         let _ = error.insert(ContextKind::InvalidValue, hidden);
     }
+}
+
+/// A URL on the command line of a filter.
+fn unasked_url(error: &clap::Error, tool: &clap::Command) -> Option<String> {
+    let given = error.get(ContextKind::InvalidArg)?.to_string();
+    let is_url = given.starts_with("http://") || given.starts_with("https://");
+    let is_filter = tool.get_positionals().next().is_none();
+    // What a password stands in is not repeated.
+    (is_url && is_filter && !given.contains('@')).then_some(given)
 }
 
 /// The option that was meant by one with two letters swapped: of short names clap finds no such.

@@ -320,6 +320,7 @@ pub struct Progress {
     /// Attempts, successes and bytes a proxy.
     pub proxies: BTreeMap<String, ProxyUse>,
     /// What went through proxies that cost something, of the hosts that cost most.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub costs: BTreeMap<String, ProxyUse>,
     /// Parked hosts: how many URLs wait, and what the host did.
     pub parked: BTreeMap<String, Parked>,
@@ -358,10 +359,17 @@ pub struct ProxyUse {
     pub successes: u64,
     /// Bytes of decoded bodies.
     pub bytes: u64,
-    /// Bytes that went through it, in both directions, as far as that is known.
+    /// Bytes that went through it, in both directions, when it has a price.
+    #[serde(skip_serializing_if = "is_zero")]
     pub wire_bytes: u64,
     /// What that costs, in billionths.
+    #[serde(skip_serializing_if = "is_zero")]
     pub spent: u64,
+}
+
+/// Nobody tells what does not count.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A host that waits for a decision.

@@ -248,11 +248,16 @@ impl<'a> Fields<'a> {
         node.ok_or_else(|| self.missing(key, what))
     }
 
-    /// A complaint that a key is not there.
+    /// A complaint that a key is not there; one that may be meant for it is named.
     pub fn missing(&self, key: &str, what: &str) -> Complaint {
+        let mut keys = self.map.keys().map(String::as_str);
+        let meant = keys.find(|other| !self.known.contains(other) && is_like(key, other));
+        let meant = meant.map_or(String::new(), |other| {
+            format!("; is `{other}` meant for it?")
+        });
         Complaint {
             path: child(&self.path, key),
-            what: format!("missing; expected {what}"),
+            what: format!("missing; expected {what}{meant}"),
         }
     }
 
@@ -264,13 +269,27 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The paths of the keys that were not asked for. One that begins with `//` is a comment.
+    /// The paths of the keys that were not asked for, with those that may have been meant. One
+    /// that begins with `//` is a comment.
     pub fn unknown(&self) -> impl Iterator<Item = String> + '_ {
         self.map
             .keys()
             .filter(|key| !self.known.contains(&key.as_str()) && !key.starts_with("//"))
-            .map(|key| child(&self.path, key))
+            .map(|key| {
+                let path = child(&self.path, key);
+                let free = |known: &&&str| !self.map.contains_key(**known) && is_like(known, key);
+                match self.known.iter().find(free) {
+                    Some(meant) => format!("{path} (did you mean {meant}?)"),
+                    None => path,
+                }
+            })
     }
+}
+
+/// A slip of the hand away from the other.
+fn is_like(key: &str, other: &str) -> bool {
+    let most = if key.len() < 6 { 1 } else { 2 };
+    strsim::osa_distance(&key.to_ascii_lowercase(), &other.to_ascii_lowercase()) <= most
 }
 
 fn child(path: &str, key: &str) -> String {
@@ -286,6 +305,31 @@ fn child(path: &str, key: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_slip_of_the_hand_is_named_with_what_was_meant() {
+        let value = json!({"alow": "x", "DEPTH_LIMT": 1, "deny": "y", "dny": "z", "hue": 1});
+        let mut fields = Node::root(&value).object().unwrap();
+        for key in ["allow", "deny", "DEPTH_LIMIT"] {
+            fields.get(key);
+        }
+        assert_eq!(
+            fields.unknown().collect::<Vec<_>>(),
+            [
+                "$.DEPTH_LIMT (did you mean DEPTH_LIMIT?)",
+                "$.alow (did you mean allow?)",
+                "$.dny",
+                "$.hue"
+            ]
+        );
+        let value = json!({"start_url": "x"});
+        let fields = Node::root(&value).object().unwrap();
+        let complaint = fields.missing("start_urls", "URLs").to_string();
+        assert!(
+            complaint.ends_with("is `start_url` meant for it?"),
+            "{complaint}"
+        );
+    }
 
     #[test]
     fn a_complaint_names_the_place_what_was_expected_and_what_was_found() {

@@ -147,6 +147,9 @@ impl Spider {
         let text = fs::read_to_string(path).map_err(|error| {
             let failure = wrong(&error);
             match without_scheme(argument) {
+                _ if Path::new(&format!("{argument}.json")).is_file() => failure.hint(
+                    format_args!("crawl-run {}", quoted(&format!("{argument}.json"))),
+                ),
                 Some(url) if error.kind() == io::ErrorKind::NotFound => {
                     let url = masked_url(url.as_str()).into_owned();
                     failure.hint(format_args!("a start URL has a scheme: {url}"))
@@ -160,8 +163,19 @@ impl Spider {
             .extension()
             .is_some_and(|end| end == "yaml" || end == "yml");
         Spider::from_json(&text, &dir).map_err(|why| {
-            if !is_yaml || !why.starts_with(NOT_JSON) {
+            if !why.starts_with(NOT_JSON) {
                 return wrong(&why);
+            }
+            if !is_yaml {
+                let is_spider = path.extension().is_some_and(|end| end == "json");
+                let failure = wrong(&why);
+                return match is_spider {
+                    true => failure,
+                    false => failure.hint(format_args!(
+                        "a list of sites is crawled by: crawl-run batch {}",
+                        quoted(argument)
+                    )),
+                };
             }
             let json = quoted(&path.with_extension("json").to_string_lossy());
             wrong(&"it is YAML, and a spider file is JSON").hint(format_args!(
@@ -354,7 +368,11 @@ fn host_and_port(url: &Url) -> String {
 
 /// The URL that was meant by one whose scheme was left out. A bare word is none.
 pub fn without_scheme(text: &str) -> Option<Url> {
-    let url = Url::parse(&format!("https://{text}")).ok()?;
+    let mut url = Url::parse(&format!("https://{text}")).ok()?;
+    if url.host_str() == Some("localhost") || url.host_str()?.starts_with("127.") {
+        // Nobody has a certificate there.
+        url = Url::parse(&format!("http://{text}")).ok()?;
+    }
     let is_host = match url.host()? {
         Host::Domain(name) => {
             let is_file = url.path() == "/" && name.ends_with(".json");

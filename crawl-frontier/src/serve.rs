@@ -367,7 +367,8 @@ impl Server {
             is_in_a_hurry: self.is_in_a_hurry || is_over,
         };
         self.opened.crawl.close(now_ms, &mut watching)?;
-        if let Some(note) = self.flaws.sum() {
+        let notes = self.opened.crawl.take_notes();
+        for note in notes.into_iter().chain(self.flaws.sum()) {
             self.warn(note);
         }
         if !progress.counts.balances() {

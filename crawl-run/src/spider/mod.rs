@@ -167,15 +167,14 @@ impl Spider {
                 return wrong(&why);
             }
             if !is_yaml {
-                let is_spider = path.extension().is_some_and(|end| end == "json");
                 let failure = wrong(&why);
-                return match is_spider {
-                    true => failure,
-                    false => failure.hint(format_args!(
-                        "a list of sites is crawled by: crawl-run batch {}",
-                        quoted(argument)
-                    )),
-                };
+                if path.extension().is_some_and(|end| end == "json") {
+                    return failure;
+                }
+                let list = quoted(argument);
+                return failure.hint(format_args!(
+                    "a list of sites is crawled by: crawl-run batch {list}"
+                ));
             }
             let json = quoted(&path.with_extension("json").to_string_lossy());
             wrong(&"it is YAML, and a spider file is JSON").hint(format_args!(

@@ -209,7 +209,7 @@ impl Form for PriceList {
         const WHAT: &str = "a price such as 8.50/GB, 0.001/request, or 8.50/GB+0.001/request";
         let object = node.object()?;
         let price = |(name, node): (&str, Node<'_>)| {
-            let price = Price::parse(&node.string(WHAT)?);
+            let price = Price::parse(node.string(WHAT)?);
             Ok((
                 name.to_ascii_lowercase(),
                 price.ok_or_else(|| node.expected(WHAT))?,

@@ -367,11 +367,6 @@ pub struct ProxyUse {
     pub spent: u64,
 }
 
-/// Nobody tells what does not count.
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// A host that waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

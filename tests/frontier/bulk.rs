@@ -209,6 +209,50 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
 }
 
 #[test]
+fn links_to_what_lies_on_the_disk_are_not_taken_on_again_whatever_stops_the_crawl() {
+    let folder = Folder::new();
+    let lines = many();
+    add_within(&folder, "job", "4M", &lines);
+    let known: Vec<&str> = lines.lines().step_by(300).collect();
+    let mut seen = MANY as u64;
+    for (round, signal) in [Signal::Term, Signal::Kill, Signal::Term]
+        .into_iter()
+        .enumerate()
+    {
+        let args = ["serve", "--job", "job", "--memory", "4M", "--grace", "0s"];
+        let mut run = frontier(&folder).args(args).start();
+        let sent: Value = serde_json::from_str(&run.wait_lines(1)[0]).unwrap();
+        let new = [
+            format!("http://h1.example/new/{round}"),
+            format!("http://h2.example/new/{round}"),
+        ];
+        let links: Vec<&str> = known
+            .iter()
+            .copied()
+            .chain(new.iter().map(String::as_str))
+            .collect();
+        send(&mut run, &page(&sent, &links));
+        seen += 2;
+        // Its commit is durable when it is counted.
+        while stat(&folder)["seen"] != seen {
+            assert!(stat(&folder)["seen"].as_u64() <= Some(seen));
+            std::thread::yield_now();
+        }
+        run.signal(signal);
+        run.wait();
+        assert_eq!(stat(&folder)["done"], round as u64 + 1);
+    }
+    assert!(
+        folder
+            .files()
+            .iter()
+            .any(|path| path.to_string_lossy().contains("job/seen-"))
+    );
+    add_within(&folder, "job", "4M", &lines).says(&format!("added 0, duplicate {MANY}"));
+    assert_eq!(stat(&folder)["seen"], seen);
+}
+
+#[test]
 fn what_does_not_fit_into_memory_is_told_in_words() {
     let folder = Folder::new();
     add(&folder, "http://a.example/\n");

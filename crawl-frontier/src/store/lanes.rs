@@ -127,6 +127,10 @@ impl Lanes {
     /// Adds a request behind those of its priority.
     pub fn push(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         debug_assert!(self.arrived.is_none(), "what arrived must settle first");
+        self.append(id, ticket, priority);
+    }
+
+    fn append(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         let node = self.node(ticket);
         self.grow(id.0 as usize + 1);
         let lane = self.hosts[id.0 as usize].lane(priority);
@@ -227,7 +231,8 @@ impl Lanes {
                     let Node { next, .. } = self.nodes[node as usize];
                     let ticket = self.release(node);
                     if stays(HostId(id), ticket) {
-                        self.push(HostId(id), ticket, priority);
+                        // In the node that was released, so what arrived and did not settle stays where it is.
+                        self.append(HostId(id), ticket, priority);
                         count += 1;
                     }
                     node = next;

@@ -13,6 +13,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::{SeenRoom, Sorted, Table};
 use crate::store::Watch;
+use crate::store::outputs::MAKE_ROOM;
 
 /// So many parts of about the same size become one.
 const MERGED: usize = 4;
@@ -295,7 +296,7 @@ fn write(
     mut sorted: Sorted<'_>,
     is_over: &AtomicBool,
 ) -> Result<Option<SeenPart>, Failure> {
-    let failed = |e| Failure::new(format_args!("cannot write what was seen: {e}"));
+    let failed = |e| Failure::new(format_args!("cannot write what was seen: {e}")).hint(MAKE_ROOM);
     let writer = SeenPartWriter::create(&room.disk, &room.dir, number, room.key, count);
     let mut writer = writer.map_err(failed)?;
     let mut pushed = 0_u64;

@@ -56,14 +56,31 @@ pub fn parse(text: &str, languages: &[Language], now: Timestamp) -> Option<Strin
     if text.is_empty() || text.len() > MAX_BYTES {
         return None;
     }
-    let moment = standard(text).or_else(|| {
-        let now = Offset::UTC.to_datetime(now);
-        match languages {
+    let now = Offset::UTC.to_datetime(now);
+    let read = |text: &str| {
+        standard(text).or_else(|| match languages {
             [] => in_words(text, Language::all(), now),
             some => in_words(text, some.iter().copied(), now),
-        }
-    });
+        })
+    };
+    let moment = read(text).or_else(|| read(&with_colon(text)?));
     moment.map(|moment| moment.iso())
+}
+
+/// "5. mars 2024 kl. 18.11": a time at the end behind a year, as Scandinavians, Finns and many
+/// Germans write it, with a colon.
+fn with_colon(text: &str) -> Option<String> {
+    let (before, unit) = match text.strip_suffix("Uhr") {
+        Some(before) => (before.trim_end(), " Uhr"),
+        None => (text, ""),
+    };
+    let (date, time) = before.rsplit_once(char::is_whitespace)?;
+    let (hour, minute) = time.split_once('.')?;
+    let is_number = |text: &str, most: u8| text.parse::<u8>().is_ok_and(|number| number < most);
+    let mut words = date.split(|c: char| !c.is_ascii_digit());
+    let is_time = minute.len() == 2 && is_number(hour, 24) && is_number(minute, 60);
+    (is_time && words.any(|digits| digits.len() == 4))
+        .then(|| format!("{date} {hour}:{minute}{unit}"))
 }
 
 /// ISO 8601 and Unix time.
@@ -188,6 +205,10 @@ mod tests {
                 "2024-02-24T10:05:06.500000+01:00",
             ),
             ("20240224", "2024-02-24T00:00:00"),
+            ("2024-02-24 10.05", "2024-02-24T10:05:00"),
+            ("24. februar 2024 kl. 10.05", "2024-02-24T10:05:00"),
+            ("24.2.2024 klo 10.05", "2024-02-24T10:05:00"),
+            ("24. Februar 2024, 10.05 Uhr", "2024-02-24T10:05:00"),
             ("February 24, 2024", "2024-02-24T00:00:00"),
             ("24th of Feb 2024 at 3:05 PM", "2024-02-24T15:05:00"),
             ("8:25 a.m. Dec. 12, 2014", "2014-12-12T08:25:00"),

@@ -3,7 +3,7 @@
 use jiff::tz::Offset;
 
 /// Names in small letters, and minutes east of UTC; in the order of the names.
-const ZONES: [(&str, i32); 108] = [
+const ZONES: [(&str, i32); 111] = [
     ("acdt", 630),
     ("acst", 570),
     ("adt", -180),
@@ -111,6 +111,9 @@ const ZONES: [(&str, i32); 108] = [
     ("wat", 60),
     ("west", 60),
     ("wet", 0),
+    ("wib", 420),
+    ("wit", 540),
+    ("wita", 480),
     ("z", 0),
 ];
 

@@ -25,6 +25,8 @@ use crate::summary::RunState;
 
 const STYLE: &str = include_str!("style.css");
 const DAY_MS: i64 = 86_400_000;
+/// A crawl that took less is told to the second.
+const QUICK_MS: i64 = 600_000;
 const SCRIPT: &str = include_str!("script.js");
 
 /// Writes the page.
@@ -108,18 +110,17 @@ fn head(out: &mut impl Write, facts: &Findings) -> Result {
         write!(out, "<p class=sub>{}</p>", Html(&more))?;
     }
     if let (Some(first), Some(last)) = (facts.first_ms, facts.last_ms) {
+        let is_one_day = first.div_euclid(DAY_MS) == last.div_euclid(DAY_MS);
+        let (from, to) = match last - first {
+            ..QUICK_MS if is_one_day => ("%-d %b %Y, %H:%M:%S", "%H:%M:%S UTC"),
+            _ if is_one_day => ("%-d %b %Y, %H:%M", "%H:%M UTC"),
+            _ => ("%-d %b %Y, %H:%M", "%-d %b %Y, %H:%M UTC"),
+        };
         write!(
             out,
             "<p class=sub>{} – {}</p>",
-            moment(first, "%-d %b %Y, %H:%M"),
-            moment(
-                last,
-                if first.div_euclid(DAY_MS) == last.div_euclid(DAY_MS) {
-                    "%H:%M UTC"
-                } else {
-                    "%-d %b %Y, %H:%M UTC"
-                }
-            )
+            moment(first, from),
+            moment(last, to)
         )?;
     }
     write!(out, "</div></div>\n<div class=kpis>")?;
@@ -233,14 +234,17 @@ fn findings(out: &mut impl Write, facts: &Findings) -> Result {
             mended,
         );
     }
-    let linking = counted(facts.linking.total, "page links", "pages link");
+    let linking = match facts.linking.total {
+        0 => String::new(),
+        total => format!("{} there", counted(total, "page links", "pages link")),
+    };
     add(
         "bad",
         "broken",
         facts.broken.total,
         "broken page",
         "broken pages",
-        format!("{linking} there"),
+        linking,
     );
     let paths = &facts.redirects;
     add(

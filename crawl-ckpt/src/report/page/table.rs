@@ -165,6 +165,12 @@ impl With {
             With::FoundOn => {
                 return match &line.referer {
                     Some(page) => write!(out, "<td class=wide>{}</td>", Link(page)),
+                    None if line.depth == Some(0) => {
+                        write!(
+                            out,
+                            "<td class=\"wide dim\">a start URL, or in a sitemap</td>"
+                        )
+                    }
                     None => write!(out, "<td class=\"wide dim\">not known</td>"),
                 };
             }

@@ -139,7 +139,9 @@ fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
         }
         Err(e) => return Err(e),
     };
-    let is_torn = || begin.len() <= journal::HEADER && str::from_utf8(begin).is_err();
+    // No text has a byte that is zero.
+    let is_text = || str::from_utf8(begin).is_ok() && !begin.contains(&0);
+    let is_torn = || begin.len() <= journal::HEADER && !is_text();
     Ok(begin.starts_with(sign)
         || sign.starts_with(begin)
         || begin.iter().all(|byte| *byte == 0)

@@ -33,7 +33,7 @@ pub enum Outcome {
     Complete,
     /// Paused by a signal.
     Paused(i32),
-    /// Stopped at `--max-time` or `--max-pages`.
+    /// Stopped at `--max-time`, `--max-pages` or `--max-cost`.
     Stopped,
     /// Hosts wait for a human's decision.
     Parked,

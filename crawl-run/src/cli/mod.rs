@@ -57,8 +57,8 @@ that needs more than this alone goes through, one at a time. Takes K, M and G, p
 /// command goes on; a complete crawl removes its checkpoint.
 ///
 /// Exit codes: 0 complete; 1 failed, or no start URL gave a page; 2 usage, or the spider changed; 3 hosts
-/// wait for a costlier proxy to be approved; 4 stopped at --max-time or
-/// --max-pages; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
+/// wait for a costlier proxy to be approved; 4 stopped at --max-time,
+/// --max-pages or --max-cost; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
 /// 129 paused by SIGINT, SIGTERM, SIGHUP.
 #[derive(Debug, Parser)]
 #[command(name = "crawl-run", version, max_term_width = 100, after_long_help = EXAMPLES)]

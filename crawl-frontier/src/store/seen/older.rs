@@ -30,6 +30,8 @@ pub struct Older {
     writing: Option<PartWork>,
     /// With the numbers of the parts that it makes one of.
     merging: Option<(PartWork, Vec<u64>)>,
+    /// There are other parts than when it was last seen to that they are few.
+    is_changed: bool,
     is_over: Arc<AtomicBool>,
     next: u64,
     /// Those that the image in force names: they must stay.
@@ -48,6 +50,7 @@ impl Older {
             parts,
             writing: None,
             merging: None,
+            is_changed: true,
             is_over: Arc::default(),
             next: kept.last().map_or(1, |last| last + 1),
             kept,
@@ -130,7 +133,9 @@ impl Older {
         if let Some((work, parts)) = self.merging.take_if(|(work, _)| work.is_finished()) {
             self.merged(work, &parts);
         }
-        if self.merging.is_none() {
+        // Asked for all the time, so parts are looked at only when there are others than before.
+        if self.is_changed && self.merging.is_none() {
+            self.is_changed = false;
             self.merge();
         }
     }
@@ -220,6 +225,7 @@ impl Older {
         if let Some(part) = self.part_of(work) {
             self.parts.push(Arc::new(part));
             self.frozen = None;
+            self.is_changed = true;
         }
     }
 
@@ -230,6 +236,7 @@ impl Older {
         self.parts.retain(|part| !of.contains(&part.number()));
         // It is older than those that came meanwhile.
         self.parts.insert(0, Arc::new(part));
+        self.is_changed = true;
         for &number in of.iter().filter(|number| !self.kept.contains(number)) {
             // What cannot be removed counts for nothing.
             let _ = remove_part(&*self.room.disk, &self.room.dir, number);

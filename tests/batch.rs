@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Answer, Folder, Forward, Random, Running, Signal, Site, Tool, has};
+use support::{
+    Answer, Folder, Forward, Random, Running, Signal, Site, Tool, Tree, has, send_signal,
+};
 
 const PAGES: usize = 30;
 
@@ -452,4 +455,61 @@ fn the_end_names_what_failed_and_why() {
     assert!(end[2].contains("No such file"), "{done}");
     assert!(end[1].starts_with("failed: broken.json: "), "{done}");
     assert_eq!(end[0], "batch: 1 of 3 done, 2 failed");
+}
+
+/// The fetchers that a process has started and not waited for.
+fn fetchers(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter();
+    let lists = tasks
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let lists: String = lists.collect();
+    let pids = lists.split_whitespace().map(|pid| pid.parse().unwrap());
+    let is_fetcher = |pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name.trim() == "crawl-fetch")
+    };
+    pids.filter(is_fetcher).collect()
+}
+
+#[test]
+fn one_fetcher_serves_site_after_site_until_it_dies() {
+    let (folder, sites) = (Folder::new(), sites(4));
+    let (batch_pid, seen) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(Vec::new())));
+    for (n, site) in sites.iter().enumerate() {
+        let (batch_pid, seen) = (Arc::clone(&batch_pid), Arc::clone(&seen));
+        site.on("/", move |_| {
+            let found = fetchers(*batch_pid.wait());
+            seen.lock().unwrap().push((n, found.clone()));
+            // The third site's is killed once, with a request under way.
+            let is_first = seen
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|(of, _)| *of == n)
+                .count()
+                == 1;
+            if n == 1 && is_first {
+                send_signal(Signal::Kill, i64::from(found[0]));
+            }
+            let tree = Tree {
+                pages: PAGES,
+                links_per_page: 5,
+            };
+            tree.answer("/").unwrap()
+        });
+    }
+    list(&folder, &sites);
+    let run = batch(&folder).args(["--jobs", "1"]).start();
+    batch_pid.set(run.pid()).unwrap();
+    run.wait().code(0);
+    is_whole(&folder, 4);
+    let seen = seen.lock().unwrap();
+    let pids: Vec<u32> = seen.iter().map(|(_, pids)| pids[0]).collect();
+    assert!(seen.iter().all(|(_, pids)| pids.len() == 1), "{seen:?}");
+    let order: Vec<usize> = seen.iter().map(|(n, _)| *n).collect();
+    assert_eq!(order, [3, 2, 1, 1, 0]);
+    assert!(pids[0] == pids[1] && pids[1] == pids[2], "{seen:?}");
+    assert!(pids[2] != pids[3] && pids[3] == pids[4], "{seen:?}");
 }

@@ -30,6 +30,8 @@ pub struct Pipes {
     sent: usize,
     /// Results that were read.
     lines: Lines,
+    /// Requests that were sent and not answered by a line each.
+    unanswered: i64,
     /// Something was read in the last wait.
     pub heard: bool,
     /// How the results ended: `None` while they go on, an error when they broke off.
@@ -68,6 +70,7 @@ impl Pipes {
             unsent: Vec::new(),
             sent: 0,
             lines: Lines::default(),
+            unanswered: 0,
             heard: false,
             ended: None,
             conductor: None,
@@ -138,6 +141,7 @@ impl Pipes {
 
     /// Sends request lines, now or when there is room.
     pub fn send(&mut self, lines: &[u8]) {
+        self.unanswered += lines.iter().filter(|byte| **byte == b'\n').count() as i64;
         self.unsent.extend_from_slice(lines);
         self.write();
     }
@@ -182,12 +186,20 @@ impl Pipes {
     /// The next result that was read. One that is too long breaks them off.
     pub fn next_result(&mut self) -> Option<&[u8]> {
         match self.lines.next_line()? {
-            Line::Whole(line) => Some(line),
+            Line::Whole(line) => {
+                self.unanswered -= 1;
+                Some(line)
+            }
             Line::TooLong(_) => {
                 self.ended = Some(Err(io::Error::other(TOO_LONG)));
                 None
             }
         }
+    }
+
+    /// True when each request has had its answer, and nothing more was said.
+    pub fn are_idle(&self) -> bool {
+        self.unanswered == 0 && self.unsent.is_empty() && self.lines.unfinished().is_empty()
     }
 
     fn read(&mut self) {

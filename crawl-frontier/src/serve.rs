@@ -385,9 +385,11 @@ impl Server {
             self.tell(&News::Cookies(cookies));
         }
         let (reason, result) = self.judge(end, &progress);
+        let idle = self.pipes.are_idle();
         self.tell(&News::Ended {
             reason,
             progress: Box::new(progress),
+            idle,
         });
         result
     }

@@ -113,6 +113,11 @@ struct Act {
     fetch: Option<ExitStatus>,
     /// How many of [`STREAMS`] have ended.
     silent: usize,
+    /// The news is one of them.
+    is_deaf: bool,
+    /// The fetcher has answered all that it was asked.
+    is_idle: bool,
+    has_let_go: bool,
     killed: bool,
     last_words: LastWords,
     cookies: BTreeMap<String, String>,
@@ -266,6 +271,10 @@ impl Conductor<'_> {
                 Event::Said(Role::Frontier, line) if act.last_words.takes(&line) => {}
                 Event::Said(_, line) => self.view.error(line),
                 Event::Silence(n) if n == number => act.silent += 1,
+                Event::NewsOver(n) if n == number => {
+                    act.silent += 1;
+                    act.is_deaf = true;
+                }
                 Event::Ended(n, role) if n == number => {
                     let status = children.status(role);
                     let status = status
@@ -282,7 +291,12 @@ impl Conductor<'_> {
                         }
                     }
                 }
-                Event::News(..) | Event::Silence(_) | Event::Ended(..) => {}
+                Event::News(..) | Event::NewsOver(_) | Event::Silence(_) | Event::Ended(..) => {}
+            }
+            if act.is_deaf && act.frontier.is_some() && !act.has_let_go {
+                act.has_let_go = true;
+                let is_complete = act.reason == Some(EndReason::Complete);
+                children.let_go(act.is_idle && is_complete);
             }
         }
     }
@@ -311,7 +325,12 @@ impl Conductor<'_> {
             News::Url(trial) => self.view.tell_of(&trial),
             News::Slow(slow) => self.view.slowed_by(slow),
             News::Cookies(cookies) => act.cookies = cookies,
-            News::Ended { reason, progress } => {
+            News::Ended {
+                reason,
+                progress,
+                idle,
+            } => {
+                act.is_idle = idle;
                 act.reason = Some(reason);
                 act.progress = Some(*progress);
             }

@@ -10,7 +10,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `signals` `spawn` `tools` `proxies` `headers` `command_line` `acquire` | what is heard from the system, how programs are started and where the other tools are, what the environment and the user set, the command that was typed, the lock of a job |
+//! | `signals` `spawn` `hearing` `fetcher` `tools` `proxies` `headers` `command_line` `acquire` `today` | what is heard from the system, how programs are started and heard, a fetcher that outlives its crawl, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here |
 //! | `extraction` `spider/` | spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
@@ -40,8 +40,10 @@ mod conduct;
 mod crawl;
 mod ended;
 mod extraction;
+mod fetcher;
 mod figures;
 mod headers;
+mod hearing;
 mod init;
 mod meter;
 mod metrics;
@@ -56,6 +58,7 @@ mod spawn;
 pub mod spider;
 mod stage;
 mod summary;
+mod today;
 mod tools;
 mod view;
 

@@ -8,22 +8,24 @@
 //! ```
 //!
 //! crawl-run keeps no end of the pipes, so the death of one child is the end of file of
-//! the other, and crawl-run's own death is the end of the socket.
+//! the other, and crawl-run's own death is the end of the socket. Where a fetcher may outlive its
+//! crawl, it does keep the frontier's ends, and closes them when the frontier is gone.
 
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use crawl_ckpt::control::{News, Order};
 use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::tool::Failure;
-use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
+use crate::fetcher::{Ends, Fetcher, Keeper, Manner};
+use crate::hearing::{Ear, Hearing, Told};
 use crate::spawn::{Program, Started};
 use crate::tools::Tools;
 
@@ -44,6 +46,8 @@ pub struct Launch {
     pub lock: Option<OwnedFd>,
     /// Where the frontier streams its records, when that is not a file of its own.
     pub stream: Option<OwnedFd>,
+    /// Where a fetcher may come from and go to that does not end with this crawl.
+    pub keeper: Option<Arc<Keeper>>,
 }
 
 /// One of the children.
@@ -64,7 +68,9 @@ pub enum Event {
     News(u32, News),
     /// A child said a line on stderr.
     Said(Role, String),
-    /// One of the [`STREAMS`] of that start will say nothing more.
+    /// The frontier of that start will say nothing more; one of the [`STREAMS`].
+    NewsOver(u32),
+    /// Another one of them will say nothing more.
     Silence(u32),
     /// A child of that start ended and can be waited for without delay.
     Ended(u32, Role),
@@ -72,9 +78,6 @@ pub enum Event {
 
 /// What the children of one start are heard by: the frontier's news, and stderr of both.
 pub const STREAMS: usize = 3;
-
-/// Results on their way: a page with its body is longer than the usual 64 KiB.
-const RESULTS_BYTES: usize = 256 << 10;
 
 /// The first descriptor in crawl-fetch of spider files.
 const SPIDER_FD: i32 = 3;
@@ -88,8 +91,12 @@ const STREAM_FD: i32 = 5;
 #[derive(Debug)]
 pub struct Children {
     frontier: Started,
-    fetch: Started,
+    /// None: it was left to the keeper.
+    fetch: Option<Fetcher>,
     orders: Sender<Order>,
+    keeper: Option<Arc<Keeper>>,
+    number: u32,
+    events: Sender<Event>,
 }
 
 impl Children {
@@ -105,38 +112,36 @@ impl Children {
         number: u32,
         events: &Sender<Event>,
     ) -> Result<Children, Failure> {
-        let (requests_out, requests_in) = io::pipe().map_err(cannot_start)?;
-        let (results_out, results_in) = io::pipe().map_err(cannot_start)?;
-        // Where that is refused, a large page only takes more turns.
-        let _ = rustix::pipe::fcntl_setpipe_size(&results_in, RESULTS_BYTES);
-        let mut fetch = start_fetch(launch, (requests_out.into(), results_in.into()))?;
-        let pipes = (results_out.into(), requests_in.into());
-        // Without a frontier the pipes are closed by now, and the fetcher ends by itself.
-        let (frontier, orders) = match start_frontier(launch, pipes, number, events) {
-            Ok(started) => started,
-            Err(failure) => {
-                fetch.kill();
-                let _ = fetch.wait();
-                return Err(failure);
-            }
-        };
+        let (fetch, ends) = start_fetch(launch, number, events)?;
+        let (frontier, orders) = start_frontier(launch, ends, number, events)?;
+        // One that is gone hears none.
         let _ = orders.send(begin);
-        let mut children = Children {
+        Ok(Children {
             frontier,
-            fetch,
+            fetch: Some(fetch),
             orders,
+            keeper: launch.keeper.clone(),
+            number,
+            events: events.clone(),
+        })
+    }
+
+    /// The frontier is gone. A fetcher that has no request left may go on with another crawl; the
+    /// input of any other ends.
+    pub fn let_go(&mut self, is_idle: bool) {
+        let Some(keeper) = &self.keeper else { return };
+        self.fetch = match self.fetch.take() {
+            Some(fetch) if is_idle => fetch.keep(keeper),
+            fetch => fetch,
         };
-        for role in [Role::Frontier, Role::Fetch] {
-            let stderr = children.child(role).stderr.take();
-            relay(stderr, number, role, events.clone()).map_err(cannot_start)?;
+        match &mut self.fetch {
+            Some(fetch) => fetch.end_input(),
+            None => {
+                // As of one that ended well.
+                let _ = self.events.send(Event::Silence(self.number));
+                let _ = (self.events).send(Event::Ended(self.number, Role::Fetch));
+            }
         }
-        for (role, child) in [
-            (Role::Frontier, &children.frontier),
-            (Role::Fetch, &children.fetch),
-        ] {
-            report_end(child, number, role, events.clone()).map_err(cannot_start)?;
-        }
-        Ok(children)
     }
 
     /// Gives an order; a frontier that is gone hears none.
@@ -149,31 +154,35 @@ impl Children {
     /// # Errors
     /// The system cannot tell.
     pub fn status(&mut self, role: Role) -> io::Result<ExitStatus> {
-        self.child(role).wait()
+        match (role, &mut self.fetch) {
+            (Role::Frontier, _) => self.frontier.wait(),
+            (Role::Fetch, Some(fetch)) => fetch.wait(),
+            (Role::Fetch, None) => Ok(ExitStatus::default()),
+        }
     }
 
     /// Kills a child, if it still runs.
     pub fn kill(&mut self, role: Role) {
-        self.child(role).kill();
-    }
-
-    fn child(&mut self, role: Role) -> &mut Started {
-        match role {
-            Role::Frontier => &mut self.frontier,
-            Role::Fetch => &mut self.fetch,
+        match (role, &self.fetch) {
+            (Role::Frontier, _) => self.frontier.kill(),
+            (Role::Fetch, Some(fetch)) => fetch.kill(),
+            (Role::Fetch, None) => {}
         }
     }
 }
 
-/// Starts it, with its stdin and stdout.
-fn spawn(
-    mut program: Program<'_>,
-    (stdin, stdout): (OwnedFd, OwnedFd),
-) -> Result<Started, Failure> {
-    program.given.extend([(0, stdin), (1, stdout)]);
-    let path = program.path.display();
-    let failed = |e| Failure::new(format_args!("cannot start {path}: {e}"));
-    program.start().map_err(failed)
+/// What is heard of a child, as events.
+fn ear(role: Role, number: u32, events: &Sender<Event>) -> Ear {
+    let events = events.clone();
+    Box::new(move |told| {
+        let event = match told {
+            Told::Said(line) => Event::Said(role, line),
+            Told::Silent => Event::Silence(number),
+            Told::Ended => Event::Ended(number, role),
+        };
+        // Nobody listens any more when the run is over.
+        let _ = events.send(event);
+    })
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -184,27 +193,40 @@ fn cannot_start(error: io::Error) -> Failure {
     Failure::new(format_args!("cannot start the crawl: {error}"))
 }
 
-/// Starts crawl-fetch on its stdin and stdout.
-fn start_fetch(launch: &Launch, pipes: (OwnedFd, OwnedFd)) -> Result<Started, Failure> {
-    let mut fetch = Program {
-        path: &launch.tools.fetch,
+/// Starts crawl-fetch, unless one waits that was started in the same manner.
+fn start_fetch(
+    launch: &Launch,
+    number: u32,
+    events: &Sender<Event>,
+) -> Result<(Fetcher, Ends), Failure> {
+    let mut manner = Manner {
+        path: launch.tools.fetch.clone(),
         args: launch.fetch_args.clone(),
-        hidden: &launch.hidden,
-        given: Vec::new(),
+        hidden: launch.hidden.clone(),
     };
+    let ear = || ear(Role::Fetch, number, events);
+    if let Some(keeper) = &launch.keeper
+        && let Some(kept) = keeper.take(&manner, ear())
+    {
+        return Ok(kept);
+    }
+    let mut given = Vec::new();
     for (fd, (option, spider)) in (SPIDER_FD..).zip(&launch.spiders) {
         let file = format!("/dev/fd/{fd}").into();
-        fetch.args.extend([(*option).into(), file]);
+        manner.args.extend([(*option).into(), file]);
         let spider = duplicate(spider.as_fd()).map_err(cannot_start)?;
-        fetch.given.push((fd, spider));
+        given.push((fd, spider));
     }
-    spawn(fetch, pipes)
+    Fetcher::start(manner, given, launch.keeper.is_some(), ear()).map_err(|e| {
+        let path = launch.tools.fetch.display();
+        Failure::new(format_args!("cannot start {path}: {e}"))
+    })
 }
 
 /// Starts crawl-frontier on its stdin and stdout, and the threads that speak with it.
 fn start_frontier(
     launch: &Launch,
-    pipes: (OwnedFd, OwnedFd),
+    ends: Ends,
     number: u32,
     events: &Sender<Event>,
 ) -> Result<(Started, Sender<Order>), Failure> {
@@ -229,7 +251,13 @@ fn start_frontier(
         let stream = duplicate(stream.as_fd()).map_err(cannot_start)?;
         give("--output-fd", STREAM_FD, stream);
     }
-    let frontier = spawn(frontier, pipes)?;
+    let given = [(0, ends.results), (1, ends.requests)];
+    frontier.given.extend(given);
+    let mut frontier = frontier.start().map_err(|e| {
+        let path = launch.tools.frontier.display();
+        Failure::new(format_args!("cannot start {path}: {e}"))
+    })?;
+    Hearing::begin(&mut frontier, ear(Role::Frontier, number, events)).map_err(cannot_start)?;
     let orders = speak(ours, number, events.clone()).map_err(cannot_start)?;
     Ok((frontier, orders))
 }
@@ -265,43 +293,7 @@ fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<S
                 return;
             }
         }
-        let _ = events.send(Event::Silence(number));
+        let _ = events.send(Event::NewsOver(number));
     })?;
     Ok(orders)
-}
-
-/// Starts a thread that hands on what a child says on stderr: a progress line may be drawn
-/// there, and a last error is to be told in crawl-run's own.
-fn relay(
-    stderr: Option<PipeReader>,
-    number: u32,
-    role: Role,
-    events: Sender<Event>,
-) -> io::Result<()> {
-    let Some(mut stderr) = stderr else {
-        return Ok(());
-    };
-    thread::Builder::new().name("relay".into()).spawn(move || {
-        let mut lines = Lines::default();
-        while let Ok(Some(line)) = lines.read_line(&mut stderr) {
-            let (Line::Whole(line) | Line::TooLong(line)) = line;
-            let line = String::from_utf8_lossy(line).into_owned();
-            let _ = events.send(Event::Said(role, line));
-        }
-        let _ = events.send(Event::Silence(number));
-    })?;
-    Ok(())
-}
-
-/// Starts a thread that says when a child has ended, and leaves it to be waited for.
-fn report_end(child: &Started, number: u32, role: Role, events: Sender<Event>) -> io::Result<()> {
-    let pid = child.pid();
-    thread::Builder::new()
-        .name("waiting".into())
-        .spawn(move || {
-            let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(pid), look), Err(Errno::INTR)) {}
-            let _ = events.send(Event::Ended(number, role));
-        })?;
-    Ok(())
 }

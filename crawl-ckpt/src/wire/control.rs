@@ -115,6 +115,9 @@ pub enum News {
         reason: EndReason,
         /// The final figures.
         progress: Box<Progress>,
+        /// Each request has had its answer: the fetcher may serve another crawl.
+        #[serde(default)]
+        idle: bool,
     },
 }
 

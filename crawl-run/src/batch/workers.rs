@@ -26,6 +26,7 @@ use crate::cli::{
 use crate::command_line::CommandLine;
 use crate::crawl::Crawl;
 use crate::ended::Ended;
+use crate::fetcher::Keeper;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::screen::Screen;
@@ -86,9 +87,10 @@ impl Workers<'_> {
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
+                    let keeper = Arc::default();
                     while let Some(at) = self.next(&queue, &freed) {
                         change(lock(&queue).running);
-                        let result = self.run(at, &queue);
+                        let result = self.run(at, &queue, &keeper);
                         let mut queue = lock(&queue);
                         queue.running -= 1;
                         match result {
@@ -140,13 +142,13 @@ impl Workers<'_> {
     }
 
     /// Runs one entry and keeps what became of it. True when it is to be tried again.
-    fn run(&self, at: usize, queue: &Mutex<Queue>) -> Result<bool, Failure> {
+    fn run(&self, at: usize, queue: &Mutex<Queue>, keeper: &Arc<Keeper>) -> Result<bool, Failure> {
         let entry = &self.entries[at];
         let begun = Instant::now();
         let mut view = View::among(self.args.verbosity, entry.site.clone(), self.screen.clone());
         view.watch(self.total.share(at));
         let mut kept = Ok(());
-        let result = self.crawl(at, queue, &mut view, &mut kept);
+        let result = self.crawl(at, (queue, keeper), &mut view, &mut kept);
         view.end();
         self.relay.leave(at);
         // A batch that cannot keep its state must not go on, whatever became of the crawl.
@@ -168,7 +170,7 @@ impl Workers<'_> {
     fn crawl(
         &self,
         at: usize,
-        queue: &Mutex<Queue>,
+        (queue, keeper): (&Mutex<Queue>, &Arc<Keeper>),
         view: &mut View,
         kept: &mut Result<(), Failure>,
     ) -> Option<Result<Ended, Failure>> {
@@ -176,7 +178,7 @@ impl Workers<'_> {
         let (sender, events) = mpsc::channel();
         let site = self.site(entry);
         let args = self.crawl_args(entry);
-        let crawl = match Crawl::prepare(
+        let mut crawl = match Crawl::prepare(
             slice::from_ref(&site),
             &args,
             self.command_line(entry, &site),
@@ -185,6 +187,7 @@ impl Workers<'_> {
             Ok(crawl) => crawl,
             Err(failure) => return Some(Err(failure)),
         };
+        crawl.keep_fetcher(keeper);
         let job = &crawl.place().job.dir;
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
         if first != at {

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use crawl_ckpt::job::{self, unfinished};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, printable};
-use jiff::Zoned;
 
 pub use prepare::check_certificates;
 
@@ -29,6 +29,7 @@ use crate::command_line::CommandLine;
 use crate::conduct::{Conductor, Ending};
 use crate::ended::Ended;
 use crate::extraction::Extraction;
+use crate::fetcher::Keeper;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{millis, spool_args};
@@ -36,6 +37,7 @@ use crate::proxies::Proxies;
 use crate::spider::Parser;
 use crate::stage::{Event, Launch};
 use crate::summary::{self, Summary};
+use crate::today::today;
 use crate::tools::{Tools, ask};
 use crate::view::View;
 
@@ -71,6 +73,8 @@ pub struct Crawl<'a> {
     max_time: Option<Duration>,
     /// After how many records a run stops by the spider's word, if no option says it.
     max_pages: Option<u64>,
+    /// Where a fetcher may wait for the next crawl.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl<'a> Crawl<'a> {
@@ -119,9 +123,7 @@ impl<'a> Crawl<'a> {
     /// What ends it before it begins.
     pub fn test(&self, limit: u64, events: Events<'_>, view: &mut View) -> Result<Ended, Failure> {
         let output = match &self.args.output.output {
-            Some(path) => self
-                .place
-                .new_output(Some(path), None, Zoned::now().date())?,
+            Some(path) => self.place.new_output(Some(path), None, today())?,
             None => Output::stdout()?,
         };
         view.say(format_args!(
@@ -143,7 +145,7 @@ impl<'a> Crawl<'a> {
     /// The output of a crawl that begins, when the file that `leaves` is gone.
     fn new_output(&self, leaves: Option<&Path>) -> Result<Output, Failure> {
         let chosen = self.args.output.output.as_deref();
-        let output = self.place.new_output(chosen, leaves, Zoned::now().date())?;
+        let output = self.place.new_output(chosen, leaves, today())?;
         match output {
             Output::File(file) if self.place.retries.is_some() => {
                 Ok(Output::File(unfinished(&file)))
@@ -167,7 +169,7 @@ impl<'a> Crawl<'a> {
 
     /// Where the WARC files of a crawl that begins go, when the directory that `leaves` is gone.
     fn new_warc(&self, output: &Output, leaves: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
-        let today = Zoned::now().date();
+        let today = today();
         let is_wanted = self.plan.warc.is_some();
         is_wanted
             .then(|| self.place.new_warc(output, leaves, today))
@@ -205,6 +207,18 @@ impl<'a> Crawl<'a> {
             max_cost: limits.max_cost,
             secrets: self.secrets.clone(),
         }
+    }
+
+    /// Has the fetcher wait for another crawl when this one is complete.
+    pub fn keep_fetcher(&mut self, keeper: &Arc<Keeper>) {
+        self.keeper = Some(Arc::clone(keeper));
+    }
+
+    /// The fetcher is our own, and keeps nothing of a crawl.
+    fn is_plain(&self) -> bool {
+        let renders = self.args.fetch.render || self.render_by.is_some();
+        let has_more = self.extraction.is_some() || self.parser.is_some() || renders;
+        self.tools.fetch_is_own && !has_more && !self.args.verbosity.verbose
     }
 
     fn launch(
@@ -248,6 +262,10 @@ impl<'a> Crawl<'a> {
                 Output::Stdout => Some(copy(io::stdout().as_fd())?),
                 Output::File(_) => None,
             },
+            keeper: self
+                .keeper
+                .clone()
+                .filter(|_| self.is_plain() && warc.is_none()),
         })
     }
 

@@ -104,6 +104,7 @@ impl<'a> Crawl<'a> {
                 None => None,
             },
             parser: spider.parser,
+            keeper: None,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,
             plan,

@@ -331,7 +331,7 @@ impl Cli {
                 Failure::with(Exit::Usage, message)
             })?;
         }
-        let rendering = self.render.options(&self.user_agent, self.allow_private)?;
+        let rendering = self.render.options(&self.user_agent)?;
         let archive = self
             .warc
             .open(&self.user_agent, robots.is_some(), self.max_redirects)?;

@@ -1,6 +1,7 @@
 //! One request to one result.
 
-use std::borrow::Cow;
+mod rendering;
+
 use std::cell::OnceCell;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,6 @@ use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
-use crawl_ckpt::rendering::{Rendered, Renderings, Wish};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
 use encoding_rs::{Encoding, UTF_8};
@@ -35,7 +35,8 @@ use crate::page::footprint::{self, Uses};
 use crate::page::{Mark, PageReader, Want};
 use crate::page::{challenge, sitemap};
 use crate::parse::{Parsers, Waiting, is_parsed};
-use crate::render::{Errands, FetchedPage, Renderer};
+
+pub use rendering::RenderOptions;
 
 /// How answers are read.
 #[derive(Debug, Clone)]
@@ -159,18 +160,6 @@ pub struct Fetcher {
     pub memory: Arc<Memory>,
 }
 
-/// How pages are rendered.
-pub struct RenderOptions {
-    /// The browser.
-    pub renderer: Arc<Renderer>,
-    /// Which pages are rendered whose requests do not say.
-    pub which: Renderings,
-    /// Is asked for what pages ask for.
-    pub gate: Option<Gate>,
-    /// Pages may ask private addresses that are not their own.
-    pub allow_private: bool,
-}
-
 /// An answer that arrived whole.
 struct Received<'b> {
     bytes: &'b [u8],
@@ -191,10 +180,14 @@ impl Received<'_> {
 impl Fetcher {
     /// Fetches and puts the result line out.
     pub fn fetch<W: Write>(&self, job: &Job, output: &Output<W>) -> Outcome {
-        let Ok(request) = parse_request(&job.line) else {
+        let Ok(mut request) = parse_request(&job.line) else {
             // It was one when it was read.
             return broken_down(job, output);
         };
+        if self.wish(&request).is_some() {
+            // A shell that did not change says nothing of the page that its scripts make.
+            (request.etag, request.last_modified) = (None, None);
+        }
         let mut result = begun(&request);
         result.fetched_at = Some(now().into());
         let started = Instant::now();
@@ -323,84 +316,6 @@ impl Fetcher {
             encoding: OnceCell::new(),
             headers: std::mem::take(answer.response.headers_mut()),
             url: answer.url,
-        })
-    }
-
-    /// Has a page rendered, if it is one to be: it is read as its scripts left it then.
-    fn render<'b>(
-        &self,
-        request: &Request<'_>,
-        received: Received<'b>,
-        markup: &'b mut Option<String>,
-        result: &mut FetchResult<'_>,
-    ) -> Result<Received<'b>, Failure> {
-        let said = request.render.as_ref().map(Wish::rendering);
-        let Some(rendering) = &self.rendering else {
-            if let Some(Some(_)) = said {
-                let failed = Some("crawl-fetch runs without --render".into());
-                result.render = Some(Rendered {
-                    failed,
-                    ..Rendered::default()
-                });
-            }
-            return Ok(received);
-        };
-        let is_page = request.kind == Kind::Page
-            && request
-                .method
-                .as_deref()
-                .is_none_or(|method| method == "GET")
-            && result.status == Some(200)
-            && received.media == Media::Html
-            && challenge::of(&received.headers, received.bytes, None, 0).is_none();
-        let usual = || {
-            let is_start = request.depth == Some(0);
-            let usual = rendering.which.of(&request.url, is_start);
-            usual.map(Cow::Borrowed)
-        };
-        let wish = if is_page {
-            said.unwrap_or_else(usual)
-        } else {
-            None
-        };
-        let Some(wish) = wish else {
-            return Ok(received);
-        };
-        let jar = self.caller.cookies.header(&received.url);
-        let page = FetchedPage {
-            url: &received.url,
-            headers: &received.headers,
-            body: received.bytes,
-            request,
-            cookie: jar.as_deref().or(request.cookie.as_deref()),
-            wish: &wish,
-            max_size: self.options.max_size,
-        };
-        let errands = Errands {
-            caller: &self.caller,
-            gate: rendering.gate.as_ref().or(self.robots.as_ref()),
-            allow_private: rendering.allow_private,
-        };
-        let rendered = rendering.renderer.render(&page, errands)?;
-        let mut told = rendered.told;
-        result.location = rendered
-            .location
-            .map(|url| masked(url.as_str()).into_owned().into());
-        let Some(text) = rendered.markup else {
-            result.render = Some(told);
-            return Ok(received);
-        };
-        let text = markup.insert(text);
-        told.digest = Some(digest(text.as_bytes()).into());
-        result.render = Some(told);
-        result.bytes = Some(received.bytes.len() as u64);
-        result.digest = Some(digest(received.bytes).into());
-        Ok(Received {
-            bytes: text.as_bytes(),
-            media: Media::Html,
-            encoding: OnceCell::from(UTF_8),
-            headers: received.headers,
-            url: rendered.url.unwrap_or(received.url),
         })
     }
 

@@ -11,7 +11,7 @@
 //! | where | what lies there |
 //! |---|---|
 //! | `signals` `spawn` `hearing` `fetcher` `tools` `proxies` `headers` `command_line` `acquire` `today` | what is heard from the system, how programs are started and heard, a fetcher that outlives its crawl, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here |
-//! | `extraction` `spider/` | spider files: [`spider`] |
+//! | `browser` `extraction` `spider/` | whether there is a browser, spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
 //! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
@@ -30,6 +30,7 @@
 mod acquire;
 mod afterwards;
 mod batch;
+mod browser;
 mod change;
 mod check;
 mod checkpoint;

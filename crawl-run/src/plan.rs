@@ -202,6 +202,8 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
         ("--allow-private", plan.allow_private),
         ("--body", plan.keep_body),
         ("--render", args.fetch.render),
+        // That a crawl begins in a private place opens no other to its pages.
+        ("--render-private", args.pace.allow_private),
         ("--no-sandbox", args.fetch.no_sandbox),
     ];
     words.extend(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::{Delta, FieldUse, Progress, ProxyUse};
+use crawl_ckpt::control::{Delta, FieldUse, Progress, ProxyUse, RenderUse};
 use crawl_ckpt::human::{bytes, count, counted, span};
 use crawl_ckpt::price::{Price, shown};
 use crawl_ckpt::tool::Exit;
@@ -29,6 +29,23 @@ pub fn compared(delta: &Delta) -> String {
         count(delta.unchanged),
         count(delta.gone)
     )
+}
+
+/// What pages did in a browser.
+fn in_browser(rendered: &RenderUse) -> String {
+    let mut line = counted(rendered.pages, "page");
+    for (number, what) in [
+        (rendered.failed, "not rendered after all"),
+        (rendered.cut, "cut short"),
+        (rendered.requests, "requests of theirs"),
+        (rendered.blocked, "left out"),
+        (rendered.refused, "refused"),
+    ] {
+        if number > 0 {
+            line.push_str(&format!(", {} {what}", count(number)));
+        }
+    }
+    line
 }
 
 /// What the lines are made of.
@@ -73,6 +90,9 @@ impl Summary<'_> {
         if progress.withdrawn > 0 {
             let dropped = counted(progress.withdrawn, "URL");
             row("dropped", format!("{dropped}, by crawl-frontier drop"));
+        }
+        if let Some(rendered) = &progress.rendered {
+            row("rendered", in_browser(rendered));
         }
         for line in empty_fields(&progress.fields) {
             row("fields", line);

@@ -336,6 +336,27 @@ pub struct Progress {
     pub withdrawn: u64,
     /// Of an incremental crawl: pages new, changed, unchanged, gone.
     pub delta: Option<Delta>,
+    /// What pages did in a browser, if any was in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<RenderUse>,
+}
+
+/// What the pages did that a browser rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RenderUse {
+    /// Pages that were rendered.
+    pub pages: u64,
+    /// Pages that could not be.
+    pub failed: u64,
+    /// Pages that a limit cut short.
+    pub cut: u64,
+    /// Requests that pages made.
+    pub requests: u64,
+    /// Requests of pages that were left out: pictures, fonts, media, frames of other sites.
+    pub blocked: u64,
+    /// Requests of pages that the rules refused.
+    pub refused: u64,
 }
 
 fn is_zero(number: &u64) -> bool {

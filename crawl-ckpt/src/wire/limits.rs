@@ -66,6 +66,9 @@ pub const RENDER_TABS: Limit<u32> = limit(1..=64, 4);
 /// How long a page may take in a browser.
 pub const RENDER_TIMEOUT: Limit<Duration> = limit(INSTANT..=DAY, seconds(15));
 
+/// Bytes of memory for a browser, all its processes together.
+pub const RENDER_MEMORY: Limit<usize> = limit(256 << 20..=usize::MAX, 2 << 30);
+
 /// What is waited for in a page in a browser, on its own clock.
 pub const RENDER_WAIT: Limit<Duration> = limit(Duration::ZERO..=DAY, seconds(30));
 

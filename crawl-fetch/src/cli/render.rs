@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use crawl_ckpt::limits::{self, count, spelled_time, time};
+use crawl_ckpt::limits::{self, count, size, spelled_size, spelled_time, time};
 use crawl_ckpt::node::Node;
 use crawl_ckpt::rendering::Renderings;
 use crawl_ckpt::robots::product_token;
@@ -45,11 +45,25 @@ pub struct RenderArgs {
     #[arg(long, value_name = "DUR", default_value = spelled_time(limits::RENDER_TIMEOUT.default), value_parser = time(limits::RENDER_TIMEOUT.within))]
     render_timeout: Duration,
 
+    /// Memory for the browser
+    ///
+    /// For all its processes together. When they have more, the largest one that shows pages ends;
+    /// its pages are rendered once more in another, and then are as they were sent. Takes K, M and
+    /// G, powers of 1024.
+    #[arg(long, value_name = "SIZE", default_value = spelled_size(limits::RENDER_MEMORY.default), value_parser = size(limits::RENDER_MEMORY.within))]
+    render_memory: usize,
+
     /// Obey robots.txt also for what pages ask for
     ///
     /// For scripts, styles and data; with --robots they are asked for by it anyway.
     #[arg(long)]
     render_robots: bool,
+
+    /// Let pages ask private addresses that are not their own
+    ///
+    /// Otherwise a page asks a private address, or localhost, only at its own scheme, name and port.
+    #[arg(long)]
+    render_private: bool,
 
     /// Run the browser without its sandbox
     ///
@@ -64,11 +78,7 @@ impl RenderArgs {
     ///
     /// # Errors
     /// When there is no browser, or it does not work.
-    pub fn options(
-        &self,
-        user_agent: &str,
-        allow_private: bool,
-    ) -> Result<Option<RenderOptions>, Failure> {
+    pub fn options(&self, user_agent: &str) -> Result<Option<RenderOptions>, Failure> {
         let mut which = match &self.render_by {
             Some(path) => read(path)?,
             None => Renderings::default(),
@@ -84,6 +94,7 @@ impl RenderArgs {
             user_agent: user_agent.to_owned(),
             tabs: self.render_tabs as usize,
             timeout: self.render_timeout,
+            memory: self.render_memory as u64,
         });
         let begun = renderer.begin();
         begun.map_err(|why| Failure::with(Exit::Usage, why))?;
@@ -92,7 +103,7 @@ impl RenderArgs {
             gate: (self.render_robots || which.robots)
                 .then(|| Gate::new(product_token(user_agent))),
             which,
-            allow_private,
+            allow_private: self.render_private,
         }))
     }
 }

@@ -1,5 +1,6 @@
 //! The browser with its tabs: begun once, begun again when it ended, and ended with us.
 
+use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -18,10 +19,17 @@ use super::program::Program;
 use super::protocol::Connection;
 use super::tab::{Control, Setback, Tab};
 use super::visit::{FetchedPage, Shown, visit};
+use super::weight::lighten;
 use crate::failure::Failure;
 
 /// A page that brings a tab down has another one, and then no more.
 const ATTEMPTS: u32 = 2;
+
+/// When all of the browser ends, it may be for another page: then it has so many.
+const LIVES: u32 = 4;
+
+/// So often it is looked how much memory the browser takes.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// What the browser is told.
 #[derive(Debug, Clone)]
@@ -34,6 +42,8 @@ pub struct BrowserOptions {
     pub tabs: usize,
     /// Longest time for a page.
     pub timeout: Duration,
+    /// Most memory of all its processes together.
+    pub memory: u64,
 }
 
 /// Renders pages. Shared by all workers.
@@ -98,9 +108,13 @@ impl Renderer {
     pub fn render(&self, page: &FetchedPage<'_>, errands: Errands<'_>) -> Result<Shown, Failure> {
         let site = site_of(page.url);
         let lease = self.lease();
-        for _ in 0..ATTEMPTS {
+        let (mut deaths, mut ends) = (0, 0);
+        while deaths < ATTEMPTS && ends < LIVES {
             let tab = self.tab(&site)?;
-            let Some(tab) = tab else { continue };
+            let Some(tab) = tab else {
+                ends += 1;
+                continue;
+            };
             let visited = visit(&tab, page, (errands, &self.kept), self.options.timeout);
             if let Ok((outcome, is_tidy)) = visited {
                 if is_tidy {
@@ -109,8 +123,13 @@ impl Renderer {
                 drop(lease);
                 return Ok(outcome);
             }
+            if tab.connection().is_over() {
+                ends += 1;
+            } else {
+                deaths += 1;
+            }
         }
-        let why = format!("it brought the browser down {ATTEMPTS} times");
+        let why = format!("it brought the browser down {} times", deaths.max(ends));
         Ok(Shown {
             told: Rendered {
                 failed: Some(why.into()),
@@ -180,6 +199,7 @@ impl Browser {
             program: options.program.clone(),
             user_agent: options.user_agent.clone(),
         };
+        let memory = options.memory;
         let name = launch.program.path.display().to_string();
         let process = Arc::new(Mutex::new(None));
         let held = Arc::clone(&process);
@@ -195,12 +215,16 @@ impl Browser {
                 }
             };
             *lock(&held) = Some(process);
+            if let Err(error) = watch(&held, memory) {
+                let _ = sender.send(Err(error));
+                return;
+            }
             let connection = Arc::new(Connection::new(to));
             let _ = sender.send(Ok(Arc::clone(&connection)));
             drop(sender);
             connection.hear(from);
         };
-        let cannot = |e: std::io::Error| format!("cannot start {name}: {e}");
+        let cannot = |e: io::Error| format!("cannot start {name}: {e}");
         let thread = thread::Builder::new().name("browser".into());
         thread.spawn(run).map_err(cannot)?;
         let begun = begun
@@ -236,6 +260,24 @@ impl Drop for Browser {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Keeps the browser's memory within its limit, until the browser is ended.
+fn watch(process: &Arc<Mutex<Option<BrowserProcess>>>, memory: u64) -> io::Result<()> {
+    let process = Arc::downgrade(process);
+    let look = move || {
+        while let Some(process) = process.upgrade() {
+            match &*lock(&process) {
+                Some(process) => lighten(process.group(), memory),
+                None => return,
+            }
+            drop(process);
+            thread::sleep(BETWEEN_LOOKS);
+        }
+    };
+    let thread = thread::Builder::new().name("weight".into());
+    thread.spawn(look)?;
+    Ok(())
 }
 
 /// Pages of one site share a tab.

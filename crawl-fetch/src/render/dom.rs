@@ -74,12 +74,24 @@ pub const TAKE: &str = r#"(most => {
   };
 })"#;
 
+/// Runs before a page does: what another page of its origin kept in this tab is not there.
+pub const BEGIN: &str = "if (self === top) try {
+  localStorage.clear();
+  sessionStorage.clear();
+} catch {
+  // Its origin has none.
+}";
+
 /// Scrolls to the end; gives what changes when more comes of it.
 pub const SCROLL: &str = "(() => {
   window.scrollTo(0, 1e9);
   const root = document.scrollingElement;
   return Document.prototype.querySelectorAll.call(document, '*').length + ':' + (root ? root.scrollHeight : 0);
 })()";
+
+/// Is kept when two pictures of the page were made.
+pub const DRAWN: &str = "new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))))";
 
 /// Whether an element is there.
 pub const FIND: &str =

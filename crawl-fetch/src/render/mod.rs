@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `program` | which browser there is |
 //! | `process` | one that runs: its pipes, its group, its directory |
+//! | `weight` | the memory that it takes |
 //! | `protocol` | commands and events on its pipes |
 //! | `dom` | the script that takes the page as it stands |
 //! | `tab` | a place for a page |
@@ -28,6 +29,7 @@ mod program;
 mod protocol;
 mod tab;
 mod visit;
+mod weight;
 
 pub use browser::{BrowserOptions, Renderer};
 pub use desk::Errands;

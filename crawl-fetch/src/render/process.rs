@@ -38,7 +38,7 @@ const NO_NETWORK: [&str; 5] = [
     "--disable-quic",
 ];
 
-const HABITS: [&str; 16] = [
+const HABITS: [&str; 17] = [
     "--remote-debugging-pipe",
     "--block-new-web-contents",
     "--disable-background-networking",
@@ -50,6 +50,7 @@ const HABITS: [&str; 16] = [
     "--disable-extensions",
     "--disable-gpu",
     "--disable-sync",
+    "--js-flags=--max-old-space-size=512",
     "--mute-audio",
     "--no-default-browser-check",
     "--no-first-run",
@@ -94,6 +95,11 @@ impl BrowserProcess {
         // Without it the browser would outlive a SIGKILL, so it is no choice.
         process.reaper = Some(reaper?);
         Ok((process, to, from))
+    }
+
+    /// The number of its group.
+    pub fn group(&self) -> u32 {
+        self.child.id()
     }
 
     /// The last line that it wrote to stderr.

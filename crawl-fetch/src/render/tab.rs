@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crawl_ckpt::mutex::lock;
 use serde_json::{Value, json};
 
+use super::dom;
 use super::protocol::{Connection, Message};
 
 /// A command that is answered by the browser itself, whatever its pages do.
@@ -109,6 +110,10 @@ impl Tab {
             ("Network.setBypassServiceWorker", json!({"bypass": true})),
             ("Target.setAutoAttach", auto),
             ("Inspector.enable", json!({})),
+            (
+                "Page.addScriptToEvaluateOnNewDocument",
+                json!({"source": dom::BEGIN, "worldName": "crawl"}),
+            ),
         ] {
             tab.call(method, &params, until)?;
         }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crawl_ckpt::limits::RENDER_WAIT;
 use crawl_ckpt::record::Request;
@@ -33,8 +33,8 @@ const STEP_MS: u64 = 500;
 /// A page whose tasks follow one another so often without its clock moving has it moved.
 const STARVATION: u32 = 100_000;
 
-/// Elements that load what is below when they are seen need a picture to be made.
-const A_FRAME: Duration = Duration::from_millis(50);
+/// Elements that load what is below when they are seen need a picture to be made; so long it is waited for.
+const DRAWING: Duration = Duration::from_millis(500);
 
 /// So many rounds without anything new are the end of a list.
 const QUIET_ROUNDS: u32 = 2;
@@ -70,6 +70,8 @@ pub struct Shown {
     pub url: Option<Url>,
     /// Where its scripts went.
     pub location: Option<Url>,
+    /// Set-Cookie headers for what its scripts, and answers to them, left for its URL.
+    pub set_cookie: Vec<String>,
     /// What the result says of it.
     pub told: Rendered<'static>,
 }
@@ -83,6 +85,7 @@ struct Visit<'v> {
     hire: &'v dyn Fn() -> bool,
     until: Instant,
     is_shown: Cell<bool>,
+    is_parsed: Cell<bool>,
     main: RefCell<String>,
     location: RefCell<Option<Url>>,
 }
@@ -116,6 +119,7 @@ pub fn visit(
             hire: &hire,
             until,
             is_shown: Cell::new(false),
+            is_parsed: Cell::new(false),
             main: RefCell::default(),
             location: RefCell::default(),
         };
@@ -147,6 +151,9 @@ impl Visit<'_> {
             Err(Setback::Refused(why)) => outcome.told.failed = Some(why.into()),
             Err(Setback::Gone) => return Err(Setback::Gone),
         }
+        if outcome.markup.is_some() {
+            outcome.set_cookie = self.new_cookies(Instant::now() + LAST_LOOK)?;
+        }
         let counts = &self.desk.counts;
         outcome.told.requests = counts.requests.load(Ordering::Relaxed);
         outcome.told.blocked = counts.blocked.load(Ordering::Relaxed);
@@ -173,7 +180,8 @@ impl Visit<'_> {
                 }
                 answer(message)?;
             } else if self.is_shown.get() && is_main(&message) {
-                return self.pass(BUDGET_MS);
+                self.is_parsed.set(false);
+                return self.pass_all();
             } else {
                 self.handle(message)?;
             }
@@ -186,6 +194,41 @@ impl Visit<'_> {
         pairs.map(
             |(name, value)| json!({"name": name, "value": value, "url": self.page.url.as_str()}),
         )
+    }
+
+    /// Cookies that are there now, and that the page was not asked for with.
+    fn new_cookies(&self, until: Instant) -> Result<Vec<String>, Setback> {
+        let params = json!({"urls": [self.page.url.as_str()]});
+        let mut told = match self.ask("Network.getCookies", &params, until) {
+            Ok(told) => told,
+            Err(Setback::Gone) => return Err(Setback::Gone),
+            Err(_) => return Ok(Vec::new()),
+        };
+        let known: Vec<Value> = self.cookies().collect();
+        let is_new = |cookie: &Value| {
+            let same = |known: &Value| {
+                known["name"] == cookie["name"] && known["value"] == cookie["value"]
+            };
+            !known.iter().any(same)
+        };
+        let cookies = told["cookies"].take();
+        let cookies = cookies.as_array().into_iter().flatten();
+        Ok(cookies
+            .filter(|cookie| is_new(cookie))
+            .filter_map(set_cookie)
+            .collect())
+    }
+
+    /// Lets its time pass; that which passed before it was read does not count.
+    fn pass_all(&self) -> Result<(), Setback> {
+        self.pass(BUDGET_MS)?;
+        if self.is_parsed.get() {
+            return Ok(());
+        }
+        while !self.is_parsed.get() {
+            self.pass(STEP_MS)?;
+        }
+        self.pass(BUDGET_MS)
     }
 
     /// Lets so much of its time pass.
@@ -231,20 +274,26 @@ impl Visit<'_> {
             let size = self.look(&world, dom::SCROLL, self.until)?;
             quiet = if size == seen { quiet + 1 } else { 0 };
             seen = size;
-            self.idle(A_FRAME)?;
+            self.draw(&world)?;
             self.pass(STEP_MS)?;
         }
         Ok(())
     }
 
-    /// Lets real time pass.
-    fn idle(&self, time: Duration) -> Result<(), Setback> {
-        let until = (Instant::now() + time).min(self.until);
+    /// Waits until pictures of it were made: what loads when it is seen is seen by them alone.
+    fn draw(&self, world: &Value) -> Result<(), Setback> {
+        let params = json!({"expression": dom::DRAWN, "contextId": world, "awaitPromise": true});
+        let asked = self.tab.send("Runtime.evaluate", &params)?;
+        // Pictures are made while the clock runs, and it must not run out before.
+        let runs = json!({"policy": "advance"});
+        self.tab.send("Emulation.setVirtualTimePolicy", &runs)?;
+        let until = (Instant::now() + DRAWING).min(self.until);
         loop {
             match self.next(until) {
+                Ok(message) if message.id == Some(asked) => return answer(message).map(drop),
                 Ok(message) => self.handle(message)?,
                 Err(Setback::Late) => return Ok(()),
-                Err(trouble) => return Err(trouble),
+                Err(setback) => return Err(setback),
             }
         }
     }
@@ -318,6 +367,7 @@ impl Visit<'_> {
                     self.answer(paused);
                 }
             }
+            "Page.domContentEventFired" => self.is_parsed.set(true),
             "Page.javascriptDialogOpening" => {
                 let is_leave = params["type"] == "beforeunload";
                 let accept = json!({"accept": is_leave});
@@ -380,6 +430,26 @@ impl Visit<'_> {
             }
         }
     }
+}
+
+/// A cookie as a server sets it.
+fn set_cookie(cookie: &Value) -> Option<String> {
+    let text = |name: &str| cookie[name].as_str();
+    let mut header = format!("{}={}", text("name")?, text("value")?);
+    header.push_str(&format!("; Path={}", text("path")?));
+    if let Some(domain) = text("domain")?.strip_prefix('.') {
+        header.push_str(&format!("; Domain={domain}"));
+    }
+    if let Some(expires) = cookie["expires"].as_f64().filter(|expires| *expires > 0.0) {
+        let since = UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(expires).ok()?)?;
+        header.push_str(&format!("; Expires={}", httpdate::fmt_http_date(since)));
+    }
+    for (key, word) in [("secure", "; Secure"), ("httpOnly", "; HttpOnly")] {
+        if cookie[key] == true {
+            header.push_str(word);
+        }
+    }
+    Some(header)
 }
 
 /// True when the tab shows something else from now on.

@@ -202,13 +202,24 @@ fn page_of<'a>(result: &'a FetchResult<'_>, links: Option<PageLinks<'a>>) -> Pag
         missed: 0,
         digest: match &result.location {
             Some(target) => Some(*blake3::hash(target.as_bytes()).as_bytes()),
-            None => result.digest.as_deref().and_then(digest_of),
+            None => digest(result),
         },
         etag: keep(&result.etag),
         last_modified: keep(&result.last_modified),
         links,
         capture: result.capture.as_ref().and_then(captures::kept),
     }
+}
+
+/// What a page is known by: its bytes, and what its scripts made of them if it was rendered. A shell
+/// never changes, and what is in it does.
+fn digest(result: &FetchResult<'_>) -> Option<[u8; 32]> {
+    let sent = result.digest.as_deref().and_then(digest_of)?;
+    let rendered = result.render.as_ref().and_then(|it| it.digest.as_deref());
+    Some(match rendered.and_then(digest_of) {
+        Some(rendered) => *blake3::hash(&[sent, rendered].concat()).as_bytes(),
+        None => sent,
+    })
 }
 
 fn digest_of(text: &str) -> Option<[u8; 32]> {

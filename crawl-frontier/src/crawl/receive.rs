@@ -121,6 +121,7 @@ impl<S: Store> Crawl<S> {
         self.progress.bytes += result.bytes.unwrap_or(0);
         tally::proxy(&mut self.progress, result);
         self.pay(id, Some(flight.host), result);
+        tally::rendered(&mut self.progress, result);
         if self.plan.cookies {
             let set = result.set_cookie.iter().map(|header| &**header);
             self.cookies.take(&result.url, set);

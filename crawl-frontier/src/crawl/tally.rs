@@ -1,4 +1,4 @@
-//! What is counted of proxies and of fields.
+//! What is counted of proxies, of rendered pages and of fields.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,6 +24,20 @@ pub fn proxy(progress: &mut Progress, result: &FetchResult<'_>) {
 /// An answer that is no block.
 pub fn is_success(result: &FetchResult<'_>) -> bool {
     result.error.is_none() && block_of(result).is_none()
+}
+
+/// Counts a page that was in a browser.
+pub fn rendered(progress: &mut Progress, result: &FetchResult<'_>) {
+    let Some(rendered) = &result.render else {
+        return;
+    };
+    let all = progress.rendered.get_or_insert_default();
+    all.pages += u64::from(rendered.failed.is_none());
+    all.failed += u64::from(rendered.failed.is_some());
+    all.cut += u64::from(rendered.cut.is_some());
+    all.requests += rendered.requests;
+    all.blocked += rendered.blocked;
+    all.refused += rendered.refused;
 }
 
 /// So many fields are counted; a crawl with more has names that are data.

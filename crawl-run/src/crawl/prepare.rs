@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::Crawl;
+use crate::browser;
 use crate::cli::CrawlArgs;
 use crate::command_line::CommandLine;
 use crate::extraction::{Extraction, in_memory};
@@ -49,6 +50,9 @@ impl<'a> Crawl<'a> {
             Some(text) => Some(Extraction::ask(&tools.fetch, &words.join(" "), text)?),
             None => None,
         };
+        if args.fetch.render || !spider.render.is_none() {
+            browser::check(&tools.fetch, args.fetch.no_sandbox)?;
+        }
         let ignored = extraction.as_ref().map_or(&[][..], |e| &e.ignored);
         let ignored = [&spider.ignored[..], ignored].concat();
         if !ignored.is_empty() {

@@ -2,7 +2,7 @@
 
 use crawl_ckpt::keys::Key;
 use crawl_ckpt::ranked::{rule_keys, section_keys};
-use crawl_ckpt::rendering::{BrowserSettings, RenderAll};
+use crawl_ckpt::rendering::{BrowserSettings, RenderAll, RenderKeys};
 use serde_json::{Map, Value, json};
 
 use super::parser::Parse;
@@ -67,6 +67,13 @@ pub fn chapters() -> Vec<Chapter> {
             is_list: false,
             keys: WarcKeys::keys(),
         },
+        Chapter {
+            key: "render",
+            says: "Have all pages rendered by a browser, as --render does; `true`, or how. In a rule or a \
+                   section: those that match.",
+            is_list: false,
+            keys: RenderKeys::keys(),
+        },
     ]
 }
 
@@ -95,9 +102,11 @@ pub fn schema() -> Value {
         object["type"] = json!("object");
         object["properties"] = properties(chapter.keys).into();
     }
-    let warc = &mut schema["properties"]["warc"];
-    warc["type"] = json!(["boolean", "object"]);
-    warc["default"] = json!(false);
+    for key in ["warc", "render"] {
+        let either = &mut schema["properties"][key];
+        either["type"] = json!(["boolean", "object"]);
+        either["default"] = json!(false);
+    }
     schema
 }
 

@@ -77,7 +77,7 @@ fn beside(bound: &Value, by: f64) -> Value {
 fn what_is_out_of_its_bounds_is_refused_by_its_path_and_what_is_at_them_is_taken() {
     let (folder, site) = (Folder::new(), Site::new());
     let bounded = bounded();
-    assert_eq!(bounded.len(), 20, "what has bounds is tried here");
+    assert_eq!(bounded.len(), 21, "what has bounds is tried here");
     let spider = |pointer: &str, value: &Value| {
         let mut spider = json!({
             "name": "bounds", "start_urls": [site.url("/")], "parse": ["cat"],

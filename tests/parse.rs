@@ -211,7 +211,7 @@ fn a_parser_may_have_as_many_descriptors_as_whoever_started_the_crawl() {
     let folder = Folder::new();
     let (site, urls) = numbered(1);
     folder.write("parser", "#!/bin/sh\nulimit -Sn >limit\nexec cat\n");
-    let limited = r#"ulimit -Sn 123 && exec crawl-fetch --parse "sh parser" "$0""#;
+    let limited = r#"ulimit -Sn 123 && exec crawl-fetch --parse '["sh","parser"]' "$0""#;
     let tool = Tool::program("sh").args(["-c", limited, "--allow-private"]);
     let done = tool.dir(&folder).stdin(&urls[0]).run().code(0);
     assert!(done.text().contains(r#""status":200"#), "{done}");

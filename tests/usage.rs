@@ -52,11 +52,10 @@ const WRONG: &[(&str, &str, &str)] = &[
         "crawl-fetch",
     ),
     (
-        "crawl-fetch http://x/",
-        "unexpected argument 'http://x/'",
-        "crawl-fetch",
+        "crawl-frontier",
+        "serve, add, drop, export",
+        "crawl-frontier",
     ),
-    ("crawl-frontier", "serve, add, export", "crawl-frontier"),
     ("crawl-frontier serv", "'serve'", "crawl-frontier"),
     (
         "crawl-frontier serve",
@@ -136,4 +135,11 @@ fn a_command_line_that_makes_no_sense_is_one_line_and_the_help_that_tells_more()
         assert_eq!(lines[1], format!("hint: {help} --help"), "{line}");
         assert_eq!(done.text(), "", "{line}");
     }
+}
+
+#[test]
+fn a_url_among_the_arguments_of_crawl_fetch_is_told_where_urls_go() {
+    let done = Tool::new("crawl-fetch").arg("http://x/").run().code(2);
+    done.says("unexpected argument 'http://x/'")
+        .says("hint: URLs are read from stdin: echo http://x/ | crawl-fetch");
 }

@@ -375,7 +375,7 @@ mod proxies {
         assert_eq!(pages(&world.residential), all);
         assert_eq!(world.direct.count() + world.datacenter.count(), 0);
         assert_eq!(records(&world.folder).len(), 9);
-        assert_eq!(outputs(&world.folder, ".partial").len(), 1);
+        assert_eq!(outputs(&world.folder, ".jsonl.partial").len(), 1);
     }
 
     #[test]
@@ -462,7 +462,7 @@ mod traps {
         let words = done.words();
         let mut told: Vec<&str> = words
             .lines()
-            .filter_map(|line| line.strip_prefix("left out: "))
+            .filter_map(|line| Some(line.split_once(" left out: ")?.1))
             .collect();
         told.sort_unstable();
         let trap = "a trap: a stands in its path 6 times, at most 3";

@@ -10,9 +10,9 @@ use crawl_ckpt::tool::Exit;
 
 use crate::conduct::{Ending, LastWords, status_words};
 
-/// What the kernel says nothing of.
-const SCARCE_HINT: &str = "signal 9 is what a process gets when the machine has no memory left: the same command goes on, \
-     and --memory SIZE has it remember less at once";
+/// What the kernel says nothing of when it kills.
+const SCARCE: &str =
+    "the kernel does so when there is no memory left (--memory SIZE has it remember less at once)";
 
 /// What a run was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,16 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
     // What the frontier itself says of its end is the best that there is.
     let as_told = |exit| {
         let LastWords { message, hint } = &ending.last_words;
-        let how = || format!("crawl-frontier {}", status_words(frontier));
+        let mut how = format!("crawl-frontier {}", status_words(frontier));
         // So ends whom the kernel takes the most memory from.
         let is_killed = message.is_none() && frontier.signal() == Some(9);
-        let scarce = is_killed.then(|| SCARCE_HINT.to_owned());
+        if is_killed {
+            how = format!("{how}; {SCARCE}");
+        }
         Outcome::Failed {
             exit,
-            why: message.clone().unwrap_or_else(how),
-            hint: hint.clone().or(scarce),
+            why: message.clone().unwrap_or(how),
+            hint: hint.clone(),
         }
     };
     // Killed by us after the second signal, or left by its fetcher in the middle of a
@@ -259,11 +261,11 @@ mod tests {
     #[test]
     fn a_frontier_that_the_kernel_killed_is_told_of_with_what_helps() {
         let ended = |status| judge(&ending(status, None), Purpose::Production);
-        let hint = |outcome| match outcome {
-            Outcome::Failed { hint, .. } => hint,
+        let why = |outcome| match outcome {
+            Outcome::Failed { why, .. } => why,
             other => panic!("{other:?}"),
         };
-        assert!(hint(ended(9)).is_some_and(|hint| hint.contains("--memory")));
-        assert_eq!(hint(ended(11)), None);
+        assert!(why(ended(9)).contains("--memory"));
+        assert!(!why(ended(11)).contains("--memory"));
     }
 }

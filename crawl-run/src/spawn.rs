@@ -258,7 +258,7 @@ mod tests {
         writer.write_all(b"in\n").unwrap();
         drop(writer);
         let script = format!(
-            "read x; echo a$x >&{}; echo b$x >&{}; echo $PWD >&2; exit 7",
+            "read x; echo a$x >/dev/fd/{}; echo b$x >/dev/fd/{}; echo $PWD >&2; exit 7",
             numbers.1, numbers.0
         );
         let given = vec![

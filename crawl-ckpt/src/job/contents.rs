@@ -54,7 +54,7 @@ impl Contents {
     /// One file begins as a manifest or a journal of ours does.
     fn is_signed(&self, disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
         for name in self.ours.iter().rev().filter(|name| rank(name) > Some(0)) {
-            if is_ours(disk, &dir.join(name), is_journal(name))? {
+            if is_ours(disk, dir, name)? {
                 return Ok(true);
             }
         }
@@ -114,17 +114,17 @@ fn foreign_in_spool(disk: &dyn Disk, dir: &Path) -> io::Result<Option<OsString>>
 }
 
 /// True for a file that begins as ours do, or is what a power cut may leave of one: nothing, a
-/// part of its begin, zeros, or a journal's header that is no text. What is no file is for whoever
-/// reads it to tell.
-fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
-    let sign: &[u8] = if is_journal {
+/// part of its begin, zeros, or bytes that are no text in a journal's header or in a replacement
+/// that was not renamed yet. What is no file is for whoever reads it to tell.
+fn is_ours(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<bool> {
+    let sign: &[u8] = if is_journal(name) {
         &journal::SIGN
     } else {
         manifest::SIGN
     };
     let mut begin = [0; journal::HEADER + 1];
     let read = disk
-        .open_read(path)
+        .open_read(&dir.join(name))
         .and_then(|file| read_full(&*file, &mut begin, 0));
     let begin = match read {
         Ok(count) => &begin[..count],
@@ -140,12 +140,17 @@ fn is_ours(disk: &dyn Disk, path: &Path, is_journal: bool) -> io::Result<bool> {
         Err(e) => return Err(e),
     };
     // No text has a byte that is zero.
-    let is_text = || str::from_utf8(begin).is_ok() && !begin.contains(&0);
-    let is_torn = || begin.len() <= journal::HEADER && !is_text();
+    let is_utf8 = str::from_utf8(begin).map_or_else(|e| e.error_len().is_none(), |_| true);
+    let is_text = is_utf8 && !begin.contains(&0);
+    let is_torn = if is_journal(name) {
+        !is_text && begin.len() <= journal::HEADER
+    } else {
+        !is_text && name.ends_with(".tmp")
+    };
     Ok(begin.starts_with(sign)
         || sign.starts_with(begin)
         || begin.iter().all(|byte| *byte == 0)
-        || is_journal && is_torn())
+        || is_torn)
 }
 
 /// True when there is no such directory.

@@ -77,16 +77,18 @@ fn what_an_interrupted_creation_or_removal_left_is_cleared_away() {
 }
 
 #[test]
-fn a_journals_header_of_which_a_power_cut_kept_a_part_is_ours() {
-    let place = TestPlace::new();
-    let left = place.dir.path().join("checkpoint.new");
+fn what_a_power_cut_left_of_a_header_or_of_a_replacement_is_ours() {
     // The format alone is no bad UTF-8, and all the same no text.
-    let mut kept = [0; 64];
+    let mut kept = vec![0; 64];
     kept[8] = 1;
-    std::fs::create_dir(&left).unwrap();
-    std::fs::write(left.join("journal-1"), kept).unwrap();
-    clear_leftovers(&RealDisk, &place.place, &place.lock).unwrap();
-    assert_eq!(names(&place), ["checkpoint.lock"]);
+    for (name, left_of_it) in [("journal-1", kept), ("job.json.tmp", vec![0xa5; 95])] {
+        let place = TestPlace::new();
+        let left = place.dir.path().join("checkpoint.new");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(name), left_of_it).unwrap();
+        clear_leftovers(&RealDisk, &place.place, &place.lock).unwrap();
+        assert_eq!(names(&place), ["checkpoint.lock"]);
+    }
 }
 
 #[test]

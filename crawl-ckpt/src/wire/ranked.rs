@@ -286,12 +286,17 @@ mod tests {
             "restrict_xpaths",
             "tags",
             "follow",
+            "render",
             "priority",
         ];
-        assert_eq!(names(rule_keys())[1..9], common);
-        assert_eq!(names(section_keys())[1..9], common);
-        assert_eq!(names(section_keys())[9], "extract");
+        assert_eq!(names(rule_keys())[1..10], common);
+        assert_eq!(names(section_keys())[1..10], common);
+        assert_eq!(names(section_keys())[10], "extract");
         let value = json!({"sections": [{"match": "x", "allow": "y", "extract": "auto"}]});
-        assert_eq!(read(&value).unwrap()[0].unknown, ["$.sections[0].allow"]);
+        let unknown = read(&value).unwrap().remove(0).unknown;
+        assert!(
+            unknown[0].starts_with("$.sections[0].allow "),
+            "{unknown:?}"
+        );
     }
 }

@@ -368,7 +368,7 @@ fn host_and_port(url: &Url) -> String {
 /// The URL that was meant by one whose scheme was left out. A bare word is none.
 pub fn without_scheme(text: &str) -> Option<Url> {
     let mut url = Url::parse(&format!("https://{text}")).ok()?;
-    if url.host_str() == Some("localhost") || url.host_str()?.starts_with("127.") {
+    if matches!(url.host_str()?, "localhost" | "[::1]") || url.host_str()?.starts_with("127.") {
         // Nobody has a certificate there.
         url = Url::parse(&format!("http://{text}")).ok()?;
     }
@@ -502,15 +502,15 @@ mod tests {
             let failure = Spider::load(&[path]).unwrap_err();
             assert_eq!(failure.hint, None, "{path}");
         }
-        for url in [
-            "h.example/a/",
-            "h.example:80/a.php?b=/c",
-            "127.0.0.1:8080",
-            "[::1]/x",
-        ] {
+        for url in ["h.example/a/", "h.example:80/a.php?b=/c", "[2001:db8::1]/x"] {
             let hint = Spider::load(&[url]).unwrap_err().hint;
             let hint = hint.unwrap();
             assert!(hint.contains(&format!("https://{url}")), "{hint}");
+        }
+        // Hardly anybody has a certificate for their own machine.
+        for url in ["127.0.0.1:8080", "localhost/x", "[::1]/x"] {
+            let hint = Spider::load(&[url]).unwrap_err().hint.unwrap();
+            assert!(hint.contains(&format!("http://{url}")), "{hint}");
         }
     }
 }

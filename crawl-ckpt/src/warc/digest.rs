@@ -23,7 +23,7 @@ pub(super) fn written(hash: Sha1) -> String {
     sha1_text(&hash.finalize().into())
 }
 
-/// A SHA-1 as [`sha1`] writes it.
+/// A SHA-1 as [`sha1()`] writes it.
 pub fn sha1_text(bytes: &[u8; SHA1_BYTES]) -> String {
     let mut text = String::with_capacity(SHA1.len() + 32);
     text.push_str(SHA1);
@@ -38,7 +38,7 @@ pub fn sha1_text(bytes: &[u8; SHA1_BYTES]) -> String {
     text
 }
 
-/// The bytes of a SHA-1 that [`sha1`] wrote; `None` for any other text.
+/// The bytes of a SHA-1 that [`sha1()`] wrote; `None` for any other text.
 pub fn sha1_bytes(text: &str) -> Option<[u8; SHA1_BYTES]> {
     let digits = text.strip_prefix(SHA1)?.as_bytes();
     let mut bytes = [0; SHA1_BYTES];

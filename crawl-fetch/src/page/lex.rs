@@ -88,7 +88,7 @@ pub fn skip_tag(html: &[u8], mut at: usize) -> usize {
 
 /// The attribute value behind a `=`, and where the scan goes on; over the page's
 /// end when a quote is never closed.
-#[inline]
+#[inline(always)]
 fn value(html: &[u8], at: usize) -> (Span, usize) {
     let at = skip_spaces(html, at);
     match html.get(at) {

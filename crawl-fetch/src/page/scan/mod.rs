@@ -135,7 +135,7 @@ const MATH: u64 = key(b"math");
 
 impl<'h> Scanner<'h, '_> {
     /// What follows a `<`; returns where the scan goes on.
-    #[inline]
+    #[inline(always)]
     fn markup(&mut self, at: usize) -> usize {
         match self.html.get(at) {
             Some(b'/') => self.end_tag(at + 1),

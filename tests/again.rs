@@ -84,6 +84,19 @@ impl Ground {
             .partition(|file| file.extension() == Some("jsonl".as_ref()))
     }
 
+    /// The second output stands beside the first, whole, and nothing else does.
+    #[track_caller]
+    fn is_over(&self) {
+        let (outputs, others) = self.outputs();
+        assert_eq!(
+            (outputs.len(), others.len()),
+            (2, 0),
+            "{outputs:?} {others:?}"
+        );
+        is_mended(&outputs[0], &outputs[1]);
+        self.no_checkpoint();
+    }
+
     fn no_checkpoint(&self) {
         let ls = Tool::new("crawl-ckpt").dir(&self.folder).arg("ls");
         ls.run().code(0).prints_just("");
@@ -228,14 +241,7 @@ fn killed_at_any_moment_the_same_command_completes_it() {
         }
     }
     ground.tool(&["--retry-failed", "-q"]).run().code(0);
-    let (outputs, others) = ground.outputs();
-    assert_eq!(
-        (outputs.len(), others.len()),
-        (2, 0),
-        "{outputs:?} {others:?}"
-    );
-    is_mended(&outputs[0], &outputs[1]);
-    ground.no_checkpoint();
+    ground.is_over();
 }
 
 #[test]
@@ -257,14 +263,7 @@ fn killed_before_its_output_has_its_name_the_next_run_gives_it() {
         .run()
         .code(0)
         .says("was complete (43 records)");
-    let (outputs, others) = ground.outputs();
-    assert_eq!(
-        (outputs.len(), others.len()),
-        (2, 0),
-        "{outputs:?} {others:?}"
-    );
-    is_mended(&outputs[0], &outputs[1]);
-    ground.no_checkpoint();
+    ground.is_over();
 }
 
 #[test]

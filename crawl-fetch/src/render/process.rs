@@ -22,8 +22,12 @@ const ITS_PIPES: [i32; 2] = [3, 4];
 
 /// Whatever ends us, this ends the browser and takes its directory away: it waits for the end of
 /// a pipe that we alone hold open. What still dies may still write, so it looks more than once.
-const REAPER: &str = "cat >/dev/null; kill -KILL -- \"-$1\"
-for time in 1 2 3 4 5 6 7 8 9; do rm -rf -- \"$2\" && exit; sleep 0.2; done";
+/// Not `kill -KILL --`: dash, the shell of Debian, takes that for a number.
+const REAPER: &str = r#"cat >/dev/null; kill -s KILL -- "-$1"
+for time in 1 2 3 4 5 6 7 8 9; do
+    rm -rf -- "$2" && ! kill -s 0 -- "-$1" && exit
+    sleep 0.2
+done"#;
 
 /// So often, and with such pauses, the directory is taken away until nothing writes there.
 const CLEANING: (u32, Duration) = (200, Duration::from_millis(10));

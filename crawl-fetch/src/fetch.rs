@@ -1,22 +1,20 @@
 //! One request to one result.
 
+mod received;
 mod rendering;
+mod scratches;
 
 use std::cell::OnceCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use crawl_ckpt::address::masked;
-use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind, Request, parse_request};
 use crawl_ckpt::robots;
 use crawl_ckpt::text::Text;
-use encoding_rs::{Encoding, UTF_8};
-use ureq::http::HeaderMap;
-use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, REFRESH, RETRY_AFTER};
+use encoding_rs::UTF_8;
+use ureq::http::header::{CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use url::Url;
 
 use crate::event::{Fetched, Outcome};
@@ -29,14 +27,16 @@ use crate::http::{redirect, traffic};
 use crate::job::{Job, begun, internal_error, write};
 use crate::memory::{FREE_BYTES, Memory, Share};
 use crate::output::Output;
-use crate::page::charset::{self, Media};
-use crate::page::extract::{Extractor, ItemFields, Workspace};
+use crate::page::charset::Media;
+use crate::page::extract::{Extractor, ItemFields};
 use crate::page::footprint::{self, Uses};
-use crate::page::{Mark, PageReader, Want};
-use crate::page::{challenge, sitemap};
+use crate::page::sitemap;
 use crate::parse::{Parsers, Waiting, is_parsed};
 
+use received::{Received, digest, extract};
 pub use rendering::RenderOptions;
+use scratches::ReadingDesk;
+pub use scratches::Scratches;
 
 /// How answers are read.
 #[derive(Debug, Clone)]
@@ -61,85 +61,6 @@ impl FetchOptions {
     }
 }
 
-/// Memory to read one page at a time.
-#[derive(Default)]
-struct ReadingDesk {
-    pages: PageReader,
-    items: Workspace,
-    line: Vec<u8>,
-}
-
-/// Memory for pages, lent to whoever has one just now: of thousands of workers most wait for a
-/// server, and need none. A body may have to wait for the rest of it, so desks are lent apart: few
-/// are in use at once, and stay in the processor's cache.
-pub struct Scratches {
-    kept: Mutex<Kept>,
-    /// All of them together keep so much.
-    most_bytes: usize,
-}
-
-#[derive(Default)]
-struct Kept {
-    bodies: Vec<BodyReader>,
-    desks: Vec<ReadingDesk>,
-    bytes: usize,
-}
-
-/// So many of each are kept for later.
-const KEEP_SCRATCHES: usize = 64;
-
-/// No more memory is kept than this, and than a quarter of `--body-memory`. Setting it up anew for
-/// each of a few large pages costs 2 % of a crawl, and as much again for their trees.
-const KEEP_BYTES: usize = 48 << 20;
-
-/// Memory for a result line is kept up to this size.
-const KEEP_LINE_BYTES: usize = 1 << 20;
-
-impl ReadingDesk {
-    fn kept_bytes(&self) -> usize {
-        self.pages.kept_bytes() + self.items.kept_bytes()
-    }
-}
-
-impl Scratches {
-    /// Beside a budget for bodies of so much.
-    pub fn new(body_memory: usize) -> Scratches {
-        Scratches {
-            kept: Mutex::default(),
-            most_bytes: KEEP_BYTES.min(body_memory / 4),
-        }
-    }
-
-    fn body(&self) -> BodyReader {
-        let mut kept = lock(&self.kept);
-        let body = kept.bodies.pop().unwrap_or_default();
-        kept.bytes -= body.kept_bytes();
-        body
-    }
-
-    fn desk(&self) -> ReadingDesk {
-        let mut kept = lock(&self.kept);
-        let desk = kept.desks.pop().unwrap_or_default();
-        kept.bytes -= desk.kept_bytes();
-        desk
-    }
-
-    fn give_back(&self, body: BodyReader, mut desk: ReadingDesk) {
-        desk.line.clear();
-        desk.line.shrink_to(KEEP_LINE_BYTES);
-        let (body_bytes, desk_bytes) = (body.kept_bytes(), desk.kept_bytes());
-        let mut kept = lock(&self.kept);
-        if kept.bodies.len() < KEEP_SCRATCHES && kept.bytes + body_bytes <= self.most_bytes {
-            kept.bytes += body_bytes;
-            kept.bodies.push(body);
-        }
-        if kept.desks.len() < KEEP_SCRATCHES && kept.bytes + desk_bytes <= self.most_bytes {
-            kept.bytes += desk_bytes;
-            kept.desks.push(desk);
-        }
-    }
-}
-
 /// Fetches. Shared by all workers.
 pub struct Fetcher {
     /// How answers are read.
@@ -158,23 +79,6 @@ pub struct Fetcher {
     pub scratches: Scratches,
     /// How much of it there is.
     pub memory: Arc<Memory>,
-}
-
-/// An answer that arrived whole.
-struct Received<'b> {
-    bytes: &'b [u8],
-    media: Media,
-    encoding: OnceCell<&'static Encoding>,
-    headers: HeaderMap,
-    url: Url,
-}
-
-impl Received<'_> {
-    /// The encoding of a text; looked for once, since that reads the page.
-    fn encoding(&self, content_type: Option<&str>) -> &'static Encoding {
-        let find = || charset::encoding(content_type, self.bytes);
-        self.encoding.get_or_init(find)
-    }
 }
 
 impl Fetcher {
@@ -357,72 +261,6 @@ impl Fetcher {
         share.take(footprint::of(bytes, uses))
     }
 
-    /// Fills the result from a body that arrived whole; returns its marks, if they are wanted.
-    fn understand<'p>(
-        &self,
-        kind: Kind,
-        received: &Received<'p>,
-        (pages, workspace): (&'p mut PageReader, &mut Workspace),
-        marks: bool,
-        result: &mut FetchResult<'p>,
-    ) -> &'p [Mark] {
-        let mut marked = &[][..];
-        let bytes = received.bytes;
-        // Those of a page that was rendered are known.
-        if result.digest.is_none() {
-            result.bytes = Some(bytes.len() as u64);
-            // What did not change was not sent: there is nothing that a digest would be of.
-            let is_sent = result.status != Some(304);
-            result.digest = is_sent.then(|| digest(bytes).into());
-        }
-        let content_type = result.content_type.as_deref();
-        let encoding = || received.encoding(content_type);
-        let media = received.media;
-        let good = result.status.is_some_and(|status| status / 100 == 2);
-        let is_read = self.options.reads(result.status);
-        match kind {
-            Kind::Robots => {
-                let whole = robots::whole_lines(bytes);
-                result.robots = Some(encoding().decode(whole).0.into_owned().into());
-            }
-            Kind::Sitemap if good => {
-                result.sitemap = sitemap::entries(content_type, bytes, &received.url);
-            }
-            Kind::Page if media == Media::Html => {
-                // Links of an error page or a redirect lead in circles.
-                let with_links = self.options.links && is_read;
-                let regions = self.extractor.as_ref().and_then(Extractor::regions);
-                let refresh = received.headers.get(REFRESH).map(text_of);
-                let want = Want {
-                    links: with_links,
-                    marks,
-                    refresh: refresh.as_deref(),
-                    regions: regions.map(|regions| (regions, workspace)),
-                };
-                let page = pages.read(bytes, encoding(), &received.url, want);
-                if good {
-                    let title = page.title.as_deref();
-                    let why = challenge::of(&received.headers, bytes, title, page.links.len());
-                    result.blocked = why.map(Text::from);
-                }
-                result.title = page.title.map(Text::from);
-                result.links = page.links;
-                marked = page.marks;
-                result.link_regions = page.regions;
-                result.links_dropped = (page.dropped > 0).then_some(page.dropped);
-            }
-            _ => {}
-        }
-        let parsed = self.parsers.is_some() && is_parsed(kind, result);
-        if self.options.body || (parsed && media != Media::Binary) {
-            match media {
-                Media::Binary => result.body_base64 = Some(BASE64_STANDARD.encode(bytes).into()),
-                _ => result.body = Some(Text(encoding().decode(bytes).0).into()),
-            }
-        }
-        marked
-    }
-
     /// The page for the user's parser, if it is one for it.
     fn for_parser(&self, kind: Kind, url: Url, result: &mut FetchResult<'_>) -> Option<Waiting> {
         let parsers = self.parsers.as_ref()?;
@@ -452,35 +290,6 @@ impl Fetcher {
     }
 }
 
-/// Fills the result with what is wanted of a page.
-///
-/// # Errors
-/// There is no thread to be had.
-fn extract<'p>(
-    received: &Received<'p>,
-    wanted: Option<(ItemFields<'_>, &[Mark])>,
-    items: &'p mut Workspace,
-    result: &mut FetchResult<'p>,
-) -> Result<(), NoThread> {
-    let Some((fields, marks)) = wanted.filter(|_| result.blocked.is_none()) else {
-        return Ok(());
-    };
-    let encoding = received.encoding(result.content_type.as_deref());
-    let known = (encoding, &received.url);
-    let Some(item) = fields.item(received.bytes, marks, known, items) else {
-        return Ok(());
-    };
-    if item.is_short {
-        return Err(NoThread);
-    }
-    result.item = Some(item.json);
-    result.item_cut = item.is_cut.then_some(true);
-    Ok(())
-}
-
-/// There is no thread to be had now.
-struct NoThread;
-
 /// Puts out the result of a request whose handling broke down here.
 pub fn broken_down<W: Write>(job: &Job, output: &Output<W>) -> Outcome {
     Outcome::Fetched(Fetched {
@@ -508,11 +317,4 @@ fn describe(answer: &Answer, result: &mut FetchResult<'_>) {
 
 fn is_repeatable_word(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
-}
-
-fn digest(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity("blake3:".len() + 64);
-    text.push_str("blake3:");
-    text.push_str(&blake3::hash(bytes).to_hex());
-    text
 }

@@ -6,9 +6,13 @@
 #[path = "../scripts/archive.rs"]
 mod archive;
 mod support;
+#[allow(dead_code)]
+#[path = "support/warc.rs"]
+mod warc;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Answer, Folder, Signal, Site, Tool, has};
@@ -124,7 +128,7 @@ fn each_run_writes_a_file_of_its_own_and_all_are_final() {
 #[test]
 fn a_killed_crawl_leaves_an_open_file_that_the_next_run_makes_final() {
     let ground = Ground::new();
-    ground.site.latency(std::time::Duration::from_millis(30));
+    ground.site.latency(Duration::from_millis(30));
     let run = ground.crawl().start();
     ground.site.wait_for(25);
     run.signal_group(Signal::Kill);
@@ -365,5 +369,75 @@ fn a_rule_keeps_what_a_browser_shows_a_page_with() {
     tool.run().code(0);
     for path in ["/", "/s.css", "/x.js", "/i.png", "/1"] {
         assert_eq!(site.hits(path), 1, "{path}");
+    }
+}
+
+/// What scripts ask for goes with their page: once in the archive for a page that has a record.
+#[test]
+fn what_rendered_pages_ask_for_is_kept_once_over_a_pause_and_a_kill() {
+    if !has("chromium-headless-shell") {
+        return;
+    }
+    let site = Site::new();
+    site.otherwise(|asked| match asked.path.strip_prefix("/data/") {
+        Some(n) => Answer::typed("application/json", format!("[\"the data of {n}\"]")),
+        None if asked.path == "/robots.txt" => Answer::status(404),
+        None => Answer::html("<!DOCTYPE html><div id=root></div><script src=/app.js></script>"),
+    });
+    site.on("/app.js", |_| {
+        let app = format!(
+            "const n = location.pathname.split('/')[2] || 0;
+             fetch('/data/' + n).then(answer => answer.json()).then(data => {{
+               root.textContent = data[0];
+               for (let to = 1; to < {PAGES}; to++) {{
+                 const link = document.createElement('a');
+                 link.href = '/page/' + to;
+                 root.append(link);
+               }}
+             }});"
+        );
+        Answer::typed("text/javascript", app)
+    });
+    let folder = Folder::new();
+    let uid = Tool::program("id").arg("-u").run().text();
+    // Root has no sandbox.
+    let more = ["--no-sandbox"].into_iter().filter(|_| uid.trim() == "0");
+    let crawl = || {
+        let tool = Tool::new("crawl-run").dir(&folder).args(more.clone());
+        tool.env("TMPDIR", folder.as_os_str())
+            .args([&site.url("/"), "--render", "--warc"])
+    };
+    crawl().args(["--max-pages", "5"]).run().code(4);
+    let asked = site.count();
+    let mut killed = crawl().start();
+    site.wait_for(asked + 30);
+    killed.signal_group(Signal::Kill);
+    killed.wait_all_gone(Duration::from_secs(60));
+    killed.wait();
+    crawl().run().code(0);
+
+    let crawls = folder.join(format!("data/default/127.0.0.1-{}/crawls", site.port()));
+    let verdict = archive::judge(&crawls);
+    assert!(verdict.is_right(), "{verdict:?}");
+    let files = folder.files().into_iter();
+    let (kept, rest): (Vec<_>, Vec<_>) =
+        files.partition(|file| file.to_string_lossy().ends_with(".warc.gz"));
+    let output = rest
+        .iter()
+        .find(|file| file.extension() == Some("jsonl".as_ref()));
+    let output = fs::read_to_string(folder.join(output.unwrap())).unwrap();
+    assert_eq!(output.lines().count(), PAGES);
+    let mut urls: Vec<String> = (kept
+        .iter()
+        .flat_map(|file| warc::records(folder.join(file))))
+    .filter(|record| record.is("response"))
+    .map(|record| record.field("WARC-Target-URI").to_owned())
+    .collect();
+    urls.sort_unstable();
+    assert!(urls.contains(&site.url("/app.js")), "{urls:?}");
+    for n in 0..PAGES {
+        let data = site.url(&format!("/data/{n}"));
+        let of_it = urls.iter().filter(|url| **url == data).count();
+        assert_eq!(of_it, 1, "{data} in {urls:?}");
     }
 }

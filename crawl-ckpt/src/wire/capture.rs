@@ -20,8 +20,8 @@ pub struct Spooled<'a> {
     pub length: u64,
     /// Bytes of the first one.
     pub response_length: u64,
-    /// Exchanges that no result tells of: what a rendered page asked for, and answers that this
-    /// machine had no room for, whose requests go again.
+    /// Exchanges that no other result tells of: redirects on the way, what a rendered page asked for, and
+    /// answers that this machine had no room for, whose requests go again.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<SpoolPlace<'a>>,
 }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crawl_ckpt::address::masked;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{FetchResult, Kind, Request};
 use crawl_ckpt::rendering::{Rendered, Rendering, Renderings, Wish};
 use encoding_rs::UTF_8;
@@ -84,12 +85,19 @@ impl Fetcher {
             wish: &wish,
             max_size: self.options.max_size,
         };
+        let kept = Mutex::default();
         let errands = Errands {
             caller: &self.caller,
             gate: rendering.gate.as_ref().or(self.robots.as_ref()),
             allow_private: rendering.allow_private,
+            kept: &kept,
         };
-        let rendered = rendering.renderer.render(&page, errands)?;
+        let rendered = rendering.renderer.render(&page, errands);
+        // They are there with the page and not before: else a page that is fetched again has them twice.
+        if let Some(spooled) = &mut result.spool {
+            spooled.others.extend(std::mem::take(&mut *lock(&kept)));
+        }
+        let rendered = rendered?;
         let mut told = rendered.told;
         self.take_cookies(rendered.set_cookie, &received.url, result);
         result.location = rendered

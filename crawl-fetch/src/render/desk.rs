@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::capture::SpoolPlace;
 use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::record::{FetchResult, Request};
 use crawl_ckpt::rendering::Rendering;
@@ -19,6 +20,7 @@ use crate::http::body::{BodyReader, Limit};
 use crate::http::call::{Caller, Reach};
 use crate::http::gate::Gate;
 use crate::http::redirect;
+use crate::http::warc::places;
 use crate::memory::Share;
 
 /// A page may make so many requests.
@@ -61,6 +63,8 @@ pub struct Errands<'a> {
     pub gate: Option<&'a Gate>,
     /// Pages may ask private addresses that are not their own.
     pub allow_private: bool,
+    /// Where the records of the answers lie, if they are kept.
+    pub kept: &'a Mutex<Vec<SpoolPlace<'static>>>,
 }
 
 /// The desk of one page.
@@ -304,7 +308,7 @@ impl<'v> Desk<'v> {
         let mut reader = BodyReader::default();
         let memory = (&mut reader, &mut Share::uncounted());
         let body = caller.receive(&request, &mut answer, limit, memory, &mut told);
-        caller.set_aside(told);
+        lock(self.errands.kept).append(&mut places(&mut told));
         let body = body.ok()?;
         (self.counts.bytes).fetch_add(body.len() as u64, Ordering::Relaxed);
         let status = answer.response.status().as_u16();

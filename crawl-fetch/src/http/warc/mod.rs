@@ -38,7 +38,7 @@ pub struct Archive {
     /// Whose press is waited for when none is free.
     turn: AtomicUsize,
     is_over: AtomicBool,
-    /// Exchanges that the next result tells of beside its own.
+    /// Exchanges of no result, which the next one tells of beside its own.
     others: Mutex<Vec<SpoolPlace<'static>>>,
 }
 
@@ -108,13 +108,12 @@ impl Archive {
         };
         let (file, offset) = bundle.finish(written.length)?;
         if self.is_spool {
-            self.set_aside(result);
             result.spool = Some(Spooled {
                 file: file.into(),
                 offset,
                 length: written.length,
                 response_length: written.response_length,
-                others: Vec::new(),
+                others: places(result),
             });
         } else {
             result.warc = Some(Archived {
@@ -127,21 +126,17 @@ impl Archive {
         Ok(())
     }
 
-    /// The exchange of a result that nobody will get.
+    /// The exchanges of a result that nobody will get.
     pub fn set_aside(&self, result: &mut FetchResult<'_>) {
-        if let Some(spooled) = result.spool.take() {
-            lock(&self.others).push(SpoolPlace {
-                file: spooled.file.into_owned(),
-                offset: spooled.offset,
-                length: spooled.length,
-            });
-        }
+        lock(&self.others).append(&mut places(result));
     }
 
     /// Has a result that is put out now tell of the exchanges that were set aside.
     pub fn tell_others(&self, result: &mut FetchResult<'_>) {
         if let Some(spooled) = &mut result.spool {
-            spooled.others = std::mem::take(&mut *lock(&self.others));
+            spooled
+                .others
+                .extend(std::mem::take(&mut *lock(&self.others)));
         }
     }
 
@@ -167,6 +162,24 @@ impl Archive {
     pub fn close(&self) -> Result<(), ToolFailure> {
         lock(&self.shelf).close()
     }
+}
+
+/// Where the exchanges lie that a result told of; it tells of none any more.
+pub fn places(result: &mut FetchResult<'_>) -> Vec<SpoolPlace<'static>> {
+    let Some(spooled) = result.spool.take() else {
+        return Vec::new();
+    };
+    let own = SpoolPlace {
+        file: spooled.file,
+        offset: spooled.offset,
+        length: spooled.length,
+    };
+    let all = spooled.others.into_iter().chain([own]);
+    all.map(|place| SpoolPlace {
+        file: place.file.into_owned(),
+        ..place
+    })
+    .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub struct Idle {
 }
 
 /// Where a connection leads.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Eq)]
 pub struct Destination {
     /// Which proxy it goes through.
     pub route: usize,
@@ -50,6 +50,22 @@ pub struct Destination {
     pub secure: bool,
     /// Host and port.
     pub authority: Authority,
+}
+
+/// To the letter: canonical URLs have their hosts in lower case, and an [`Authority`] would lower
+/// each letter anew for each of a request's six looks at the table.
+impl PartialEq for Destination {
+    fn eq(&self, other: &Destination) -> bool {
+        self.route == other.route
+            && self.secure == other.secure
+            && self.authority.as_str() == other.authority.as_str()
+    }
+}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.route, self.secure, self.authority.as_str()).hash(state);
+    }
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 answer, and the same as ureq reads it: lines that are no fields are left
 //! out, names end at their colon, values have no control characters, and there are not too many.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// A longer head is none, and is left to ureq, which refuses a shorter one already.
 pub const MAX_HEAD: usize = 96 << 10;
@@ -92,20 +92,43 @@ pub fn is_chunked(head: &[u8]) -> bool {
 /// and looked at once. False says nothing.
 pub fn is_simple(answer: &[u8]) -> bool {
     let mut lines = lines(answer);
-    if is_interim(answer) || lines.next().is_none_or(is_odd_status) {
+    let Some(status) = lines.next().filter(|line| !is_odd_status(line)) else {
+        return false;
+    };
+    if is_interim(answer) {
         return false;
     }
     let mut seen = Seen::default();
+    let mut length = status.len();
+    let mut returns = usize::from(status.ends_with(b"\r\n"));
     for line in lines {
+        length += line.len();
+        returns += usize::from(line.ends_with(b"\r\n"));
         match line {
-            b"\r\n" | b"\n" => return true,
+            b"\r\n" | b"\n" => return has_plain_values(&answer[..length], returns),
             // It may name a `Transfer-Encoding`.
             [b'T' | b't', ..] => return false,
-            line if is_odd_field(line) || seen.is_too_much(line) => return false,
+            line if !is_named(line) || seen.is_too_much(line) => return false,
             _ => {}
         }
     }
     false
+}
+
+/// True when a whole head of lines that are named, of which so many end in CR LF, has nothing odd
+/// in them. All lines at once: that is half the work.
+fn has_plain_values(head: &[u8], returns: usize) -> bool {
+    let odd = head.iter().fold(0, |odd, byte| {
+        odd | u8::from(is_control(*byte) & !matches!(byte, b'\r' | b'\n'))
+    });
+    odd == 0 && memchr_iter(b'\r', head).count() == returns
+}
+
+/// True for a line that begins with a name and its colon, and for a length is none too long.
+fn is_named(line: &[u8]) -> bool {
+    let end = line.iter().position(|byte| !IN_NAME[*byte as usize]);
+    let end = end.filter(|end| *end > 0 && line[*end] == b':');
+    end.is_some_and(|end| !is_length(line) || !is_too_long(&line[end + 1..]))
 }
 
 /// True when ureq would refuse a head that curl reads, as far as it is there.
@@ -189,8 +212,11 @@ fn is_control(byte: u8) -> bool {
 }
 
 fn is_length(line: &[u8]) -> bool {
-    line.get(..LENGTH.len())
-        .is_some_and(|name| name.eq_ignore_ascii_case(LENGTH))
+    // Most begin otherwise.
+    matches!(line.first(), Some(b'c' | b'C'))
+        && line
+            .get(..LENGTH.len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(LENGTH))
 }
 
 /// True for a number of bytes that no machine has.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 use regex::bytes::Regex;
-use ureq::http::HeaderMap;
+use ureq::http::{HeaderMap, HeaderName};
 
 /// A challenge page is smaller.
 const MAX_BYTES: usize = 64 << 10;
@@ -15,12 +15,22 @@ const MAX_BYTES: usize = 64 << 10;
 const MAX_LINKS: usize = 8;
 
 /// Headers that only a challenge has: name, value, vendor.
-const HEADERS: [(&str, &str, &str); 4] = [
-    ("cf-mitigated", "challenge", "Cloudflare challenge"),
-    ("x-amzn-waf-action", "challenge", "AWS WAF challenge"),
-    ("x-amzn-waf-action", "captcha", "AWS WAF captcha"),
-    ("x-vercel-mitigated", "challenge", "Vercel challenge"),
+static HEADERS: [(HeaderName, &str, &str); 4] = [
+    (
+        HeaderName::from_static("cf-mitigated"),
+        "challenge",
+        "Cloudflare challenge",
+    ),
+    (AMAZON, "challenge", "AWS WAF challenge"),
+    (AMAZON, "captcha", "AWS WAF captcha"),
+    (
+        HeaderName::from_static("x-vercel-mitigated"),
+        "challenge",
+        "Vercel challenge",
+    ),
 ];
+
+const AMAZON: HeaderName = HeaderName::from_static("x-amzn-waf-action");
 
 /// Texts that a challenge page holds, all of them: vendor, texts.
 const MARKS: [(&str, &[&str]); 15] = [
@@ -85,8 +95,8 @@ pub fn of(
     title: Option<&str>,
     links: usize,
 ) -> Option<&'static str> {
-    let by_header = |(name, value, _): &&(&str, &str, _)| {
-        let sent = headers.get(*name).map(|sent| sent.as_bytes());
+    let by_header = |(name, value, _): &&(HeaderName, &str, _)| {
+        let sent = headers.get(name).map(|sent| sent.as_bytes());
         sent.is_some_and(|sent| sent.eq_ignore_ascii_case(value.as_bytes()))
     };
     if let Some((_, _, vendor)) = HEADERS.iter().find(by_header) {

@@ -207,15 +207,16 @@ fn prescan(head: &[u8], late: bool) -> Option<&'static Encoding> {
             attributes.skip_name();
             while attributes.next().is_some() {}
             let end = head.len() - attributes.rest.len();
-            let raw = RAW.iter().find(|raw| {
+            let is_raw = |raw: &&&[u8]| {
                 let name = rest[1..].get(..raw.len());
                 name.is_some_and(|name| name.eq_ignore_ascii_case(raw))
                     && matches!(
                         rest.get(1 + raw.len()),
                         Some(b'>' | b'/' | b' ' | b'\t'..=b'\r')
                     )
-            });
-            at = match raw.filter(|_| late) {
+            };
+            let raw = late.then(|| RAW.iter().find(is_raw)).flatten();
+            at = match raw {
                 Some(raw) => end + end_of_raw(&head[end..], raw)?,
                 None => end,
             };

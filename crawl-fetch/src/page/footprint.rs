@@ -1,5 +1,7 @@
 //! How much memory is made of a body, estimated before it is: rather too much than too little.
 
+use memchr::memchr_iter;
+
 use crawl_ckpt::record::{MAX_LINE_BYTES, MAX_LINK_BYTES};
 
 /// A body up to this is not looked at for how many elements it has.
@@ -59,20 +61,12 @@ pub fn of(body: &[u8], uses: Uses) -> usize {
     need
 }
 
+/// At most so many. End tags are counted as well: telling them apart took 1 % of a crawl.
 fn elements(body: &[u8]) -> usize {
     if body.len() <= COUNT_BYTES {
         return body.len() / ELEMENT_BYTES;
     }
-    let opens = |(first, second): (&u8, &u8)| {
-        let is_letter = (second | 0x20).wrapping_sub(b'a') < 26;
-        u8::from((*first == b'<') & is_letter)
-    };
-    // Sums that fit a byte are made sixteen at once: 0.1 ms a megabyte rather than 0.4 ms.
-    let (firsts, seconds) = (body.chunks(255), body[1..].chunks(255));
-    let sums = firsts
-        .zip(seconds)
-        .map(|(firsts, seconds)| firsts.iter().zip(seconds).map(opens).sum::<u8>());
-    sums.map(usize::from).sum()
+    memchr_iter(b'<', body).count()
 }
 
 #[cfg(test)]
@@ -88,7 +82,7 @@ mod tests {
             ..Uses::default()
         };
         assert_eq!(of(&text, tree), 6 << 20);
-        let page = "<p>x</p><".repeat(1 << 18);
+        let page = "<p>x<br>x".repeat(1 << 17);
         assert_eq!(of(page.as_bytes(), tree), 3 * page.len() + (A_NODE << 18));
         let links = Uses {
             links: Some(20),

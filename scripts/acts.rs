@@ -43,7 +43,10 @@ const KEEP: &str = "crawl-run warc.json";
 const KEEP_PAUSE: &str = "crawl-run warc.json --max-pages 3";
 const KEEP_NIGHT: &str = "crawl-run warc.json --delta";
 
-pub const LIFE: [Act; 20] = [
+const DROP: &str = "crawl-frontier drop --job data/default/SPIDER/checkpoint --pattern .";
+const DEEPER: &str = "crawl-run URL --depth 9 --on-spider-change resume";
+
+pub const LIFE: [Act; 26] = [
     Act {
         name: "new",
         before: &[],
@@ -93,12 +96,44 @@ pub const LIFE: [Act; 20] = [
         after: &[ADD, "crawl-run URL"],
         records: PAGES + MORE,
     },
+    // All that is pending.
+    Act {
+        name: "drop",
+        before: &[PAUSE],
+        act: DROP,
+        after: &[DROP, "crawl-run URL"],
+        records: PAUSED,
+    },
     Act {
         name: "compaction",
         before: &[PAUSE, ADD],
         act: "crawl-run URL --max-pages 10",
         after: &["crawl-run URL"],
         records: PAGES + MORE,
+    },
+    Act {
+        name: "retry-failed",
+        before: &["crawl-run URL"],
+        act: "crawl-run URL --retry-failed",
+        after: &["crawl-run URL --retry-failed"],
+        records: PAGES,
+    },
+    Act {
+        name: "retry-failed resumed",
+        before: &[
+            "crawl-run URL",
+            "crawl-run URL --retry-failed --max-time 1ms",
+        ],
+        act: "crawl-run URL --retry-failed",
+        after: &["crawl-run URL --retry-failed"],
+        records: PAGES,
+    },
+    Act {
+        name: "spider change",
+        before: &[PAUSE],
+        act: "crawl-run URL --depth 9 --on-spider-change resume --max-pages 3",
+        after: &[DEEPER],
+        records: PAGES,
     },
     Act {
         name: "rm",
@@ -135,6 +170,13 @@ pub const LIFE: [Act; 20] = [
         records: PAGES,
     },
     Act {
+        name: "report",
+        before: &[PAUSE],
+        act: "crawl-run URL --report report.html",
+        after: &["crawl-run URL --report report.html"],
+        records: PAGES,
+    },
+    Act {
         name: "batch",
         before: &[],
         act: "crawl-run batch sites.csv",
@@ -153,6 +195,13 @@ pub const LIFE: [Act; 20] = [
         before: &["crawl-run batch sites.csv"],
         act: "crawl-run batch sites.csv",
         after: &["crawl-run batch sites.csv"],
+        records: PAGES,
+    },
+    Act {
+        name: "batch anew",
+        before: &["crawl-run batch sites.csv --max-time 1ms"],
+        act: "crawl-run batch sites.csv --restart",
+        after: &["crawl-run batch sites.csv --restart"],
         records: PAGES,
     },
     Act {

@@ -117,7 +117,7 @@ impl<'a> Stage<'a> {
                 String::new()
             },
         );
-        if act.name != "retry-blocked" {
+        if !act.name.starts_with("retry") {
             blocks.store(false, Ordering::SeqCst);
         }
         for command in act.before {
@@ -254,7 +254,8 @@ impl<'a> Stage<'a> {
         // It has the bodies of all requests.
         self.site.clear_log();
         let place = folder.join("data/default").join(self.spider());
-        if place.join("checkpoint").exists() {
+        let again = place.with_file_name(format!("{}.retry", self.spider()));
+        if place.join("checkpoint").exists() || again.join("checkpoint").exists() {
             return Err(format!("the checkpoint is still there: {last}"));
         }
         if !fs::read_to_string(folder.join("jar.txt"))
@@ -266,15 +267,16 @@ impl<'a> Stage<'a> {
         // What was to replace a file of the user's lies beside it until it is written the next time.
         let is_left = |file: &PathBuf| {
             let file = file.to_string_lossy();
-            let ends = [".tmp", ".new", ".removing", ".retry", ".open", "spool"];
-            file.starts_with("data") && ends.iter().any(|end| file.contains(end))
+            let ends = [".tmp", ".new", ".removing", ".open", "spool", ".unfinished"];
+            let is_retry = file.ends_with(".retry");
+            file.starts_with("data") && (is_retry || ends.iter().any(|end| file.contains(end)))
         };
         let left = folder.files().into_iter().find(is_left);
         if let Some(left) = left {
             return Err(format!("{} is left behind: {last}", left.display()));
         }
         let crawls = place.join("crawls");
-        self.judge_outputs(&crawls)
+        self.judge_outputs(folder, &crawls)
             .and_then(|()| self.judge_archive(&crawls))
             .map_err(|why| format!("{why}: {last}"))
     }
@@ -292,7 +294,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn judge_outputs(&self, crawls: &Path) -> Result<(), String> {
+    fn judge_outputs(&self, folder: &Path, crawls: &Path) -> Result<(), String> {
         let mut whole = 0;
         for entry in fs::read_dir(crawls).map_err(|e| e.to_string())? {
             let path = entry.unwrap().path();
@@ -303,6 +305,15 @@ impl<'a> Stage<'a> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
+            // What failed in a finished crawl is in its output for ever.
+            if self.act.name.starts_with("retry-failed") {
+                let before = path.strip_prefix(folder).unwrap();
+                match fs::read_to_string(self.folder.join(before)) {
+                    Ok(before) if before == text => continue,
+                    Ok(_) => return Err(format!("{} is another", path.display())),
+                    Err(_) => {}
+                }
+            }
             let mut urls = text.lines().map(page).collect::<Result<Vec<_>, String>>()?;
             let all = urls.len();
             urls.sort();

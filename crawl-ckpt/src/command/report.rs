@@ -43,8 +43,8 @@ pub fn run(context: &mut Context<'_>, spider: &Found, asked: &Asked) -> Result<E
     }
     let look = Look::at(&spider.place);
     let written = look.as_ref().and_then(|look| {
-        let output = look.manifest.as_ref()?.output.as_ref()?;
-        output.resolve(context.catalog.data_dir())
+        let manifest = look.manifest.as_ref()?;
+        manifest.output_file(context.catalog.data_dir())
     });
     let file = match (&asked.from, &written) {
         (Some(file), _) => file.clone(),

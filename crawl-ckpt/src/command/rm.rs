@@ -80,7 +80,7 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
     let data_dir = context.catalog.data_dir();
     let manifest = look.and_then(|look| look.manifest);
     let manifest = manifest.as_ref();
-    let output = manifest.and_then(|manifest| manifest.output.as_ref()?.resolve(data_dir));
+    let output = manifest.and_then(|manifest| manifest.output_file(data_dir));
     let warc = manifest.and_then(|manifest| manifest.warc_dir(data_dir));
     for (what, path) in [("output stays", output), ("WARC files stay", warc)] {
         if let Some(path) = path.filter(|path| path.exists()) {

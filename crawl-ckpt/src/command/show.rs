@@ -50,8 +50,8 @@ fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
             }
             fields.insert("plan".into(), json!(plan));
         }
-        if let Some(output) = &manifest.output {
-            let path = output.resolve(context.catalog.data_dir());
+        if manifest.output.is_some() {
+            let path = manifest.output_file(context.catalog.data_dir());
             let shown = path.map_or("-".into(), |path| path.to_string_lossy().into_owned());
             fields.insert("output".into(), json!(shown));
         }
@@ -170,8 +170,8 @@ fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str,
             lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
         }
     }
-    if let Some(output) = &manifest.output {
-        let path = output.resolve(context.catalog.data_dir());
+    if manifest.output.is_some() {
+        let path = manifest.output_file(context.catalog.data_dir());
         lines.push((
             "output",
             path.map_or("stdout".into(), |path| path.display().to_string()),

@@ -110,8 +110,8 @@ impl Parts {
             .iter()
             .map(|number| size_of(&part_path(&job.place.dir, *number)));
         let image = size_of(&job.place.dir.join("image")) + seen.sum::<u64>();
-        let output = manifest.and_then(|manifest| manifest.output.as_ref());
-        let output = output.and_then(|output| output.resolve(context.catalog.data_dir()));
+        let data_dir = context.catalog.data_dir();
+        let output = manifest.and_then(|manifest| manifest.output_file(data_dir));
         let all = look.map_or(0, |look| look.bytes);
         let warc = manifest.and_then(|manifest| manifest.warc.as_ref());
         let warc = warc.and_then(|warc| warc.resolve(context.catalog.data_dir()));

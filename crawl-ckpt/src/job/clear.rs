@@ -54,8 +54,7 @@ impl Job {
         lock: &JobLock,
         data_dir: &Path,
     ) -> Result<Option<PathBuf>, StoreError> {
-        let output = self.manifest().output.as_ref();
-        let output = output.and_then(|output| output.resolve(data_dir));
+        let output = self.manifest().output_file(data_dir);
         let aside = self.aside(data_dir);
         if let Some(output) = &output {
             let left = super::replacement(output, self.manifest());
@@ -71,7 +70,7 @@ impl Job {
 
     /// The new name that the output has, or gets next, while the job is being thrown away.
     pub fn aside(&self, data_dir: &Path) -> Option<PathBuf> {
-        let output = self.manifest().output.as_ref()?.resolve(data_dir)?;
+        let output = self.manifest().output_file(data_dir)?;
         let aside = self.manifest().clearing.as_ref()?.aside.as_ref()?;
         // Only such a name is ever given; a job that came from elsewhere may hold any other.
         aside

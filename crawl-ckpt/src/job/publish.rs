@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::{Job, OutputPlace};
+use super::{Job, Manifest, OutputPlace};
 use crate::durable::{Disk, RealDisk, beside, parent, rename_new};
 use crate::error::StoreError;
 use crate::lock::JobLock;
@@ -42,17 +42,9 @@ impl Job {
     /// # Errors
     /// Errors of the disk.
     pub fn finish_publishing(&self, data_dir: &Path) -> Result<bool, StoreError> {
-        let resolve = |place: &OutputPlace| place.resolve(data_dir);
-        let from = self.manifest().unfinished.as_ref().and_then(resolve);
-        let to = self.manifest().output.as_ref().and_then(resolve);
-        let (Some(from), Some(to)) = (from, to) else {
+        let Some((from, to)) = self.manifest().renaming(data_dir) else {
             return Ok(true);
         };
-        // Only such a name is ever given; a job that came from elsewhere may hold any other.
-        let is_ours = from.to_string_lossy().ends_with(UNFINISHED);
-        if !is_ours || parent(&from) != parent(&to) {
-            return Ok(true);
-        }
         match rename_new(&from, &to) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
             // It was done before.
@@ -66,10 +58,29 @@ impl Job {
     }
 }
 
+impl Manifest {
+    /// The file that the output is in now: one that is to get its name has the one before until then.
+    /// `None` when there is none or it is a stream.
+    pub fn output_file(&self, data_dir: &Path) -> Option<PathBuf> {
+        let before = self.renaming(data_dir).map(|(before, _)| before);
+        let output = || self.output.as_ref()?.resolve(data_dir);
+        before.filter(|before| before.is_file()).or_else(output)
+    }
+
+    /// The name that the output is to lose, and the one that it is to get.
+    fn renaming(&self, data_dir: &Path) -> Option<(PathBuf, PathBuf)> {
+        let from = self.unfinished.as_ref()?.resolve(data_dir)?;
+        let to = self.output.as_ref()?.resolve(data_dir)?;
+        // Only such a name is ever given; a job that came from elsewhere may hold any other.
+        let is_ours = from.to_string_lossy().ends_with(UNFINISHED) && parent(&from) == parent(&to);
+        is_ours.then_some((from, to))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{JobPlace, Manifest};
+    use crate::job::JobPlace;
     use std::fs;
     use std::sync::Arc;
 
@@ -89,11 +100,13 @@ mod tests {
         // A kill left it here; whoever comes next goes on.
         drop(job);
         let mut job = Job::open(Arc::new(RealDisk), &place).unwrap().unwrap();
+        assert_eq!(job.manifest().output_file(data), Some(unfinished(&taken)));
         assert!(!job.finish_publishing(data).unwrap());
         assert!(job.publish(&lock, data, &name).unwrap());
         for _ in 0..2 {
             assert!(job.finish_publishing(data).unwrap());
             assert_eq!(fs::read_to_string(&name).unwrap(), "new");
+            assert_eq!(job.manifest().output_file(data), Some(name.clone()));
         }
         assert_eq!(fs::read_to_string(&taken).unwrap(), "old");
         assert!(!unfinished(&taken).exists());

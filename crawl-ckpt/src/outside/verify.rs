@@ -119,8 +119,7 @@ fn check_job(job: &Job, data_dir: &Path, checked: &mut Verification) -> Result<(
     if let Some(commit) = &replayed.commit
         && !checked.is_going
     {
-        let output = job.manifest().output.as_ref();
-        let output = output.and_then(|output| output.resolve(data_dir));
+        let output = job.manifest().output_file(data_dir);
         let problems = &mut checked.problems;
         checked.archive = check_archive(job, commit, output.as_deref(), data_dir, problems);
     }
@@ -293,8 +292,7 @@ fn check_output(
     data_dir: &Path,
     problems: &mut Vec<Problem>,
 ) {
-    let output = job.manifest().output.as_ref();
-    let path = output.and_then(|output| output.resolve(data_dir));
+    let path = job.manifest().output_file(data_dir);
     let (Some(path), Some(commit)) = (path, commit) else {
         return;
     };

@@ -114,10 +114,7 @@ pub fn unfinished_output(
     data_dir: &Path,
 ) -> Result<Option<PathBuf>, StoreError> {
     let output = match job {
-        Some(job) => {
-            let output = job.manifest().output.as_ref();
-            output.and_then(|output| output.resolve(data_dir))
-        }
+        Some(job) => job.manifest().output_file(data_dir),
         None => output_of(place, data_dir),
     };
     match output {

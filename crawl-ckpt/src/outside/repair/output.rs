@@ -51,10 +51,8 @@ impl Records {
         has_gaps: bool,
     ) -> Result<(Option<OutputPlace>, Option<Records>), Failure> {
         let committed = commit.files.get(OUTPUT).copied();
-        let known = manifest
-            .output
-            .as_ref()
-            .map(|output| output.resolve(data_dir));
+        let known = manifest.output.as_ref();
+        let known = known.map(|_| manifest.output_file(data_dir));
         let (output, path) = match (known, committed) {
             (Some(path), _) => (manifest.output.clone(), path),
             (None, Some(committed)) => {

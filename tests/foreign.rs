@@ -103,16 +103,18 @@ fn whatever_lies_under_the_name_of_a_file_nothing_hangs_and_others_are_told_of()
     }
 }
 
+fn journal_of(folder: &Folder, job: &str) -> File {
+    let path = folder.join(job).join("journal-1");
+    File::options().write(true).open(path).unwrap()
+}
+
 #[test]
 fn a_journal_with_a_huge_hole_behind_it_is_looked_at_at_once() {
     let folder = Folder::new();
     let job = "data/p/s/checkpoint";
     add(&folder, job).code(0);
     unseal(&folder, job);
-    let journal = File::options()
-        .write(true)
-        .open(folder.join(job).join("journal-1"))
-        .unwrap();
+    let journal = journal_of(&folder, job);
     let len = journal.metadata().unwrap().len();
     journal.set_len(200 << 30).unwrap();
     let ls = tool(&folder, &["crawl-ckpt", "ls"]).run().code(0);
@@ -129,10 +131,7 @@ fn a_journal_full_of_what_looks_like_batches_is_given_up_on() {
     let job = "data/p/s/checkpoint";
     add(&folder, job).code(0);
     unseal(&folder, job);
-    let journal = File::options()
-        .write(true)
-        .open(folder.join(job).join("journal-1"))
-        .unwrap();
+    let journal = journal_of(&folder, job);
     let len = journal.metadata().unwrap().len();
     journal.set_len(len + (2 << 30)).unwrap();
     // Each claims a payload of nearly 1 GiB, which must be read to know better.

@@ -78,7 +78,12 @@ fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failu
         None,
         None,
     );
-    let mut crawl = Crawl::new(begin.plan.clone(), random_key()?, store)?;
+    start(begin, random_key()?, store, now_ms)
+}
+
+/// A new crawl over an empty store.
+fn start(begin: &Begin, key: [u8; 16], store: Embedded, now_ms: u64) -> Result<Opened, Failure> {
+    let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
     crawl.start()?;
@@ -172,16 +177,7 @@ fn open_job(
             let room = SeenRoom::within(places.memory_bytes, &mut job)?;
             let held = HeldJob::new(job, lock, None);
             let store = Embedded::new(Seen::empty(room), log, Some(held), delta);
-            let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
-            crawl.take_secrets(begin);
-            crawl.take_cookies(begin, now_ms);
-            crawl.start()?;
-            let started = Started::default();
-            Ok(Opened {
-                crawl,
-                started,
-                notes: Vec::new(),
-            })
+            start(begin, key, store, now_ms)
         }
     }
 }

@@ -3,11 +3,10 @@
 import html
 import re
 import shutil
-import subprocess
 from urllib.parse import unquote_plus
 
 from . import contenders, measure
-from .nginx import Nginx
+from .nginx import Nginx, rust_docs
 
 # Pages that only one side finds, and why that is right.
 EXPLAINED = [
@@ -31,9 +30,7 @@ class Site:
 
 
 def run(bins, work, options, problems):
-    docs = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
-    docs += "/share/doc/rust/html"
-    nginx = Nginx(work, docs)
+    nginx = Nginx(work, rust_docs())
     sites = [
         Site("std", nginx.url, "/std/index.html", "/std/"),
         Site("whole", nginx.url, "/", "/"),

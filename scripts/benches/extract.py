@@ -1,11 +1,10 @@
 """What items cost: a crawl of the whole documentation with and without three fields."""
 
 import json
-import subprocess
 
 from . import contenders, measure
 from .crawl import Site, rounds
-from .nginx import Nginx
+from .nginx import Nginx, rust_docs
 
 FIELDS = {
     "title": {"css": "title::text"},
@@ -34,8 +33,7 @@ class Items(contenders.Ours):
 
 
 def run(bins, work, options, problems):
-    docs = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
-    nginx = Nginx(work, docs + "/share/doc/rust/html")
+    nginx = Nginx(work, rust_docs())
     site = Site("whole", nginx.url, "/", "/")
     crawlers = [
         contenders.Ours("pages", bins, tuned=False),

@@ -1,14 +1,12 @@
 """1,000 hosts of 12 pages each: one crawl over all, plain and over TLS, and a batch of them, beside wget2."""
 
 import json
-import os
 import resource
 import shutil
-import socket
 import subprocess
-import time
 
 from . import measure
+from .nginx import Server, free_port, new_folder
 
 HOSTS = 1000
 PAGES = 12
@@ -27,63 +25,39 @@ http {{
   ssl_session_cache none; ssl_session_tickets on;
   client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
   uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-  server {{ listen 0.0.0.0:{plain} backlog=4096; listen 0.0.0.0:{secure} ssl backlog=4096;
+  server {{ listen 0.0.0.0:{port} backlog=4096; listen 0.0.0.0:{secure} ssl backlog=4096;
            root {dir}/site; index index.html; }}
 }}
 """
 
 
-class Server:
+class Hosts(Server):
     """nginx on all loopback addresses, with and without TLS."""
 
     def __init__(self, work):
-        self.dir = work / "many"
-        shutil.rmtree(self.dir, ignore_errors=True)
-        (self.dir / "site").mkdir(parents=True)
+        dir = new_folder(work, "many")
+        (dir / "site").mkdir()
         text = "<p>" + "Some words of text. " * 100
         links = "".join(f'<a href="/{n}.html">{n}</a>\n' for n in range(1, PAGES))
-        (self.dir / "site/index.html").write_text(f"<title>All</title>\n{links}{text}")
+        (dir / "site/index.html").write_text(f"<title>All</title>\n{links}{text}")
         for n in range(1, PAGES):
             page = f'<title>{n}</title>\n<a href="/">all</a>{text}'
-            (self.dir / f"site/{n}.html").write_text(page)
+            (dir / f"site/{n}.html").write_text(page)
         make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
         make += " -keyout key.pem -out cert.pem -days 9 -subj /CN=many"
-        subprocess.run(make.split(), cwd=self.dir, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(make.split(), cwd=dir, check=True, stderr=subprocess.DEVNULL)
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         files = min(files, 20_000)
-        self.plain, self.secure = port(), port()
-        config = self.dir / "nginx.conf"
-        config.write_text(
-            CONFIG.format(
-                dir=self.dir,
-                user="user root;" if os.geteuid() == 0 else "",
-                files=files,
-                connections=files - 100,
-                plain=self.plain,
-                secure=self.secure,
-            )
+        self.plain, self.secure = free_port(), free_port()
+        super().__init__(
+            dir, CONFIG, self.plain, secure=self.secure, files=files, connections=files - 100
         )
-        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-        if not nginx:
-            raise SystemExit("bench: nginx is not installed: apt-get install nginx")
-        self.child = subprocess.Popen([nginx, "-c", config], stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.plain)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise SystemExit(f"bench: nginx does not start, see {self.dir}/error.log")
 
-    def forget(self):
-        os.truncate(self.dir / "access.log", 0)
-
-    def asked(self):
+    def counts(self):
         """Pages that were sent, connections, and how many of them had a session already."""
-        time.sleep(0.3)
         pages, connections, resumed = set(), set(), set()
-        for line in (self.dir / "access.log").read_text().splitlines():
+        for line in self.asked():
             status, connection, reused, page = line.split(" ")
             connections.add(connection)
             if status == "200":
@@ -91,16 +65,6 @@ class Server:
             if reused == "r":
                 resumed.add(connection)
         return len(pages), len(connections), len(resumed)
-
-    def stop(self):
-        self.child.terminate()
-        self.child.wait()
-
-
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def contenders(bins, server, folder):
@@ -135,7 +99,7 @@ def contenders(bins, server, folder):
 
 
 def run(bins, work, options, problems):
-    server = Server(work)
+    server = Hosts(work)
     folder = work / "run"
     results = {}
     try:
@@ -147,7 +111,7 @@ def run(bins, work, options, problems):
                 server.forget()
                 # 8: robots.txt is not there.
                 result = measure.run(command, folder, codes=(0, 8))
-                pages, connections, resumed = server.asked()
+                pages, connections, resumed = server.counts()
                 if pages != HOSTS * PAGES:
                     problems.append(f"many, {name}: {pages} pages, not {HOSTS * PAGES}")
                 del result["processes"], result["stderr"]

@@ -26,44 +26,72 @@ http {{
 """
 
 
-class Nginx:
-    def __init__(self, work, root):
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def rust_docs():
+    """The folder of the toolchain's documentation."""
+    sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
+    return sysroot + "/share/doc/rust/html"
+
+
+class Server:
+    """nginx with a configuration, whose files and log lie in a folder of its own."""
+
+    def __init__(self, dir, config, port, **values):
         program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         if not program:
             raise SystemExit("bench: nginx is not installed: apt-get install nginx")
-        self.dir = pathlib.Path(work) / "nginx"
-        shutil.rmtree(self.dir, ignore_errors=True)
-        self.dir.mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.dir = dir
         user = "user root;" if os.geteuid() == 0 else ""
-        config = self.dir / "nginx.conf"
-        config.write_text(CONFIG.format(dir=self.dir, user=user, port=self.port, root=root))
-        self.child = subprocess.Popen([program, "-c", config], stderr=subprocess.DEVNULL)
-        self.url = f"http://127.0.0.1:{self.port}"
+        file = dir / "nginx.conf"
+        file.write_text(config.format(dir=dir, user=user, port=port, **values))
+        self.child = subprocess.Popen([program, "-c", file], stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
+                socket.create_connection(("127.0.0.1", port)).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise SystemExit(f"bench: nginx does not start, see {self.dir}/error.log")
+        raise SystemExit(f"bench: nginx does not start, see {dir}/error.log")
 
     def forget(self):
         """Empties the log; nginx appends to it."""
         os.truncate(self.dir / "access.log", 0)
 
-    def pages(self):
-        """The distinct pages that were sent since then: paths with 200 and HTML."""
+    def asked(self):
+        """Lines of the log since then."""
         time.sleep(0.3)
-        pages = set()
-        for line in (self.dir / "access.log").read_text().splitlines():
-            status, method, path, *kind = line.split(" ")
-            if status == "200" and method == "GET" and kind[:1] == ["text/html"]:
-                pages.add(path)
-        return pages
+        return (self.dir / "access.log").read_text().splitlines()
 
     def stop(self):
         self.child.terminate()
         self.child.wait()
+
+
+def new_folder(work, name):
+    dir = pathlib.Path(work) / name
+    shutil.rmtree(dir, ignore_errors=True)
+    dir.mkdir()
+    return dir
+
+
+class Nginx(Server):
+    """A folder of files as a site."""
+
+    def __init__(self, work, root):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(new_folder(work, "nginx"), CONFIG, port, root=root)
+
+    def pages(self):
+        """The distinct pages that were sent since the log was emptied: paths with 200 and HTML."""
+        pages = set()
+        for line in self.asked():
+            status, method, path, *kind = line.split(" ")
+            if status == "200" and method == "GET" and kind[:1] == ["text/html"]:
+                pages.add(path)
+        return pages

@@ -3,11 +3,10 @@
 import json
 import pathlib
 import shutil
-import subprocess
 
 from . import contenders, measure
 from .crawl import Site, rounds
-from .nginx import Nginx
+from .nginx import Nginx, rust_docs
 
 
 class Kept(contenders.Ours):
@@ -50,8 +49,7 @@ class Wget:
 
 
 def run(bins, work, options, problems):
-    docs = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
-    nginx = Nginx(work, docs + "/share/doc/rust/html")
+    nginx = Nginx(work, rust_docs())
     site = Site("whole", nginx.url, "/", "/")
     crawlers = [
         contenders.Ours("pages", bins, tuned=False),

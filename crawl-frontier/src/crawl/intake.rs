@@ -47,6 +47,21 @@ struct Found<'a> {
     terminal: bool,
 }
 
+impl<'a> Found<'a> {
+    /// A link on a page of this depth.
+    fn on(page: &'a str, depth: u32) -> Found<'a> {
+        Found {
+            way: Way::Link(By::Url),
+            kind: Kind::Page,
+            page: Some(page),
+            depth: depth + 1,
+            redirects: 0,
+            start: false,
+            terminal: false,
+        }
+    }
+}
+
 /// The links of one page, canonical, one behind the other; in the end those that belong to
 /// the crawl.
 #[derive(Debug, Default)]
@@ -284,16 +299,7 @@ impl<S: Store> Crawl<S> {
         page: &str,
         flight: &Flight,
     ) {
-        let found = Found {
-            way: Way::Link(By::Url),
-            kind: Kind::Page,
-            page: Some(page),
-            depth: flight.depth + 1,
-            redirects: 0,
-            start: false,
-            terminal: false,
-        };
-        self.take_on_links(links, places, found);
+        self.take_on_links(links, places, Found::on(page, flight.depth));
     }
 
     fn take_on_links(&mut self, urls: &[Text<'_>], places: Regions<'_>, found: Found<'_>) {
@@ -359,13 +365,8 @@ impl<S: Store> Crawl<S> {
                 self.take_on_sitemap(&entry.url, way, Some(page), flight.depth, !flight.follow);
             } else {
                 let found = Found {
-                    way: Way::Link(By::Url),
-                    kind: Kind::Page,
-                    page: Some(page),
-                    depth: flight.depth + 1,
-                    redirects: 0,
-                    start: false,
                     terminal: !flight.follow,
+                    ..Found::on(page, flight.depth)
                 };
                 let entry = std::slice::from_ref(&entry.url);
                 self.take_on_links(entry, Regions::Untold, found);

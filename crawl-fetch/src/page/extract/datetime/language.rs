@@ -21,6 +21,8 @@ pub enum Meaning {
     Hour(i8),
     /// So many units from now: "yesterday", "last week".
     Named(Unit, i32),
+    /// "Last Monday" (1, -1), "next Friday" (5, 1).
+    NearWeekday(i8, i8),
     /// This moment.
     Now,
     /// What a number counts.
@@ -190,6 +192,8 @@ fn meaning(name: &str) -> Option<Meaning> {
     Some(match (letters, number, behind) {
         ("m", Some(month), _) => Meaning::Month(month.try_into().ok()?),
         ("w", Some(day), _) => Meaning::Weekday(day.try_into().ok()?),
+        ("last", Some(day), _) => Meaning::NearWeekday(day.try_into().ok()?, -1),
+        ("next", Some(day), _) => Meaning::NearWeekday(day.try_into().ok()?, 1),
         ("n", Some(number), _) => Meaning::Number(number),
         ("am", ..) => Meaning::Am,
         ("pm", ..) => Meaning::Pm,

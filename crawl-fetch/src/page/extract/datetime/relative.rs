@@ -1,6 +1,6 @@
 //! Times that count from now: "2 days, 3 hours ago", "yesterday at 5 pm".
 
-use jiff::civil::{DateTime, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Span, ToSpan};
 
 use super::language::{Meaning, Unit};
@@ -14,9 +14,33 @@ struct Reading {
     spans: Vec<(f64, Unit)>,
     /// 1 is forwards, -1 back.
     direction: Option<i8>,
-    day: Option<i32>,
+    day: Option<RelativeDay>,
     is_now: bool,
     clock: Clock,
+}
+
+/// A day as it is named from today.
+#[derive(Clone, Copy)]
+enum RelativeDay {
+    /// So many days away.
+    Away(i32),
+    /// The nearest of a weekday (1 is Monday) in a direction that is not today.
+    Weekday(i8, i8),
+}
+
+impl RelativeDay {
+    fn date(self, today: Date) -> Option<Date> {
+        let days = match self {
+            RelativeDay::Away(days) => i64::from(days),
+            RelativeDay::Weekday(day, direction) => {
+                let today = today.weekday().to_monday_one_offset();
+                let direction = i64::from(direction);
+                let ahead = direction * (i64::from(day) - i64::from(today));
+                direction * ((ahead - 1).rem_euclid(7) + 1)
+            }
+        };
+        today.checked_add(days.days()).ok()
+    }
 }
 
 /// Reads the tokens of a text, all of which must say something of it.
@@ -27,7 +51,12 @@ pub fn read(tokens: &[DateToken<'_>], now: DateTime) -> Option<Moment> {
         let mut words = tokens.iter();
         words.any(|token| matches!(token, DateToken::Word(all) if all.iter().any(what)))
     };
-    let has_day = has(|meaning| matches!(meaning, Meaning::Named(Unit::Day, _)));
+    let has_day = has(|meaning| {
+        matches!(
+            meaning,
+            Meaning::Named(Unit::Day, _) | Meaning::NearWeekday(..)
+        )
+    });
     let has_hours = has(|meaning| *meaning == Meaning::Hours)
         && !has(|meaning| matches!(meaning, Meaning::Ago | Meaning::In));
     let has_day = has_day || has_hours;
@@ -71,7 +100,12 @@ impl Reading {
         let says = |meaning: &&Meaning| **meaning != Meaning::Nothing;
         for meaning in meanings.iter().filter(says) {
             match *meaning {
-                Meaning::Named(Unit::Day, days) if self.day.is_none() => self.day = Some(days),
+                Meaning::Named(Unit::Day, days) if self.day.is_none() => {
+                    self.day = Some(RelativeDay::Away(days));
+                }
+                Meaning::NearWeekday(day, direction) if self.day.is_none() => {
+                    self.day = Some(RelativeDay::Weekday(day, direction));
+                }
                 Meaning::Named(unit, number) => {
                     self.spans.push((f64::from(number.abs()), unit));
                     self.direction = Some(if number < 0 { -1 } else { 1 });
@@ -92,11 +126,11 @@ impl Reading {
 
     fn moment(self, now: DateTime) -> Option<Moment> {
         let offset = self.clock.offset;
-        if let Some(days) = self.day {
+        if let Some(day) = self.day {
             if !self.spans.is_empty() {
                 return None;
             }
-            let date = now.date().checked_add(days.days()).ok()?;
+            let date = day.date(now.date())?;
             let time = date.to_datetime(self.clock.time.unwrap_or(Time::midnight()));
             return Some(Moment { time, offset });
         }

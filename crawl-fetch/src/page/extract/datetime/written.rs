@@ -148,10 +148,19 @@ fn of_numbers(parts: &[DateNumber<'_>], order: Order) -> Option<Date> {
         let (year, rest) = one.digits.split_at(4);
         return date(year, rest[..2].parse().ok()?, &rest[2..]);
     }
+    let number = |part: &DateNumber<'_>| part.digits.parse::<i8>().ok();
+    if let [first, second] = parts {
+        // "2024-03", "03/2024"; the month of a span of years is none.
+        let is_joined = matches!(second.mark, Some('-' | '/' | '.'));
+        return match (first.is_year(), second.is_year()) {
+            (true, false) if is_joined => date(first.digits, number(second)?, "1"),
+            (false, true) if is_joined => date(second.digits, number(first)?, "1"),
+            _ => None,
+        };
+    }
     let [first, second, third] = parts else {
         return None;
     };
-    let number = |part: &DateNumber<'_>| part.digits.parse::<i8>().ok();
     if first.is_year() {
         return date(first.digits, number(second)?, third.digits);
     }

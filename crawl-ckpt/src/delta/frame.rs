@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::page::{PageEntry, entry, in_words};
 use crate::codec::{Bad, Cursor, array_at, first_half, u32_at, u64_at};
-use crate::durable::{DiskFile, read_full};
+use crate::durable::{Disk, DiskFile, read_full};
 use crate::error::StoreError;
 
 const FORMAT: u32 = 1;
@@ -20,6 +20,19 @@ pub(super) const BLOCK_HEADER: usize = 48;
 
 /// No block is longer, as no batch of the journal is.
 const MAX_BLOCK_BYTES: usize = 1 << 30;
+
+/// Opens a file for reading; `None` when there is none.
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFile>>, StoreError> {
+    match disk.open_read(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // What is no file does not hold what was written.
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Err(StoreError::damaged_pages(path, 0, e.to_string()))
+        }
+        Err(e) => Err(StoreError::io("open", path)(e)),
+    }
+}
 
 /// What a crawl takes on, in 16 bytes: links of a page hold under that scope alone.
 pub type ScopeHash = [u8; 16];

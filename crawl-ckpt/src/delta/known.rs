@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::KNOWN;
-use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close};
-use super::learned::open;
+use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close, open};
 use super::page::{Fingerprint, Page, PageEntry};
 use crate::codec::{array_at, first_half, u64_at};
 use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};

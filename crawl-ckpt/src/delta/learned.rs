@@ -1,10 +1,10 @@
 //! What a crawl under way has learned: `pages` in its job directory. It grows by a block a
 //! commit, which vouches for its length, and is thrown away with the job.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::LEARNED;
-use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close};
+use super::frame::{BLOCK_HEADER, Block, DeltaHeader, HEADER, ScopeHash, close, open};
 use super::known::Known;
 use super::page::{Fingerprint, Page, PageEntry, put_same};
 use crate::durable::{Append, Disk, DiskFile, remove_if_there};
@@ -194,18 +194,5 @@ impl File {
             at = block.end();
         }
         Ok(())
-    }
-}
-
-/// Opens a file for reading; `None` when there is none.
-pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DiskFile>>, StoreError> {
-    match disk.open_read(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        // What is no file does not hold what was written.
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            Err(StoreError::damaged_pages(path, 0, e.to_string()))
-        }
-        Err(e) => Err(StoreError::io("open", path)(e)),
     }
 }

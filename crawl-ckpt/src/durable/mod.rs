@@ -31,6 +31,12 @@ pub use trust::Trust;
 /// [`Disk::read`] refuses a longer file. A manifest with two million start URLs is shorter.
 pub const MAX_READ_BYTES: u64 = 256 << 20;
 
+/// True when there is no such directory.
+pub(crate) fn is_no_dir(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::NotADirectory
+}
+
 /// A file system, or something that behaves like one.
 pub trait Disk: Send + Sync + Debug {
     /// Creates a new file for reading and writing, mode 0600. An existing one is an error.

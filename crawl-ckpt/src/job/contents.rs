@@ -7,7 +7,7 @@ use std::path::Path;
 use super::manifest;
 use super::spool::{SPOOL, remove_spool, spool_file};
 use super::{IMAGE, JOURNAL, LEARNED, MANIFEST, REMOVED};
-use crate::durable::{Disk, read_full, remove_if_there};
+use crate::durable::{Disk, is_no_dir, read_full, remove_if_there};
 use crate::journal;
 use crate::seen;
 
@@ -151,12 +151,6 @@ fn is_ours(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<bool> {
         || sign.starts_with(begin)
         || begin.iter().all(|byte| *byte == 0)
         || is_torn)
-}
-
-/// True when there is no such directory.
-pub(super) fn is_no_dir(error: &io::Error) -> bool {
-    let kind = error.kind();
-    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::NotADirectory
 }
 
 /// `journal-<number>`.

@@ -33,7 +33,7 @@ pub use spool::{remove_spool, spool_beside, spool_file};
 pub(crate) use warc::lies_at;
 pub use warc::{WARC, settle_warc, vouched_warc, warc_dir};
 
-use crate::durable::{Disk, RealDisk, Trust, parent, remove_if_there, replace};
+use crate::durable::{Disk, RealDisk, Trust, is_no_dir, parent, remove_if_there, replace};
 use crate::error::StoreError;
 use crate::journal;
 
@@ -172,7 +172,7 @@ impl Job {
         let path = place.dir.join(MANIFEST);
         let bytes = match disk.read(&path) {
             Ok(bytes) => bytes,
-            Err(e) if contents::is_no_dir(&e) => {
+            Err(e) if is_no_dir(&e) => {
                 // Asked in this order, a directory that is removed meanwhile is no damage.
                 let contents = contents_of(&*disk, &place.dir)?.unwrap_or_default();
                 return if is_job(&*disk, &place.dir, &contents)? {
@@ -408,7 +408,7 @@ fn claim(disk: &dyn Disk, dir: &Path) -> Result<Option<File>, StoreError> {
     match disk.claim(dir) {
         Ok(claim) => Ok(claim),
         Err(e) if e.kind() == ErrorKind::WouldBlock => Err(StoreError::Held { path: dir.into() }),
-        Err(e) if contents::is_no_dir(&e) => Ok(None),
+        Err(e) if is_no_dir(&e) => Ok(None),
         Err(e) => Err(StoreError::io("lock", dir)(e)),
     }
 }

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JobPlace;
-use super::contents::is_no_dir;
-use crate::durable::{Disk, beside, remove_if_there};
+use crate::durable::{Disk, beside, is_no_dir, remove_if_there};
 
 /// The name of the directory.
 pub(super) const SPOOL: &str = "spool";

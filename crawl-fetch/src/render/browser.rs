@@ -232,7 +232,7 @@ impl Browser {
             .map_err(|e| format!("cannot start {name}: {e}"))?;
         let connection = begun.map_err(cannot)?;
         let browser = Browser {
-            control: Arc::new(Control::new(connection)),
+            control: Arc::new(Control::new(connection, !options.program.has_windows)),
             process,
         };
         if browser

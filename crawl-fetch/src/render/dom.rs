@@ -74,24 +74,67 @@ pub const TAKE: &str = r#"(most => {
   };
 })"#;
 
-/// Runs before a page does: what another page of its origin kept in this tab is not there.
+/// Runs before a page does: what another page of its origin kept in this tab is not there. Hears from
+/// [`WATCH`]; `document` hears it first, so no script of the page does.
 pub const BEGIN: &str = "if (self === top) try {
   localStorage.clear();
   sessionStorage.clear();
 } catch {
   // Its origin has none.
+}
+document.addEventListener('crawl-draws', event => {
+  event.stopImmediatePropagation();
+  try {
+    top.draws = true;
+  } catch {
+    // A frame that nothing is taken of.
+  }
+}, true);";
+
+/// Runs before a page does, among its own scripts: tells when they want pictures of it to be made.
+/// A picture needs a layout, which is half of what most pages cost, and most never ask.
+pub const WATCH: &str = "{
+  const [event, dispatch] = [Event, EventTarget.prototype.dispatchEvent];
+  const watch = (of, name) => {
+    const was = Object.getOwnPropertyDescriptor(of, name);
+    if (!was || !was.value) return;
+    const told = it => {
+      Object.defineProperty(of, name, was);
+      dispatch.call(document, new event('crawl-draws'));
+      return it;
+    };
+    const value = new Proxy(was.value, {
+      apply: (...it) => Reflect.apply(...told(it)),
+      construct: (...it) => Reflect.construct(...told(it)),
+    });
+    Object.defineProperty(of, name, {...was, value});
+  };
+  for (const name of ['requestAnimationFrame', 'requestIdleCallback', 'IntersectionObserver', 'ResizeObserver'])
+    watch(globalThis, name);
+  watch(Element.prototype, 'animate');
+  watch(Document.prototype, 'startViewTransition');
 }";
 
-/// Scrolls to the end; gives what changes when more comes of it.
-pub const SCROLL: &str = "(() => {
-  window.scrollTo(0, 1e9);
-  const root = document.scrollingElement;
-  return Document.prototype.querySelectorAll.call(document, '*').length + ':' + (root ? root.scrollHeight : 0);
-})()";
+/// Whether they want that. A frame that loads when it is seen does as well.
+pub const DRAWS: &str = "globalThis.draws === true || Document.prototype.querySelector.call(document, 'iframe[loading=lazy]') !== null";
 
-/// Is kept when two pictures of the page were made.
-pub const DRAWN: &str = "new Promise(done =>
-  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))))";
+/// Gives what changes when more of the page comes.
+pub const SIZE: &str = "Document.prototype.querySelectorAll.call(document, '*').length";
+
+/// Scrolls on by what is seen at once, also within the page; gives what changes as long as there is more.
+pub const SCROLL: &str = "(() => {
+  const all = Document.prototype.querySelectorAll.call(document, '*');
+  window.scrollBy(0, innerHeight * 0.9);
+  const root = document.scrollingElement;
+  const seen = [all.length, scrollY, root ? root.scrollHeight : 0];
+  for (const element of all) {
+    const height = element.clientHeight;
+    if (element === root || !(height > 50 && element.scrollHeight > height)) continue;
+    element.scrollTop += height * 0.9;
+    seen.push(element.scrollTop, element.scrollHeight);
+  }
+  return seen.join(' ');
+})()";
 
 /// Whether an element is there.
 pub const FIND: &str =

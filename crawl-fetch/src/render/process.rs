@@ -62,6 +62,12 @@ const HABITS: [&str; 17] = [
     "--window-size=1366,900",
 ];
 
+/// Pictures of pages are made when we say so: most pages need none, and those that scroll need each.
+const NO_PICTURES: [&str; 2] = [
+    "--enable-begin-frame-control",
+    "--run-all-compositor-stages-before-draw",
+];
+
 /// What is started.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -198,6 +204,8 @@ fn start_in(launch: &Launch, dir: &Path, isolated: bool) -> io::Result<(Child, F
         .stderr(File::create(dir.join("stderr"))?);
     if launch.program.has_windows {
         command.arg("--headless=new");
+    } else {
+        command.args(NO_PICTURES);
     }
     if launch.program.is_open {
         command.arg("--no-sandbox");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::mutex::lock;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use super::dom;
@@ -14,6 +15,9 @@ use super::protocol::{Connection, Message};
 
 /// A command that is answered by the browser itself, whatever its pages do.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So much later each picture is made than the one before, as pages see it.
+const BETWEEN_PICTURES: Duration = Duration::from_millis(250);
 
 /// Why a page could not be rendered.
 #[derive(Debug)]
@@ -39,13 +43,22 @@ pub struct Control {
     pub connection: Arc<Connection>,
     /// Answers to commands to the browser itself; one command at a time.
     heard: Mutex<Receiver<Message>>,
+    /// It makes pictures of its pages when it is told to, and never otherwise.
+    draws_when_told: bool,
+    /// How far the clock of pictures is ahead of ours.
+    pictures: Mutex<Duration>,
 }
 
 impl Control {
     /// Of a browser that just began.
-    pub fn new(connection: Arc<Connection>) -> Control {
+    pub fn new(connection: Arc<Connection>, draws_when_told: bool) -> Control {
         let heard = Mutex::new(connection.listen(""));
-        Control { connection, heard }
+        Control {
+            connection,
+            heard,
+            draws_when_told,
+            pictures: Mutex::default(),
+        }
     }
 
     /// Sends a command to the browser itself, and waits for the answer.
@@ -88,7 +101,11 @@ impl Tab {
             &json!({"disposeOnDetach": true}),
         )?;
         let context = text(context, "browserContextId");
-        let params = json!({"url": "about:blank", "browserContextId": context});
+        let params = json!({
+            "url": "about:blank",
+            "browserContextId": context,
+            "enableBeginFrameControl": control.draws_when_told,
+        });
         let target = text(control.call("Target.createTarget", &params)?, "targetId");
         let params = json!({"targetId": target, "flatten": true});
         let session = text(control.call("Target.attachToTarget", &params)?, "sessionId");
@@ -114,6 +131,10 @@ impl Tab {
                 "Page.addScriptToEvaluateOnNewDocument",
                 json!({"source": dom::BEGIN, "worldName": "crawl"}),
             ),
+            (
+                "Page.addScriptToEvaluateOnNewDocument",
+                json!({"source": dom::WATCH}),
+            ),
         ] {
             tab.call(method, &params, until)?;
         }
@@ -129,6 +150,33 @@ impl Tab {
             .control
             .connection
             .send(&self.session, method, params)?)
+    }
+
+    /// Has a picture made of its page; gives the number of the command, and a turn to be kept until
+    /// its answer: two at once, even of two tabs, are one too many for the browser.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub fn draw(&self) -> Result<(u64, impl Drop + '_), Setback> {
+        let mut ahead = lock(&self.control.pictures);
+        if !self.control.draws_when_told {
+            // With windows it makes pictures when it likes, and at once when somebody wants to have
+            // one; of a tab behind another it makes none.
+            self.send("Page.bringToFront", &json!({}))?;
+            let pixel = json!({"x": 0, "y": 0, "width": 1, "height": 1, "scale": 1});
+            let params = json!({"format": "jpeg", "optimizeForSpeed": true, "clip": pixel});
+            return Ok((self.send("Page.captureScreenshot", &params)?, ahead));
+        }
+        // What moves on the page moves by their clock: a second is over after a few of them.
+        *ahead += BETWEEN_PICTURES;
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32);
+        let ticks = (now + *ahead).as_secs_f64() * 1e3;
+        let params = json!({"noDisplayUpdates": true, "frameTimeTicks": ticks});
+        Ok((
+            self.send("HeadlessExperimental.beginFrame", &params)?,
+            ahead,
+        ))
     }
 
     /// Sends a command that is answered whatever the page does.

@@ -33,14 +33,17 @@ const STEP_MS: u64 = 500;
 /// A page whose tasks follow one another so often without its clock moving has it moved.
 const STARVATION: u32 = 100_000;
 
-/// Elements that load what is below when they are seen need a picture to be made; so long it is waited for.
-const DRAWING: Duration = Duration::from_millis(500);
+/// A picture that takes longer is of a page whose scripts do not end.
+const DRAWING: Duration = Duration::from_secs(5);
 
-/// So many rounds without anything new are the end of a list.
-const QUIET_ROUNDS: u32 = 2;
+/// What it gets after each picture of it.
+const DRAWN_MS: [u64; 2] = [250, 16];
 
-/// A list without an end is scrolled so often.
-const MAX_ROUNDS: u32 = 50;
+/// A page that is scrolled has so many rounds at most, and ends after so many without anything new.
+const SCROLLED: [u32; 2] = [200, 4];
+
+/// The same of a page whose scripts want pictures.
+const DRAWN: [u32; 2] = [10, 2];
 
 /// What a page that was cut short has for its markup.
 const LAST_LOOK: Duration = Duration::from_secs(2);
@@ -249,52 +252,70 @@ impl Visit<'_> {
         }
     }
 
-    /// Waits for what the request wants, and scrolls.
+    /// Waits for what the request wants, scrolls, and makes the pictures that scripts wait for.
     fn settle(&self) -> Result<(), Setback> {
         let wish = self.page.wish;
-        if wish.wait_for.is_none() && !wish.scroll {
-            return Ok(());
-        }
         let world = self.world(self.until)?;
+        let mut draws = wish.scroll || self.wants_pictures(&world)?;
         if let Some(selector) = &wish.wait_for {
             let find = format!("{}({})", dom::FIND, json!(selector));
             let mut left = wish
                 .wait_ms
                 .unwrap_or(RENDER_WAIT.default.as_millis() as u64);
             while self.look(&world, &find, self.until)? != json!(true) && left > 0 {
+                if draws {
+                    self.draw()?;
+                }
                 self.pass(STEP_MS)?;
                 left = left.saturating_sub(STEP_MS);
+                draws = draws || self.wants_pictures(&world)?;
             }
         }
+        if !draws {
+            return Ok(());
+        }
+        let (script, [most, enough]) = if wish.scroll {
+            (dom::SCROLL, SCROLLED)
+        } else {
+            (dom::SIZE, DRAWN)
+        };
         let (mut quiet, mut seen) = (0, Value::Null);
-        for _ in 0..MAX_ROUNDS {
-            if !wish.scroll || quiet == QUIET_ROUNDS {
+        for _ in 0..most {
+            // What is seen, and then what came of it: an observer that never saw the end of a list
+            // out of sight does not see it again.
+            for ms in DRAWN_MS {
+                self.draw()?;
+                self.pass(ms)?;
+            }
+            let now = self.look(&world, script, self.until)?;
+            quiet = if now == seen { quiet + 1 } else { 0 };
+            if quiet == enough {
                 break;
             }
-            let size = self.look(&world, dom::SCROLL, self.until)?;
-            quiet = if size == seen { quiet + 1 } else { 0 };
-            seen = size;
-            self.draw(&world)?;
-            self.pass(STEP_MS)?;
+            seen = now;
         }
         Ok(())
     }
 
-    /// Waits until pictures of it were made: what loads when it is seen is seen by them alone.
-    fn draw(&self, world: &Value) -> Result<(), Setback> {
-        let params = json!({"expression": dom::DRAWN, "contextId": world, "awaitPromise": true});
-        let asked = self.tab.send("Runtime.evaluate", &params)?;
-        // Pictures are made while the clock runs, and it must not run out before.
-        let runs = json!({"policy": "advance"});
-        self.tab.send("Emulation.setVirtualTimePolicy", &runs)?;
+    fn wants_pictures(&self, world: &Value) -> Result<bool, Setback> {
+        Ok(self.look(world, dom::DRAWS, self.until)? == json!(true))
+    }
+
+    /// Makes a picture of it: what loads when it is seen is seen by this alone.
+    fn draw(&self) -> Result<(), Setback> {
+        let (asked, turn) = self.tab.draw()?;
         let until = (Instant::now() + DRAWING).min(self.until);
-        loop {
-            match self.next(until) {
-                Ok(message) if message.id == Some(asked) => return answer(message).map(drop),
-                Ok(message) => self.handle(message)?,
-                Err(Setback::Late) => return Ok(()),
-                Err(setback) => return Err(setback),
-            }
+        let mut made = self.hear(asked, until);
+        if matches!(made, Err(Setback::Late)) {
+            // Its scripts run for ever: other pages want their turn.
+            self.tab.send("Runtime.terminateExecution", &json!({}))?;
+            made = self.hear(asked, Instant::now() + LAST_LOOK);
+        }
+        drop(turn);
+        match made {
+            // There is nothing to be seen of it.
+            Err(Setback::Refused(_)) => Ok(()),
+            made => made.map(drop),
         }
     }
 
@@ -341,6 +362,11 @@ impl Visit<'_> {
     /// Sends a command, and does what the page wants until it is answered.
     fn ask(&self, method: &str, params: &Value, until: Instant) -> Result<Value, Setback> {
         let asked = self.tab.send(method, params)?;
+        self.hear(asked, until)
+    }
+
+    /// Does what the page wants until a command is answered.
+    fn hear(&self, asked: u64, until: Instant) -> Result<Value, Setback> {
         loop {
             let message = self.next(until)?;
             if message.id == Some(asked) {

@@ -313,10 +313,11 @@ impl<'v> Desk<'v> {
         (self.counts.bytes).fetch_add(body.len() as u64, Ordering::Relaxed);
         let status = answer.response.status().as_u16();
         let headers = answer.response.headers();
-        let given = Arc::new(Given::new(status, headers, body));
-        if paused.method == "GET" && may_keep(paused.kind, status, headers) {
-            self.kept.put(paused.kind, url.as_str(), &given);
+        if paused.method != "GET" || !may_keep(paused.kind, status, headers) {
+            return Some(Verdict::Give(Arc::new(Given::new(status, headers, body))));
         }
+        let given = Arc::new(Given::for_all_pages(status, headers, body));
+        self.kept.put(paused.kind, url.as_str(), &given);
         Some(Verdict::Give(given))
     }
 }

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use ureq::http::HeaderMap;
 use ureq::http::header;
+use ureq::http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::protocol::{Connection, Message};
@@ -26,6 +26,9 @@ const NOT_FOR_PAGES: [&str; 12] = [
     "trailer",
     "transfer-encoding",
 ];
+
+/// Longer than any tab lives.
+const FOR_LONG: &str = "max-age=31536000";
 
 /// A request that waits for an answer.
 #[derive(Debug)]
@@ -176,6 +179,13 @@ impl Given {
         let mut headers = headers.clone();
         headers.remove(header::CONTENT_DISPOSITION);
         Given::new(200, &headers, body)
+    }
+
+    /// What the next page gets as well: the browser may keep it, and what it made of it.
+    pub fn for_all_pages(status: u16, headers: &HeaderMap, body: &[u8]) -> Given {
+        let mut headers = headers.clone();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_LONG));
+        Given::new(status, &headers, body)
     }
 
     /// About how much memory it takes.

@@ -1,0 +1,119 @@
+//! The command line, and what it refuses.
+
+use super::*;
+
+#[test]
+fn options_that_make_no_sense_are_one_line_and_exit_2() {
+    let folder = Folder::new();
+    for words in [
+        &["--no-such-option", "http://127.0.0.1:1/"][..],
+        &[],
+        &["--limit", "0", "http://127.0.0.1:1/"],
+        &["--limit", "x", "http://127.0.0.1:1/"],
+        &["--max-time", "soon", "http://127.0.0.1:1/"],
+        &["--limit", "3", "--fresh", "http://127.0.0.1:1/"],
+        &["--header", "no colon", "http://127.0.0.1:1/"],
+        &["--project", "../../etc", "http://127.0.0.1:1/"],
+        &["--project", "", "http://127.0.0.1:1/"],
+        &["--proxy-type", "residential", "http://127.0.0.1:1/"],
+        &["ftp://127.0.0.1/"],
+        &["http://"],
+        &["no-such.json"],
+    ] {
+        let done = crawl_run(&folder).args(words).run().code(2);
+        let words = done.words();
+        assert!(words.starts_with("crawl-run: "), "{done}");
+        assert!(words.lines().count() <= 2, "{done}");
+    }
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn help_and_version_are_no_failure() {
+    let folder = Folder::new();
+    for word in ["-h", "--help", "-V"] {
+        crawl_run(&folder)
+            .arg(word)
+            .run()
+            .code(0)
+            .prints("crawl-run")
+            .is_quiet();
+    }
+}
+
+#[test]
+fn a_spider_whose_name_would_leave_the_data_directory_is_refused() {
+    let folder = Folder::new();
+    for (n, name) in ["../../etc", "", "/etc", "a/b", &"x".repeat(300)]
+        .iter()
+        .enumerate()
+    {
+        let text = format!(r#"{{"name": "{name}", "start_urls": ["http://127.0.0.1:1/"]}}"#);
+        let file = folder.write(&format!("{n}.json"), text);
+        crawl_run(&folder)
+            .arg(file)
+            .run()
+            .code(2)
+            .says("$.name: expected ");
+    }
+    assert_eq!(folder.files().len(), 5);
+}
+
+#[test]
+fn a_check_prints_what_would_be_done_and_does_nothing() {
+    let folder = Folder::new();
+    let text =
+        r#"{"name": "shop", "start_urls": ["http://127.0.0.1:1/"], "rules": [{"allow": "/p/"}]}"#;
+    folder.write("shop.json", text);
+    crawl_run(&folder)
+        .args(["--check", "shop.json"])
+        .run()
+        .code(0)
+        .prints("crawl      default/shop\n")
+        .prints("rule       1: `/p/`\n")
+        .prints("checkpoint data/default/shop/checkpoint: none, a new crawl begins\n")
+        .is_quiet();
+    crawl_run(&folder)
+        .args(["--check", "shop.json", "--warc", "-o", "all.jsonl"])
+        .run()
+        .code(0)
+        .prints("output     all.jsonl\nwarc       all-warc\n");
+    folder.write("shop.json", text.replace("\"/p/\"", "7"));
+    let done = crawl_run(&folder).args(["--check", "shop.json"]).run();
+    done.code(2)
+        .says("$.rules[0].allow: expected a regular expression, found 7");
+    assert_eq!(folder.files().len(), 1);
+}
+
+#[test]
+fn the_schema_of_spider_files_is_json() {
+    let folder = Folder::new();
+    let done = crawl_run(&folder).arg("--print-schema").run().code(0);
+    let schema: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!(schema["title"], "Spider");
+}
+
+#[test]
+fn an_unknown_proxy_is_named_with_those_that_are_configured() {
+    let folder = Folder::new();
+    crawl_run(&folder)
+        .args(["--proxy-type", "residential", "http://127.0.0.1:1/"])
+        .env("DATACENTER_PROXY_URL", "http://user:secret@127.0.0.1:1")
+        .run()
+        .code(2)
+        .says("'residential' is not configured; configured: datacenter")
+        .never_says("secret");
+}
+
+#[test]
+fn a_missing_tool_is_a_clear_error() {
+    let folder = Folder::new();
+    crawl_run(&folder)
+        .arg("http://127.0.0.1:1/")
+        .env("CRAWL_FRONTIER", "cat")
+        .env("CRAWL_FETCH", "/nowhere/crawl-fetch")
+        .run()
+        .code(1)
+        .says("cannot find crawl-fetch: $CRAWL_FETCH is /nowhere/crawl-fetch");
+    assert!(folder.files().is_empty());
+}

@@ -424,6 +424,21 @@ mod disk {
     }
 
     #[test]
+    fn a_run_that_ends_for_want_of_room_counts_what_is_durable() {
+        let ground = Ground::new(400);
+        let script = "ulimit -f 100; exec crawl-run shop.json";
+        let tool = Tool::program("sh").dir(&ground.folder);
+        let done = tool.args(["-c", script]).run().code(1);
+        let shown = ground.shown();
+        let (kept, pending) = (&shown["done"], shown["pending"].as_u64().unwrap());
+        assert!(kept.as_u64() > Some(0) && pending > 0, "{shown}");
+        done.says(&format!(": {kept} records, "))
+            .says(&format!("checkpoint kept, {pending} URLs pending"));
+        ground.crawl().run().code(0).says("resuming");
+        ground.is_complete();
+    }
+
+    #[test]
     fn too_few_descriptors_are_an_error_and_never_a_failed_page() {
         for limit in [4, 6, 8, 10, 12, 14, 16, 18, 20, 24] {
             let ground = Ground::new(40);

@@ -299,6 +299,13 @@ pub fn check_complete(place: &Place) -> Result<(), Failure> {
     }
 }
 
+/// What the last commit says; `None` when there is none, or it cannot be read, which the next run tells.
+pub fn committed(place: &Place) -> Option<Progress> {
+    let job = Job::open(Arc::new(RealDisk), &place.job).ok().flatten()?;
+    let commit = job.last_commit().ok().flatten()?;
+    Some(commit.progress)
+}
+
 /// True when only the removal is missing: a run that ended with success was stopped just
 /// before it. An incremental crawl whose pages are not known to the next one yet has that left to do.
 fn is_complete(job: &Job, progress: &Progress) -> bool {

@@ -66,6 +66,17 @@ pub struct Ending {
     pub elapsed: Duration,
 }
 
+impl Ending {
+    /// Counts what a commit vouches for, and no more.
+    pub fn take_back_to(&mut self, committed: Progress) {
+        let told = self.progress.records;
+        if told > 0 {
+            self.records_run = (self.records_run + committed.records).saturating_sub(told);
+        }
+        self.progress = committed;
+    }
+}
+
 /// The error that the frontier ended with, in the form that all tools give it.
 #[derive(Debug, Default)]
 pub struct LastWords {

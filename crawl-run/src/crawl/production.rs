@@ -109,7 +109,13 @@ impl Crawl<'_> {
             }
         };
         let launch = self.launch(Some(lock), &output, warc.as_ref())?;
-        let ending = conduct(&launch, begin, events, view)?;
+        let mut ending = conduct(&launch, begin, events, view)?;
+        // A frontier that failed has told of more than it could keep.
+        if ending.reason.is_none()
+            && let Some(committed) = checkpoint::committed(&self.place)
+        {
+            ending.take_back_to(committed);
+        }
         // Before the checkpoint goes, which has them too.
         self.write_cookies(&ending.cookies, view);
         let mut outcome = judge(&ending, Purpose::Production);

@@ -88,6 +88,9 @@ struct Life {
     /// Ids in the journal of the URLs that are pending.
     ids: BTreeMap<u64, u64>,
     next_url: u64,
+    /// What the closed journals come to, when there are any that are to be settled: the state, the ids, and the
+    /// commit.
+    closed: Option<(State, BTreeMap<u64, u64>, Commit)>,
 }
 
 /// What was read of a job.
@@ -199,6 +202,7 @@ impl Life {
             state: State::default(),
             ids: BTreeMap::new(),
             next_url: 0,
+            closed: None,
         })
     }
 
@@ -220,6 +224,7 @@ impl Life {
             ..restored.state
         };
         self.ids = restored.ids;
+        self.closed = None;
         Ok(())
     }
 
@@ -349,6 +354,48 @@ impl Life {
         Ok(())
     }
 
+    /// What comes goes to a journal of its own.
+    fn go_on_anew(&mut self) -> Result<(), Error> {
+        self.writer = self.job.go_on_anew(&self.ground.lock, &self.writer)?;
+        self.closed = Some((self.state.clone(), self.ids.clone(), self.commit_of_state()));
+        Ok(())
+    }
+
+    /// What lived when the closed journals were closed goes to one that stands for them, in two batches.
+    fn settle(&mut self) -> Result<(), Error> {
+        let Some((state, ids, commit)) = self.closed.take() else {
+            return Ok(());
+        };
+        self.model.lock().unwrap().is_compacting = true;
+        let stands_for = self.job.manifest().before.last().unwrap().goes_on_at();
+        let mut settled = self.job.begin_settled(&self.ground.lock)?;
+        let mut batch = Batch::new(&settled.end());
+        let by_id: BTreeMap<u64, u64> = ids.iter().map(|(url, id)| (*id, *url)).collect();
+        for (id, url) in by_id {
+            batch.go_on_with(id);
+            batch.request(&Stored {
+                url: &url_of(url),
+                ..Stored::default()
+            });
+            if let Some(due_ms) = state.deferred.get(&url) {
+                batch.defer(id, 1, *due_ms);
+            }
+        }
+        batch.go_on_with(stands_for.next_id);
+        settled.append_unsynced(&batch.close(&commit))?;
+        let mut batch = Batch::new(&settled.end());
+        for (key, value) in &state.values {
+            batch.set(key, value);
+        }
+        for url in &state.finished {
+            batch.seen(&fingerprint_of(*url));
+        }
+        settled.append_unsynced(&batch.close(&commit))?;
+        self.job.switch_settled(&self.ground.lock, &mut settled)?;
+        self.model.lock().unwrap().is_compacting = false;
+        Ok(())
+    }
+
     fn remove(self) -> Result<(), Error> {
         self.model.lock().unwrap().is_removing = true;
         Ok(self.job.remove(&self.ground.lock)?)
@@ -367,6 +414,14 @@ impl Life {
             }
             if step % 61 == 20 {
                 self.compact()?;
+                self.closed = None;
+            }
+            // Two journals are closed before they are settled, with commits between all of that.
+            if matches!(step % 31, 2 | 4 | 14 | 22) {
+                self.go_on_anew()?;
+            }
+            if matches!(step % 31, 5 | 16 | 22) {
+                self.settle()?;
             }
             if step % 13 == 7 {
                 if step.is_multiple_of(2) {
@@ -407,12 +462,14 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
         mut files,
     } = base;
     let mut urls: BTreeMap<u64, u64> = ids.into_iter().map(|(url, id)| (id, url)).collect();
+    let mut places = BTreeMap::new();
     let replayed = job.replay(from, |entry| {
         let url = |urls: &BTreeMap<u64, u64>, id: u64| {
             urls.get(&id).copied().ok_or(format!("no request {id}"))
         };
         match entry {
-            Entry::Request { id, request, .. } => {
+            Entry::Request { id, at, request } => {
+                places.insert(id, at);
                 let number: u64 = request.url.rsplit('/').next().unwrap().parse().unwrap();
                 urls.insert(id, number);
                 state.pending.insert(number);
@@ -438,7 +495,7 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
             Entry::Unset { key } => {
                 state.values.remove(key);
             }
-            Entry::Commit(_) => {}
+            Entry::Ids { .. } | Entry::Commit(_) => {}
         }
         Ok(())
     })?;
@@ -451,6 +508,14 @@ fn restore_from(job: &Job, base: Restored, from: Option<&Mark>) -> Result<(Resto
         ids: urls.into_iter().map(|(id, url)| (url, id)).collect(),
         files,
     };
+    let (reader, mut buffer) = (job.reader()?, Vec::new());
+    for (url, id) in &restored.ids {
+        // Those that an image told have the place that they had, or none any more.
+        let at = places.get(id).copied().unwrap_or(0);
+        if from.is_none() && reader.request_at(*id, at, &mut buffer)?.url != url_of(*url) {
+            return Err(format!("request {id} is another one when it is read alone").into());
+        }
+    }
     Ok((restored, replayed.mark))
 }
 

@@ -102,6 +102,7 @@ fn words(job: &Job) -> String {
             Entry::Defer { id, attempts, due_ms } => format!("defer {id} {attempts} {due_ms}"),
             Entry::Set { key, value } => format!("set {key} {}", String::from_utf8_lossy(value)),
             Entry::Unset { key } => format!("unset {key}"),
+            Entry::Ids { next } => format!("ids from {next}"),
             // Not the whole of it: a field may come to it in time.
             Entry::Commit(commit) => {
                 let commit = commit.parse()?;

@@ -115,6 +115,14 @@ impl StoreError {
         }
     }
 
+    /// The same with the place in the file alone, which other journals come before.
+    pub(crate) fn within_file(mut self, shift: u64) -> StoreError {
+        if let StoreError::Damaged { offset, .. } = &mut self {
+            *offset = offset.saturating_sub(shift);
+        }
+        self
+    }
+
     /// Damage to what is known of pages.
     pub(crate) fn damaged_pages(path: &Path, offset: u64, why: impl Into<String>) -> StoreError {
         StoreError::Damaged {

@@ -276,10 +276,14 @@ fn decode_header(bytes: &[u8; HEADER], job: &Job) -> Result<Option<(Mark, u32)>,
     if u32_at(8) != FORMAT {
         return Err(format!("its format {} is not known", u32_at(8)));
     }
-    match u64_at(16).cmp(&job.manifest().generation) {
-        Ordering::Less => return Ok(None),
-        Ordering::Equal => {}
+    let manifest = job.manifest();
+    // One that was settled since has no more the ends that an image stands for.
+    let mut before = manifest.before.iter();
+    let is_before = before.any(|of| of.generation == u64_at(16) && of.stands_for.is_none());
+    match u64_at(16).cmp(&manifest.generation) {
+        Ordering::Less if !is_before => return Ok(None),
         Ordering::Greater => return Err(format!("it belongs to journal-{}", u64_at(16))),
+        _ => {}
     }
     if bytes[64..] != job.manifest().key {
         return Err("it belongs to another job".to_owned());

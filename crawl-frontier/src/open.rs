@@ -173,9 +173,16 @@ fn open_job(
             let writer = job.writer(&lock, &end)?;
             let learned = delta.as_ref().map(|delta| delta.begin(&job, &lock));
             let warc = warc.map(|place| Warc::begin(&disk, place, &begin.plan));
-            let log = Log::on_disk(writer, outputs, learned.transpose()?, warc.transpose()?)?;
+            let reader = job.reader()?;
+            let log = Log::on_disk(
+                writer,
+                reader,
+                outputs,
+                learned.transpose()?,
+                warc.transpose()?,
+            )?;
             let room = SeenRoom::within(places.memory_bytes, &mut job)?;
-            let held = HeldJob::new(job, lock, None);
+            let held = HeldJob::new(job, lock, None, places.memory_bytes);
             let store = Embedded::new(Seen::empty(room), log, Some(held), delta);
             start(begin, key, store, now_ms)
         }
@@ -261,9 +268,9 @@ fn resume(
     notes.append(&mut restored.notes);
     let mut started = restored.started.clone();
     let warc = warc.map(|place| Warc::begin(job.disk(), place, &plan));
-    let log = Log::on_disk(writer, outputs, learned, warc.transpose()?)?;
+    let log = Log::on_disk(writer, job.reader()?, outputs, learned, warc.transpose()?)?;
     let key = job.manifest().key;
-    let held = HeldJob::new(job, lock, restored.image.as_ref());
+    let held = HeldJob::new(job, lock, restored.image.as_ref(), memory_bytes);
     let (store, remembered) = restored.into_store(log, held, delta);
     let mut crawl = Crawl::new(plan, key, store)?;
     started.cookies_expired = crawl.restore(remembered, now_ms);

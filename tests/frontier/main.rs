@@ -11,6 +11,7 @@ mod output;
 mod proxies;
 mod robots;
 mod serving;
+mod settling;
 mod silence;
 mod stopping;
 mod strangers;

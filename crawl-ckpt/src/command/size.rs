@@ -103,8 +103,13 @@ impl Parts {
     fn of(context: &Context<'_>, job: &Found, look: Option<&Look>) -> Parts {
         let size_of = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
         let manifest = look.and_then(|look| look.manifest.as_ref());
-        let generation = manifest.map_or(1, |manifest| manifest.generation);
-        let journal = size_of(&job.place.dir.join(format!("journal-{generation}")));
+        let in_force = manifest.map_or(1, |manifest| manifest.generation);
+        let before = manifest.map_or(&[][..], |manifest| &manifest.before);
+        let before = before.iter().map(|closed| closed.generation);
+        let journals = before.chain([in_force]);
+        let journal = journals
+            .map(|number| size_of(&job.place.dir.join(format!("journal-{number}"))))
+            .sum();
         let seen = part_numbers(&RealDisk, &job.place.dir).unwrap_or_default();
         let seen = seen
             .iter()

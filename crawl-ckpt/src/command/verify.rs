@@ -92,7 +92,8 @@ fn repaired_in_words(job: &Found, repaired: &Repaired) -> Vec<String> {
         lost(words.to_owned());
     }
     for gap in &repaired.gaps {
-        let journal = repaired.journal.display();
+        let journal = repaired.dir.join(format!("journal-{}", gap.generation));
+        let journal = journal.display();
         let batches = match gap.batches {
             0 => String::new(),
             n => format!(", {}", counted(n, "commit")),

@@ -10,6 +10,7 @@ pub(crate) mod flock;
 pub(crate) mod named;
 mod open;
 mod real;
+mod shifted;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod tail;
@@ -25,6 +26,7 @@ pub use append::Append;
 pub use open::{Links, open_file};
 pub(crate) use open::{open_dir, through};
 pub use real::{RealDisk, rename_new};
+pub(crate) use shifted::Shifted;
 pub use tail::Tail;
 pub use trust::Trust;
 

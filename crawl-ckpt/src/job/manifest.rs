@@ -16,6 +16,9 @@ pub const FORMAT: u32 = 1;
 /// The format of those that keep pages as WARC, whose files an older tool would leave torn.
 const FORMAT_WITH_WARC: u32 = 2;
 
+/// The format of those of which a part was settled, whose earlier journals an older tool would miss.
+const FORMAT_SETTLED: u32 = 3;
+
 /// Every manifest begins so.
 pub(super) const SIGN: &[u8] = b"{\"format\":";
 
@@ -31,6 +34,9 @@ pub struct Manifest {
     pub tool: String,
     /// The journal in force is `journal-<generation>`; starts at 1, grows by one a compaction.
     pub generation: u64,
+    /// The journals before that one, the oldest first; none in most jobs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<ClosedJournal>,
     /// 16 random bytes: keys the hash of the seen set, which an attacker must not
     /// foresee, and ties the journal to this job.
     #[serde(with = "crate::hex")]
@@ -73,6 +79,25 @@ pub struct Manifest {
 /// The end of a journal that was closed in good order.
 pub type Seal = Mark;
 
+/// A journal that another one goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedJournal {
+    /// It is `journal-<generation>`.
+    pub generation: u64,
+    /// Where it ends.
+    pub end: Mark,
+    /// Of a settled one: the end of the journals that it stands for. It is the first then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<Mark>,
+}
+
+impl ClosedJournal {
+    /// From where the next one goes on.
+    pub fn goes_on_at(&self) -> Mark {
+        self.stands_for.unwrap_or(self.end)
+    }
+}
+
 impl Manifest {
     /// The manifest of a new job: generation 1, a fresh random key, the time now.
     ///
@@ -91,6 +116,7 @@ impl Manifest {
                 .to_string(),
             tool: tool.to_owned(),
             generation: 1,
+            before: Vec::new(),
             key,
             plan: None,
             proxy_type: String::new(),
@@ -109,6 +135,18 @@ impl Manifest {
     pub fn keep_warc(&mut self, place: OutputPlace) {
         self.format = FORMAT_WITH_WARC;
         self.warc = Some(place);
+    }
+
+    /// The format that a tool must know to read it.
+    pub(super) fn format_needed(&self) -> u32 {
+        format_of(!self.before.is_empty(), self.warc.is_some())
+    }
+
+    /// True when the first of its journals is a settled one.
+    pub(super) fn is_settled(&self) -> bool {
+        self.before
+            .first()
+            .is_some_and(|first| first.stands_for.is_some())
     }
 
     /// Where its WARC files lie; `None` when it keeps none.
@@ -139,23 +177,30 @@ impl Manifest {
         struct Version {
             format: u64,
             warc: Option<IgnoredAny>,
+            before: Option<IgnoredAny>,
         }
         let unknown = |why: String| StoreError::Unknown {
             path: path.into(),
             why,
         };
         let version: Version = serde_json::from_slice(json).map_err(|e| unknown(e.to_string()))?;
-        let known = match version.warc {
-            None => FORMAT,
-            Some(_) => FORMAT_WITH_WARC,
-        };
+        let known = format_of(version.before.is_some(), version.warc.is_some());
         if version.format != u64::from(known) {
             return Err(unknown(format!(
-                "format {}, this tool knows {FORMAT}, and {FORMAT_WITH_WARC} with a WARC",
+                "format {}, this tool knows {FORMAT}, {FORMAT_WITH_WARC} with a WARC, \
+                 and {FORMAT_SETTLED} of a job that was settled",
                 version.format
             )));
         }
         serde_json::from_slice(json).map_err(|e| unknown(e.to_string()))
+    }
+}
+
+fn format_of(has_before: bool, has_warc: bool) -> u32 {
+    match (has_before, has_warc) {
+        (true, _) => FORMAT_SETTLED,
+        (false, true) => FORMAT_WITH_WARC,
+        (false, false) => FORMAT,
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clear::{Clearing, rename_aside, rename_output};
-pub use manifest::{FORMAT, Manifest, Seal};
+pub use manifest::{ClosedJournal, FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};
 pub(crate) use output::{begins_as_ours, flaw as output_flaw};
@@ -35,7 +35,7 @@ pub use warc::{WARC, settle_warc, vouched_warc, warc_dir};
 
 use crate::durable::{Disk, RealDisk, Trust, is_no_dir, parent, remove_if_there, replace};
 use crate::error::StoreError;
-use crate::journal;
+use crate::journal::{self, JournalFile};
 
 use contents::Contents;
 use journals::journal_name;
@@ -86,6 +86,7 @@ impl Job {
             claim: None,
             is_new: true,
         };
+        job.manifest.format = job.manifest.format_needed();
         match contents_of(&*job.disk, &place.dir)? {
             None => job.build_beside()?,
             Some(contents) => {
@@ -146,9 +147,11 @@ impl Job {
     }
 
     fn new_journal(&self, dir: &Path) -> Result<(), StoreError> {
-        let manifest = &self.manifest;
-        let journal = dir.join(journal_name(manifest.generation));
-        journal::create(&*self.disk, &journal, manifest.generation, 0, manifest.key)?;
+        let journal = JournalFile {
+            path: dir.join(journal_name(self.manifest.generation)),
+            ..self.journal()
+        };
+        journal::create(&journal, 0)?;
         Ok(())
     }
 
@@ -232,6 +235,7 @@ impl Job {
         self.claim()?;
         let old = self.manifest.clone();
         change(&mut self.manifest);
+        self.manifest.format = self.manifest.format_needed();
         if self.manifest == old {
             return Ok(());
         }

@@ -69,6 +69,16 @@ impl Batch {
         (id, at)
     }
 
+    /// Gives the next request this id, which is no lower than [`Batch::next_id`]: for a settled journal.
+    pub fn go_on_with(&mut self, id: u64) {
+        debug_assert!(id >= self.next_id, "ids go forward");
+        if id > self.next_id {
+            self.begin(tag::IDS);
+            put_varint(&mut self.bytes, id);
+            self.next_id = id;
+        }
+    }
+
     /// Keeps the fingerprint of a URL that is finished.
     #[inline]
     pub fn seen(&mut self, fingerprint: &[u8; 16]) {

@@ -19,6 +19,7 @@ pub(super) mod tag {
     pub const SET: u8 = 5;
     pub const UNSET: u8 = 6;
     pub const COMMIT: u8 = 7;
+    pub const IDS: u8 = 8;
     pub const REQUEST: u8 = 0x80;
 }
 
@@ -133,6 +134,11 @@ pub enum Entry<'a> {
     Unset {
         /// The key.
         key: &'a str,
+    },
+    /// In a settled journal: the next request has this id, those before it are not there any more.
+    Ids {
+        /// The id.
+        next: u64,
     },
     /// The end of a batch, and what it vouches for.
     Commit(CommitText<'a>),
@@ -290,6 +296,14 @@ impl<'a> Cursor<'a> {
             },
             tag::UNSET => Entry::Unset { key: self.text()? },
             tag::COMMIT => Entry::Commit(CommitText(self.text()?)),
+            tag::IDS => {
+                let next = self.varint()?;
+                if next < *next_id {
+                    return Err(Bad::Wrong("ids go backwards"));
+                }
+                *next_id = next;
+                Entry::Ids { next }
+            }
             _ => return Err(Bad::Wrong("the kind of an entry is not known")),
         })
     }

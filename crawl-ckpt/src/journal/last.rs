@@ -1,6 +1,7 @@
 //! The last commit of a journal, found from its end.
 
 use super::entry::Entry;
+use super::file::OpenJournal;
 use super::frame::HEADER;
 use super::search::{Search, SoundBatch};
 use super::{Commit, JournalFile};
@@ -11,8 +12,7 @@ use crate::error::StoreError;
 /// The last commit, without reading what is before it.
 pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, StoreError> {
     let path = &journal.path;
-    let (file, start) = journal.open_read()?;
-    let salt = start.sum;
+    let OpenJournal { file, start, salt } = journal.open_read()?;
     let len = file.len().map_err(StoreError::io("read", path))?;
     let end = || {
         let why = "the journal does not end where it was sealed";
@@ -22,15 +22,15 @@ pub(crate) fn last_commit(journal: &JournalFile<'_>) -> Result<Option<Commit>, S
     if sealed.is_some_and(|seal| seal.bytes != len) {
         return Err(end());
     }
-    let back = Back(Search::new(&*file, path, salt, len));
+    let back = Back(Search::new(&*file, path, salt, start.bytes, len));
     let last = match sealed {
         // The seal vouches for all that is before it.
         Some(_) => back.0.before(len)?,
         None => back.last()?,
     };
     if let Some(seal) = sealed {
-        let sum = last.as_ref().map_or(salt, |batch| batch.header.sum);
-        let sound_end = last.as_ref().map_or(HEADER as u64, SoundBatch::end);
+        let sum = last.as_ref().map_or(start.sum, |batch| batch.header.sum);
+        let sound_end = last.as_ref().map_or(start.bytes, SoundBatch::end);
         if (sum, sound_end) != (seal.sum, seal.bytes) {
             return Err(end());
         }

@@ -15,6 +15,7 @@ mod replay;
 mod salvage;
 mod scan;
 mod search;
+mod settled;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};

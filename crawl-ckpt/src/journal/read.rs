@@ -1,8 +1,9 @@
 //! Reading single requests back.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
 
+use super::settled::SettledPlaces;
 use super::{JournalFile, MAX_BATCH_BYTES, Stored};
 use crate::codec::{Bad, Cursor};
 use crate::durable::{Disk, DiskFile, read_full};
@@ -11,19 +12,55 @@ use crate::error::StoreError;
 /// Most requests fit: URL, referer and a little.
 const GUESS_BYTES: usize = 512;
 
-/// Fetches requests back by their place in the journal. Cheap to clone, independent of the
-/// writer, usable from many threads.
+/// Fetches requests back by what they are called and their place in the journals. Cheap to clone, independent of
+/// the writer, usable from many threads.
 #[derive(Debug, Clone)]
 pub struct Reader {
+    /// The oldest first; each has what lies before the next one.
+    stretches: Arc<RwLock<Vec<Arc<Stretch>>>>,
+}
+
+/// What one file has.
+#[derive(Debug)]
+struct Stretch {
+    generation: u64,
+    /// The first place that it has.
+    from: u64,
     file: Arc<dyn DiskFile>,
     path: Arc<Path>,
+    /// Of one that was settled, in which requests are found by their ids.
+    settled: Option<SettledPlaces>,
 }
 
 impl Reader {
-    /// Opens the journal of a job.
-    pub(crate) fn open(journal: &JournalFile<'_>) -> Result<Reader, StoreError> {
-        let (file, _) = journal.open_read()?;
-        Ok(Reader::over(file.into(), &journal.path))
+    /// Opens the journals of a job, the oldest first; `settled` of the first says that it is.
+    pub(crate) fn open(journals: &[JournalFile<'_>], settled: bool) -> Result<Reader, StoreError> {
+        let reader = Reader::of(Vec::new());
+        reader.renew(journals, settled)?;
+        Ok(reader)
+    }
+
+    /// Reads these from now on, all clones as well. Those that are open already stay so.
+    pub(crate) fn renew(
+        &self,
+        journals: &[JournalFile<'_>],
+        settled: bool,
+    ) -> Result<(), StoreError> {
+        let old = self.all().to_vec();
+        let mut stretches = Vec::new();
+        for (n, journal) in journals.iter().enumerate() {
+            let known = old.iter().find(|old| old.generation == journal.generation);
+            stretches.push(match known {
+                Some(stretch) => stretch.clone(),
+                None => Arc::new(Stretch::open(journal, settled && n == 0)?),
+            });
+        }
+        let mut all = self.stretches.write();
+        match &mut all {
+            Ok(all) => **all = stretches,
+            Err(poisoned) => **poisoned.get_mut() = stretches,
+        }
+        Ok(())
     }
 
     /// Opens a journal of which nothing is known to be sound.
@@ -33,22 +70,69 @@ impl Reader {
     }
 
     pub(super) fn over(file: Arc<dyn DiskFile>, path: &Path) -> Reader {
-        Reader {
+        Reader::of(vec![Arc::new(Stretch {
+            generation: 0,
+            from: 0,
             file,
             path: path.into(),
+            settled: None,
+        })])
+    }
+
+    fn of(stretches: Vec<Arc<Stretch>>) -> Reader {
+        Reader {
+            stretches: Arc::new(RwLock::new(stretches)),
         }
     }
 
-    /// The request at a place in the journal. One read in nearly all cases; the request's own
-    /// checksum is checked. The buffer's old content is of no interest.
+    fn all(&self) -> impl std::ops::Deref<Target = Vec<Arc<Stretch>>> + '_ {
+        // Replaced as a whole: a panic elsewhere leaves no half of it.
+        self.stretches
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The request of this id at a place, as a replay or a [`Batch`](super::Batch) told both. One read in nearly all
+    /// cases; the request's own checksum is checked. The buffer's old content is of no interest.
     ///
     /// # Errors
     /// Errors of the disk; damage when there is no sound request.
     pub fn request_at<'b>(
         &self,
+        id: u64,
         at: u64,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Stored<'b>, StoreError> {
+        let stretch = {
+            let all = self.all();
+            let behind = all.partition_point(|stretch| stretch.from <= at);
+            all[behind.max(1) - 1].clone()
+        };
+        let at = match &stretch.settled {
+            Some(places) => places.place(id, &*stretch.file, &stretch.path, buffer)?,
+            None => at,
+        };
+        stretch.request_at(at, buffer)
+    }
+}
+
+impl Stretch {
+    fn open(journal: &JournalFile<'_>, is_settled: bool) -> Result<Stretch, StoreError> {
+        let opened = journal.open_read()?;
+        let settled = match journal.sealed {
+            Some(end) if is_settled => Some(SettledPlaces::of(&*opened.file, &journal.path, &end)?),
+            _ => None,
+        };
+        Ok(Stretch {
+            generation: journal.generation,
+            from: journal.begin.map_or(0, |begin| begin.bytes),
+            file: opened.file.into(),
+            path: journal.path.as_path().into(),
+            settled,
+        })
+    }
+
+    fn request_at<'b>(&self, at: u64, buffer: &'b mut Vec<u8>) -> Result<Stored<'b>, StoreError> {
         let mut want = GUESS_BYTES;
         loop {
             if buffer.len() < want {
@@ -79,10 +163,5 @@ impl Reader {
         Cursor::new(&buffer[..want])
             .request(false)
             .map_err(|_| StoreError::damaged(&self.path, at, "a request changed"))
-    }
-
-    /// Where the journal lies.
-    pub fn path(&self) -> PathBuf {
-        self.path.to_path_buf()
     }
 }

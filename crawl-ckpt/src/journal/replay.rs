@@ -1,5 +1,6 @@
 //! Telling a journal again, from its start or from a later end.
 
+use super::file::OpenJournal;
 use super::scan::{Scan, Sound};
 use super::{Commit, CommitText, Entry, JournalFile, Mark};
 use crate::codec::{Bad, Cursor};
@@ -25,9 +26,9 @@ pub(crate) fn replay(
     mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
 ) -> Result<Replayed, StoreError> {
     let path = &journal.path;
-    let (file, start) = journal.open_read()?;
+    let OpenJournal { file, start, salt } = journal.open_read()?;
     let from = from.copied().unwrap_or(start);
-    let mut scan = Scan::new(&*file, path, start.sum, from, journal.sealed)?;
+    let mut scan = Scan::new(&*file, path, salt, from, journal.sealed)?;
     let mut next_id = from.next_id;
     let mut last: Option<(u64, String)> = None;
     while let Some(batch) = scan.next(next_id)? {

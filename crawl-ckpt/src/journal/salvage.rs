@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::frame::{BatchHeader, FileHeader, HEADER};
+use super::frame::{BatchHeader, FileHeader, HEADER, Mark};
 use super::replay::tell;
 use super::scan::Sound;
 use super::search::{Search, SoundBatch};
@@ -30,6 +30,8 @@ pub struct Salvaged {
 /// A stretch of a journal in which nothing is sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
+    /// In `journal-<generation>`.
+    pub generation: u64,
     /// Where it begins.
     pub at: u64,
     /// How long it is.
@@ -49,8 +51,8 @@ pub(crate) fn key_of(disk: &dyn Disk, path: &Path) -> Option<[u8; 16]> {
     Some(header.key)
 }
 
-/// Tells the entries of every batch whose own checksum is right, whatever is between them. Ids and
-/// places are those that they always had.
+/// Tells the entries of every batch whose own checksum is right, whatever is between them. Ids are those that
+/// they always had; places are those in the file. `begin` is the end of the journal before.
 ///
 /// # Errors
 /// Errors of the disk; a file header that is damaged and cannot be told from the manifest.
@@ -59,6 +61,7 @@ pub(crate) fn salvage(
     path: &Path,
     key: [u8; 16],
     generation: u64,
+    begin: Option<&Mark>,
     mut each: impl FnMut(Entry<'_>),
 ) -> Result<Salvaged, StoreError> {
     let file = disk.open_read(path).map_err(StoreError::opening(path))?;
@@ -66,11 +69,12 @@ pub(crate) fn salvage(
     let (header, salt) = header_of(&*file, path, key, generation)?;
     let mut found = Salvaged {
         next_id: header.first_id,
+        seq: begin.map_or(0, |begin| begin.seq),
         end: HEADER as u64,
         ..Salvaged::default()
     };
     let mut at = HEADER as u64;
-    let search = Search::new(&*file, path, salt, len).thorough();
+    let search = Search::new(&*file, path, salt, HEADER as u64, len).thorough();
     while let Some(sound) = search.next(at, |_| true)? {
         let end = sound.end();
         let SoundBatch {
@@ -84,6 +88,7 @@ pub(crate) fn salvage(
         }
         if start > at || batch.seq > found.seq + 1 {
             found.gaps.push(Gap {
+                generation,
                 at,
                 bytes: start - at,
                 batches: batch.seq - found.seq - 1,
@@ -113,6 +118,7 @@ pub(crate) fn salvage(
     }
     if found.end < len {
         found.gaps.push(Gap {
+            generation,
             at: found.end,
             bytes: len - found.end,
             batches: 0,
@@ -145,7 +151,7 @@ fn header_of(
         key,
     };
     let salt = header.encode().1.sum;
-    let search = Search::new(file, path, salt, len).thorough();
+    let search = Search::new(file, path, salt, HEADER as u64, len).thorough();
     match search.next(HEADER as u64, |_| true)? {
         Some(_) => Ok((header, salt)),
         None => Err(error),

@@ -23,6 +23,8 @@ pub(super) struct Scan<'f> {
     file: &'f dyn DiskFile,
     path: &'f Path,
     salt: [u8; 16],
+    /// Where it began.
+    start: u64,
     len: u64,
     sealed: Option<Mark>,
     /// The end of the last sound batch.
@@ -61,6 +63,7 @@ impl<'f> Scan<'f> {
             file,
             path,
             salt,
+            start: from.bytes,
             len,
             sealed,
             end: from,
@@ -194,7 +197,7 @@ impl<'f> Scan<'f> {
         let missing = self.end.seq + 1;
         let is_proof =
             |header: &BatchHeader| header.seq.saturating_sub(u64::from(header.unsynced)) > missing;
-        let search = Search::new(self.file, self.path, self.salt, self.len);
+        let search = Search::new(self.file, self.path, self.salt, self.start, self.len);
         let proof = search.next(self.end.bytes + 1, is_proof)?;
         Ok(proof.map(|batch| batch.at))
     }

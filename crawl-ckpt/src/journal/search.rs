@@ -37,6 +37,8 @@ pub(super) struct Search<'f> {
     pub file: &'f dyn DiskFile,
     pub path: &'f Path,
     pub salt: [u8; 16],
+    /// Where the first batch begins.
+    start: u64,
     /// Nothing behind this counts.
     pub len: u64,
     /// Bytes that may still be looked through.
@@ -46,11 +48,18 @@ pub(super) struct Search<'f> {
 }
 
 impl<'f> Search<'f> {
-    pub fn new(file: &'f dyn DiskFile, path: &'f Path, salt: [u8; 16], len: u64) -> Search<'f> {
+    pub fn new(
+        file: &'f dyn DiskFile,
+        path: &'f Path,
+        salt: [u8; 16],
+        start: u64,
+        len: u64,
+    ) -> Search<'f> {
         Search {
             file,
             path,
             salt,
+            start,
             len,
             read: Cell::new(SEARCH_BYTES),
             vain: Cell::new(SEARCH_BYTES),
@@ -94,8 +103,8 @@ impl<'f> Search<'f> {
     pub fn before(&self, place: u64) -> Result<Option<SoundBatch>, StoreError> {
         let (mut end, mut look) = (place, FIRST_LOOK_BYTES);
         let mut block = Vec::new();
-        while end > HEADER as u64 {
-            let at = end.saturating_sub(look).max(HEADER as u64);
+        while end > self.start {
+            let at = end.saturating_sub(look).max(self.start);
             let has_data = self.next_data(at)?.is_some_and(|data| data < end);
             if has_data {
                 block.resize((end - at) as usize, 0);
@@ -106,7 +115,7 @@ impl<'f> Search<'f> {
                     }
                 }
             }
-            if at == HEADER as u64 {
+            if at == self.start {
                 break;
             }
             // Overlap a little, for a magic that lies across the border.

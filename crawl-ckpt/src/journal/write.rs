@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::OpenJournal;
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
 use super::{ClosedBatch, JournalFile, Mark, Reader};
-use crate::durable::{Disk, DiskFile, Trust, parent};
+use crate::durable::{Disk, DiskFile, Shifted, Trust, parent};
 use crate::error::StoreError;
 
 /// The one writer of a journal. After a failed write or sync, or a failed change of its job,
@@ -26,33 +27,29 @@ pub struct Writer {
     _claim: Option<Arc<File>>,
 }
 
-/// Creates a journal without a batch, durable but for its name.
-pub(crate) fn create(
-    disk: &dyn Disk,
-    path: &Path,
-    generation: u64,
-    first_id: u64,
-    key: [u8; 16],
-) -> Result<Writer, StoreError> {
+/// Creates a journal without a batch, durable but for its name. What `journal` says of an end it has is of no
+/// interest; without a `begin` its first request gets the id `first_id`.
+pub(crate) fn create(journal: &JournalFile<'_>, first_id: u64) -> Result<Writer, StoreError> {
+    let path = &journal.path;
     let header = FileHeader {
-        generation,
-        first_id,
-        key,
+        generation: journal.generation,
+        first_id: journal.begin.map_or(first_id, |begin| begin.next_id),
+        key: journal.key,
     };
     let (bytes, start) = header.encode();
-    let file = disk.create(path).map_err(StoreError::io("create", path))?;
+    let file = journal.disk.create(path);
+    let file = file.map_err(StoreError::io("create", path))?;
     file.write_at(&bytes, 0)
         .map_err(StoreError::io("write", path))?;
     file.sync().map_err(StoreError::io("sync", path))?;
+    let opened = OpenJournal {
+        file: Shifted::new(file, journal.shift()),
+        start: journal.begin.unwrap_or(start),
+        salt: start.sum,
+    };
     // A failure of this new journal is one of the job only once the manifest names it.
-    Ok(Writer::over(
-        file.into(),
-        path,
-        start,
-        start,
-        Trust::default(),
-        None,
-    ))
+    let end = opened.start;
+    Ok(Writer::over(opened, path, end, Trust::default(), None))
 }
 
 impl Writer {
@@ -66,7 +63,8 @@ impl Writer {
     ) -> Result<Writer, StoreError> {
         let path = &journal.path;
         let io = |doing| StoreError::io(doing, path);
-        let (file, start) = journal.open()?;
+        let opened = journal.open()?;
+        let file = &opened.file;
         let len = file.len().map_err(io("read"))?;
         if len < end.bytes {
             let why = format!("the journal ends here and should have {} bytes", end.bytes);
@@ -76,21 +74,20 @@ impl Writer {
             file.set_len(end.bytes).map_err(io("cut"))?;
         }
         file.sync().map_err(io("sync"))?;
-        Ok(Writer::over(file.into(), path, start, *end, trust, claim))
+        Ok(Writer::over(opened, path, *end, trust, claim))
     }
 
     fn over(
-        file: Arc<dyn DiskFile>,
+        opened: OpenJournal,
         path: &Path,
-        start: Mark,
         end: Mark,
         trust: Trust,
         claim: Option<Arc<File>>,
     ) -> Writer {
         Writer {
-            file,
+            file: opened.file.into(),
             path: path.to_owned(),
-            salt: start.sum,
+            salt: opened.salt,
             end,
             durable_bytes: end.bytes,
             unsynced: 0,
@@ -158,8 +155,9 @@ impl Writer {
     }
 
     /// From now on a failure here is one of the job as well, and the other way round.
-    pub(crate) fn share(&mut self, trust: &Trust) {
+    pub(crate) fn share(&mut self, trust: &Trust, claim: Option<Arc<File>>) {
         self.trust = trust.clone();
+        self._claim = claim;
     }
 
     /// Passes a result on. After a failure what was not acknowledged is taken back as far as that goes:

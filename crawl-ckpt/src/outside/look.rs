@@ -4,7 +4,7 @@
 //! end only. What changes during the look is looked at once more: a journal that
 //! was compacted away or a directory that was removed meanwhile is no error.
 
-use std::fmt::Display;
+use std::fmt::Debug;
 use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Look {
 ///
 /// # Errors
 /// The error of the last try.
-pub(crate) fn steadily<T, E: Display>(
+pub fn steadily<T, E: Debug>(
     place: &JobPlace,
     mut read: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
@@ -140,7 +140,7 @@ pub(crate) fn steadily<T, E: Display>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let now = (error.to_string(), manifest());
+        let now = (format!("{error:?}"), manifest());
         if attempt == ATTEMPTS || (before == now.1 && earlier.as_ref() == Some(&now)) {
             return Err(error);
         }

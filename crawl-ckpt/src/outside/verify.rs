@@ -138,8 +138,8 @@ impl fmt::Display for Verification {
 /// What the entries of a journal come to.
 #[derive(Default)]
 struct Tally {
-    /// Whether a request is finished, by its id, from the first id on.
-    finished: Vec<bool>,
+    /// Whether a request is finished, by its id, from the first id on; `None` where none is.
+    finished: Vec<Option<bool>>,
     first_id: Option<u64>,
     seen: u64,
     done: u64,
@@ -151,8 +151,14 @@ impl Tally {
     fn add(&mut self, entry: &Entry<'_>) -> Result<(), String> {
         match entry {
             Entry::Request { id, .. } => {
-                self.first_id.get_or_insert(*id);
-                self.finished.push(false);
+                let first = *self.first_id.get_or_insert(*id);
+                let index = usize::try_from(id - first).unwrap_or(usize::MAX);
+                if index < self.finished.len() {
+                    return Err(format!("request {id} comes twice"));
+                }
+                // A settled journal has no more all of them.
+                self.finished.resize(index, None);
+                self.finished.push(Some(false));
                 self.seen += 1;
             }
             Entry::Seen { .. } => {
@@ -175,7 +181,7 @@ impl Tally {
                 self.exchange = Some(value.to_vec());
             }
             Entry::Unset { key } if *key == EXCHANGE => self.exchange = None,
-            Entry::Set { .. } | Entry::Unset { .. } | Entry::Commit(_) => {}
+            Entry::Set { .. } | Entry::Unset { .. } | Entry::Ids { .. } | Entry::Commit(_) => {}
         }
         Ok(())
     }
@@ -184,7 +190,7 @@ impl Tally {
         let index = self.first_id.and_then(|first| id.checked_sub(first));
         let index = index.and_then(|index| usize::try_from(index).ok());
         index
-            .and_then(|index| self.finished.get_mut(index))
+            .and_then(|index| self.finished.get_mut(index)?.as_mut())
             .ok_or_else(|| format!("there is no request {id}"))
     }
 }

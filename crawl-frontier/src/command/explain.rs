@@ -8,6 +8,7 @@ use crawl_ckpt::address::masked;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::{count, counted};
 use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::look::steadily;
 use crawl_ckpt::plan::{Plan, Rule};
 use crawl_ckpt::tool::{Exit, Failure, printable};
 
@@ -57,9 +58,13 @@ pub fn explain(question: Question<'_>, out: &mut impl Write) -> Result<Exit, Fai
     let mut url = String::new();
     canonicalize_link(question.url, scope.form, &mut url)
         .map_err(|e| Failure::with(Exit::Usage, format_args!("'{}': {e}", question.url)))?;
-    let history = match &job {
-        Some(job) => Some(History::read(job, &url)?),
-        None => None,
+    let history = match (&job, question.place) {
+        // A crawl that runs may remove journals meanwhile.
+        (Some(_), Some(place)) => steadily(place, || {
+            let job = Job::open(Arc::new(RealDisk), place)?;
+            job.map(|job| History::read(&job, &url)).transpose()
+        })?,
+        _ => None,
     };
     if let Some(history) = &history {
         scope.restore_hosts(&history.values);

@@ -85,13 +85,13 @@ impl History {
                 Entry::Set { key, value } => match key.strip_prefix(HOST) {
                     Some(of) if of == host => {
                         let taken = std::str::from_utf8(value).ok();
-                        history.taken = taken.and_then(|n| n.parse().ok()).unwrap_or(0);
+                        history.taken += taken.and_then(|n| n.parse().ok()).unwrap_or(0);
                     }
                     Some(_) => {}
                     None => drop(history.values.insert(key.to_owned(), value.to_owned())),
                 },
                 Entry::Unset { key } => drop(history.values.remove(key)),
-                Entry::Commit(_) => {}
+                Entry::Ids { .. } | Entry::Commit(_) => {}
             }
             Ok(())
         })?;

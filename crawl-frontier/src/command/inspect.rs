@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::journal::Reader;
 use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
+use crawl_ckpt::look::steadily;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure, say};
 use serde_json::json;
@@ -23,10 +25,16 @@ fn open(place: &JobPlace) -> Result<Job, Failure> {
         .ok_or_else(|| Failure::new(format_args!("{}: there is no job", place.dir.display())))
 }
 
-fn read(job: &Job) -> Result<Memory, Failure> {
-    // Read as a plain list: no limit holds anything back.
-    let room = SeenRoom::reading(job);
-    Ok(restore(job, u32::MAX, u64::MAX, false, room)?.into_memory())
+/// A job, its pending requests and what reads them, as they were at one moment: a crawl that runs removes journals.
+fn read(place: &JobPlace) -> Result<(Job, Memory, Reader), Failure> {
+    steadily(place, || {
+        let job = open(place)?;
+        let reader = job.reader()?;
+        // Read as a plain list: no limit holds anything back.
+        let room = SeenRoom::reading(&job);
+        let memory = restore(&job, u32::MAX, u64::MAX, false, room)?.into_memory();
+        Ok((job, memory, reader))
+    })
 }
 
 /// Writes the pending requests in the order in which they would be sent.
@@ -34,9 +42,7 @@ fn read(job: &Job) -> Result<Memory, Failure> {
 /// # Errors
 /// Errors of the disk and of `out`.
 pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
-    let job = open(place)?;
-    let mut memory = read(&job)?;
-    let reader = job.reader()?;
+    let (_, mut memory, reader) = read(place)?;
     let mut buffer = Vec::new();
     while let Some((host, ticket)) = memory.next(u64::MAX) {
         let stored = read_request(&reader, ticket, &mut buffer)?;
@@ -59,10 +65,9 @@ pub fn seen(
     input: impl Read,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let job = open(place)?;
+    let (job, memory, _) = read(place)?;
     let form = form_of(job.manifest().plan.as_ref());
     let fingerprinter = Fingerprinter::new(job.manifest().key);
-    let memory = read(&job)?;
     let told = each_url(
         input,
         |url, to| canonicalize_link(url, form, to),
@@ -95,14 +100,11 @@ pub fn form_of(plan: Option<&Plan>) -> Form {
 /// # Errors
 /// Errors of the disk and of `out`.
 pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exit, Failure> {
-    let job = open(place)?;
-    let commit = job.last_commit()?.unwrap_or_default();
+    let (commit, bytes) = steadily(place, || -> Result<_, Failure> {
+        let job = open(place)?;
+        Ok((job.last_commit()?.unwrap_or_default(), job.journal_bytes()))
+    })?;
     let counts = commit.progress.counts;
-    let bytes = job
-        .disk()
-        .open_read(&job.journal_path())
-        .and_then(|file| file.len());
-    let bytes = bytes.map_err(|e| Failure::new(format_args!("cannot read the journal: {e}")))?;
     let mut rows = vec![
         ("pending", counts.pending + counts.parked),
         ("in_flight", counts.in_flight),

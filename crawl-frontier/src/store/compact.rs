@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crawl_ckpt::control::Counts;
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
@@ -39,11 +40,17 @@ const SYNC_EVERY: u64 = 16;
 pub fn is_worth(job: &Job, end: &Mark, view: &View<'_>) -> Result<bool, Failure> {
     let counts = view.rest.progress.counts;
     let whole = counts.seen - counts.done;
+    let bytes_now = job.journal_bytes();
     let is_worth = |bytes: u64| {
         let living = counts.done * SEEN_BYTES + whole * bytes;
-        end.bytes >= WORTH_BYTES && living * 2 <= end.bytes
+        bytes_now >= WORTH_BYTES && living * 2 <= bytes_now
     };
     Ok(is_worth(WHOLE_BYTES) && is_worth(request_bytes(job, end, view)?))
+}
+
+/// What lives in the journals of a crawl, when requests are short.
+pub fn living_bytes(counts: &Counts) -> u64 {
+    counts.done * SEEN_BYTES + (counts.seen - counts.done) * WHOLE_BYTES
 }
 
 /// What a pending request takes, on average.
@@ -57,7 +64,7 @@ fn request_bytes(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure>
     let step = view.rest.schedule.pending() / SAMPLES + 1;
     let mut samples = 0;
     for ticket in tickets.step_by(step as usize) {
-        batch.request(&reader.request_at(ticket.at, &mut buffer)?);
+        batch.request(&reader.request_at(ticket.id, ticket.at, &mut buffer)?);
         samples += 1;
     }
     Ok(((batch.bytes() - empty) as u64 / samples.max(1)).max(WHOLE_BYTES))
@@ -186,7 +193,7 @@ fn rewrite<'a>(
 #[derive(Debug, Default)]
 struct Failed {
     /// Where they lie in the journal.
-    places: Vec<u64>,
+    tickets: Vec<Ticket>,
     by_origin: HashMap<String, u64>,
 }
 
@@ -204,7 +211,7 @@ impl Failed {
             if let Entry::Request { id, at, request } = entry
                 && ids.contains(&id)
             {
-                failed.places.push(at);
+                failed.tickets.push(Ticket { id, at });
                 let origin = origin(request.url);
                 *failed.by_origin.entry(origin.to_owned()).or_default() += 1;
             }
@@ -282,8 +289,8 @@ impl Rewriter<'_> {
                 self.request(new, ticket, view)?;
             }
         }
-        for &at in &failed.places {
-            let (new, _) = self.copy(at)?;
+        for &ticket in &failed.tickets {
+            let (new, _) = self.copy(ticket)?;
             self.batch.done(new.id, true);
             self.close_if_full()?;
         }
@@ -292,7 +299,7 @@ impl Rewriter<'_> {
     }
 
     fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Unwritten> {
-        let (new, priority) = self.copy(old.at)?;
+        let (new, priority) = self.copy(old)?;
         self.lanes.push(host, new, priority);
         self.schedule.arrived(host);
         if let Some(&(attempts, due_ms)) = view.rest.tries.get(&old.id) {
@@ -303,9 +310,9 @@ impl Rewriter<'_> {
     }
 
     /// Writes a request again; its new ticket, and its priority.
-    fn copy(&mut self, at: u64) -> Result<(Ticket, i64), Unwritten> {
+    fn copy(&mut self, old: Ticket) -> Result<(Ticket, i64), Unwritten> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let stored = self.reader.request_at(at, &mut buffer)?;
+        let stored = self.reader.request_at(old.id, old.at, &mut buffer)?;
         let fingerprint = fingerprint_of(self.fingerprinter, &stored)?;
         self.living[shard_of(fingerprint)].push(fingerprint);
         let (id, at) = self.batch.request(&stored);

@@ -6,6 +6,7 @@ use crawl_ckpt::delta::{Fingerprint, LEARNED, Page};
 use crawl_ckpt::journal::{Mark, Stored};
 use crawl_ckpt::tool::Failure;
 
+use super::keeper::Keeper;
 use super::known::Delta;
 use super::lanes::Lanes;
 use super::memory::View;
@@ -20,8 +21,7 @@ pub struct Embedded {
     seen: Seen,
     lanes: Lanes,
     log: Log,
-    /// `None` for a test crawl.
-    job: Option<HeldJob>,
+    keeper: Keeper,
     /// What earlier crawls knew; `None` unless the crawl is incremental.
     delta: Option<Delta>,
     /// The journal's end as of the last commit that was waited for.
@@ -46,7 +46,7 @@ impl Embedded {
             seen,
             lanes,
             log,
-            job,
+            keeper: Keeper::new(job),
             delta,
             end: None,
         }
@@ -148,7 +148,9 @@ impl Store for Embedded {
 
     fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
         self.seen.check()?;
-        self.log.commit(now_ms, progress)
+        let counts = progress.counts;
+        self.log.commit(now_ms, progress)?;
+        self.keeper.tend(&mut self.log, &counts)
     }
 
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
@@ -159,7 +161,8 @@ impl Store for Embedded {
 
     fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure> {
         self.log.finish_warc()?;
-        if let (Some(job), Some(end)) = (&mut self.job, &self.end) {
+        let job = self.keeper.home(&mut self.log)?;
+        if let (Some(job), Some(end)) = (job, &self.end) {
             self.seen.come_to_rest(watch)?;
             let view = View {
                 seen: &self.seen,
@@ -170,11 +173,15 @@ impl Store for Embedded {
             };
             job.close(end, view, watch)?;
         }
+        if let Some(failure) = self.keeper.take_failure() {
+            watch.tell(format!("the journal was not settled: {}", failure.message));
+        }
         Ok(())
     }
 
     fn make_known(&mut self) -> Result<(), Failure> {
-        match (&self.job, &self.delta, self.log.files().get(LEARNED)) {
+        let job = self.keeper.home(&mut self.log)?;
+        match (job, &self.delta, self.log.files().get(LEARNED)) {
             (Some(job), Some(delta), Some(&bytes)) => job.absorb(delta, bytes),
             _ => Ok(()),
         }

@@ -1,13 +1,16 @@
 //! The job directory that a store writes.
 
+use std::sync::atomic::AtomicBool;
+
+use crawl_ckpt::control::Counts;
 use crawl_ckpt::job::{Job, Manifest};
-use crawl_ckpt::journal::Mark;
+use crawl_ckpt::journal::{Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::known::Delta;
 use super::memory::View;
-use super::{Watch, compact, image};
+use super::{Watch, compact, image, settle};
 
 /// A job that is held and written.
 #[derive(Debug)]
@@ -16,16 +19,87 @@ pub struct HeldJob {
     lock: JobLock,
     /// How far the image in the job reaches.
     imaged_bytes: u64,
+    /// So much may be unsettled.
+    least_unsettled: u64,
+    /// What the journals had when they were last settled.
+    settled_bytes: u64,
+    /// The journal's end and the URLs done at that time; `None`: the run has just begun.
+    since: Option<(u64, u64)>,
 }
+
+/// So much is read again in half a second when a run was killed.
+const UNSETTLED_BYTES: u64 = 64 << 20;
+/// With less memory it is less, but hardly worth a file below this.
+const LEAST_UNSETTLED_BYTES: u64 = 256 << 10;
+/// What the journal needs no more of a URL that is done, at least.
+const DEAD_BYTES: u64 = 64;
 
 impl HeldJob {
     /// A job that was restored, or made.
-    pub fn new(job: Job, lock: JobLock, image: Option<&Mark>) -> HeldJob {
+    /// `memory_bytes` is about how much memory the crawl may take.
+    pub fn new(job: Job, lock: JobLock, image: Option<&Mark>, memory_bytes: u64) -> HeldJob {
         HeldJob {
+            settled_bytes: job.journal_bytes(),
             job,
             lock,
             imaged_bytes: image.map_or(0, |mark| mark.bytes),
+            least_unsettled: (memory_bytes / 16).clamp(LEAST_UNSETTLED_BYTES, UNSETTLED_BYTES),
+            since: None,
         }
+    }
+
+    /// Whether so much came to the journals since they were settled, and so much of it is dead, that it is worth
+    /// the work: what is written for that is less than three times what was written before.
+    pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
+        let (from, done_then) = *self.since.get_or_insert_with(|| {
+            let is_dead =
+                compact::living_bytes(counts) * 2 + self.least_unsettled <= self.settled_bytes;
+            if is_dead {
+                self.settled_bytes = 0;
+                (0, 0)
+            } else {
+                (end.bytes, counts.done)
+            }
+        });
+        let grown = end.bytes.saturating_sub(from);
+        let dead = counts.done.saturating_sub(done_then) * DEAD_BYTES;
+        let is_much = grown >= self.least_unsettled.max(self.settled_bytes / 2);
+        let is_worth = is_much && dead * 3 >= grown;
+        if is_worth {
+            self.since = Some((end.bytes, counts.done));
+        }
+        is_worth
+    }
+
+    /// Goes on in a journal of its own, which `reader` reads as well from then on.
+    ///
+    /// # Errors
+    /// Errors of the disk; nothing more may be written then.
+    pub fn go_on_anew(&mut self, writer: &Writer, reader: &Reader) -> Result<Writer, Failure> {
+        let next = self.job.go_on_anew(&self.lock, writer)?;
+        self.job.renew(reader)?;
+        Ok(next)
+    }
+
+    /// Settles the journals before the one that is written, unless it is told to end.
+    ///
+    /// # Errors
+    /// Errors of the disk, and damage. The job is sound all the same, or refuses all further work.
+    pub fn settle(&mut self, reader: Option<Reader>, is_over: &AtomicBool) -> Result<(), Failure> {
+        let settled = settle::settle(&mut self.job, &self.lock, is_over);
+        self.put_off();
+        if settled? {
+            self.imaged_bytes = 0;
+            if let Some(reader) = reader {
+                self.job.renew(&reader)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets as much come to the journals again as is worth it.
+    pub fn put_off(&mut self) {
+        self.settled_bytes = self.job.journal_bytes();
     }
 
     /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,

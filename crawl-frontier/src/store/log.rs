@@ -17,9 +17,9 @@ use crawl_ckpt::job::OUTPUT;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
 use crawl_ckpt::tool::Failure;
 
-use super::Ticket;
 use super::outputs::{Ends, MAKE_ROOM, Outputs};
 use super::warc::{Warc, WarcFiles, WarcWork};
+use super::{HeldJob, Ticket};
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;
@@ -42,6 +42,8 @@ pub struct Log {
     reader: Option<Reader>,
     /// Handed over and perhaps not written yet.
     waiting: VecDeque<Arc<ClosedBatch>>,
+    /// It began a journal, and is nobody's yet.
+    job: Option<Box<HeldJob>>,
     committer: Committer,
     last_ms: u64,
 }
@@ -49,7 +51,7 @@ pub struct Log {
 #[derive(Debug)]
 struct Committer {
     work: Option<Sender<Work>>,
-    done: Receiver<Result<Option<Mark>, Failure>>,
+    done: Receiver<Result<Written, Failure>>,
     thread: Option<JoinHandle<()>>,
     under_way: usize,
     mark: Option<Mark>,
@@ -60,8 +62,18 @@ struct Committer {
 struct Files {
     /// Where batches go; `None` for a test crawl.
     sink: Option<Box<dyn Sink>>,
+    reader: Option<Reader>,
     warc: Option<WarcFiles>,
     outputs: Outputs,
+}
+
+/// What a piece of work came to.
+#[derive(Debug)]
+enum Written {
+    /// A commit, and the journal's end with it.
+    Committed(Option<Mark>),
+    /// A journal of its own was begun.
+    Anew(Box<HeldJob>),
 }
 
 /// Where finished batches go, each behind the one before. The journal of a job on this machine is
@@ -72,6 +84,12 @@ pub trait Sink: fmt::Debug + Send {
     /// # Errors
     /// What keeps it from being durable. Nothing may be appended after that.
     fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, Failure>;
+
+    /// Goes on in a journal of its own, when a sink has any, so that those before it can be settled.
+    ///
+    /// # Errors
+    /// Errors of the disk. Nothing may be appended after that.
+    fn go_on_anew(&mut self, job: &mut HeldJob, reader: &Reader) -> Result<(), Failure>;
 }
 
 impl Sink for Writer {
@@ -79,10 +97,22 @@ impl Sink for Writer {
         let written = Writer::append(self, batch).map_err(Failure::from);
         written.map_err(|failure| failure.hint(MAKE_ROOM))
     }
+
+    fn go_on_anew(&mut self, job: &mut HeldJob, reader: &Reader) -> Result<(), Failure> {
+        let next = job.go_on_anew(self, reader);
+        *self = next.map_err(|failure| failure.hint(MAKE_ROOM))?;
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
-struct Work {
+enum Work {
+    Commit(CommitWork),
+    GoOnAnew(Box<HeldJob>),
+}
+
+#[derive(Debug)]
+struct CommitWork {
     warc: WarcWork,
     /// What is to be appended, by the name of the file.
     pieces: Vec<(&'static str, Vec<u8>)>,
@@ -98,11 +128,12 @@ impl Log {
     /// When no thread can be started.
     pub fn on_disk(
         writer: Writer,
+        reader: Reader,
         mut outputs: Outputs,
         learned: Option<(Append, Learning)>,
         warc: Option<(Warc, WarcFiles)>,
     ) -> Result<Log, Failure> {
-        let (end, reader) = (writer.end(), writer.reader());
+        let end = writer.end();
         let (pages, learning) = learned.unzip();
         if let Some(pages) = pages {
             outputs.add(LEARNED, pages);
@@ -111,6 +142,7 @@ impl Log {
         let (warc, files) = warc.unzip();
         let files = Files {
             sink: Some(sink),
+            reader: Some(reader.clone()),
             warc: files,
             outputs,
         };
@@ -131,6 +163,7 @@ impl Log {
         let (warc, files) = warc.unzip();
         let files = Files {
             sink: None,
+            reader: None,
             warc: files,
             outputs,
         };
@@ -152,6 +185,7 @@ impl Log {
             learning,
             reader,
             waiting: VecDeque::new(),
+            job: None,
             committer: Committer::start(files, mark)?,
             last_ms: 0,
         })
@@ -229,7 +263,7 @@ impl Log {
             return Ok(stored);
         }
         match &self.reader {
-            Some(reader) => Ok(reader.request_at(ticket.at, buffer)?),
+            Some(reader) => Ok(reader.request_at(ticket.id, ticket.at, buffer)?),
             None => Err(Failure::new(format_args!(
                 "request {} is not there",
                 ticket.id
@@ -269,12 +303,12 @@ impl Log {
         if self.warc.is_none() {
             return Ok(());
         }
-        self.committer.send(Work {
+        self.committer.send(Work::Commit(CommitWork {
             warc: WarcWork::default(),
             pieces: Vec::new(),
             batch: None,
             is_last: true,
-        })?;
+        }))?;
         while self.committer.under_way > 0 {
             self.wait_for_one()?;
         }
@@ -291,6 +325,29 @@ impl Log {
             self.wait_for_one()?;
         }
         Ok(self.committer.mark)
+    }
+
+    /// The journal's end, as of the last commit that is durable; `None` for a test crawl.
+    pub fn end(&self) -> Option<Mark> {
+        self.committer.mark
+    }
+
+    /// Reads requests back on any thread; `None` for a test crawl.
+    pub fn reader(&self) -> Option<Reader> {
+        self.reader.clone()
+    }
+
+    /// Has what is committed from now on go to a journal of its own. [`Log::take_job`] gives the job back.
+    ///
+    /// # Errors
+    /// The failure of an earlier commit.
+    pub fn go_on_anew(&mut self, job: Box<HeldJob>) -> Result<(), Failure> {
+        self.committer.send(Work::GoOnAnew(job))
+    }
+
+    /// The job, once the journal was begun.
+    pub fn take_job(&mut self) -> Option<Box<HeldJob>> {
+        self.job.take()
     }
 
     /// Lengths of the files that the last commit vouches for.
@@ -345,12 +402,12 @@ impl Log {
             self.waiting.push_back(closed.clone());
             closed
         });
-        self.committer.send(Work {
+        self.committer.send(Work::Commit(CommitWork {
             warc,
             pieces,
             batch,
             is_last: false,
-        })
+        }))
     }
 
     fn take_reports(&mut self) -> Result<(), Failure> {
@@ -365,9 +422,16 @@ impl Log {
         self.took(report.unwrap_or_else(|_| Err(Committer::gone())))
     }
 
-    fn took(&mut self, report: Result<Option<Mark>, Failure>) -> Result<(), Failure> {
+    fn took(&mut self, report: Result<Written, Failure>) -> Result<(), Failure> {
         self.committer.under_way -= 1;
-        if let Some(mark) = report? {
+        let mark = match report? {
+            Written::Committed(mark) => mark,
+            Written::Anew(job) => {
+                self.job = Some(job);
+                None
+            }
+        };
+        if let Some(mark) = mark {
             self.committer.mark = Some(mark);
             while self
                 .waiting
@@ -387,7 +451,7 @@ impl Committer {
         let (reports, done) = channel();
         let run = move || {
             for work in jobs {
-                let report = files.write(&work);
+                let report = files.do_work(work);
                 let failed = report.is_err();
                 // Nobody listens any more only when the crawl ended with an error of its own.
                 if reports.send(report).is_err() || failed {
@@ -439,8 +503,20 @@ impl Drop for Committer {
 }
 
 impl Files {
+    fn do_work(&mut self, work: Work) -> Result<Written, Failure> {
+        match work {
+            Work::Commit(work) => self.write(&work).map(Written::Committed),
+            Work::GoOnAnew(mut job) => {
+                if let (Some(sink), Some(reader)) = (&mut self.sink, &self.reader) {
+                    sink.go_on_anew(&mut job, reader)?;
+                }
+                Ok(Written::Anew(job))
+            }
+        }
+    }
+
     /// One commit. All that the batch vouches for is durable before it.
-    fn write(&mut self, work: &Work) -> Result<Option<Mark>, Failure> {
+    fn write(&mut self, work: &CommitWork) -> Result<Option<Mark>, Failure> {
         if let Some(warc) = &mut self.warc {
             warc.write(&work.warc.steps)?;
         }

@@ -9,6 +9,7 @@ mod compact;
 mod embedded;
 mod image;
 mod job;
+mod keeper;
 pub(crate) mod known;
 pub(crate) mod lanes;
 mod log;
@@ -21,6 +22,7 @@ pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod retry;
 pub mod seen;
+mod settle;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};

@@ -155,7 +155,7 @@ impl Listener {
             Entry::Unset { key } => {
                 self.values.remove(key);
             }
-            Entry::Commit(_) => {}
+            Entry::Ids { .. } | Entry::Commit(_) => {}
         }
         Ok(())
     }
@@ -234,7 +234,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn insert(&mut self, id: u64) -> bool {
+    /// Remembers that a request is finished; false when it was.
+    pub fn insert(&mut self, id: u64) -> bool {
         let (word, bit) = ((id / 64) as usize, 1 << (id % 64));
         if word >= self.bits.len() {
             self.bits.resize((word + 1).next_power_of_two(), 0);

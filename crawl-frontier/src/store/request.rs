@@ -151,5 +151,5 @@ pub fn read_request<'b>(
     ticket: Ticket,
     buffer: &'b mut Vec<u8>,
 ) -> Result<Stored<'b>, Failure> {
-    Ok(reader.request_at(ticket.at, buffer)?)
+    Ok(reader.request_at(ticket.id, ticket.at, buffer)?)
 }

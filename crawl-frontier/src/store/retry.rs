@@ -112,7 +112,7 @@ fn urls(job: &Job, reopened: &[Ticket]) -> Result<HashMap<String, u64>, Failure>
     let reader = job.reader()?;
     let (mut urls, mut buffer) = (HashMap::new(), Vec::new());
     for ticket in reopened {
-        let url = reader.request_at(ticket.at, &mut buffer)?.url;
+        let url = reader.request_at(ticket.id, ticket.at, &mut buffer)?.url;
         *urls.entry(masked(url).into_owned()).or_default() += 1;
     }
     Ok(urls)

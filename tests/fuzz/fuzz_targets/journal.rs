@@ -69,8 +69,8 @@ fuzz_target!(|edits: &[u8]| {
     let tell = || {
         let (mut told, mut places) = (Vec::new(), Vec::new());
         let replayed = job.replay(None, |entry| {
-            if let Entry::Request { at, .. } = &entry {
-                places.push(*at);
+            if let Entry::Request { id, at, .. } = &entry {
+                places.push((*id, *at));
             }
             told.push(format!("{entry:?}"));
             Ok(())
@@ -92,9 +92,9 @@ fuzz_target!(|edits: &[u8]| {
         );
         let reader = job.reader().expect("a sound header");
         let mut buffer = Vec::new();
-        for at in places {
+        for (id, at) in places {
             reader
-                .request_at(at, &mut buffer)
+                .request_at(id, at, &mut buffer)
                 .expect("a request that was told");
         }
     }

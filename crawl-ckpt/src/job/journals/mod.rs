@@ -1,10 +1,12 @@
-//! The journals of a job: the one in force, read and written, and the next one that takes its place.
+//! The journals of a job, read as one: those that are closed, the one that is written, and those that take their place.
 
 use std::path::PathBuf;
 
 use super::contents::is_journal;
 use super::lock::JobLock;
-use super::{IMAGE, JOURNAL, Job, MANIFEST, clear_leftovers, remove_spool};
+use super::{
+    ClosedJournal, IMAGE, JOURNAL, Job, MANIFEST, Manifest, clear_leftovers, remove_spool,
+};
 use crate::durable::{parent, remove_if_there};
 use crate::error::StoreError;
 use crate::journal::{self, Commit, Entry, JournalFile, Mark, Reader, Replayed, Writer};
@@ -15,17 +17,44 @@ impl Job {
         self.place.dir.join(journal_name(self.manifest.generation))
     }
 
-    fn journal(&self) -> JournalFile<'_> {
+    /// Bytes of all journals that count. One that cannot be looked at is told by whoever reads it, and has none here.
+    pub fn journal_bytes(&self) -> u64 {
+        let all = self.journals();
+        let len = |journal: &JournalFile<'_>| self.disk.open_read(&journal.path)?.len();
+        all.iter().map(|journal| len(journal).unwrap_or(0)).sum()
+    }
+
+    pub(super) fn journal(&self) -> JournalFile<'_> {
+        let before = self.manifest.before.last();
         JournalFile {
             disk: &*self.disk,
             path: self.journal_path(),
             generation: self.manifest.generation,
             key: self.manifest.key,
+            begin: before.map(ClosedJournal::goes_on_at),
             sealed: self.manifest.sealed,
         }
     }
 
-    /// Tells every entry of the journal in the order in which they were written, from the
+    /// All that count, the oldest first.
+    fn journals(&self) -> Vec<JournalFile<'_>> {
+        let mut begin = None;
+        let mut all = Vec::new();
+        for closed in &self.manifest.before {
+            all.push(JournalFile {
+                path: self.place.dir.join(journal_name(closed.generation)),
+                generation: closed.generation,
+                begin,
+                sealed: Some(closed.end),
+                ..self.journal()
+            });
+            begin = Some(closed.goes_on_at());
+        }
+        all.push(self.journal());
+        all
+    }
+
+    /// Tells every entry of the journals in the order in which they were written, from the
     /// start or from a mark that an image stands for. An entry is told only after the checksum of its
     /// whole batch was found right. `each` may refuse an entry that makes no sense, in
     /// words, which is damage at that place.
@@ -35,9 +64,64 @@ impl Job {
     pub fn replay(
         &self,
         from: Option<&Mark>,
-        each: impl FnMut(Entry<'_>) -> Result<(), String>,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
     ) -> Result<Replayed, StoreError> {
-        journal::replay(&self.journal(), from, each)
+        let first = from.map_or(0, |mark| self.journal_with(mark));
+        let count = self.manifest.before.len();
+        let mut told = self.replay_one(first, from, &mut each)?;
+        for number in first + 1..=count {
+            let next = self.replay_one(number, None, &mut each)?;
+            told = Replayed {
+                batches: told.batches + next.batches,
+                commit: next.commit.or(told.commit),
+                ..next
+            };
+        }
+        Ok(told)
+    }
+
+    /// Tells the entries of one of the closed journals, by its place in the manifest.
+    ///
+    /// # Errors
+    /// Errors of the disk, and damage.
+    pub fn replay_closed(
+        &self,
+        number: usize,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), String>,
+    ) -> Result<Replayed, StoreError> {
+        debug_assert!(number < self.manifest.before.len());
+        self.replay_one(number, None, &mut each)
+    }
+
+    /// Where the journal lies in the list in which a mark is: a settled one has none.
+    fn journal_with(&self, mark: &Mark) -> usize {
+        let before = &self.manifest.before;
+        let ends_before =
+            |closed: &&ClosedJournal| closed.stands_for.is_some() || closed.end.bytes < mark.bytes;
+        before.iter().take_while(ends_before).count()
+    }
+
+    fn replay_one(
+        &self,
+        number: usize,
+        from: Option<&Mark>,
+        each: &mut impl FnMut(Entry<'_>) -> Result<(), String>,
+    ) -> Result<Replayed, StoreError> {
+        let journal = self.journals().swap_remove(number);
+        let closed = self.manifest.before.get(number);
+        let stands_for = closed.and_then(|closed| closed.stands_for);
+        let told = journal::replay(&journal, from, |entry| match entry {
+            // Its place is no more the one that it was known by.
+            Entry::Request { id, request, .. } if stands_for.is_some() => {
+                each(Entry::Request { id, at: 0, request })
+            }
+            entry => each(entry),
+        });
+        let told = told.map_err(|error| error.within_file(journal.shift()))?;
+        Ok(Replayed {
+            mark: stands_for.unwrap_or(told.mark),
+            ..told
+        })
     }
 
     /// The last commit, without reading what is before it: for a quick look from outside. Works
@@ -47,15 +131,29 @@ impl Job {
     /// # Errors
     /// Errors of the disk; a journal whose header is not the job's, or whose end is not the sealed one.
     pub fn last_commit(&self) -> Result<Option<Commit>, StoreError> {
-        journal::last_commit(&self.journal())
+        for journal in self.journals().iter().rev() {
+            let last = journal::last_commit(journal);
+            if let Some(commit) = last.map_err(|error| error.within_file(journal.shift()))? {
+                return Ok(Some(commit));
+            }
+        }
+        Ok(None)
     }
 
-    /// Reads single requests of the journal. A [`Writer`] gives a reader of its own.
+    /// Reads single requests of the journals.
     ///
     /// # Errors
     /// Errors of the disk, and a journal whose header is not the job's.
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&self.journal())
+        Reader::open(&self.journals(), self.manifest.is_settled())
+    }
+
+    /// Has a reader, and all its clones, read the journals as they are now.
+    ///
+    /// # Errors
+    /// As [`Job::reader`].
+    pub fn renew(&self, reader: &Reader) -> Result<(), StoreError> {
+        reader.renew(&self.journals(), self.manifest.is_settled())
     }
 
     /// Opens the journal to go on at `end`, as a replay gave it. The seal is taken off
@@ -95,9 +193,10 @@ impl Job {
     pub fn seal(&mut self, lock: &JobLock, end: &Mark) -> Result<(), StoreError> {
         self.claim()?;
         let path = self.journal_path();
+        let shift = self.journal().shift();
         let synced = self.disk.open(&path).and_then(|file| {
             file.sync()?;
-            file.len()
+            Ok(file.len()? + shift)
         });
         let len = self
             .trust
@@ -124,15 +223,36 @@ impl Job {
     /// # Errors
     /// Errors of the disk.
     pub fn begin_generation(&self, lock: &JobLock, first_id: u64) -> Result<Writer, StoreError> {
+        self.begin_journal(lock, None, first_id)
+    }
+
+    fn begin_journal(
+        &self,
+        lock: &JobLock,
+        begin: Option<Mark>,
+        first_id: u64,
+    ) -> Result<Writer, StoreError> {
         debug_assert!(lock.guards(&self.place));
-        let generation = self.manifest.generation + 1;
+        let generation = self.next_generation();
         let path = self.place.dir.join(journal_name(generation));
         remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
-        journal::create(&*self.disk, &path, generation, first_id, self.manifest.key)
+        let journal = JournalFile {
+            path,
+            generation,
+            begin,
+            ..self.journal()
+        };
+        journal::create(&journal, first_id)
+    }
+
+    /// A number that no journal in force has.
+    fn next_generation(&self) -> u64 {
+        let before = self.manifest.before.iter().map(|closed| closed.generation);
+        before.fold(self.manifest.generation, u64::max) + 1
     }
 
     /// Puts the journal of the next generation in force: it is synced, the manifest names it, the
-    /// old journal and its image are removed as far as that goes.
+    /// old journals and the image are removed as far as that goes.
     ///
     /// # Errors
     /// Errors of the disk. The old journal is in force then or the new one; the job and the
@@ -142,11 +262,10 @@ impl Job {
         lock: &JobLock,
         next: &mut Writer,
     ) -> Result<(), StoreError> {
-        next.sync()?;
-        next.sync_name(&*self.disk)?;
-        next.share(&self.trust);
-        self.update(lock, |manifest| {
-            manifest.generation += 1;
+        let generation = self.next_generation();
+        self.put_in_force(lock, next, |manifest, _| {
+            manifest.generation = generation;
+            manifest.before.clear();
             manifest.sealed = None;
             manifest.image = false;
         })?;
@@ -154,6 +273,87 @@ impl Job {
         // here would make somebody go on with the old one.
         let _ = remove_if_there(&*self.disk, &self.image_path());
         let _ = self.sweep(lock);
+        Ok(())
+    }
+
+    /// Goes on in a journal of its own: the one that was written is closed, and may be settled with those before
+    /// it while the new one is written. All that was appended must be synced.
+    ///
+    /// # Errors
+    /// Errors of the disk; the job and the writers of both refuse all further work, unless the new one is not in
+    /// force for certain.
+    pub fn go_on_anew(&mut self, lock: &JobLock, writer: &Writer) -> Result<Writer, StoreError> {
+        let (generation, closed) = (self.next_generation(), self.manifest.generation);
+        let end = writer.end();
+        let mut next = self.begin_journal(lock, Some(end), end.next_id)?;
+        self.put_in_force(lock, &mut next, |manifest, _| {
+            manifest.before.push(ClosedJournal {
+                generation: closed,
+                end,
+                stands_for: None,
+            });
+            manifest.generation = generation;
+        })?;
+        Ok(next)
+    }
+
+    /// Begins a journal that will stand for all closed ones, to be filled with what of them still lives and then
+    /// put in force with [`Job::switch_settled`]. Until then it counts for nothing.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn begin_settled(&self, lock: &JobLock) -> Result<Writer, StoreError> {
+        self.begin_journal(lock, None, 0)
+    }
+
+    /// Puts a settled journal in force instead of all closed ones, which are removed as far as that goes. So is
+    /// the image, which would go on from one of them.
+    ///
+    /// # Errors
+    /// Errors of the disk; as in [`Job::switch_generation`].
+    pub fn switch_settled(
+        &mut self,
+        lock: &JobLock,
+        settled: &mut Writer,
+    ) -> Result<(), StoreError> {
+        let generation = self.next_generation();
+        self.put_in_force(lock, settled, |manifest, end| {
+            let stands_for = manifest.before.last().map(ClosedJournal::goes_on_at);
+            manifest.before = vec![ClosedJournal {
+                generation,
+                end,
+                stands_for,
+            }];
+            manifest.image = false;
+        })?;
+        let _ = remove_if_there(&*self.disk, &self.image_path());
+        let _ = self.sweep_journals();
+        Ok(())
+    }
+
+    fn put_in_force(
+        &mut self,
+        lock: &JobLock,
+        next: &mut Writer,
+        change: impl FnOnce(&mut Manifest, Mark),
+    ) -> Result<(), StoreError> {
+        next.sync()?;
+        next.sync_name(&*self.disk)?;
+        next.share(&self.trust, self.claim.clone());
+        let end = next.end();
+        self.update(lock, |manifest| change(manifest, end))
+    }
+
+    /// Removes journals that do not count.
+    fn sweep_journals(&self) -> Result<(), StoreError> {
+        let dir = &self.place.dir;
+        let in_force: Vec<PathBuf> = self.journals().into_iter().map(|one| one.path).collect();
+        for name in self.disk.list(dir).map_err(StoreError::io("list", dir))? {
+            let path = dir.join(&name);
+            if name.to_str().is_some_and(is_journal) && !in_force.contains(&path) {
+                remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
         Ok(())
     }
 
@@ -165,12 +365,11 @@ impl Job {
     pub fn sweep(&self, lock: &JobLock) -> Result<(), StoreError> {
         debug_assert!(lock.guards(&self.place));
         let dir = &self.place.dir;
-        let in_force = journal_name(self.manifest.generation);
+        self.sweep_journals()?;
         for name in self.disk.list(dir).map_err(StoreError::io("list", dir))? {
             let Some(name) = name.to_str() else { continue };
-            let is_old_journal = is_journal(name) && name != in_force;
             let is_temporary = name.strip_suffix(".tmp");
-            if is_old_journal || is_temporary.is_some_and(|of| of == MANIFEST || of == IMAGE) {
+            if is_temporary.is_some_and(|of| of == MANIFEST || of == IMAGE) {
                 let path = dir.join(name);
                 remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
             }

@@ -162,8 +162,8 @@ fn every_kind_of_entry_survives_the_round_trip() {
 
     let mut buffer = Vec::new();
     for reader in [writer.reader(), job.reader().unwrap()] {
-        for (request, (_, at)) in requests.iter().zip(&places) {
-            assert_eq!(reader.request_at(*at, &mut buffer).unwrap(), *request);
+        for (request, (id, at)) in requests.iter().zip(&places) {
+            assert_eq!(reader.request_at(*id, *at, &mut buffer).unwrap(), *request);
         }
         for wrong in [
             0,
@@ -173,7 +173,7 @@ fn every_kind_of_entry_survives_the_round_trip() {
             end.bytes,
             u64::MAX / 2,
         ] {
-            assert!(reader.request_at(wrong, &mut buffer).is_err(), "{wrong}");
+            assert!(reader.request_at(0, wrong, &mut buffer).is_err(), "{wrong}");
         }
     }
 }

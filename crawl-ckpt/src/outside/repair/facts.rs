@@ -8,8 +8,8 @@ use crate::address::masked;
 use crate::control::Counts;
 use crate::durable::Disk;
 use crate::error::StoreError;
-use crate::job::Manifest;
-use crate::journal::{Commit, Entry, Salvaged, salvage};
+use crate::job::{ClosedJournal, Manifest};
+use crate::journal::{Commit, Entry, Gap, Mark, Salvaged, salvage};
 
 /// The facts that can be proven.
 #[derive(Debug, Default)]
@@ -40,8 +40,8 @@ pub struct KnownRequest {
 /// Where a request is known from.
 #[derive(Debug)]
 pub enum KnownFrom {
-    /// The damaged journal, at this byte.
-    Journal(u64),
+    /// A journal, by its number among those that were read, at this byte.
+    Journal(usize, u64),
     /// A record in the output.
     Record { url: String, depth: u32 },
 }
@@ -54,25 +54,56 @@ pub struct Mismatches {
 }
 
 impl Facts {
-    /// Reads the sound batches of a journal.
+    /// Reads the sound batches of the journals that count. What was salvaged of the last one is told, with the gaps
+    /// and batches of all.
     pub fn read(
         disk: &dyn Disk,
-        journal: &Path,
+        dir: &Path,
         manifest: &Manifest,
     ) -> Result<(Facts, Salvaged), StoreError> {
         let mut facts = Facts::default();
-        let salvaged = salvage(disk, journal, manifest.key, manifest.generation, |entry| {
-            facts.add(entry);
-        })?;
-        Ok((facts, salvaged))
+        let mut all = Salvaged::default();
+        let mut begin = None;
+        for (number, generation) in generations(manifest).enumerate() {
+            let path = dir.join(format!("journal-{generation}"));
+            let told = salvage(
+                disk,
+                &path,
+                manifest.key,
+                generation,
+                begin.as_ref(),
+                |entry| {
+                    facts.add(entry, number);
+                },
+            );
+            let closed = manifest.before.get(number);
+            let told = match told {
+                // All of it is lost, and what follows may be sound.
+                Err(_) if closed.is_some() => Salvaged::default(),
+                told => told?,
+            };
+            let mut gaps = std::mem::take(&mut all.gaps);
+            gaps.extend(&told.gaps);
+            if let Some(closed) = closed.filter(|closed| closed.end.seq > told.seq) {
+                gaps.push(lost_end(generation, &told, &closed.end));
+            }
+            all = Salvaged {
+                gaps,
+                batches: all.batches + told.batches,
+                commit: told.commit.or(all.commit),
+                ..told
+            };
+            begin = closed.map(ClosedJournal::goes_on_at);
+        }
+        Ok((facts, all))
     }
 
-    fn add(&mut self, entry: Entry<'_>) {
+    fn add(&mut self, entry: Entry<'_>, journal: usize) {
         match entry {
             Entry::Request { id, at, request } => {
                 self.name(request.url, id);
                 let request = KnownRequest {
-                    place: KnownFrom::Journal(at),
+                    place: KnownFrom::Journal(journal, at),
                     finished: None,
                 };
                 self.requests.insert(id, request);
@@ -95,7 +126,7 @@ impl Facts {
             Entry::Unset { key } => {
                 self.values.remove(key);
             }
-            Entry::Commit(_) => {}
+            Entry::Ids { .. } | Entry::Commit(_) => {}
         }
     }
 
@@ -206,6 +237,23 @@ impl Facts {
     }
 }
 
+/// The journals that count, the oldest first.
+pub fn generations(manifest: &Manifest) -> impl Iterator<Item = u64> + '_ {
+    let before = manifest.before.iter().map(|closed| closed.generation);
+    before.chain([manifest.generation])
+}
+
+/// What is missing behind what was salvaged of a journal whose end is known.
+pub fn lost_end(generation: u64, told: &Salvaged, end: &Mark) -> Gap {
+    Gap {
+        generation,
+        at: told.end,
+        bytes: 0,
+        batches: end.seq - told.seq,
+        requests: end.next_id.saturating_sub(told.next_id),
+    }
+}
+
 fn hash(url: &str) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&blake3::hash(url.as_bytes()).as_bytes()[..16]);
@@ -232,11 +280,11 @@ mod tests {
                 url,
                 ..Stored::default()
             };
-            facts.add(Entry::Request { id, at: 0, request });
+            facts.add(Entry::Request { id, at: 0, request }, 0);
         }
         // Of the form the POST alone is finished, and the second user.
         for id in [1, 3] {
-            facts.add(Entry::Done { id, failed: false });
+            facts.add(Entry::Done { id, failed: false }, 0);
         }
         let record = |url: &str| Record {
             url: masked(url).into_owned(),

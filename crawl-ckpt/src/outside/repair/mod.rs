@@ -25,7 +25,7 @@ use crate::lock::JobLock;
 use crate::tool::Failure;
 use crate::warc::read_records;
 
-use facts::Facts;
+use facts::{Facts, generations, lost_end};
 pub use manifest::Mended;
 use output::Records;
 
@@ -37,8 +37,8 @@ const BATCH_BYTES: usize = 4 << 20;
 pub struct Repaired {
     /// The copy.
     pub path: PathBuf,
-    /// The damaged journal.
-    pub journal: PathBuf,
+    /// The damaged job.
+    pub dir: PathBuf,
     /// What became of the manifest.
     pub manifest: Mended,
     /// Commits that were read.
@@ -65,8 +65,7 @@ pub struct Repaired {
 pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repaired, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let (manifest, mended) = manifest::mend(&*disk, place)?;
-    let journal = place.dir.join(format!("journal-{}", manifest.generation));
-    let (mut facts, salvaged) = Facts::read(&*disk, &journal, &manifest)?;
+    let (mut facts, salvaged) = Facts::read(&*disk, &place.dir, &manifest)?;
     let commit = salvaged.commit.clone().unwrap_or_default();
 
     let gaps = with_lost_end(&salvaged, &manifest);
@@ -79,19 +78,21 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     };
     let mut copy = manifest.clone();
     (copy.generation, copy.sealed, copy.output) = (1, None, output);
+    copy.before.clear();
+    copy.image = false;
     copy.clearing = None;
     let mut last = last_commit(&commit, &facts, records.as_ref());
     prove_warc(&manifest, &mut last, data_dir);
     let proven = Proven {
         manifest: copy,
         facts: &facts,
-        reader: &Reader::at(&*disk, &journal)?,
+        readers: readers(&*disk, place, &manifest),
         commit: &last,
     };
     write_copy(disk, &copy_place, lock, proven)?;
     Ok(Repaired {
         path: copy_place.dir,
-        journal,
+        dir: place.dir.clone(),
         manifest: mended,
         batches: salvaged.batches,
         seen: last.progress.counts.seen,
@@ -129,11 +130,10 @@ fn output_of(place: &JobPlace, data_dir: &Path) -> Option<PathBuf> {
     let Ok((manifest, _)) = manifest::mend(&RealDisk, place) else {
         return manifest::output_alone(place).and_then(told);
     };
-    let journal = place.dir.join(format!("journal-{}", manifest.generation));
     if manifest.output.is_some() {
         return manifest.output.and_then(told);
     }
-    let (_, salvaged) = Facts::read(&RealDisk, &journal, &manifest).ok()?;
+    let (_, salvaged) = Facts::read(&RealDisk, &place.dir, &manifest).ok()?;
     let commit = salvaged.commit?;
     let found = Records::find(&manifest, &commit, place, data_dir, false).ok()?;
     found.0.and_then(told)
@@ -149,12 +149,11 @@ fn with_lost_end(salvaged: &Salvaged, manifest: &Manifest) -> Vec<Gap> {
     let Some(seal) = manifest.sealed.filter(|seal| seal.seq > salvaged.seq) else {
         return gaps;
     };
-    let behind = gaps.pop_if(|gap| gap.at >= salvaged.end);
+    let is_behind = |gap: &mut Gap| gap.generation == manifest.generation && gap.at >= salvaged.end;
+    let behind = gaps.pop_if(is_behind);
     gaps.push(Gap {
-        at: salvaged.end,
         bytes: behind.map_or(0, |gap| gap.bytes),
-        batches: seal.seq - salvaged.seq,
-        requests: seal.next_id.saturating_sub(salvaged.next_id),
+        ..lost_end(manifest.generation, salvaged, &seal)
     });
     gaps
 }
@@ -206,9 +205,18 @@ fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Com
 struct Proven<'a> {
     manifest: Manifest,
     facts: &'a Facts,
-    /// Of the damaged journal.
-    reader: &'a Reader,
+    /// Of the damaged journals; `None` of one that is not there.
+    readers: Vec<Option<Reader>>,
     commit: &'a Commit,
+}
+
+fn readers(disk: &dyn Disk, place: &JobPlace, manifest: &Manifest) -> Vec<Option<Reader>> {
+    let open = |generation| {
+        let path = place.dir.join(format!("journal-{generation}"));
+        // Nothing was read of one that cannot be opened.
+        Reader::at(disk, &path).ok()
+    };
+    generations(manifest).map(open).collect()
 }
 
 fn write_copy(
@@ -220,7 +228,7 @@ fn write_copy(
     let Proven {
         manifest,
         facts,
-        reader,
+        readers,
         commit,
     } = proven;
     remove(&*disk, place, lock)?;
@@ -242,7 +250,14 @@ fn write_copy(
     let mut buffer = Vec::new();
     for (old_id, request) in &facts.requests {
         let id = match &request.place {
-            facts::KnownFrom::Journal(at) => batch.request(&reader.request_at(*at, &mut buffer)?).0,
+            facts::KnownFrom::Journal(number, at) => {
+                let Some(reader) = &readers[*number] else {
+                    continue;
+                };
+                batch
+                    .request(&reader.request_at(*old_id, *at, &mut buffer)?)
+                    .0
+            }
             facts::KnownFrom::Record { url, depth } => {
                 let stored = Stored {
                     url,

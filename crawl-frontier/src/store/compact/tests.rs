@@ -134,7 +134,7 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
         let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
         let url = |ticket: &Ticket| {
             reader
-                .request_at(ticket.at, &mut buffer)
+                .request_at(ticket.id, ticket.at, &mut buffer)
                 .unwrap()
                 .url
                 .to_owned()
@@ -148,7 +148,9 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
     let mut reader_buffer = Vec::new();
     let reader = job.reader().unwrap();
     let mut number = |ticket: &Ticket| -> u64 {
-        let stored = reader.request_at(ticket.at, &mut reader_buffer).unwrap();
+        let stored = reader
+            .request_at(ticket.id, ticket.at, &mut reader_buffer)
+            .unwrap();
         stored.url.rsplit('/').next().unwrap().parse().unwrap()
     };
     let mut failed: Vec<u64> = again.reopened.iter().map(&mut number).collect();

@@ -109,7 +109,7 @@ impl Life {
         let writer = job.writer(&ground.lock, &end)?;
         let warc = Warc::begin(&disk, place, &plan())?;
         Ok(Life {
-            log: Log::on_disk(writer, outputs, None, Some(warc))?,
+            log: Log::on_disk(writer, job.reader()?, outputs, None, Some(warc))?,
             disk,
             ground: Arc::clone(ground),
             model: Arc::clone(model),
@@ -151,7 +151,7 @@ impl Life {
         model.lock().unwrap().attempted.truncate(number);
         let kept = kept_at(&model.lock().unwrap(), number);
         Ok(Some(Life {
-            log: Log::on_disk(writer, outputs, None, warc.transpose()?)?,
+            log: Log::on_disk(writer, job.reader()?, outputs, None, warc.transpose()?)?,
             disk,
             ground: Arc::clone(ground),
             model: Arc::clone(model),

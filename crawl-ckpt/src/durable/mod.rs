@@ -26,7 +26,7 @@ pub use append::Append;
 pub use open::{Links, open_file};
 pub(crate) use open::{open_dir, through};
 pub use real::{RealDisk, rename_new};
-pub(crate) use shifted::Shifted;
+pub(crate) use shifted::shifted;
 pub use tail::Tail;
 pub use trust::Trust;
 

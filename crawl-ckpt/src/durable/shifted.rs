@@ -7,20 +7,21 @@ use super::DiskFile;
 
 /// A file in which every place is told by so many bytes more.
 #[derive(Debug)]
-pub(crate) struct Shifted {
+struct Shifted {
     file: Box<dyn DiskFile>,
     by: u64,
 }
 
-impl Shifted {
-    pub fn new(file: Box<dyn DiskFile>, by: u64) -> Box<dyn DiskFile> {
-        if by == 0 {
-            file
-        } else {
-            Box::new(Shifted { file, by })
-        }
+/// Tells every place in a file by so many bytes more.
+pub(crate) fn shifted(file: Box<dyn DiskFile>, by: u64) -> Box<dyn DiskFile> {
+    if by == 0 {
+        file
+    } else {
+        Box::new(Shifted { file, by })
     }
+}
 
+impl Shifted {
     fn place(&self, offset: u64) -> io::Result<u64> {
         let place = offset.checked_sub(self.by);
         place.ok_or_else(|| io::Error::other("this lies in an earlier journal"))

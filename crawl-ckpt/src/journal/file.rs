@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::frame::{FileHeader, HEADER, Mark};
-use crate::durable::{Disk, DiskFile, Shifted, read_full};
+use crate::durable::{Disk, DiskFile, read_full, shifted};
 use crate::error::StoreError;
 
 /// Where a journal of a job lies, and what the manifest says of it.
@@ -61,7 +61,7 @@ impl JournalFile<'_> {
             return Err(StoreError::damaged(path, 16, why));
         }
         Ok(OpenJournal {
-            file: Shifted::new(file, self.shift()),
+            file: shifted(file, self.shift()),
             start: self.begin.unwrap_or(start),
             salt: start.sum,
         })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::file::OpenJournal;
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
 use super::{ClosedBatch, JournalFile, Mark, Reader};
-use crate::durable::{Disk, DiskFile, Shifted, Trust, parent};
+use crate::durable::{Disk, DiskFile, Trust, parent, shifted};
 use crate::error::StoreError;
 
 /// The one writer of a journal. After a failed write or sync, or a failed change of its job,
@@ -43,7 +43,7 @@ pub(crate) fn create(journal: &JournalFile<'_>, first_id: u64) -> Result<Writer,
         .map_err(StoreError::io("write", path))?;
     file.sync().map_err(StoreError::io("sync", path))?;
     let opened = OpenJournal {
-        file: Shifted::new(file, journal.shift()),
+        file: shifted(file, journal.shift()),
         start: journal.begin.unwrap_or(start),
         salt: start.sum,
     };

@@ -11,9 +11,9 @@ use crawl_ckpt::job::{JobPlace, Manifest};
 use crawl_ckpt::journal::Reader;
 
 /// Nobody is in a hurry.
-struct Unhurried;
+struct Leisurely;
 
-impl Watch for Unhurried {
+impl Watch for Leisurely {
     fn tell(&mut self, _: String) {}
 
     fn tell_of_tidying(&mut self) {}
@@ -217,7 +217,7 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                     &made.lock,
                     &end,
                     &before.view(),
-                    &mut Unhurried,
+                    &mut Leisurely,
                 );
                 let end = compacted.unwrap().unwrap().end;
                 assert!(made.job.manifest().before.is_empty());

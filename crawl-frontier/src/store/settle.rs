@@ -56,7 +56,7 @@ fn rewrite(job: &Job, lock: &JobLock, is_over: &AtomicBool) -> Result<Option<Wri
         return Ok(None);
     };
     let writer = job.begin_settled(lock)?;
-    let mut rewriter = Rewriter {
+    let mut rewriter = SettledWriter {
         batch: Batch::new(&writer.end()),
         writer,
         commit,
@@ -186,14 +186,14 @@ struct NewlyDone {
     by_origin: HashMap<String, u64>,
 }
 
-struct Rewriter<'a> {
+struct SettledWriter<'a> {
     batch: Batch,
     writer: Writer,
     commit: &'a Commit,
     is_over: &'a AtomicBool,
 }
 
-impl Rewriter<'_> {
+impl SettledWriter<'_> {
     /// The requests that live, in the order in which they came.
     fn requests(&mut self, closed: &Closed<'_>, facts: &Facts) -> Result<NewlyDone, Unsettled> {
         let fingerprinter = Fingerprinter::new(closed.job.manifest().key);

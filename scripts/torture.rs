@@ -8,6 +8,8 @@
 
 #[path = "archive.rs"]
 mod archive;
+#[path = "browsers.rs"]
+mod browsers;
 #[path = "judge.rs"]
 mod judge;
 #[path = "../tests/support/mod.rs"]
@@ -15,6 +17,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use archive::Archive;
@@ -44,9 +48,14 @@ pub enum Way {
     IntTwice,
     /// SIGTERM to all.
     Term,
+    /// SIGKILL to the browser, with --render.
+    Browser,
+    /// SIGKILL to a process of it that shows pages.
+    Tab,
 }
 
-const WAYS: [Way; 8] = [
+/// The last two are for crawls with a browser.
+const WAYS: [Way; 10] = [
     Way::All,
     Way::Run,
     Way::Frontier,
@@ -55,7 +64,12 @@ const WAYS: [Way; 8] = [
     Way::Int,
     Way::IntTwice,
     Way::Term,
+    Way::Browser,
+    Way::Tab,
 ];
+
+/// After these the run goes on.
+const GOES_ON: [Way; 4] = [Way::Fetch, Way::Stop, Way::Browser, Way::Tab];
 
 /// What is said at the end.
 #[derive(Default)]
@@ -74,10 +88,14 @@ fn main() {
     let (mut rounds, mut pages, mut latency) = (200, 2200, 15);
     let mut seed = Random::any_seed();
     let mut args = std::env::args().skip(1);
-    let mut with_warc = false;
+    let (mut with_warc, mut with_render) = (false, false);
     while let Some(name) = args.next() {
         if name == "--warc" {
             with_warc = true;
+            continue;
+        }
+        if name == "--render" {
+            (with_render, rounds, pages) = (true, 50, 60);
             continue;
         }
         let value = args.next().and_then(|text| text.parse().ok());
@@ -86,7 +104,9 @@ fn main() {
             ("--pages", Some(n)) => pages = n,
             ("--latency", Some(n)) => latency = n,
             ("--seed", Some(n)) => seed = n,
-            _ => panic!("--warc, --rounds N, --pages N, --latency MS, --seed N; not {name}"),
+            _ => panic!(
+                "--warc, --render, --rounds N, --pages N, --latency MS, --seed N; not {name}"
+            ),
         }
     }
     say(&format!("seed {seed}"));
@@ -99,7 +119,9 @@ fn main() {
     site.otherwise(move |asked| {
         // Each page has its own latency, so that results come out of order.
         let more = asked.path.len() as u64 * 7919 % (latency + 1);
-        match tree.answer(&asked.path) {
+        let path = asked.path.strip_prefix("/links");
+        match tree.answer(path.unwrap_or(&asked.path)) {
+            Some(_) if with_render && path.is_none() => Answer::html(browsers::SHELL),
             Some(answer) => answer.after(Duration::from_millis(latency + more)),
             None => Answer::status(404),
         }
@@ -108,7 +130,7 @@ fn main() {
     let mut total = Total::default();
     let mut round = 0;
     while round < rounds {
-        let mut crawl = Crawl::new(&site, tree, &mut random, with_warc);
+        let mut crawl = Crawl::new(&site, tree, &mut random, (with_warc, with_render));
         while !crawl.is_complete() {
             round += crawl.run(rounds - round, &mut total);
         }
@@ -134,12 +156,19 @@ struct Crawl<'a> {
     complete: bool,
     /// It keeps the pages themselves.
     with_warc: bool,
+    /// Its pages are made by scripts.
+    with_render: bool,
     /// A failure that was said; the folder is kept then.
     wrong: u64,
 }
 
 impl<'a> Crawl<'a> {
-    fn new(site: &'a Site, tree: Tree, random: &'a mut Random, with_warc: bool) -> Crawl<'a> {
+    fn new(
+        site: &'a Site,
+        tree: Tree,
+        random: &'a mut Random,
+        (with_warc, with_render): (bool, bool),
+    ) -> Crawl<'a> {
         let folder = Folder::new();
         // The least that there is: files are rolled over now and then.
         let warc = if with_warc {
@@ -150,6 +179,7 @@ impl<'a> Crawl<'a> {
         let spider = json!({
             "name": "torture",
             "warc": warc,
+            "render": with_render,
             "start_urls": [site.url("/")],
             "allowed_domains": ["127.0.0.1"],
             "settings": {
@@ -168,6 +198,7 @@ impl<'a> Crawl<'a> {
             kills: Vec::new(),
             complete: false,
             with_warc,
+            with_render,
             wrong: 0,
         }
     }
@@ -182,27 +213,41 @@ impl<'a> Crawl<'a> {
         let asked_before = self.site.count();
         let kills_before = self.kills.len();
         let resumes = self.has_checkpoint();
-        let run = Tool::new("crawl-run")
+        let mut run = Tool::new("crawl-run")
             .args(["torture.json", "-v"])
-            .dir(&self.folder)
-            .start();
+            .dir(&self.folder);
+        if self.with_render {
+            run = run.env("TMPDIR", &*self.folder);
+            // Root has no sandbox.
+            if fs::metadata("/proc/self").unwrap().uid() == 0 {
+                run = run.arg("--no-sandbox");
+            }
+        }
+        let run = run.start();
         let mut killed = 0;
         let mut fetchers = 0;
         let mut last = None;
         while killed < rounds && !self.ends_before_the_moment(&run) {
-            let way = *self.random.pick(&WAYS);
+            let known = if self.with_render { 10 } else { 8 };
+            let way = *self.random.pick(&WAYS[..known]);
+            // A page that brings its tab down twice is given up, which is right but no test.
+            let is_of_browser = |way: Way| matches!(way, Way::Browser | Way::Tab);
+            let before = self.kills.last().map(|kill| kill.way);
+            if is_of_browser(way) && before.is_some_and(is_of_browser) {
+                continue;
+            }
             // A fourth restart in a minute ends a run, which is right but no test.
             if way == Way::Fetch && fetchers == 3 {
                 continue;
             }
             fetchers += u32::from(way == Way::Fetch);
             let mut kill = Kill::new(way);
-            deliver(way, &run, self.random);
+            deliver(way, &run, &self.folder, self.random);
             kill.lasts_until_now();
             self.kills.push(kill);
             *total.kills.entry(format!("{way:?}")).or_default() += 1;
             killed += 1;
-            if !matches!(way, Way::Fetch | Way::Stop) {
+            if !GOES_ON.contains(&way) {
                 last = Some(way);
                 break;
             }
@@ -249,7 +294,7 @@ impl<'a> Crawl<'a> {
         }
         let done = run.wait();
         let right: &[i32] = match last {
-            None | Some(Way::Fetch | Way::Stop) => &[0],
+            None | Some(Way::Fetch | Way::Stop | Way::Browser | Way::Tab) => &[0],
             Some(Way::Frontier) => &[0, 1],
             Some(Way::All | Way::Run) => &[0, 137],
             Some(Way::Int | Way::IntTwice) => &[0, 130],
@@ -263,6 +308,10 @@ impl<'a> Crawl<'a> {
         }
         if left > Duration::from_secs(5) {
             wrong.push(format!("a process was left behind for {left:?}"));
+        }
+        if self.with_render {
+            let left = browsers::left(&self.folder, Duration::from_secs(5));
+            wrong.extend(left.iter().map(|left| format!("left behind: {left}")));
         }
         if exit == 0 && kept {
             wrong.push("exit 0, and the checkpoint is still there".into());
@@ -299,7 +348,12 @@ impl<'a> Crawl<'a> {
     fn judge(self, total: &mut Total) {
         let urls = self.tree.paths();
         let urls: Vec<String> = urls.iter().map(|path| self.site.url(path)).collect();
-        let verdict = judge::verdict(&self.folder, &urls, &self.site.log(), &self.kills);
+        let mut log = self.site.log();
+        if self.with_render {
+            // Pages wait for the browser, each for another time: how often they are fetched says nothing.
+            log.clear();
+        }
+        let verdict = judge::verdict(&self.folder, &urls, &log, &self.kills);
         total.crawls += 1;
         total.pages += urls.len() as u64;
         let ways: Vec<_> = self.kills.iter().map(|kill| kill.way).collect();
@@ -336,7 +390,7 @@ impl<'a> Crawl<'a> {
 }
 
 /// Does it, now.
-fn deliver(way: Way, run: &Running, random: &mut Random) {
+fn deliver(way: Way, run: &Running, folder: &Path, random: &mut Random) {
     match way {
         Way::All => run.signal_group(Signal::Kill),
         Way::Run => run.signal(Signal::Kill),
@@ -354,6 +408,8 @@ fn deliver(way: Way, run: &Running, random: &mut Random) {
             run.signal_group(Signal::Int);
         }
         Way::Term => run.signal_group(Signal::Term),
+        Way::Browser => browsers::kill(folder, false, random),
+        Way::Tab => browsers::kill(folder, true, random),
     }
 }
 

@@ -204,6 +204,45 @@ fn nothing_of_the_browser_outlives_a_kill() {
 }
 
 #[test]
+fn what_a_killed_reaper_left_goes_with_the_next_browser() {
+    if !has_browser() {
+        return;
+    }
+    let (folder, site) = (Folder::new(), Site::new());
+    site.page("/", "<script>fetch('/wait')</script>");
+    site.page("/wait", "x");
+    let processes = || {
+        let ps = Tool::program("ps").args(["-eo", "pid,args"]).run().text();
+        let place = folder.to_string_lossy().into_owned();
+        let found = ps.lines().filter(|line| line.contains(&place));
+        found.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let mut running = renderer(&folder).start();
+    running.send(&site.url("/"));
+    site.wait_for(2);
+    let all = processes();
+    let reaper = all.iter().find(|line| line.contains("read -r group"));
+    let pid = reaper.unwrap().split_whitespace().next().unwrap();
+    support::send_signal(Signal::Kill, pid.parse().unwrap());
+    running.signal(Signal::Kill);
+    running.wait();
+    let until = std::time::Instant::now() + support::DEADLINE;
+    while !processes().is_empty() {
+        assert!(std::time::Instant::now() < until, "{:?}", processes());
+        thread::yield_now();
+    }
+    // Nobody was there to take it away; one that was made just now may be about to be used.
+    render(&folder, &site, &["/"]);
+    assert!(!is_empty(&folder));
+    let left = std::fs::read_dir(&*folder).unwrap().flatten();
+    let lock = left.map(|it| it.path().join("lock")).find(|it| it.exists());
+    let touch = Tool::program("touch").args(["-d", "2 minutes ago"]);
+    touch.arg(lock.unwrap()).run().code(0);
+    render(&folder, &site, &["/"]);
+    assert!(is_empty(&folder));
+}
+
+#[test]
 fn without_a_browser_the_line_that_installs_one_is_told() {
     let folder = Folder::new();
     let tool = || {

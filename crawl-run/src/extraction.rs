@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -37,6 +38,8 @@ impl Extraction {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // Ctrl+C is for the crawl, which hears of it soon.
+            .process_group(0)
             .spawn()
             .map_err(failed)?;
         // A crawl-fetch that does not read its input to the end gives no answer either.

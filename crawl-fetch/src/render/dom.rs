@@ -118,6 +118,9 @@ pub const WATCH: &str = "{
 /// Whether they want that. A frame that loads when it is seen does as well.
 pub const DRAWS: &str = "globalThis.draws === true || Document.prototype.querySelector.call(document, 'iframe[loading=lazy]') !== null";
 
+/// Takes all elements and listeners from a page.
+pub const END: &str = "Document.prototype.open.call(document); 0";
+
 /// Gives what changes when more of the page comes.
 pub const SIZE: &str = "Document.prototype.querySelectorAll.call(document, '*').length";
 

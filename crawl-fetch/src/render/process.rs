@@ -2,18 +2,20 @@
 //! all that it started.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::rand::GetRandomFlags;
 
 use super::program::Program;
 
@@ -21,13 +23,23 @@ use super::program::Program;
 const ITS_PIPES: [i32; 2] = [3, 4];
 
 /// Whatever ends us, this ends the browser and takes its directory away: it waits for the end of
-/// a pipe that we alone hold open. What still dies may still write, so it looks more than once.
+/// a pipe that we alone hold open. It is there before both, and is told of the browser's group when
+/// there is one. What still dies may still write, so it looks more than once.
 /// Not `kill -KILL --`: dash, the shell of Debian, takes that for a number.
-const REAPER: &str = r#"cat >/dev/null; kill -s KILL -- "-$1"
+const REAPER: &str = r#"read -r group
+cat >/dev/null
+[ -z "$group" ] || kill -s KILL -- "-$group"
 for time in 1 2 3 4 5 6 7 8 9; do
-    rm -rf -- "$2" && ! kill -s 0 -- "-$1" && exit
+    rm -rf -- "$1"
     sleep 0.2
+    [ -e "$1" ] || { [ -n "$group" ] && kill -s 0 -- "-$group"; } || exit
 done"#;
+
+/// How directories begin, and what in them is locked as long as they are used.
+const NAMES: [&str; 2] = ["crawl-browser-", "lock"];
+
+/// One that is younger may not be locked yet.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// So often, and with such pauses, the directory is taken away until nothing writes there.
 const CLEANING: (u32, Duration) = (200, Duration::from_millis(10));
@@ -42,9 +54,10 @@ const NO_NETWORK: [&str; 5] = [
     "--disable-quic",
 ];
 
-const HABITS: [&str; 17] = [
+const HABITS: [&str; 18] = [
     "--remote-debugging-pipe",
     "--block-new-web-contents",
+    "--disable-back-forward-cache",
     "--disable-background-networking",
     "--disable-breakpad",
     "--disable-client-side-phishing-detection",
@@ -79,9 +92,17 @@ pub struct Launch {
 /// A browser process, its group and its directory.
 pub struct BrowserProcess {
     child: Child,
-    dir: PathBuf,
+    dir: Dir,
+}
+
+/// The directory of a browser, and who takes it away.
+struct Dir {
+    path: PathBuf,
+    reaper: Child,
     /// Held open while we live.
-    reaper: Option<(Child, ChildStdin)>,
+    held: Option<ChildStdin>,
+    /// Held while it is used.
+    _lock: File,
 }
 
 impl BrowserProcess {
@@ -90,20 +111,14 @@ impl BrowserProcess {
     /// # Errors
     /// The system's reason.
     pub fn start(launch: &Launch) -> io::Result<(BrowserProcess, File, File)> {
-        let dir = new_dir()?;
-        let started = start_in(launch, &dir, true).or_else(|_| start_in(launch, &dir, false));
-        let (child, to, from) = started.inspect_err(|_| {
-            // Nothing is in it, and the reason to tell is the other one.
-            let _ = fs::remove_dir_all(&dir);
-        })?;
-        let reaper = start_reaper(&child, &dir);
-        let mut process = BrowserProcess {
-            child,
-            dir,
-            reaper: None,
-        };
+        let mut dir = Dir::new()?;
+        let started = start_in(launch, &dir.path, true);
+        let started = started.or_else(|_| start_in(launch, &dir.path, false));
+        let (child, to, from) = started?;
+        let told = dir.tell(&child);
+        let process = BrowserProcess { child, dir };
         // Without it the browser would outlive a SIGKILL, so it is no choice.
-        process.reaper = Some(reaper?);
+        told?;
         Ok((process, to, from))
     }
 
@@ -115,7 +130,7 @@ impl BrowserProcess {
     /// The last line that it wrote to stderr.
     pub fn last_words(&self) -> Option<String> {
         let mut text = Vec::new();
-        let file = File::open(self.dir.join("stderr")).ok()?;
+        let file = File::open(self.dir.path.join("stderr")).ok()?;
         file.take(64 << 10).read_to_end(&mut text).ok()?;
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut lines = text.lines().rev().map(str::trim);
@@ -133,42 +148,95 @@ impl Drop for BrowserProcess {
         }
         // Its status says nothing that the end of its pipe did not.
         let _ = self.child.wait();
+    }
+}
+
+impl Dir {
+    /// One that nobody has, with its reaper; those that nobody has any more go.
+    fn new() -> io::Result<Dir> {
+        let base = std::env::temp_dir();
+        sweep(&base);
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
+        let name = format!("{}{:016x}", NAMES[0], u64::from_ne_bytes(random));
+        let path = base.join(name);
+        let (reaper, held) = start_reaper(&path)?;
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        let made = made.and_then(|()| {
+            let lock = File::create(path.join(NAMES[1]))?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(lock)
+        });
+        // Without its pipe the reaper ends.
+        let lock = made.map_err(|e| {
+            let why = format!("cannot make {}: {e}", path.display());
+            io::Error::new(e.kind(), why)
+        })?;
+        Ok(Dir {
+            path,
+            reaper,
+            held: Some(held),
+            _lock: lock,
+        })
+    }
+
+    /// The reaper is told of the browser.
+    fn tell(&mut self, browser: &Child) -> io::Result<()> {
+        let held = self.held.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(held, "{}", browser.id())
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
         // What still dies may still write.
         for _ in 0..CLEANING.0 {
-            match fs::remove_dir_all(&self.dir) {
+            match fs::remove_dir_all(&self.path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => sleep(CLEANING.1),
                 _ => break,
             }
         }
-        if let Some((mut reaper, held)) = self.reaper.take() {
-            // It would kill whoever has the group's number next.
-            let _ = reaper.kill();
-            drop(held);
-            let _ = reaper.wait();
+        // It would kill whoever has the group's number next.
+        let _ = self.reaper.kill();
+        self.held = None;
+        let _ = self.reaper.wait();
+    }
+}
+
+/// Takes away what a browser left here whose reaper was killed as well. What cannot be taken away is
+/// another user's, or another's who does the same.
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let is_one = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(NAMES[0].as_bytes());
+        if is_one && is_left(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-fn new_dir() -> io::Result<PathBuf> {
-    let base = std::env::temp_dir();
-    let mut number = u64::from(std::process::id()) << 16;
-    loop {
-        let dir = base.join(format!("crawl-browser-{number:x}"));
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(e) => {
-                let why = format!("cannot make {}: {e}", dir.display());
-                return Err(io::Error::new(e.kind(), why));
-            }
-        }
-    }
+/// Nobody uses the directory.
+fn is_left(dir: &Path) -> bool {
+    let place = dir.join(NAMES[1]);
+    let is_ours = fs::symlink_metadata(dir)
+        .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
+    let is_old = || {
+        let made = fs::metadata(&place).and_then(|it| it.modified()).ok();
+        made.is_some_and(|made| made.elapsed().is_ok_and(|age| age > YOUNG))
+    };
+    let is_free = || {
+        File::open(&place)
+            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
+    };
+    is_ours && is_old() && is_free()
 }
 
-fn start_reaper(browser: &Child, dir: &Path) -> io::Result<(Child, ChildStdin)> {
+fn start_reaper(dir: &Path) -> io::Result<(Child, ChildStdin)> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", REAPER, "sh", &browser.id().to_string()])
+        .args(["-c", REAPER, "sh"])
         .arg(dir)
         .process_group(0)
         .stdin(Stdio::piped())

@@ -82,7 +82,8 @@ impl Control {
 pub struct Tab {
     control: Arc<Control>,
     context: String,
-    target: String,
+    /// Its number, and that of its page's own frame.
+    pub target: String,
     pub session: String,
     heard: Receiver<Message>,
     /// Whose pages it had.

@@ -398,6 +398,15 @@ impl<'p> Page<'p> {
         }
     }
 
+    /// About how many bytes of the page an element takes; 0 where that is not easy to tell.
+    pub fn extent(&self, id: Id) -> usize {
+        match self.behind(id, ROOT) {
+            NONE => 0,
+            _ if self.tree.shuffled => 0,
+            behind => self.node(behind).start.saturating_sub(self.node(id).start) as usize,
+        }
+    }
+
     /// How many elements are in each other in a node, itself included.
     pub fn depth_in(&self, scope: Id) -> usize {
         let (mut depth, mut deepest, mut at) = (1, 1, scope);

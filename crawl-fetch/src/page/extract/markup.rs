@@ -141,21 +141,23 @@ pub fn join(text: &str, out: &mut String) {
 }
 
 fn escape(text: &str, attribute: bool, out: &mut String) {
-    let mut rest = text;
-    while let Some(at) = rest.find(['&', '\u{a0}', '"', '<', '>']) {
-        out.push_str(&rest[..at]);
-        let special = rest[at..].chars().next().unwrap_or_default();
-        out.push_str(match special {
-            '&' => "&amp;",
-            '\u{a0}' => "&nbsp;",
-            '"' if attribute => "&quot;",
-            '"' => "\"",
-            '<' => "&lt;",
-            _ => "&gt;",
-        });
-        rest = &rest[at + special.len_utf8()..];
+    let bytes = text.as_bytes();
+    let mut written = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let (reference, start) = match byte {
+            b'&' => ("&amp;", at),
+            b'<' => ("&lt;", at),
+            b'>' => ("&gt;", at),
+            b'"' if attribute => ("&quot;", at),
+            // A no-break space has two bytes.
+            0xa0 if at > 0 && bytes[at - 1] == 0xc2 => ("&nbsp;", at - 1),
+            _ => continue,
+        };
+        out.push_str(&text[written..start]);
+        out.push_str(reference);
+        written = at + 1;
     }
-    out.push_str(rest);
+    out.push_str(&text[written..]);
 }
 
 /// Elements without content or an end tag.

@@ -45,6 +45,9 @@ pub enum How {
 /// written once more for each quote and list around them.
 const MAX_NESTED_BYTES: usize = 64 << 20;
 
+/// Markup has so much room before it is written: most is short, and growing costs more than that.
+const MAX_RESERVED_BYTES: usize = 1 << 10;
+
 impl Selector {
     /// Tells all that it takes in `scope`, in the page's order, until it is enough. XPath may lead
     /// out of it.
@@ -220,7 +223,10 @@ pub fn selected(page: Page<'_>, selector: &Selector, how: How, scope: Id, most: 
 fn text_of(page: Page<'_>, found: Match<'_>, most: usize) -> String {
     let mut text = String::new();
     match found {
-        Match::Element(id) => markup::write(page, id, &mut text, most),
+        Match::Element(id) => {
+            text.reserve(page.extent(id).min(MAX_RESERVED_BYTES));
+            markup::write(page, id, &mut text, most);
+        }
         Match::Text(id) => {
             page.whole_text(id, &mut text);
         }

@@ -9,7 +9,7 @@ use super::figures::{Figures, LISTED};
 use super::histogram::{Octave, Quantiles};
 use super::lines::{Shown, ShownRows, shown_url};
 use super::redirects::PathEnd;
-use super::repeats::Twins;
+use super::repeats::{TwinGroups, Twins};
 use super::row::Class;
 use super::shares::{Share, Shares};
 use super::source::Source;
@@ -261,10 +261,10 @@ pub fn facts(
     against: Option<&Source>,
 ) -> Result<Findings, Failure> {
     let mut before = against.map(Earlier::read).transpose()?;
-    let figures = Figures::of(source, before.as_mut())?;
+    let mut figures = Figures::of(source, before.as_mut())?;
     let paths = figures.redirects.paths();
-    let copies = figures.contents.groups(false);
-    let titles = figures.titles.groups(true);
+    let copies = figures.repeats.by_content(LISTED);
+    let titles = figures.repeats.by_title(LISTED);
     let lists = [
         &figures.broken,
         &figures.slowest,
@@ -273,7 +273,7 @@ pub fn facts(
     ];
     let mut places: BTreeSet<u64> = lists.into_iter().flat_map(|top| top.places()).collect();
     places.extend(paths.iter().take(LISTED).flat_map(|path| &path.places));
-    let groups = copies.iter().take(LISTED).chain(titles.iter().take(LISTED));
+    let groups = copies.first.iter().chain(&titles.first);
     places.extend(groups.flat_map(|group| &group.places));
     let changed = &figures.changed;
     let lists = [&changed.broke, &changed.mended, &changed.new];
@@ -361,8 +361,8 @@ pub fn facts(
         },
         blocking: List::first(blocking, LISTED),
         fields: fields(&figures),
-        copies: repeated(&copies, figures.contents.passed_over(), &lines),
-        titles: repeated(&titles, figures.titles.passed_over(), &lines),
+        copies: repeated(&copies, figures.repeats.passed_over(), &lines),
+        titles: repeated(&titles, figures.repeats.passed_over(), &lines),
         slow: figures.slow,
         slowest: top(&figures.slowest),
         largest: top(&figures.largest),
@@ -430,27 +430,19 @@ fn fields(figures: &Figures) -> Option<FieldFacts> {
     })
 }
 
-fn repeated(groups: &[&Twins], passed_over: u64, lines: &ShownRows) -> Repeated {
-    let sum = |of: fn(&Twins) -> u64| {
-        groups
-            .iter()
-            .fold(0, |sum: u64, group| sum.saturating_add(of(group)))
+fn repeated(groups: &TwinGroups, passed_over: u64, lines: &ShownRows) -> Repeated {
+    let alike = |twins: &Twins| Alike {
+        count: twins.count,
+        bytes_each: twins.bytes,
+        pages: lines.at(&twins.places),
     };
     Repeated {
-        copies: sum(|group| group.count - 1),
-        wasted_bytes: sum(Twins::wasted),
+        copies: groups.copies,
+        wasted_bytes: groups.wasted_bytes,
         passed_over,
         groups: List {
-            total: groups.len() as u64,
-            rows: groups
-                .iter()
-                .take(LISTED)
-                .map(|group| Alike {
-                    count: group.count,
-                    bytes_each: group.bytes,
-                    pages: lines.at(&group.places),
-                })
-                .collect(),
+            total: groups.total,
+            rows: groups.first.iter().map(alike).collect(),
         },
     }
 }

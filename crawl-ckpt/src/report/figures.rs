@@ -56,8 +56,7 @@ pub struct Figures {
     pub slow: u64,
     pub slowest: Top,
     pub largest: Top,
-    pub contents: Repeats,
-    pub titles: Repeats,
+    pub repeats: Repeats,
     pub fields: FieldCounts,
     pub left_out: NameCounts,
     pub left_out_places: Top,
@@ -93,8 +92,7 @@ impl Figures {
             slow: 0,
             slowest: Top::new(LISTED),
             largest: Top::new(LISTED),
-            contents: Repeats::default(),
-            titles: Repeats::default(),
+            repeats: Repeats::default(),
             fields: FieldCounts::default(),
             left_out: NameCounts::default(),
             left_out_places: Top::new(LISTED),
@@ -190,15 +188,9 @@ impl Figures {
         if let Some(content_type) = &row.content_type {
             self.types.add(&media_type(content_type));
         }
+        let title = row.title.as_deref().filter(|title| !title.is_empty());
         let content = row.digest.as_deref().map(hash);
-        if let Some(content) = content {
-            self.contents.add(content, place, bytes, 0);
-        }
-        if let Some(title) = row.title.as_deref().filter(|title| !title.is_empty()) {
-            // Pages of the same content have the same title; told once, as copies.
-            self.titles
-                .add(hash(title), place, bytes, content.unwrap_or(place));
-        }
+        self.repeats.add(content, title.map(hash), place, bytes);
         if let Some(item) = row.item {
             self.fields.add(item);
         }

@@ -1,21 +1,40 @@
 //! What several pages have in common: their content, or their title.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::cmp::Reverse;
+use std::num::NonZero;
 
-/// So many different values are looked for; a table of them takes some 50 MB.
-const MAX_VALUES: usize = 1_800_000;
+/// So many pages are compared; they take 64 MB.
+const MAX_PAGES: usize = 2_000_000;
 
-/// So many pages of a group are shown.
+/// Of a larger group so many pages are shown; "and 1 more" would take the place of that one.
 const SHOWN: usize = 5;
 
-/// Values met so far, by their hashes.
+/// The pages, one entry each: sorted at the end they take a third of what tables of their values would.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    /// Met once: where, and the beginning of the hash of what else the page has.
-    once: HashMap<u64, (u64, u32)>,
-    groups: HashMap<u64, Twins>,
+    pages: Vec<ComparedPage>,
     passed_over: u64,
+}
+
+/// A page, with the hashes of what others may have, too.
+#[derive(Debug, Clone, Copy)]
+struct ComparedPage {
+    content: Option<NonZero<u64>>,
+    title: Option<NonZero<u64>>,
+    place: u64,
+    bytes: u64,
+}
+
+/// TwinGroups of pages.
+#[derive(Debug)]
+pub struct TwinGroups {
+    /// How many groups there are, pages beside the first of each, and the bytes of these.
+    pub total: u64,
+    pub copies: u64,
+    pub wasted_bytes: u64,
+    /// The foremost of them.
+    pub first: Vec<Twins>,
+    most: usize,
 }
 
 /// Pages that have a value in common.
@@ -27,65 +46,107 @@ pub struct Twins {
     pub bytes: u64,
     /// Where the first few stand.
     pub places: Vec<u64>,
-    /// They are not alike in everything else.
-    is_varied: bool,
-    rest: u32,
 }
 
 impl Repeats {
-    /// A page at this place has the value, and is `bytes` long; `rest` stands for what else it is.
-    pub fn add(&mut self, value: u64, place: u64, bytes: u64, rest: u64) {
-        let rest = rest as u32;
-        if let Some(group) = self.groups.get_mut(&value) {
-            group.count += 1;
-            group.bytes = bytes;
-            group.is_varied |= rest != group.rest;
-            if group.places.len() < SHOWN {
-                group.places.push(place);
-            }
+    /// A page at this place with these hashes, `bytes` long.
+    pub fn add(&mut self, content: Option<u64>, title: Option<u64>, place: u64, bytes: u64) {
+        if content.is_none() && title.is_none() {
             return;
         }
-        let is_full = self.once.len() + self.groups.len() >= MAX_VALUES;
-        match self.once.entry(value) {
-            Entry::Occupied(first) => {
-                let (first, first_rest) = first.remove();
-                let group = Twins {
-                    count: 2,
-                    bytes,
-                    places: vec![first, place],
-                    is_varied: rest != first_rest,
-                    rest,
-                };
-                self.groups.insert(value, group);
-            }
-            Entry::Vacant(_) if is_full => self.passed_over += 1,
-            Entry::Vacant(entry) => {
-                entry.insert((place, rest));
-            }
+        if self.pages.len() == MAX_PAGES {
+            self.passed_over += 1;
+            return;
         }
+        self.pages.push(ComparedPage {
+            content: content.and_then(NonZero::new),
+            title: title.and_then(NonZero::new),
+            place,
+            bytes,
+        });
     }
 
-    /// So many pages were not compared, since there were too many values.
+    /// So many pages were not compared, since there were too many.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
-    /// The groups that waste the most first; with `varied`, only those that differ in the rest.
-    pub fn groups(&self, varied: bool) -> Vec<&Twins> {
-        let groups = self.groups.values();
-        let mut groups: Vec<&Twins> = groups.filter(|group| group.is_varied || !varied).collect();
-        groups.sort_by_key(|group| {
-            let copies = group.count - 1;
-            let weight = if varied { copies } else { group.wasted() };
-            (std::cmp::Reverse((weight, copies)), group.places[0])
-        });
+    /// Pages of the same content, the `most` groups first that waste the most.
+    pub fn by_content(&mut self, most: usize) -> TwinGroups {
+        let weight = |twins: &Twins| (twins.wasted(), twins.count);
+        self.groups(most, |page| page.content, |_| true, weight)
+    }
+
+    /// Pages of the same title, the largest groups first. Those of the same content alone have the same title,
+    /// and are none of these.
+    pub fn by_title(&mut self, most: usize) -> TwinGroups {
+        let is_varied = |pages: &[ComparedPage]| {
+            let first = pages[0].content;
+            first.is_none() || pages.iter().any(|page| page.content != first)
+        };
+        self.groups(most, |page| page.title, is_varied, |twins| (twins.count, 0))
+    }
+
+    fn groups(
+        &mut self,
+        most: usize,
+        value: impl Fn(&ComparedPage) -> Option<NonZero<u64>>,
+        is_wanted: impl Fn(&[ComparedPage]) -> bool,
+        weight: impl Fn(&Twins) -> (u64, u64),
+    ) -> TwinGroups {
+        self.pages
+            .sort_unstable_by_key(|page| (value(page), page.place));
+        let mut groups = TwinGroups {
+            total: 0,
+            copies: 0,
+            wasted_bytes: 0,
+            first: Vec::new(),
+            most,
+        };
+        let alike = self.pages.chunk_by(|a, b| value(a) == value(b));
+        let alike = alike.filter(|pages| pages.len() > 1 && value(&pages[0]).is_some());
+        for pages in alike.filter(|pages| is_wanted(pages)) {
+            groups.add(Twins::of(pages), &weight);
+        }
+        groups.sort(&weight);
         groups
     }
 }
 
+impl TwinGroups {
+    fn add(&mut self, twins: Twins, weight: &impl Fn(&Twins) -> (u64, u64)) {
+        self.total += 1;
+        self.copies += twins.count - 1;
+        self.wasted_bytes = self.wasted_bytes.saturating_add(twins.wasted());
+        self.first.push(twins);
+        if self.first.len() >= 2 * self.most {
+            self.sort(weight);
+        }
+    }
+
+    fn sort(&mut self, weight: &impl Fn(&Twins) -> (u64, u64)) {
+        self.first
+            .sort_by_key(|twins| (Reverse(weight(twins)), twins.places[0]));
+        self.first.truncate(self.most);
+    }
+}
+
 impl Twins {
+    fn of(pages: &[ComparedPage]) -> Twins {
+        let shown = if pages.len() == SHOWN + 1 {
+            SHOWN + 1
+        } else {
+            SHOWN
+        };
+        Twins {
+            count: pages.len() as u64,
+            bytes: pages.last().map_or(0, |page| page.bytes),
+            places: pages.iter().take(shown).map(|page| page.place).collect(),
+        }
+    }
+
     /// Bytes that one copy alone would have spared.
-    pub fn wasted(&self) -> u64 {
+    fn wasted(&self) -> u64 {
         self.bytes.saturating_mul(self.count - 1)
     }
 }
@@ -98,29 +159,47 @@ mod tests {
     fn pages_with_a_value_in_common_are_found_with_their_first_places() {
         let mut repeats = Repeats::default();
         for place in 0..10 {
-            repeats.add(7, place, 100, 1);
+            repeats.add(Some(7), Some(1), place, 100);
         }
-        repeats.add(8, 10, 5, 1);
-        repeats.add(9, 11, 5, 1);
-        repeats.add(9, 12, 5, 2);
-        let groups = repeats.groups(false);
-        assert_eq!(groups.len(), 2);
-        assert_eq!((groups[0].count, groups[0].wasted()), (10, 900));
-        assert_eq!(groups[0].places, [0, 1, 2, 3, 4]);
-        let varied = repeats.groups(true);
-        assert_eq!(varied.len(), 1);
-        assert_eq!(varied[0].places, [11, 12]);
+        repeats.add(Some(8), Some(2), 10, 5);
+        repeats.add(Some(9), Some(3), 12, 5);
+        repeats.add(Some(10), Some(3), 11, 5);
+        repeats.add(None, Some(4), 14, 5);
+        repeats.add(None, Some(4), 13, 5);
+        let copies = repeats.by_content(3);
+        assert_eq!(
+            (copies.total, copies.copies, copies.wasted_bytes),
+            (1, 9, 900)
+        );
+        assert_eq!(copies.first[0].count, 10);
+        assert_eq!(copies.first[0].places, [0, 1, 2, 3, 4]);
+        let titles = repeats.by_title(3);
+        assert_eq!((titles.total, titles.copies), (2, 2));
+        let places: Vec<_> = titles.first.iter().map(|twins| &twins.places).collect();
+        assert_eq!(places, [&[11, 12], &[13, 14]]);
     }
 
     #[test]
-    fn a_full_table_takes_no_more_and_says_so() {
+    fn all_groups_are_counted_and_the_heaviest_are_kept() {
         let mut repeats = Repeats::default();
-        for value in 0..MAX_VALUES as u64 + 3 {
-            repeats.add(value, value, 1, 0);
+        for value in 1..=50 {
+            repeats.add(Some(value), None, 2 * value, value);
+            repeats.add(Some(value), None, 2 * value + 1, value);
         }
-        repeats.add(0, 1, 1, 0);
+        let copies = repeats.by_content(3);
+        assert_eq!((copies.total, copies.copies), (50, 50));
+        let heavy: Vec<u64> = copies.first.iter().map(|twins| twins.bytes).collect();
+        assert_eq!(heavy, [50, 49, 48]);
+    }
+
+    #[test]
+    fn a_full_list_takes_no_more_and_says_so() {
+        let mut repeats = Repeats::default();
+        for value in 1..=MAX_PAGES as u64 + 3 {
+            repeats.add(Some(value), None, value, 1);
+        }
+        repeats.add(None, None, 0, 1);
         assert_eq!(repeats.passed_over(), 3);
-        assert_eq!(repeats.groups(false).len(), 1);
-        assert!(repeats.once.len() + repeats.groups.len() <= MAX_VALUES);
+        assert_eq!(repeats.by_content(3).total, 0);
     }
 }

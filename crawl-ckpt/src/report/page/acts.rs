@@ -3,8 +3,10 @@
 use std::fmt::{Result, Write};
 
 use super::escape::{Html, Link};
-use super::table::{NUM, WIDE, With, badge, bar, bars, named, not_shown, number, records, table};
-use super::words::{counted, percent};
+use super::table::{
+    Bar, NUM, WIDE, With, badge, bar, bars, named, not_shown, number, records, table,
+};
+use super::words::{counted, left_out as left_out_words, percent};
 use crate::human::{bytes, count};
 use crate::report::facts::{Alike, Comparison, FieldFacts, Findings, List, Repeated};
 use crate::report::figures::LISTED;
@@ -418,12 +420,11 @@ fn left_out(out: &mut impl Write, facts: &Findings) -> Result {
         Some(not_taken_on) if !not_taken_on.is_empty() => {
             let sum = not_taken_on.iter().map(|reason| reason.count).sum();
             write!(out, "<h3>Links not taken on</h3>")?;
-            bars(
-                out,
-                "Links not taken on, by reason",
-                &named(&not_taken_on, "left"),
-                sum,
-            )?;
+            let rows: Vec<Bar<'_>> = not_taken_on
+                .iter()
+                .map(|of| (Html(left_out_words(&of.name)).to_string(), of.count, "left"))
+                .collect();
+            bars(out, "Links not taken on, by reason", &rows, sum)?;
         }
         Some(_) => {}
         None => write!(

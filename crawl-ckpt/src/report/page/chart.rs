@@ -13,6 +13,9 @@ use crate::report::timeline::Step;
 
 const HEIGHT: f64 = 160.0;
 
+/// What is shorter is no pause.
+const MIN_PAUSE_MS: i64 = 2000;
+
 /// Columns by step, stacked by class. A step in which nothing came takes no place, so that a pause
 /// of days is a thin line.
 pub fn over_time(out: &mut impl Write, facts: &Findings) -> Result {
@@ -22,7 +25,9 @@ pub fn over_time(out: &mut impl Write, facts: &Findings) -> Result {
     };
     let sum = |step: &Step| step.counts.iter().sum::<u64>();
     let most = steps.iter().map(sum).max().unwrap_or(0).max(1);
-    let gap = |pair: &[Step]| pair[1].at_ms - pair[0].at_ms > facts.step_ms;
+    // A site that takes a moment is no pause.
+    let least = MIN_PAUSE_MS.max(facts.step_ms);
+    let gap = |pair: &[Step]| pair[1].at_ms - pair[0].at_ms > least;
     let gaps = steps.windows(2).filter(|pair| gap(pair)).count();
     let width = 10 * (steps.len() + gaps);
     write!(

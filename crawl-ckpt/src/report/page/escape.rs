@@ -50,8 +50,13 @@ impl fmt::Display for Link<'_> {
         // What all have in common stands back, and on a phone it stands aside.
         let host = url.find("://").map_or(0, |at| at + 3);
         let path = url[host..].find('/').map_or(url.len(), |at| host + at);
-        let [scheme, host, path] = [&url[..host], &url[host..path], &url[path..]].map(Html);
-        write!(f, "<i class=sc>{scheme}</i><i>{host}</i>{path}</a>")
+        let [scheme, host] = [&url[..host], &url[host..path]].map(Html);
+        write!(f, "<i class=sc>{scheme}</i><i>{host}</i>")?;
+        // A line that is too short ends behind a slash, and not within a word.
+        for part in url[path..].split_inclusive('/') {
+            write!(f, "{}<wbr>", Html(part))?;
+        }
+        f.write_str("</a>")
     }
 }
 

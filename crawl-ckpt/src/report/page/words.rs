@@ -42,3 +42,17 @@ pub fn moment(at_ms: i64, format: &str) -> impl Display {
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
+
+/// Why a link was not taken on, in place of the word that summaries have for it.
+pub fn left_out(reason: &str) -> &str {
+    match reason {
+        "domain" => "on another host",
+        "rule" => "by the rules",
+        "extension" => "a file, no page",
+        "depth" => "too deep",
+        "trap" => "looks like a trap",
+        "private" => "a private address",
+        "host_pages" => "its host had its share",
+        other => other,
+    }
+}

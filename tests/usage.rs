@@ -143,3 +143,43 @@ fn a_url_among_the_arguments_of_crawl_fetch_is_told_where_urls_go() {
     done.says("unexpected argument 'http://x/'")
         .says("hint: URLs are read from stdin: echo http://x/ | crawl-fetch");
 }
+
+#[test]
+fn what_is_typed_out_of_habit_is_answered_with_what_does_it_here() {
+    for (line, hint) in [
+        ("crawl-run crawl shop", "crawl-run SPIDER.json"),
+        ("crawl-run resume", "the same command as before resumes"),
+        (
+            "crawl-run genspider shop shop.example",
+            "crawl-run init URL",
+        ),
+        (
+            "crawl-run https://h.example/ --resume",
+            "the same command as before resumes",
+        ),
+        (
+            "crawl-run https://h.example/ -s DEPTH_LIMIT=1",
+            "crawl-run init URL",
+        ),
+        ("crawl-run https://h.example/ --max-depth 3", "--depth N"),
+        ("crawl-run batch list.csv --threads 3", "--concurrency N"),
+        (
+            "crawl-frontier serve https://h.example/",
+            "crawl-frontier serve --start",
+        ),
+        (
+            "crawl-frontier add --job j https://h.example/",
+            "echo https://h.example/ |",
+        ),
+    ] {
+        let mut words = line.split(' ');
+        let done = Tool::new(words.next().unwrap()).args(words).run().code(2);
+        let said = done.words();
+        let told = said.lines().find(|line| line.starts_with("hint: "));
+        assert!(
+            told.is_some_and(|told| told.contains(hint)),
+            "{line}: {said}"
+        );
+        assert!(!said.contains("to pass '"), "{said}");
+    }
+}

@@ -3,7 +3,7 @@
 mod render;
 mod warc;
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,7 +256,15 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Failure> {
         match self.extract.as_ref().filter(|_| self.check) {
             Some(path) => check(path),
-            None => run(self.options()?),
+            None => {
+                if !self.quiet && io::stdin().is_terminal() {
+                    say(
+                        TOOL,
+                        "reads URLs from the terminal, one a line; Ctrl+D ends",
+                    );
+                }
+                run(self.options()?)
+            }
         }
     }
 
@@ -396,7 +404,7 @@ fn check(path: &Path) -> Result<Exit, Failure> {
     };
     let line = serde_json::to_string(&answer).map_err(Failure::new);
     let written = line.and_then(|line| {
-        let mut out = std::io::stdout().lock();
+        let mut out = io::stdout().lock();
         writeln!(out, "{line}").map_err(Failure::from_stdout)
     });
     written.and(end)

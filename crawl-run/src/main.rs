@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use crawl_ckpt::tool;
-use crawl_run::{cli::Cli, run};
+use crawl_run::{cli::Cli, habits, run};
 
 fn main() -> ExitCode {
-    let result = tool::parse::<Cli>().and_then(|cli| run(cli, std::env::args_os()));
+    let result =
+        tool::parse_hinting::<Cli>(habits::of_option).and_then(|cli| run(cli, std::env::args_os()));
     tool::finish("crawl-run", result)
 }

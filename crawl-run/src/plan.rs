@@ -205,6 +205,7 @@ pub fn fetch_args(spider: &Spider, args: &CrawlArgs, plan: &Plan) -> Vec<OsStrin
         // That a crawl begins in a private place opens no other to its pages.
         ("--render-private", args.pace.allow_private),
         ("--no-sandbox", args.fetch.no_sandbox),
+        ("--quiet", args.verbosity.quiet),
     ];
     words.extend(
         flags

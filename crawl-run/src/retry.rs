@@ -11,6 +11,9 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::place::Place;
 
+/// How a packed file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// An output, and what of it is asked for again.
 #[derive(Debug)]
 pub struct Source {
@@ -31,8 +34,14 @@ impl Source {
         let usage = |why: String| Failure::with(Exit::Usage, why);
         let file = if named.as_os_str().is_empty() {
             newest(place, production)?.ok_or_else(|| {
-                usage(format!("{} has no finished output", place.title()))
-                    .hint("--retry-failed=FILE names one")
+                let spider = place.retries.as_ref().unwrap_or(&place.spider);
+                let failure = usage(format!("{}/{spider} has no finished output", place.project));
+                failure.hint(match production {
+                    Some(_) => {
+                        "its crawl is not complete: the same command without --retry-failed goes on"
+                    }
+                    None => "--retry-failed=FILE names one",
+                })
             })?
         } else {
             named.to_owned()
@@ -51,8 +60,12 @@ impl Source {
             if line.last() != Some(&b'\n') {
                 return Err(unread(&"it ends within a line: its crawl is not finished"));
             }
-            let record: FetchResult<'_> = serde_json::from_slice(&line)
-                .map_err(|_| unread(&format_args!("line {records} is no record")))?;
+            let record: FetchResult<'_> = serde_json::from_slice(&line).map_err(|_| {
+                match line.starts_with(&GZIP) && records == 1 {
+                    true => unread(&"it is packed").hint("gunzip unpacks it"),
+                    false => unread(&format_args!("line {records} is no record")),
+                }
+            })?;
             failed += u64::from(record.has_failed());
             line.clear();
         }
@@ -77,7 +90,8 @@ fn newest(place: &Place, production: Option<&Job>) -> Result<Option<PathBuf>, Fa
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        let is_output = path.extension() == Some("jsonl".as_ref());
+        let name = path.to_string_lossy();
+        let is_output = name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
         let is_unfinished = unfinished.as_ref() == Some(&OutputPlace::file(&path, &place.data_dir));
         if !is_output || is_unfinished {
             continue;

@@ -15,7 +15,7 @@ pub use log::{Level, json_line, now, speak_json, speaks_json};
 pub use scarce::ScarceMemory;
 pub use shell::{quoted, unquoted};
 pub use units::{parse_duration, parse_size};
-pub use usage::parse;
+pub use usage::{parse, parse_hinting};
 
 use crate::address::masked;
 use crate::{stderr, stdio};

@@ -1,5 +1,6 @@
 //! The command line, and what is wrong with it: one line and a hint in place of clap's page.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -12,6 +13,16 @@ use super::{Exit, Failure, need_stdout, quoted};
 /// # Errors
 /// What [`finish`](super::finish) ends the program with.
 pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
+    parse_hinting(|_| None)
+}
+
+/// The same, with hints for options that users of other tools may type.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_hinting<Cli: clap::Parser>(
+    habit: fn(&str) -> Option<&'static str>,
+) -> Result<Cli, Failure> {
     // A file that outgrows its limit (`ulimit -f`) fails with its reason then, and does not kill.
     let unread = Arc::default();
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, unread)
@@ -26,18 +37,22 @@ pub fn parse<Cli: clap::Parser>() -> Result<Cli, Failure> {
         }
         hide_secret(&mut error);
         let tool = Cli::command();
+        let unknown = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+        let unknown = unknown.filter(|_| error.kind() == ErrorKind::UnknownArgument);
+        if let Some(option) = unknown
+            && let Some(hint) = habit(&option)
+        {
+            let message = format!("unexpected argument '{option}' found");
+            return Failure::with(Exit::Usage, message).hint(hint);
+        }
         let mut failure = usage(&error.render().to_string(), &called(&tool));
         if let Some(meant) = swapped(&error, &tool) {
             failure.message.push_str(&format!("; {meant} exists"));
         }
-        if let Some(url) = unasked_url(&error, &tool) {
-            let url = quoted(&url);
-            return failure.hint(format_args!(
-                "URLs are read from stdin: echo {url} | {}",
-                called(&tool)
-            ));
+        match unasked(&error, &tool) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
-        failure
     })
 }
 
@@ -51,13 +66,33 @@ fn hide_secret(error: &mut clap::Error) {
     }
 }
 
-/// A URL on the command line of a filter.
-fn unasked_url(error: &clap::Error, tool: &clap::Command) -> Option<String> {
+/// Where a URL or a file goes that stands on the command line of a filter.
+fn unasked(error: &clap::Error, tool: &clap::Command) -> Option<String> {
     let given = error.get(ContextKind::InvalidArg)?.to_string();
-    let is_url = given.starts_with("http://") || given.starts_with("https://");
-    let is_filter = tool.get_positionals().next().is_none();
+    let command = subcommand(tool).unwrap_or(tool);
+    let is_filter = command.get_positionals().next().is_none();
     // What a password stands in is not repeated.
-    (is_url && is_filter && !given.contains('@')).then_some(given)
+    if !is_filter || given.contains('@') {
+        return None;
+    }
+    let is_url = given.starts_with("http://") || given.starts_with("https://");
+    let (called, word) = (called(tool), quoted(&given));
+    let takes_starts = command
+        .get_arguments()
+        .any(|arg| arg.get_long() == Some("start"));
+    match is_url {
+        true if takes_starts => Some(format!("{called} --start {word}")),
+        true => Some(format!("URLs are read from stdin: echo {word} | {called}")),
+        false if Path::new(&given).is_file() => {
+            Some(format!("it reads from stdin: {called} <{word}"))
+        }
+        false => None,
+    }
+}
+
+fn subcommand(tool: &clap::Command) -> Option<&clap::Command> {
+    let mut words = std::env::args_os().skip(1);
+    words.find_map(|word| tool.find_subcommand(word))
 }
 
 /// The option that was meant by one with two letters swapped: of short names clap finds no such.
@@ -68,10 +103,7 @@ fn swapped(error: &clap::Error, tool: &clap::Command) -> Option<String> {
     {
         return None;
     }
-    let mut words = std::env::args_os().skip(1);
-    let command = words
-        .find_map(|word| tool.find_subcommand(word))
-        .unwrap_or(tool);
+    let command = subcommand(tool).unwrap_or(tool);
     let is_meant = |name: &&str| {
         (1..given.len()).any(|at| {
             let mut swapped = given.as_bytes().to_vec();
@@ -93,9 +125,7 @@ fn without_command(tool: &clap::Command) -> Failure {
 
 /// The command that was called, `crawl-run batch`, whose help tells more.
 fn called(tool: &clap::Command) -> String {
-    let mut words = std::env::args_os().skip(1);
-    let command = words.find_map(|word| tool.find_subcommand(word));
-    match command {
+    match subcommand(tool) {
         Some(command) => format!("{} {}", tool.get_name(), command.get_name()),
         None => tool.get_name().to_owned(),
     }
@@ -120,7 +150,9 @@ fn usage(page: &str, command: &str) -> Failure {
         text = text.replace(parser, "it is no whole number that fits here");
     }
     let lines = page.lines().map(str::trim);
-    for tip in lines.filter_map(|line| line.strip_prefix("tip: ")) {
+    // How to pass such a word as a value is no help to anybody who meant an option.
+    let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
+    for tip in tips.filter(|tip| !tip.starts_with("to pass '")) {
         text.push_str("; ");
         text.push_str(tip);
     }

@@ -288,7 +288,7 @@ impl<'a> Fields<'a> {
 
 /// A slip of the hand away from the other.
 fn is_like(key: &str, other: &str) -> bool {
-    let most = if key.len() < 6 { 1 } else { 2 };
+    let most = if key.len() < 7 { 1 } else { 2 };
     strsim::osa_distance(&key.to_ascii_lowercase(), &other.to_ascii_lowercase()) <= most
 }
 

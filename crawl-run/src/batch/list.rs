@@ -165,7 +165,7 @@ fn csv(text: &str) -> Result<Placed, String> {
 
 fn json(text: &str) -> Result<Placed, String> {
     let Value::Array(items) = serde_json::from_str(text).map_err(|e| e.to_string())? else {
-        return Err("expected an array of start URLs and spider files".into());
+        return Err("expected an array of start URLs and spider files; one spider file alone needs no batch".into());
     };
     let placed = items.into_iter().enumerate();
     placed

@@ -161,7 +161,12 @@ fn status(args: &BatchArgs, place: &StatePlace, data_dir: &Path) -> Result<Exit,
         (false, None) => "not over; the same command without --status goes on".into(),
     };
     let tally = Tally::of(&now, args.retries);
-    View::plain(args.verbosity, None).say(format_args!("batch: {tally}; {whole}"));
+    let view = View::plain(args.verbosity, None);
+    if now.is_empty() {
+        view.say(format_args!("batch: {whole}"));
+    } else {
+        view.say(format_args!("batch: {tally}; {whole}"));
+    }
     Ok(Exit::Complete)
 }
 

@@ -62,6 +62,7 @@ impl<'a> Crawl<'a> {
         for note in &spider.notes {
             view.warn(note);
         }
+        warn_of_format(args.output.output.as_deref(), view);
         if args.reach.no_parent {
             warn_of_directories(&spider.start_urls, view);
         }
@@ -197,4 +198,16 @@ fn above(url: &Url) -> Option<String> {
     let dir = directory(url);
     looks_like_directory
         .then(|| format!("--no-parent stays below {dir}; {dir}{name}/ would be narrower"))
+}
+
+/// Says what comes into a file whose name promises something else.
+fn warn_of_format(output: Option<&Path>, view: &View) {
+    let end = output.and_then(Path::extension);
+    let end = end.map(|end| end.to_string_lossy().to_ascii_lowercase());
+    if let Some("csv" | "tsv" | "xml" | "html" | "xlsx" | "sqlite" | "parquet") = end.as_deref() {
+        view.warn(
+            "the records are JSON lines whatever the file is called; a table of them: \
+             jq -r '[.url, .status, .title] | @csv' FILE",
+        );
+    }
 }

@@ -28,6 +28,8 @@ use url::{Host, Url};
 
 pub use parser::Parser;
 use rules::Beside;
+
+use crate::habits;
 pub use schema::{Chapter, chapters, schema};
 pub use settings::Settings;
 
@@ -146,6 +148,9 @@ impl Spider {
         let path = Path::new(argument);
         let text = fs::read_to_string(path).map_err(|error| {
             let failure = wrong(&error);
+            if let Some(hint) = habits::of_word(argument) {
+                return failure.hint(hint);
+            }
             match without_scheme(argument) {
                 _ if Path::new(&format!("{argument}.json")).is_file() => failure.hint(
                     format_args!("crawl-run {}", quoted(&format!("{argument}.json"))),
@@ -170,6 +175,11 @@ impl Spider {
                 let failure = wrong(&why);
                 if path.extension().is_some_and(|end| end == "json") {
                     return failure;
+                }
+                if path.extension().is_some_and(|end| end == "py") {
+                    return wrong(&"it is Python, and a spider file is JSON").hint(
+                        "crawl-run init URL writes one; Python goes on as a parser: \"parse\" in man crawl-spider",
+                    );
                 }
                 let list = quoted(argument);
                 return failure.hint(format_args!(
@@ -196,8 +206,8 @@ impl Spider {
                 if text.contains("://") {
                     return failure;
                 }
-                if let "batch" | "init" = *text {
-                    return failure.hint(format_args!("a command comes first: crawl-run {text}"));
+                if let Some(hint) = habits::of_word(text) {
+                    return failure.hint(hint);
                 }
                 failure.hint(
                     "a start URL has a scheme; `crawl-run batch LIST` crawls several spider files",

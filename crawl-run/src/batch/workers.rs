@@ -246,6 +246,7 @@ impl Workers<'_> {
             output: OutputArgs::default(),
             limits: LimitArgs {
                 max_time: left,
+                max_cost: args.max_cost,
                 ..LimitArgs::default()
             },
             reach: args.reach.clone(),

@@ -7,6 +7,7 @@ use clap::Args;
 use crawl_ckpt::limits::{self, count};
 use crawl_ckpt::tool::parse_duration;
 
+use super::reach::parse_amount;
 use super::{ChangeArgs, FetchArgs, MetricsArgs, PaceArgs, PlaceArgs, ReachArgs, VerbosityArgs};
 
 pub(super) const BATCH_EXAMPLES: &str = "\
@@ -45,6 +46,13 @@ pub struct BatchArgs {
     /// Pause everything after DUR; exit 4
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub max_time: Option<Duration>,
+
+    /// Stop each crawl in good order before proxies have cost it more than this; exit 4
+    ///
+    /// Counts the whole crawl of a site, over all of its runs. The same command with a higher amount
+    /// goes on.
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
+    pub max_cost: Option<u64>,
 
     /// Begin the batch anew; checkpoints of its crawls stay
     #[arg(long)]

@@ -124,7 +124,7 @@ pub struct ReachArgs {
     pub grace: Duration,
 }
 
-fn parse_amount(text: &str) -> Result<u64, String> {
+pub(super) fn parse_amount(text: &str) -> Result<u64, String> {
     amount(text).ok_or_else(|| format!("'{text}' is no amount (such as 5 or 0.25)"))
 }
 

@@ -190,6 +190,7 @@ impl Watch for Series {
         for (name, value) in [
             ("crawl_pages_total", counts.done + counts.failed),
             ("crawl_records_total", progress.records),
+            ("crawl_dropped_urls_total", progress.withdrawn),
             ("crawl_retries_total", progress.retries),
             ("crawl_fetched_bytes_total", progress.bytes),
             ("crawl_pending_urls", counts.pending + counts.in_flight),
@@ -198,6 +199,8 @@ impl Watch for Series {
         ] {
             page.set(name, &self.labels, value as f64);
         }
+        let spent: u64 = progress.proxies.values().map(|used| used.spent).sum();
+        page.set("crawl_cost_total", &self.labels, spent as f64 / 1e9);
         let mut by_class = BTreeMap::new();
         for (status, number) in &progress.by_status {
             let class = format!("{}xx", &status[..status.len().min(1)]);
@@ -258,7 +261,7 @@ fn now() -> f64 {
 mod tests {
     use super::*;
     use crate::cli::{LogFormat, PlaceArgs, VerbosityArgs};
-    use crawl_ckpt::control::{Counts, Delta};
+    use crawl_ckpt::control::{Counts, Delta, ProxyUse};
     use crawl_ckpt::job::Name;
 
     fn quiet() -> View {
@@ -299,6 +302,10 @@ mod tests {
         let text = || fs::read_to_string(&file).unwrap();
         series.tick(begun);
         assert!(text().contains("crawl_running{project=\"default\",spider=\"shop\"} 1\n"));
+        let paid = ProxyUse {
+            spent: 1_250_000_000,
+            ..ProxyUse::default()
+        };
         let progress = Progress {
             counts: Counts {
                 pending: 2,
@@ -312,6 +319,8 @@ mod tests {
                 unchanged: 3,
                 gone: 0,
             }),
+            withdrawn: 5,
+            proxies: [("paid".to_owned(), paid)].into(),
             ..Progress::default()
         };
         series.update(&progress, begun);
@@ -321,6 +330,8 @@ mod tests {
         for line in [
             "crawl_pending_urls{project=\"default\",spider=\"shop\"} 3",
             "crawl_parked_urls{project=\"default\",spider=\"shop\"} 4",
+            "crawl_dropped_urls_total{project=\"default\",spider=\"shop\"} 5",
+            "crawl_cost_total{project=\"default\",spider=\"shop\"} 1.25",
             "crawl_delta_pages_total{project=\"default\",spider=\"shop\",change=\"unchanged\"} 3",
             "crawl_delta_pages_total{project=\"default\",spider=\"shop\",change=\"gone\"} 0",
         ] {

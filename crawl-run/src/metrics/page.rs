@@ -24,7 +24,7 @@ const fn gauge(name: &'static str, help: &'static str) -> Family {
 
 /// All metrics, in the order of the page. Counters are those of the whole crawl, over all its
 /// runs; they begin at 0 with the next crawl.
-const FAMILIES: [Family; 23] = [
+const FAMILIES: [Family; 25] = [
     counter("crawl_pages_total", "URLs finished, whatever their end."),
     counter("crawl_records_total", "Output records."),
     counter("crawl_responses_total", "Records by status class."),
@@ -35,6 +35,14 @@ const FAMILIES: [Family; 23] = [
     counter(
         "crawl_delta_pages_total",
         "Pages of an incremental crawl, by change.",
+    ),
+    counter(
+        "crawl_dropped_urls_total",
+        "URLs taken out of the queue by crawl-frontier drop; they count as finished, too.",
+    ),
+    counter(
+        "crawl_cost_total",
+        "What proxies cost, in what their prices are in.",
     ),
     counter("crawl_retries_total", "Further attempts made."),
     counter("crawl_fetched_bytes_total", "Bytes of decoded bodies."),

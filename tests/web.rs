@@ -287,6 +287,53 @@ mod proxies {
     }
 
     #[test]
+    fn what_a_crawl_learned_of_a_host_holds_for_the_next_ones_until_a_week_is_over() {
+        let world = World::new();
+        world.direct.on("/", |_| block());
+        world.direct.otherwise(|_| block());
+        world.run(shop(&world.folder)).code(0);
+
+        let told = "through datacenter: status 403, as an earlier crawl learned";
+        world.forget();
+        let part = shop(&world.folder).args(["--max-pages", "3"]);
+        world.run(part).code(4).says(&format!("is fetched {told}"));
+        let front = world.direct.url("/");
+        let explained = world.run(shop(&world.folder).args(["--explain", &front]));
+        assert!(explained.text().contains(told), "{explained}");
+        world.run(shop(&world.folder)).code(0);
+        assert_eq!(world.direct.count(), 0);
+
+        // A test crawl asks as if it were the first, and another project has its own.
+        world
+            .run(shop(&world.folder).args(["--limit", "3"]))
+            .code(0);
+        world
+            .run(shop(&world.folder).args(["--project", "other"]))
+            .code(0);
+        assert_eq!(pages(&world.direct), ["/", "/"]);
+
+        let known = "data/default/.hosts";
+        let mut text: Value = serde_json::from_str(&world.folder.read(known)).unwrap();
+        for host in text["hosts"].as_object_mut().unwrap().values_mut() {
+            let learned = host["learned_s"].as_u64().unwrap();
+            host["learned_s"] = json!(learned - 7 * 24 * 60 * 60);
+        }
+        world.folder.write(known, text.to_string());
+        world.forget();
+        world.run(shop(&world.folder)).code(0);
+        assert_eq!(pages(&world.direct), ["/"]);
+        let text: Value = serde_json::from_str(&world.folder.read(known)).unwrap();
+        assert_eq!(text["hosts"].as_object().unwrap().len(), 1);
+
+        // It is no more than advice.
+        world.folder.write(known, "no JSON");
+        world
+            .run(shop(&world.folder))
+            .code(0)
+            .says("what is known of hosts is left");
+    }
+
+    #[test]
     fn a_robots_txt_that_was_blocked_does_not_rule_what_comes_through_a_proxy() {
         for status in [403, 503] {
             let world = World::new();

@@ -86,6 +86,7 @@ fn start(begin: &Begin, key: [u8; 16], store: Embedded, now_ms: u64) -> Result<O
     let mut crawl = Crawl::new(begin.plan.clone(), key, store)?;
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
+    crawl.take_hosts(begin);
     crawl.start()?;
     let started = Started::default();
     Ok(Opened {
@@ -276,6 +277,7 @@ fn resume(
     started.cookies_expired = crawl.restore(remembered, now_ms);
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
+    crawl.take_hosts(begin);
     crawl.start()?;
     Ok(Opened {
         crawl,

@@ -384,6 +384,10 @@ impl Server {
         if let Some(cookies) = cookies.filter(|cookies| !cookies.is_empty()) {
             self.tell(&News::Cookies(cookies));
         }
+        let hosts = self.opened.crawl.learned_hosts(now_ms);
+        if !hosts.is_empty() && !self.test {
+            self.tell(&News::Hosts(hosts));
+        }
         let (reason, result) = self.judge(end, &progress);
         let idle = self.pipes.are_idle();
         self.tell(&News::Ended {

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress};
+use crawl_ckpt::control::{Begin, EndReason, KnownHost, News, Order, Progress};
 use crawl_ckpt::human::counted;
 use crawl_ckpt::tool::Failure;
 
@@ -60,6 +60,8 @@ pub struct Ending {
     pub last_words: LastWords,
     /// What changed of `--cookies FILE`, by jar.
     pub cookies: BTreeMap<String, String>,
+    /// What was learned of hosts, by origin.
+    pub hosts: BTreeMap<String, KnownHost>,
     /// Records of this run, over all starts of the children.
     pub records_run: u64,
     /// How long the run took.
@@ -132,6 +134,7 @@ struct Act {
     killed: bool,
     last_words: LastWords,
     cookies: BTreeMap<String, String>,
+    hosts: BTreeMap<String, KnownHost>,
 }
 
 impl Act {
@@ -151,11 +154,12 @@ impl Conductor<'_> {
         let mut signals = Vec::new();
         let mut progress = Progress::default();
         let mut records_run = 0;
-        let mut cookies = BTreeMap::new();
+        let (mut cookies, mut hosts) = (BTreeMap::new(), BTreeMap::new());
         for number in 0.. {
             let begin = self.begin_after(number, begun.elapsed(), records_run);
             let mut act = self.run_children(number, begin, &mut signals)?;
             cookies.append(&mut act.cookies);
+            hosts.append(&mut act.hosts);
             let records = act.records();
             if let Some(latest) = act.progress {
                 records_run += latest.records_run;
@@ -183,6 +187,7 @@ impl Conductor<'_> {
                 killed: act.killed,
                 last_words: act.last_words,
                 cookies,
+                hosts,
                 records_run,
                 elapsed: begun.elapsed(),
             });
@@ -336,6 +341,7 @@ impl Conductor<'_> {
             News::Url(trial) => self.view.tell_of(&trial),
             News::Slow(slow) => self.view.slowed_by(slow),
             News::Cookies(cookies) => act.cookies = cookies,
+            News::Hosts(hosts) => act.hosts = hosts,
             News::Ended {
                 reason,
                 progress,

@@ -15,7 +15,7 @@
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
 //! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
-//! | `place` `plan` | where a crawl lies, and what its children are told |
+//! | `place` `plan` `known_hosts` | where a crawl lies, what its children are told, and what earlier crawls of the project learned of hosts |
 //! | `stage` | the children of one start: who is connected with whom |
 //! | `conduct` | the children of a run, restarted when one dies |
 //! | `outcome` `ended` | how it ended: the exit code |
@@ -47,6 +47,7 @@ pub mod habits;
 mod headers;
 mod hearing;
 mod init;
+mod known_hosts;
 mod meter;
 mod metrics;
 mod outcome;

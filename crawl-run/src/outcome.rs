@@ -180,6 +180,7 @@ mod tests {
             killed: false,
             last_words: LastWords::default(),
             cookies: Default::default(),
+            hosts: Default::default(),
             records_run: 5,
             elapsed: Duration::ZERO,
         }

@@ -66,8 +66,26 @@ pub struct Begin {
     pub prices: BTreeMap<String, Price>,
     /// End before the crawl has cost more than this, in billionths.
     pub max_cost: Option<u64>,
+    /// What earlier crawls learned of hosts, by origin.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, KnownHost>,
     /// What is not for everybody.
     pub secrets: Secrets,
+}
+
+/// A host that had to be asked through a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KnownHost {
+    /// The proxy's name.
+    pub proxy: String,
+    /// What the host did without it, in a few words.
+    pub why: String,
+    /// When that was learned, in seconds since 1970.
+    pub learned_s: u64,
+    /// What went to it through proxies that cost something, in the crawl that told this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<ProxyUse>,
 }
 
 /// Headers, and user names and passwords of URLs, that only some are sent. They travel here and
@@ -109,6 +127,8 @@ pub enum News {
     /// What changed of the `cookies.txt` that the run began with: of each jar that did, its
     /// name and its lines by now.
     Cookies(BTreeMap<String, String>),
+    /// What was learned of hosts, by origin, when they had to be asked through a proxy.
+    Hosts(BTreeMap<String, KnownHost>),
     /// The last line: why the frontier ends, with the final figures.
     Ended {
         /// Why.

@@ -198,6 +198,9 @@ fn past(
     if let Some(saved) = history.values.get(&OfHost::Route.key(host)) {
         routes.restore(id, saved);
     }
+    if let Some(way) = routes.told(id) {
+        rows.push(("route", way));
+    }
     if !history.is_seen() {
         rows.push(("seen", "no".to_owned()));
         return rows;

@@ -1,5 +1,8 @@
 //! Hosts that block: which way they are asked next, and what of them waits for a human.
 
+use std::collections::BTreeMap;
+
+use crawl_ckpt::control::{Begin, KnownHost};
 use crawl_ckpt::record::FetchResult;
 
 use super::routes::Block;
@@ -9,6 +12,37 @@ use crate::schedule::{Gate, HostId};
 use crate::store::Store;
 
 impl<S: Store> Crawl<S> {
+    /// Takes what earlier crawls learned of hosts, which the order to begin brings along.
+    pub fn take_hosts(&mut self, begin: &Begin) {
+        self.routes.know(begin.hosts.clone());
+    }
+
+    /// What was learned of hosts, by origin.
+    pub fn learned_hosts(&self, now_ms: u64) -> BTreeMap<String, KnownHost> {
+        let learned = self.routes.learned(now_ms / 1000);
+        learned
+            .map(|(id, known)| {
+                let used = self.costs.of(id);
+                let origin = self.schedule.host(id).origin.to_string();
+                (origin, KnownHost { used, ..known })
+            })
+            .collect()
+    }
+
+    /// A host is met for the first time.
+    pub(super) fn meet(&mut self, host: HostId, origin: &str) {
+        if !self.routes.meet(host, origin) {
+            return;
+        }
+        self.keep_route(host);
+        // Of many one is enough to say what happens.
+        if !std::mem::replace(&mut self.told_of_known, true)
+            && let Some(way) = self.routes.told(host)
+        {
+            self.notes.push(format!("{origin} is fetched {way}"));
+        }
+    }
+
     pub(super) fn take_block(
         &mut self,
         flight: &Flight,

@@ -125,6 +125,11 @@ impl Costs {
         (self.spent, self.most.unwrap_or(u64::MAX))
     }
 
+    /// What went to a host, when that cost something.
+    pub fn of(&self, host: HostId) -> Option<ProxyUse> {
+        self.hosts.get(&host).copied()
+    }
+
     /// The hosts that cost most.
     pub fn dearest(&self) -> Vec<(HostId, ProxyUse)> {
         let mut hosts: Vec<_> = self.hosts.iter().map(|(id, used)| (*id, *used)).collect();

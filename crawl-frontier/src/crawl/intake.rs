@@ -249,6 +249,7 @@ impl<S: Store> Crawl<S> {
         if self.plan.robots {
             self.robots.want(id);
         }
+        self.meet(id, origin);
         id
     }
 

@@ -86,6 +86,8 @@ pub struct Crawl<S> {
     robots: Robots,
     errands: Errands,
     routes: Routes<Refused>,
+    /// People were told of a host that goes another way for what an earlier crawl learned.
+    told_of_known: bool,
     costs: Costs,
     cookies: Cookies,
     sitemaps: Sitemaps,
@@ -259,6 +261,7 @@ impl<S: Store> Crawl<S> {
             robots: Robots::new(&plan),
             errands: Errands::default(),
             routes: Routes::new(&plan),
+            told_of_known: false,
             costs: Costs::default(),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),

@@ -5,8 +5,9 @@
 //! shows that single pages are refused, which have then failed for good; too
 //! many without one park the host, if a costlier proxy could be approved.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use crawl_ckpt::control::KnownHost;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::FetchResult;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Routes<R> {
     /// A proxy beyond the ladder is configured.
     costlier: bool,
     hosts: HashMap<HostId, Route>,
+    /// What earlier crawls learned of hosts that were not met yet.
+    known: BTreeMap<String, KnownHost>,
     /// Refused on the last rung, and nobody knows yet whether it is the page or the host.
     refused: HashMap<HostId, Vec<R>>,
 }
@@ -37,6 +40,9 @@ struct Route {
     blocks: u32,
     parked: bool,
     why: String,
+    /// When an earlier crawl learned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learned_s: Option<u64>,
 }
 
 /// What a block means for the request.
@@ -70,8 +76,59 @@ impl<R> Routes<R> {
             ladder,
             costlier,
             hosts: HashMap::new(),
+            known: BTreeMap::new(),
             refused: HashMap::new(),
         }
+    }
+
+    /// What earlier crawls learned of hosts holds for those that are met from now on.
+    pub fn know(&mut self, hosts: BTreeMap<String, KnownHost>) {
+        self.known = hosts;
+    }
+
+    /// A host is met. True when it goes another way than the first for what is known of it.
+    pub fn meet(&mut self, host: HostId, origin: &str) -> bool {
+        let Some(known) = self.known.remove(origin) else {
+            return false;
+        };
+        let is_it = |proxy: &Option<String>| proxy.as_deref() == Some(known.proxy.as_str());
+        // Another plan has other routes, and a costlier proxy is never taken unasked.
+        let Some(rung @ 1..) = self.ladder.iter().position(is_it) else {
+            return false;
+        };
+        let route = Route {
+            rung,
+            why: known.why,
+            learned_s: Some(known.learned_s),
+            ..Route::default()
+        };
+        self.hosts.insert(host, route);
+        true
+    }
+
+    /// The hosts that do not go the first way, as the next crawl may know them.
+    pub fn learned(&self, now_s: u64) -> impl Iterator<Item = (HostId, KnownHost)> {
+        self.hosts.iter().filter_map(move |(host, route)| {
+            let proxy = self.proxy(route.rung).filter(|_| route.rung > 0)?;
+            let known = KnownHost {
+                proxy: proxy.to_owned(),
+                why: route.why.clone(),
+                learned_s: route.learned_s.unwrap_or(now_s),
+                used: None,
+            };
+            Some((*host, known))
+        })
+    }
+
+    /// Which way a host goes and why, when it is not the first.
+    pub fn told(&self, host: HostId) -> Option<String> {
+        let route = self.hosts.get(&host).filter(|route| route.rung > 0)?;
+        let proxy = self.proxy(route.rung)?;
+        let by = match route.learned_s {
+            Some(_) => ", as an earlier crawl learned",
+            None => "",
+        };
+        Some(format!("through {proxy}: {}{by}", route.why))
     }
 
     /// The rung on which the host is fetched.
@@ -209,6 +266,16 @@ mod tests {
         routes.blocked(HOST, rung, "status 403".into(), request)
     }
 
+    fn known(proxy: &str) -> BTreeMap<String, KnownHost> {
+        let known = KnownHost {
+            proxy: proxy.into(),
+            why: "status 403".into(),
+            learned_s: 7,
+            used: None,
+        };
+        [("http://h".to_owned(), known)].into()
+    }
+
     fn proxy(routes: &Routes<u32>) -> Option<&str> {
         routes.proxy(routes.rung(HOST))
     }
@@ -284,5 +351,36 @@ mod tests {
         approved.restore(HOST, saved.as_bytes());
         assert_eq!(proxy(&approved), Some("residential"));
         assert!(approved.parked(HOST).is_none());
+    }
+
+    #[test]
+    fn what_an_earlier_crawl_learned_holds_from_the_first_request_and_is_passed_on_with_its_time() {
+        let mut first = routes("auto", &["datacenter", "residential"]);
+        block(&mut first, 1);
+        let learned: Vec<_> = first.learned(7).collect();
+        assert_eq!(learned, [(HOST, known("datacenter")["http://h"].clone())]);
+        let mut next = routes("auto", &["datacenter", "residential"]);
+        next.know(known("datacenter"));
+        assert!(!next.meet(HostId(1), "http://other"));
+        assert!(next.meet(HOST, "http://h"));
+        assert_eq!(proxy(&next), Some("datacenter"));
+        assert_eq!(next.learned(99).collect::<Vec<_>>(), learned);
+        let told = "through datacenter: status 403, as an earlier crawl learned";
+        assert_eq!(next.told(HOST).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn no_proxy_is_taken_unasked_for_what_is_known_of_a_host() {
+        for (proxy_type, name) in [
+            ("auto", "residential"),
+            ("none", "datacenter"),
+            ("none", "direct"),
+            ("residential", "residential"),
+        ] {
+            let mut routes = routes(proxy_type, &["datacenter", "residential"]);
+            routes.know(known(name));
+            assert!(!routes.meet(HOST, "http://h"), "{proxy_type} {name}");
+            assert_eq!(routes.learned(1).count(), 0);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod prepare;
 mod production;
 mod summarize;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -205,6 +206,7 @@ impl<'a> Crawl<'a> {
             accept_empty: self.args.reach.accept_empty,
             prices: self.proxies.prices().clone(),
             max_cost: limits.max_cost,
+            hosts: BTreeMap::new(),
             secrets: self.secrets.clone(),
         }
     }

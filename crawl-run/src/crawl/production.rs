@@ -17,6 +17,7 @@ use super::{Completed, Crawl, Events, conduct};
 use crate::acquire::acquire;
 use crate::checkpoint::{self, Complete, Decision, Resume};
 use crate::ended::Ended;
+use crate::known_hosts::KnownHosts;
 use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::Output;
@@ -58,7 +59,7 @@ impl Crawl<'_> {
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
-        let (begin, output, warc) = match self.settle(lock, view)? {
+        let (mut begin, output, warc) = match self.settle(lock, view)? {
             Decision::New => match self.begin_new(view)? {
                 Ok(begun) => begun,
                 Err(ended) => return Ok(*ended),
@@ -109,12 +110,23 @@ impl Crawl<'_> {
             }
         };
         let launch = self.launch(Some(lock), &output, warc.as_ref())?;
+        let known = KnownHosts::of(&self.place);
+        begin.hosts = match known.read() {
+            Ok(hosts) => hosts,
+            Err(why) => {
+                view.warn(format_args!("what is known of hosts is left: {why}"));
+                BTreeMap::new()
+            }
+        };
         let mut ending = conduct(&launch, begin, events, view)?;
         // A frontier that failed has told of more than it could keep.
         if ending.reason.is_none()
             && let Some(committed) = checkpoint::committed(&self.place)
         {
             ending.take_back_to(committed);
+        }
+        if let Err(why) = known.merge(&ending.hosts) {
+            view.warn(format_args!("what was learned of hosts is not kept: {why}"));
         }
         // Before the checkpoint goes, which has them too.
         self.write_cookies(&ending.cookies, view);

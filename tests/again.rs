@@ -273,10 +273,12 @@ fn what_cannot_be_asked_again_for_is_refused_before_anything_is_done() {
     let text = fs::read_to_string(&old).unwrap();
     ground.folder.write("cut.jsonl", &text[..text.len() - 5]);
     ground.folder.write("words.jsonl", "words\n");
+    ground.folder.write("packed.jsonl.gz", b"\x1f\x8b\x08\0");
     for (args, why) in [
         (&["--retry-failed=none.jsonl"][..], "cannot read none.jsonl"),
         (&["--retry-failed=cut.jsonl"], "ends within a line"),
         (&["--retry-failed=words.jsonl"], "line 1 is no record"),
+        (&["--retry-failed=packed.jsonl.gz"], "gunzip"),
         (&["--retry-failed", "-o", "-"], "stdout"),
         (&["--retry-failed", "-o", "cut.jsonl"], "it exists"),
         (&["--retry-failed", "--delta"], "--delta"),

@@ -129,3 +129,23 @@ fn a_cap_without_a_price_is_refused() {
     run("").says("no proxy has a price");
     run("8 EUR").says("PAID_PROXY_PRICE");
 }
+
+#[test]
+fn each_crawl_of_a_batch_has_the_cap_for_itself() {
+    let priced = Priced::new();
+    priced.folder.write("sites.txt", priced.site.url("/"));
+    let batch = |cap| {
+        Tool::new("crawl-run")
+            .dir(&priced.folder)
+            .env("PAID_PROXY_URL", priced.proxy.url(""))
+            .env("PAID_PROXY_PRICE", PRICE)
+            .args(["batch", "sites.txt", "--allow-private"])
+            .args(["--proxy-type", "paid", "--max-cost", cap])
+            .run()
+    };
+    batch("0.01").code(4);
+    let spent = priced.bill();
+    assert!(spent > 0 && spent <= 10_000_000, "{spent}");
+    batch("1").code(0);
+    assert!(priced.bill() > 10_000_000);
+}

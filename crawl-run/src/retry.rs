@@ -57,15 +57,14 @@ impl Source {
             > 0
         {
             records += 1;
+            if records == 1 && line.starts_with(&GZIP) {
+                return Err(unread(&"it is packed").hint("gunzip unpacks it"));
+            }
             if line.last() != Some(&b'\n') {
                 return Err(unread(&"it ends within a line: its crawl is not finished"));
             }
-            let record: FetchResult<'_> = serde_json::from_slice(&line).map_err(|_| {
-                match line.starts_with(&GZIP) && records == 1 {
-                    true => unread(&"it is packed").hint("gunzip unpacks it"),
-                    false => unread(&format_args!("line {records} is no record")),
-                }
-            })?;
+            let record: FetchResult<'_> = serde_json::from_slice(&line)
+                .map_err(|_| unread(&format_args!("line {records} is no record")))?;
             failed += u64::from(record.has_failed());
             line.clear();
         }

@@ -103,6 +103,39 @@ fn whatever_lies_under_the_name_of_a_file_nothing_hangs_and_others_are_told_of()
     }
 }
 
+#[test]
+fn what_lies_beside_an_output_and_is_no_file_keeps_nobody_waiting() {
+    for kind in ["FIFO", "socket", "link to a device", "link to itself"] {
+        let (folder, site) = (Folder::new(), Site::new());
+        site.page("/", "<a href=/1>");
+        site.page("/1", "one");
+        let url = site.url("/");
+        let crawl = ["crawl-run", &url, "-q", "--max-pages", "1"];
+        tool(&folder, &crawl).run().code(4);
+        let place = format!("default/127.0.0.1-{}", site.port());
+        let crawls = folder.join("data").join(&place).join("crawls");
+        let summary = fs::read_dir(&crawls).unwrap().find_map(|file| {
+            let path = file.unwrap().path();
+            path.to_string_lossy()
+                .ends_with(".summary.json")
+                .then_some(path)
+        });
+        put(kind, &summary.unwrap());
+        let report = ["crawl-ckpt", "report", &place, "--json"];
+        tool(&folder, &report).run();
+        tool(&folder, &crawl[..3]).run().code(0);
+        let other = crawls.join("crawl_2000-01-01.jsonl");
+        put(kind, &other);
+        tool(&folder, &[&crawl[..3], &["--retry-failed"]].concat())
+            .run()
+            .code(0);
+        let from = ["crawl-ckpt", "report", &place, "--json", "--from"];
+        let from = tool(&folder, &from).arg(&other);
+        let done = from.run();
+        assert_ne!(done.exit(), 0, "{done}");
+    }
+}
+
 fn journal_of(folder: &Folder, job: &str) -> File {
     let path = folder.join(job).join("journal-1");
     File::options().write(true).open(path).unwrap()

@@ -2,14 +2,13 @@
 //! output, replaced at the end of each run.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::Progress;
-use crate::durable::{Disk, RealDisk, beside, parent, publish, remove_if_there};
+use crate::durable::{Disk, Links, RealDisk, beside, open_file, parent, publish, remove_if_there};
 
 /// The version that this library writes.
 pub const VERSION: u32 = 1;
@@ -159,7 +158,7 @@ impl CrawlSummary {
     /// # Errors
     /// Those of the file system; a file that is no summary, or one of a later version.
     pub fn read(path: &Path) -> io::Result<Option<CrawlSummary>> {
-        let file = match File::open(path) {
+        let file = match open_file(path, false, Links::Refused) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
@@ -175,7 +174,7 @@ impl CrawlSummary {
 
 fn is_ours_or_free(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
-    match File::open(path) {
+    match open_file(path, false, Links::Refused) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
         file => file?.take(SIGN.len() as u64).read_to_end(&mut begin)?,
     };

@@ -5,12 +5,11 @@
 //! is empty and this is done anew, or whole.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crawl_ckpt::control::{Counts, Progress};
-use crawl_ckpt::durable::{Append, Disk, RealDisk, parent, remove_if_there};
+use crawl_ckpt::durable::{Append, Disk, Links, RealDisk, open_file, parent, remove_if_there};
 use crawl_ckpt::job::{Job, OUTPUT};
 use crawl_ckpt::journal::{Batch, Commit, Referer, Stored};
 use crawl_ckpt::lines::{Line, Lines};
@@ -57,7 +56,7 @@ pub fn fill(
     let unread = |e: &dyn std::fmt::Display| {
         Failure::new(format_args!("cannot read {}: {e}", source.display()))
     };
-    let mut file = File::open(source).map_err(|e| unread(&e))?;
+    let mut file = open_file(source, false, Links::Followed).map_err(|e| unread(&e))?;
     let (mut lines, mut piece) = (Lines::default(), Vec::new());
     for number in 1_u64.. {
         let line = match lines.read_line(&mut file).map_err(|e| unread(&e))? {

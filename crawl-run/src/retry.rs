@@ -1,10 +1,11 @@
 //! `--retry-failed`: which output's failed URLs are asked for again, and how many they are.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crawl_ckpt::durable::{Links, open_file};
 use crawl_ckpt::job::{Job, OutputPlace};
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -48,7 +49,8 @@ impl Source {
         };
         let name = file.display();
         let unread = |e: &dyn std::fmt::Display| usage(format!("cannot read {name}: {e}"));
-        let mut reader = BufReader::new(File::open(&file).map_err(|e| unread(&e))?);
+        let mut reader =
+            BufReader::new(open_file(&file, false, Links::Followed).map_err(|e| unread(&e))?);
         let (mut records, mut failed) = (0, 0);
         let mut line = Vec::new();
         while reader
@@ -95,9 +97,12 @@ fn newest(place: &Place, production: Option<&Job>) -> Result<Option<PathBuf>, Fa
         if !is_output || is_unfinished {
             continue;
         }
-        let changed = path.metadata().and_then(|file| file.modified());
-        let found = (changed.map_err(failed)?, path);
-        if newest.as_ref().is_none_or(|newest| *newest < found) {
+        // A link that leads nowhere is no output.
+        let Ok(file) = path.metadata() else {
+            continue;
+        };
+        let found = (file.modified().map_err(failed)?, path);
+        if file.is_file() && newest.as_ref().is_none_or(|newest| *newest < found) {
             newest = Some(found);
         }
     }

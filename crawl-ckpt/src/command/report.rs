@@ -87,7 +87,10 @@ fn newest(spider: &Found) -> Result<PathBuf, Failure> {
         if !name.ends_with(".jsonl") && !name.ends_with(".jsonl.gz") {
             continue;
         }
-        let file = path.metadata().map_err(failed)?;
+        // A link that leads nowhere is no output.
+        let Ok(file) = path.metadata() else {
+            continue;
+        };
         let found = (file.modified().map_err(failed)?, path);
         if file.is_file() && newest.as_ref().is_none_or(|newest| *newest < found) {
             newest = Some(found);

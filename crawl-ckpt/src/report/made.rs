@@ -1,13 +1,12 @@
 //! A report from its file of records to the file of its page.
 
-use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::facts::{Checkpoint, Findings, facts, not_taken_on, parked};
 use super::page::write_page;
 use super::source::Source;
-use crate::durable::{RealDisk, publish};
+use crate::durable::{Links, RealDisk, open_file, publish};
 use crate::human::{bytes, counted};
 use crate::look::Look;
 use crate::summary::{CrawlSummary, summary_of};
@@ -78,7 +77,7 @@ impl PageFile {
     pub fn new(path: &Path) -> Result<PageFile, Failure> {
         let failed = |e| Failure::new(format_args!("cannot read {}: {e}", path.display()));
         let mut start = Vec::new();
-        match fs::File::open(path) {
+        match open_file(path, false, Links::Followed) {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(failed(e)),
             Ok(file) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::durable::{Links, open_file};
 use crate::record::MAX_LINE_BYTES;
 use crate::tool::Failure;
 
@@ -40,11 +41,8 @@ impl Source {
         let failed = |e: &dyn std::fmt::Display| {
             Failure::new(format_args!("cannot read {}: {e}", path.display()))
         };
-        let mut file = File::open(path).map_err(|e| failed(&e))?;
+        let mut file = open_file(path, false, Links::Followed).map_err(|e| failed(&e))?;
         let metadata = file.metadata().map_err(|e| failed(&e))?;
-        if !metadata.is_file() {
-            return Err(failed(&"it is no file"));
-        }
         let mut start = Vec::new();
         (&mut file)
             .take(GZIP.len() as u64)

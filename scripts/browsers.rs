@@ -12,48 +12,72 @@ pub const SHELL: &str = "<!doctype html><body><script>
 fetch('/links' + location.pathname).then(it => it.text()).then(it => { document.body.innerHTML = it; });
 </script>";
 
-/// A process that was started for the crawl in this folder, and its words.
-fn processes(folder: &Path) -> Vec<(i64, String)> {
-    let place = folder.to_string_lossy().into_owned();
+/// Those of one crawl.
+#[derive(Default)]
+pub struct Browsers {
+    /// Process groups: only the first process of each names its directory.
+    groups: Vec<i64>,
+}
+
+/// A process: its number, its group, its words.
+struct Process(i64, i64, String);
+
+fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    let found = entries.filter_map(|entry| {
+    entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        // One that ended meanwhile, or is another user's, is none.
-        let text = |name| fs::read(entry.path().join(name)).ok();
-        let words = String::from_utf8_lossy(&text("cmdline")?).replace('\0', " ");
-        let all = String::from_utf8_lossy(&text("environ")?).into_owned();
-        (!words.is_empty() && all.contains(&place)).then_some((pid, words))
-    });
-    found.collect()
+        // One that ended meanwhile is none; nor is one that is not reaped yet.
+        let words = fs::read(entry.path().join("cmdline")).ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let group = stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()?;
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        (!words.is_empty()).then_some(Process(pid, group, words))
+    })
 }
 
-/// Kills the browser, or a process of it that shows pages, if there is one now.
-pub fn kill(folder: &Path, of_pages: bool, random: &mut Random) {
-    let mut found = processes(folder);
-    found.retain(|(_, words)| {
-        let is_browser = words.contains("--remote-debugging-pipe") && !words.contains("--type=");
-        is_browser && !of_pages || of_pages && words.contains("--type=renderer")
-    });
-    if !found.is_empty() {
-        send_signal(Signal::Kill, random.pick(&found).0);
+impl Browsers {
+    /// Notes those that run now.
+    pub fn note(&mut self, folder: &Path) {
+        let place = folder.to_string_lossy();
+        let of_crawl =
+            |it: &Process| it.2.contains(&*place) && it.2.contains("--remote-debugging-pipe");
+        self.groups
+            .extend(processes().filter(of_crawl).map(|it| it.1));
+        self.groups.sort_unstable();
+        self.groups.dedup();
     }
-}
 
-/// What is left of them after so long, for people.
-pub fn left(folder: &Path, within: Duration) -> Vec<String> {
-    let until = Instant::now() + within;
-    loop {
-        let running = processes(folder);
-        let mut left: Vec<String> = running
-            .into_iter()
-            .map(|(pid, words)| format!("process {pid}: {words:.200}"))
-            .collect();
-        let files = fs::read_dir(folder).unwrap().flatten();
-        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-        left.extend(names.filter(|name| name.starts_with("crawl-browser")));
-        if left.is_empty() || Instant::now() > until {
-            return left;
+    /// Kills the browser, or a process of it that shows pages, if there is one now.
+    pub fn kill(&self, of_pages: bool, random: &mut Random) {
+        let found = processes().filter(|Process(pid, group, words)| {
+            let is_one = if of_pages {
+                words.contains("--type=renderer")
+            } else {
+                pid == group
+            };
+            is_one && self.groups.contains(group)
+        });
+        let found: Vec<i64> = found.map(|it| it.0).collect();
+        if !found.is_empty() {
+            send_signal(Signal::Kill, *random.pick(&found));
         }
-        thread::sleep(Duration::from_millis(20));
+    }
+
+    /// What is left of them after so long, for people.
+    pub fn left(&self, folder: &Path, within: Duration) -> Vec<String> {
+        let until = Instant::now() + within;
+        loop {
+            let running = processes().filter(|it| self.groups.contains(&it.1));
+            let mut left: Vec<String> = running
+                .map(|Process(pid, _, words)| format!("process {pid}: {words:.200}"))
+                .collect();
+            let files = fs::read_dir(folder).unwrap().flatten();
+            let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+            left.extend(names.filter(|name| name.starts_with("crawl-browser")));
+            if left.is_empty() || Instant::now() > until {
+                return left;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }

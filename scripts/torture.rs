@@ -18,10 +18,10 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use archive::Archive;
+use browsers::Browsers;
 use judge::{Kill, Verdict};
 use serde_json::json;
 use support::{Answer, Folder, Random, Running, Signal, Site, Tool, Tree, send_signal};
@@ -158,6 +158,7 @@ struct Crawl<'a> {
     with_warc: bool,
     /// Its pages are made by scripts.
     with_render: bool,
+    browsers: Browsers,
     /// A failure that was said; the folder is kept then.
     wrong: u64,
 }
@@ -199,6 +200,7 @@ impl<'a> Crawl<'a> {
             complete: false,
             with_warc,
             with_render,
+            browsers: Browsers::default(),
             wrong: 0,
         }
     }
@@ -241,8 +243,9 @@ impl<'a> Crawl<'a> {
                 continue;
             }
             fetchers += u32::from(way == Way::Fetch);
+            self.browsers.note(&self.folder);
             let mut kill = Kill::new(way);
-            deliver(way, &run, &self.folder, self.random);
+            deliver(way, &run, &self.browsers, self.random);
             kill.lasts_until_now();
             self.kills.push(kill);
             *total.kills.entry(format!("{way:?}")).or_default() += 1;
@@ -310,7 +313,7 @@ impl<'a> Crawl<'a> {
             wrong.push(format!("a process was left behind for {left:?}"));
         }
         if self.with_render {
-            let left = browsers::left(&self.folder, Duration::from_secs(5));
+            let left = self.browsers.left(&self.folder, Duration::from_secs(5));
             wrong.extend(left.iter().map(|left| format!("left behind: {left}")));
         }
         if exit == 0 && kept {
@@ -390,7 +393,7 @@ impl<'a> Crawl<'a> {
 }
 
 /// Does it, now.
-fn deliver(way: Way, run: &Running, folder: &Path, random: &mut Random) {
+fn deliver(way: Way, run: &Running, browsers: &Browsers, random: &mut Random) {
     match way {
         Way::All => run.signal_group(Signal::Kill),
         Way::Run => run.signal(Signal::Kill),
@@ -408,8 +411,8 @@ fn deliver(way: Way, run: &Running, folder: &Path, random: &mut Random) {
             run.signal_group(Signal::Int);
         }
         Way::Term => run.signal_group(Signal::Term),
-        Way::Browser => browsers::kill(folder, false, random),
-        Way::Tab => browsers::kill(folder, true, random),
+        Way::Browser => browsers.kill(false, random),
+        Way::Tab => browsers.kill(true, random),
     }
 }
 

@@ -83,6 +83,44 @@ fn is_empty(folder: &Path) -> bool {
     })
 }
 
+/// The processes of the browser whose directory lies in the folder, by number and words. Only its first
+/// one has the directory among its words; the others are of its group.
+fn browser_processes(folder: &Path) -> Vec<(i64, String)> {
+    let ps = Tool::program("ps")
+        .args(["-eo", "pgid,pid,args"])
+        .run()
+        .text();
+    let lines = ps.lines().filter_map(|line| {
+        let (group, rest) = line.trim_start().split_once(' ')?;
+        let (pid, words) = rest.trim_start().split_once(' ')?;
+        Some((group, pid, words))
+    });
+    let place = folder.to_string_lossy();
+    let is_first =
+        |words: &str| words.contains(&*place) && words.contains("--remote-debugging-pipe");
+    let first = lines.clone().filter(|(_, _, words)| is_first(words));
+    let groups: Vec<&str> = first.map(|(group, _, _)| group).collect();
+    let of_group = lines.filter(|(group, _, _)| groups.contains(group));
+    of_group
+        .map(|(_, pid, words)| (pid.parse().unwrap(), words.to_owned()))
+        .collect()
+}
+
+/// Waits until none of these processes is there any more.
+fn wait_until_gone(processes: &[(i64, String)]) {
+    let until = std::time::Instant::now() + support::DEADLINE;
+    let lives = |pid: &i64| {
+        // One that nobody reaped yet has no words.
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty())
+    };
+    for (pid, words) in processes {
+        while lives(pid) {
+            assert!(std::time::Instant::now() < until, "{words}");
+            thread::yield_now();
+        }
+    }
+}
+
 const ADD: &str = "const add = (path, to) => {
   const a = document.createElement('a');
   a.href = path;
@@ -190,14 +228,17 @@ fn nothing_of_the_browser_outlives_a_kill() {
     running.send(&site.url("/"));
     site.wait_for(2);
     assert!(!is_empty(&folder));
+    let processes = browser_processes(&folder);
+    let shows_pages = |words: &str| words.contains("--type=renderer");
+    assert!(
+        processes.iter().any(|(_, words)| shows_pages(words)),
+        "{processes:?}"
+    );
     running.signal(Signal::Kill);
     running.wait();
+    wait_until_gone(&processes);
     let until = std::time::Instant::now() + support::DEADLINE;
-    let lives = || {
-        let ps = Tool::program("ps").args(["-eo", "args"]).run().text();
-        ps.contains(&*folder.to_string_lossy())
-    };
-    while !is_empty(&folder) || lives() {
+    while !is_empty(&folder) {
         assert!(std::time::Instant::now() < until);
         thread::yield_now();
     }
@@ -211,26 +252,19 @@ fn what_a_killed_reaper_left_goes_with_the_next_browser() {
     let (folder, site) = (Folder::new(), Site::new());
     site.page("/", "<script>fetch('/wait')</script>");
     site.page("/wait", "x");
-    let processes = || {
-        let ps = Tool::program("ps").args(["-eo", "pid,args"]).run().text();
-        let place = folder.to_string_lossy().into_owned();
-        let found = ps.lines().filter(|line| line.contains(&place));
-        found.map(str::to_owned).collect::<Vec<String>>()
-    };
     let mut running = renderer(&folder).start();
     running.send(&site.url("/"));
     site.wait_for(2);
-    let all = processes();
-    let reaper = all.iter().find(|line| line.contains("read -r group"));
-    let pid = reaper.unwrap().split_whitespace().next().unwrap();
+    let processes = browser_processes(&folder);
+    let ps = Tool::program("ps").args(["-eo", "pid,args"]).run().text();
+    let place = folder.to_string_lossy();
+    let mut lines = ps.lines().filter(|line| line.contains(&*place));
+    let reaper = lines.find(|line| line.contains("read -r group")).unwrap();
+    let pid = reaper.split_whitespace().next().unwrap();
     support::send_signal(Signal::Kill, pid.parse().unwrap());
     running.signal(Signal::Kill);
     running.wait();
-    let until = std::time::Instant::now() + support::DEADLINE;
-    while !processes().is_empty() {
-        assert!(std::time::Instant::now() < until, "{:?}", processes());
-        thread::yield_now();
-    }
+    wait_until_gone(&processes);
     // Nobody was there to take it away; one that was made just now may be about to be used.
     render(&folder, &site, &["/"]);
     assert!(!is_empty(&folder));
@@ -282,6 +316,57 @@ fn root_is_told_how_to_do_without_a_sandbox() {
         .dir(&folder);
     tool.run().code(2).says("--no-sandbox");
     assert!(folder.files().is_empty());
+}
+
+#[test]
+fn an_ordinary_user_has_the_sandbox() {
+    if !has_browser() {
+        return;
+    }
+    let (folder, site) = (Folder::new(), Site::new());
+    site.page("/", "<a href=/x>x</a><script>fetch('/wait')</script>");
+    site.page("/wait", "x");
+    let bin = support::bin("crawl-fetch");
+    let mut tool = Tool::program(&bin);
+    if is_root() {
+        let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let ordinary = || Tool::program("setpriv").args(nobody);
+        Tool::program("chmod")
+            .arg("777")
+            .arg(&*folder)
+            .run()
+            .code(0);
+        let can = has("setpriv") && {
+            let sees = ordinary().args(["sh", "-c", "test -x \"$1\" && test -w \"$2\"", "sh"]);
+            sees.arg(&bin).arg(&*folder).run().exit() == 0
+        };
+        if !can {
+            return support::skipped("nobody cannot run what was built here");
+        }
+        tool = ordinary().arg(&bin);
+    }
+    let tool = tool
+        .arg("--render")
+        .env("TMPDIR", folder.as_os_str())
+        .env("HOME", folder.as_os_str());
+    let mut running = tool.start();
+    running.send(&site.url("/"));
+    site.wait_for(2);
+    let pages = browser_processes(&folder);
+    let mut pages = pages
+        .iter()
+        .filter(|(_, words)| words.contains("--type=renderer"));
+    assert!(pages.clone().count() > 0);
+    // Gone meanwhile is none without.
+    assert!(pages.all(|(pid, _)| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        status.is_ok_and(|status| status.contains("Seccomp:\t2"))
+    }));
+    let done = running.wait().code(0);
+    let result = &by_path(&done)["/"];
+    assert_eq!(links(result), ["/x"], "{result}");
+    assert_eq!(result["render"].get("failed"), None, "{result}");
+    assert!(is_empty(&folder));
 }
 
 #[test]
@@ -651,6 +736,12 @@ const WAYS_OUT: &str = "<!DOCTYPE html><body>
     () => new SharedWorker('/shared.js'),
     () => navigator.serviceWorker.register('/service.js').catch(() => 0),
     () => import(to + 'imported').catch(() => 0),
+    () => new Worker(to + 'module', {type: 'module'}),
+    () => new Worker(URL.createObjectURL(new Blob(['import \"' + to + 'deep\"'])), {type: 'module'}),
+    () => new AudioContext().audioWorklet.addModule(to + 'worklet').catch(() => 0),
+    () => new WebSocketStream('ws://127.0.0.1:PORT/stream').opened.catch(() => 0),
+    () => fetchLater(to + 'later', {activateAfter: 0}),
+    () => document.body.insertAdjacentHTML('beforeend', '<video><track default src=' + to + 'track></video>'),
     () => open(to + 'popup'),
     () => form.submit(),
     () => { const f = document.createElement('iframe'); f.src = 'javascript:fetch(\"' + to + 'script-frame\")'; document.body.append(f); },
@@ -686,11 +777,22 @@ fn a_page_reaches_nobody_but_its_own_server() {
     });
     let out = format!("http://127.0.0.1:{port}/redirected");
     site.on("/redirect", move |_| Answer::redirect(&out));
+    let last = format!(
+        "<script>const last = () => {{
+          navigator.sendBeacon('http://127.0.0.1:{port}/last', 'x');
+          fetch('http://127.0.0.1:{port}/kept', {{keepalive: true}}).catch(() => 0);
+        }};
+        for (const end of ['pagehide', 'unload', 'visibilitychange', 'beforeunload']) addEventListener(end, last);
+        location = '/away';</script>"
+    );
+    site.page("/last", &last);
     let inner = format!("fetch('http://127.0.0.1:{port}/worker')");
     site.on("/shared.js", move |_| script(&inner));
     site.on("/service.js", |_| script("fetch('/x')"));
-    let result = render(&folder, &site, &["/"]).remove("/").unwrap();
-    assert_eq!(links(&result), ["/", "/tried/22"], "{result}");
+    let mut results = render(&folder, &site, &["/", "/last"]);
+    assert_eq!(results["/last"]["location"], site.url("/away"));
+    let result = results.remove("/").unwrap();
+    assert_eq!(links(&result), ["/", "/tried/28"], "{result}");
     let told = &result["render"];
     assert_eq!(told.get("failed"), None, "{told}");
     let count = |name: &str| told[name].as_u64().unwrap_or_default();
@@ -832,17 +934,11 @@ fn a_browser_that_is_killed_again_and_again_loses_no_page() {
     let mut random = support::Random(support::Random::any_seed());
     for kill in 1..5 {
         site.wait_for(kill * 25);
-        let ps = Tool::program("ps").args(["-eo", "pid,args"]).run().text();
-        let dir = folder.to_string_lossy().into_owned();
-        let browsers = ps
-            .lines()
-            .filter(|line| line.contains("chrom") && line.contains(&dir));
-        let browsers: Vec<&str> = browsers.collect();
+        let browsers = browser_processes(&folder);
         if browsers.is_empty() || running.status().is_some() {
             break;
         }
-        let line = browsers[random.below(browsers.len() as u64) as usize];
-        let pid: i64 = line.split_whitespace().next().unwrap().parse().unwrap();
+        let (pid, _) = browsers[random.below(browsers.len() as u64) as usize];
         support::send_signal(Signal::Kill, pid);
     }
     let done = running.wait().code(0);

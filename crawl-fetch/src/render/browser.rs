@@ -194,7 +194,27 @@ impl Renderer {
 }
 
 impl Browser {
+    /// One that answers. That it was killed before it did says nothing of the next one.
     fn begin(options: &BrowserOptions) -> Result<Browser, String> {
+        let mut lives = LIVES;
+        loop {
+            let browser = Browser::start(options)?;
+            lives -= 1;
+            let Err(why) = browser.control.call("Browser.getVersion", &json!({})) else {
+                return Ok(browser);
+            };
+            let words = lock(&browser.process)
+                .as_ref()
+                .and_then(BrowserProcess::last_words);
+            if lives == 0 || !matches!(why, Setback::Gone) {
+                let name = options.program.path.display();
+                let words = words.unwrap_or_else(|| "it does not answer".into());
+                return Err(format!("{name} does not work: {words}"));
+            }
+        }
+    }
+
+    fn start(options: &BrowserOptions) -> Result<Browser, String> {
         let launch = Launch {
             program: options.program.clone(),
             user_agent: options.user_agent.clone(),
@@ -231,23 +251,11 @@ impl Browser {
             .recv()
             .map_err(|e| format!("cannot start {name}: {e}"))?;
         let connection = begun.map_err(cannot)?;
-        let browser = Browser {
-            control: Arc::new(Control::new(connection, !options.program.has_windows)),
+        let control = Control::new(connection, !options.program.has_windows);
+        Ok(Browser {
+            control: Arc::new(control),
             process,
-        };
-        if browser
-            .control
-            .call("Browser.getVersion", &json!({}))
-            .is_ok()
-        {
-            return Ok(browser);
-        }
-        let words = lock(&browser.process)
-            .as_ref()
-            .and_then(BrowserProcess::last_words);
-        browser.end();
-        let words = words.unwrap_or_else(|| "it does not answer".into());
-        Err(format!("{name} does not work: {words}"))
+        })
     }
 
     fn end(&self) {

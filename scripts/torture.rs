@@ -215,8 +215,10 @@ impl<'a> Crawl<'a> {
         let asked_before = self.site.count();
         let kills_before = self.kills.len();
         let resumes = self.has_checkpoint();
+        // With little memory journals are settled all the time.
+        let memory = *self.random.pick(&["64K", "1G"]);
         let mut run = Tool::new("crawl-run")
-            .args(["torture.json", "-v"])
+            .args(["torture.json", "-v", "--memory", memory])
             .dir(&self.folder);
         if self.with_render {
             run = run.env("TMPDIR", &*self.folder);

@@ -24,13 +24,21 @@ pub struct HeldJob {
     /// What the journals had when they were last settled.
     settled_bytes: u64,
     /// The journal's end and the URLs done at that time; `None`: the run has just begun.
-    since: Option<(u64, u64)>,
+    since: Option<Since>,
+}
+
+/// When journals were settled last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    bytes: u64,
+    ids: u64,
+    done: u64,
 }
 
 /// So much is read again in half a second when a run was killed.
 const UNSETTLED_BYTES: u64 = 64 << 20;
-/// With less memory it is less, but hardly worth a file below this.
-const LEAST_UNSETTLED_BYTES: u64 = 256 << 10;
+/// With less memory it is less, down to this.
+const LEAST_UNSETTLED_BYTES: u64 = 4 << 10;
 /// What the journal needs no more of a URL that is done, at least.
 const DEAD_BYTES: u64 = 64;
 
@@ -51,22 +59,28 @@ impl HeldJob {
     /// Whether so much came to the journals since they were settled, and so much of it is dead, that it is worth
     /// the work: what is written for that is less than three times what was written before.
     pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
-        let (from, done_then) = *self.since.get_or_insert_with(|| {
-            let is_dead =
-                compact::living_bytes(counts) * 2 + self.least_unsettled <= self.settled_bytes;
-            if is_dead {
+        let now = Since {
+            bytes: end.bytes,
+            ids: end.next_id,
+            done: counts.done,
+        };
+        let since = *self.since.get_or_insert_with(|| {
+            let living = compact::living_bytes(counts);
+            if living * 2 + self.least_unsettled <= self.settled_bytes {
+                // Earlier runs left it so.
                 self.settled_bytes = 0;
-                (0, 0)
+                Since::default()
             } else {
-                (end.bytes, counts.done)
+                now
             }
         });
-        let grown = end.bytes.saturating_sub(from);
-        let dead = counts.done.saturating_sub(done_then) * DEAD_BYTES;
+        let grown = now.bytes.saturating_sub(since.bytes);
+        let each = grown / now.ids.saturating_sub(since.ids).max(1);
+        let dead = now.done.saturating_sub(since.done) * each.max(DEAD_BYTES);
         let is_much = grown >= self.least_unsettled.max(self.settled_bytes / 2);
         let is_worth = is_much && dead * 3 >= grown;
         if is_worth {
-            self.since = Some((end.bytes, counts.done));
+            self.since = Some(now);
         }
         is_worth
     }

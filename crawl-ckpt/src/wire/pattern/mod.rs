@@ -88,7 +88,7 @@ impl Pattern {
     }
 
     /// What a group of the first match matched, for a group that took part; nothing without a
-    /// match.
+    /// match. In Python `$` stands before a line's end that is the last of a text, too.
     ///
     /// # Errors
     /// When it is not known.
@@ -97,6 +97,13 @@ impl Pattern {
         text: &'t str,
         group: usize,
     ) -> Result<Option<Option<&'t str>>, TooLong> {
+        match (self.first(text, group)?, text.strip_suffix('\n')) {
+            (None, Some(line)) if self.as_str().contains('$') => self.first(line, group),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn first<'t>(&self, text: &'t str, group: usize) -> Result<Option<Option<&'t str>>, TooLong> {
         Ok(match &self.0 {
             Engine::Quick(quick) => {
                 let found = quick.captures(text);
@@ -107,6 +114,13 @@ impl Pattern {
                 found.map(|found| found.get(group).map(|part| part.as_str()))
             }
         })
+    }
+
+    fn as_str(&self) -> &str {
+        match &self.0 {
+            Engine::Quick(quick) => quick.as_str(),
+            Engine::Back(back) => back.as_str(),
+        }
     }
 
     /// How many groups the pattern has, the whole match among them.
@@ -212,7 +226,8 @@ mod tests {
         check(r"/(?P<q>.)x(?P=q)", &["/axa"], &["/axb"]);
         check("/a++a", &[], &["/aaa"]);
         check(r"/(?>a|ab)c", &["/ac"], &["/abc"]);
-        check("(/)?(?(1)b|c)", &["/b", "c"], &["x"]);
+        check("^(/)?(?(1)b|c)", &["/b", "c"], &["/c", "b"]);
+        check("^(?P<n>/)?(?(n)b|c)", &["/b", "c"], &["/c", "b"]);
     }
 
     #[test]
@@ -255,5 +270,13 @@ mod tests {
         assert_eq!(pattern.group("for $99", 2), Ok(Some(None)));
         assert_eq!(pattern.group("for 99", 1), Ok(None));
         assert_eq!(pattern.groups(), 3);
+        for (text, found) in [
+            ("a b\n", Some(Some("a b"))),
+            ("a\nb\n", None),
+            ("a\n\n", None),
+        ] {
+            let pattern = Pattern::of_texts("^(.*)$").unwrap();
+            assert_eq!(pattern.group(text, 1), Ok(found), "{text:?}");
+        }
     }
 }

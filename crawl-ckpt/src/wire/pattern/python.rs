@@ -396,12 +396,17 @@ impl PatternReader<'_> {
         Ok(ParsedGroup::Whole)
     }
 
-    /// `(?(1)yes|no)`.
+    /// `(?(1)yes|no)`, `(?(name)yes|no)`.
     fn condition(&mut self, flags: Flags) -> Result<ParsedGroup, String> {
         let text: String = std::iter::from_fn(|| self.rest.next_if(|c| *c != ')')).collect();
         self.rest.next().ok_or("a ( without its )")?;
-        self.out.push_str(&format!("(?{text})"));
-        self.refer(text.trim_start_matches('('))?;
+        let group = text.trim_start_matches('(');
+        self.refer(group)?;
+        self.out.push_str(&match group.parse::<usize>() {
+            Ok(number) => format!("(?({number})"),
+            // Without these brackets it would be an expression.
+            Err(_) => format!("(?(<{group}>)"),
+        });
         Ok(ParsedGroup::Opens(flags))
     }
 

@@ -25,7 +25,7 @@ struct ComparedPage {
     bytes: u64,
 }
 
-/// TwinGroups of pages.
+/// All groups of pages that have a value in common.
 #[derive(Debug)]
 pub struct TwinGroups {
     /// How many groups there are, pages beside the first of each, and the bytes of these.

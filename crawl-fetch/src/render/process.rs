@@ -54,7 +54,7 @@ const NO_NETWORK: [&str; 5] = [
     "--disable-quic",
 ];
 
-const HABITS: [&str; 18] = [
+const HABITS: [&str; 19] = [
     "--remote-debugging-pipe",
     "--block-new-web-contents",
     "--disable-back-forward-cache",
@@ -67,6 +67,8 @@ const HABITS: [&str; 18] = [
     "--disable-extensions",
     "--disable-gpu",
     "--disable-sync",
+    // Its death ends the pages that wait for it; in a process of its own, they would be taken half-made.
+    "--enable-features=NetworkServiceInProcess2",
     "--js-flags=--max-old-space-size=512",
     "--mute-audio",
     "--no-default-browser-check",

@@ -56,8 +56,8 @@ impl HeldJob {
         }
     }
 
-    /// Whether so much came to the journals since they were settled, and so much of it is dead, that it is worth
-    /// the work: what is written for that is less than three times what was written before.
+    /// Whether so much in the journals is dead since they were settled that it is worth the work: a fifth of what
+    /// would be read for it, or a third of what was written since.
     pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
         let now = Since {
             bytes: end.bytes,
@@ -76,9 +76,13 @@ impl HeldJob {
         });
         let grown = now.bytes.saturating_sub(since.bytes);
         let each = grown / now.ids.saturating_sub(since.ids).max(1);
-        let dead = now.done.saturating_sub(since.done) * each.max(DEAD_BYTES);
+        let done = now.done.saturating_sub(since.done);
+        let dead = done * DEAD_BYTES;
+        // A fifth at least of what requests that are not short leave dead is seen here …
+        let is_dead = dead >= self.least_unsettled && dead * 5 >= self.settled_bytes + grown;
+        // … and long ones here.
         let is_much = grown >= self.least_unsettled.max(self.settled_bytes / 2);
-        let is_worth = is_much && dead * 3 >= grown;
+        let is_worth = is_dead || is_much && done * each * 3 >= grown;
         if is_worth {
             self.since = Some(now);
         }

@@ -35,7 +35,7 @@ impl Css {
         let mut parts: Vec<(String, Take)> = Vec::new();
         for group in groups(text)? {
             let (selector, take) = split(group)?;
-            let selector = without_unequal(&selector);
+            let selector = with_rows(&without_unequal(&selector));
             match parts.iter_mut().find(|(_, other)| *other == take) {
                 Some((selectors, _)) => *selectors = format!("{selectors}, {selector}"),
                 None => parts.push((selector, take)),
@@ -140,6 +140,56 @@ fn without_unequal(selector: &str) -> String {
                     out.insert_str(bracket, ":not(");
                     out.push_str("])");
                     continue;
+                }
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `table > tr` as it is meant for trees that have no `tbody` but a written one, as parsel's:
+/// `:is(table, table > tbody) > tr`.
+fn with_rows(selector: &str) -> String {
+    /// What is written twice for each table in a table grows no further than this.
+    const MAX_BYTES: usize = 4 << 10;
+    let mut out = String::with_capacity(selector.len());
+    // Where the selector began that stands before a comma, and the last of its parts between
+    // combinators.
+    let (mut start, mut last) = (0, 0);
+    let (mut depth, mut quote, mut escaped) = (0_u32, None, false);
+    let is_of = |part: &str, name: &str| {
+        let part = part.trim_start();
+        let behind = part.get(name.len()..).and_then(|rest| rest.chars().next());
+        let is_longer = |c: char| c.is_alphanumeric() || "-_|\\".contains(c);
+        part.get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && !behind.is_some_and(is_longer)
+    };
+    for (at, c) in selector.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (_, '\\') => escaped = true,
+            (Some(open), _) => quote = (open != c).then_some(open),
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[') => depth += 1,
+            (None, ')' | ']') => depth = depth.saturating_sub(1),
+            (None, ',') if depth == 0 => (start, last) = (out.len() + 1, out.len() + 1),
+            (None, '>') if depth == 0 => {
+                let is_rows = is_of(&out[last..], "table") && is_of(&selector[at + 1..], "tr");
+                if is_rows && out.len() <= MAX_BYTES {
+                    let table = out[start..].trim().to_owned();
+                    out.truncate(start);
+                    out.push_str(&format!(" :is({table}, {table} > tbody) "));
+                }
+                last = out.len() + 1;
+            }
+            (None, '+' | '~' | ' ' | '\t' | '\n' | '\r') if depth == 0 => {
+                let behind = selector[at..].trim_start();
+                // A blank before a combinator is none itself.
+                if !behind.starts_with(['>', '+', '~', ',']) || c == '+' || c == '~' {
+                    last = out.len() + 1;
                 }
             }
             _ => {}
@@ -404,6 +454,33 @@ mod tests {
                 ("b".to_owned(), Take::Markup)
             ]
         );
+    }
+
+    #[test]
+    fn rows_are_children_of_their_table_where_no_tbody_is_written() {
+        for (css, rows) in [
+            ("table > tr", ":is(table, table > tbody) > tr"),
+            (
+                "b, table.x[a='> tr']>tr:first-child td",
+                "b, :is(table.x[a=\\>\\ tr], table.x[a=\\>\\ tr] > tbody) > tr:first-child td",
+            ),
+            (
+                "#a > div table > tr > td",
+                ":is(#a > div table, #a > div table > tbody) > tr > td",
+            ),
+            (
+                "table > tr table > tr",
+                ":is(:is(table, table > tbody) > tr table, :is(table, table > tbody) > tr table > tbody) > tr",
+            ),
+            ("table > tbody > tr", "table > tbody > tr"),
+            ("table tr", "table tr"),
+            ("table > track", "table > track"),
+            ("tables > tr", "tables > tr"),
+            (".table > tr", ".table > tr"),
+        ] {
+            let css = Css::parse(css).unwrap();
+            assert_eq!(css.parts[0].0.to_css_string(), rows);
+        }
     }
 
     #[test]

@@ -357,6 +357,22 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_children_of_a_table_as_in_parsel_and_of_its_body_as_in_browsers() {
+        let html =
+            "<table id=t><tr><td>a<tr><td>b</table><table><thead><tr><td>h<tbody><tr><td>c</table>";
+        for (css, cells) in [
+            ("table > tr > td::text", json!(["a", "b", "c"])),
+            ("table > tbody > tr > td::text", json!(["a", "b", "c"])),
+            ("#t > tr + tr td::text", json!([])),
+            ("table#t > tr + tr td::text", json!(["b"])),
+            ("table > tr:nth-child(2)::text", json!([])),
+            ("table > tr:nth-child(2) td::text", json!(["b"])),
+        ] {
+            assert_eq!(taken(html, css, How::All), cells, "{css}");
+        }
+    }
+
+    #[test]
     fn controls_are_disabled_with_what_they_are_in() {
         let html = "<fieldset disabled id=f><legend><input id=a></legend><legend><input id=b></legend>\
             <p><button id=c></button><select id=d><option id=e></select></fieldset>\

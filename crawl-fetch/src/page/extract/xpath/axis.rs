@@ -133,6 +133,16 @@ pub fn walk(
     }
     match axis {
         Axis::Itself => visit(id).map(|_| ()),
+        // The trees of libxml2, for which most expressions are written, have no `tbody` that the page
+        // does not: `//table/tr`.
+        Axis::Child if is_rows(page, id, passes) => follow(page.node(id).first, &|at| {
+            let node = page.node(at);
+            match node.first {
+                first if first != NONE && node.name == Name::TBODY => first,
+                _ if node.next == NONE && node.parent != id => page.node(node.parent).next,
+                _ => node.next,
+            }
+        }),
         Axis::Child => follow(page.node(id).first, &|at| page.node(at).next),
         Axis::Parent => match parent(id) {
             NONE => Ok(()),
@@ -173,6 +183,11 @@ pub fn walk(
         }
         Axis::Attribute => attributes(page, id, passes, tell),
     }
+}
+
+/// True when the rows of a table are asked for.
+fn is_rows(page: Page<'_>, id: Id, passes: Passes<'_>) -> bool {
+    matches!(passes, Passes::Name(Name::TR)) && page.node(id).name == Name::TABLE
 }
 
 fn attributes(

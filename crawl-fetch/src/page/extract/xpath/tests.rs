@@ -118,6 +118,10 @@ fn expressions_of_spiders_find_what_they_do_in_scrapy() {
         ("id('r1 nothing')", json!(["<5>"])),
         ("-3 mod 2 + - -1", json!(["0.0"])),
         ("name(//@href)", json!(["href"])),
+        ("//table/tr/td[1]/text()", json!(["a", "b"])),
+        ("//table/tr[2]/@n", json!(["23"])),
+        ("//table/tbody/tr[last()]/@n", json!(["23"])),
+        ("count(//table/*)", json!(["1.0"])),
     ] {
         assert_eq!(json!(found(PAGE, "/", path)), all, "{path}");
     }

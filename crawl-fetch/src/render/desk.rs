@@ -233,6 +233,12 @@ impl<'v> Desk<'v> {
         }
     }
 
+    /// True while a request waits for its answer.
+    pub fn is_busy(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        !waiting.requests.is_empty() || waiting.runners > waiting.idle
+    }
+
     /// There is no thread to be had: requests wait for those that are there, or fail.
     pub fn have_no_runner(&self) {
         let mut waiting = lock(&self.waiting);

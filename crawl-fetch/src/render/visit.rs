@@ -45,6 +45,12 @@ const SCROLLED: [u32; 2] = [200, 4];
 /// The same of a page whose scripts want pictures.
 const DRAWN: [u32; 2] = [10, 2];
 
+/// Workers are heard so often at most, and have ended when so many rounds brought nothing.
+const WORKER_ROUNDS: u32 = 50;
+const QUIET_ROUNDS: u32 = 3;
+/// So long a worker has for a word.
+const A_WORD: Duration = Duration::from_millis(20);
+
 /// What a page that was cut short has for its markup.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -91,6 +97,10 @@ struct Visit<'v> {
     is_parsed: Cell<bool>,
     /// Something of it may go on until it is replaced by an empty page.
     is_restless: Cell<bool>,
+    /// Sessions of its workers.
+    workers: RefCell<Vec<String>>,
+    /// So many requests came from it.
+    asked: Cell<u64>,
     location: RefCell<Option<Url>>,
 }
 
@@ -125,6 +135,8 @@ pub fn visit(
             is_shown: Cell::new(false),
             is_parsed: Cell::new(false),
             is_restless: Cell::new(false),
+            workers: RefCell::default(),
+            asked: Cell::new(0),
             location: RefCell::default(),
         };
         let outcome = visit.run();
@@ -132,6 +144,14 @@ pub fn visit(
         desk.close();
         Ok((outcome?, is_tidy))
     })
+}
+
+/// What was not said in time, or was refused, is no setback.
+fn while_it_lasts(said: Result<Value, Setback>) -> Result<(), Setback> {
+    match said {
+        Ok(_) | Err(Setback::Late | Setback::Refused(_)) => Ok(()),
+        Err(setback) => Err(setback),
+    }
 }
 
 impl Visit<'_> {
@@ -232,13 +252,51 @@ impl Visit<'_> {
     /// Lets its time pass; that which passed before it was read does not count.
     fn pass_all(&self) -> Result<(), Setback> {
         self.pass(BUDGET_MS)?;
-        if self.is_parsed.get() {
-            return Ok(());
+        if !self.is_parsed.get() {
+            while !self.is_parsed.get() {
+                self.pass(STEP_MS)?;
+            }
+            self.pass(BUDGET_MS)?;
         }
-        while !self.is_parsed.get() {
+        self.hear_workers()
+    }
+
+    /// Waits until its workers have nothing more to say: the page's time does not wait for them.
+    fn hear_workers(&self) -> Result<(), Setback> {
+        let mut quiet = 0;
+        for _ in 0..WORKER_ROUNDS {
+            let sessions = self.workers.borrow().clone();
+            if sessions.is_empty() || quiet == QUIET_ROUNDS {
+                break;
+            }
+            let before = self.asked.get();
+            for session in sessions {
+                let params = json!({"expression": "0"});
+                let connection = self.tab.connection();
+                let asked = connection.send(&session, "Runtime.evaluate", &params)?;
+                // One that computes, or is gone, says nothing now.
+                while_it_lasts(self.hear(asked, self.soon()))?;
+            }
+            while self.desk.is_busy() && Instant::now() < self.until {
+                while_it_lasts(self.listen(self.soon()))?;
+            }
+            while_it_lasts(self.listen(self.soon()))?;
             self.pass(STEP_MS)?;
+            let is_quiet = self.asked.get() == before;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
         }
-        self.pass(BUDGET_MS)
+        Ok(())
+    }
+
+    fn soon(&self) -> Instant {
+        (Instant::now() + A_WORD).min(self.until)
+    }
+
+    /// Does what the page wants for so long.
+    fn listen(&self, until: Instant) -> Result<Value, Setback> {
+        loop {
+            self.handle(self.next(until)?)?;
+        }
     }
 
     /// Lets so much of its time pass.
@@ -397,6 +455,7 @@ impl Visit<'_> {
         match &*message.method {
             "Fetch.requestPaused" => {
                 if let Some(paused) = Paused::read(message) {
+                    self.asked.set(self.asked.get() + 1);
                     self.answer(paused);
                 }
             }
@@ -415,6 +474,11 @@ impl Visit<'_> {
                 connection.send(session, "Fetch.enable", &json!({}))?;
                 connection.send(session, "Target.setAutoAttach", &auto)?;
                 connection.send(session, "Runtime.runIfWaitingForDebugger", &json!({}))?;
+                self.workers.borrow_mut().push(session.to_owned());
+            }
+            "Target.detachedFromTarget" => {
+                let gone = params["sessionId"].as_str().unwrap_or_default();
+                self.workers.borrow_mut().retain(|session| session != gone);
             }
             _ => {}
         }

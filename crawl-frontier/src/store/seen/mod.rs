@@ -27,6 +27,8 @@ pub struct Seen {
     in_table: usize,
     /// So many may be in the table.
     most: usize,
+    /// So many are expected, in whatever order.
+    expected: usize,
     /// Something is not in the table. Asked for each URL, so it stands here.
     has_older: bool,
     /// What is not in the table; `None` for a set that stays in memory.
@@ -54,9 +56,16 @@ impl Seen {
             in_table: table.len(),
             table,
             most: older.as_ref().map_or(usize::MAX, |older| older.most()),
+            expected: 0,
             has_older: older.as_ref().is_some_and(|older| !older.is_empty()),
             older,
         }
+    }
+
+    /// About so many will come, perhaps in ascending order; 0 when no more are known to.
+    pub fn expect(&mut self, count: usize) {
+        self.expected = count;
+        self.table.expect(count);
     }
 
     /// How many fingerprints are in it.
@@ -179,6 +188,7 @@ impl Seen {
     fn put_aside(&mut self) {
         if let Some(older) = &mut self.older {
             older.put_aside(std::mem::take(&mut self.table));
+            self.table.expect(self.expected);
             self.in_table = 0;
             self.most = older.most();
             self.has_older = true;

@@ -21,6 +21,8 @@ const EMPTY: u128 = 0;
 #[derive(Debug, Clone)]
 pub struct Table {
     shards: Vec<Shard>,
+    /// A shard has room for so many from its first on.
+    each: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,7 +44,14 @@ impl Table {
     pub fn new() -> Table {
         Table {
             shards: vec![Shard::default(); SHARDS],
+            each: 0,
         }
+    }
+
+    /// About so many will come, perhaps in ascending order: these would crowd the beginning of shards that
+    /// have room for those before alone, and each would be looked for among all of them.
+    pub fn expect(&mut self, count: usize) {
+        self.each = (count + count / 32).div_ceil(SHARDS);
     }
 
     /// How many fingerprints are in it.
@@ -60,7 +69,7 @@ impl Table {
     /// Adds a fingerprint; true when it was not there.
     pub fn insert(&mut self, fingerprint: u128) -> bool {
         let fingerprint = nonzero(fingerprint);
-        self.shards[shard_of(fingerprint)].insert(fingerprint)
+        self.shards[shard_of(fingerprint)].insert(fingerprint, self.each)
     }
 
     /// Reads the slot where the fingerprint would be. Called for a whole page of fingerprints
@@ -133,12 +142,12 @@ impl Shard {
         }
     }
 
-    fn insert(&mut self, fingerprint: u128) -> bool {
+    fn insert(&mut self, fingerprint: u128, each: usize) -> bool {
         if self.len * MAX_LOAD.1 >= self.homes * MAX_LOAD.0 {
             if self.homes > 0 && self.find(fingerprint).is_ok() {
                 return false;
             }
-            self.grow();
+            self.grow(each);
         }
         let Err(at) = self.find(fingerprint) else {
             return false;
@@ -154,14 +163,14 @@ impl Shard {
         true
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, each: usize) {
         let old = std::mem::take(self);
         let wanted = old.len.max(old.homes * MAX_LOAD.0 / MAX_LOAD.1) * 3 / 2;
         self.rebuild(
             old.slots
                 .into_iter()
                 .filter(|&fingerprint| fingerprint != EMPTY),
-            wanted,
+            wanted.max(each),
         );
     }
 
@@ -215,6 +224,21 @@ mod tests {
                 .take(10_000)
                 .all(|fingerprint| !seen.contains(fingerprint))
         );
+    }
+
+    #[test]
+    fn those_that_come_in_ascending_order_do_not_crowd_when_they_are_expected() {
+        let mut sorted: Vec<u128> = fingerprints(4).take(200_000).collect();
+        sorted.sort_unstable();
+        let mut seen = Table::new();
+        seen.expect(sorted.len());
+        for &fingerprint in &sorted {
+            assert!(seen.insert(fingerprint));
+            let shard = &seen.shards[shard_of(fingerprint)];
+            let at = shard.find(fingerprint).unwrap();
+            assert!(at - shard.home(fingerprint) < 200);
+        }
+        assert!(seen.shards().flatten().eq(sorted));
     }
 
     #[test]

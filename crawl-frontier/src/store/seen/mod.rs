@@ -65,7 +65,8 @@ impl Seen {
     /// About so many will come, perhaps in ascending order; 0 when no more are known to.
     pub fn expect(&mut self, count: usize) {
         self.expected = count;
-        self.table.expect(count);
+        // No more come to the table than may be in it.
+        self.table.expect(count.min(self.most));
     }
 
     /// How many fingerprints are in it.
@@ -188,9 +189,9 @@ impl Seen {
     fn put_aside(&mut self) {
         if let Some(older) = &mut self.older {
             older.put_aside(std::mem::take(&mut self.table));
-            self.table.expect(self.expected);
             self.in_table = 0;
             self.most = older.most();
+            self.table.expect(self.expected.min(self.most));
             self.has_older = true;
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::file::OpenJournal;
 use super::frame::{FileHeader, HEADER, MAX_BATCH_BYTES};
-use super::{ClosedBatch, JournalFile, Mark, Reader};
+use super::{Batch, ClosedBatch, Commit, JournalFile, Mark, Reader};
 use crate::durable::{Disk, DiskFile, Trust, parent, shifted};
 use crate::error::StoreError;
 
@@ -121,6 +121,27 @@ impl Writer {
         self.end = end;
         self.unsynced += 1;
         Ok(end)
+    }
+
+    /// Writes what a batch has, with its commit, and leaves an empty one that goes on behind it. For a journal
+    /// that is rewritten: only so many batches share a sync, and the last ones wait for a later [`Writer::sync`].
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn put(
+        &mut self,
+        batch: &mut Batch,
+        commit: &Commit,
+        sync_every: u64,
+    ) -> Result<(), StoreError> {
+        let empty = Batch::new(&self.end);
+        let closed = std::mem::replace(batch, empty).close(commit);
+        let end = self.append_unsynced(&closed)?;
+        if end.seq % sync_every == 0 {
+            self.sync()?;
+        }
+        *batch = Batch::with_buffer(&end, closed.into_buffer());
+        Ok(())
     }
 
     /// Makes all that was written durable.

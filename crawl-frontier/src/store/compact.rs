@@ -354,13 +354,7 @@ impl Rewriter<'_> {
 
     fn close(&mut self) -> Result<(), Unwritten> {
         hold_on(self.watch)?;
-        let empty = Batch::new(&self.writer.end());
-        let closed = std::mem::replace(&mut self.batch, empty).close(&self.commit);
-        let end = self.writer.append_unsynced(&closed)?;
-        if end.seq % SYNC_EVERY == 0 {
-            self.writer.sync()?;
-        }
-        self.batch = Batch::with_buffer(&end, closed.into_buffer());
+        self.writer.put(&mut self.batch, &self.commit, SYNC_EVERY)?;
         Ok(())
     }
 }

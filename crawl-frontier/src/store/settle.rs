@@ -324,13 +324,7 @@ impl SettledWriter<'_> {
         if self.is_over.load(Ordering::Relaxed) {
             return Err(Unsettled::Over);
         }
-        let empty = Batch::new(&self.writer.end());
-        let closed = std::mem::replace(&mut self.batch, empty).close(self.commit);
-        let end = self.writer.append_unsynced(&closed)?;
-        if end.seq % SYNC_EVERY == 0 {
-            self.writer.sync()?;
-        }
-        self.batch = Batch::with_buffer(&end, closed.into_buffer());
+        self.writer.put(&mut self.batch, self.commit, SYNC_EVERY)?;
         Ok(())
     }
 }

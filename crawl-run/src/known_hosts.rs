@@ -3,14 +3,13 @@
 //! directly again, and one that still blocks costs a request to learn that.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use crawl_ckpt::control::KnownHost;
-use crawl_ckpt::durable::{RealDisk, replace};
+use crawl_ckpt::durable::{Disk, RealDisk, replace};
 use crawl_ckpt::job::JobPlace;
 use crawl_ckpt::lock::{JobLock, LockError};
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,7 @@ impl KnownHosts {
     /// In words: the file cannot be read, or was written by a newer version.
     pub fn read(&self) -> Result<BTreeMap<String, KnownHost>, String> {
         let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", self.file.display());
-        let text = match fs::read(&self.file) {
+        let text = match RealDisk.read(&self.file) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(e) => return Err(wrong(&e)),
@@ -132,6 +131,9 @@ fn newest(hosts: BTreeMap<String, KnownHost>) -> BTreeMap<String, KnownHost> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::process::Command;
+
     use super::*;
 
     fn host(learned_s: u64) -> KnownHost {
@@ -204,5 +206,19 @@ mod tests {
             assert!(known.merge(&hosts(&[("a", now_s())])).is_err());
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn what_is_no_file_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".hosts");
+        let made = Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+        let known = KnownHosts {
+            lock: JobPlace::at(&file),
+            file,
+        };
+        assert!(known.read().is_err());
+        assert!(known.merge(&hosts(&[("a", now_s())])).is_err());
     }
 }

@@ -13,6 +13,7 @@ use crawl_ckpt::tool::Failure;
 use super::Ticket;
 use super::memory::{Fingerprints, GROUP, Memory};
 use super::request::fingerprint_of;
+use super::seen::Ascent;
 use crate::keys::{HOST, OfHost};
 use crate::url::{Fingerprinter, origin};
 
@@ -190,17 +191,16 @@ impl Listener {
 /// The other thread. An error says where in the journal, and what.
 fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64, String)> {
     let mut hosts = [None; GROUP];
+    let mut ascent = Ascent::default();
     for piece in pieces {
         for (origin, taken) in &piece.hosts {
             memory.meet_host(origin, taken);
         }
-        for group in piece.seen.chunks(GROUP) {
-            for fingerprint in group {
-                std::hint::black_box(memory.seen.touch(*fingerprint));
-            }
-            for fingerprint in group {
-                memory.seen.insert(*fingerprint);
-            }
+        for fingerprint in piece.seen {
+            ascent.take(&mut memory.seen, fingerprint);
+        }
+        if !piece.requests.is_empty() {
+            ascent.end(&mut memory.seen);
         }
         let mut start = 0;
         for group in piece.requests.chunks(GROUP) {
@@ -224,6 +224,7 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
             }
         }
     }
+    ascent.end(&mut memory.seen);
     Ok(())
 }
 

@@ -49,7 +49,6 @@ pub fn restore(
         mut finished,
         failed,
     } = replay_into(job, from.as_ref(), reopen, &mut memory)?;
-    memory.seen.expect(0);
     memory.seen.check()?;
     for &id in &failed {
         finished.remove(id);
@@ -136,15 +135,7 @@ fn begin(
         Ok(None) => {}
         Err(why) => notes.push(format!("{why}; the journal is read instead")),
     }
-    let mut memory = Memory::new(window, Seen::empty(room));
-    // Only a hint. Whatever a commit says, a fingerprint takes 17 bytes of the journal.
-    if let Ok(Some(commit)) = job.last_commit() {
-        let most = job.journal_bytes() / 17;
-        memory
-            .seen
-            .expect(commit.progress.counts.seen.min(most) as usize);
-    }
-    (memory, None)
+    (Memory::new(window, Seen::empty(room)), None)
 }
 
 /// Holds the counts of the last commit against what the entries came to.

@@ -3,6 +3,7 @@
 //! All of it is a table in memory, until that takes more than the set may have. Then the table becomes a
 //! part on the disk and another one begins. The journal is the truth about all of them.
 
+mod ascent;
 mod older;
 mod room;
 mod sorted;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crawl_ckpt::seen::SeenPart;
 use crawl_ckpt::tool::Failure;
 
+pub use self::ascent::Ascent;
 use self::older::Older;
 pub use self::room::SeenRoom;
 pub use self::sorted::Sorted;
@@ -27,8 +29,6 @@ pub struct Seen {
     in_table: usize,
     /// So many may be in the table.
     most: usize,
-    /// So many are expected, in whatever order.
-    expected: usize,
     /// Something is not in the table. Asked for each URL, so it stands here.
     has_older: bool,
     /// What is not in the table; `None` for a set that stays in memory.
@@ -56,17 +56,9 @@ impl Seen {
             in_table: table.len(),
             table,
             most: older.as_ref().map_or(usize::MAX, |older| older.most()),
-            expected: 0,
             has_older: older.as_ref().is_some_and(|older| !older.is_empty()),
             older,
         }
-    }
-
-    /// About so many will come, perhaps in ascending order; 0 when no more are known to.
-    pub fn expect(&mut self, count: usize) {
-        self.expected = count;
-        // No more come to the table than may be in it.
-        self.table.expect(count.min(self.most));
     }
 
     /// How many fingerprints are in it.
@@ -94,6 +86,17 @@ impl Seen {
             self.put_aside();
         }
         true
+    }
+
+    /// Adds those of a run, which are of one shard and in ascending order.
+    fn insert_ascending(&mut self, run: &mut Vec<u128>) {
+        if self.has_older {
+            run.retain(|fingerprint| !self.is_older(*fingerprint));
+        }
+        self.in_table += self.table.insert_ascending(run);
+        if self.in_table >= self.most {
+            self.put_aside();
+        }
     }
 
     /// Looks where the fingerprint would be. Called for a whole page of fingerprints
@@ -191,7 +194,6 @@ impl Seen {
             older.put_aside(std::mem::take(&mut self.table));
             self.in_table = 0;
             self.most = older.most();
-            self.table.expect(self.expected.min(self.most));
             self.has_older = true;
         }
     }

@@ -15,14 +15,15 @@ const SPILL: usize = 64;
 /// Grow at a load of 4/5: longer clusters, or more memory, cost more.
 const MAX_LOAD: (usize, usize) = (4, 5);
 
+/// Fewer in a run than one in so many of a shard are not worth that it is built anew.
+const REBUILD: usize = 8;
+
 const EMPTY: u128 = 0;
 
 /// A set of fingerprints.
 #[derive(Debug, Clone)]
 pub struct Table {
     shards: Vec<Shard>,
-    /// A shard has room for so many from its first on.
-    each: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,14 +45,7 @@ impl Table {
     pub fn new() -> Table {
         Table {
             shards: vec![Shard::default(); SHARDS],
-            each: 0,
         }
-    }
-
-    /// About so many will come, perhaps in ascending order: these would crowd the beginning of shards that
-    /// have room for those before alone, and each would be looked for among all of them.
-    pub fn expect(&mut self, count: usize) {
-        self.each = (count + count / 32).div_ceil(SHARDS);
     }
 
     /// How many fingerprints are in it.
@@ -69,7 +63,17 @@ impl Table {
     /// Adds a fingerprint; true when it was not there.
     pub fn insert(&mut self, fingerprint: u128) -> bool {
         let fingerprint = nonzero(fingerprint);
-        self.shards[shard_of(fingerprint)].insert(fingerprint, self.each)
+        self.shards[shard_of(fingerprint)].insert(fingerprint)
+    }
+
+    /// Adds fingerprints of one shard that are in ascending order, none of them 0; says how many were not there.
+    /// One after another they would crowd the beginning of a shard that has room for those before alone, and
+    /// each would be looked for among all of them.
+    pub fn insert_ascending(&mut self, fingerprints: &[u128]) -> usize {
+        let Some(&first) = fingerprints.first() else {
+            return 0;
+        };
+        self.shards[shard_of(first)].insert_ascending(fingerprints)
     }
 
     /// Reads the slot where the fingerprint would be. Called for a whole page of fingerprints
@@ -142,12 +146,12 @@ impl Shard {
         }
     }
 
-    fn insert(&mut self, fingerprint: u128, each: usize) -> bool {
+    fn insert(&mut self, fingerprint: u128) -> bool {
         if self.len * MAX_LOAD.1 >= self.homes * MAX_LOAD.0 {
             if self.homes > 0 && self.find(fingerprint).is_ok() {
                 return false;
             }
-            self.grow(each);
+            self.grow();
         }
         let Err(at) = self.find(fingerprint) else {
             return false;
@@ -163,14 +167,26 @@ impl Shard {
         true
     }
 
-    fn grow(&mut self, each: usize) {
+    fn insert_ascending(&mut self, fingerprints: &[u128]) -> usize {
+        if fingerprints.len() * REBUILD < self.len {
+            let new = fingerprints.iter().filter(|one| self.insert(**one));
+            return new.count();
+        }
+        let old = std::mem::take(self);
+        let wanted = old.len + fingerprints.len();
+        let merged = merge(old.fingerprints(), fingerprints.iter().copied());
+        self.rebuild(merged, wanted);
+        self.len - old.len
+    }
+
+    fn grow(&mut self) {
         let old = std::mem::take(self);
         let wanted = old.len.max(old.homes * MAX_LOAD.0 / MAX_LOAD.1) * 3 / 2;
         self.rebuild(
             old.slots
                 .into_iter()
                 .filter(|&fingerprint| fingerprint != EMPTY),
-            wanted.max(each),
+            wanted,
         );
     }
 
@@ -190,6 +206,23 @@ impl Shard {
             free = at + 1;
         }
     }
+}
+
+/// Two ascending lists as one, in which what is in both is once.
+fn merge(
+    one: impl Iterator<Item = u128>,
+    other: impl Iterator<Item = u128>,
+) -> impl Iterator<Item = u128> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some(a), Some(b)) if a == b => {
+            other.next();
+            one.next()
+        }
+        (Some(a), Some(b)) if a < b => one.next(),
+        (_, Some(_)) => other.next(),
+        _ => one.next(),
+    })
 }
 
 #[cfg(test)]
@@ -227,18 +260,32 @@ mod tests {
     }
 
     #[test]
-    fn those_that_come_in_ascending_order_do_not_crowd_when_they_are_expected() {
-        let mut sorted: Vec<u128> = fingerprints(4).take(200_000).collect();
-        sorted.sort_unstable();
+    fn a_run_in_ascending_order_joins_what_is_there_and_does_not_crowd() {
+        let mut model: BTreeSet<u128> = fingerprints(4).take(30_000).collect();
         let mut seen = Table::new();
-        seen.expect(sorted.len());
-        for &fingerprint in &sorted {
-            assert!(seen.insert(fingerprint));
+        for &fingerprint in &model {
+            seen.insert(fingerprint);
+        }
+        // Long runs, short ones, and some of what was there.
+        for (seed, count) in [(5, 200_000), (6, 500), (4, 40_000), (7, 1)] {
+            let mut sorted: Vec<u128> = fingerprints(seed).take(count).collect();
+            sorted.sort_unstable();
+            let mut new = 0;
+            for run in sorted.chunk_by(|a, b| shard_of(*a) == shard_of(*b)) {
+                new += seen.insert_ascending(run);
+            }
+            let before = model.len();
+            model.extend(sorted);
+            assert_eq!(new, model.len() - before);
+            assert!(seen.shards().flatten().eq(model.iter().copied()));
+            assert_eq!(seen.len(), model.len());
+        }
+        for &fingerprint in &model {
             let shard = &seen.shards[shard_of(fingerprint)];
             let at = shard.find(fingerprint).unwrap();
             assert!(at - shard.home(fingerprint) < 200);
         }
-        assert!(seen.shards().flatten().eq(sorted));
+        assert_eq!(seen.insert_ascending(&[]), 0);
     }
 
     #[test]

@@ -28,7 +28,8 @@ macro_rules! names {
             $(pub const $constant: Name = Name(Number::$constant as u16);)*
         }
 
-        const KNOWN: &[&str] = &[$($text),*];
+        /// The texts of the known names, by their numbers.
+        pub const KNOWN: &[&str] = &[$($text),*];
     };
 }
 
@@ -54,8 +55,8 @@ names! {
     MGLYPH "mglyph" MALIGNMARK "malignmark" ANNOTATION_XML "annotation-xml"
 }
 
-/// Longest name that can be known.
-const LONGEST_KNOWN: usize = 14;
+/// Names up to this are read without memory of their own: all that are known, and most that pages make.
+const SHORT_BYTES: usize = 32;
 
 /// The known names of at most seven bytes, which nearly all are, by these bytes as a number. Behind
 /// the bytes of each stands its own number, so that all of them lie in few lines of the
@@ -209,7 +210,7 @@ impl Names {
 
     /// The name that is written so, in any case.
     pub fn name(&mut self, written: &[u8]) -> Name {
-        let mut buffer = [0; LONGEST_KNOWN];
+        let mut buffer = [0; SHORT_BYTES];
         if let Some(lower) = buffer.get_mut(..written.len()) {
             lower.copy_from_slice(written);
             lower.make_ascii_lowercase();

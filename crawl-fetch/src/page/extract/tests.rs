@@ -35,6 +35,7 @@ fn usual_pages_are_built_quickly() {
         "a</>b</ x>c<?php ?>d<!x>e<",
         "a&#13;b<img alt='&#13;'></body> </template><!-- c -->\nd<svg></body>a<!-- c -->b",
         "<p title='a>b' x=\"'\" y=a\"b>t<img/alt=x><a b='c",
+        "<a>x<a>y</a>z<p><a>u<span>v<a>w</span>x</a></p><table><td><a>y<a>z</table>",
     ] {
         assert!(same(html), "not quick: {html}");
     }
@@ -45,7 +46,8 @@ fn unusual_pages_are_told() {
     for html in [
         "<b>a<p>b</b>c",
         "<p><b>a<p>b",
-        "<a>x<a>y",
+        "<a><div>x<a>y",
+        "<a><b>x<a>y",
         "<table>x<tr><td>y</table>",
         "<template><tr><td>x</template>",
         "<template>x",

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::builder::{Builder, DONE, Flow, FlowTo, Mode, ON, Open, Tag};
-use crate::page::extract::dom::{NONE, Space};
+use crate::page::extract::dom::Space;
 use crate::page::extract::names::Name;
 use crate::page::extract::sets::*;
 
@@ -27,10 +27,11 @@ impl Builder<'_, '_> {
                 self.insert(tag);
             }
             Name::A => {
-                let entries = self.list.iter().rev();
-                let mut since_mark = entries.take_while(|entry| entry.id != NONE);
-                if since_mark.any(|entry| entry.name == Name::A) {
-                    self.unusual()?;
+                if self.is_active(Name::A) {
+                    self.end_formatting(Name::A)?;
+                    if self.is_active(Name::A) {
+                        self.unusual()?;
+                    }
                 }
                 self.start_formatting(tag)?;
             }

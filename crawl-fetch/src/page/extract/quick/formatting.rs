@@ -27,16 +27,6 @@ impl Builder<'_, '_> {
     /// The adoption agency algorithm, as far as nothing has to be adopted.
     pub(super) fn end_formatting(&mut self, name: Name) -> Flow {
         self.after_body = false;
-        let (innermost, latest) = (self.open.last(), self.list.last());
-        if let (Some(open), Some(entry)) = (innermost, latest)
-            && open.is(name)
-            && entry.id == open.id
-        {
-            // Nearly all.
-            self.list.pop();
-            self.pop();
-            return ON;
-        }
         let entries = self.list.iter().enumerate().rev();
         let mut since_mark = entries.take_while(|(_, entry)| entry.id != NONE);
         let entry = since_mark.find(|(_, entry)| entry.name == name);
@@ -70,6 +60,12 @@ impl Builder<'_, '_> {
         self.pop_through(|open| open.id == entry.id);
         self.list.remove(place);
         ON
+    }
+
+    /// True when one of this name is in the list, behind the last marker.
+    pub(super) fn is_active(&self, name: Name) -> bool {
+        let mut since_mark = self.list.iter().rev().take_while(|entry| entry.id != NONE);
+        since_mark.any(|entry| entry.name == name)
     }
 
     /// Opens formatting elements again that a block closed: not here.

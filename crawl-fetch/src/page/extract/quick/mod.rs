@@ -17,6 +17,7 @@ mod foreign;
 mod form;
 mod formatting;
 mod head;
+mod innermost;
 mod open;
 mod read;
 mod table;

@@ -31,7 +31,10 @@ impl Builder<'_, '_> {
                 Some(b'/') => match html.get(tag + 2) {
                     Some(byte) if byte.is_ascii_alphabetic() => {
                         self.text(text, tag)?;
-                        self.end_tag(tag + 2)?
+                        match self.close_innermost(tag + 2) {
+                            Some(next) => next,
+                            None => self.end_tag(tag + 2)?,
+                        }
                     }
                     Some(b'>') => {
                         self.text(text, tag)?;

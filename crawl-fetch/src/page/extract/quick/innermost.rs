@@ -9,16 +9,16 @@ use crate::page::extract::sets::{is_formatting, is_table_part};
 
 /// What stands behind `</` in such a tag, `name>`, as a word, and which bytes of a word that are.
 #[derive(Debug, Clone, Copy)]
-struct Written {
+struct EndTag {
     text: u64,
     mask: u64,
 }
 
 /// By the numbers of names. Names that are longer than this looks at can never be met.
-static WRITTEN: [Written; KNOWN.len()] = written();
+static END_TAGS: [EndTag; KNOWN.len()] = end_tags();
 
-const fn written() -> [Written; KNOWN.len()] {
-    let mut all = [Written { text: 1, mask: 0 }; KNOWN.len()];
+const fn end_tags() -> [EndTag; KNOWN.len()] {
+    let mut all = [EndTag { text: 1, mask: 0 }; KNOWN.len()];
     let mut number = 0;
     while number < KNOWN.len() {
         let name = KNOWN[number].as_bytes();
@@ -30,7 +30,7 @@ const fn written() -> [Written; KNOWN.len()] {
                 i += 1;
             }
             bytes[name.len()] = b'>';
-            all[number] = Written {
+            all[number] = EndTag {
                 text: u64::from_le_bytes(bytes),
                 mask: u64::MAX >> (8 * (bytes.len() - 1 - name.len())),
             };
@@ -66,9 +66,9 @@ impl Builder<'_, '_> {
         let [_, .., open] = self.open[..] else {
             return None;
         };
-        let written = WRITTEN.get(usize::from(open.name.0))?;
+        let tag = END_TAGS.get(usize::from(open.name.0))?;
         let is_in_body = matches!(self.mode, Mode::InBody | Mode::InCell | Mode::InCaption);
-        if word & written.mask != written.text
+        if word & tag.mask != tag.text
             || open.space != Space::Html
             || !is_in_body
             || self.over > 0
@@ -83,6 +83,6 @@ impl Builder<'_, '_> {
         self.paragraphs -= u32::from(open.name == Name::P);
         self.skip_newline = false;
         self.after_body = false;
-        Some(at + written.mask.count_ones() as usize / 8)
+        Some(at + tag.mask.count_ones() as usize / 8)
     }
 }

@@ -17,6 +17,7 @@
 //! | `warc/` | [`warc`]: records of WARC files |
 //! | `seen/` | [`seen`]: parts of the set of URLs that were seen |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
+//! | `fleet/` | [`fleet`]: what the machines of one crawl share |
 //! | `summary` | what of a crawl outlives its checkpoint beside the records |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
@@ -32,6 +33,7 @@ mod command;
 pub mod delta;
 pub mod durable;
 pub mod error;
+pub mod fleet;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 pub mod hex;

@@ -7,6 +7,15 @@ pub const PARSER_STATE: &str = "parse:state";
 /// Some page came.
 pub const GAVE_PAGE: &str = "starts:page";
 
+/// Begins the key of a letter to another partition that is not confirmed: its number, a colon, the letter's.
+pub const MAIL: &str = "mail:";
+
+/// Begins the key of how many letters went to another partition.
+pub const SENT: &str = "sent:";
+
+/// Begins the key of how many letters of another partition were taken.
+pub const FROM: &str = "from:";
+
 /// The hosts that the crawl stays on.
 pub const SCOPE_HOSTS: &str = "scope:hosts";
 

@@ -14,6 +14,7 @@
 //! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
 //! | `crawl/` | what to make of each answer, and what to send next |
 //! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
+//! | `served` `fleet/` | what is served: one crawl, or those partitions of one on many machines that are ours |
 //! | `serve` | the loop around a crawl |
 //! | `cli` | the command line |
 
@@ -28,6 +29,8 @@ mod clock;
 mod command;
 mod crawl;
 mod flaws;
+#[cfg(feature = "redis")]
+mod fleet;
 mod keys;
 mod memory_size;
 mod open;
@@ -35,5 +38,6 @@ mod pipes;
 mod schedule;
 mod scope;
 mod serve;
+mod served;
 mod store;
 pub mod url;

@@ -45,9 +45,9 @@ pub struct Places {
 
 /// A crawl that is ready to go on.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Opened<W = Crawl<Embedded>> {
     /// The crawl.
-    pub crawl: Crawl<Embedded>,
+    pub crawl: W,
     /// What to tell.
     pub started: Started,
     /// What people should read.
@@ -272,7 +272,7 @@ fn resume(
     let log = Log::on_disk(writer, job.reader()?, outputs, learned, warc.transpose()?)?;
     let key = job.manifest().key;
     let held = HeldJob::new(job, lock, restored.image.as_ref(), memory_bytes);
-    let (store, remembered) = restored.into_store(log, held, delta);
+    let (store, remembered) = restored.into_store(log, Some(held), delta);
     let mut crawl = Crawl::new(plan, key, store)?;
     started.cookies_expired = crawl.restore(remembered, now_ms);
     crawl.take_secrets(begin);

@@ -38,6 +38,8 @@ pub struct Pipes {
     pub ended: Option<io::Result<()>>,
     conductor: Option<(UnixStream, Lines)>,
     signals: Vec<(i32, UnixStream)>,
+    /// Rings when who waits is to look at something; he reads it himself.
+    bell: Option<UnixStream>,
 }
 
 /// What was heard beside results.
@@ -75,6 +77,7 @@ impl Pipes {
             ended: None,
             conductor: None,
             signals: Vec::new(),
+            bell: None,
         }
     }
 
@@ -108,6 +111,11 @@ impl Pipes {
             self.signals.push((signal, ours));
         }
         Ok(())
+    }
+
+    /// A wait ends when there is something to read here, too.
+    pub fn hear_bell(&mut self, bell: UnixStream) {
+        self.bell = Some(bell);
     }
 
     /// True when somebody listens to news.
@@ -170,6 +178,7 @@ impl Pipes {
                 PollFlags::OUT,
             ));
         }
+        fds.extend(self.bell.iter().map(|bell| readable(bell.as_fd())));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),

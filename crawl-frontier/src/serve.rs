@@ -11,8 +11,11 @@ use crawl_ckpt::tool::{Exit, Failure, say};
 use crate::clock::Clock;
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::flaws::Flaws;
+#[cfg(feature = "redis")]
+use crate::fleet;
 use crate::open::{Opened, Places, open};
 use crate::pipes::{Message, Pipes};
+use crate::served::Served;
 use crate::store::Watch;
 
 const TOOL: &str = "crawl-frontier";
@@ -64,30 +67,23 @@ pub fn serve(
     let clock = Clock::new();
     let mut pipes = Pipes::new(results, requests);
     let (begin, quiet) = meet(conductor, &mut pipes)?;
+    #[cfg(feature = "redis")]
+    if let Some(shared) = &begin.shared {
+        let mut opened = fleet::open(places, &begin, shared)?;
+        if let Some(bell) = opened.crawl.bell() {
+            pipes.hear_bell(bell);
+        }
+        let server = Server::new(opened, begin, pipes, (clock, quiet, false));
+        return server.begin();
+    }
+    #[cfg(not(feature = "redis"))]
+    if begin.shared.is_some() {
+        let message = "cannot use --store: this crawl-frontier was built without it";
+        return Err(Failure::with(Exit::Usage, message));
+    }
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms())?;
-    let mut server = Server {
-        opened,
-        begin,
-        pipes,
-        clock,
-        quiet,
-        told_ms: 0,
-        told_slow: None,
-        stop: None,
-        is_in_a_hurry: false,
-        test,
-        told_gone: false,
-        fetcher_code: None,
-        flaws: Flaws::default(),
-        why_empty: None,
-        set_aside: 0,
-    };
-    server.tell(&News::Started(server.opened.started.clone()));
-    for note in std::mem::take(&mut server.opened.notes) {
-        server.warn(note);
-    }
-    server.run()
+    Server::new(opened, begin, pipes, (clock, quiet, test)).begin()
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.
@@ -109,8 +105,8 @@ fn meet(conductor: Conductor, pipes: &mut Pipes) -> Result<(Begin, bool), Failur
     }
 }
 
-struct Server {
-    opened: Opened,
+struct Server<W> {
+    opened: Opened<W>,
     begin: Begin,
     pipes: Pipes,
     clock: Clock,
@@ -142,25 +138,42 @@ enum End {
     FetcherSilent(FetcherSilence),
 }
 
-impl Server {
+impl<W: Served> Server<W> {
+    fn new(
+        opened: Opened<W>,
+        begin: Begin,
+        pipes: Pipes,
+        (clock, quiet, test): (Clock, bool, bool),
+    ) -> Server<W> {
+        Server {
+            opened,
+            begin,
+            pipes,
+            clock,
+            quiet,
+            told_ms: 0,
+            told_slow: None,
+            stop: None,
+            is_in_a_hurry: false,
+            test,
+            told_gone: false,
+            fetcher_code: None,
+            flaws: Flaws::default(),
+            why_empty: None,
+            set_aside: 0,
+        }
+    }
+
+    fn begin(mut self) -> Result<Exit, Failure> {
+        self.tell(&News::Started(self.opened.started.clone()));
+        for note in std::mem::take(&mut self.opened.notes) {
+            self.warn(note);
+        }
+        self.run()
+    }
+
     fn run(mut self) -> Result<Exit, Failure> {
-        self.opened.crawl.limit_records(self.begin.max_records);
-        let prices = self.begin.prices.clone();
-        self.opened.crawl.limit_costs(prices, self.begin.max_cost);
-        if self.test {
-            self.opened.crawl.run_once();
-        }
-        if self.begin.accept_empty {
-            self.opened.crawl.accept_empty();
-        }
-        if self.begin.tell_of_urls {
-            self.opened.crawl.tell_of_urls();
-        }
-        if self.begin.careful {
-            self.opened.crawl.be_careful();
-        }
-        let patience_ms = self.begin.answer_within_ms;
-        self.opened.crawl.expect_answers(patience_ms);
+        self.opened.crawl.set_up(&self.begin, self.test);
         let deadline_ms = self
             .begin
             .max_time_ms

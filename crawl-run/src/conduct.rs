@@ -2,6 +2,7 @@
 //! passes signals on, and tells how it all ended.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ pub struct Ending {
     pub records_run: u64,
     /// How long the run took.
     pub elapsed: Duration,
+    /// Where the records of this worker are when a shared crawl is complete.
+    pub output: Option<PathBuf>,
 }
 
 impl Ending {
@@ -135,6 +138,7 @@ struct Act {
     last_words: LastWords,
     cookies: BTreeMap<String, String>,
     hosts: BTreeMap<String, KnownHost>,
+    output: Option<PathBuf>,
 }
 
 impl Act {
@@ -190,6 +194,7 @@ impl Conductor<'_> {
                 hosts,
                 records_run,
                 elapsed: begun.elapsed(),
+                output: act.output,
             });
         }
         Err(Failure::new("too many restarts"))
@@ -321,6 +326,10 @@ impl Conductor<'_> {
         let now = Instant::now();
         match news {
             News::Started(started) => {
+                act.output = started.output;
+                if let Some(promise) = started.promise {
+                    self.view.say(promise);
+                }
                 if started.cookies_expired > 0 {
                     let cookies = counted(started.cookies_expired, "cookie");
                     self.view

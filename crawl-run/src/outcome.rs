@@ -183,6 +183,7 @@ mod tests {
             hosts: Default::default(),
             records_run: 5,
             elapsed: Duration::ZERO,
+            output: None,
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Summary<'a> {
     pub has_checkpoint: bool,
     /// The checkpoint is there now.
     pub is_kept: bool,
+    /// It lies in a store that many machines share.
+    pub is_shared: bool,
     /// The command that was typed.
     pub command_line: &'a CommandLine,
     /// Tell of all that was left out, not only of what caps kept out.
@@ -180,6 +182,8 @@ impl Summary<'_> {
         let counts = &self.ended.progress.counts;
         let left = counts.pending + counts.in_flight;
         match (self.has_checkpoint, &self.ended.outcome) {
+            (_, Outcome::Complete) if self.is_shared => "stays in the store, as complete".into(),
+            (..) if self.is_shared => "in the store".into(),
             (false, _) => "none (test crawl)".into(),
             (true, Outcome::Complete) => "removed".into(),
             (true, _) if !self.is_kept => "none yet".into(),
@@ -386,6 +390,7 @@ mod tests {
                 summary: Default::default(),
             },
             has_checkpoint: true,
+            is_shared: false,
             is_kept: true,
             command_line: &command_line(),
             verbose: false,

@@ -1,5 +1,7 @@
 //! Batches, put together in memory.
 
+use std::collections::BTreeMap;
+
 use super::entry::tag;
 use super::frame::{BatchHeader, HEADER, Mark, batch_sum};
 use super::{Commit, Stored};
@@ -22,6 +24,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct ClosedBatch {
     bytes: Vec<u8>,
+    files: BTreeMap<String, u64>,
     start: u64,
     seq: u64,
     first_id: u64,
@@ -149,6 +152,7 @@ impl Batch {
         put_bytes(&mut self.bytes, &json);
         ClosedBatch {
             bytes: self.bytes,
+            files: commit.files.clone(),
             start: self.start,
             seq: self.seq,
             first_id: self.first_id,
@@ -172,6 +176,11 @@ impl ClosedBatch {
     /// The request at a place in the journal, when it is in this batch.
     pub fn request_at(&self, at: u64) -> Option<Stored<'_>> {
         request_at(&self.bytes, self.start, at)
+    }
+
+    /// The lengths of the files that it vouches for.
+    pub fn files(&self) -> &BTreeMap<String, u64> {
+        &self.files
     }
 
     /// The memory of it, for the next one.

@@ -6,10 +6,12 @@
 //! [`Job`](crate::job::Job) opens its journal for all three. The bytes are described in FORMAT.md.
 
 mod batch;
+mod copy;
 mod entry;
 mod file;
 mod frame;
 mod last;
+mod loose;
 mod read;
 mod replay;
 mod salvage;
@@ -24,6 +26,7 @@ pub(crate) use file::JournalFile;
 pub(crate) use frame::{HEADER, SIGN};
 pub use frame::{MAX_BATCH_BYTES, Mark};
 pub(crate) use last::last_commit;
+pub use loose::Loose;
 pub use read::Reader;
 pub use replay::Replayed;
 pub(crate) use replay::replay;

@@ -15,10 +15,10 @@ use crate::error::StoreError;
 /// it refuses all further work, and so does the job.
 #[derive(Debug)]
 pub struct Writer {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
-    salt: [u8; 16],
-    end: Mark,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) path: PathBuf,
+    pub(super) salt: [u8; 16],
+    pub(super) end: Mark,
     /// So much of the file is durable.
     durable_bytes: u64,
     unsynced: u32,
@@ -183,14 +183,18 @@ impl Writer {
 
     /// Passes a result on. After a failure what was not acknowledged is taken back as far as that goes:
     /// what never reached the disk could still be read, and the next run would build on it.
-    fn checked(&self, doing: &'static str, result: io::Result<()>) -> Result<(), StoreError> {
+    pub(super) fn checked(
+        &self,
+        doing: &'static str,
+        result: io::Result<()>,
+    ) -> Result<(), StoreError> {
         self.trust.after(result).map_err(|error| {
             let _ = self.file.set_len(self.durable_bytes);
             StoreError::io(doing, &self.path)(error)
         })
     }
 
-    fn check_usable(&self) -> Result<(), StoreError> {
+    pub(super) fn check_usable(&self) -> Result<(), StoreError> {
         if self.trust.is_lost() {
             Err(StoreError::Refused {
                 path: self.path.clone(),
@@ -200,7 +204,7 @@ impl Writer {
         }
     }
 
-    fn check_next(&self, batch: &ClosedBatch) -> Result<(), StoreError> {
+    pub(super) fn check_next(&self, batch: &ClosedBatch) -> Result<(), StoreError> {
         self.check_usable()?;
         let misfit = |why: String| StoreError::Misfit {
             path: self.path.clone(),

@@ -71,6 +71,40 @@ pub struct Begin {
     pub hosts: BTreeMap<String, KnownHost>,
     /// What is not for everybody.
     pub secrets: Secrets,
+    /// The crawl is one that many machines share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedCrawl>,
+}
+
+/// Where machines that share a crawl meet, and as what this one does.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SharedCrawl {
+    /// The store, with its password.
+    pub url: String,
+    /// This worker.
+    pub worker: String,
+    /// `project/spider`.
+    pub spider: String,
+    /// The crawl that is meant, if one is named.
+    pub crawl_id: Option<String>,
+    /// The name of a crawl that begins now.
+    pub new_crawl_id: String,
+    /// Into how many partitions a crawl that begins is split.
+    pub parts: u32,
+    /// The user said how many.
+    pub parts_given: bool,
+    /// How many further copies a commit waits for; as many as there are, up to one, if nobody says.
+    pub copies: Option<u32>,
+    /// Where outputs go.
+    pub crawls: PathBuf,
+}
+
+impl fmt::Debug for SharedCrawl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{} {:?} {}", self.spider, self.crawl_id, self.worker);
+        f.debug_tuple("SharedCrawl").field(&name).finish()
+    }
 }
 
 /// A host that had to be asked through a proxy.
@@ -277,6 +311,12 @@ pub struct Started {
     pub cookies_expired: u64,
     /// Requests that were in flight when the last run ended.
     pub requeued: u64,
+    /// What a store promises, in words, of a crawl that many machines share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promise: Option<String>,
+    /// Where the records of this worker will be, of a crawl that many machines share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
 }
 
 /// How many URLs are where. `seen = pending + in_flight + parked + done + failed`

@@ -89,7 +89,7 @@ impl<S: Store> Crawl<S> {
     }
 
     /// If nobody was answered until now, for certain, then no host and no URL was to blame.
-    fn end_outage(&mut self, now_ms: u64) {
+    pub(super) fn end_outage(&mut self, now_ms: u64) {
         if self.outage.is_proven() {
             self.paces.clear();
             self.release_unanswered(now_ms);

@@ -103,6 +103,9 @@ impl<S: Store> Crawl<S> {
             let mut canonical = String::new();
             canonicalize_link(&url, self.scope.form, &mut canonical)
                 .map_err(|e| Failure::new(format_args!("start URL '{url}': {e}")))?;
+            if self.lies_elsewhere(&canonical) {
+                continue;
+            }
             let is_sitemap = self.sitemaps.is_one(&canonical);
             let found = Found {
                 way: Way::Start,
@@ -178,6 +181,13 @@ impl<S: Store> Crawl<S> {
             Way::Sitemap => self.scope.check_any_host(canonical).map(|()| PLAIN),
             Way::Link(by) => self.scope.admit(canonical, found.depth, by),
         };
+        if let Ok(admission) = admitted
+            && self.lies_elsewhere(canonical)
+        {
+            let request = self.request(canonical, admission, found);
+            self.send_away(fingerprint, &request);
+            return true;
+        }
         let admitted = admitted.and_then(|admission| {
             let host = self.host_of(canonical);
             self.scope
@@ -210,9 +220,15 @@ impl<S: Store> Crawl<S> {
         admission: Admission,
         found: Found<'_>,
     ) {
+        let request = self.request(url, admission, found);
+        self.add(host, fingerprint, &request);
+    }
+
+    /// The request of a URL that belongs to the crawl.
+    fn request<'a>(&self, url: &'a str, admission: Admission, found: Found<'a>) -> Stored<'a> {
         let deep = self.plan.depth_priority.saturating_mul(found.depth.into());
         let priority = admission.priority.saturating_sub(deep);
-        let request = Stored {
+        Stored {
             url,
             depth: found.depth,
             priority,
@@ -224,16 +240,20 @@ impl<S: Store> Crawl<S> {
                 (Kind::Sitemap, false) => Some(SITEMAP),
                 _ => None,
             },
-        };
-        if self.store.take_on(host, fingerprint, &request).is_some() {
+        }
+    }
+
+    /// Takes a request on, unless one of this fingerprint was before.
+    pub(super) fn add(&mut self, host: HostId, fingerprint: u128, request: &Stored<'_>) {
+        if self.store.take_on(host, fingerprint, request).is_some() {
             self.progress.counts.seen += 1;
-            self.progress.starts += u64::from(found.depth == 0);
+            self.progress.starts += u64::from(request.depth == 0);
             self.schedule.change(host, |host| host.taken += 1);
             self.schedule.arrived(host);
         }
     }
 
-    fn host_of(&mut self, canonical: &str) -> HostId {
+    pub(super) fn host_of(&mut self, canonical: &str) -> HostId {
         let origin = origin(canonical);
         if let Some(id) = self.schedule.find_host(origin) {
             return id;
@@ -389,13 +409,13 @@ impl<S: Store> Crawl<S> {
         }
         let (kind, depth, start) = (flight.kind, flight.depth, flight.start);
         if start && let Some(key) = self.scope.add_host(&target) {
-            self.store.set(&key, b"1");
+            self.set_for_all(&key, b"1");
         }
         if start && let Some(key) = self.scope.add_directory(&target) {
-            self.store.set(&key, b"1");
+            self.set_for_all(&key, b"1");
         }
         if start && let Some(key) = self.secrets.follow(from, &target) {
-            self.store.set(&key, b"1");
+            self.set_for_all(&key, b"1");
         }
         let way = match (start, kind) {
             (true, _) => Way::Host,

@@ -6,6 +6,7 @@ mod blocks;
 mod captures;
 mod compare;
 mod costs;
+mod elsewhere;
 mod errands;
 mod hear;
 mod intake;
@@ -15,7 +16,7 @@ mod outage;
 mod pace;
 mod receive;
 mod regions;
-mod result;
+pub(crate) mod result;
 pub(crate) mod robots;
 pub(crate) mod routes;
 pub(crate) mod ruling;
@@ -42,6 +43,8 @@ use crawl_ckpt::tool::Failure;
 
 use self::compare::Ask;
 use self::costs::Costs;
+use self::elsewhere::Elsewhere;
+pub use self::elsewhere::{Outgoing, Split};
 use self::errands::Errands;
 use self::intake::Links;
 use self::left_out::LeftOut;
@@ -111,6 +114,12 @@ pub struct Crawl<S> {
     trials: Trials,
     /// What people should read.
     notes: Vec<String>,
+    /// Requests under way at once.
+    concurrency: u32,
+    /// Goes into the upper bits of the ids on the wire, by which the requests of several crawls are told apart.
+    lane: u64,
+    /// Of a crawl that is one partition of a larger one.
+    elsewhere: Option<Box<Elsewhere>>,
     /// This run ends when so many pages of the crawl are told or found unchanged.
     most_told: Option<u64>,
     links: Links,
@@ -280,6 +289,9 @@ impl<S: Store> Crawl<S> {
             left_out: LeftOut::default(),
             trials: Trials::default(),
             notes: Vec::new(),
+            concurrency: plan.pace.concurrency,
+            lane: 0,
+            elsewhere: None,
             most_told: None,
             links: Links::default(),
             read_buffer: Vec::new(),
@@ -433,6 +445,9 @@ impl<S: Store> Crawl<S> {
             && std::mem::take(&mut self.state.is_new)
         {
             self.store.set(keys::PARSER_STATE, json.as_bytes());
+        }
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.seal(&mut self.store);
         }
     }
 

@@ -140,12 +140,23 @@ impl<H> Outage<H> {
         Some((whom, failed.into_iter().map(|(_, held)| held).collect()))
     }
 
+    /// A host answered of which nothing is known here: what was held has failed for good.
+    pub fn answered_elsewhere(&mut self, now_ms: u64) -> Vec<H> {
+        self.hear_anybody(now_ms);
+        let held = std::mem::take(&mut self.held);
+        held.into_iter().map(|(_, held)| held).collect()
+    }
+
     fn hear(&mut self, host: HostId, now_ms: u64) {
+        self.hear_anybody(now_ms);
+        self.witness = Some(host);
+    }
+
+    fn hear_anybody(&mut self, now_ms: u64) {
         self.heard_ms = Some(now_ms);
         self.in_a_row = 0;
         self.suspect = None;
         self.silent = None;
-        self.witness = Some(host);
     }
 
     /// A request to the host got no answer.

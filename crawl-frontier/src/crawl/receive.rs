@@ -38,10 +38,18 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Says what is wrong with a line that is no result, or why the crawl cannot go on.
     pub fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble> {
+        self.answer_read(result::read(line), now_ms)
+    }
+
+    /// Takes a result line that was read.
+    ///
+    /// # Errors
+    /// As [`Crawl::answer`].
+    pub fn answer_read(&mut self, read: ReadResult<'_>, now_ms: u64) -> Result<(), Trouble> {
         let ReadResult {
             mut result,
             mut flaw,
-        } = result::read(line);
+        } = read;
         let Some(id) = result.id else {
             let why = flaw.unwrap_or_else(|| "it has no id".into());
             return Err(Trouble::Line(why));

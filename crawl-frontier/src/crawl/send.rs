@@ -67,7 +67,7 @@ impl<S: Store> Crawl<S> {
             if self.outage.is_unheard() && self.outage.held() >= NOBODY {
                 return Ok(self.waiting_or(Done::NoAnswer));
             }
-            let most = self.plan.pace.concurrency;
+            let most = self.concurrency;
             let most_ahead = most.saturating_mul(AHEAD) as usize;
             let heard = self.flights.len() - self.unheard as usize;
             let room = Room {
@@ -213,6 +213,7 @@ impl<S: Store> Crawl<S> {
     fn put_out(&mut self, mut request: Request<'_>, out: &mut Vec<u8>) {
         let id = request.id.unwrap_or_default();
         self.costs.sent(id, request.proxy.as_deref());
+        request.id = Some(self.lane | id);
         self.secrets.dress(&mut request);
         // Strings and numbers into memory: neither JSON nor the write can fail.
         let _ = serde_json::to_writer(&mut *out, &request);
@@ -261,7 +262,7 @@ impl<S: Store> Crawl<S> {
             return Ok(false);
         }
         let mut request = request_of(&stored)?;
-        request.id = Some(due.ticket.id());
+        request.id = Some(self.lane | due.ticket.id());
         if self.plan.no_referer {
             request.referer = None;
         }

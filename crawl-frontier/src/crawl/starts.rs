@@ -135,6 +135,9 @@ impl<S: Store> Crawl<S> {
                     return None;
                 }
                 let refusal = self.scope.check_host(&target).err();
+                if known && refusal.is_none() && self.lies_elsewhere(&target) {
+                    return None;
+                }
                 let why = refusal.map(|refusal| self.scope.why(refusal, &target, 0));
                 let why = why.unwrap_or_else(|| "its host has had its share".to_owned());
                 format!("it redirects to {}, which is left out: {why}", masked(to))
@@ -154,9 +157,16 @@ impl<S: Store> Crawl<S> {
             return;
         }
         self.starts.gave_page = true;
-        self.store.set(keys::GAVE_PAGE, b"1");
+        self.set_for_all(keys::GAVE_PAGE, b"1");
         // The record of the page itself comes next.
         self.finish_starts(1);
+    }
+
+    /// A page came in another partition.
+    pub(super) fn take_page_elsewhere(&mut self) {
+        if !std::mem::replace(&mut self.starts.gave_page, true) {
+            self.finish_starts(0);
+        }
     }
 
     /// Gives start URLs without a page their records. False when this run may not have so many, with
@@ -194,6 +204,11 @@ impl<S: Store> Crawl<S> {
     pub fn nothing_useful(&self) -> Option<String> {
         self.starts.nothing_useful()
     }
+}
+
+/// True for the key which says that some page came.
+pub(super) fn is_gave_page(key: &str) -> bool {
+    key == keys::GAVE_PAGE
 }
 
 /// True for what a crawl is made for: a page that came, or that did not change; and a sitemap

@@ -113,6 +113,10 @@ impl Store for Embedded {
         self.log.set(key, value);
     }
 
+    fn unset(&mut self, key: &str) {
+        self.log.unset(key);
+    }
+
     fn is_incremental(&self) -> bool {
         self.delta.is_some()
     }

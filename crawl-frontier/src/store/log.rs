@@ -149,6 +149,25 @@ impl Log {
         Log::over(&end, Some(reader), files, learning, warc)
     }
 
+    /// A log that goes on at `end` of what a sink holds, whose requests are read by `reader`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn into_sink(
+        sink: Box<dyn Sink>,
+        end: &Mark,
+        reader: Reader,
+        outputs: Outputs,
+    ) -> Result<Log, Failure> {
+        let files = Files {
+            sink: Some(sink),
+            reader: None,
+            warc: None,
+            outputs,
+        };
+        Log::over(end, Some(reader), files, None, None)
+    }
+
     /// A log of a test crawl, without a journal.
     ///
     /// # Errors
@@ -243,6 +262,13 @@ impl Log {
     pub fn set(&mut self, key: &str, value: &[u8]) {
         if self.reader.is_some() {
             self.batch.set(key, value);
+        }
+    }
+
+    /// Keeps no value under a key any more.
+    pub fn unset(&mut self, key: &str) {
+        if self.reader.is_some() {
+            self.batch.unset(key);
         }
     }
 

@@ -36,7 +36,7 @@ use crawl_ckpt::tool::Failure;
 pub use self::embedded::Embedded;
 pub use self::job::HeldJob;
 pub(crate) use self::job::{new_manifest, random_key};
-pub use self::log::Log;
+pub use self::log::{Log, Sink};
 pub use self::outputs::{OutputTo, Outputs};
 use crate::answered::Answered;
 use crate::schedule::{HostId, Schedule};
@@ -102,6 +102,9 @@ pub trait Store {
 
     /// Keeps a value under a key.
     fn set(&mut self, key: &str, value: &[u8]);
+
+    /// Keeps no value under a key any more.
+    fn unset(&mut self, key: &str);
 
     /// True when what earlier crawls knew of pages is compared with.
     fn is_incremental(&self) -> bool;

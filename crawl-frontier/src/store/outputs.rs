@@ -97,6 +97,17 @@ impl Outputs {
         })
     }
 
+    /// A part of the output of a crawl that many write, cut back to what was committed.
+    ///
+    /// # Errors
+    /// [`Exit::Damaged`] when it is shorter than that; those of the disk.
+    pub fn part(path: &Path, committed: u64) -> Result<Outputs, Failure> {
+        let file = Target::File(cut_back(path, committed)?);
+        Ok(Outputs {
+            named: vec![(OUTPUT, file)],
+        })
+    }
+
     /// Has commits vouch for one more file, under this name.
     pub fn add(&mut self, name: &'static str, file: Append) {
         self.named.push((name, Target::File(file)));

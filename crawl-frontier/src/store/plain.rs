@@ -130,6 +130,11 @@ impl Store for Plain {
         self.values.insert(key.to_owned(), value.to_owned());
     }
 
+    fn unset(&mut self, key: &str) {
+        self.values.remove(key);
+        self.waits += 1;
+    }
+
     fn is_incremental(&self) -> bool {
         false
     }

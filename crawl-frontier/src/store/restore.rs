@@ -110,6 +110,8 @@ pub fn restore(
             age_s: now_ms.saturating_sub(commit.at_ms) / 1000,
             cookies_expired: 0,
             requeued: counts.in_flight,
+            promise: None,
+            output: None,
         },
         memory,
     })
@@ -194,11 +196,11 @@ impl Restored {
     pub fn into_store(
         self,
         log: Log,
-        job: HeldJob,
+        job: Option<HeldJob>,
         delta: Option<Delta>,
     ) -> (Embedded, Remembered) {
         let memory = self.memory;
-        let store = Embedded::with(memory.seen, memory.lanes, log, Some(job), delta);
+        let store = Embedded::with(memory.seen, memory.lanes, log, job, delta);
         let rest = Remembered {
             schedule: memory.schedule,
             tries: memory.tries,

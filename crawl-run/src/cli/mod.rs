@@ -6,6 +6,7 @@ mod messages;
 mod output;
 mod reach;
 mod requests;
+mod store;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use messages::{LogFormat, MetricsArgs, VerbosityArgs};
 pub use output::{AfterArgs, OutputArgs, PlaceArgs};
 pub use reach::{LimitArgs, ReachArgs};
 pub use requests::{FetchArgs, PaceArgs};
+pub use store::StoreArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,6 +94,10 @@ pub struct Cli {
     /// What is made of the run at its end.
     #[command(flatten)]
     pub after: AfterArgs,
+
+    /// Where machines meet that crawl it together.
+    #[command(flatten)]
+    pub store: StoreArgs,
 
     /// How it is crawled.
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! One crawl, from its options to how it ended.
 
 mod again;
+mod fleet;
 mod prepare;
 mod production;
 mod summarize;
@@ -208,6 +209,7 @@ impl<'a> Crawl<'a> {
             max_cost: limits.max_cost,
             hosts: BTreeMap::new(),
             secrets: self.secrets.clone(),
+            shared: None,
         }
     }
 
@@ -313,6 +315,11 @@ impl<'a> Crawl<'a> {
 
     /// Says how it ended.
     fn tell(&self, ended: &Ended, view: &View) {
+        self.tell_of(ended, false, view);
+    }
+
+    /// The same; `is_shared`: of a crawl that many machines share.
+    fn tell_of(&self, ended: &Ended, is_shared: bool, view: &View) {
         // The reader of stdout went away: a quiet end.
         if ended.outcome.exit() == Exit::PipeClosed {
             return;
@@ -321,6 +328,7 @@ impl<'a> Crawl<'a> {
             ended,
             has_checkpoint: self.args.limits.limit.is_none(),
             is_kept: self.place.job.dir.is_dir(),
+            is_shared,
             command_line: &self.command_line,
             verbose: self.args.verbosity.verbose,
         };

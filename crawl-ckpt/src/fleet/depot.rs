@@ -1,0 +1,256 @@
+//! The door to what machines share.
+
+use std::fmt;
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DepotError {
+    /// It may have happened or not: it is to be tried again. Why, in words.
+    Unsure(String),
+    /// It will never work. Why, in words.
+    Refused(String),
+}
+
+impl fmt::Display for DepotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DepotError::Unsure(why) | DepotError::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It is ours.
+    Ours {
+        /// Ours alone; those before it may change nothing any more.
+        epoch: u64,
+        /// Batches in the journal.
+        seq: u64,
+        /// Checksum of the last of them, in hex digits; empty without one.
+        sum: String,
+    },
+    /// Somebody else has it.
+    Held,
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is durable.
+    Durable,
+    /// Somebody else owns the partition by now.
+    Fenced,
+    /// The batch does not follow those that are there: some are lost.
+    Gap,
+}
+
+/// A batch on its way to the journal of a partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Written<'a> {
+    /// Of the owner.
+    pub epoch: u64,
+    /// Its number, from 1.
+    pub seq: u64,
+    /// Its checksum, in hex digits.
+    pub sum: &'a str,
+    /// That of the batch before, in hex digits.
+    pub prev: &'a str,
+    /// The batch, byte for byte.
+    pub bytes: &'a [u8],
+    /// Name and committed length of the output part that its records are in.
+    pub output: Option<(&'a str, u64)>,
+}
+
+/// Why a partition does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing is pending.
+    Complete,
+    /// Only hosts that wait for a human are left.
+    Parked,
+    /// Start URLs gave no page, and nothing else did.
+    Empty,
+}
+
+impl Rest {
+    const ALL: [(Rest, &'static str); 3] = [
+        (Rest::Complete, "complete"),
+        (Rest::Parked, "parked"),
+        (Rest::Empty, "empty"),
+    ];
+
+    /// Its name in a store.
+    pub fn as_str(self) -> &'static str {
+        let found = Rest::ALL.iter().find(|(rest, _)| *rest == self);
+        found.map_or("", |(_, name)| name)
+    }
+
+    /// The one of a name.
+    pub fn of(name: &str) -> Option<Rest> {
+        let found = Rest::ALL.iter().find(|(_, known)| *known == name);
+        found.map(|(rest, _)| *rest)
+    }
+}
+
+/// What an owner tells of its partition beside the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Merits {
+    /// It is at rest as of this batch.
+    pub rest: Option<(u64, Rest)>,
+    /// Of each sender, the last letter whose content is durable in the journal.
+    pub from: Vec<(u32, u64)>,
+    /// Letters up to here are not needed in the inbox any more.
+    pub read_to: Option<String>,
+}
+
+/// What anybody sees of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PartView {
+    /// Who owns it; empty when nobody does.
+    pub owner: String,
+    /// How often it was claimed.
+    pub epoch: u64,
+    /// Grows while its owner lives.
+    pub beat: u64,
+    /// Batches in its journal.
+    pub seq: u64,
+    /// Why it does nothing, as of this batch.
+    pub rest: Option<(u64, Rest)>,
+}
+
+impl PartView {
+    /// Why it does nothing now; `None` while there is something to do, or nobody opened it yet.
+    pub fn rests(&self) -> Option<Rest> {
+        let (seq, rest) = self.rest?;
+        (seq == self.seq).then_some(rest)
+    }
+}
+
+/// A letter in the inbox of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Where it lies in the inbox.
+    pub place: String,
+    /// The partition that sent it.
+    pub source: u32,
+    /// Counted from 1, by sender and receiver.
+    pub number: u64,
+    /// Entries as FORMAT.md has them.
+    pub bytes: Vec<u8>,
+}
+
+/// What the machines of a crawl share. Everything may be asked for again: what was done already is not
+/// done twice. Where it is said, an answer stands for what as many copies as are wanted have.
+pub trait Depot: fmt::Debug + Send {
+    /// Another connection to the same, for another thread.
+    fn another(&self) -> Box<dyn Depot>;
+
+    /// Begins the crawl, or joins it: gives what the first one began it with. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine, here and in all others.
+    fn open(&mut self, job: &str) -> Result<String, DepotError>;
+
+    /// The name of the crawl that is under way; `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn current(&mut self) -> Result<Option<String>, DepotError>;
+
+    /// What the crawl came to, if it is over. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn outcome(&mut self) -> Result<Option<Rest>, DepotError>;
+
+    /// The crawl is over. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn end(&mut self, rest: Rest) -> Result<(), DepotError>;
+
+    /// A worker lives. Gives the counters of all.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn beat(&mut self, worker: &str) -> Result<Vec<(String, u64)>, DepotError>;
+
+    /// A worker leaves in good order.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn leave(&mut self, worker: &str) -> Result<(), DepotError>;
+
+    /// All partitions. Durable: what is seen will not be taken back.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn look(&mut self) -> Result<Vec<PartView>, DepotError>;
+
+    /// Takes a partition that is free, or our own, or of which nothing changed since `seen`, its epoch
+    /// and beat. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn claim(
+        &mut self,
+        part: u32,
+        worker: &str,
+        seen: Option<(u64, u64)>,
+    ) -> Result<Claim, DepotError>;
+
+    /// Gives a partition back.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn release(&mut self, part: u32, epoch: u64) -> Result<(), DepotError>;
+
+    /// Renews a partition and reads the letters behind a place. `None`: it is not ours any more.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn poll(
+        &mut self,
+        part: u32,
+        epoch: u64,
+        behind: &str,
+    ) -> Result<Option<Vec<Letter>>, DepotError>;
+
+    /// The batches of a partition from this number on, as many as come at once.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError>;
+
+    /// The committed lengths of a partition's output parts.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn outputs(&mut self, part: u32) -> Result<Vec<(String, u64)>, DepotError>;
+
+    /// Adds a batch. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn commit(&mut self, part: u32, batch: &Written<'_>) -> Result<Fate, DepotError>;
+
+    /// Puts a letter into an inbox. It may be lost, or come twice.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn send(&mut self, to: u32, source: u32, number: u64, bytes: &[u8]) -> Result<(), DepotError>;
+
+    /// The last letter of a sender whose content is durable at the receiver. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn taken(&mut self, by: u32, source: u32) -> Result<u64, DepotError>;
+
+    /// Tells of a partition of ours. It may be lost.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError>;
+}

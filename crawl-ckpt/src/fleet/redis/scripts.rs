@@ -1,0 +1,57 @@
+//! What the engine does in one step, in Lua. Each may come twice. Scripts and no functions: two versions
+//! of a library of those would overwrite each other.
+
+/// KEYS: state. ARGV: worker, epoch and beat that did not change (or nothing).
+pub const CLAIM: &str = r"
+local o = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'sum')
+local owner, epoch, beat = o[1] or '', o[2] or '0', o[3] or '0'
+local still = ARGV[2] ~= '' and epoch == ARGV[2] and beat == ARGV[3]
+if owner ~= '' and owner ~= ARGV[1] and not still then return {} end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1])
+redis.call('HINCRBY', KEYS[1], 'beat', 1)
+return {redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(o[4] or '0'), o[5] or ''}";
+
+/// KEYS: state. ARGV: epoch.
+pub const RELEASE: &str = r"
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'owner', '')
+return 1";
+
+/// KEYS: state, log, outputs. ARGV: epoch, seq, sum, sum before, batch, output's name, its length.
+pub const COMMIT: &str = r"
+local o = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'sum')
+if o[1] ~= ARGV[1] then return 'fenced' end
+local seq = o[2] or '0'
+if seq == ARGV[2] and o[3] == ARGV[3] then return 'durable' end
+if tonumber(seq) + 1 ~= tonumber(ARGV[2]) or (o[3] and o[3] ~= ARGV[4]) then return 'gap' end
+redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5])
+redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3])
+redis.call('HINCRBY', KEYS[1], 'beat', 1)
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
+return 'durable'";
+
+/// KEYS: state, inbox. ARGV: epoch, place behind which to read, how many.
+pub const POLL: &str = r"
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return false end
+redis.call('HINCRBY', KEYS[1], 'beat', 1)
+return redis.call('XRANGE', KEYS[2], '(' .. ARGV[2], '+', 'COUNT', ARGV[3])";
+
+/// KEYS: state. Writes, so that a wait for copies covers what it read.
+pub const LOOK: &str = r"
+redis.call('HINCRBY', KEYS[1], 'looks', 1)
+return redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'rest_seq', 'rest')";
+
+/// KEYS: state. ARGV: sender. Writes, for the same reason.
+pub const TAKEN: &str = r"
+redis.call('HINCRBY', KEYS[1], 'looks', 1)
+return redis.call('HGET', KEYS[1], 'from:' .. ARGV[1])";
+
+/// KEYS: state, inbox. ARGV: epoch, read to, names and values.
+pub const REPORT: &str = r"
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if ARGV[2] ~= '' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[2]) end
+return 1";
+
+/// All of them.
+pub const ALL: [&str; 7] = [CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT];

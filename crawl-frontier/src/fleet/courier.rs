@@ -1,0 +1,373 @@
+//! The thread that speaks with the store: it keeps our partitions ours, claims and gives back, carries
+//! letters, and sees when the crawl is over. The crawl itself never waits for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crawl_ckpt::fleet::{
+    BEAT_MS, Claim, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest, Watched,
+    shares,
+};
+use crawl_ckpt::tool::Failure;
+
+use super::bell::Bell;
+use super::lease::Lease;
+use super::sink::unreachable;
+use crate::crawl::Outgoing;
+
+/// The store is asked for letters so often.
+const TICK: Duration = Duration::from_millis(50);
+/// After a failure it is left alone for so long.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// What the crawl tells the courier.
+#[derive(Debug)]
+pub enum Task {
+    /// A letter of one of our partitions is to go out.
+    Post(u32, Outgoing),
+    /// What there is to say of one of them.
+    Report(u32, Merits),
+    /// One is given back: all of it is committed.
+    Release(u32),
+    /// Nothing more comes.
+    Leave,
+}
+
+/// What the courier tells the crawl.
+#[derive(Debug)]
+pub enum Word {
+    /// A partition is ours, with so many batches, the last of this checksum.
+    Ours(u32, Arc<Lease>, u64, String),
+    /// One is to be given back.
+    Unwanted(u32),
+    /// One is somebody else's.
+    Lost(u32),
+    /// Letters for one.
+    Letters(u32, Vec<Letter>),
+    /// The first has taken all letters of the second up to this number.
+    Confirmed(u32, u32, u64),
+    /// The crawl is over.
+    Over(Rest),
+    /// The store cannot be used any more.
+    Failed(Failure),
+}
+
+/// The crawl's end of it.
+#[derive(Debug)]
+pub struct Courier {
+    tasks: Sender<Task>,
+    words: Receiver<Word>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Courier {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(
+        engine: Box<dyn Depot>,
+        worker: &str,
+        parts: u32,
+        patience: Duration,
+        bell: Bell,
+    ) -> Result<Courier, Failure> {
+        let (mut courier, mut round, inbox) = Courier::idle(engine, worker, parts, bell);
+        let thread = std::thread::Builder::new()
+            .name("courier".into())
+            .spawn(move || round.run(&inbox, patience))
+            .map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
+        courier.thread = Some(thread);
+        Ok(courier)
+    }
+
+    /// One that goes no round by itself.
+    pub(super) fn idle(
+        engine: Box<dyn Depot>,
+        worker: &str,
+        parts: u32,
+        bell: Bell,
+    ) -> (Courier, Round, Receiver<Task>) {
+        let (tasks, inbox) = channel();
+        let (outbox, words) = channel();
+        let round = Round {
+            engine,
+            worker: worker.to_owned(),
+            parts,
+            members: Members::default(),
+            watched: HashMap::new(),
+            held: BTreeMap::new(),
+            posted: BTreeMap::new(),
+            seen: Vec::new(),
+            looked_ms: None,
+            told: Told { outbox, bell },
+        };
+        let courier = Courier {
+            tasks,
+            words,
+            thread: None,
+        };
+        (courier, round, inbox)
+    }
+
+    /// Gives it something to do.
+    pub fn ask(&self, task: Task) {
+        // One that has ended told why.
+        let _ = self.tasks.send(task);
+    }
+
+    /// What it said since the last call.
+    pub fn words(&self) -> impl Iterator<Item = Word> + '_ {
+        self.words.try_iter()
+    }
+
+    /// Waits until it has done all.
+    pub fn leave(&mut self) {
+        self.ask(Task::Leave);
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told by the panic itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Told {
+    outbox: Sender<Word>,
+    bell: Bell,
+}
+
+impl Told {
+    fn say(&self, word: Word) {
+        // Nobody listens any more when the crawl ended with an error of its own.
+        let _ = self.outbox.send(word);
+        self.bell.ring();
+    }
+}
+
+#[derive(Debug)]
+struct Carried {
+    lease: Arc<Lease>,
+    /// The last letter that was passed on.
+    behind: String,
+    is_unwanted: bool,
+}
+
+/// What the thread does, round for round.
+#[derive(Debug)]
+pub(super) struct Round {
+    engine: Box<dyn Depot>,
+    worker: String,
+    parts: u32,
+    members: Members,
+    watched: HashMap<u32, Watched<(u64, u64)>>,
+    held: BTreeMap<u32, Carried>,
+    /// The last letter that went out, by receiver and sender, until it is confirmed.
+    posted: BTreeMap<(u32, u32), u64>,
+    /// What the last look saw, of a crawl that does nothing.
+    seen: Vec<(u64, Rest)>,
+    looked_ms: Option<u64>,
+    told: Told,
+}
+
+impl Round {
+    fn run(&mut self, inbox: &Receiver<Task>, patience: Duration) {
+        let started = Instant::now();
+        // Since when nothing works.
+        let mut failing: Option<Instant> = None;
+        loop {
+            let mut tasks = Vec::new();
+            match inbox.recv_timeout(TICK) {
+                Ok(task) => tasks.push(task),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            tasks.extend(inbox.try_iter());
+            let leaves = tasks.iter().any(|task| matches!(task, Task::Leave));
+            let now_ms = started.elapsed().as_millis() as u64;
+            let done = self.perform(tasks);
+            if leaves {
+                // What is not given back is free when nobody renews it.
+                let _ = self.engine.leave(&self.worker);
+                return;
+            }
+            match done.and_then(|()| self.go_round(now_ms)) {
+                Ok(()) => failing = None,
+                Err(error) => {
+                    let since = *failing.get_or_insert_with(Instant::now);
+                    let is_over = matches!(error, DepotError::Refused(_));
+                    if is_over || since.elapsed() >= patience {
+                        self.told.say(Word::Failed(unreachable(&error)));
+                        return;
+                    }
+                    std::thread::sleep(AFTER_FAILURE);
+                }
+            }
+        }
+    }
+
+    pub(super) fn perform(&mut self, tasks: Vec<Task>) -> Result<(), DepotError> {
+        let mut failed = None;
+        for task in tasks {
+            // What is lost here is sent again, or told again, or free after a lease.
+            let done = match task {
+                Task::Post(source, letter) => {
+                    let last = self.posted.entry((letter.to, source)).or_default();
+                    *last = (*last).max(letter.number);
+                    let Outgoing { to, number, bytes } = letter;
+                    self.engine.send(to, source, number, &bytes)
+                }
+                Task::Report(part, merits) => match self.held.get(&part) {
+                    Some(owned) => self.engine.report(part, owned.lease.epoch, &merits),
+                    None => Ok(()),
+                },
+                Task::Release(part) => match self.held.remove(&part) {
+                    Some(owned) => self.engine.release(part, owned.lease.epoch),
+                    None => Ok(()),
+                },
+                Task::Leave => Ok(()),
+            };
+            failed = failed.or(done.err());
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn go_round(&mut self, now_ms: u64) -> Result<(), DepotError> {
+        self.poll()?;
+        self.ask_for_confirmations()?;
+        if self.looked_ms.is_none_or(|at_ms| now_ms >= at_ms + BEAT_MS) {
+            self.looked_ms = Some(now_ms);
+            self.look(now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Renews what we own, and reads its letters.
+    fn poll(&mut self) -> Result<(), DepotError> {
+        let parts: Vec<u32> = self.held.keys().copied().collect();
+        for part in parts {
+            let Some(owned) = self.held.get_mut(&part) else {
+                continue;
+            };
+            let asked = Instant::now();
+            match self.engine.poll(part, owned.lease.epoch, &owned.behind)? {
+                None => {
+                    owned.lease.lose();
+                    self.held.remove(&part);
+                    self.told.say(Word::Lost(part));
+                }
+                Some(letters) => {
+                    owned.lease.renewed(asked);
+                    if let Some(last) = letters.last() {
+                        owned.behind.clone_from(&last.place);
+                        self.told.say(Word::Letters(part, letters));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for_confirmations(&mut self) -> Result<(), DepotError> {
+        let pairs: Vec<((u32, u32), u64)> = self.posted.iter().map(|(k, v)| (*k, *v)).collect();
+        for ((by, source), last) in pairs {
+            let number = self.engine.taken(by, source)?;
+            if number > 0 {
+                self.told.say(Word::Confirmed(by, source, number));
+            }
+            if number >= last {
+                self.posted.remove(&(by, source));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at all workers and partitions, and does what follows.
+    fn look(&mut self, now_ms: u64) -> Result<(), DepotError> {
+        if let Some(rest) = self.engine.outcome()? {
+            self.told.say(Word::Over(rest));
+            return Ok(());
+        }
+        let beats = self.engine.beat(&self.worker)?;
+        let living = self.members.look(&beats, now_ms);
+        let shown = self.engine.look()?;
+        self.share_out(&living, &shown, now_ms)?;
+        self.judge(&shown)
+    }
+
+    fn share_out(
+        &mut self,
+        living: &[String],
+        shown: &[PartView],
+        now_ms: u64,
+    ) -> Result<(), DepotError> {
+        let table = shares(living, self.parts);
+        for (part, (shown, owner)) in (0..).zip(shown.iter().zip(table)) {
+            let watched = self.watched.entry(part).or_default();
+            let state = (shown.epoch, shown.beat);
+            let still_ms = watched.look(state, now_ms, BEAT_MS * 2);
+            let is_mine = living[owner] == self.worker;
+            match self.held.get_mut(&part) {
+                Some(owned) if !is_mine => {
+                    if !std::mem::replace(&mut owned.is_unwanted, true) {
+                        self.told.say(Word::Unwanted(part));
+                    }
+                }
+                Some(_) => {}
+                None if is_mine => {
+                    let is_free = shown.owner.is_empty() || shown.owner == self.worker;
+                    let is_dead = !living.contains(&shown.owner) && still_ms >= LEASE_MS;
+                    if is_free || is_dead {
+                        self.claim(part, (!is_free).then_some(state))?;
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, part: u32, seen: Option<(u64, u64)>) -> Result<(), DepotError> {
+        let asked = Instant::now();
+        let Claim::Ours { epoch, seq, sum } = self.engine.claim(part, &self.worker, seen)? else {
+            return Ok(());
+        };
+        let lease = Arc::new(Lease::new(epoch, asked, seq));
+        let owned = Carried {
+            lease: lease.clone(),
+            behind: "0-0".to_owned(),
+            is_unwanted: false,
+        };
+        self.held.insert(part, owned);
+        self.told.say(Word::Ours(part, lease, seq, sum));
+        Ok(())
+    }
+
+    /// The crawl is over when two looks see every partition at rest, as of the same batch.
+    fn judge(&mut self, shown: &[PartView]) -> Result<(), DepotError> {
+        let rests = shown.iter().map(|shown| Some((shown.seq, shown.rests()?)));
+        let rests: Option<Vec<(u64, Rest)>> = rests.collect();
+        let before = std::mem::take(&mut self.seen);
+        let Some(rests) = rests else {
+            return Ok(());
+        };
+        if before != rests {
+            self.seen = rests;
+            return Ok(());
+        }
+        let has = |wanted| rests.iter().any(|(_, rest)| *rest == wanted);
+        let rest = if has(Rest::Parked) {
+            Rest::Parked
+        } else if has(Rest::Empty) {
+            Rest::Empty
+        } else {
+            self.engine.end(Rest::Complete)?;
+            Rest::Complete
+        };
+        self.told.say(Word::Over(rest));
+        Ok(())
+    }
+}

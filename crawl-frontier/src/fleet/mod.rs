@@ -1,0 +1,322 @@
+//! A worker of a crawl that many machines share: the partitions that it owns, each a crawl of its own,
+//! under one budget of requests. What the machines must agree on lies in a store; FORMAT.md says how.
+
+mod bell;
+mod courier;
+mod joined;
+mod lease;
+mod open;
+mod partition;
+mod served;
+mod sink;
+mod sum;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crawl_ckpt::fleet::{Merits, Rest};
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::tool::Failure;
+
+use self::courier::{Courier, Task, Word};
+use self::lease::Lease;
+pub use self::open::open;
+use self::partition::{Partition, TELL_MS, Workshop};
+use crate::crawl::Done;
+
+/// The id of a request on the wire: that in its partition, below this bit, and which one that is, above.
+/// All ids of a crawl, those of robots.txt included, are below it.
+const LANE_BIT: u32 = 53;
+/// So many lanes fit above.
+const LANES: u64 = 1 << (63 - LANE_BIT);
+
+/// Partitions of a crawl, and their courier.
+#[derive(Debug)]
+pub struct Fleet {
+    workshop: Workshop,
+    courier: Courier,
+    /// What rings when there is something to hear.
+    bell: UnixStream,
+    owned: BTreeMap<u32, Owned>,
+    /// The partition of each lane in use.
+    lanes: BTreeMap<u64, u32>,
+    /// Requests under way of partitions that are not ours any more, by lane.
+    orphans: HashMap<u64, usize>,
+    /// Whose turn it is to send.
+    turn: u32,
+    /// When the fetcher gave the last answer.
+    heard_ms: u64,
+    /// When the courier was heard last.
+    tended_ms: u64,
+    concurrency: u32,
+    most_records: Option<u64>,
+    /// Records of this run, of partitions that are not ours any more.
+    records_gone: u64,
+    over: Option<Done>,
+    failed: Option<Failure>,
+    /// The file of all records of this worker, made when the crawl is complete.
+    joined: PathBuf,
+    /// Nobody else of this machine is this worker.
+    _lock: JobLock,
+}
+
+/// A partition that is ours. One that has nothing yet is not opened.
+#[derive(Debug)]
+struct Owned {
+    lease: Arc<Lease>,
+    seq: u64,
+    sum: String,
+    lane: u64,
+    open: Option<Box<Partition>>,
+    /// It is to be given back.
+    drains: bool,
+    /// Why it has nothing to send.
+    idle: Option<Done>,
+    /// When it was told of one that is not open that it is at rest.
+    told_ms: Option<u64>,
+}
+
+impl Fleet {
+    /// Hears what the courier has to say, and tells it what there is to tell.
+    fn tend(&mut self, now_ms: u64) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.tended_ms, now_ms) == now_ms {
+            return Ok(());
+        }
+        drain(&self.bell);
+        let words: Vec<Word> = self.courier.words().collect();
+        for word in words {
+            self.hear(word, now_ms)?;
+        }
+        if let Some(failure) = self.failed.take() {
+            return Err(failure);
+        }
+        let parts: Vec<u32> = self.owned.keys().copied().collect();
+        for part in parts {
+            self.tend_part(part, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, word: Word, now_ms: u64) -> Result<(), Failure> {
+        match word {
+            Word::Ours(part, lease, seq, sum) => self.own(part, lease, seq, sum, now_ms)?,
+            Word::Unwanted(part) => {
+                if let Some(owned) = self.owned.get_mut(&part) {
+                    owned.drains = true;
+                }
+            }
+            Word::Lost(part) => self.drop_part(part),
+            Word::Letters(part, letters) => {
+                self.open_part(part, now_ms)?;
+                if let Some(owned) = self.owned.get_mut(&part) {
+                    owned.idle = None;
+                }
+                if let Some(open) = self.partition(part) {
+                    open.take_letters(letters)?;
+                }
+            }
+            Word::Confirmed(by, source, number) => {
+                if let Some(open) = self.partition(source) {
+                    open.crawl.confirmed(by, number);
+                }
+            }
+            Word::Over(rest) => {
+                self.over = Some(match rest {
+                    Rest::Complete => Done::Complete,
+                    Rest::Parked => Done::Parked,
+                    Rest::Empty => Done::NothingUseful,
+                });
+            }
+            Word::Failed(failure) => self.failed = Some(failure),
+        }
+        Ok(())
+    }
+
+    fn partition(&mut self, part: u32) -> Option<&mut Partition> {
+        self.owned.get_mut(&part)?.open.as_deref_mut()
+    }
+
+    fn own(
+        &mut self,
+        part: u32,
+        lease: Arc<Lease>,
+        seq: u64,
+        sum: String,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        self.drop_part(part);
+        let free = (0..LANES)
+            .find(|lane| !self.lanes.contains_key(lane) && !self.orphans.contains_key(lane));
+        let lane = free.ok_or_else(|| {
+            Failure::new("too many partitions were given back with requests under way")
+        })?;
+        self.lanes.insert(lane, part);
+        let owned = Owned {
+            lease,
+            seq,
+            sum,
+            lane,
+            open: None,
+            drains: false,
+            idle: None,
+            told_ms: None,
+        };
+        self.owned.insert(part, owned);
+        if seq > 0 || self.workshop.begins_in(part) {
+            self.open_part(part, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn open_part(&mut self, part: u32, now_ms: u64) -> Result<(), Failure> {
+        let Some(owned) = self
+            .owned
+            .get_mut(&part)
+            .filter(|owned| owned.open.is_none())
+        else {
+            return Ok(());
+        };
+        let (lease, seq) = (owned.lease.clone(), owned.seq);
+        let mut open = self.workshop.open(part, &lease, seq, &owned.sum, now_ms)?;
+        open.crawl.take_lane(owned.lane << LANE_BIT);
+        owned.open = Some(Box::new(open));
+        Ok(())
+    }
+
+    /// Somebody else owns it, or will. What is under way is nobody's.
+    fn drop_part(&mut self, part: u32) {
+        let Some(owned) = self.owned.remove(&part) else {
+            return;
+        };
+        self.lanes.remove(&owned.lane);
+        if let Some(open) = owned.open {
+            self.records_gone += open.crawl.records_run();
+            let under_way = open.crawl.under_way();
+            if under_way > 0 {
+                self.orphans.insert(owned.lane, under_way);
+            }
+        }
+    }
+
+    fn tend_part(&mut self, part: u32, now_ms: u64) -> Result<(), Failure> {
+        let Some(owned) = self.owned.get_mut(&part) else {
+            return Ok(());
+        };
+        if owned.lease.is_lost() {
+            self.drop_part(part);
+            return Ok(());
+        }
+        let rest = owned.idle.and_then(rest_of);
+        let Some(open) = &mut owned.open else {
+            if owned.drains {
+                self.courier.ask(Task::Release(part));
+                self.drop_part(part);
+            } else if owned.told_ms.is_none_or(|at_ms| now_ms >= at_ms + TELL_MS) {
+                owned.told_ms = Some(now_ms);
+                let rest = Some((owned.seq, Rest::Complete));
+                let merits = Merits {
+                    rest,
+                    ..Merits::default()
+                };
+                self.courier.ask(Task::Report(part, merits));
+            }
+            return Ok(());
+        };
+        for letter in open.crawl.letters_due(owned.lease.durable(), now_ms) {
+            self.courier.ask(Task::Post(part, letter));
+        }
+        if let Some(merits) = open.merits(&owned.lease, rest, now_ms) {
+            self.courier.ask(Task::Report(part, merits));
+        }
+        if owned.drains && open.crawl.under_way() == 0 {
+            self.give_back(part, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Commits all of a partition and gives it back.
+    fn give_back(&mut self, part: u32, now_ms: u64) -> Result<(), Failure> {
+        let Some(owned) = self.owned.get_mut(&part) else {
+            return Ok(());
+        };
+        if let Some(open) = &mut owned.open {
+            open.crawl.release_held(now_ms);
+            match open.crawl.commit_now(now_ms) {
+                Err(failure) if !owned.lease.is_lost() => return Err(failure),
+                // Somebody else has it by now.
+                Err(_) | Ok(()) => {}
+            }
+        }
+        self.courier.ask(Task::Release(part));
+        self.drop_part(part);
+        Ok(())
+    }
+
+    /// Waits until what was handed over is durable, or never will be.
+    #[cfg(test)]
+    fn wait_for_commits(&self) {
+        for owned in self.owned.values() {
+            let Some(open) = &owned.open else { continue };
+            let asked = std::time::Instant::now();
+            // One that was refused never will be, which the next look at the log tells.
+            while open.crawl.batches() > owned.lease.durable()
+                && !owned.lease.is_lost()
+                && asked.elapsed().as_secs() < 5
+            {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// The partitions that are open.
+    fn open_parts(&self) -> impl Iterator<Item = &Partition> {
+        self.owned
+            .values()
+            .filter_map(|owned| owned.open.as_deref())
+    }
+
+    fn open_parts_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        let owned = self.owned.values_mut();
+        owned.filter_map(|owned| owned.open.as_deref_mut())
+    }
+
+    /// Partitions whose turn it is to send, beginning with the one after that which sent last.
+    fn in_turn(&self) -> Vec<u32> {
+        let open = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| owned.open.is_some() && !owned.drains && owned.lease.is_fresh());
+        let parts: BTreeSet<u32> = open.map(|(part, _)| *part).collect();
+        let after = parts.range(self.turn + 1..);
+        after.chain(parts.range(..=self.turn)).copied().collect()
+    }
+
+    fn records_run(&self) -> u64 {
+        let open = self.open_parts();
+        let records: u64 = open.map(|open| open.crawl.records_run()).sum();
+        records + self.records_gone
+    }
+}
+
+/// What a partition that has nothing to send tells of itself.
+fn rest_of(done: Done) -> Option<Rest> {
+    match done {
+        Done::Complete => Some(Rest::Complete),
+        Done::Parked => Some(Rest::Parked),
+        Done::NothingUseful => Some(Rest::Empty),
+        Done::Limit | Done::NetworkGone | Done::NoAnswer => None,
+    }
+}
+
+fn drain(bell: &UnixStream) {
+    use std::io::Read;
+    let mut bytes = [0; 256];
+    let mut bell = bell;
+    // Nothing is there, or it is read.
+    while matches!(bell.read(&mut bytes), Ok(256)) {}
+}
+
+#[cfg(test)]
+mod tests;

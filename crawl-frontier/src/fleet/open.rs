@@ -1,0 +1,208 @@
+//! Joining a crawl that many machines share, or beginning it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crawl_ckpt::control::{Begin, SharedCrawl, Started};
+use crawl_ckpt::fleet::{BEAT_MS, Depot, RedisDepot, Rest, StoreUrl};
+use crawl_ckpt::hex;
+use crawl_ckpt::human::counted;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::plan::Plan;
+use crawl_ckpt::tool::{Exit, Failure};
+use serde::{Deserialize, Serialize};
+
+use super::Fleet;
+use super::bell::Bell;
+use super::courier::Courier;
+use super::partition::Workshop;
+use super::sink::unreachable;
+use crate::crawl::Split;
+use crate::open::{Opened, Places};
+use crate::store::random_key;
+
+/// What is stored of it.
+const FORMAT: u32 = 1;
+
+/// What a crawl began with, as the store keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct SharedJob {
+    format: u32,
+    key: String,
+    parts: u32,
+    plan: Plan,
+}
+
+/// Joins the crawl that a store has, or begins it there.
+///
+/// # Errors
+/// A store that cannot be used; a crawl of another plan (2); a worker of this name that lives (75).
+pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fleet>, Failure> {
+    let place = places.job.as_ref();
+    let place = place.ok_or_else(|| Failure::with(Exit::Usage, "--store needs --job"))?;
+    let lock = match places.lock {
+        Some(fd) => JobLock::inherit(place, fd)?,
+        None => JobLock::acquire(place)?,
+    };
+    let url = StoreUrl::parse(&shared.url, None)?;
+    let mut engine = RedisDepot::new(&url, &shared.spider, "", shared.parts, 0);
+    let held = engine.check().map_err(|e| unreachable(&e))?;
+    let copies = shared.copies.unwrap_or(held.replicas.min(1));
+    if copies > held.replicas {
+        let have = counted(u64::from(held.replicas), "replica");
+        let message = format!("--copies {copies}: the store has {have}");
+        return Err(Failure::with(Exit::Usage, message));
+    }
+    engine.want_copies(copies);
+    let crawl_id = choose(&mut engine, shared)?;
+    engine.set_crawl(&crawl_id);
+    let job = settle(&mut engine, begin, shared)?;
+    engine.set_parts(job.parts);
+    let joined = (shared.crawls).join(format!("crawl_{crawl_id}.{}.jsonl", shared.worker));
+    let outcome = engine.outcome().map_err(|e| unreachable(&e))?;
+    if outcome != Some(Rest::Complete) && joined.exists() {
+        let message = format!("output {}: the file exists already", joined.display());
+        return Err(Failure::with(Exit::Usage, message)
+            .hint("move it away, or name the crawl with another --crawl-id"));
+    }
+    refuse_a_namesake(&mut engine, &shared.worker)?;
+    let fsync = held.fsync.as_deref().unwrap_or("unknown");
+    let promise = format!(
+        "crawl {crawl_id} on {url}: worker {}, {}, {copies} further copies of each commit, appendfsync {fsync}",
+        shared.worker,
+        counted(u64::from(job.parts), "partition"),
+    );
+    let key = hex::decode(&job.key);
+    let key =
+        key.ok_or_else(|| Failure::with(Exit::Damaged, "the store's key of the crawl is none"))?;
+    let patience = Duration::from_secs(begin.plan.retry.outage_s);
+    let (bell, end) = Bell::new().map_err(|e| Failure::new(format_args!("no bell: {e}")))?;
+    let courier = Courier::start(
+        engine.another(),
+        &shared.worker,
+        job.parts,
+        patience,
+        bell.clone(),
+    )?;
+    let workshop = Workshop {
+        dir: place.dir.clone(),
+        parts_dir: shared.crawls.join(format!("crawl_{crawl_id}.d")),
+        worker: shared.worker.clone(),
+        begin: begin.clone(),
+        key,
+        split: Split::new(job.parts, key),
+        memory_bytes: places.memory_bytes,
+        engine: Box::new(engine),
+        patience,
+        bell,
+    };
+    let fleet = assemble(workshop, courier, end, joined.clone(), lock);
+    let started = Started {
+        promise: Some(promise),
+        output: Some(joined),
+        ..Started::default()
+    };
+    Ok(Opened {
+        crawl: fleet,
+        started,
+        notes: Vec::new(),
+    })
+}
+
+/// A worker that owns nothing yet. `bell` rings when its courier has something to say.
+pub(super) fn assemble(
+    workshop: Workshop,
+    courier: Courier,
+    bell: UnixStream,
+    joined: PathBuf,
+    lock: JobLock,
+) -> Fleet {
+    Fleet {
+        concurrency: workshop.begin.plan.pace.concurrency,
+        workshop,
+        courier,
+        bell,
+        owned: BTreeMap::new(),
+        lanes: BTreeMap::new(),
+        orphans: HashMap::new(),
+        turn: 0,
+        heard_ms: 0,
+        tended_ms: 0,
+        most_records: None,
+        records_gone: 0,
+        over: None,
+        failed: None,
+        joined,
+        _lock: lock,
+    }
+}
+
+/// The name of the crawl: the one that is asked for, else the one that is under way, else that of a new one.
+fn choose(engine: &mut RedisDepot, shared: &SharedCrawl) -> Result<String, Failure> {
+    if let Some(crawl_id) = &shared.crawl_id {
+        return Ok(crawl_id.clone());
+    }
+    let current = engine.current().map_err(|e| unreachable(&e))?;
+    if let Some(current) = current {
+        engine.set_crawl(&current);
+        let outcome = engine.outcome().map_err(|e| unreachable(&e))?;
+        if outcome != Some(Rest::Complete) {
+            return Ok(current);
+        }
+    }
+    Ok(shared.new_crawl_id.clone())
+}
+
+/// What the crawl began with: this, or what another worker began it with, which must be the same.
+fn settle(
+    engine: &mut RedisDepot,
+    begin: &Begin,
+    shared: &SharedCrawl,
+) -> Result<SharedJob, Failure> {
+    let ours = SharedJob {
+        format: FORMAT,
+        key: hex::encode(&random_key()?),
+        parts: shared.parts,
+        plan: begin.plan.clone(),
+    };
+    let text = serde_json::to_string(&ours).map_err(Failure::new)?;
+    let text = engine.open(&text).map_err(|e| unreachable(&e))?;
+    let job: SharedJob = serde_json::from_str(&text).map_err(|e| {
+        let message = format!("the store has a crawl that is not understood: {e}");
+        Failure::with(Exit::Damaged, message)
+    })?;
+    let usage = |why: &str| Err(Failure::with(Exit::Usage, why));
+    if job.format != FORMAT || job.parts == 0 {
+        return usage("the store has a crawl of another version of this tool");
+    }
+    if job.plan.identity() != begin.plan.identity() {
+        return usage(
+            "the crawl in the store is of other start URLs or another scope: use the same spider file on each machine, or another --crawl-id",
+        );
+    }
+    if shared.parts_given && job.parts != shared.parts {
+        return usage("--parts: the crawl in the store began with another number of partitions");
+    }
+    Ok(job)
+}
+
+/// A worker that was killed leaves its name behind; one that lives goes on counting.
+fn refuse_a_namesake(engine: &mut RedisDepot, worker: &str) -> Result<(), Failure> {
+    let mut count = || -> Result<u64, Failure> {
+        let beats = engine.beat(worker).map_err(|e| unreachable(&e))?;
+        let own = beats.into_iter().find(|(name, _)| name == worker);
+        Ok(own.map_or(0, |(_, beat)| beat))
+    };
+    let first = count()?;
+    if first <= 1 {
+        return Ok(());
+    }
+    std::thread::sleep(Duration::from_millis(BEAT_MS * 2));
+    if count()? > first + 1 {
+        let message = format!("another worker that is called {worker} takes part already");
+        return Err(Failure::with(Exit::Held, message).hint("give each its own --worker NAME"));
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! One partition that this worker owns: a crawl over a copy of the journal that the store has.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crawl_ckpt::control::Begin;
+use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest};
+use crawl_ckpt::hex;
+use crawl_ckpt::job::{self, Job, JobPlace};
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::tool::Failure;
+
+use super::bell::Bell;
+use super::lease::Lease;
+use super::sink::{StoreSink, gap, insist};
+use crate::crawl::{Crawl, Split};
+use crate::store::restore::restore;
+use crate::store::seen::{Seen, SeenRoom};
+use crate::store::{Embedded, Log, Outputs, new_manifest};
+
+/// A partition at rest says so this often.
+pub const TELL_MS: u64 = 1000;
+
+/// What all partitions of a worker are opened with.
+#[derive(Debug)]
+pub struct Workshop {
+    /// The copies of journals lie in it.
+    pub dir: PathBuf,
+    /// The parts of the output lie in it.
+    pub parts_dir: PathBuf,
+    /// This worker.
+    pub worker: String,
+    /// What is crawled.
+    pub begin: Begin,
+    /// Of all partitions.
+    pub key: [u8; 16],
+    /// How URLs are shared out.
+    pub split: Split,
+    /// For all partitions together.
+    pub memory_bytes: u64,
+    /// Copies of this connection are made for each partition.
+    pub engine: Box<dyn Depot>,
+    /// So long a store that does not answer is waited for.
+    pub patience: Duration,
+    /// Wakes the crawl.
+    pub bell: Bell,
+}
+
+/// A partition that is open.
+#[derive(Debug)]
+pub struct Partition {
+    /// Its crawl.
+    pub crawl: Crawl<Embedded>,
+    /// Letters that were taken and are not durable yet: the last one of each sender, and the place in the
+    /// inbox up to which all were.
+    taken: BTreeMap<u32, u64>,
+    read_to: Option<String>,
+    /// The batch that they are in.
+    taken_seq: u64,
+    /// What was told of its rest last, and when.
+    told: Option<((u64, Rest), u64)>,
+    /// When others' answers were told to it last.
+    pub heard_ms: u64,
+    _job: Job,
+    _lock: JobLock,
+}
+
+impl Workshop {
+    /// The name of this worker's output part of a partition.
+    pub fn output(&self, part: u32) -> String {
+        format!("part-{part:03}.{}.jsonl", self.worker)
+    }
+
+    /// True when a start URL lies in a partition.
+    pub fn begins_in(&self, part: u32) -> bool {
+        let starts = &self.begin.plan.start_urls;
+        starts.iter().any(|url| self.split.of(url) == part)
+    }
+
+    /// Opens a partition of which the store has so many batches, the last of this checksum.
+    ///
+    /// # Errors
+    /// Damage when the store has less; errors of the disk.
+    pub fn open(
+        &mut self,
+        part: u32,
+        lease: &Arc<Lease>,
+        seq: u64,
+        sum: &str,
+        now_ms: u64,
+    ) -> Result<Partition, Failure> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = JobPlace::at(&self.dir.join(format!("part-{part:03}")));
+        let lock = JobLock::acquire(&place)?;
+        // What is there is a copy, and perhaps an old one.
+        job::remove(&*disk, &place, &lock)?;
+        let mut manifest = new_manifest()?;
+        manifest.key = self.key;
+        manifest.plan = Some(self.begin.plan.clone());
+        let mut job = Job::create(disk, &place, &lock, manifest)?;
+        let start = job.replay(None, |_| Ok(()))?.mark;
+        let mut copy = job.writer(&lock, &start)?;
+        while copy.end().seq < seq {
+            let from = copy.end().seq + 1;
+            let batches = insist(self.patience, || self.engine.read(part, from))?;
+            if batches.is_empty() {
+                return Err(gap(part, from));
+            }
+            for batch in batches {
+                copy.append_bytes(&batch)?;
+            }
+        }
+        let end = copy.end();
+        if end.seq != seq || (seq > 0 && hex::encode(&end.sum) != sum) {
+            return Err(gap(part, seq));
+        }
+        let name = self.output(part);
+        let outputs = insist(self.patience, || self.engine.outputs(part))?;
+        let committed = outputs.iter().find(|(known, _)| *known == name);
+        let committed = committed.map_or(0, |(_, len)| *len);
+        let outputs = Outputs::part(&self.parts_dir.join(&name), committed)?;
+        let reader = job.reader()?;
+        let sink = Box::new(StoreSink {
+            copy,
+            engine: self.engine.another(),
+            part,
+            output: name,
+            lease: lease.clone(),
+            patience: self.patience,
+            bell: self.bell.clone(),
+        });
+        let plan = self.begin.plan.clone();
+        let room = SeenRoom::within(self.memory_bytes / u64::from(self.split.parts()), &mut job)?;
+        let log = Log::into_sink(sink, &end, reader, outputs)?;
+        let mut crawl = if seq == 0 {
+            let store = Embedded::new(Seen::empty(room), log, None, None);
+            let mut crawl = Crawl::new(plan, self.key, store)?;
+            crawl.live_in(part, self.split, &HashMap::new(), 0);
+            crawl
+        } else {
+            let restored = restore(&job, plan.pace.per_host, now_ms, false, room)?;
+            let (store, remembered) = restored.into_store(log, None, None);
+            let mut crawl = Crawl::new(plan, self.key, store)?;
+            crawl.live_in(part, self.split, &remembered.values, seq);
+            crawl.restore(remembered, now_ms);
+            crawl
+        };
+        crawl.take_secrets(&self.begin);
+        crawl.take_cookies(&self.begin, now_ms);
+        crawl.expect_answers(self.begin.answer_within_ms);
+        if self.begin.accept_empty {
+            crawl.accept_empty();
+        }
+        if self.begin.tell_of_urls {
+            crawl.tell_of_urls();
+        }
+        if self.begin.careful {
+            crawl.be_careful();
+        }
+        crawl.start()?;
+        Ok(Partition {
+            crawl,
+            taken: BTreeMap::new(),
+            read_to: None,
+            taken_seq: 0,
+            told: None,
+            heard_ms: now_ms,
+            _job: job,
+            _lock: lock,
+        })
+    }
+
+    /// Puts the records of this worker into one file, as far as they were committed, and removes the
+    /// parts. Done before, it does nothing.
+    ///
+    /// # Errors
+    /// Damage when a part is shorter than what was committed; errors of the disk.
+    pub fn join_outputs(&mut self, joined: &Path) -> Result<(), Failure> {
+        let mut parts = Vec::new();
+        for part in 0..self.split.parts() {
+            let name = self.output(part);
+            let outputs = insist(self.patience, || self.engine.outputs(part))?;
+            let found = outputs.into_iter().find(|(known, _)| *known == name);
+            parts.extend(found.map(|(name, len)| (self.parts_dir.join(name), len)));
+        }
+        super::joined::join(&parts, &self.parts_dir, joined)
+    }
+}
+
+impl Partition {
+    /// Takes letters. Those that come too early come again.
+    ///
+    /// # Errors
+    /// A letter that makes no sense.
+    pub fn take_letters(&mut self, letters: Vec<Letter>) -> Result<(), Failure> {
+        for letter in letters {
+            let (source, number) = (letter.source, letter.number);
+            if self.crawl.take_letter(source, number, &letter.bytes)? {
+                self.taken.insert(source, self.crawl.letters_from(source));
+            }
+            // One that came too early comes again, in another place.
+            self.read_to = Some(letter.place);
+        }
+        // Of letters that were all taken before, nothing is to be committed.
+        let is_clean = self.crawl.next_commit_ms().is_none();
+        self.taken_seq = self.crawl.batches() + u64::from(!is_clean);
+        Ok(())
+    }
+
+    /// What the store is to know beside the journal, as of what is durable.
+    pub fn merits(&mut self, lease: &Lease, rest: Option<Rest>, now_ms: u64) -> Option<Merits> {
+        let mut merits = Merits::default();
+        let durable = lease.durable();
+        if self.read_to.is_some() && durable >= self.taken_seq {
+            merits.from = std::mem::take(&mut self.taken).into_iter().collect();
+            merits.read_to = self.read_to.take();
+        }
+        let is_clean = self.crawl.next_commit_ms().is_none() && self.read_to.is_none();
+        let settled = self
+            .crawl
+            .settled()
+            .filter(|seq| *seq == durable && is_clean);
+        // Told again and again: what is told here may be lost.
+        let is_news = |rest: &(u64, Rest)| {
+            let told = self.told.filter(|(told, _)| told == rest);
+            told.is_none_or(|(_, at_ms)| now_ms >= at_ms + TELL_MS)
+        };
+        if let Some(rest) = settled.zip(rest).filter(is_news) {
+            self.told = Some((rest, now_ms));
+            merits.rest = Some(rest);
+        }
+        (merits != Merits::default()).then_some(merits)
+    }
+}

@@ -1,0 +1,42 @@
+//! Crawls that many machines share.
+
+use clap::Args;
+use crawl_ckpt::job::Name;
+use crawl_ckpt::limits::count;
+
+/// Where machines meet that crawl one site together.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Many machines")]
+pub struct StoreArgs {
+    /// Share the crawl with all who give the same command: redis://[USER@]HOST[:PORT][/DB], or rediss:// for TLS
+    ///
+    /// A Redis of 7.0 or later, or a Valkey, with `appendonly yes` and `maxmemory-policy noeviction`. The same command on
+    /// another machine joins; each takes a share of the hosts, and a machine that dies is replaced by the others after 6
+    /// seconds. Nothing is lost or doubled. Each keeps its records in its own DATA_DIR, as
+    /// crawls/crawl_ID.d/part-N.WORKER.jsonl, and in one file crawl_ID.WORKER.jsonl when all is done; a crawl that is
+    /// complete is not begun again under the same name. The password comes from $CRAWL_STORE_PASSWORD, or stands
+    /// in the URL, where other users of this machine can see it. Not with -o, --delta, --warc, --fresh,
+    /// --retry-failed, --max-cost or a parser that keeps a state.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["limit", "output", "delta", "reset_deltafetch", "warc", "fresh", "retry_failed", "max_cost", "check", "explain", "report", "json", "metrics"])]
+    pub store: Option<String>,
+
+    /// The name of this machine among those that share the crawl [default: the host's name, with a number where another run has that]
+    ///
+    /// Each has its own. One that was killed goes on under its name at once.
+    #[arg(long, value_name = "NAME", requires = "store", value_parser = Name::parse)]
+    pub worker: Option<Name>,
+
+    /// Which crawl is meant [default: the one under way in the store, else a new one named after the date]
+    #[arg(long, value_name = "ID", requires = "store", value_parser = Name::parse)]
+    pub crawl_id: Option<Name>,
+
+    /// Into how many partitions a new crawl is split; it keeps that number [default: 64]
+    ///
+    /// All hosts of a registrable domain are in one. No more machines than this can share the crawl.
+    #[arg(long, value_name = "N", requires = "store", value_parser = count(1..=512))]
+    pub parts: Option<u32>,
+
+    /// How many replicas must have each commit [default: 1 where the store has any, else 0]
+    #[arg(long, value_name = "N", requires = "store", value_parser = count(0..=8))]
+    pub copies: Option<u32>,
+}

@@ -1,0 +1,164 @@
+//! A crawl that many machines share: this one's part in it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crawl_ckpt::control::{Begin, SharedCrawl};
+use crawl_ckpt::fleet::StoreUrl;
+use crawl_ckpt::job::{JobPlace, Name};
+use crawl_ckpt::lock::{JobLock, LockError};
+use crawl_ckpt::tool::{Exit, Failure};
+
+use super::{Crawl, Events, conduct, copy};
+use crate::acquire::acquire;
+use crate::cli::StoreArgs;
+use crate::ended::Ended;
+use crate::outcome::{Purpose, judge};
+use crate::place::Output;
+use crate::stage::Launch;
+use crate::today::today;
+use crate::view::View;
+
+/// The password of the store, where it is not in its URL.
+const PASSWORD: &str = "CRAWL_STORE_PASSWORD";
+/// Into so many partitions a crawl is split if nobody says.
+const PARTS: u32 = 64;
+/// So many runs of one machine may share a crawl under names that they choose themselves.
+const NAMESAKES: u32 = 64;
+
+impl Crawl<'_> {
+    /// Takes part in a crawl that many machines share, until it is complete or this one stops.
+    ///
+    /// # Errors
+    /// What ends it before it begins: [`Exit::Held`] when another run of this machine is this worker,
+    /// [`Exit::Usage`] for what does not work over a store.
+    pub fn shared(
+        &self,
+        store: &StoreArgs,
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
+        self.refuse_what_cannot_be_shared()?;
+        let password = std::env::var(PASSWORD).ok();
+        let url = store.store.as_deref().unwrap_or_default();
+        let url = StoreUrl::parse(url, password.as_deref())?;
+        let (worker, place, lock) = self.take_name(store.worker.as_ref())?;
+        view.say(format_args!(
+            "crawl of {}, shared over {url}: this is {worker}",
+            self.subject(view)
+        ));
+        let text = |name: &Name| name.to_string();
+        let shared = SharedCrawl {
+            url: url.to_secret(),
+            worker: worker.clone(),
+            spider: self.place.title(),
+            crawl_id: store.crawl_id.as_ref().map(text),
+            new_crawl_id: today().to_string(),
+            parts: store.parts.unwrap_or(PARTS),
+            parts_given: store.parts.is_some(),
+            copies: store.copies,
+            crawls: self.place.crawls_dir(),
+        };
+        let begin = Begin {
+            shared: Some(shared),
+            ..self.begin()
+        };
+        let launch = self.launch_worker(&place, &lock)?;
+        let ending = conduct(&launch, begin, events, view)?;
+        let outcome = judge(&ending, Purpose::Production);
+        let joined = ending.output.clone().unwrap_or_default();
+        let is_complete = outcome.exit() == Exit::Complete;
+        let output = if is_complete {
+            joined
+        } else {
+            parts_of(&joined, &worker)
+        };
+        let ended = self.ended(outcome, ending, (Output::File(output), None));
+        self.tell_of(&ended, true, view);
+        Ok(ended)
+    }
+
+    fn refuse_what_cannot_be_shared(&self) -> Result<(), Failure> {
+        let why = match &self.plan {
+            plan if plan.delta => "what is known of pages stays on one machine",
+            plan if plan.warc.is_some() => "WARC files stay on one machine",
+            _ if self.parser.is_some() => "a parser may keep a state, which stays on one machine",
+            _ => return Ok(()),
+        };
+        Err(Failure::with(
+            Exit::Usage,
+            format_args!("cannot use --store with this spider: {why}"),
+        ))
+    }
+
+    /// The name of this worker, where it lies, and the lock that makes it ours.
+    fn take_name(&self, chosen: Option<&Name>) -> Result<(String, JobPlace, JobLock), Failure> {
+        let place = |worker: &str| {
+            let fleet = self.place.crawls_dir().with_file_name("fleet");
+            JobPlace::at(&fleet.join(worker))
+        };
+        if let Some(worker) = chosen {
+            let worker = worker.to_string();
+            let place = place(&worker);
+            let lock = acquire(&place)?;
+            return Ok((worker, place, lock));
+        }
+        let host = host_name();
+        for number in 1..=NAMESAKES {
+            let worker = match number {
+                1 => host.clone(),
+                number => format!("{host}-{number}"),
+            };
+            let place = place(&worker);
+            match JobLock::acquire(&place) {
+                Err(LockError::Held { .. }) if number < NAMESAKES => {}
+                lock => return Ok((worker, place, lock?)),
+            }
+        }
+        Err(Failure::new("no name is free for this worker"))
+    }
+
+    fn launch_worker(&self, place: &JobPlace, lock: &JobLock) -> Result<Launch, Failure> {
+        let mut frontier_args: Vec<OsString> = vec!["serve".into()];
+        let mut option = |name: &str, value: &Path| {
+            frontier_args.extend([name.into(), value.into()]);
+        };
+        option("--job", &place.dir);
+        option("--data-dir", &self.place.data_dir);
+        if let Some(bytes) = self.args.reach.memory {
+            option("--memory", Path::new(&bytes.to_string()));
+        }
+        Ok(Launch {
+            tools: self.tools.clone(),
+            frontier_args,
+            fetch_args: self.fetch_args.clone(),
+            spiders: self.spiders()?,
+            hidden: self.hidden.clone(),
+            lock: Some(copy(lock.fd())?),
+            stream: None,
+            keeper: None,
+        })
+    }
+}
+
+/// Where the records of a crawl lie that is not complete.
+fn parts_of(joined: &Path, worker: &str) -> PathBuf {
+    let name = joined.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(&format!(".{worker}.jsonl"));
+    let stem = stem.unwrap_or_default();
+    joined.with_file_name(format!("{stem}.d"))
+}
+
+/// The host's name, as far as it may be part of a file's.
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy().into_owned();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let plain: String = name
+        .chars()
+        .map(|c| if is_plain(c) { c } else { '-' })
+        .collect();
+    let plain = plain.trim_matches('-');
+    let plain = plain.get(..plain.len().min(60)).unwrap_or_default();
+    if plain.is_empty() { "worker" } else { plain }.to_owned()
+}

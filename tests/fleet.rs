@@ -1,0 +1,298 @@
+//! One crawl on many machines: workers that share it over a Redis, each with a data directory of its own.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use support::{Answer, DEADLINE, Folder, Redis, Running, Signal, Site, Tool, send_signal};
+
+/// So many hosts, each an address of this machine and so a domain of its own.
+const HOSTS: usize = 40;
+
+fn host(n: usize) -> String {
+    format!("127.1.1.{}", n % HOSTS + 1)
+}
+
+fn url(site: &Site, n: usize) -> String {
+    format!("http://{}:{}/page-{n}", host(n), site.port())
+}
+
+/// A tree over all hosts: each page is linked from one other, so that a link that is lost is a page that is.
+fn tree(pages: usize, latency: Duration) -> Site {
+    gated_tree(pages, latency, &Arc::new(AtomicBool::new(true)))
+}
+
+/// One whose first page is given when the gate is open.
+fn gated_tree(pages: usize, latency: Duration, gate: &Arc<AtomicBool>) -> Site {
+    let site = Site::at("0.0.0.0");
+    let gate = gate.clone();
+    let port = site.port();
+    site.otherwise(move |asked| {
+        let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
+        let Some(Ok(n)) = number else {
+            return Answer::status(404);
+        };
+        while n == 0 && !gate.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(5));
+        }
+        let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < pages);
+        let links = children.map(|child| {
+            format!(
+                "<a href='http://{}:{port}/page-{child}'>{child}</a>",
+                host(child)
+            )
+        });
+        Answer::html(links.collect::<String>()).after(latency)
+    });
+    site
+}
+
+fn spider(folder: &Folder, site: &Site) {
+    let hosts: Vec<String> = (0..HOSTS).map(|n| format!("{:?}", host(n))).collect();
+    let spider = format!(
+        r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4}}}}"#,
+        url(site, 0),
+        hosts.join(", ")
+    );
+    folder.write("tree.json", spider);
+}
+
+fn worker(folder: &Folder, redis: &Redis, name: &str) -> Tool {
+    Tool::new("crawl-run")
+        .dir(folder)
+        .args(["tree.json", "--store", &redis.url(), "--worker", name])
+        .args(["--data-dir", name])
+        .env("COLUMNS", "200")
+}
+
+/// How often each URL has a record in all files of these workers.
+fn records(folder: &Folder, workers: &[&str]) -> BTreeMap<String, usize> {
+    let mut records = BTreeMap::new();
+    for worker in workers {
+        let crawls = folder.join(worker).join("default/tree/crawls");
+        for file in files(&crawls) {
+            for line in fs::read_to_string(file).unwrap().lines() {
+                let record: serde_json::Value = serde_json::from_str(line).unwrap();
+                let url = record["url"].as_str().unwrap().to_owned();
+                *records.entry(url).or_default() += 1;
+            }
+        }
+    }
+    records
+}
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).collect()
+}
+
+#[track_caller]
+fn has_each_page_once(site: &Site, pages: usize, records: &BTreeMap<String, usize>) {
+    let want: BTreeMap<String, usize> = (0..pages).map(|n| (url(site, n), 1)).collect();
+    let missing: Vec<_> = want
+        .keys()
+        .filter(|url| !records.contains_key(*url))
+        .collect();
+    let doubled: Vec<_> = records.iter().filter(|(_, count)| **count > 1).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "lost of {pages}");
+    assert_eq!(doubled, Vec::<(&String, &usize)>::new(), "doubled");
+    assert_eq!(*records, want);
+}
+
+/// How many pages were asked for.
+fn asked(site: &Site) -> usize {
+    let paths = site.paths();
+    let pages = paths.iter().filter(|path| path.starts_with("/page-"));
+    pages.count()
+}
+
+/// Waits until each of two workers owns partitions.
+fn wait_until_both_own(redis: &Redis) {
+    let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*:l')) do \
+        if redis.call('HGET', key, 'owner') == ARGV[1] then n = n + 1 end end return n";
+    let owned = |worker| {
+        redis
+            .ask(&["EVAL", script, "0", worker])
+            .parse()
+            .unwrap_or(0)
+    };
+    let begun = Instant::now();
+    while !["a", "b"].into_iter().all(|worker| owned(worker) >= 28) {
+        assert!(begun.elapsed() < DEADLINE, "no even shares");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn kill(running: &Running) {
+    send_signal(Signal::Kill, -i64::from(running.pid()));
+}
+
+#[test]
+fn two_workers_share_a_crawl_and_have_each_page_once_between_them() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let gate = Arc::new(AtomicBool::new(false));
+    let site = gated_tree(600, Duration::from_millis(20), &gate);
+    let folder = Folder::new();
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    site.wait_for_path("/page-0");
+    let b = worker(&folder, &redis, "b").start();
+    wait_until_both_own(&redis);
+    gate.store(true, Ordering::SeqCst);
+    let (a, b) = (a.wait().code(0), b.wait().code(0));
+    has_each_page_once(&site, 600, &records(&folder, &["a", "b"]));
+    for worker in ["a", "b"] {
+        let own = records(&folder, &[worker]).len();
+        assert!(own > 50, "{worker} has {own} of 600 records: {a} {b}");
+    }
+    // A late cron job does not crawl again.
+    let before = site.count();
+    worker(&folder, &redis, "a").run().code(0);
+    assert_eq!(site.count(), before);
+    has_each_page_once(&site, 600, &records(&folder, &["a", "b"]));
+}
+
+#[test]
+fn the_other_worker_takes_over_from_one_that_is_killed() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let gate = Arc::new(AtomicBool::new(false));
+    let site = gated_tree(900, Duration::from_millis(30), &gate);
+    let folder = Folder::new();
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    site.wait_for_path("/page-0");
+    let b = worker(&folder, &redis, "b").start();
+    wait_until_both_own(&redis);
+    gate.store(true, Ordering::SeqCst);
+    site.wait_until("200 pages", |log| log.len() > 200);
+    kill(&a);
+    b.wait().code(0);
+    // What the one that was killed had committed is joined when it is started again.
+    worker(&folder, &redis, "a").run().code(0);
+    has_each_page_once(&site, 900, &records(&folder, &["a", "b"]));
+}
+
+#[test]
+fn a_store_that_is_killed_and_comes_back_is_waited_for() {
+    let Some(mut redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(300, Duration::from_millis(20)));
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    let b = worker(&folder, &redis, "b").start();
+    site.wait_for(100);
+    redis.kill_and_start_again(|| std::thread::sleep(Duration::from_secs(1)));
+    a.wait().code(0);
+    b.wait().code(0);
+    has_each_page_once(&site, 300, &records(&folder, &["a", "b"]));
+}
+
+#[test]
+fn a_worker_that_is_paused_gives_its_share_back_and_goes_on_with_the_same_command() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(300, Duration::from_millis(20)));
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    site.wait_for(60);
+    a.signal(Signal::Term);
+    a.wait().code(143);
+    assert!(asked(&site) < 300);
+    worker(&folder, &redis, "a").run().code(0);
+    has_each_page_once(&site, 300, &records(&folder, &["a"]));
+    assert_eq!(asked(&site), 300, "no page was asked for twice");
+}
+
+#[test]
+fn the_records_are_those_of_a_crawl_without_a_store() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(200, Duration::ZERO));
+    spider(&folder, &site);
+    let alone = Tool::new("crawl-run")
+        .dir(&folder)
+        .args(["tree.json", "--data-dir", "alone"]);
+    alone.run().code(0);
+    worker(&folder, &redis, "a").run().code(0);
+    assert_eq!(records(&folder, &["a"]), records(&folder, &["alone"]));
+}
+
+#[test]
+fn a_store_that_keeps_nothing_or_throws_keys_away_is_refused() {
+    let (folder, site) = (Folder::new(), tree(3, Duration::ZERO));
+    spider(&folder, &site);
+    let Some(redis) = Redis::start(&[]) else {
+        return;
+    };
+    let done = worker(&folder, &redis, "a").run().code(1);
+    done.says("appendonly yes");
+    let options = ["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"];
+    let Some(redis) = Redis::start(&options) else {
+        return;
+    };
+    let done = worker(&folder, &redis, "a").run().code(1);
+    done.says("noeviction");
+    assert_eq!(site.count(), 0);
+}
+
+#[test]
+fn another_scope_another_number_of_partitions_and_what_stays_on_one_machine_are_refused() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(200, Duration::from_millis(20)));
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    site.wait_for(10);
+    let parts = worker(&folder, &redis, "b").args(["--parts", "17"]);
+    parts.run().code(2);
+    let scope = worker(&folder, &redis, "b").args(["--depth", "1"]);
+    scope
+        .run()
+        .code(2)
+        .says("other start URLs or another scope");
+    worker(&folder, &redis, "b").arg("--delta").run().code(2);
+    // The same name on the same machine, while that one runs.
+    worker(&folder, &redis, "a").run().code(75);
+    a.signal(Signal::Kill);
+}
+
+#[test]
+fn the_password_of_a_store_is_said_nowhere() {
+    let options = ["--appendonly", "yes", "--requirepass", "s3cret-word"];
+    let Some(redis) = Redis::start(&options) else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(20, Duration::ZERO));
+    spider(&folder, &site);
+    worker(&folder, &redis, "a")
+        .run()
+        .code(1)
+        .never_says("s3cret");
+    let wrong = worker(&folder, &redis, "a").env("CRAWL_STORE_PASSWORD", "wr0ng-word");
+    wrong.run().code(1).never_says("wr0ng");
+    let right = worker(&folder, &redis, "a").env("CRAWL_STORE_PASSWORD", "s3cret-word");
+    right.run().code(0).never_says("s3cret");
+    for file in folder.files() {
+        let text = fs::read(folder.join(&file)).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("s3cret"), "{}", file.display());
+    }
+}

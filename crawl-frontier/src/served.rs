@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 
-use crawl_ckpt::control::{Begin, Progress, Slow, Trial};
+use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
 use crawl_ckpt::tool::Failure;
 
 use crate::crawl::{Crawl, FetcherSilence, Step, Trouble};
@@ -41,6 +41,7 @@ pub trait Served {
     fn fetcher_died(&mut self) -> Result<u64, Failure>;
     fn release_held(&mut self, now_ms: u64);
     fn changed_cookies(&self, begin: &Begin, now_ms: u64) -> Option<BTreeMap<String, String>>;
+    fn learned_hosts(&self, now_ms: u64) -> BTreeMap<String, KnownHost>;
     fn close(&mut self, now_ms: u64, watch: &mut dyn Watch) -> Result<(), Failure>;
     fn make_known(&mut self) -> Result<(), Failure>;
 }
@@ -146,6 +147,10 @@ impl Served for Crawl<Embedded> {
 
     fn changed_cookies(&self, begin: &Begin, now_ms: u64) -> Option<BTreeMap<String, String>> {
         Crawl::changed_cookies(self, begin, now_ms)
+    }
+
+    fn learned_hosts(&self, now_ms: u64) -> BTreeMap<String, KnownHost> {
+        Crawl::learned_hosts(self, now_ms)
     }
 
     fn close(&mut self, now_ms: u64, watch: &mut dyn Watch) -> Result<(), Failure> {

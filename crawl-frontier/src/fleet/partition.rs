@@ -150,6 +150,7 @@ impl Workshop {
         };
         crawl.take_secrets(&self.begin);
         crawl.take_cookies(&self.begin, now_ms);
+        crawl.take_hosts(&self.begin);
         crawl.expect_answers(self.begin.answer_within_ms);
         if self.begin.accept_empty {
             crawl.accept_empty();

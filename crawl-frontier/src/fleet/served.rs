@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 
-use crawl_ckpt::control::{Begin, Progress, Slow, Trial};
+use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
 use crawl_ckpt::tool::Failure;
 
 use super::sum::add;
@@ -237,9 +237,16 @@ impl Served for Fleet {
         (!changed.is_empty()).then(|| changed.into_iter().flatten().collect())
     }
 
+    fn learned_hosts(&self, now_ms: u64) -> BTreeMap<String, KnownHost> {
+        let learned = self
+            .open_parts()
+            .map(|open| open.crawl.learned_hosts(now_ms));
+        learned.flatten().collect()
+    }
+
     fn close(&mut self, _now_ms: u64, _watch: &mut dyn Watch) -> Result<(), Failure> {
-        for part in std::mem::take(&mut self.owned).into_keys() {
-            self.courier.ask(Task::Release(part));
+        for part in self.owned.keys() {
+            self.courier.ask(Task::Release(*part));
         }
         self.courier.leave();
         // A copy of what the store has.

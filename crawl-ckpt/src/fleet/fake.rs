@@ -165,7 +165,9 @@ impl Depot for FakeDepot {
     }
 
     fn leave(&mut self, worker: &str) -> Result<(), DepotError> {
-        self.call(false, |data, _| drop(data.workers.remove(worker)))
+        self.call(false, |data, _| {
+            data.workers.remove(worker);
+        })
     }
 
     fn look(&mut self) -> Result<Vec<PartView>, DepotError> {

@@ -93,7 +93,8 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.is_file()).collect()
+    let has_records = |path: &std::path::PathBuf| path.extension().is_some_and(|is| is == "jsonl");
+    paths.filter(has_records).collect()
 }
 
 #[track_caller]
@@ -196,7 +197,7 @@ fn a_store_that_is_killed_and_comes_back_is_waited_for() {
     let a = worker(&folder, &redis, "a").start();
     let b = worker(&folder, &redis, "b").start();
     site.wait_for(100);
-    redis.kill_and_start_again(|| std::thread::sleep(Duration::from_secs(1)));
+    redis.kill_and_start_again(|| sleep(Duration::from_secs(1)));
     a.wait().code(0);
     b.wait().code(0);
     has_each_page_once(&site, 300, &records(&folder, &["a", "b"]));
@@ -241,13 +242,13 @@ fn a_store_that_keeps_nothing_or_throws_keys_away_is_refused() {
     let Some(redis) = Redis::start(&[]) else {
         return;
     };
-    let done = worker(&folder, &redis, "a").run().code(1);
+    let done = worker(&folder, &redis, "a").run().code(2);
     done.says("appendonly yes");
     let options = ["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"];
     let Some(redis) = Redis::start(&options) else {
         return;
     };
-    let done = worker(&folder, &redis, "a").run().code(1);
+    let done = worker(&folder, &redis, "a").run().code(2);
     done.says("noeviction");
     assert_eq!(site.count(), 0);
 }
@@ -284,10 +285,10 @@ fn the_password_of_a_store_is_said_nowhere() {
     spider(&folder, &site);
     worker(&folder, &redis, "a")
         .run()
-        .code(1)
+        .code(2)
         .never_says("s3cret");
     let wrong = worker(&folder, &redis, "a").env("CRAWL_STORE_PASSWORD", "wr0ng-word");
-    wrong.run().code(1).never_says("wr0ng");
+    wrong.run().code(2).never_says("wr0ng");
     let right = worker(&folder, &redis, "a").env("CRAWL_STORE_PASSWORD", "s3cret-word");
     right.run().code(0).never_says("s3cret");
     for file in folder.files() {

@@ -70,8 +70,8 @@ impl Redis {
     /// What `redis-cli` says to a command.
     pub fn ask(&self, words: &[&str]) -> String {
         let port = self.port.to_string();
-        let output = Command::new("redis-cli").args(["-p", &port]).args(words);
-        let output = output.output().unwrap();
+        let mut asking = Command::new("redis-cli");
+        let output = asking.args(["-p", &port]).args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 }

@@ -127,6 +127,12 @@ pub const BATCH_JOBS: Limit<u32> = limit(1..=100_000, 4);
 /// How often a crawl of a batch that failed is tried again.
 pub const BATCH_RETRIES: Limit<u32> = limit(0..=1000, 2);
 
+/// Partitions of a crawl that many machines share.
+pub const PARTITIONS: Limit<u32> = limit(1..=512, 64);
+
+/// Further copies of each commit in a store.
+pub const COPIES: RangeInclusive<u32> = 0..=8;
+
 /// Reads whole numbers of a command line.
 pub fn count<T>(within: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
 where

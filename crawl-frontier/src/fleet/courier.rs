@@ -311,16 +311,15 @@ impl Round {
             let still_ms = watched.look(state, now_ms, BEAT_MS * 2);
             let is_mine = living[owner] == self.worker;
             match self.held.get_mut(&part) {
-                Some(owned) if !is_mine => {
-                    if !std::mem::replace(&mut owned.is_unwanted, true) {
-                        self.told.say(Word::Unwanted(part));
-                    }
+                Some(owned) if !is_mine && !owned.is_unwanted => {
+                    owned.is_unwanted = true;
+                    self.told.say(Word::Unwanted(part));
                 }
                 Some(_) => {}
                 None if is_mine => {
                     let is_free = shown.owner.is_empty() || shown.owner == self.worker;
-                    let is_dead = !living.contains(&shown.owner) && still_ms >= LEASE_MS;
-                    if is_free || is_dead {
+                    // Also of a worker that lives: one that was started again knows nothing of it.
+                    if is_free || still_ms >= LEASE_MS {
                         self.claim(part, (!is_free).then_some(state))?;
                     }
                 }

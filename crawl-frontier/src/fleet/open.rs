@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, SharedCrawl, Started};
-use crawl_ckpt::fleet::{BEAT_MS, Depot, RedisDepot, Rest, StoreUrl};
+use crawl_ckpt::fleet::{BEAT_MS, Depot, DepotError, RedisDepot, Rest, StoreUrl};
 use crawl_ckpt::hex;
 use crawl_ckpt::human::counted;
 use crawl_ckpt::lock::JobLock;
@@ -48,7 +48,12 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     };
     let url = StoreUrl::parse(&shared.url, None)?;
     let mut engine = RedisDepot::new(&url, &shared.spider, "", shared.parts, 0);
-    let held = engine.check().map_err(|e| unreachable(&e))?;
+    let held = engine.check().map_err(|error| match error {
+        DepotError::Refused(why) => {
+            Failure::with(Exit::Usage, format_args!("cannot use the store: {why}"))
+        }
+        DepotError::Unsure(_) => unreachable(&error),
+    })?;
     let copies = shared.copies.unwrap_or(held.replicas.min(1));
     if copies > held.replicas {
         let have = counted(u64::from(held.replicas), "replica");

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use crawl_ckpt::job::Name;
-use crawl_ckpt::limits::count;
+use crawl_ckpt::limits::{COPIES, PARTITIONS, count};
 
 /// Where machines meet that crawl one site together.
 #[derive(Debug, Clone, Default, Args)]
@@ -33,10 +33,10 @@ pub struct StoreArgs {
     /// Into how many partitions a new crawl is split; it keeps that number [default: 64]
     ///
     /// All hosts of a registrable domain are in one. No more machines than this can share the crawl.
-    #[arg(long, value_name = "N", requires = "store", value_parser = count(1..=512))]
+    #[arg(long, value_name = "N", requires = "store", value_parser = count(PARTITIONS.within))]
     pub parts: Option<u32>,
 
     /// How many replicas must have each commit [default: 1 where the store has any, else 0]
-    #[arg(long, value_name = "N", requires = "store", value_parser = count(0..=8))]
+    #[arg(long, value_name = "N", requires = "store", value_parser = count(COPIES))]
     pub copies: Option<u32>,
 }

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use crawl_ckpt::control::{Begin, SharedCrawl};
 use crawl_ckpt::fleet::StoreUrl;
 use crawl_ckpt::job::{JobPlace, Name};
+use crawl_ckpt::limits::PARTITIONS;
 use crawl_ckpt::lock::{JobLock, LockError};
 use crawl_ckpt::tool::{Exit, Failure};
 
 use super::{Crawl, Events, conduct, copy};
 use crate::acquire::acquire;
 use crate::cli::StoreArgs;
+use crate::conduct::Ending;
 use crate::ended::Ended;
-use crate::outcome::{Purpose, judge};
+use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::Output;
 use crate::stage::Launch;
 use crate::today::today;
@@ -21,8 +23,6 @@ use crate::view::View;
 
 /// The password of the store, where it is not in its URL.
 const PASSWORD: &str = "CRAWL_STORE_PASSWORD";
-/// Into so many partitions a crawl is split if nobody says.
-const PARTS: u32 = 64;
 /// So many runs of one machine may share a crawl under names that they choose themselves.
 const NAMESAKES: u32 = 64;
 
@@ -54,7 +54,7 @@ impl Crawl<'_> {
             spider: self.place.title(),
             crawl_id: store.crawl_id.as_ref().map(text),
             new_crawl_id: today().to_string(),
-            parts: store.parts.unwrap_or(PARTS),
+            parts: store.parts.unwrap_or(PARTITIONS.default),
             parts_given: store.parts.is_some(),
             copies: store.copies,
             crawls: self.place.crawls_dir(),
@@ -66,7 +66,9 @@ impl Crawl<'_> {
         let launch = self.launch_worker(&place, &lock)?;
         let ending = conduct(&launch, begin, events, view)?;
         let outcome = judge(&ending, Purpose::Production);
-        let joined = ending.output.clone().unwrap_or_default();
+        let Some(joined) = ending.output.clone() else {
+            return self.never_began(outcome, ending);
+        };
         let is_complete = outcome.exit() == Exit::Complete;
         let output = if is_complete {
             joined
@@ -76,6 +78,19 @@ impl Crawl<'_> {
         let ended = self.ended(outcome, ending, (Output::File(output), None));
         self.tell_of(&ended, true, view);
         Ok(ended)
+    }
+
+    /// The store was not used, so there is nothing to sum up.
+    fn never_began(&self, outcome: Outcome, ending: Ending) -> Result<Ended, Failure> {
+        let Outcome::Failed { exit, why, hint } = outcome else {
+            let none = (Output::File(self.place.crawls_dir()), None);
+            return Ok(self.ended(outcome, ending, none));
+        };
+        let failure = Failure::with(exit, why);
+        Err(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
     }
 
     fn refuse_what_cannot_be_shared(&self) -> Result<(), Failure> {

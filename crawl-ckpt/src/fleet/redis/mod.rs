@@ -155,6 +155,8 @@ impl RedisDepot {
                 let mut connection = client.get_connection_with_timeout(ANSWER)?;
                 connection.set_read_timeout(Some(ANSWER))?;
                 connection.set_write_timeout(Some(ANSWER))?;
+                // Says more plainly than a pipeline why it is refused.
+                cmd("PING").query::<()>(&mut connection)?;
                 let mut load = pipe();
                 for script in scripts::ALL {
                     load.cmd("SCRIPT").arg("LOAD").arg(script).ignore();

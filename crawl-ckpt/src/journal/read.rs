@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use super::settled::SettledPlaces;
 use super::{JournalFile, MAX_BATCH_BYTES, Stored};
@@ -11,6 +12,7 @@ use crate::error::StoreError;
 
 /// Most requests fit: URL, referer and a little.
 const GUESS_BYTES: usize = 512;
+const READS_TAKE: Duration = Duration::from_millis(1);
 
 /// Fetches requests back by what they are called and their place in the journals. Cheap to clone, independent of
 /// the writer, usable from many threads.
@@ -55,10 +57,18 @@ impl Reader {
                 None => Arc::new(Stretch::open(journal, settled && n == 0)?),
             });
         }
-        let mut all = self.stretches.write();
-        match &mut all {
-            Ok(all) => **all = stretches,
-            Err(poisoned) => **poisoned.get_mut() = stretches,
+        drop(old);
+        let replaced = match self.stretches.write() {
+            Ok(mut all) => std::mem::replace(&mut *all, stretches),
+            Err(poisoned) => std::mem::replace(&mut *poisoned.into_inner(), stretches),
+        };
+        let stays = |one: &Arc<Stretch>| journals.iter().any(|j| j.generation == one.generation);
+        for gone in replaced.into_iter().filter(|one| !stays(one)) {
+            // To close a file that was removed takes as long as it is large. Whoever reads from it just now must
+            // not be the one who does that.
+            while Arc::strong_count(&gone) > 1 {
+                std::thread::sleep(READS_TAKE);
+            }
         }
         Ok(())
     }

@@ -41,3 +41,9 @@ mod serve;
 mod served;
 mod store;
 pub mod url;
+
+/// The set of what was seen by itself, for whoever measures it.
+pub mod seen {
+    pub use crate::store::Watch;
+    pub use crate::store::seen::{Seen, SeenRoom};
+}

@@ -117,16 +117,25 @@ def remove(job):
     (job.parent / f"{job.name}.lock").unlink(missing_ok=True)
 
 
-def serve(bins, job, **pipes):
+def serve(bins, job, *options, **pipes):
     command = [bins / "crawl-frontier", "serve", "--job", job, "--in-flight", str(IN_FLIGHT)]
-    return subprocess.Popen([*command, "--grace", "0s", "-q"], **pipes)
+    return subprocess.Popen([*command, "--grace", "0s", "-q", *options], **pipes)
 
 
 def answer(bins, folder, job, count):
     """Serves until so many requests were answered, then pauses; gives the seconds."""
-    errors = folder / "answers.txt"
     start = time.perf_counter()
-    frontier = serve(bins, job, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    frontier, fetcher, _ = answered(bins, folder, job, count)
+    seconds = time.perf_counter() - start
+    pause(frontier)
+    fetcher.wait()
+    return seconds
+
+
+def answered(bins, folder, job, count, *options):
+    """Serves until so many requests were answered: the two processes, and what the one that answers said."""
+    errors = folder / "answers.txt"
+    frontier = serve(bins, job, *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     feed = [bins / "examples" / "feed", "answers", str(count)]
     with open(errors, "wb") as stderr:
         fetcher = subprocess.Popen(
@@ -134,16 +143,17 @@ def answer(bins, folder, job, count):
         )
     frontier.stdin.close()
     frontier.stdout.close()
-    while f"answered {count}" not in errors.read_text():
+    while not errors.read_text().endswith(" ms\n"):
         if frontier.poll() is not None:
             raise SystemExit(f"serve ended with {frontier.returncode}")
         time.sleep(0.01)
-    seconds = time.perf_counter() - start
+    return frontier, fetcher, errors.read_text()
+
+
+def pause(frontier):
     frontier.send_signal(signal.SIGTERM)
     if frontier.wait() != 143:
         raise SystemExit(f"serve ended with {frontier.returncode}, not 143")
-    fetcher.wait()
-    return seconds
 
 
 def check_half(bins, job, size, half, problems):
@@ -154,10 +164,10 @@ def check_half(bins, job, size, half, problems):
         problems.append(f"stat of {size}, half done, says {figures.strip()}")
 
 
-def first_request(bins, folder, job):
+def first_request(bins, folder, job, *options):
     """Seconds from the start of `serve` to its first request; pauses it then."""
     start = time.perf_counter()
-    frontier = serve(bins, job, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    frontier = serve(bins, job, *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     watch = measure.Watch(frontier.pid)
     os.read(frontier.stdout.fileno(), 1)
     first = time.perf_counter() - start
@@ -166,7 +176,6 @@ def first_request(bins, folder, job):
     frontier.send_signal(signal.SIGTERM)
     while os.read(frontier.stdout.fileno(), 1 << 16):
         pass
-    if frontier.wait() != 143:
-        raise SystemExit(f"serve ended with {frontier.returncode}, not 143")
+    pause(frontier)
     peak = max(p["peak_mib"] for p in watch.processes.values())
     return {"first_s": first, "peak_mib": peak}

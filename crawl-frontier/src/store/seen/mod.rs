@@ -37,7 +37,7 @@ pub struct Seen {
 
 impl Seen {
     /// The empty set, which stays in memory.
-    pub fn new() -> Seen {
+    pub(crate) fn new() -> Seen {
         Seen::with(Table::new(), None)
     }
 
@@ -62,7 +62,7 @@ impl Seen {
     }
 
     /// How many fingerprints are in it.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.in_table + self.older.as_ref().map_or(0, |older| older.len())
     }
 

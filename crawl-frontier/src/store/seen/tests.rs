@@ -82,6 +82,33 @@ fn a_set_of_any_room_agrees_with_a_plain_one() {
 }
 
 #[test]
+fn a_rewritten_journal_fills_a_set_of_any_room_in_order_and_out_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    for most in [100, 1000, 20_000, usize::MAX] {
+        let mut seen = Seen::empty(room(&disk, dir.path(), most));
+        let mut ascent = Ascent::default();
+        let mut model: BTreeSet<u128> = fingerprints(1).take(500).collect();
+        for &fingerprint in &model {
+            seen.insert(fingerprint);
+        }
+        let mut told: Vec<u128> = fingerprints(1).skip(400).take(15_000).collect();
+        told.extend([0, 1, u128::MAX]);
+        told.sort_unstable();
+        told.extend(fingerprints(1).take(700));
+        for &fingerprint in &told {
+            ascent.take(&mut seen, fingerprint);
+        }
+        ascent.end(&mut seen);
+        model.extend(told.iter().map(|one| *one.max(&1)));
+        assert_eq!(seen.len(), model.len());
+        seen.come_to_rest(&mut Unhurried).unwrap();
+        assert!(all_of(&seen).into_iter().eq(model.iter().copied()));
+        assert!(model.iter().all(|one| seen.contains(*one)));
+    }
+}
+
+#[test]
 fn parts_that_no_image_names_are_removed_and_those_that_one_names_stay() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);

@@ -7,10 +7,15 @@
 //!                                     an empty page, and takes the rest without an answer
 //!     feed seen COUNT BYTES DIR       puts COUNT fingerprints into the set of what was seen alone, which has
 //!                                     half of so much memory, in a job made in DIR
+//!     feed links COUNT HOSTS SHARE GATE
+//!                                     a fetcher whose every page has COUNT links that nobody saw before, SHARE of
+//!                                     a hundred to other hosts; it answers once the file GATE is there
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::durable::RealDisk;
@@ -37,7 +42,8 @@ fn main() {
             seen(number(1), number(2), &words[3]);
             Ok(())
         }
-        _ => panic!("feed urls | offered | answers | seen"),
+        "links" => links(number(1), number(2), number(3), Path::new(&words[4])),
+        _ => panic!("feed urls | offered | answers | seen | links"),
     };
     // A reader that has enough is no failure.
     if let Err(error) = done {
@@ -129,6 +135,51 @@ fn answers(count: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn links(count: u64, hosts: u64, share: u64, gate: &Path) -> io::Result<()> {
+    let mut requests = BufReader::with_capacity(1 << 16, io::stdin().lock());
+    let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+    let mut line = String::new();
+    let mut is_open = false;
+    while requests.read_line(&mut line)? > 0 {
+        while !is_open {
+            is_open = gate.exists();
+            sleep(Duration::from_millis(1));
+        }
+        let url = field(&line, "\"url\":\"", '"');
+        write!(
+            out,
+            "{{\"url\":\"{url}\",\"id\":{},\"status\":200,\"content_type\":\"text/html\",\"bytes\":0,\"links\":[",
+            field(&line, "\"id\":", ',')
+        )?;
+        let host: u64 = field(url, "/www.host-", '.').parse().unwrap();
+        let page = url.rsplit_once("page-").map_or("0", |(_, page)| page);
+        let page = u64::from_str_radix(page.trim_end_matches(".html"), 16).unwrap_or(host);
+        for n in 0..count {
+            let mark = mixed(page ^ (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let is_away = n * 100 < share * count;
+            let host = if is_away { mark % hosts } else { host };
+            let comma = if n == 0 { "" } else { "," };
+            write!(
+                out,
+                "{comma}\"https://www.host-{host:06}.example/sections/{n:010}/page-{mark:016x}.html\""
+            )?;
+        }
+        out.write_all(b"]}\n")?;
+        line.clear();
+        if requests.buffer().is_empty() {
+            out.flush()?;
+        }
+    }
+    out.flush()
+}
+
+/// Other numbers for other numbers, all over the place (splitmix64).
+fn mixed(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
 }
 
 fn field<'a>(line: &'a str, name: &str, end: char) -> &'a str {

@@ -24,7 +24,7 @@ use archive::Archive;
 use browsers::Browsers;
 use judge::{Kill, Verdict};
 use serde_json::json;
-use support::{Answer, Folder, Random, Running, Signal, Site, Tool, Tree, send_signal};
+use support::{Answer, Folder, Random, Running, Signal, Site, Tool, Tree};
 
 /// Requests at once.
 const CONCURRENCY: u64 = 16;
@@ -399,8 +399,8 @@ fn deliver(way: Way, run: &Running, browsers: &Browsers, random: &mut Random) {
     match way {
         Way::All => run.signal_group(Signal::Kill),
         Way::Run => run.signal(Signal::Kill),
-        Way::Frontier => kill_child(run, "crawl-frontier"),
-        Way::Fetch => kill_child(run, "crawl-fetch"),
+        Way::Frontier => run.kill_child("crawl-frontier"),
+        Way::Fetch => run.kill_child("crawl-fetch"),
         Way::Stop => {
             run.signal_group(Signal::Stop);
             run.ends_within(Duration::from_secs(3));
@@ -415,23 +415,6 @@ fn deliver(way: Way, run: &Running, browsers: &Browsers, random: &mut Random) {
         Way::Term => run.signal_group(Signal::Term),
         Way::Browser => browsers.kill(false, random),
         Way::Tab => browsers.kill(true, random),
-    }
-}
-
-/// Kills the run's child of that name, if it is there at this moment.
-fn kill_child(run: &Running, name: &str) {
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        // `PID (NAME) STATE PPID ...`
-        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
-            continue;
-        };
-        let parent = stat[close + 1..].split_ascii_whitespace().nth(1);
-        if &stat[open + 1..close] == name && parent == Some(run.pid().to_string().as_str()) {
-            send_signal(Signal::Kill, stat[..open].trim().parse().unwrap());
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod cluster;
 mod folder;
 mod forward;
 pub mod hostile;
@@ -25,6 +26,7 @@ mod site;
 mod tool;
 mod tree;
 
+pub use cluster::Cluster;
 pub use folder::Folder;
 pub use forward::Forward;
 pub use http::{Answer, Asked};

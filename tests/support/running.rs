@@ -1,5 +1,6 @@
 //! A child in a process group of its own: fed, watched, signalled, waited for.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -115,6 +116,23 @@ impl Running {
     /// Sends a signal to the child's whole group, as Ctrl+C at a terminal does.
     pub fn signal_group(&self, signal: Signal) {
         send_signal(signal, -i64::from(self.pid));
+    }
+
+    /// Kills the child's own child of that name, if it is there at this moment.
+    pub fn kill_child(&self, name: &str) {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            // `PID (NAME) STATE PPID ...`
+            let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
+                continue;
+            };
+            let parent = stat[close + 1..].split_ascii_whitespace().nth(1);
+            if &stat[open + 1..close] == name && parent == Some(self.pid.to_string().as_str()) {
+                send_signal(Signal::Kill, stat[..open].trim().parse().unwrap());
+            }
+        }
     }
 
     /// The exit status, once it ended.

@@ -8,14 +8,14 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crawl_ckpt::control::Begin;
-use crawl_ckpt::fleet::{FakeDepot, Faults, LEASE_MS};
+use crawl_ckpt::fleet::{BEAT_MS, FakeDepot, Faults, LEASE_MS};
 use crawl_ckpt::job::JobPlace;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::{Plan, Scope};
 use serde_json::Value;
 
 use super::bell::Bell;
-use super::courier::{Courier, Round, Task};
+use super::courier::{Courier, Round, Task, Word};
 use super::open::assemble;
 use super::{Fleet, Workshop};
 use crate::crawl::{Done, Split, Step};
@@ -315,4 +315,38 @@ fn without_a_fence_a_worker_that_comes_back_spoils_the_journal() {
         stops: 50,
         faults,
     });
+}
+
+#[test]
+fn a_partition_whose_release_was_lost_goes_to_its_next_owner_after_a_lease() {
+    let engine = FakeDepot::new(PARTS, 1);
+    let (bell, _end) = Bell::new().unwrap();
+    let start = |name| Courier::idle(Box::new(engine.clone()), name, PARTS, bell.clone());
+    let (of_a, mut a, _tasks_a) = start("a");
+    let (of_b, mut b, _tasks_b) = start("b");
+    a.go_round(0).unwrap();
+    b.go_round(BEAT_MS).unwrap();
+    a.go_round(BEAT_MS).unwrap();
+    let unwanted = of_a.words().filter_map(|word| match word {
+        Word::Unwanted(part) => Some(part),
+        _ => None,
+    });
+    let unwanted: Vec<u32> = unwanted.collect();
+    assert!(!unwanted.is_empty());
+    engine.misbehave(Faults {
+        lost_calls: 1000,
+        ..Faults::default()
+    });
+    let releases = unwanted.iter().map(|part| Task::Release(*part));
+    a.perform(releases.collect()).unwrap_err();
+    engine.misbehave(Faults::default());
+    for beat in 2..4 + LEASE_MS / BEAT_MS {
+        a.go_round(beat * BEAT_MS).unwrap();
+        b.go_round(beat * BEAT_MS).unwrap();
+    }
+    let taken = of_b.words().filter_map(|word| match word {
+        Word::Ours(part, ..) => Some(part),
+        _ => None,
+    });
+    assert_eq!(taken.collect::<Vec<u32>>(), unwanted);
 }

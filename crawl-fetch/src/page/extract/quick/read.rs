@@ -23,41 +23,29 @@ impl Builder<'_, '_> {
         }
         let (mut text, mut at) = (0, 0);
         while let Some(tag) = self.marks.find(html, at) {
-            let next = match html.get(tag + 1) {
-                Some(byte) if byte.is_ascii_alphabetic() => {
-                    self.text(text, tag)?;
-                    self.start_tag(tag + 1)?
-                }
-                Some(b'/') => match html.get(tag + 2) {
-                    Some(byte) if byte.is_ascii_alphabetic() => {
-                        self.text(text, tag)?;
-                        match self.close_innermost(tag + 2) {
-                            Some(next) => next,
-                            None => self.end_tag(tag + 2)?,
-                        }
+            let next = html.get(tag + 1).copied().unwrap_or_default();
+            let behind = html.get(tag + 2).copied();
+            let is_markup = match next {
+                b'/' => behind.is_some(),
+                byte => matches!(byte, b'!' | b'?') || byte.is_ascii_alphabetic(),
+            };
+            if !is_markup {
+                at = tag + 1;
+                continue;
+            }
+            self.text(text, tag)?;
+            let next = match (next, behind) {
+                (b'/', Some(byte)) if byte.is_ascii_alphabetic() => {
+                    match self.close_innermost(tag + 2) {
+                        Some(next) => next,
+                        None => self.end_tag(tag + 2)?,
                     }
-                    Some(b'>') => {
-                        self.text(text, tag)?;
-                        tag + 3
-                    }
-                    Some(_) => {
-                        self.text(text, tag)?;
-                        self.bogus_comment(tag + 2)
-                    }
-                    None => break,
-                },
-                Some(b'!') => {
-                    self.text(text, tag)?;
-                    self.declaration(tag + 2)?
                 }
-                Some(b'?') => {
-                    self.text(text, tag)?;
-                    self.bogus_comment(tag + 1)
-                }
-                _ => {
-                    at = tag + 1;
-                    continue;
-                }
+                (b'/', Some(b'>')) => tag + 3,
+                (b'/', _) => self.bogus_comment(tag + 2),
+                (b'!', _) => self.declaration(tag + 2)?,
+                (b'?', _) => self.bogus_comment(tag + 1),
+                _ => self.start_tag(tag + 1)?,
             };
             if next > html.len() {
                 // A tag that does not end is left out.

@@ -27,6 +27,9 @@ Examples:
   Remove what nobody went on with for a week:
     crawl-ckpt rm --older-than 7d --yes
 
+  A crawl that many machines share over a Redis: who works on it, and what stands still?
+    crawl-ckpt --store redis://store.example/ show shop
+
   What is left of each that is paused, for a program:
     crawl-ckpt ls --json | jq -r 'select(.state == \"paused\") | [.spider, .pending] | @tsv'";
 
@@ -48,6 +51,13 @@ pub struct Cli {
     /// The same directory that crawl-run was given.
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
+
+    /// The crawls in this store, and not those in the data directory: redis://[USER@]HOST[:PORT][/DB], or rediss://
+    ///
+    /// What crawl-run --store shares among machines. A crawl there is named PROJECT/SPIDER/ID; without ID the one
+    /// that was begun last is meant. The password comes from $CRAWL_STORE_PASSWORD. Looking changes nothing.
+    #[arg(long, value_name = "URL", global = true)]
+    store: Option<String>,
 
     /// Print errors only
     #[arg(short, long, global = true)]
@@ -123,6 +133,63 @@ enum Command {
         #[command(flatten)]
         asked: command::report::Asked,
     },
+    /// Make one file of the records of several workers, each URL once
+    ///
+    /// The workers of a crawl that many machines share have their records in files of their own,
+    /// crawls/crawl_ID.WORKER.jsonl: bring them to one machine, and name them or their directories. All is checked
+    /// before the new file gets its name: a torn line, a line that is no record, and parts that a worker has not
+    /// joined yet are refused. So is a URL with several records, which a crawl never makes: the files are of several
+    /// crawls then, and --latest makes the newest state of them. Takes 32 bytes of disk a record beside the file
+    /// when there are over 4 million, and no more memory than for these.
+    Collect(command::collect::Collection),
+    /// Write the partitions of a crawl in a store as job directories, with --store
+    ///
+    /// Each is DIR/part-NNN, a sound copy of what the store had at that moment: `crawl-ckpt show --job`, `crawl-ckpt
+    /// verify --job`, `crawl-frontier stat --job`, `export` and `seen` work on it. Workers may be busy with the crawl
+    /// meanwhile. The store is only read; nothing that is done to a copy comes back to it.
+    Pull {
+        /// PROJECT/SPIDER[/ID], or SPIDER for the project `default`
+        #[arg(value_name = "CRAWL")]
+        name: String,
+        /// Where to; made if it is missing
+        #[arg(short = 'o', long = "output", value_name = "DIR")]
+        dir: PathBuf,
+        /// Only this partition; may be given several times [default: all that a URL came to]
+        #[arg(long = "part", value_name = "N")]
+        parts: Vec<u32>,
+    },
+    /// Have the workers of a crawl in a store end in good order, with --store
+    ///
+    /// They finish the pages that are under way and end with exit code 4, and none begins until `resume`.
+    /// The store keeps that over restarts of its own and of workers.
+    Pause {
+        /// PROJECT/SPIDER[/ID], or SPIDER for the project `default`
+        #[arg(value_name = "CRAWL")]
+        name: String,
+    },
+    /// Let workers go on with a crawl that was paused in a store, with --store
+    Resume {
+        /// PROJECT/SPIDER[/ID], or SPIDER for the project `default`
+        #[arg(value_name = "CRAWL")]
+        name: String,
+    },
+    /// Have what a worker finished asked again, when its records are lost, with --store
+    ///
+    /// A worker keeps the records of its pages on its own disk. When that is lost, this makes its URLs pending again,
+    /// and the other workers fetch them. No worker may live meanwhile: `pause` stops them, `resume` lets them go on.
+    /// When the disk is found again, what is on it does not count any more. A complete crawl is refused: --print with
+    /// crawl-fetch gets its lost pages.
+    Requeue {
+        /// PROJECT/SPIDER[/ID], or SPIDER for the project `default`
+        #[arg(value_name = "CRAWL")]
+        name: String,
+        /// The worker whose records are lost
+        #[arg(long, value_name = "NAME", value_parser = Name::parse)]
+        worker: Name,
+        /// Print what would be asked again, as requests for crawl-fetch, and change nothing
+        #[arg(long)]
+        print: bool,
+    },
     /// Remove checkpoints
     ///
     /// Lists them and asks; where stdin is no terminal it needs --yes. The crawl starts anew after that;
@@ -184,6 +251,9 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
     if !matches!(cli.command, Command::Rm { .. }) {
         need_stdout()?;
     }
+    if let Some(url) = cli.store.clone() {
+        return over_store(cli, &url, out);
+    }
     if let Some(dir) = &cli.data_dir {
         // A directory that was named must be there; the default one need not be there yet.
         std::fs::read_dir(dir).map_err(|e| {
@@ -225,13 +295,96 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             let spider = context.catalog.spider(&name)?;
             command::report::run(&mut context, &spider, &asked)
         }
+        Command::Collect(asked) => command::collect::run(&mut context, &asked),
         Command::Rm { which, yes } => {
             let which = doomed(&context.catalog, which)?;
             command::rm::run(&mut context, which, yes)
         }
+        Command::Pull { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::Requeue { .. } => {
+            let message = "that is done to a crawl in a store: --store URL says in which";
+            Err(Failure::with(Exit::Usage, message))
+        }
     }?;
     context.out.flush().map_err(Failure::from_stdout)?;
     Ok(exit)
+}
+
+/// The same for crawls that many machines share.
+#[cfg(feature = "redis")]
+fn over_store(cli: Cli, url: &str, out: &mut dyn Write) -> Result<Exit, Failure> {
+    use command::store::{self, StoreRoom};
+    let has_job = |job: Option<PathBuf>| match job {
+        None => Ok(()),
+        Some(_) => Err(Failure::with(
+            Exit::Usage,
+            "--job names a directory; a crawl in a store is named PROJECT/SPIDER/ID",
+        )),
+    };
+    let context = Context {
+        catalog: Catalog::new(data_dir(cli.data_dir.as_deref())),
+        out,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    let mut room = StoreRoom::open(context, url)?;
+    let exit = match cli.command {
+        Command::Ls { project, form } => store::ls::run(&mut room, project.as_ref(), form),
+        Command::Show { which, form } => {
+            has_job(which.job)?;
+            store::show::run(&mut room, &which.name.unwrap_or_default(), form)
+        }
+        Command::Size { which, form } => {
+            has_job(which.job)?;
+            store::size::run(&mut room, which.name.as_deref(), form)
+        }
+        Command::Verify {
+            which,
+            repair,
+            form,
+        } => {
+            has_job(which.job)?;
+            if repair {
+                let message =
+                    "--repair works on a job directory: a partition becomes one by `pull`";
+                return Err(Failure::with(Exit::Usage, message));
+            }
+            store::verify::run(&mut room, which.name.as_deref(), form)
+        }
+        Command::Pull { name, dir, parts } => store::pull::run(&mut room, &name, &parts, &dir),
+        Command::Requeue {
+            name,
+            worker,
+            print,
+        } => store::requeue::run(&mut room, &name, worker.as_str(), print),
+        Command::Pause { name } => store::pause::pause(&mut room, &name),
+        Command::Resume { name } => store::pause::resume(&mut room, &name),
+        Command::Report { .. } | Command::Collect(_) => Err(Failure::with(
+            Exit::Usage,
+            "the records of a crawl lie with its workers and not in the store",
+        )
+        .hint("crawl-ckpt collect DIR... -o FILE   (makes one file of them, without --store)")),
+        Command::Rm { which, yes } => {
+            use store::rm::Condemned;
+            has_job(which.job)?;
+            let which = match which.older_than {
+                Some(age) => Condemned::OlderThan(age),
+                None if which.all => Condemned::All,
+                None => Condemned::Named(which.names),
+            };
+            store::rm::run(&mut room, which, yes)
+        }
+    }?;
+    room.context.out.flush().map_err(Failure::from_stdout)?;
+    Ok(exit)
+}
+
+#[cfg(not(feature = "redis"))]
+fn over_store(_: Cli, _: &str, _: &mut dyn Write) -> Result<Exit, Failure> {
+    let message = "this crawl-ckpt was built without stores";
+    Err(Failure::with(Exit::Usage, message))
 }
 
 fn one(

@@ -23,12 +23,14 @@
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
 //! | `outside/` | jobs from outside: `catalog`, [`look`], `verify`, [`repair`] |
 //! | `report/` | [`report`]: what came out of a crawl, from its output records |
+//! | `collect/` | one file of the records of several workers |
 //! | `command/` `cli` | the tool `crawl-ckpt` itself |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cli;
 mod codec;
+mod collect;
 mod command;
 pub mod delta;
 pub mod durable;

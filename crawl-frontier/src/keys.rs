@@ -11,10 +11,10 @@ pub const GAVE_PAGE: &str = "starts:page";
 pub const MAIL: &str = "mail:";
 
 /// Begins the key of how many letters went to another partition.
-pub const SENT: &str = "sent:";
+pub use crawl_ckpt::fleet::SENT;
 
 /// Begins the key of how many letters of another partition were taken.
-pub const FROM: &str = "from:";
+pub use crawl_ckpt::fleet::FROM;
 
 /// The hosts that the crawl stays on.
 pub const SCOPE_HOSTS: &str = "scope:hosts";

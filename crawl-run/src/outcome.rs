@@ -120,8 +120,8 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         }
         (Exit::PipeClosed, _) => failed(exit, String::new()),
         (Exit::Damaged | Exit::Held, _) => as_told(exit),
-        // It does not begin what was asked for.
-        (Exit::Usage, None) => as_told(exit),
+        // It does not begin what was asked for, or a crawl that is paused.
+        (Exit::Usage | Exit::Stopped, None) => as_told(exit),
         (Exit::Failed, Some(EndReason::FetcherGone | EndReason::SetAside)) => {
             let how = status_words(ending.fetch);
             failed(

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod collecting;
 mod listing;
 mod removal;
 mod verify;

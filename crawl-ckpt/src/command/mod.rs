@@ -1,10 +1,13 @@
 //! The commands of crawl-ckpt.
 
+pub mod collect;
 pub mod ls;
 pub mod report;
 pub mod rm;
 pub mod show;
 pub mod size;
+#[cfg(feature = "redis")]
+pub mod store;
 pub mod verify;
 
 use std::io::Write;

@@ -37,13 +37,12 @@ pub fn run(context: &mut Context<'_>, which: Which, yes: bool) -> Result<Exit, F
     }
     if !yes {
         list(&jobs);
-        if !stdin().is_terminal() {
-            let message = "nothing was removed: there is no terminal to ask on";
-            return Err(Failure::with(Exit::Usage, message).hint("the same command with --yes"));
-        }
-        if !is_agreed(&jobs)? {
-            return Err(Failure::new("nothing was removed"));
-        }
+        let size: u64 = jobs.iter().map(|job| bytes_in(&job.place.dir)).sum();
+        let what = match &jobs[..] {
+            [job] => format!("the checkpoint of {job}"),
+            jobs => counted(jobs.len() as u64, "checkpoint"),
+        };
+        agree(&format!("remove {what} ({})", bytes(size)))?;
     }
     let mut exit = Exit::Complete;
     for job in jobs {
@@ -139,19 +138,21 @@ fn list(jobs: &[Found]) {
     }
 }
 
-fn is_agreed(jobs: &[Found]) -> Result<bool, Failure> {
-    let size: u64 = jobs.iter().map(|job| bytes_in(&job.place.dir)).sum();
-    let what = match jobs {
-        [job] => format!("the checkpoint of {job}"),
-        jobs => counted(jobs.len() as u64, "checkpoint"),
-    };
-    let question = printable(&format!("{TOOL}: remove {what} ({})? [y/N] ", bytes(size)));
-    stderr::write(&question);
+/// Asks whether something is to be done.
+///
+/// # Errors
+/// It is not: [`Exit::Usage`] where nobody can be asked.
+pub(super) fn agree(what: &str) -> Result<(), Failure> {
+    if !stdin().is_terminal() {
+        let message = "nothing was removed: there is no terminal to ask on";
+        return Err(Failure::with(Exit::Usage, message).hint("the same command with --yes"));
+    }
+    stderr::write(&printable(&format!("{TOOL}: {what}? [y/N] ")));
     let mut answer = String::new();
     let read = stdin().lock().read_line(&mut answer);
     read.map_err(|e| Failure::new(format_args!("cannot read the answer: {e}")))?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new("nothing was removed")),
+    }
 }

@@ -10,9 +10,11 @@ use super::json_of;
 use super::{Context, ListForm};
 use crate::address::masked_url;
 use crate::catalog::Found;
+use crate::control::{Counts, Progress};
 use crate::human::{bytes, count, counted, span};
 use crate::job::{Manifest, Name};
 use crate::look::{Look, State};
+use crate::plan::Plan;
 use crate::table::facts;
 use crate::tool::{Exit, Failure, quoted, unquoted};
 
@@ -95,53 +97,11 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
         ));
     }
     if let Some(counts) = look.counts() {
-        lines.push(("seen", counted(counts.seen, "URL")));
-        for (name, number) in [
-            ("pending", counts.pending),
-            ("in flight", counts.in_flight),
-            ("parked", counts.parked),
-            ("done", counts.done),
-            ("failed", counts.failed),
-        ] {
-            if number > 0 || !matches!(name, "in flight" | "parked") {
-                lines.push((name, count(number)));
-            }
-        }
+        lines.extend(count_lines(&counts));
     }
     if let Some(commit) = &look.commit {
-        let progress = &commit.progress;
-        let fetched = format!(
-            "{} in {}",
-            bytes(progress.bytes),
-            counted(progress.records, "record")
-        );
-        lines.push((
-            "fetched",
-            format!("{fetched} from {}", counted(progress.hosts, "host")),
-        ));
-        if progress.withdrawn > 0 {
-            lines.push(("dropped", count(progress.withdrawn)));
-        }
-        if let Some(delta) = progress.delta {
-            let parts = [
-                ("new", delta.new),
-                ("changed", delta.changed),
-                ("unchanged", delta.unchanged),
-                ("gone", delta.gone),
-            ];
-            let parts = parts.map(|(name, number)| format!("{name} {}", count(number)));
-            lines.push(("pages", parts.join(", ")));
-        }
-        for (name, tally) in [
-            ("by status", &progress.by_status),
-            ("by error", &progress.by_error),
-            ("not taken on", &progress.dropped),
-        ] {
-            if !tally.is_empty() {
-                lines.push((name, tallied(tally)));
-            }
-        }
-        for (host, parked) in &progress.parked {
+        lines.extend(figure_lines(&commit.progress));
+        for (host, parked) in &commit.progress.parked {
             lines.push((
                 "waits",
                 format!("{host}: {}, {}", counted(parked.urls, "URL"), parked.why),
@@ -160,16 +120,63 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
     facts(&lines)
 }
 
-fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str, String)> {
-    let mut lines = Vec::new();
-    if let Some(plan) = &manifest.plan {
-        for url in plan.start_urls.iter().take(10) {
-            lines.push(("start URL", masked_url(url).into_owned()));
-        }
-        if plan.start_urls.len() > 10 {
-            lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
+/// How many URLs are where.
+pub(super) fn count_lines(counts: &Counts) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("seen", counted(counts.seen, "URL"))];
+    for (name, number) in [
+        ("pending", counts.pending),
+        ("in flight", counts.in_flight),
+        ("parked", counts.parked),
+        ("done", counts.done),
+        ("failed", counts.failed),
+    ] {
+        if number > 0 || !matches!(name, "in flight" | "parked") {
+            lines.push((name, count(number)));
         }
     }
+    lines
+}
+
+/// What was fetched and came of it.
+pub(super) fn figure_lines(progress: &Progress) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let fetched = format!(
+        "{} in {}",
+        bytes(progress.bytes),
+        counted(progress.records, "record")
+    );
+    lines.push((
+        "fetched",
+        format!("{fetched} from {}", counted(progress.hosts, "host")),
+    ));
+    if progress.withdrawn > 0 {
+        lines.push(("dropped", count(progress.withdrawn)));
+    }
+    if let Some(delta) = progress.delta {
+        let parts = [
+            ("new", delta.new),
+            ("changed", delta.changed),
+            ("unchanged", delta.unchanged),
+            ("gone", delta.gone),
+        ];
+        let parts = parts.map(|(name, number)| format!("{name} {}", count(number)));
+        lines.push(("pages", parts.join(", ")));
+    }
+    for (name, tally) in [
+        ("by status", &progress.by_status),
+        ("by error", &progress.by_error),
+        ("not taken on", &progress.dropped),
+    ] {
+        if !tally.is_empty() {
+            lines.push((name, tallied(tally)));
+        }
+    }
+    lines
+}
+
+fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let plan = manifest.plan.as_ref();
+    let mut lines = plan.map_or_else(Vec::new, start_urls);
     if manifest.output.is_some() {
         let path = manifest.output_file(context.catalog.data_dir());
         lines.push((
@@ -179,6 +186,17 @@ fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str,
     }
     if let Some(dir) = manifest.warc_dir(context.catalog.data_dir()) {
         lines.push(("warc", dir.display().to_string()));
+    }
+    lines
+}
+
+/// Where a crawl begins.
+pub(super) fn start_urls(plan: &Plan) -> Vec<(&'static str, String)> {
+    let urls = plan.start_urls.iter().take(10);
+    let urls = urls.map(|url| ("start URL", masked_url(url).into_owned()));
+    let mut lines: Vec<_> = urls.collect();
+    if plan.start_urls.len() > 10 {
+        lines.push(("", format!("and {} more", plan.start_urls.len() - 10)));
     }
     lines
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::tool::Failure;
+
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DepotError {
@@ -15,6 +17,17 @@ impl fmt::Display for DepotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DepotError::Unsure(why) | DepotError::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<DepotError> for Failure {
+    fn from(error: DepotError) -> Failure {
+        match error {
+            DepotError::Unsure(why) => {
+                Failure::new(format_args!("the store cannot be reached: {why}"))
+            }
+            DepotError::Refused(why) => Failure::new(format_args!("the store refuses: {why}")),
         }
     }
 }
@@ -94,6 +107,17 @@ impl Rest {
     }
 }
 
+/// How a crawl as a whole stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// Whoever comes takes part.
+    Running,
+    /// Somebody paused it: nobody is to ask for pages.
+    Paused,
+    /// It is over.
+    Over(Rest),
+}
+
 /// What an owner tells of its partition beside the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Merits {
@@ -159,11 +183,11 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn current(&mut self) -> Result<Option<String>, DepotError>;
 
-    /// What the crawl came to, if it is over. Durable.
+    /// How the crawl stands.
     ///
     /// # Errors
     /// Those of the engine.
-    fn outcome(&mut self) -> Result<Option<Rest>, DepotError>;
+    fn course(&mut self) -> Result<Course, DepotError>;
 
     /// The crawl is over. Durable.
     ///

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Claim, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
+use super::{Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
 use crate::mutex::lock;
 
 /// How it misbehaves.
@@ -149,8 +149,10 @@ impl Depot for FakeDepot {
         self.call(false, |_, _| None)
     }
 
-    fn outcome(&mut self) -> Result<Option<Rest>, DepotError> {
-        self.call(false, |data, _| data.state)
+    fn course(&mut self) -> Result<Course, DepotError> {
+        self.call(false, |data, _| {
+            data.state.map_or(Course::Running, Course::Over)
+        })
     }
 
     fn end(&mut self, rest: Rest) -> Result<(), DepotError> {

@@ -8,20 +8,34 @@
 mod depot;
 #[cfg(any(test, feature = "sim"))]
 mod fake;
+mod job;
 mod members;
 #[cfg(feature = "redis")]
 mod redis;
+mod sum;
 mod url;
 mod watch;
 
-pub use depot::{Claim, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
+pub use depot::{Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
 #[cfg(any(test, feature = "sim"))]
 pub use fake::{FakeDepot, Faults};
+pub use job::{CrawlName, SharedJob};
 pub use members::{Members, shares};
 #[cfg(feature = "redis")]
-pub use redis::RedisDepot;
+pub use redis::{EngineHealth, Glance, KeyBytes, RedisDepot};
+pub use sum::add_progress;
 pub use url::StoreUrl;
 pub use watch::Watched;
+
+/// The file of a worker's records of a partition.
+pub fn output_part(part: u32, worker: &str) -> String {
+    format!("part-{part:03}.{worker}.jsonl")
+}
+
+/// Keys of a partition's journal: how many letters went to another partition so far, its number behind this.
+pub const SENT: &str = "sent:";
+/// The same: how many of another partition's letters were taken.
+pub const FROM: &str = "from:";
 
 /// What a worker renews, it does so often, in milliseconds.
 pub const BEAT_MS: u64 = 1000;

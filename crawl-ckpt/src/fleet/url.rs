@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::tool::{Exit, Failure};
+use crate::tool::{Exit, Failure, quoted};
 
 /// Where the store is. Its password is shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +47,20 @@ impl StoreUrl {
         self.0.as_str()
     }
 
+    /// The whole URL for a shell, without the password.
+    pub fn shown(&self) -> String {
+        let mut url = self.0.clone();
+        // What takes one can lose it.
+        let _ = url.set_password(None);
+        quoted(url.as_str())
+    }
+
+    /// A command of crawl-ckpt about a crawl in it, without the password.
+    pub fn command(&self, verb: &str, name: &str) -> String {
+        let command = format!("crawl-ckpt --store {} {verb} {name}", self.shown());
+        command.trim_end().to_owned()
+    }
+
     /// For the one process that is told over a socket, with the password.
     pub fn to_secret(&self) -> String {
         self.0.to_string()
@@ -81,7 +95,8 @@ mod tests {
         let inside = StoreUrl::parse("redis://:s3cret@db.example", Some("other")).unwrap();
         assert!(inside.exposed().contains(":s3cret@"));
         for url in [plain, inside] {
-            assert!(!format!("{url} {url:?}").contains("s3cret"));
+            let shown = format!("{url} {url:?} {}", url.command("ls", ""));
+            assert!(!shown.contains("s3cret"), "{shown}");
         }
         for bad in [
             "localhost",

@@ -1,7 +1,8 @@
 //! A journal whose truth lies elsewhere: in a store that many machines share. The file is a copy then,
 //! which nobody syncs and which is made anew when it is wanted.
 
-use super::frame::{BatchHeader, HEADER, batch_sum};
+use super::chain::follow;
+use super::frame::HEADER;
 use super::{ClosedBatch, Mark, Writer};
 use crate::error::StoreError;
 
@@ -26,18 +27,8 @@ impl Writer {
         self.check_usable()?;
         let end = self.end;
         let damaged = |why| StoreError::damaged(&self.path, end.bytes, why);
-        let header = BatchHeader::decode(bytes).ok_or_else(|| damaged("here is no batch"))?;
-        if header.total() != bytes.len() as u64 || header.seq != end.seq + 1 {
-            return Err(damaged("a batch is missing or cut short"));
-        }
-        if header.prev != end.sum || header.first_id != end.next_id {
-            return Err(damaged("a batch does not follow the one before it"));
-        }
-        let payload = &bytes[HEADER..];
-        if header.sum != batch_sum(&self.salt, &header.encode(), payload) {
-            return Err(damaged("the checksum of a batch is wrong"));
-        }
-        let next_id = super::loose::id_after(payload, header.first_id).map_err(damaged)?;
+        let header = follow(bytes, &end, &self.salt).map_err(damaged)?;
+        let next_id = super::loose::id_after(&bytes[HEADER..], header.first_id).map_err(damaged)?;
         let end = Mark {
             bytes: end.bytes + bytes.len() as u64,
             seq: header.seq,
@@ -60,7 +51,7 @@ impl Writer {
 mod tests {
     use std::path::Path;
 
-    use super::super::{Batch, Commit, JournalFile, Stored, create};
+    use super::super::{Batch, Chain, Commit, JournalFile, Stored, create};
     use crate::durable::RealDisk;
 
     fn writer(path: &Path) -> super::Writer {
@@ -106,6 +97,12 @@ mod tests {
         }
         assert!(to.append_bytes(&blobs[2]).is_err(), "taken twice");
         assert_eq!(to.end(), from.end());
+        let mut chain = Chain::new([7; 16]);
+        assert!(chain.take(&blobs[1], |_| Ok(())).is_err());
+        for blob in &blobs {
+            chain.take(blob, |_| Ok(())).unwrap();
+        }
+        assert_eq!(chain.end(), from.end());
         assert_eq!(std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
     }
 }

@@ -6,6 +6,7 @@
 //! [`Job`](crate::job::Job) opens its journal for all three. The bytes are described in FORMAT.md.
 
 mod batch;
+mod chain;
 mod copy;
 mod entry;
 mod file;
@@ -21,6 +22,7 @@ mod settled;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};
+pub use chain::{Chain, commit_of};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub(crate) use file::JournalFile;
 pub(crate) use frame::{HEADER, SIGN};

@@ -4,4 +4,5 @@ pub(crate) mod archive;
 pub mod catalog;
 pub mod look;
 pub mod repair;
+pub(crate) mod tally;
 pub mod verify;

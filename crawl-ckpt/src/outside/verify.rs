@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{ArchiveReport, check_archive};
+use super::tally::Tally;
 use crate::catalog::Found;
-use crate::control::Counts;
 use crate::delta;
 use crate::durable::{Links, RealDisk, open_file};
 use crate::error::StoreError;
 use crate::image::Image;
-use crate::job::{EXCHANGE, Job, OUTPUT, due_exchange, output_flaw};
-use crate::journal::{Commit, Entry, Mark, Replayed};
+use crate::job::{Job, OUTPUT, due_exchange, output_flaw};
+use crate::journal::{Commit, Mark, Replayed};
 use crate::look::steadily;
 use crate::seen::{SeenPart, part_numbers};
 use crate::tool::Exit;
@@ -135,66 +135,6 @@ impl fmt::Display for Verification {
     }
 }
 
-/// What the entries of a journal come to.
-#[derive(Default)]
-struct Tally {
-    /// Whether a request is finished, by its id, from the first id on; `None` where none is.
-    finished: Vec<Option<bool>>,
-    first_id: Option<u64>,
-    seen: u64,
-    done: u64,
-    /// A file is to take the output's place: its name.
-    exchange: Option<Vec<u8>>,
-}
-
-impl Tally {
-    fn add(&mut self, entry: &Entry<'_>) -> Result<(), String> {
-        match entry {
-            Entry::Request { id, .. } => {
-                let first = *self.first_id.get_or_insert(*id);
-                let index = usize::try_from(id - first).unwrap_or(usize::MAX);
-                if index < self.finished.len() {
-                    return Err(format!("request {id} comes twice"));
-                }
-                // A settled journal has no more all of them.
-                self.finished.resize(index, None);
-                self.finished.push(Some(false));
-                self.seen += 1;
-            }
-            Entry::Seen { .. } => {
-                self.seen += 1;
-                self.done += 1;
-            }
-            Entry::Done { id, .. } => {
-                if std::mem::replace(self.finished_mut(*id)?, true) {
-                    return Err(format!("request {id} is finished twice"));
-                }
-                self.done += 1;
-            }
-            // A request that is pending again, though it was finished, is to be tried once more.
-            Entry::Defer { id, .. } => {
-                if std::mem::replace(self.finished_mut(*id)?, false) {
-                    self.done -= 1;
-                }
-            }
-            Entry::Set { key, value } if *key == EXCHANGE => {
-                self.exchange = Some(value.to_vec());
-            }
-            Entry::Unset { key } if *key == EXCHANGE => self.exchange = None,
-            Entry::Set { .. } | Entry::Unset { .. } | Entry::Ids { .. } | Entry::Commit(_) => {}
-        }
-        Ok(())
-    }
-
-    fn finished_mut(&mut self, id: u64) -> Result<&mut bool, String> {
-        let index = self.first_id.and_then(|first| id.checked_sub(first));
-        let index = index.and_then(|index| usize::try_from(index).ok());
-        index
-            .and_then(|index| self.finished.get_mut(index)?.as_mut())
-            .ok_or_else(|| format!("there is no request {id}"))
-    }
-}
-
 fn read_journal(job: &Job, checked: &mut Verification) -> Result<(Replayed, Tally), StoreError> {
     let mut tally = Tally::default();
     let replayed = job.replay(None, |entry| {
@@ -209,38 +149,14 @@ fn read_journal(job: &Job, checked: &mut Verification) -> Result<(Replayed, Tall
 
 /// Every URL taken on is in exactly one state, and the entries come to the same.
 fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), StoreError> {
-    let counts = match &replayed.commit {
-        Some(commit) => commit.progress.counts,
-        None => Counts::default(),
-    };
-    let finished = counts.done + counts.failed;
-    let delta = replayed.commit.as_ref().and_then(|commit| {
-        let progress = &commit.progress;
-        progress
-            .delta
-            .map(|delta| (progress.records + progress.withdrawn, delta.unchanged))
-    });
-    let why = if !counts.balances() {
-        format!("the last commit's counts do not add up: {counts:?}")
-    } else if (counts.seen, finished) != (tally.seen, tally.done) {
-        format!(
-            "the last commit counts {} URLs, {finished} of them finished; the entries come to {} and {}",
-            counts.seen, tally.seen, tally.done
-        )
-    } else if let Some((records, unchanged)) = delta
-        && records + unchanged != finished
-    {
-        format!(
-            "the last commit counts {finished} URLs as finished, {records} records or dropped, and {unchanged} pages unchanged"
-        )
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::damaged(
-        &job.journal_path(),
-        replayed.mark.bytes,
-        why,
-    ))
+    match tally.flaw(replayed.commit.as_ref()) {
+        None => Ok(()),
+        Some(why) => Err(StoreError::damaged(
+            &job.journal_path(),
+            replayed.mark.bytes,
+            why,
+        )),
+    }
 }
 
 /// True when there is an image and it is sound.

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crawl_ckpt::fleet::{
-    BEAT_MS, Claim, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest, Watched,
-    shares,
+    BEAT_MS, Claim, Course, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest,
+    Watched, shares,
 };
 use crawl_ckpt::tool::Failure;
 
@@ -51,6 +51,8 @@ pub enum Word {
     Confirmed(u32, u32, u64),
     /// The crawl is over.
     Over(Rest),
+    /// Somebody paused it.
+    Paused,
     /// The store cannot be used any more.
     Failed(Failure),
 }
@@ -287,11 +289,16 @@ impl Round {
 
     /// Looks at all workers and partitions, and does what follows.
     fn look(&mut self, now_ms: u64) -> Result<(), DepotError> {
-        if let Some(rest) = self.engine.outcome()? {
+        let course = self.engine.course()?;
+        if let Course::Over(rest) = course {
             self.told.say(Word::Over(rest));
             return Ok(());
         }
         let beats = self.engine.beat(&self.worker)?;
+        if course == Course::Paused {
+            self.told.say(Word::Paused);
+            return Ok(());
+        }
         let living = self.members.look(&beats, now_ms);
         let shown = self.engine.look()?;
         self.share_out(&living, &shown, now_ms)?;

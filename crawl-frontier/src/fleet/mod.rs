@@ -9,7 +9,6 @@ mod open;
 mod partition;
 mod served;
 mod sink;
-mod sum;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
@@ -55,9 +54,14 @@ pub struct Fleet {
     /// Records of this run, of partitions that are not ours any more.
     records_gone: u64,
     over: Option<Done>,
+    /// Somebody paused the crawl: this worker asks for nothing more and ends.
+    is_paused: bool,
+    notes: Vec<String>,
     failed: Option<Failure>,
     /// The file of all records of this worker, made when the crawl is complete.
     joined: PathBuf,
+    /// The command that ends a pause of the whole crawl.
+    resume: String,
     /// Nobody else of this machine is this worker.
     _lock: JobLock,
 }
@@ -128,6 +132,14 @@ impl Fleet {
                     Rest::Parked => Done::Parked,
                     Rest::Empty => Done::NothingUseful,
                 });
+            }
+            Word::Paused => {
+                if !std::mem::replace(&mut self.is_paused, true) {
+                    self.notes.push(format!(
+                        "the crawl was paused; {} lets workers go on",
+                        self.resume
+                    ));
+                }
             }
             Word::Failed(failure) => self.failed = Some(failure),
         }

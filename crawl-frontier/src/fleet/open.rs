@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, SharedCrawl, Started};
-use crawl_ckpt::fleet::{BEAT_MS, Depot, DepotError, RedisDepot, Rest, StoreUrl};
-use crawl_ckpt::hex;
+use crawl_ckpt::fleet::{
+    BEAT_MS, Course, Depot, DepotError, RedisDepot, Rest, SharedJob, StoreUrl,
+};
 use crawl_ckpt::human::counted;
 use crawl_ckpt::lock::JobLock;
-use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::{Exit, Failure};
-use serde::{Deserialize, Serialize};
 
 use super::Fleet;
 use super::bell::Bell;
@@ -22,18 +21,6 @@ use super::sink::unreachable;
 use crate::crawl::Split;
 use crate::open::{Opened, Places};
 use crate::store::random_key;
-
-/// What is stored of it.
-const FORMAT: u32 = 1;
-
-/// What a crawl began with, as the store keeps it.
-#[derive(Debug, Serialize, Deserialize)]
-struct SharedJob {
-    format: u32,
-    key: String,
-    parts: u32,
-    plan: Plan,
-}
 
 /// Joins the crawl that a store has, or begins it there.
 ///
@@ -66,8 +53,13 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     let job = settle(&mut engine, begin, shared)?;
     engine.set_parts(job.parts);
     let joined = (shared.crawls).join(format!("crawl_{crawl_id}.{}.jsonl", shared.worker));
-    let outcome = engine.outcome().map_err(|e| unreachable(&e))?;
-    if outcome != Some(Rest::Complete) && joined.exists() {
+    let course = engine.course().map_err(|e| unreachable(&e))?;
+    if course == Course::Paused {
+        let message = format!("the crawl is paused: {}/{crawl_id}", shared.spider);
+        return Err(Failure::with(Exit::Stopped, message)
+            .hint(url.command("resume", &format!("{}/{crawl_id}", shared.spider))));
+    }
+    if course != Course::Over(Rest::Complete) && joined.exists() {
         let message = format!("output {}: the file exists already", joined.display());
         return Err(Failure::with(Exit::Usage, message)
             .hint("move it away, or name the crawl with another --crawl-id"));
@@ -79,9 +71,7 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         shared.worker,
         counted(u64::from(job.parts), "partition"),
     );
-    let key = hex::decode(&job.key);
-    let key =
-        key.ok_or_else(|| Failure::with(Exit::Damaged, "the store's key of the crawl is none"))?;
+    let key = job.key;
     let patience = Duration::from_secs(begin.plan.retry.outage_s);
     let (bell, end) = Bell::new().map_err(|e| Failure::new(format_args!("no bell: {e}")))?;
     let courier = Courier::start(
@@ -103,7 +93,8 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         patience,
         bell,
     };
-    let fleet = assemble(workshop, courier, end, joined.clone(), lock);
+    let resume = url.command("resume", &format!("{}/{crawl_id}", shared.spider));
+    let fleet = assemble(workshop, courier, end, joined.clone(), resume, lock);
     let started = Started {
         promise: Some(promise),
         output: Some(joined),
@@ -122,6 +113,7 @@ pub(super) fn assemble(
     courier: Courier,
     bell: UnixStream,
     joined: PathBuf,
+    resume: String,
     lock: JobLock,
 ) -> Fleet {
     Fleet {
@@ -138,8 +130,11 @@ pub(super) fn assemble(
         most_records: None,
         records_gone: 0,
         over: None,
+        is_paused: false,
+        notes: Vec::new(),
         failed: None,
         joined,
+        resume,
         _lock: lock,
     }
 }
@@ -152,8 +147,8 @@ fn choose(engine: &mut RedisDepot, shared: &SharedCrawl) -> Result<String, Failu
     let current = engine.current().map_err(|e| unreachable(&e))?;
     if let Some(current) = current {
         engine.set_crawl(&current);
-        let outcome = engine.outcome().map_err(|e| unreachable(&e))?;
-        if outcome != Some(Rest::Complete) {
+        let course = engine.course().map_err(|e| unreachable(&e))?;
+        if course != Course::Over(Rest::Complete) {
             return Ok(current);
         }
     }
@@ -166,22 +161,11 @@ fn settle(
     begin: &Begin,
     shared: &SharedCrawl,
 ) -> Result<SharedJob, Failure> {
-    let ours = SharedJob {
-        format: FORMAT,
-        key: hex::encode(&random_key()?),
-        parts: shared.parts,
-        plan: begin.plan.clone(),
-    };
+    let ours = SharedJob::new(random_key()?, shared.parts, begin.plan.clone());
     let text = serde_json::to_string(&ours).map_err(Failure::new)?;
     let text = engine.open(&text).map_err(|e| unreachable(&e))?;
-    let job: SharedJob = serde_json::from_str(&text).map_err(|e| {
-        let message = format!("the store has a crawl that is not understood: {e}");
-        Failure::with(Exit::Damaged, message)
-    })?;
+    let job = SharedJob::parse(&text)?;
     let usage = |why: &str| Err(Failure::with(Exit::Usage, why));
-    if job.format != FORMAT || job.parts == 0 {
-        return usage("the store has a crawl of another version of this tool");
-    }
     if job.plan.identity() != begin.plan.identity() {
         return usage(
             "the crawl in the store is of other start URLs or another scope: use the same spider file on each machine, or another --crawl-id",

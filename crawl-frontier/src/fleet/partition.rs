@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crawl_ckpt::control::Begin;
 use crawl_ckpt::durable::{Disk, RealDisk};
-use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest};
+use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest, output_part};
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{self, Job, JobPlace};
 use crawl_ckpt::lock::JobLock;
@@ -71,7 +71,7 @@ pub struct Partition {
 impl Workshop {
     /// The name of this worker's output part of a partition.
     pub fn output(&self, part: u32) -> String {
-        format!("part-{part:03}.{}.jsonl", self.worker)
+        output_part(part, &self.worker)
     }
 
     /// True when a start URL lies in a partition.

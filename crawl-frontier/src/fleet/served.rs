@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 
 use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
+use crawl_ckpt::fleet::add_progress;
 use crawl_ckpt::tool::Failure;
 
-use super::sum::add;
 use super::{Fleet, LANE_BIT};
 use crate::crawl::result::{self, ReadResult};
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
@@ -34,7 +34,7 @@ impl Served for Fleet {
         }
         let under_way = self.under_way() as u64;
         let is_enough = |most| self.records_run() + under_way >= most;
-        if self.most_records.is_some_and(is_enough) {
+        if self.is_paused || self.most_records.is_some_and(is_enough) {
             return Ok(match under_way {
                 0 => Step::Done(Done::Limit),
                 _ => Step::Wait { until_ms: None },
@@ -111,7 +111,7 @@ impl Served for Fleet {
     fn progress(&self) -> Progress {
         let mut sum = Progress::default();
         for open in self.open_parts() {
-            add(&mut sum, open.crawl.progress());
+            add_progress(&mut sum, open.crawl.progress());
         }
         sum.records_run += self.records_gone;
         sum
@@ -207,7 +207,7 @@ impl Served for Fleet {
     }
 
     fn take_notes(&mut self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = std::mem::take(&mut self.notes);
         for open in self.open_parts_mut() {
             notes.append(&mut open.crawl.take_notes());
         }

@@ -98,8 +98,5 @@ pub fn gap(part: u32, seq: u64) -> Failure {
 
 /// The store did not do what it was to.
 pub fn unreachable(error: &DepotError) -> Failure {
-    match error {
-        DepotError::Unsure(why) => Failure::new(format_args!("the store cannot be reached: {why}")),
-        DepotError::Refused(why) => Failure::new(format_args!("the store refuses: {why}")),
-    }
+    error.clone().into()
 }

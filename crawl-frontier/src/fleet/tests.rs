@@ -91,7 +91,7 @@ impl Worker {
             bell: bell.clone(),
         };
         let (courier, round, inbox) = Courier::idle(Box::new(engine.clone()), name, PARTS, bell);
-        let fleet = assemble(workshop, courier, end, dir.join(name), lock);
+        let fleet = assemble(workshop, courier, end, dir.join(name), String::new(), lock);
         Worker {
             fleet,
             round,

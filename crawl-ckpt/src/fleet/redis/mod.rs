@@ -1,5 +1,6 @@
 //! Redis, or what speaks its language, as the engine of a fleet.
 
+mod outside;
 mod scripts;
 
 use std::fmt;
@@ -7,7 +8,11 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Connection, FromRedisValue, Pipeline, RedisError, Script, Value, cmd, pipe};
 
-use super::{Claim, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Written};
+pub use outside::{EngineHealth, Glance, KeyBytes};
+
+use super::{
+    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Written,
+};
 use crate::human::counted;
 
 /// So long one answer is waited for.
@@ -18,6 +23,9 @@ const COPIES_MS: u64 = 2000;
 const LETTERS: usize = 256;
 /// So many batches come at once.
 const BATCHES: usize = 64;
+
+/// The names of all crawls.
+const CRAWLS: &str = "{crawls}:all";
 
 /// What a batch is stored as.
 mod packed {
@@ -147,6 +155,11 @@ impl RedisDepot {
         format!("{{{}/{}:m}}:{what}", self.spider, self.crawl_id)
     }
 
+    /// What holds the name of the crawl that was begun last.
+    fn current_key(&self) -> String {
+        format!("{{{}:m}}:current", self.spider)
+    }
+
     fn connect(&mut self) -> Result<&mut Connection, DepotError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
@@ -203,6 +216,14 @@ impl RedisDepot {
         Ok(())
     }
 
+    /// Batches as they lie in the log, from this number on.
+    fn entries(&mut self, part: u32, from: u64) -> Result<Vec<StreamEntry>, DepotError> {
+        let key = self.key(part, "log");
+        let mut range = cmd("XRANGE");
+        range.arg(&key).arg(from).arg("+").arg("COUNT").arg(BATCHES);
+        self.ask(&range)
+    }
+
     fn take_batch(packed: &[u8]) -> Result<Vec<u8>, DepotError> {
         let refused = || DepotError::Refused("a batch in the store cannot be unpacked".into());
         match packed.split_first() {
@@ -237,6 +258,28 @@ fn number<T: std::str::FromStr + Default>(text: &[u8]) -> T {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
+/// The state of a partition: owner, epoch, beat, number of batches, and why it rests as of which of them.
+const STATE: [&str; 6] = ["owner", "epoch", "beat", "seq", "rest_seq", "rest"];
+
+fn view_of(fields: &[Option<Vec<u8>>]) -> PartView {
+    let text = |at: usize| fields.get(at).and_then(|field| field.as_deref());
+    let rest = text(5).and_then(|name| Rest::of(&String::from_utf8_lossy(name)));
+    PartView {
+        owner: String::from_utf8_lossy(text(0).unwrap_or_default()).into_owned(),
+        epoch: number(text(1).unwrap_or_default()),
+        beat: number(text(2).unwrap_or_default()),
+        seq: number(text(3).unwrap_or_default()),
+        rest: rest.map(|rest| (number(text(4).unwrap_or_default()), rest)),
+    }
+}
+
+fn course_of(state: &str) -> Course {
+    match state {
+        "paused" => Course::Paused,
+        state => Rest::of(state).map_or(Course::Running, Course::Over),
+    }
+}
+
 impl Depot for RedisDepot {
     fn another(&self) -> Box<dyn Depot> {
         let (url, spider) = (&self.url, &self.spider);
@@ -245,7 +288,9 @@ impl Depot for RedisDepot {
     }
 
     fn open(&mut self, job: &str) -> Result<String, DepotError> {
-        let (current, key) = (format!("{{{}:m}}:current", self.spider), self.whole("job"));
+        let (current, key) = (self.current_key(), self.whole("job"));
+        let name = format!("{}/{}", self.spider, self.crawl_id);
+        self.ask::<Value>(cmd("SADD").arg(CRAWLS).arg(name))?;
         let mut set = cmd("SET");
         set.arg(&key).arg(job).arg("NX");
         self.ask::<Value>(&set)?;
@@ -255,14 +300,14 @@ impl Depot for RedisDepot {
     }
 
     fn current(&mut self) -> Result<Option<String>, DepotError> {
-        let key = format!("{{{}:m}}:current", self.spider);
+        let key = self.current_key();
         self.ask(cmd("GET").arg(&key))
     }
 
-    fn outcome(&mut self) -> Result<Option<Rest>, DepotError> {
+    fn course(&mut self) -> Result<Course, DepotError> {
         let key = self.whole("state");
         let name: Option<String> = self.ask(cmd("GET").arg(&key))?;
-        Ok(name.and_then(|name| Rest::of(&name)))
+        Ok(course_of(name.as_deref().unwrap_or_default()))
     }
 
     fn end(&mut self, rest: Rest) -> Result<(), DepotError> {
@@ -293,18 +338,7 @@ impl Depot for RedisDepot {
         }
         let told: Vec<Vec<Option<Vec<u8>>>> = self.ask_all(&all)?;
         self.durable()?;
-        let shown = told.iter().map(|fields| {
-            let text = |at: usize| fields.get(at).and_then(|field| field.as_deref());
-            let rest = text(5).and_then(|name| Rest::of(&String::from_utf8_lossy(name)));
-            PartView {
-                owner: String::from_utf8_lossy(text(0).unwrap_or_default()).into_owned(),
-                epoch: number(text(1).unwrap_or_default()),
-                beat: number(text(2).unwrap_or_default()),
-                seq: number(text(3).unwrap_or_default()),
-                rest: rest.map(|rest| (number(text(4).unwrap_or_default()), rest)),
-            }
-        });
-        Ok(shown.collect())
+        Ok(told.iter().map(|fields| view_of(fields)).collect())
     }
 
     fn claim(
@@ -357,10 +391,7 @@ impl Depot for RedisDepot {
     }
 
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
-        let key = self.key(part, "log");
-        let mut range = cmd("XRANGE");
-        range.arg(&key).arg(from).arg("+").arg("COUNT").arg(BATCHES);
-        let entries: Vec<StreamEntry> = self.ask(&range)?;
+        let entries = self.entries(part, from)?;
         let batches = entries.iter();
         batches
             .map(|entry| RedisDepot::take_batch(field(entry, "b")))

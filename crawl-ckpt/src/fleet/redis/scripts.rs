@@ -24,7 +24,7 @@ if o[1] ~= ARGV[1] then return 'fenced' end
 local seq = o[2] or '0'
 if seq == ARGV[2] and o[3] == ARGV[3] then return 'durable' end
 if tonumber(seq) + 1 ~= tonumber(ARGV[2]) or (o[3] and o[3] ~= ARGV[4]) then return 'gap' end
-redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5])
+redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5], 'o', ARGV[6])
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
@@ -53,5 +53,25 @@ for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if ARGV[2] ~= '' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[2]) end
 return 1";
 
+/// KEYS: state of a crawl. A crawl that is over stays so.
+pub const PAUSE: &str = r"
+local state = redis.call('GET', KEYS[1])
+if state and state ~= 'paused' then return state end
+redis.call('SET', KEYS[1], 'paused')
+return 'paused'";
+
+/// KEYS: state of a crawl.
+pub const RESUME: &str = r"
+local state = redis.call('GET', KEYS[1])
+if state == 'paused' then redis.call('DEL', KEYS[1]) return '' end
+return state or ''";
+
+/// KEYS: what is to go. ARGV: what it must hold.
+pub const DROP: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1";
+
 /// All of them.
-pub const ALL: [&str; 7] = [CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT];
+pub const ALL: [&str; 10] = [
+    CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, DROP,
+];

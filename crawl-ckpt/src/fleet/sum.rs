@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::{Progress, ProxyUse};
+use crate::control::{Progress, ProxyUse};
 
 /// Adds the figures of one more.
-pub fn add(sum: &mut Progress, more: Progress) {
+pub fn add_progress(sum: &mut Progress, more: Progress) {
     let (counts, of) = (&mut sum.counts, more.counts);
     counts.seen += of.seen;
     counts.pending += of.pending;

@@ -1,0 +1,115 @@
+//! The commands over a store, in which crawls lie that many machines share.
+
+mod crawl;
+mod living;
+pub mod ls;
+pub mod pause;
+pub mod pull;
+pub mod requeue;
+pub mod rm;
+pub mod show;
+pub mod size;
+pub mod verify;
+
+use super::Context;
+use crate::fleet::{CrawlName, Depot, RedisDepot, SharedJob, StoreUrl};
+use crate::job::Name;
+use crate::tool::{Exit, Failure};
+
+/// The password of a store, where it is not in its URL.
+const PASSWORD: &str = "CRAWL_STORE_PASSWORD";
+
+/// A store, and what a command works with.
+pub(crate) struct StoreRoom<'a> {
+    pub context: Context<'a>,
+    pub depot: RedisDepot,
+    pub url: StoreUrl,
+}
+
+impl<'a> StoreRoom<'a> {
+    /// Opens the store of this URL.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for what is no URL of a store; one that cannot be reached.
+    pub fn open(context: Context<'a>, url: &str) -> Result<StoreRoom<'a>, Failure> {
+        let password = std::env::var(PASSWORD).ok();
+        let url = StoreUrl::parse(url, password.as_deref())?;
+        let mut depot = RedisDepot::new(&url, "", "", 0, 0);
+        // As many copies as crawl-run waits for when nobody says how many.
+        let copies = depot.health()?.replicas.min(1);
+        depot.want_copies(copies);
+        Ok(StoreRoom {
+            context,
+            depot,
+            url,
+        })
+    }
+
+    /// The crawl that a person calls `PROJECT/SPIDER/ID`; without the ID the one that was begun last, and
+    /// without the project `default`. What is asked next is asked of it.
+    ///
+    /// # Errors
+    /// The text is no name ([`Exit::Usage`]), or there is no such crawl; the error lists those that are.
+    pub fn find(&mut self, text: &str) -> Result<(CrawlName, SharedJob), Failure> {
+        for word in text.split('/') {
+            Name::parse(word).map_err(|e| Failure::with(Exit::Usage, e))?;
+        }
+        let (spider, crawl_id) = match *text.split('/').collect::<Vec<_>>() {
+            [spider] => (format!("default/{spider}"), None),
+            [project, spider] => (format!("{project}/{spider}"), None),
+            [project, spider, id] => (format!("{project}/{spider}"), Some(id.to_owned())),
+            _ => {
+                let message = format!("{text} is no crawl: PROJECT/SPIDER/ID is one");
+                return Err(Failure::with(Exit::Usage, message));
+            }
+        };
+        let mut name = CrawlName {
+            spider,
+            crawl_id: String::new(),
+        };
+        self.depot.turn_to(&name);
+        let crawl_id = match crawl_id {
+            Some(id) => Some(id),
+            None => self.depot.current()?,
+        };
+        if let Some(id) = crawl_id {
+            name.crawl_id = id;
+            if let Some(job) = self.turn_to(&name)? {
+                return Ok((name, job));
+            }
+        }
+        Err(self.missing(text)?)
+    }
+
+    /// What is asked next is asked of this crawl; `None` when it is not there any more.
+    pub fn turn_to(&mut self, name: &CrawlName) -> Result<Option<SharedJob>, Failure> {
+        self.depot.turn_to(name);
+        let Some(text) = self.depot.job()? else {
+            return Ok(None);
+        };
+        let job = SharedJob::parse(&text);
+        let job = job.map_err(|failure| Failure {
+            message: format!("{name}: {}", failure.message),
+            ..failure
+        })?;
+        self.depot.set_parts(job.parts);
+        Ok(Some(job))
+    }
+
+    /// Why there is no such crawl, in the words that help.
+    fn missing(&mut self, text: &str) -> Result<Failure, Failure> {
+        let others: Vec<String> = self
+            .depot
+            .crawls()?
+            .iter()
+            .map(CrawlName::to_string)
+            .collect();
+        let what = format!("the store {} has no crawl {text}", self.url);
+        Ok(match others.len() {
+            0 => Failure::new(format_args!("{what}, and no other either")),
+            1..=10 => Failure::new(format_args!("{what}; it has: {}", others.join(", "))),
+            n => Failure::new(format_args!("{what}; it has {n} others"))
+                .hint(self.url.command("ls", "")),
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! `crawl-ckpt --store URL requeue`: what a worker finished is pending again, when its records are lost.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::StoreRoom;
+use super::living::refuse_a_living_crew;
+use crate::command::TOOL;
+use crate::control::Progress;
+use crate::fleet::{
+    Claim, Course, CrawlName, Depot, Fate, Glance, SharedJob, Written, output_part,
+};
+use crate::hex;
+use crate::human::{count, counted};
+use crate::journal::{Batch, Chain, Commit, Entry, Stored};
+use crate::tool::{Exit, Failure};
+
+/// What of a partition a worker has the records of.
+struct LostShare {
+    chain: Chain,
+    last: Commit,
+    /// The requests, and whether each failed.
+    finished: BTreeMap<u64, bool>,
+    /// What these added to the figures.
+    figures: Progress,
+}
+
+pub fn run(
+    room: &mut StoreRoom<'_>,
+    name: &str,
+    worker: &str,
+    prints: bool,
+) -> Result<Exit, Failure> {
+    let (name, job) = room.find(name)?;
+    if prints {
+        return print(room, &name, &job, worker);
+    }
+    if let Course::Over(_) = room.depot.course()? {
+        let print = room.url.command("requeue", &name.to_string());
+        let message = format!(
+            "{name} is complete: its other workers have joined their records, and nobody begins again"
+        );
+        return Err(Failure::with(Exit::Usage, message).hint(format_args!(
+            "{print} --worker {worker} --print | crawl-fetch >FILE   (asks for the lost pages alone)"
+        )));
+    }
+    let pause = room.url.command("pause", &name.to_string());
+    refuse_a_living_crew(room, &name, &pause)?;
+    let (mut urls, mut parts) = (0, 0);
+    for (part, glance) in (0..).zip(room.depot.glance()?) {
+        let output = output_part(part, worker);
+        let has_output = room
+            .depot
+            .outputs(part)?
+            .iter()
+            .any(|(of, _)| *of == output);
+        let lost = read(room, &name, &job, part, &glance, &output)?;
+        if lost.finished.is_empty() && !has_output {
+            continue;
+        }
+        urls += lost.finished.len() as u64;
+        parts += 1;
+        reopen(room, &name, part, &glance, &output, lost)?;
+    }
+    if parts == 0 {
+        return Err(Failure::new(format_args!(
+            "{name} has no records of {worker}"
+        )));
+    }
+    room.context.say(format_args!(
+        "{name}: {} of {} pending again: what {worker} wrote does not count any more",
+        match urls {
+            1 => "1 URL".to_owned(),
+            n => format!("{} URLs", count(n)),
+        },
+        match parts {
+            1 => "1 partition is".to_owned(),
+            n => format!("{} partitions are", count(n)),
+        },
+    ));
+    Ok(Exit::Complete)
+}
+
+/// Has the requests of a partition pending again, and forgets the worker's output of it.
+fn reopen(
+    room: &mut StoreRoom<'_>,
+    name: &CrawlName,
+    part: u32,
+    glance: &Glance,
+    output: &str,
+    mut lost: LostShare,
+) -> Result<(), Failure> {
+    let failed = |why: &str| Failure::new(format_args!("{name}: partition {part:03}: {why}"));
+    let view = &glance.view;
+    let seen = (!view.owner.is_empty()).then_some((view.epoch, view.beat));
+    let Claim::Ours { epoch, seq, .. } = room.depot.claim(part, TOOL, seen)? else {
+        let hint = "when no worker lives, the same command goes on";
+        return Err(failed("a worker took it meanwhile").hint(hint));
+    };
+    if seq != lost.chain.end().seq {
+        return Err(failed("a worker wrote to it meanwhile"));
+    }
+    if !lost.finished.is_empty() {
+        let prev = hex::encode(&lost.chain.end().sum);
+        let mut batch = Batch::new(&lost.chain.end());
+        for id in lost.finished.keys() {
+            batch.defer(*id, 0, 0);
+        }
+        let bytes = lost.chain.seal(&batch.close(&lost.commit()));
+        let end = lost.chain.end();
+        let written = Written {
+            epoch,
+            seq: end.seq,
+            sum: &hex::encode(&end.sum),
+            prev: &prev,
+            bytes: &bytes,
+            output: None,
+        };
+        if room.depot.commit(part, &written)? != Fate::Durable {
+            return Err(failed("a worker took it meanwhile"));
+        }
+    }
+    room.depot.forget_output(part, output)?;
+    room.depot.release(part, epoch)?;
+    Ok(())
+}
+
+impl LostShare {
+    /// The last commit without what is lost.
+    fn commit(&self) -> Commit {
+        let mut commit = self.last.clone();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        commit.at_ms = now.unwrap_or_default().as_millis() as u64;
+        // Whoever takes the partition has a part of his own, of which the store knows the length.
+        commit.files.clear();
+        commit.tails.clear();
+        let progress = &mut commit.progress;
+        let failed = self.finished.values().filter(|failed| **failed).count() as u64;
+        let all = self.finished.len() as u64;
+        let counts = &mut progress.counts;
+        counts.failed = counts.failed.saturating_sub(failed);
+        counts.done = counts.done.saturating_sub(all - failed);
+        counts.pending += all;
+        progress.records = progress.records.saturating_sub(all);
+        progress.bytes = progress.bytes.saturating_sub(self.figures.bytes);
+        take_away(&mut progress.by_status, &self.figures.by_status);
+        take_away(&mut progress.by_error, &self.figures.by_error);
+        commit
+    }
+}
+
+fn take_away(from: &mut BTreeMap<String, u64>, what: &BTreeMap<String, u64>) {
+    for (name, count) in what {
+        if let Some(of) = from.get_mut(name) {
+            *of = of.saturating_sub(*count);
+        }
+    }
+    from.retain(|_, count| *count > 0);
+}
+
+/// Reads a partition for what was finished last by who wrote this output.
+fn read(
+    room: &mut StoreRoom<'_>,
+    name: &CrawlName,
+    job: &SharedJob,
+    part: u32,
+    glance: &Glance,
+    output: &str,
+) -> Result<LostShare, Failure> {
+    let mut lost = LostShare {
+        chain: Chain::new(job.key),
+        last: Commit::default(),
+        finished: BTreeMap::new(),
+        figures: Progress::default(),
+    };
+    each_batch(room, name, part, glance, &mut |bytes, by| {
+        let LostShare {
+            chain, finished, ..
+        } = &mut lost;
+        let mut is_his = false;
+        let commit = chain.take(bytes, |entry| {
+            match entry {
+                Entry::Done { id, failed } if by == output => {
+                    finished.insert(id, failed);
+                    is_his = true;
+                }
+                Entry::Done { id, .. } | Entry::Defer { id, .. } => {
+                    finished.remove(&id);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if is_his {
+            lost.add_figures(&commit.progress);
+        }
+        lost.last = commit;
+        Ok(())
+    })?;
+    Ok(lost)
+}
+
+impl LostShare {
+    /// Adds what a commit has more than the one before.
+    fn add_figures(&mut self, now: &Progress) {
+        let before = &self.last.progress;
+        self.figures.bytes += now.bytes.saturating_sub(before.bytes);
+        for (sum, now, before) in [
+            (
+                &mut self.figures.by_status,
+                &now.by_status,
+                &before.by_status,
+            ),
+            (&mut self.figures.by_error, &now.by_error, &before.by_error),
+        ] {
+            for (name, count) in now {
+                let earlier = before.get(name).copied().unwrap_or(0);
+                *sum.entry(name.clone()).or_default() += count.saturating_sub(earlier);
+            }
+        }
+    }
+}
+
+/// Gives each batch with the name of the output part that its records went to.
+fn each_batch(
+    room: &mut StoreRoom<'_>,
+    name: &CrawlName,
+    part: u32,
+    glance: &Glance,
+    give: &mut dyn FnMut(&[u8], &str) -> Result<(), String>,
+) -> Result<(), Failure> {
+    let seq = glance.view.seq;
+    let damaged = |why: String| {
+        let message = format!("{name}: partition {part:03} is damaged: {why}");
+        Failure::with(Exit::Damaged, message)
+    };
+    let mut next = 1;
+    while next <= seq {
+        let batches = room.depot.read_signed(part, next)?;
+        if batches.is_empty() {
+            return Err(damaged(format!("batch {next} of {seq} is missing")));
+        }
+        for (bytes, by) in batches.iter().take((seq - next + 1) as usize) {
+            give(bytes, by).map_err(|why| damaged(format!("batch {next} of {seq}: {why}")))?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the requests, and changes nothing.
+fn print(
+    room: &mut StoreRoom<'_>,
+    name: &CrawlName,
+    job: &SharedJob,
+    worker: &str,
+) -> Result<Exit, Failure> {
+    let mut printed = 0;
+    for (part, glance) in (0..).zip(room.depot.glance()?) {
+        let output = output_part(part, worker);
+        let lost = read(room, name, job, part, &glance, &output)?;
+        if lost.finished.is_empty() {
+            continue;
+        }
+        let (mut chain, mut lines) = (Chain::new(job.key), Vec::new());
+        each_batch(room, name, part, &glance, &mut |bytes, _| {
+            chain.take(bytes, |entry| {
+                if let Entry::Request { id, request, .. } = entry
+                    && lost.finished.contains_key(&id)
+                {
+                    lines.push(request_line(&request));
+                }
+                Ok(())
+            })?;
+            Ok(())
+        })?;
+        for line in &lines {
+            room.context.print_json(line)?;
+        }
+        printed += lines.len() as u64;
+    }
+    let urls = counted(printed, "URL");
+    room.context
+        .say(format_args!("{name}: {worker} has the records of {urls}"));
+    Ok(Exit::Complete)
+}
+
+fn request_line(request: &Stored<'_>) -> Value {
+    let mut fields = Map::new();
+    fields.insert("url".into(), request.url.into());
+    fields.insert("depth".into(), request.depth.into());
+    let extra = request.extra.map(serde_json::from_str);
+    if let Some(Ok(Value::Object(extra))) = extra {
+        fields.extend(extra);
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,78 @@
+//! What a crawl began with, as a store keeps it, and what it is called there.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::tool::{Exit, Failure};
+
+/// The version of what is stored.
+const FORMAT: u32 = 1;
+
+/// What a crawl began with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SharedJob {
+    format: u32,
+    /// The key of all its partitions.
+    #[serde(with = "crate::hex")]
+    pub key: [u8; 16],
+    /// How many partitions there are.
+    pub parts: u32,
+    /// What is crawled.
+    pub plan: Plan,
+}
+
+impl SharedJob {
+    /// One that begins now.
+    pub fn new(key: [u8; 16], parts: u32, plan: Plan) -> SharedJob {
+        SharedJob {
+            format: FORMAT,
+            key,
+            parts,
+            plan,
+        }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Exit::Damaged`] when it is none; [`Exit::Usage`] for one of another version.
+    pub fn parse(text: &str) -> Result<SharedJob, Failure> {
+        let job: SharedJob = serde_json::from_str(text).map_err(|e| {
+            let message = format!("the store has a crawl that is not understood: {e}");
+            Failure::with(Exit::Damaged, message)
+        })?;
+        if job.format != FORMAT || job.parts == 0 {
+            let message = "the store has a crawl of another version of this tool";
+            return Err(Failure::with(Exit::Usage, message));
+        }
+        Ok(job)
+    }
+}
+
+/// What a crawl is called in a store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CrawlName {
+    /// `project/spider`.
+    pub spider: String,
+    /// Which crawl of it.
+    pub crawl_id: String,
+}
+
+impl CrawlName {
+    /// The one that prints so; `None` when the text names none.
+    pub fn parse(text: &str) -> Option<CrawlName> {
+        let (spider, crawl_id) = text.rsplit_once('/')?;
+        Some(CrawlName {
+            spider: spider.to_owned(),
+            crawl_id: crawl_id.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for CrawlName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.spider, self.crawl_id)
+    }
+}

@@ -1,0 +1,507 @@
+//! crawl-ckpt over the store of crawls that machines share: what lies there, whether it is sound, and what is
+//! done to it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Answer, Folder, Redis, Running, Signal, Site, Tool, send_signal};
+
+/// So many hosts, each an address of this machine and so a domain of its own.
+const HOSTS: usize = 12;
+const PAGES: usize = 90;
+
+/// A store, a site whose pages are a tree over many hosts, and a spider for it.
+struct Scene {
+    redis: Redis,
+    site: Site,
+    folder: Folder,
+}
+
+impl Scene {
+    fn new() -> Option<Scene> {
+        Scene::over(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    fn over(options: &[&str]) -> Option<Scene> {
+        let redis = Redis::start(options)?;
+        let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
+        let port = site.port();
+        let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}", n % HOSTS + 1);
+        site.otherwise(move |asked| {
+            let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
+            let Some(Ok(n)) = number else {
+                return Answer::status(404);
+            };
+            let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < PAGES);
+            let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
+            Answer::html(links.collect::<String>()).after(Duration::from_millis(20))
+        });
+        let hosts: Vec<String> = (1..=HOSTS).map(|n| format!("\"127.1.2.{n}\"")).collect();
+        let spider = format!(
+            r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4}}}}"#,
+            url(0),
+            hosts.join(", ")
+        );
+        folder.write("tree.json", spider);
+        Some(Scene {
+            redis,
+            site,
+            folder,
+        })
+    }
+
+    fn worker(&self, name: &str) -> Tool {
+        Tool::new("crawl-run")
+            .dir(&self.folder)
+            .args(["tree.json", "--store", &self.redis.url(), "--worker", name])
+            .args(["--data-dir", name, "--parts", "16", "--crawl-id", "one"])
+    }
+
+    /// Has one worker crawl so many pages, and end.
+    fn begun(&self, pages: usize) {
+        let some = self.worker("a").args(["--max-pages", &pages.to_string()]);
+        some.run().code(4);
+    }
+
+    fn ckpt<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Tool {
+        Tool::new("crawl-ckpt")
+            .dir(&self.folder)
+            .args(["--store", &self.redis.url()])
+            .args(words)
+    }
+
+    /// The JSON lines that a command prints.
+    fn told<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
+        let done = self.ckpt(words).arg("--json").run().code(0);
+        let lines = done.lines().into_iter();
+        lines
+            .map(|line| serde_json::from_str(&line).unwrap())
+            .collect()
+    }
+
+    fn records(&self, workers: &[&str]) -> BTreeMap<String, usize> {
+        let mut records = BTreeMap::new();
+        for worker in workers {
+            let crawls = self.folder.join(worker).join("default/tree/crawls");
+            for file in jsonl(&crawls)
+                .into_iter()
+                .chain(jsonl(&crawls.join("crawl_one.d")))
+            {
+                for line in fs::read_to_string(file).unwrap().lines() {
+                    let record: Value = serde_json::from_str(line).unwrap();
+                    let url = record["url"].as_str().unwrap().to_owned();
+                    *records.entry(url).or_default() += 1;
+                }
+            }
+        }
+        records
+    }
+}
+
+fn jsonl(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+        .collect()
+}
+
+fn kill(running: &Running) {
+    send_signal(Signal::Kill, -i64::from(running.pid()));
+}
+
+#[test]
+fn crawls_are_listed_with_how_they_are() {
+    let Some(scene) = Scene::new() else { return };
+    scene.ckpt(["ls"]).run().code(0).prints_just("").is_quiet();
+    scene.begun(30);
+    let listed = scene.ckpt(["ls"]).run().code(0).prints_lines(2);
+    for word in ["default", "tree", "one", "idle"] {
+        listed.clone().prints(word);
+    }
+    let [crawl] = &scene.told(["ls"])[..] else {
+        panic!("one crawl")
+    };
+    assert_eq!(crawl["state"], "idle");
+    assert_eq!(crawl["crawl_id"], "one");
+    let of = |name: &str| crawl[name].as_u64().unwrap();
+    assert_eq!(of("done") as usize, scene.records(&["a"]).len());
+    assert_eq!(of("done") + of("pending"), of("seen"));
+    assert!(of("pending") > 0 && of("bytes") > 0);
+    scene.ckpt(["ls", "other"]).run().code(0).prints_just("");
+
+    let running = scene.worker("a").start();
+    scene.site.wait_for(45);
+    let [crawl] = &scene.told(["ls"])[..] else {
+        panic!("one crawl")
+    };
+    assert_eq!(
+        (&crawl["state"], &crawl["workers"]),
+        (&"running".into(), &1.into())
+    );
+    running.wait().code(0);
+    let [crawl] = &scene.told(["ls"])[..] else {
+        panic!("one crawl")
+    };
+    assert_eq!(
+        (&crawl["state"], &crawl["done"]),
+        (&"complete".into(), &PAGES.into())
+    );
+}
+
+#[test]
+fn what_stands_still_is_shown_with_the_reason_and_the_command_that_goes_on() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(30);
+    let shown = scene.ckpt(["show", "tree"]).run().code(0);
+    shown
+        .prints("no worker lives")
+        .prints(&format!(
+            "crawl-run tree.json --store {}",
+            scene.redis.url()
+        ))
+        .prints("PARTITION");
+    // One that is killed owns what it had.
+    let killed = scene.worker("a").start();
+    scene.site.wait_for(45);
+    kill(&killed);
+    let [crawl] = &scene.told(["show", "default/tree/one"])[..] else {
+        panic!("one crawl")
+    };
+    assert_eq!(crawl["state"], "idle");
+    assert_eq!(crawl["crew"][0]["worker"], "a");
+    assert_eq!(crawl["crew"][0]["lives"], false);
+    let parts = crawl["partitions"].as_array().unwrap();
+    assert_eq!(parts.len(), 16);
+    assert!(parts.iter().any(|part| part["owner"] == "a"));
+    let sum = |name: &str| -> u64 { parts.iter().map(|part| part[name].as_u64().unwrap()).sum() };
+    assert_eq!(sum("done"), crawl["done"].as_u64().unwrap());
+    let sizes = scene.told(["size", "tree"]);
+    assert!(sizes[0]["parts"]["journal"].as_u64().unwrap() > 0);
+    scene
+        .ckpt(["size"])
+        .run()
+        .code(0)
+        .says("append-only file")
+        .prints("A URL");
+}
+
+#[test]
+fn a_sound_store_is_verified_and_a_damaged_partition_is_named() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(40);
+    let sound = scene.ckpt(["verify"]).run().code(0);
+    sound
+        .prints("default/tree/one: sound: ")
+        .prints("of 16 partitions")
+        .is_quiet();
+    let log = |part: usize| format!("{{default/tree/one:{part}}}:log");
+    let full = (0..16).find(|part| {
+        let batches: usize = scene.redis.ask(&["XLEN", &log(*part)]).parse().unwrap();
+        batches >= 3
+    });
+    let part = full.unwrap();
+    let state = format!("{{default/tree/one:{part}}}:l");
+    // One letter of a batch is another.
+    let flip = "local all = redis.call('XRANGE', KEYS[1], '-', '+') redis.call('DEL', KEYS[1]) \
+        for n, e in ipairs(all) do local b = e[2][2] \
+        if n == 2 then local at = #b - 20 \
+        b = b:sub(1, at - 1) .. string.char((b:byte(at) + 1) % 256) .. b:sub(at + 1) end \
+        redis.call('XADD', KEYS[1], e[1], 'b', b, 'o', e[2][4]) end return #all";
+    scene.redis.ask(&["SAVE"]);
+    scene
+        .redis
+        .ask(&["COPY", &log(part), &format!("{}:kept", log(part))]);
+    let restore = || {
+        scene.redis.ask(&[
+            "COPY",
+            &format!("{}:kept", log(part)),
+            &log(part),
+            "REPLACE",
+        ]);
+        scene.ckpt(["verify", "tree"]).run().code(0);
+    };
+    let named = format!("default/tree/one: partition {part:03} is damaged: ");
+    scene.redis.ask(&["EVAL", flip, "1", &log(part)]);
+    scene.ckpt(["verify", "tree"]).run().code(65).says(&named);
+    restore();
+    // A batch in the middle is gone.
+    let first = scene.redis.ask(&["XRANGE", &log(part), "2", "2"]);
+    let id = first.lines().next().unwrap().to_owned();
+    scene.redis.ask(&["XDEL", &log(part), &id]);
+    let gone = scene.ckpt(["verify", "tree"]).run().code(65).says(&named);
+    gone.says("batch 2 of");
+    restore();
+    // The engine forgot the last ones, and says that there were more.
+    scene.redis.ask(&["HINCRBY", &state, "seq", "1"]);
+    scene
+        .ckpt(["verify", "tree"])
+        .run()
+        .code(65)
+        .says("is missing");
+    let [checked] = &scene_json(&scene.ckpt(["verify", "--json"]).run().code(65).text())[..] else {
+        panic!("one crawl")
+    };
+    assert_eq!(checked["sound"], false);
+    assert_eq!(checked["problems"][0]["partition"], part);
+}
+
+fn scene_json(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_partition_that_is_pulled_is_a_job_directory() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(40);
+    scene
+        .ckpt(["pull", "tree", "-o", "copy"])
+        .run()
+        .code(0)
+        .says("partitions");
+    let mut jobs: Vec<_> = fs::read_dir(scene.folder.join("copy"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    jobs.retain(|path| path.is_dir());
+    assert!(jobs.len() > 3, "{jobs:?}");
+    let [listed] = &scene.told(["ls"])[..] else {
+        panic!("one crawl")
+    };
+    let (mut pending, mut seen, mut urls) = (0, 0, BTreeSet::new());
+    for job in &jobs {
+        let of = |tool: &str, command: &str| Tool::new(tool).arg(command).arg("--job").arg(job);
+        of("crawl-ckpt", "verify")
+            .run()
+            .code(0)
+            .prints("sound")
+            .is_quiet();
+        of("crawl-ckpt", "show").run().code(0).prints("paused");
+        let stat = of("crawl-frontier", "stat")
+            .arg("--json")
+            .run()
+            .code(0)
+            .text();
+        let stat: Value = serde_json::from_str(&stat).unwrap();
+        pending += stat["pending"].as_u64().unwrap();
+        seen += stat["seen"].as_u64().unwrap();
+        let exported = of("crawl-frontier", "export").run().code(0);
+        for request in scene_json(&exported.text()) {
+            let url = request["url"].as_str().unwrap().to_owned();
+            of("crawl-frontier", "seen")
+                .stdin(&url)
+                .run()
+                .code(0)
+                .prints(&url);
+            assert!(urls.insert(url), "once among all partitions");
+        }
+    }
+    assert_eq!(pending, listed["pending"].as_u64().unwrap());
+    assert_eq!(seen, listed["seen"].as_u64().unwrap());
+    assert_eq!(urls.len() as u64, pending);
+    for url in scene.records(&["a"]).keys() {
+        assert!(!urls.contains(url), "{url} has a record and is pending");
+    }
+    // A job that is there stays.
+    scene
+        .ckpt(["pull", "tree", "-o", "copy"])
+        .run()
+        .code(1)
+        .says("a job is there already");
+    scene
+        .ckpt(["pull", "tree", "-o", "more", "--part", "99"])
+        .run()
+        .code(2)
+        .says("no partition 99");
+}
+
+#[test]
+fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
+    let Some(scene) = Scene::new() else { return };
+    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    scene.site.wait_for(30);
+    scene
+        .ckpt(["pause", "tree"])
+        .run()
+        .code(0)
+        .says("exit code 4");
+    let resume = format!(
+        "crawl-ckpt --store {} resume default/tree/one",
+        scene.redis.url()
+    );
+    a.wait().code(4).says(&resume);
+    b.wait().code(4).says(&resume);
+    let asked = scene.site.count();
+    assert!(asked < PAGES);
+    let refused = scene.worker("c").run().code(4);
+    refused
+        .says("default/tree/one")
+        .says(&format!("hint: {resume}"));
+    assert_eq!(
+        scene.site.count(),
+        asked,
+        "nothing was asked for in a pause"
+    );
+    assert_eq!(scene.told(["ls"])[0]["state"], "paused");
+    scene
+        .ckpt(["show", "tree"])
+        .run()
+        .code(0)
+        .prints("is paused")
+        .prints(&resume);
+    scene.ckpt(["resume", "tree"]).run().code(0);
+    scene.worker("a").run().code(0);
+    scene.worker("b").run().code(0);
+    let records = scene.records(&["a", "b"]);
+    assert_eq!(records.len(), PAGES);
+    assert!(records.values().all(|count| *count == 1));
+    assert_eq!(scene.told(["ls"])[0]["state"], "complete");
+    // What is over stays so.
+    scene
+        .ckpt(["pause", "tree"])
+        .run()
+        .code(0)
+        .says("nothing to pause");
+    assert_eq!(scene.told(["ls"])[0]["state"], "complete");
+}
+
+#[test]
+fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
+    let Some(scene) = Scene::new() else { return };
+    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    scene.site.wait_for(50);
+    let requeue = ["requeue", "tree", "--worker", "b"];
+    scene
+        .ckpt(requeue)
+        .run()
+        .code(75)
+        .says("pause default/tree/one");
+    scene.ckpt(["pause", "tree"]).run().code(0);
+    a.wait().code(4);
+    b.wait().code(4);
+    let of_b = scene.records(&["b"]);
+    assert!(!of_b.is_empty(), "both had a share");
+    let printed = scene.ckpt(requeue).arg("--print").run().code(0).text();
+    let printed = scene_json(&printed).into_iter();
+    let printed: BTreeSet<String> = printed
+        .map(|r| r["url"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(printed, of_b.keys().cloned().collect());
+    fs::remove_dir_all(scene.folder.join("b")).unwrap();
+    scene
+        .ckpt(requeue)
+        .run()
+        .code(0)
+        .says(&format!("{} URL", of_b.len()));
+    scene.ckpt(["verify", "tree"]).run().code(0);
+    let listed = &scene.told(["ls"])[0];
+    assert_eq!(
+        listed["done"].as_u64().unwrap() as usize,
+        scene.records(&["a"]).len()
+    );
+    // Once more does nothing more.
+    scene.ckpt(requeue).run().code(1).says("no records of b");
+    scene.ckpt(["resume", "tree"]).run().code(0);
+    scene.worker("a").run().code(0);
+    let records = scene.records(&["a"]);
+    assert_eq!(records.len(), PAGES);
+    assert!(records.values().all(|count| *count == 1));
+    scene.ckpt(["verify", "tree"]).run().code(0);
+    let complete = scene
+        .ckpt(["requeue", "tree", "--worker", "a"])
+        .run()
+        .code(2);
+    complete.says("complete").says("--print | crawl-fetch");
+}
+
+#[test]
+fn a_crawl_is_removed_when_nobody_works_on_it_and_nothing_of_it_stays() {
+    let Some(scene) = Scene::new() else { return };
+    let a = scene.worker("a").start();
+    scene.site.wait_for(20);
+    let refused = scene.ckpt(["rm", "tree", "--yes"]).run().code(75);
+    refused
+        .says("worker a lives")
+        .says("pause default/tree/one");
+    a.signal(Signal::Term);
+    a.wait().code(143);
+    let asked = scene.ckpt(["rm", "tree"]).run().code(2);
+    asked.says("to remove: default/tree/one").says("--yes");
+    scene.redis.ask(&["SET", "somebody:else", "1"]);
+    scene
+        .ckpt(["rm", "tree", "--yes"])
+        .run()
+        .code(0)
+        .says("removed default/tree/one");
+    assert_eq!(scene.redis.ask(&["KEYS", "*"]), "somebody:else");
+    scene
+        .ckpt(["rm", "--all"])
+        .run()
+        .code(0)
+        .says("nothing to remove");
+    scene
+        .ckpt(["show", "tree"])
+        .run()
+        .code(1)
+        .says("no crawl tree");
+}
+
+#[test]
+fn names_and_options_that_a_store_does_not_have_are_refused_with_the_way_out() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(5);
+    for (words, code, says) in [
+        ("show other", 1, "it has: default/tree/one"),
+        ("show default/tree/two", 1, "it has: default/tree/one"),
+        ("show a/b/c/d", 2, "PROJECT/SPIDER/ID"),
+        ("show ../x", 2, "no name"),
+        ("show --job x", 2, "PROJECT/SPIDER/ID"),
+        ("verify --repair tree", 2, "pull"),
+        ("report tree", 2, "collect"),
+    ] {
+        let done = scene.ckpt(words.split(' ')).run().code(code);
+        assert!(done.words().contains(says), "{words}: {done}");
+    }
+    for words in ["pull tree -o x", "pause tree", "resume tree"] {
+        let local = Tool::new("crawl-ckpt")
+            .dir(&scene.folder)
+            .args(words.split(' '));
+        local.run().code(2).says("--store URL");
+    }
+    let nowhere = Tool::new("crawl-ckpt").args(["--store", "redis://127.0.0.1:1/", "ls"]);
+    nowhere.run().code(1).says("cannot be reached");
+}
+
+#[test]
+fn a_password_is_taken_from_the_environment_and_shown_nowhere() {
+    let options = ["--appendonly", "yes", "--requirepass", "s3cret-word"];
+    let Some(scene) = Scene::over(&options) else {
+        return;
+    };
+    let a = scene.worker("a").env("CRAWL_STORE_PASSWORD", "s3cret-word");
+    a.args(["--max-pages", "20"]).run().code(4);
+    scene.ckpt(["ls"]).run().code(1).never_says("s3cret");
+    for words in [
+        "ls",
+        "show tree",
+        "size",
+        "verify",
+        "pull tree -o copy",
+        "pause tree",
+        "rm tree --yes",
+    ] {
+        let tool = scene
+            .ckpt(words.split(' '))
+            .env("CRAWL_STORE_PASSWORD", "s3cret-word");
+        let done = tool.run().code(0).never_says("s3cret");
+        assert!(!done.text().contains("s3cret"), "{done}");
+    }
+}

@@ -297,3 +297,61 @@ fn the_password_of_a_store_is_said_nowhere() {
         assert!(!text.contains("s3cret"), "{}", file.display());
     }
 }
+
+/// Options, what is said of them, and the way out.
+const NOT_OVER_A_STORE: &[(&str, &str, &str)] = &[
+    ("-o all.jsonl", "-o", "crawl-ckpt collect"),
+    ("--delta", "--delta", "without --store"),
+    ("--reset-deltafetch", "--delta", "without --store"),
+    ("--fresh", "--fresh", "rm default/tree"),
+    ("--retry-failed", "--retry-failed", "crawl-ckpt collect"),
+    (
+        "--on-spider-change resume",
+        "--on-spider-change",
+        "--crawl-id",
+    ),
+    ("--on-proxy-change keep", "--on-proxy-change", "without it"),
+    ("--warc", "--warc", "without --store"),
+    ("--max-cost 5", "--max-cost", "without --store"),
+    ("--report page.html", "--report", "crawl-ckpt report"),
+    ("--json", "--json", "show default/tree --json"),
+];
+
+#[test]
+fn what_does_not_work_over_a_store_is_refused_with_the_reason_and_the_way_out() {
+    let (folder, site) = (Folder::new(), tree(3, Duration::ZERO));
+    spider(&folder, &site);
+    // Nobody is there: what is refused is refused before anybody is asked.
+    let store = "redis://:s3cret@127.0.0.1:1/";
+    let run = |spider: &str, options: &str| {
+        let tool = Tool::new("crawl-run").dir(&folder).arg(spider);
+        let tool = tool.args(["--store", store]).env("A_PROXY_PRICE", "1/GB");
+        tool.args(options.split_whitespace()).run()
+    };
+    for (options, what, way) in NOT_OVER_A_STORE {
+        let done = run("tree.json", options).code(2).never_says("s3cret");
+        let message = format!("crawl-run: cannot use --store with {what}");
+        let words = done.words();
+        let [why, hint] = words.lines().collect::<Vec<_>>()[..] else {
+            panic!("{options}: a reason and a way out: {done}");
+        };
+        assert!(why.starts_with(&message) && why.contains(": "), "{why}");
+        assert!(hint.starts_with("hint: ") && hint.contains(way), "{hint}");
+    }
+    let text = folder.read("tree.json");
+    for (key, what) in [
+        (
+            r#""settings": {"DELTAFETCH_ENABLED": true, "#,
+            "DELTAFETCH_ENABLED",
+        ),
+        (r#""parse": ["cat"], "settings": {"#, "a parser"),
+    ] {
+        folder.write("other.json", text.replace(r#""settings": {"#, key));
+        run("other.json", "").code(2).says(what);
+    }
+    assert_eq!(site.count(), 0);
+    // What is of this machine alone does not ask the store.
+    run("tree.json", "--limit 1").code(0).never_says("s3cret");
+    run("tree.json", "--check").code(0);
+    run("tree.json", "--explain http://127.1.1.1/").code(0);
+}

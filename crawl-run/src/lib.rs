@@ -138,10 +138,13 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     let channel = (&sender, &events);
     let ended = match args.limits.limit {
         Some(limit) => crawl.test(limit, channel, &mut view)?,
-        None if cli.store.store.is_some() => crawl.shared(&cli.store, channel, &mut view)?,
         None => {
             let metrics = args.metrics.open(&view);
-            crawl.production(&mut |_| Ok(()), metrics.as_ref(), channel, &mut view)?
+            let metrics = metrics.as_ref();
+            match cli.store.store {
+                Some(_) => crawl.shared((&cli.store, &cli.after), metrics, channel, &mut view)?,
+                None => crawl.production(&mut |_| Ok(()), metrics, channel, &mut view)?,
+            }
         }
     };
     if ended.outcome.exit() != Exit::PipeClosed {

@@ -15,9 +15,10 @@ pub struct StoreArgs {
     /// seconds. Nothing is lost or doubled. Each keeps its records in its own DATA_DIR, as
     /// crawls/crawl_ID.d/part-N.WORKER.jsonl, and in one file crawl_ID.WORKER.jsonl when all is done; a crawl that is
     /// complete is not begun again under the same name. The password comes from $CRAWL_STORE_PASSWORD, or stands
-    /// in the URL, where other users of this machine can see it. Not with -o, --delta, --warc, --fresh,
-    /// --retry-failed, --max-cost or a parser that keeps a state.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["limit", "output", "delta", "reset_deltafetch", "warc", "fresh", "retry_failed", "max_cost", "check", "explain", "report", "json", "metrics"])]
+    /// in the URL, where other users of this machine can see it. With --limit the same command is a test crawl of this
+    /// machine alone. What does not work is refused with the reason and the way out: -o, --delta, --warc, --fresh,
+    /// --retry-failed, --max-cost, --report, --json, a parser.
+    #[arg(long, value_name = "URL")]
     pub store: Option<String>,
 
     /// The name of this machine among those that share the crawl [default: the host's name, with a number where another run has that]

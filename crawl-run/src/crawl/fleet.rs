@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crawl_ckpt::control::{Begin, SharedCrawl};
 use crawl_ckpt::fleet::StoreUrl;
@@ -12,9 +13,10 @@ use crawl_ckpt::tool::{Exit, Failure};
 
 use super::{Crawl, Events, conduct, copy};
 use crate::acquire::acquire;
-use crate::cli::StoreArgs;
+use crate::cli::{AfterArgs, StoreArgs};
 use crate::conduct::Ending;
 use crate::ended::Ended;
+use crate::metrics::Metrics;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::Output;
 use crate::stage::Launch;
@@ -34,15 +36,33 @@ impl Crawl<'_> {
     /// [`Exit::Usage`] for what does not work over a store.
     pub fn shared(
         &self,
-        store: &StoreArgs,
+        (store, after): (&StoreArgs, &AfterArgs),
+        metrics: Option<&Arc<Metrics>>,
         events: Events<'_>,
         view: &mut View,
     ) -> Result<Ended, Failure> {
-        self.refuse_what_cannot_be_shared()?;
         let password = std::env::var(PASSWORD).ok();
         let url = store.store.as_deref().unwrap_or_default();
         let url = StoreUrl::parse(url, password.as_deref())?;
-        let (worker, place, lock) = self.take_name(store.worker.as_ref())?;
+        self.refuse_what_cannot_be_shared(&url, after)?;
+        let taken = self.take_name(store.worker.as_ref())?;
+        let Some(series) = metrics.map(|metrics| metrics.begin(&self.place)) else {
+            return self.take_part(store, &url, taken, events, view);
+        };
+        view.watch(series.clone());
+        let result = self.take_part(store, &url, taken, events, view);
+        series.end(&result);
+        result
+    }
+
+    fn take_part(
+        &self,
+        store: &StoreArgs,
+        url: &StoreUrl,
+        (worker, place, lock): (String, JobPlace, JobLock),
+        events: Events<'_>,
+        view: &mut View,
+    ) -> Result<Ended, Failure> {
         view.say(format_args!(
             "crawl of {}, shared over {url}: this is {worker}",
             self.subject(view)
@@ -91,19 +111,6 @@ impl Crawl<'_> {
             Some(hint) => failure.hint(hint),
             None => failure,
         })
-    }
-
-    fn refuse_what_cannot_be_shared(&self) -> Result<(), Failure> {
-        let why = match &self.plan {
-            plan if plan.delta => "what is known of pages stays on one machine",
-            plan if plan.warc.is_some() => "WARC files stay on one machine",
-            _ if self.parser.is_some() => "a parser may keep a state, which stays on one machine",
-            _ => return Ok(()),
-        };
-        Err(Failure::with(
-            Exit::Usage,
-            format_args!("cannot use --store with this spider: {why}"),
-        ))
     }
 
     /// The name of this worker, where it lies, and the lock that makes it ours.

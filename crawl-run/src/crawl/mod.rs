@@ -5,6 +5,7 @@ mod fleet;
 mod prepare;
 mod production;
 mod summarize;
+mod unshared;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ pub fn sections(tool: &str) -> [(&'static str, Entries); 3] {
         "crawl-run" => (RUN_STATUS, RUN_ENVIRONMENT, RUN_FILES),
         "crawl-fetch" => (FETCH_STATUS, FETCH_ENVIRONMENT, FETCH_FILES),
         "crawl-frontier" => (FRONTIER_STATUS, FRONTIER_ENVIRONMENT, JOB_FILES),
-        _ => (CKPT_STATUS, DATA_ENVIRONMENT, JOB_FILES),
+        _ => (CKPT_STATUS, CKPT_ENVIRONMENT, JOB_FILES),
     };
     [
         ("EXIT STATUS", status),
@@ -36,13 +36,16 @@ const RUN_STATUS: Entries = &[
     ),
     (
         "4",
-        "Stopped at --max-time, --max-pages or --max-cost with work pending.",
+        "Stopped at --max-time, --max-pages or --max-cost with work pending, or by a pause of the crawl in a store.",
     ),
     (
         "65",
-        "The checkpoint is damaged: the place is named, and nothing was changed.",
+        "The checkpoint is damaged, or a store lost a part of the crawl: the place is named, and nothing was changed.",
     ),
-    ("75", "Another run holds the checkpoint."),
+    (
+        "75",
+        "Another run holds the checkpoint, or a worker of the same name is alive.",
+    ),
     (
         "130, 143, 129",
         "Paused by SIGINT (Ctrl+C), SIGTERM, SIGHUP.",
@@ -62,6 +65,10 @@ const RUN_ENVIRONMENT: Entries = &[
     (
         "NAME_PROXY_PRICE",
         "What that proxy costs: 8.50/GB, 0.001/request, or 8.50/GB+0.001/request, in whatever money.",
+    ),
+    (
+        "CRAWL_STORE_PASSWORD",
+        "The password of the store that many machines share, when it does not stand in the URL of --store.",
     ),
     (
         "CRAWL_FETCH, CRAWL_FRONTIER",
@@ -86,6 +93,10 @@ const RUN_FILES: Entries = &[
     (
         "DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD.jsonl",
         "Output records, one JSON object a line.",
+    ),
+    (
+        "DATA_DIR/PROJECT/SPIDER/crawls/crawl_ID.WORKER.jsonl",
+        "The same of a worker with --store; until the crawl is complete in parts below crawl_ID.d.",
     ),
     (
         "DATA_DIR/PROJECT/SPIDER/crawls/crawl_YYYY-MM-DD.summary.json",
@@ -164,16 +175,25 @@ const CKPT_STATUS: Entries = &[
     ("2", "A bad option, or nothing was said to a question."),
     (
         "65",
-        "A checkpoint is damaged: the place is named, and nothing was changed.",
+        "A checkpoint, a partition in a store, or a file of records is damaged: the place is named, and nothing was changed.",
     ),
-    ("75", "A running crawl holds the checkpoint."),
+    (
+        "75",
+        "A running crawl holds the checkpoint, or a worker of the crawl in the store lives.",
+    ),
     ("141", "The reader of stdout went away."),
 ];
 
-const DATA_ENVIRONMENT: Entries = &[(
-    "CRAWL_DATA_DIR",
-    "Where checkpoints lie, when --data-dir does not say it.",
-)];
+const CKPT_ENVIRONMENT: Entries = &[
+    (
+        "CRAWL_DATA_DIR",
+        "Where checkpoints lie, when --data-dir does not say it.",
+    ),
+    (
+        "CRAWL_STORE_PASSWORD",
+        "The password of the store, when it does not stand in the URL of --store.",
+    ),
+];
 
 const JOB_FILES: Entries = &[
     (

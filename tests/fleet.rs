@@ -355,3 +355,18 @@ fn what_does_not_work_over_a_store_is_refused_with_the_reason_and_the_way_out() 
     run("tree.json", "--check").code(0);
     run("tree.json", "--explain http://127.1.1.1/").code(0);
 }
+
+#[test]
+fn cookies_that_a_site_sets_are_written_back_by_the_worker_that_got_them() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
+    site.otherwise(|_| Answer::html("").header("Set-Cookie", "lang=de; Max-Age=9999"));
+    spider(&folder, &site);
+    folder.write("cookies.txt", "# Netscape HTTP Cookie File\n");
+    let tool = worker(&folder, &redis, "a").args(["--cookies", "cookies.txt"]);
+    tool.run().code(0);
+    let cookies = folder.read("cookies.txt");
+    assert!(cookies.contains("lang\tde"), "{cookies}");
+}

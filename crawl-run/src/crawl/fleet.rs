@@ -81,10 +81,12 @@ impl Crawl<'_> {
         };
         let begin = Begin {
             shared: Some(shared),
+            hosts: self.known_hosts(view),
             ..self.begin()
         };
         let launch = self.launch_worker(&place, &lock)?;
         let ending = conduct(&launch, begin, events, view)?;
+        self.keep_learned(&ending, view);
         let outcome = judge(&ending, Purpose::Production);
         let Some(joined) = ending.output.clone() else {
             return self.never_began(outcome, ending);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, EndReason, Progress};
+use crawl_ckpt::control::{Begin, EndReason, KnownHost, Progress};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::counted;
@@ -16,6 +16,7 @@ use crawl_ckpt::{delta, job, netscape};
 use super::{Completed, Crawl, Events, conduct};
 use crate::acquire::acquire;
 use crate::checkpoint::{self, Complete, Decision, Resume};
+use crate::conduct::Ending;
 use crate::ended::Ended;
 use crate::known_hosts::KnownHosts;
 use crate::metrics::Metrics;
@@ -110,14 +111,7 @@ impl Crawl<'_> {
             }
         };
         let launch = self.launch(Some(lock), &output, warc.as_ref())?;
-        let known = KnownHosts::of(&self.place);
-        begin.hosts = match known.read() {
-            Ok(hosts) => hosts,
-            Err(why) => {
-                view.warn(format_args!("what is known of hosts is left: {why}"));
-                BTreeMap::new()
-            }
-        };
+        begin.hosts = self.known_hosts(view);
         let mut ending = conduct(&launch, begin, events, view)?;
         // A frontier that failed has told of more than it could keep.
         if ending.reason.is_none()
@@ -125,11 +119,8 @@ impl Crawl<'_> {
         {
             ending.take_back_to(committed);
         }
-        if let Err(why) = known.merge(&ending.hosts) {
-            view.warn(format_args!("what was learned of hosts is not kept: {why}"));
-        }
-        // Before the checkpoint goes, which has them too.
-        self.write_cookies(&ending.cookies, view);
+        // Before the checkpoint goes, which has it too.
+        self.keep_learned(&ending, view);
         let mut outcome = judge(&ending, Purpose::Production);
         if let Outcome::Failed { hint, .. } = &mut outcome
             && ending.reason == Some(EndReason::NothingUseful)
@@ -191,6 +182,22 @@ impl Crawl<'_> {
             ..self.begin()
         };
         Ok(Ok((begin, output, warc)))
+    }
+
+    /// What earlier crawls of the project learned of hosts.
+    pub(super) fn known_hosts(&self, view: &View) -> BTreeMap<String, KnownHost> {
+        KnownHosts::of(&self.place).read().unwrap_or_else(|why| {
+            view.warn(format_args!("what is known of hosts is left: {why}"));
+            BTreeMap::new()
+        })
+    }
+
+    /// Keeps what this run learned beside its records: of hosts, and cookies.
+    pub(super) fn keep_learned(&self, ending: &Ending, view: &View) {
+        if let Err(why) = KnownHosts::of(&self.place).merge(&ending.hosts) {
+            view.warn(format_args!("what was learned of hosts is not kept: {why}"));
+        }
+        self.write_cookies(&ending.cookies, view);
     }
 
     /// Brings `--cookies FILE` up to date.

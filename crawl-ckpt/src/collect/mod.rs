@@ -17,7 +17,7 @@ use crate::report::{Flaws, Source};
 use crate::text::Text;
 use crate::tool::{Exit, Failure};
 use output::NewFile;
-use sorted::{Place, Places, Repeats};
+use sorted::{Place, Repeats, SortedPlaces};
 
 /// What is done about a URL that has several records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn collect_within(
     in_memory: usize,
 ) -> Result<Collected, Failure> {
     let mut file = NewFile::create(output)?;
-    let mut places = Places::new(output, in_memory);
+    let mut places = SortedPlaces::new(output, in_memory);
     let mut sources = Vec::new();
     // The first line of each file, counted through all.
     let mut first = vec![0];
@@ -108,7 +108,7 @@ fn collect_within(
 }
 
 /// Reads the URLs of a file; gives how many lines it has.
-fn read_places(source: &Source, first: u64, places: &mut Places) -> Result<u64, Failure> {
+fn read_places(source: &Source, first: u64, places: &mut SortedPlaces) -> Result<u64, Failure> {
     let (mut lines, mut failed) = (0, None);
     let flaws = source.each_line(|_, line| {
         lines += 1;

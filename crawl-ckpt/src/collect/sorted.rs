@@ -1,4 +1,4 @@
-//! Places of records, sorted by the hash of their URL: in memory as long as they fit, in runs on the disk else.
+//! SortedPlaces of records, sorted by the hash of their URL: in memory as long as they fit, in runs on the disk else.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -43,8 +43,8 @@ impl Place {
     }
 }
 
-/// Places, as they come.
-pub struct Places {
+/// SortedPlaces, as they come.
+pub struct SortedPlaces {
     /// Runs lie beside it, without a name: a kill leaves none.
     beside: PathBuf,
     most: usize,
@@ -53,10 +53,10 @@ pub struct Places {
     runs: Vec<File>,
 }
 
-impl Places {
+impl SortedPlaces {
     /// None yet. At most so many are held in memory.
-    pub fn new(output: &Path, most: usize) -> Places {
-        Places {
+    pub fn new(output: &Path, most: usize) -> SortedPlaces {
+        SortedPlaces {
             beside: output.to_owned(),
             most,
             lines: 0,

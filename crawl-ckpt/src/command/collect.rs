@@ -29,9 +29,10 @@ pub(crate) struct Collection {
 
 pub fn run(context: &mut Context<'_>, asked: &Collection) -> Result<Exit, Failure> {
     let files = files_of(&asked.from, asked.crawl_id.as_ref().map(Name::as_str))?;
-    let twice = match asked.latest {
-        true => Twice::Latest,
-        false => Twice::Refused,
+    let twice = if asked.latest {
+        Twice::Latest
+    } else {
+        Twice::Refused
     };
     for file in &files {
         context.tell(file.display());

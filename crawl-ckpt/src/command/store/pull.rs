@@ -1,11 +1,11 @@
 //! `crawl-ckpt --store URL pull`: partitions as job directories.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreRoom;
 use crate::command::TOOL;
-use crate::durable::{Disk, RealDisk};
+use crate::durable::{Disk, RealDisk, parent};
 use crate::fleet::{CrawlName, Depot, Glance, SharedJob};
 use crate::hex;
 use crate::human::{bytes, count, counted};
@@ -26,10 +26,13 @@ pub fn run(
     }
     let (mut pulled, mut size) = (0, 0);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    for (part, glance) in (0..).zip(room.depot.glance()?) {
-        // Those that nothing came to are only pulled when they are asked for.
-        let is_wanted = parts.contains(&part) || (parts.is_empty() && glance.view.seq > 0);
-        if is_wanted {
+    let commits = room.depot.last_commits()?;
+    for ((part, glance), commit) in (0..).zip(room.depot.glance()?).zip(commits) {
+        // What is not understood is looked at, too.
+        let is_used =
+            commit.is_some_and(|commit| commit.map_or(true, |c| c.progress.counts.seen > 0));
+        // Those that no URL came to are only pulled when they are asked for.
+        if parts.contains(&part) || (parts.is_empty() && is_used) {
             let place = dir.join(format!("part-{part:03}"));
             size += pull(room, &name, &job, (part, &glance), &disk, &place)?;
             room.context.tell(format_args!("{}", place.display()));
@@ -52,10 +55,10 @@ fn pull(
     shared: &SharedJob,
     (part, glance): (u32, &Glance),
     disk: &Arc<dyn Disk>,
-    dir: &PathBuf,
+    dir: &Path,
 ) -> Result<u64, Failure> {
     let place = JobPlace::at(dir);
-    disk.create_dir_all(dir.parent().unwrap_or(dir))
+    disk.create_dir_all(parent(dir))
         .map_err(|e| Failure::new(format_args!("cannot create {}: {e}", dir.display())))?;
     let lock = JobLock::acquire(&place)?;
     let tool = format!("{TOOL} {}", env!("CARGO_PKG_VERSION"));

@@ -175,7 +175,7 @@ fn read(
         finished: BTreeMap::new(),
         figures: Progress::default(),
     };
-    each_batch(room, name, part, glance, &mut |bytes, by| {
+    each_batch(room, name, part, glance, |bytes, by| {
         let LostShare {
             chain, finished, ..
         } = &mut lost;
@@ -229,7 +229,7 @@ fn each_batch(
     name: &CrawlName,
     part: u32,
     glance: &Glance,
-    give: &mut dyn FnMut(&[u8], &str) -> Result<(), String>,
+    mut give: impl FnMut(&[u8], &str) -> Result<(), String>,
 ) -> Result<(), Failure> {
     let seq = glance.view.seq;
     let damaged = |why: String| {
@@ -265,7 +265,7 @@ fn print(
             continue;
         }
         let (mut chain, mut lines) = (Chain::new(job.key), Vec::new());
-        each_batch(room, name, part, &glance, &mut |bytes, _| {
+        each_batch(room, name, part, &glance, |bytes, _| {
             chain.take(bytes, |entry| {
                 if let Entry::Request { id, request, .. } = entry
                     && lost.finished.contains_key(&id)

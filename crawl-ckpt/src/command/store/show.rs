@@ -113,13 +113,13 @@ fn parts_table(room: &StoreRoom<'_>, look: &SharedLook) -> String {
     let mut table = Table::new(PARTS);
     let mut left_out = 0;
     for part in &look.parts {
-        let is_empty = part.glance.view.seq == 0 && part.glance.letters == 0;
+        let counts = part.commit.as_ref().map(|commit| commit.progress.counts);
+        let counts = counts.unwrap_or_default();
+        let is_empty = counts.seen == 0 && part.glance.letters == 0 && part.trouble.is_none();
         if is_empty && !room.context.verbose {
             left_out += 1;
             continue;
         }
-        let counts = part.commit.as_ref().map(|commit| commit.progress.counts);
-        let counts = counts.unwrap_or_default();
         let view = &part.glance.view;
         table.row([
             format!("{:03}", part.number),

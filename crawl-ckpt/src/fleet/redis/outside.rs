@@ -253,9 +253,9 @@ impl RedisDepot {
             let keys = ["log", "in", "l", "out"].map(|what| self.key(part, what));
             self.ask::<Value>(cmd("UNLINK").arg(&keys))?;
         }
-        let drop = call(scripts::DROP, &[&self.current_key()]);
-        let crawl_id = self.crawl_id.clone();
-        self.ask::<Value>(drop.clone().arg(crawl_id))?;
+        let mut drop = call(scripts::DROP, &[&self.current_key()]);
+        drop.arg(&self.crawl_id);
+        self.ask::<Value>(&drop)?;
         let keys = ["w", "hosts", "state", "job"].map(|what| self.whole(what));
         self.ask::<Value>(cmd("UNLINK").arg(&keys))?;
         let name = format!("{}/{}", self.spider, self.crawl_id);

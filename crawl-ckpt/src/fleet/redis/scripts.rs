@@ -50,7 +50,10 @@ return redis.call('HGET', KEYS[1], 'from:' .. ARGV[1])";
 pub const REPORT: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if ARGV[2] ~= '' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[2]) end
+if ARGV[2] ~= '' then
+    redis.call('XTRIM', KEYS[2], 'MINID', ARGV[2])
+    redis.call('XDEL', KEYS[2], ARGV[2])
+end
 return 1";
 
 /// KEYS: state of a crawl. A crawl that is over stays so.

@@ -17,7 +17,7 @@ use crate::report::{Flaws, Source};
 use crate::text::Text;
 use crate::tool::{Exit, Failure};
 use output::NewFile;
-use sorted::{Place, Repeats, SortedPlaces};
+use sorted::{Place, SortedPlaces, Superseded};
 
 /// What is done about a URL that has several records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn damaged(path: &Path, why: &str) -> Failure {
 }
 
 /// Names the first URL that has several records, and where they are.
-fn refused(sources: &[Source], first: &[u64], repeats: &Repeats) -> Result<Failure, Failure> {
+fn refused(sources: &[Source], first: &[u64], repeats: &Superseded) -> Result<Failure, Failure> {
     let mut url = String::new();
     let mut wheres = Vec::new();
     for line in repeats.example() {

@@ -105,9 +105,9 @@ impl SortedPlaces {
     ///
     /// # Errors
     /// Errors of the disk.
-    pub fn repeats(mut self) -> Result<Repeats, Failure> {
+    pub fn repeats(mut self) -> Result<Superseded, Failure> {
         self.last.sort_unstable();
-        let mut repeats = Repeats::new(self.lines);
+        let mut repeats = Superseded::new(self.lines);
         let last = mem::take(&mut self.last).into_iter().map(Ok);
         let mut runs: Vec<Box<dyn Iterator<Item = io::Result<Place>>>> = vec![Box::new(last)];
         for run in mem::take(&mut self.runs) {
@@ -157,7 +157,7 @@ fn merge(
 }
 
 /// Records that another one of the same URL comes behind, in the order of their fetching.
-pub struct Repeats {
+pub struct Superseded {
     /// A bit a line.
     left_out: Vec<u64>,
     count: u64,
@@ -171,9 +171,9 @@ pub struct Repeats {
 /// So many lines of one URL are named.
 const NAMED: usize = 5;
 
-impl Repeats {
-    fn new(lines: u64) -> Repeats {
-        Repeats {
+impl Superseded {
+    fn new(lines: u64) -> Superseded {
+        Superseded {
             left_out: vec![0; lines.div_ceil(64) as usize],
             count: 0,
             urls: 0,

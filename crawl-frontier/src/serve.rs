@@ -378,6 +378,7 @@ impl<W: Served> Server<W> {
             pipes: &mut self.pipes,
             quiet: self.quiet,
             is_in_a_hurry: self.is_in_a_hurry || is_over,
+            is_over,
         };
         self.opened.crawl.close(now_ms, &mut watching)?;
         let notes = self.opened.crawl.take_notes();
@@ -502,6 +503,7 @@ struct Watching<'a> {
     pipes: &'a mut Pipes,
     quiet: bool,
     is_in_a_hurry: bool,
+    is_over: bool,
 }
 
 impl Watch for Watching<'_> {
@@ -516,6 +518,10 @@ impl Watch for Watching<'_> {
         } else if !self.quiet {
             say(TOOL, told);
         }
+    }
+
+    fn is_last(&self) -> bool {
+        self.is_over
     }
 
     fn is_in_a_hurry(&mut self) -> bool {

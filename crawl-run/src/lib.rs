@@ -10,7 +10,7 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `signals` `spawn` `hearing` `fetcher` `tools` `proxies` `headers` `command_line` `acquire` `today` `habits` | what is heard from the system, how programs are started and heard, a fetcher that outlives its crawl, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here, what users of other crawlers type |
+//! | `signals` `spawn` `hearing` `fetcher` `leavings` `tools` `proxies` `headers` `command_line` `acquire` `today` `habits` | what is heard from the system, how programs are started and heard, a fetcher that outlives its crawl, checkpoints whose files go later, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here, what users of other crawlers type |
 //! | `browser` `extraction` `spider/` | whether there is a browser, spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
@@ -48,6 +48,7 @@ mod headers;
 mod hearing;
 mod init;
 mod known_hosts;
+mod leavings;
 mod meter;
 mod metrics;
 mod outcome;

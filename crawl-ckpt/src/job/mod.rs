@@ -278,18 +278,52 @@ impl Job {
 /// Errors of the disk; somebody writes in it; something lies in it that is not ours: nothing
 /// is removed then.
 pub fn remove(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), StoreError> {
+    match prepare_removal(disk, place, lock)? {
+        Some(_claim) => take_away(disk, place),
+        None => Ok(()),
+    }
+}
+
+/// Removes a job as [`remove`] does, but leaves the files that nobody looks for any more to a later
+/// [`clear_leftovers`].
+///
+/// # Errors
+/// As [`remove`].
+pub fn put_away(disk: &dyn Disk, place: &JobPlace, lock: &JobLock) -> Result<(), StoreError> {
+    match prepare_removal(disk, place, lock)? {
+        Some(_claim) => rename_away(disk, place).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Clears what earlier removals left, and claims the job, which may have no lock to claim; `None` when there is none.
+fn prepare_removal(
+    disk: &dyn Disk,
+    place: &JobPlace,
+    lock: &JobLock,
+) -> Result<Option<Option<File>>, StoreError> {
     clear_leftovers(disk, place, lock)?;
     match contents_of(disk, &place.dir)? {
-        Some(contents) if contents.shows_a_job() => {
-            let _claim = claim(disk, &place.dir)?;
-            take_away(disk, place)
-        }
-        _ => Ok(()),
+        Some(contents) if contents.shows_a_job() => claim(disk, &place.dir).map(Some),
+        _ => Ok(None),
     }
 }
 
 /// Removes a job that is claimed.
 fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
+    let removing = place.removing();
+    match rename_away(disk, place)? {
+        Some(contents) => contents
+            .remove(disk, &removing)
+            .and_then(|()| disk.remove_dir(&removing))
+            .map_err(StoreError::io("remove", &removing)),
+        None => Ok(()),
+    }
+}
+
+/// Renames a job that is claimed, from when on there is none, and gives what lies in it; `None` when the
+/// directory has no other name to take, and was emptied.
+fn rename_away(disk: &dyn Disk, place: &JobPlace) -> Result<Option<Contents>, StoreError> {
     let (dir, removing) = (&place.dir, place.removing());
     let contents = contents_of(disk, dir)?.unwrap_or_default();
     refuse_foreign(dir, &contents)?;
@@ -297,7 +331,7 @@ fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
     let is_dir = disk.is_dir(dir).map_err(StoreError::io("look at", dir))?;
     if !is_dir {
         // The job directory is a link, and the link stays.
-        return empty(disk, dir, &contents);
+        return empty(disk, dir, &contents).map(|()| None);
     }
     match disk.rename(dir, &removing) {
         // The root of a volume stays too: it cannot be renamed.
@@ -307,17 +341,14 @@ fn take_away(disk: &dyn Disk, place: &JobPlace) -> Result<(), StoreError> {
                 ErrorKind::ResourceBusy | ErrorKind::CrossesDevices
             ) =>
         {
-            empty(disk, dir, &contents)
+            empty(disk, dir, &contents).map(|()| None)
         }
         Err(e) => Err(StoreError::io("remove", dir)(e)),
         Ok(()) => {
             let folder = parent(dir);
             disk.sync_dir(folder)
                 .map_err(StoreError::io("sync", folder))?;
-            contents
-                .remove(disk, &removing)
-                .and_then(|()| disk.remove_dir(&removing))
-                .map_err(StoreError::io("remove", &removing))
+            Ok(Some(contents))
         }
     }
 }

@@ -211,6 +211,24 @@ fn a_job_of_which_one_sign_is_damaged_can_be_removed() {
 }
 
 #[test]
+fn a_job_that_is_put_away_is_gone_and_its_files_go_later() {
+    let place = TestPlace::new();
+    let at = &place.place;
+    drop(place.create());
+    put_away(&RealDisk, at, &place.lock).unwrap();
+    assert!(!at.dir.exists() && at.removing().exists());
+    assert!(Job::open(Arc::new(RealDisk), at).unwrap().is_none());
+    // Whoever comes next may have begun another one meanwhile.
+    let next = place.create();
+    assert!(!at.removing().exists());
+    drop(next);
+    put_away(&RealDisk, at, &place.lock).unwrap();
+    clear_leftovers(&RealDisk, at, &place.lock).unwrap();
+    assert!(!at.removing().exists() && !is_there(at));
+    put_away(&RealDisk, at, &place.lock).unwrap();
+}
+
+#[test]
 fn a_job_behind_a_link_goes_and_the_directory_stays() {
     let place = TestPlace::new();
     let elsewhere = place.dir.path().join("elsewhere");

@@ -54,10 +54,11 @@ pub(crate) fn create(journal: &JournalFile<'_>, first_id: u64) -> Result<Writer,
 
 impl Writer {
     /// Opens a journal to go on at `end`: what is behind it is cut off, what is before it durable
-    /// when this returns.
+    /// when this returns; `is_durable` says that it is so already.
     pub(crate) fn open(
         journal: &JournalFile<'_>,
         end: &Mark,
+        is_durable: bool,
         trust: Trust,
         claim: Option<Arc<File>>,
     ) -> Result<Writer, StoreError> {
@@ -73,7 +74,9 @@ impl Writer {
         if len > end.bytes {
             file.set_len(end.bytes).map_err(io("cut"))?;
         }
-        file.sync().map_err(io("sync"))?;
+        if !is_durable || len > end.bytes {
+            file.sync().map_err(io("sync"))?;
+        }
         Ok(Writer::over(opened, path, *end, trust, claim))
     }
 

@@ -122,7 +122,8 @@ impl HeldJob {
 
     /// Closes the job in good order at its durable end: rewrites a journal that is mostly dead,
     /// writes an image when that would spare a long replay, and seals the journal. In a hurry
-    /// it does the last alone: all else counts for nothing before it is whole.
+    /// it does the last alone: all else counts for nothing before it is whole. A job that is removed
+    /// next stays as it is: all of it is durable.
     ///
     /// # Errors
     /// Errors of the disk; an image that cannot be written is only worth a note.
@@ -132,6 +133,9 @@ impl HeldJob {
         view: View<'_>,
         watch: &mut dyn Watch,
     ) -> Result<(), Failure> {
+        if watch.is_last() {
+            return Ok(());
+        }
         let end = self.tidy(end, view, watch)?;
         if watch.is_in_a_hurry() {
             // What cannot be removed now, the next run removes.

@@ -165,6 +165,11 @@ pub trait Watch {
     /// Tells that from here on only the next start is made quicker.
     fn tell_of_tidying(&mut self);
 
+    /// True when the job is removed next: nobody needs to find out how it ended.
+    fn is_last(&self) -> bool {
+        false
+    }
+
     /// True when nobody waits any more, once and for all: what only makes the next start quicker is
     /// left undone. Asked for every few megabytes that are written.
     fn is_in_a_hurry(&mut self) -> bool;

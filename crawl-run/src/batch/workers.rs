@@ -27,6 +27,7 @@ use crate::command_line::CommandLine;
 use crate::crawl::Crawl;
 use crate::ended::Ended;
 use crate::fetcher::Keeper;
+use crate::leavings::Leavings;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::screen::Screen;
@@ -56,6 +57,9 @@ pub struct Workers<'a> {
     /// When the batch is to stop.
     pub deadline: Option<Instant>,
 }
+
+/// What a worker keeps from one crawl to the next.
+type Lasting = (Arc<Keeper>, Leavings);
 
 /// What is left to do.
 #[derive(Debug)]
@@ -87,10 +91,10 @@ impl Workers<'_> {
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
-                    let keeper = Arc::default();
+                    let after = Lasting::default();
                     while let Some(at) = self.next(&queue, &freed) {
                         change(lock(&queue).running);
-                        let result = self.run(at, &queue, &keeper);
+                        let result = self.run(at, &queue, &after);
                         let mut queue = lock(&queue);
                         queue.running -= 1;
                         match result {
@@ -142,13 +146,13 @@ impl Workers<'_> {
     }
 
     /// Runs one entry and keeps what became of it. True when it is to be tried again.
-    fn run(&self, at: usize, queue: &Mutex<Queue>, keeper: &Arc<Keeper>) -> Result<bool, Failure> {
+    fn run(&self, at: usize, queue: &Mutex<Queue>, after: &Lasting) -> Result<bool, Failure> {
         let entry = &self.entries[at];
         let begun = Instant::now();
         let mut view = View::among(self.args.verbosity, entry.site.clone(), self.screen.clone());
         view.watch(self.total.share(at));
         let mut kept = Ok(());
-        let result = self.crawl(at, (queue, keeper), &mut view, &mut kept);
+        let result = self.crawl(at, (queue, after), &mut view, &mut kept);
         view.end();
         self.relay.leave(at);
         // A batch that cannot keep its state must not go on, whatever became of the crawl.
@@ -170,7 +174,7 @@ impl Workers<'_> {
     fn crawl(
         &self,
         at: usize,
-        (queue, keeper): (&Mutex<Queue>, &Arc<Keeper>),
+        (queue, (keeper, leavings)): (&Mutex<Queue>, &Lasting),
         view: &mut View,
         kept: &mut Result<(), Failure>,
     ) -> Option<Result<Ended, Failure>> {
@@ -188,6 +192,7 @@ impl Workers<'_> {
             Err(failure) => return Some(Err(failure)),
         };
         crawl.keep_fetcher(keeper);
+        crawl.leave_files(leavings);
         let job = &crawl.place().job.dir;
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
         if first != at {

@@ -33,6 +33,7 @@ use crate::conduct::{Conductor, Ending};
 use crate::ended::Ended;
 use crate::extraction::Extraction;
 use crate::fetcher::Keeper;
+use crate::leavings::Leavings;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{millis, spool_args};
@@ -78,6 +79,8 @@ pub struct Crawl<'a> {
     max_pages: Option<u64>,
     /// Where a fetcher may wait for the next crawl.
     keeper: Option<Arc<Keeper>>,
+    /// In a batch.
+    leavings: Option<&'a Leavings>,
 }
 
 impl<'a> Crawl<'a> {
@@ -217,6 +220,11 @@ impl<'a> Crawl<'a> {
     /// Has the fetcher wait for another crawl when this one is complete.
     pub fn keep_fetcher(&mut self, keeper: &Arc<Keeper>) {
         self.keeper = Some(Arc::clone(keeper));
+    }
+
+    /// The files of its checkpoint may go later.
+    pub fn leave_files(&mut self, leavings: &'a Leavings) {
+        self.leavings = Some(leavings);
     }
 
     /// The fetcher is our own, and keeps nothing of a crawl.

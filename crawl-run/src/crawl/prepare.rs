@@ -110,6 +110,7 @@ impl<'a> Crawl<'a> {
             },
             parser: spider.parser,
             keeper: None,
+            leavings: None,
             extraction: extraction.filter(|e| !e.pages.is_empty() || plan.scope.has_regions()),
             args,
             plan,

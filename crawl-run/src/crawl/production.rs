@@ -8,6 +8,7 @@ use std::time::Duration;
 use crawl_ckpt::control::{Begin, EndReason, KnownHost, Progress};
 use crawl_ckpt::cookies::merged;
 use crawl_ckpt::durable::RealDisk;
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::human::counted;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::{Exit, Failure};
@@ -153,7 +154,7 @@ impl Crawl<'_> {
         }
         if ended.outcome == Outcome::Complete {
             let removed = completed(&ended.progress)
-                .and_then(|()| Ok(job::remove(&RealDisk, &self.place.job, lock)?));
+                .and_then(|()| Ok(self.remove_checkpoint(&ended.progress, lock)?));
             if let Err(failure) = removed {
                 ended.outcome = stays(failure);
             }
@@ -162,6 +163,14 @@ impl Crawl<'_> {
         }
         self.tell(&ended, view);
         Ok(ended)
+    }
+
+    fn remove_checkpoint(&self, progress: &Progress, lock: &JobLock) -> Result<(), StoreError> {
+        let place = &self.place.job;
+        match self.leavings {
+            Some(leavings) => leavings.remove(place, progress.counts.seen, lock),
+            None => job::remove(&RealDisk, place, lock),
+        }
     }
 
     /// A crawl that begins; or how it ended before, when there is nothing to ask again for.

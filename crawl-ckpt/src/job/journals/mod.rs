@@ -163,9 +163,10 @@ impl Job {
     /// # Errors
     /// Errors of the disk; a journal shorter than `end`, or one whose header is not the job's.
     pub fn writer(&mut self, lock: &JobLock, end: &Mark) -> Result<Writer, StoreError> {
+        let is_durable = self.is_new;
         self.settle(lock)?;
         let (trust, claim) = (self.trust.clone(), self.claim.clone());
-        Writer::open(&self.journal(), end, trust, claim)
+        Writer::open(&self.journal(), end, is_durable, trust, claim)
     }
 
     /// Makes the job ready for a writer: what an earlier run changed and could not sync any more is

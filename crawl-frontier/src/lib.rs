@@ -8,9 +8,9 @@
 //! |---|---|
 //! | `clock` `memory_size` `keys` `flaws` | the time of day, how much memory there is, the keys of a checkpoint's state, result lines that were left out |
 //! | `url` | canonical URLs, and the fingerprints by which they are known |
-//! | `class` | what a record counts as |
+//! | `class` `pace` | what a record counts as, and how fast a host is asked that answers so |
 //! | `pipes` | requests, results, orders and signals, on one thread |
-//! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who ever answered; they know of no disk |
+//! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who answered while a journal is read; they know of no disk |
 //! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
 //! | `crawl/` | what to make of each answer, and what to send next |
 //! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
@@ -34,6 +34,7 @@ mod fleet;
 mod keys;
 mod memory_size;
 mod open;
+mod pace;
 mod pipes;
 mod schedule;
 mod scope;

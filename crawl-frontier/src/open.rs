@@ -24,7 +24,6 @@ use crate::store::warc::{Warc, WarcPlace};
 use crate::store::{
     Embedded, HeldJob, Log, OutputTo, Outputs, Ticket, new_manifest, random_key, retry,
 };
-use crate::url::authority;
 
 /// Where a crawl keeps its state and its records.
 #[derive(Debug)]
@@ -234,9 +233,12 @@ fn resume(
     let room = SeenRoom::within(memory_bytes, &mut job)?;
     let window = plan.pace.per_host;
     let mut restored = restore(&job, window, now_ms, begin.retry_blocked, room)?;
-    // Which hosts those are is seen anew each time: `add` may bring more.
     let kept_plan = plan.clone();
-    let plan = on_its_hosts(plan, restored.schedule());
+    let stays = stays_on_hosts(&plan);
+    let plan = Plan {
+        allow_private: plan.allow_private || stays && has_private(restored.schedule()),
+        ..plan
+    };
     check_output(&job, &restored, data_dir)?;
     job.check_warc(&restored.commit(), data_dir)?;
     let learned_bytes = restored.committed(LEARNED);
@@ -275,6 +277,10 @@ fn resume(
     let (store, remembered) = restored.into_store(log, Some(held), delta);
     let mut crawl = Crawl::new(plan, key, store)?;
     started.cookies_expired = crawl.restore(remembered, now_ms);
+    if stays {
+        // Which hosts those are is seen anew each time: `add` may bring more.
+        crawl.stay_on_hosts();
+    }
     crawl.take_secrets(begin);
     crawl.take_cookies(begin, now_ms);
     crawl.take_hosts(begin);
@@ -345,16 +351,15 @@ fn warc_dir(plan: &Plan, dir: Option<PathBuf>) -> Result<Option<PathBuf>, Failur
     }
 }
 
-/// Keeps a crawl without start URLs and scope on the hosts that it has requests for.
-fn on_its_hosts(mut plan: Plan, schedule: &Schedule<Ticket>) -> Plan {
-    if plan.start_urls.is_empty() && plan.scope == Scope::default() {
-        let origins = || schedule.hosts().map(|(_, host)| &*host.origin);
-        plan.scope.allowed_hosts = origins()
-            .map(|origin| authority(origin).to_owned())
-            .collect();
-        plan.allow_private |= origins().any(is_private_url);
-    }
-    plan
+/// True of a crawl without start URLs and scope: it stays on the hosts that it has requests for.
+pub fn stays_on_hosts(plan: &Plan) -> bool {
+    plan.start_urls.is_empty() && plan.scope == Scope::default()
+}
+
+/// True when a crawl has requests for a private host.
+fn has_private(schedule: &Schedule<Ticket>) -> bool {
+    let mut hosts = schedule.ids();
+    hosts.any(|id| is_private_url(&schedule.origin(id)))
 }
 
 /// A job that came from elsewhere may name any file as its output: outside of the data directory that

@@ -385,7 +385,7 @@ impl Loader<'_> {
         // What is parked waits in the lanes too, and is counted apart.
         progress.counts.pending = pending.saturating_sub(progress.counts.parked);
         progress.counts.in_flight = 0;
-        progress.hosts = self.memory.schedule.hosts().len() as u64;
+        progress.hosts = self.memory.schedule.count() as u64;
         let commit = Commit {
             at_ms: self.at_ms,
             progress: progress.clone(),

@@ -17,6 +17,7 @@ use crate::crawl::robots::Robots;
 use crate::crawl::routes::Routes;
 use crate::crawl::ruling::Ruling;
 use crate::keys::OfHost;
+use crate::open::stays_on_hosts;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize_link, origin};
@@ -68,6 +69,9 @@ pub fn explain(question: Question<'_>, out: &mut impl Write) -> Result<Exit, Fai
     };
     if let Some(history) = &history {
         scope.restore_hosts(&history.values);
+        if stays_on_hosts(&plan) && history.taken == 0 {
+            scope.close();
+        }
     }
     let mut rows = vec![("canonical", masked(&url).into_owned())];
     rows.extend(verdict(

@@ -4,8 +4,8 @@
 use crawl_ckpt::plan;
 use crawl_ckpt::record::{ErrorKind, FetchResult, is_failure};
 
-use super::pace::Manner;
 use crate::clock::LONGEST_PAUSE_MS;
+use crate::pace::Manner;
 
 /// A longer Retry-After is not waited for.
 const MAX_RETRY_AFTER_S: u64 = LONGEST_PAUSE_MS / 1000;

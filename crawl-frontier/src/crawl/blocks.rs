@@ -23,7 +23,7 @@ impl<S: Store> Crawl<S> {
         learned
             .map(|(id, known)| {
                 let used = self.costs.of(id);
-                let origin = self.schedule.host(id).origin.to_string();
+                let origin = self.schedule.origin(id);
                 (origin, KnownHost { used, ..known })
             })
             .collect()
@@ -111,12 +111,12 @@ impl<S: Store> Crawl<S> {
                 host.gate = Gate::Shut;
             }
         });
-        let origin = self.schedule.host(host).origin.clone();
+        let origin = self.schedule.origin(host);
         self.store.set(&OfHost::Robots.key(&origin), b"");
     }
 
     fn keep_route(&mut self, host: HostId) {
-        let origin = self.schedule.host(host).origin.clone();
+        let origin = self.schedule.origin(host);
         if let Some(saved) = self.routes.saved(host) {
             self.store
                 .set(&OfHost::Route.key(&origin), saved.as_bytes());

@@ -109,9 +109,10 @@ impl Costs {
         serde_json::to_string(used).ok()
     }
 
-    /// What a checkpoint keeps of a host.
-    pub fn saved(&self, host: HostId) -> Option<String> {
-        serde_json::to_string(self.hosts.get(&host)?).ok()
+    /// What a checkpoint keeps of all hosts.
+    pub fn all_saved(&self) -> impl Iterator<Item = (HostId, String)> {
+        let hosts = self.hosts.iter();
+        hosts.filter_map(|(host, used)| Some((*host, serde_json::to_string(used).ok()?)))
     }
 
     /// Whether the cap keeps a request back. `Some(true)`: nothing under way will change that.

@@ -32,7 +32,7 @@ fn heard(result: &FetchResult<'_>) -> Heard {
 impl<S: Store> Crawl<S> {
     pub(super) fn learn_pace(&mut self, flight: &Flight, result: &FetchResult<'_>, now_ms: u64) {
         // A host that never answered is not overloaded, and must not take days to fail.
-        if heard(result) == Heard::Nobody && self.outage.page(flight.host).is_none() {
+        if heard(result) == Heard::Nobody && !self.schedule.host(flight.host).is_heard() {
             return;
         }
         let manner = answer::manner(result);
@@ -43,11 +43,11 @@ impl<S: Store> Crawl<S> {
             ref pace => pace.delay_ms,
         };
         let floor_ms = delay_ms.max(self.robots.delay_ms(flight.host));
-        let pace = self.paces.of(flight.host);
-        pace.newest_ms = pace.newest_ms.max(flight.sent_ms);
         let limits = &self.plan.pace;
         self.schedule.change(flight.host, |host| {
-            pace.learn(manner, now_ms, limits, floor_ms, host);
+            host.pace.newest_ms = host.pace.newest_ms.max(flight.sent_ms);
+            let speed = host.pace.learn(manner, now_ms, limits, floor_ms);
+            (host.delay_ms, host.window) = (speed.delay_ms, speed.window);
         });
     }
 
@@ -57,7 +57,7 @@ impl<S: Store> Crawl<S> {
             Heard::Nobody => self.hear_nobody(host, result, now_ms),
             Heard::Nothing => {}
             Heard::Answer => {
-                if !self.schedule.host(host).is_heard() {
+                if self.schedule.page(host).is_none() {
                     self.remember(host, &result.url);
                 }
                 self.end_outage(now_ms);
@@ -68,7 +68,8 @@ impl<S: Store> Crawl<S> {
     }
 
     fn hear_nobody(&mut self, host: HostId, result: &FetchResult<'_>, now_ms: u64) {
-        self.outage.unanswered(host, now_ms);
+        let is_heard = self.schedule.host(host).is_heard();
+        self.outage.unanswered(host, is_heard, now_ms);
         self.note_unanswered(result);
     }
 
@@ -78,20 +79,22 @@ impl<S: Store> Crawl<S> {
         }
     }
 
-    /// The first page of a host was answered, which a later run is to know too.
+    /// A page of a host was answered of which none is known. The first one a later run is to know too.
     fn remember(&mut self, host: HostId, url: &str) {
-        let origin = &self.schedule.host(host).origin;
-        let path = url.strip_prefix(&**origin).unwrap_or("/");
-        self.outage.remember(host, path);
-        self.store
-            .set(&OfHost::Answered.key(origin), path.as_bytes());
-        self.schedule.heard(host);
+        let origin = self.schedule.origin(host);
+        let path = url.strip_prefix(&*origin).unwrap_or("/");
+        if !self.schedule.host(host).is_heard() {
+            self.store
+                .set(&OfHost::Answered.key(&origin), path.as_bytes());
+        }
+        self.outage.remember(host);
+        self.schedule.heard(host, path);
     }
 
     /// If nobody was answered until now, for certain, then no host and no URL was to blame.
     pub(super) fn end_outage(&mut self, now_ms: u64) {
         if self.outage.is_proven() {
-            self.paces.clear();
+            self.schedule.forget_paces();
             self.release_unanswered(now_ms);
             self.robots.want_held();
         }
@@ -126,13 +129,13 @@ impl<S: Store> Crawl<S> {
             return;
         }
         if result.robots.is_some() && result.bytes >= Some(crawl_ckpt::robots::MAX_BYTES as u64) {
-            let origin = &self.schedule.host(host).origin;
+            let origin = self.schedule.origin(host);
             self.notes.push(format!(
                 "{origin}/robots.txt is too long: what is behind its first 500 KiB is not read"
             ));
         }
         let retries = self.plan.retry.times;
-        let lives = self.outage.page(host).is_some();
+        let lives = self.schedule.host(host).is_heard();
         let block = block_of(result).filter(|_| result.status != Some(403));
         let Some(delay_ms) = self.robots.answer(host, result, lives, retries, now_ms) else {
             return;
@@ -148,7 +151,7 @@ impl<S: Store> Crawl<S> {
                 host.gate = Gate::Open;
             }
         });
-        let origin = self.schedule.host(host).origin.clone();
+        let origin = self.schedule.origin(host);
         if let Some(saved) = self.robots.saved(host) {
             self.store
                 .set(&OfHost::Robots.key(&origin), saved.as_bytes());

@@ -177,9 +177,11 @@ impl<S: Store> Crawl<S> {
     fn take_on_new(&mut self, canonical: &str, fingerprint: u128, found: Found<'_>) -> bool {
         let admitted = match found.way {
             Way::Start => Ok(PLAIN),
-            Way::Host => self.scope.check_host(canonical).map(|()| PLAIN),
+            Way::Host => self.check_host(canonical).map(|()| PLAIN),
             Way::Sitemap => self.scope.check_any_host(canonical).map(|()| PLAIN),
-            Way::Link(by) => self.scope.admit(canonical, found.depth, by),
+            Way::Link(by) => self
+                .check_host(canonical)
+                .and_then(|()| self.scope.admit_on_host(canonical, found.depth, by)),
         };
         if let Ok(admission) = admitted
             && self.lies_elsewhere(canonical)
@@ -248,8 +250,22 @@ impl<S: Store> Crawl<S> {
         if self.store.take_on(host, fingerprint, request).is_some() {
             self.progress.counts.seen += 1;
             self.progress.starts += u64::from(request.depth == 0);
-            self.schedule.change(host, |host| host.taken += 1);
-            self.schedule.arrived(host);
+            self.schedule.took_on(host);
+        }
+    }
+
+    /// True for a URL on one of the hosts that the crawl was taken up with, when it stays on those.
+    fn is_own(&self, url: &str) -> bool {
+        let first = self.first_hosts;
+        first > 0 && self.schedule.is_among_first(first, authority(url))
+    }
+
+    /// Decides on a host by a URL on it.
+    pub(super) fn check_host(&self, url: &str) -> Result<(), Refusal> {
+        if self.is_own(url) {
+            self.scope.check_own_host(url)
+        } else {
+            self.scope.check_host(url)
         }
     }
 
@@ -264,8 +280,6 @@ impl<S: Store> Crawl<S> {
             Gate::Open
         };
         let id = self.schedule.host_of(origin, gate);
-        let delay_ms = self.plan.pace.delay_ms;
-        self.schedule.change(id, |host| host.delay_ms = delay_ms);
         if self.plan.robots {
             self.robots.want(id);
         }
@@ -408,7 +422,10 @@ impl<S: Store> Crawl<S> {
             return Err(format!("more than {most} redirects"));
         }
         let (kind, depth, start) = (flight.kind, flight.depth, flight.start);
-        if start && let Some(key) = self.scope.add_host(&target) {
+        if start
+            && !self.is_own(&target)
+            && let Some(key) = self.scope.add_host(&target)
+        {
             self.set_for_all(&key, b"1");
         }
         if start && let Some(key) = self.scope.add_directory(&target) {

@@ -335,7 +335,7 @@ impl<S: Store> Crawl<S> {
         }
         self.lost.look_ms = now_ms + patience_ms / 4;
         for (&id, flight) in &mut self.flights {
-            let newest_ms = self.paces.of(flight.host).newest_ms;
+            let newest_ms = self.schedule.host(flight.host).pace.newest_ms;
             match flight.overtaken_ms {
                 None if newest_ms > flight.sent_ms => flight.overtaken_ms = Some(now_ms),
                 Some(then_ms) if newest_ms >= then_ms + patience_ms * DROPPED => dropped.push(id),

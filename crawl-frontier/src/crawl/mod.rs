@@ -13,7 +13,6 @@ mod intake;
 mod left_out;
 mod lost;
 mod outage;
-mod pace;
 mod receive;
 mod regions;
 pub(crate) mod result;
@@ -51,7 +50,6 @@ use self::left_out::LeftOut;
 pub use self::lost::FetcherSilence;
 use self::lost::Lost;
 use self::outage::Outage;
-use self::pace::Paces;
 pub use self::receive::Trouble;
 use self::robots::Robots;
 use self::routes::Routes;
@@ -74,6 +72,8 @@ const RECORD_BYTES: usize = 1024;
 pub struct Crawl<S> {
     plan: Plan,
     scope: Scope,
+    /// The crawl stays on so many of its hosts, the first ones.
+    first_hosts: u32,
     fingerprinter: Fingerprinter,
     schedule: Schedule<Ticket>,
     store: S,
@@ -94,7 +94,6 @@ pub struct Crawl<S> {
     costs: Costs,
     cookies: Cookies,
     sitemaps: Sitemaps,
-    paces: Paces,
     outage: Outage<HeldRecord>,
     /// Pages that the user's parser failed on since it last did its work.
     unparsed: Vec<(HostId, HeldRecord)>,
@@ -257,10 +256,13 @@ impl<S: Store> Crawl<S> {
             delta: store.is_incremental().then(Default::default),
             ..Progress::default()
         };
+        let mut schedule = Schedule::new(plan.pace.per_host);
+        schedule.set_usual_delay(plan.pace.delay_ms);
         Ok(Crawl {
             scope,
+            first_hosts: 0,
             fingerprinter: Fingerprinter::new(key),
-            schedule: Schedule::new(plan.pace.per_host),
+            schedule,
             store,
             flights: HashMap::new(),
             busy: 0,
@@ -274,7 +276,6 @@ impl<S: Store> Crawl<S> {
             costs: Costs::default(),
             cookies: Cookies::default(),
             sitemaps: Sitemaps::new(&plan),
-            paces: Paces::default(),
             outage: Outage::default(),
             unparsed: Vec::new(),
             lost: Lost::default(),
@@ -368,18 +369,18 @@ impl<S: Store> Crawl<S> {
     /// The figures as they stand.
     pub fn progress(&self) -> Progress {
         let mut progress = self.progress.clone();
-        progress.hosts = self.schedule.hosts().len() as u64;
+        progress.hosts = self.schedule.count() as u64;
         progress.parked.clear();
         for (id, host) in self.schedule.parked() {
             let urls = u64::from(host.pending);
             let why = self.routes.parked(id).unwrap_or_default().to_owned();
             progress
                 .parked
-                .insert(host.origin.to_string(), Parked { urls, why });
+                .insert(self.schedule.origin(id), Parked { urls, why });
         }
         let dearest = self.costs.dearest().into_iter();
         progress.costs = dearest
-            .map(|(id, used)| (self.schedule.host(id).origin.to_string(), used))
+            .map(|(id, used)| (self.schedule.origin(id), used))
             .collect();
         let counts = &mut progress.counts;
         counts.parked = progress.parked.values().map(|parked| parked.urls).sum();

@@ -4,7 +4,6 @@
 //! An answer is one to a page: a server may give its robots.txt for ever while all
 //! behind it hangs. A probe therefore asks for a page that was answered before.
 
-use crate::answered::Answered;
 use crate::schedule::HostId;
 
 /// So many errors in a row, with no answer between and of a host that did answer before,
@@ -18,20 +17,27 @@ const MAX_PROBE_MS: u64 = 60_000;
 /// The state of the network as this run sees it; `H` is what is held.
 #[derive(Debug)]
 pub struct Outage<H> {
-    held: Vec<(HostId, H)>,
+    held: Vec<Held<H>>,
     /// Errors without an answer, since the last answer.
     in_a_row: u32,
     /// When the first of these came.
     since_ms: u64,
     /// One of the hosts that they are of which did answer before.
     suspect: Option<HostId>,
-    /// The hosts that ever answered.
-    answered: Answered,
     /// The host that answered last.
     witness: Option<HostId>,
     /// When it did, in this run.
     heard_ms: Option<u64>,
     silent: Option<Silence>,
+}
+
+/// What is held of a host.
+#[derive(Debug)]
+struct Held<H> {
+    host: HostId,
+    /// The host ever answered. It did not do so since: nothing would be held then.
+    heard: bool,
+    what: H,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +75,6 @@ impl<H> Default for Outage<H> {
             in_a_row: 0,
             since_ms: 0,
             suspect: None,
-            answered: Answered::default(),
             witness: None,
             heard_ms: None,
             silent: None,
@@ -83,22 +88,6 @@ impl<H> Outage<H> {
         self.held.len()
     }
 
-    /// The path of a page that the host answered for; `None` while it never did.
-    pub fn page(&self, host: HostId) -> Option<&str> {
-        self.answered.page(host)
-    }
-
-    /// The hosts that ever answered.
-    pub fn heard(&self) -> &Answered {
-        &self.answered
-    }
-
-    /// Goes on from what earlier runs heard.
-    pub fn restore(&mut self, answered: Answered) {
-        self.witness = answered.hosts().next();
-        self.answered = answered;
-    }
-
     /// The host that answered last, in an earlier run if not in this one.
     pub fn witness(&self) -> Option<HostId> {
         self.witness
@@ -109,9 +98,8 @@ impl<H> Outage<H> {
         self.witness.is_none()
     }
 
-    /// The host answered for this page, its first one.
-    pub fn remember(&mut self, host: HostId, path: &str) {
-        self.answered.remember(host, path);
+    /// The host answered for a page, now or in an earlier run.
+    pub fn remember(&mut self, host: HostId) {
         self.witness.get_or_insert(host);
     }
 
@@ -124,7 +112,7 @@ impl<H> Outage<H> {
     pub fn answered(&mut self, host: HostId, now_ms: u64) -> Vec<H> {
         self.hear(host, now_ms);
         let held = std::mem::take(&mut self.held);
-        held.into_iter().map(|(_, held)| held).collect()
+        held.into_iter().map(|held| held.what).collect()
     }
 
     /// The probe was answered. So the host that it asked is there, and the network: what is held
@@ -133,18 +121,17 @@ impl<H> Outage<H> {
         let whom = self.silent?.whom;
         self.hear(whom, now_ms);
         let held = std::mem::take(&mut self.held).into_iter();
-        let (failed, others) =
-            held.partition(|(host, _)| *host == whom || self.page(*host).is_none());
+        let (failed, others) = held.partition(|held| held.host == whom || !held.heard);
         self.held = others;
-        let failed: Vec<(HostId, H)> = failed;
-        Some((whom, failed.into_iter().map(|(_, held)| held).collect()))
+        let failed: Vec<Held<H>> = failed;
+        Some((whom, failed.into_iter().map(|held| held.what).collect()))
     }
 
     /// A host answered of which nothing is known here: what was held has failed for good.
     pub fn answered_elsewhere(&mut self, now_ms: u64) -> Vec<H> {
         self.hear_anybody(now_ms);
         let held = std::mem::take(&mut self.held);
-        held.into_iter().map(|(_, held)| held).collect()
+        held.into_iter().map(|held| held.what).collect()
     }
 
     fn hear(&mut self, host: HostId, now_ms: u64) {
@@ -159,13 +146,13 @@ impl<H> Outage<H> {
         self.silent = None;
     }
 
-    /// A request to the host got no answer.
-    pub fn unanswered(&mut self, host: HostId, now_ms: u64) {
+    /// A request to the host got no answer; `heard` when the host ever gave one.
+    pub fn unanswered(&mut self, host: HostId, heard: bool, now_ms: u64) {
         if self.in_a_row == 0 {
             self.since_ms = now_ms;
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
-        if self.page(host).is_some() {
+        if heard {
             self.suspect = Some(host);
         }
         // Of hosts that never answered there may be any number, and that says little.
@@ -175,35 +162,35 @@ impl<H> Outage<H> {
         }
     }
 
-    /// A request to the host got no answer however often it was tried.
-    pub fn hold(&mut self, host: HostId, held: H) {
-        self.held.push((host, held));
+    /// A request to the host got no answer however often it was tried; `heard` when the host ever gave one.
+    pub fn hold(&mut self, host: HostId, heard: bool, what: H) {
+        self.held.push(Held { host, heard, what });
     }
 
     /// What is held, to be pending again.
     pub fn release(&mut self) -> Vec<(HostId, H)> {
-        std::mem::take(&mut self.held)
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.map(|held| (held.host, held.what)).collect()
     }
 
     /// What is held, if all of it is of hosts that never answered while others of this run did
     /// until a moment ago: there was a network, so it has failed for good.
     pub fn dead(&mut self, now_ms: u64) -> Option<Vec<H>> {
         let is_moment = |heard_ms| now_ms.saturating_sub(heard_ms) < SUSPICIOUS_MS;
-        let never = |(host, _): &(HostId, H)| self.page(*host).is_none();
-        let is_dead = self.heard_ms.is_some_and(is_moment) && self.held.iter().all(never);
+        let is_heard = self.held.iter().any(|held| held.heard);
+        let is_dead = self.heard_ms.is_some_and(is_moment) && !is_heard;
         if !is_dead {
             return None;
         }
         let held = std::mem::take(&mut self.held).into_iter();
-        Some(held.map(|(_, held)| held).collect())
+        Some(held.map(|held| held.what).collect())
     }
 
     /// Nothing can be sent and nothing is under way, and only a probe can tell what became of
     /// what is held here, or of `other`, a host that did answer before.
     pub fn idle(&mut self, other: Option<HostId>, now_ms: u64) {
-        let mut held = self.held.iter().map(|(host, _)| *host);
-        let suspect = held.find(|host| self.page(*host).is_some());
-        self.fall_silent(suspect.or(other), now_ms);
+        let suspect = self.held.iter().find(|held| held.heard);
+        self.fall_silent(suspect.map(|held| held.host).or(other), now_ms);
     }
 
     /// What to do now; `patience_ms` is how long a silence is waited for.
@@ -273,7 +260,7 @@ mod tests {
     fn after_answers() -> Outage<&'static str> {
         let mut outage = Outage::default();
         for host in [A, B] {
-            outage.remember(host, "/");
+            outage.remember(host);
             assert!(outage.answered(host, 0).is_empty());
         }
         outage
@@ -290,8 +277,8 @@ mod tests {
     #[test]
     fn an_answer_from_elsewhere_makes_what_was_held_final() {
         let mut outage = after_answers();
-        outage.unanswered(A, 5);
-        outage.hold(A, "u");
+        outage.unanswered(A, true, 5);
+        outage.hold(A, true, "u");
         assert_eq!(outage.advice(5, 1000), Advice::Proceed);
         assert_eq!(outage.answered(B, 0), ["u"]);
         assert_eq!(outage.held(), 0);
@@ -300,7 +287,7 @@ mod tests {
     #[test]
     fn silence_is_probed_with_growing_pauses_and_then_given_up() {
         let mut outage = after_answers();
-        (0..SUSPICIOUS).for_each(|_| outage.unanswered(A, 100));
+        (0..SUSPICIOUS).for_each(|_| outage.unanswered(A, true, 100));
         // The one that fell silent, and not the one that answered last.
         assert_eq!(probe(&mut outage, 100), A);
         assert!(matches!(outage.advice(101, 10_000), Advice::Wait { .. }));
@@ -318,26 +305,26 @@ mod tests {
     fn a_minute_without_any_answer_is_a_silence_however_few_were_asked() {
         let mut outage = after_answers();
         for now_ms in [0, 30_000, 59_999] {
-            outage.unanswered(DEAD, now_ms);
+            outage.unanswered(DEAD, false, now_ms);
             assert_eq!(outage.advice(now_ms, 10_000), Advice::Proceed);
         }
-        outage.unanswered(DEAD, 60_000);
+        outage.unanswered(DEAD, false, 60_000);
         assert_eq!(probe(&mut outage, 60_000), B);
     }
 
     #[test]
     fn a_host_that_never_answered_makes_no_silence_soon() {
         let mut outage = after_answers();
-        (0..50 * SUSPICIOUS).for_each(|_| outage.unanswered(DEAD, 1));
+        (0..50 * SUSPICIOUS).for_each(|_| outage.unanswered(DEAD, false, 1));
         assert_eq!(outage.advice(1, 0), Advice::Proceed);
-        outage.unanswered(A, 2);
+        outage.unanswered(A, true, 2);
         assert_eq!(probe(&mut outage, 2), A);
     }
 
     #[test]
     fn only_a_probe_that_fails_proves_that_the_network_is_gone() {
         let mut outage = after_answers();
-        outage.hold(A, "u");
+        outage.hold(A, true, "u");
         outage.idle(None, 0);
         assert_eq!(probe(&mut outage, 0), A);
         assert!(!outage.is_proven());
@@ -351,9 +338,9 @@ mod tests {
     #[test]
     fn a_probe_tells_of_the_host_that_it_asks_and_of_those_that_never_answered() {
         let mut outage = after_answers();
-        outage.hold(DEAD, "dead");
-        outage.hold(A, "a");
-        outage.hold(B, "b");
+        outage.hold(DEAD, false, "dead");
+        outage.hold(A, true, "a");
+        outage.hold(B, true, "b");
         outage.idle(None, 0);
         assert_eq!(probe(&mut outage, 0), A);
         assert_eq!(outage.probe_answered(0), Some((A, vec!["dead", "a"])));
@@ -367,7 +354,7 @@ mod tests {
     #[test]
     fn with_only_hosts_left_that_never_answered_anybody_who_did_is_asked() {
         let mut outage = after_answers();
-        outage.hold(DEAD, "dead");
+        outage.hold(DEAD, false, "dead");
         outage.idle(None, 0);
         assert_eq!(probe(&mut outage, 0), B);
         assert_eq!(outage.probe_answered(0), Some((B, vec!["dead"])));
@@ -379,8 +366,8 @@ mod tests {
     #[test]
     fn while_nobody_ever_answered_there_is_no_one_to_probe() {
         let mut outage = Outage::default();
-        (0..50).for_each(|_| outage.unanswered(A, 100_000));
-        outage.hold(A, "u");
+        (0..50).for_each(|_| outage.unanswered(A, false, 100_000));
+        outage.hold(A, false, "u");
         outage.idle(None, 200_000);
         assert!(outage.is_unheard());
         assert_eq!(outage.advice(200_000, 0), Advice::Proceed);
@@ -390,8 +377,8 @@ mod tests {
     fn hosts_that_never_answered_are_dead_while_others_answered_a_moment_ago() {
         let held = |host, now_ms| {
             let mut outage = after_answers();
-            outage.unanswered(host, 30_000);
-            outage.hold(host, "u");
+            outage.unanswered(host, host == A, 30_000);
+            outage.hold(host, host == A, "u");
             outage.dead(now_ms)
         };
         assert_eq!(held(DEAD, 34_000), Some(vec!["u"]));
@@ -399,8 +386,8 @@ mod tests {
         assert_eq!(held(A, 34_000), None, "it did answer before");
         // What an earlier run heard says nothing of the network now.
         let mut outage = Outage::default();
-        outage.remember(A, "/");
-        outage.hold(DEAD, "u");
+        outage.remember(A);
+        outage.hold(DEAD, false, "u");
         assert_eq!(outage.dead(5), None);
     }
 }

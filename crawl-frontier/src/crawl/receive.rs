@@ -152,8 +152,8 @@ impl<S: Store> Crawl<S> {
     fn pay(&mut self, id: u64, host: Option<HostId>, result: &FetchResult<'_>) {
         let saved = self.costs.came(id, host, result, &mut self.progress);
         if let Some((saved, host)) = saved.zip(host) {
-            let origin = &self.schedule.host(host).origin;
-            self.store.set(&OfHost::Cost.key(origin), saved.as_bytes());
+            let origin = self.schedule.origin(host);
+            self.store.set(&OfHost::Cost.key(&origin), saved.as_bytes());
         }
     }
 
@@ -234,7 +234,9 @@ impl<S: Store> Crawl<S> {
             }
             Fate::Unanswered => {
                 let record = self.record(ticket, result, attempt, true, flight)?;
-                self.outage.hold(flight.host, HeldRecord { ticket, record });
+                let heard = self.schedule.host(flight.host).is_heard();
+                let held = HeldRecord { ticket, record };
+                self.outage.hold(flight.host, heard, held);
             }
         }
         Ok(())
@@ -244,11 +246,9 @@ impl<S: Store> Crawl<S> {
     fn hold_host(&mut self, host: HostId, due_ms: u64) {
         self.schedule
             .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
-        let host = self.schedule.host(host);
-        self.store.set(
-            &OfHost::Wait.key(&host.origin),
-            host.due_ms.to_string().as_bytes(),
-        );
+        let key = OfHost::Wait.key(&self.schedule.origin(host));
+        let due_ms = self.schedule.host(host).due_ms.to_string();
+        self.store.set(&key, due_ms.as_bytes());
     }
 
     /// True for a redirect to the page itself that set a cookie: it is asked for again with

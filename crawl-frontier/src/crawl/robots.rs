@@ -334,6 +334,12 @@ impl Robots {
         }
     }
 
+    /// What the checkpoint keeps of all files.
+    pub fn all_saved(&self) -> impl Iterator<Item = (HostId, String)> {
+        let hosts = self.files.keys();
+        hosts.filter_map(|host| Some((*host, self.saved(*host)?)))
+    }
+
     /// The sitemaps that a host's file names.
     pub fn sitemaps(&self, host: HostId) -> Vec<String> {
         match self.files.get(&host) {

@@ -221,6 +221,12 @@ impl<R> Routes<R> {
         serde_json::to_string(route).ok()
     }
 
+    /// What the checkpoint keeps of all routes that are not the usual one.
+    pub fn all_saved(&self) -> impl Iterator<Item = (HostId, String)> {
+        let hosts = self.hosts.keys();
+        hosts.filter_map(|host| Some((*host, self.saved(*host)?)))
+    }
+
     /// Takes a host's route from the checkpoint. Under another plan with other routes it
     /// means nothing and is left out.
     pub fn restore(&mut self, host: HostId, saved: &[u8]) {

@@ -8,8 +8,8 @@ use super::compare::ask;
 use super::receive::found_on;
 use super::{Crawl, Done, Flight, Record, Step};
 use crate::crawl::outage::Advice;
-use crate::crawl::pace::AHEAD;
 use crate::crawl::ruling::Ruling;
+use crate::pace::AHEAD;
 use crate::schedule::{Gate, HostId, Room};
 use crate::store::request::{is_start, request_of};
 use crate::store::{Store, Ticket};
@@ -79,7 +79,7 @@ impl<S: Store> Crawl<S> {
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
                 self.listen_for(now_ms);
-                let origin = self.schedule.host(host).origin.clone();
+                let origin = self.schedule.origin(host);
                 let proxy = self.routes.proxy(self.routes.rung(host));
                 let url = self.robots.url(host, &origin);
                 let request = self.errands.ask_for_file(host, url, proxy, now_ms);
@@ -113,14 +113,14 @@ impl<S: Store> Crawl<S> {
 
     /// Asks once more for a page that the host answered for.
     fn probe(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
-        let path = self.outage.page(host).unwrap_or("/").to_owned();
+        let path = self.schedule.page(host).unwrap_or("/").to_owned();
         self.probe_for(&path, host, now_ms, out);
     }
 
     /// Asks a host for a path, only to see whether an answer comes.
     pub(super) fn probe_for(&mut self, path: &str, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
         self.listen_for(now_ms);
-        let url = format!("{}{path}", self.schedule.host(host).origin);
+        let url = format!("{}{path}", self.schedule.origin(host));
         let proxy = self.routes.proxy(self.routes.rung(host));
         let request = self.errands.probe(url, proxy, now_ms);
         self.put_out(request, out);

@@ -13,7 +13,7 @@ impl<S: Store> Crawl<S> {
     /// What is waited for, while there is room for much more and nothing may be sent.
     pub fn slowed_by(&self, now_ms: u64) -> Option<Slow> {
         let slow = |cause, host: Option<HostId>, wait_ms| {
-            let origin = host.map(|host| self.schedule.host(host).origin.to_string());
+            let origin = host.map(|host| self.schedule.origin(host));
             Some(Slow {
                 cause,
                 origin: origin.unwrap_or_default(),

@@ -134,7 +134,7 @@ impl<S: Store> Crawl<S> {
                 if known && self.is_seen(self.fingerprinter.get(&target)) {
                     return None;
                 }
-                let refusal = self.scope.check_host(&target).err();
+                let refusal = self.check_host(&target).err();
                 if known && refusal.is_none() && self.lies_elsewhere(&target) {
                     return None;
                 }
@@ -194,8 +194,8 @@ impl<S: Store> Crawl<S> {
             if no_page.by_robots {
                 // The next run is to see whether it still does.
                 self.robots.forget(no_page.host);
-                let origin = &self.schedule.host(no_page.host).origin;
-                self.store.set(&OfHost::Robots.key(origin), b"");
+                let origin = self.schedule.origin(no_page.host);
+                self.store.set(&OfHost::Robots.key(&origin), b"");
             }
         }
     }

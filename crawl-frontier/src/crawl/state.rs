@@ -16,6 +16,7 @@ impl<S: Store> Crawl<S> {
     /// Goes on from what the store remembers. Returns how many cookies expired meanwhile.
     pub(crate) fn restore(&mut self, memory: Remembered, now_ms: u64) -> u64 {
         self.schedule = memory.schedule;
+        self.schedule.set_usual_delay(self.plan.pace.delay_ms);
         self.tries = memory
             .tries
             .into_iter()
@@ -40,11 +41,10 @@ impl<S: Store> Crawl<S> {
         for (key, value) in &memory.values {
             self.lost.restore(key, value);
         }
-        memory
-            .answered
-            .hosts()
-            .for_each(|host| self.schedule.heard(host));
-        self.outage.restore(memory.answered);
+        let heard = self.schedule.hosts().find(|(_, host)| host.is_heard());
+        if let Some((id, _)) = heard {
+            self.outage.remember(id);
+        }
         self.restore_hosts(&memory.values, memory.at_ms, now_ms);
         // A checkpoint of an older version does not say who answered.
         if self.progress.counts.done > 0
@@ -52,8 +52,8 @@ impl<S: Store> Crawl<S> {
             && let Some(url) = self.plan.start_urls.first()
             && let Some(host) = self.schedule.find_host(origin(url))
         {
-            self.schedule.heard(host);
-            self.outage.remember(host, &url[origin(url).len()..]);
+            self.schedule.heard(host, &url[origin(url).len()..]);
+            self.outage.remember(host);
         }
         expired
     }
@@ -99,6 +99,13 @@ impl<S: Store> Crawl<S> {
         }
     }
 
+    /// Stays on the hosts that there are now. A list of them, as a scope has it, would be as large as all else
+    /// that is known of them.
+    pub(crate) fn stay_on_hosts(&mut self) {
+        self.scope.close();
+        self.first_hosts = self.schedule.count() as u32;
+    }
+
     /// Closes the store, behind the last commit.
     ///
     /// # Errors
@@ -110,7 +117,6 @@ impl<S: Store> Crawl<S> {
             others,
             tries,
             values: self.values(),
-            answered: self.outage.heard(),
             progress: self.progress(),
             at_ms: now_ms,
         };
@@ -148,10 +154,9 @@ impl<S: Store> Crawl<S> {
 
     /// The values that are kept beside the queue, by key.
     fn values(&self) -> BTreeMap<String, String> {
-        let robots = self.schedule.hosts().filter_map(|(id, host)| {
-            let saved = self.robots.saved(id)?;
-            Some((OfHost::Robots.key(&host.origin), saved))
-        });
+        let of_host = |kind: OfHost, id, saved| (kind.key(&self.schedule.origin(id)), saved);
+        let robots = self.robots.all_saved();
+        let robots = robots.map(|(id, saved)| of_host(OfHost::Robots, id, saved));
         let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
         let directories = self.scope.directory_keys();
         let directories = directories.map(|key| (key, "1".to_owned()));
@@ -161,20 +166,12 @@ impl<S: Store> Crawl<S> {
             .starts
             .gave_page
             .then(|| (keys::GAVE_PAGE.to_owned(), "1".to_owned()));
-        let routes = self.schedule.hosts().filter_map(|(id, host)| {
-            let saved = self.routes.saved(id)?;
-            Some((OfHost::Route.key(&host.origin), saved))
-        });
-        let costs = self.schedule.hosts().filter_map(|(id, host)| {
-            let saved = self.costs.saved(id)?;
-            Some((OfHost::Cost.key(&host.origin), saved))
-        });
-        let waits = self
-            .schedule
-            .hosts()
-            .filter(|(_, host)| host.due_ms > self.schedule.now_ms());
-        let waits =
-            waits.map(|(_, host)| (OfHost::Wait.key(&host.origin), host.due_ms.to_string()));
+        let routes = self.routes.all_saved();
+        let routes = routes.map(|(id, saved)| of_host(OfHost::Route, id, saved));
+        let costs = self.costs.all_saved();
+        let costs = costs.map(|(id, saved)| of_host(OfHost::Cost, id, saved));
+        let waits = self.schedule.waits();
+        let waits = waits.map(|(id, due_ms)| of_host(OfHost::Wait, id, due_ms.to_string()));
         robots
             .chain(waits)
             .chain(self.lost.values())

@@ -296,7 +296,8 @@ fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_req
     assert_eq!(crawl.lost.values().count(), 0);
     // The page that it answered for before is the first thing that it is asked.
     let host = crawl.schedule.find_host("http://site.example").unwrap();
-    crawl.outage.remember(host, "/");
+    crawl.outage.remember(host);
+    crawl.schedule.heard(host, "/");
     let ids: Vec<u64> = crawl.flights.keys().copied().collect();
     for id in ids {
         let line = json!({"id": id, "url": "", "status": 200}).to_string();

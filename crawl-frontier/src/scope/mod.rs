@@ -48,6 +48,8 @@ pub const PLAIN: Admission = Admission {
 pub struct Scope {
     domains: HashSet<String>,
     hosts: BTreeSet<String>,
+    /// The crawl stays on its hosts, also when none is named.
+    is_closed: bool,
     rules: Vec<Rule>,
     /// What the options want beside the rules.
     options: Rule,
@@ -123,6 +125,7 @@ impl Scope {
         Ok(Scope {
             domains: lower(&scope.allowed_domains).into_iter().collect(),
             hosts: lower(&scope.allowed_hosts).into_iter().collect(),
+            is_closed: !scope.allowed_hosts.is_empty(),
             rules: rules.collect::<Result<_, String>>()?,
             options: Rule {
                 allow: set("--allow".into(), &scope.allow)?,
@@ -150,12 +153,25 @@ impl Scope {
         })
     }
 
+    /// Has the crawl stay on hosts that it knows itself, and on those that are named.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
     /// Decides on a link by its canonical URL and depth.
     ///
     /// # Errors
     /// Why it is not taken on.
     pub fn admit(&self, url: &str, depth: u32, by: By) -> Result<Admission, Refusal> {
         self.check_host(url)?;
+        self.admit_on_host(url, depth, by)
+    }
+
+    /// The same of a link on a host that was decided on.
+    ///
+    /// # Errors
+    /// Why it is not taken on.
+    pub fn admit_on_host(&self, url: &str, depth: u32, by: By) -> Result<Admission, Refusal> {
         if self.depth_limit.is_some_and(|limit| depth > limit) {
             return Err(Refusal::Depth);
         }
@@ -211,10 +227,18 @@ impl Scope {
     /// # Errors
     /// Why nothing of this host is taken on.
     pub fn check_host(&self, url: &str) -> Result<(), Refusal> {
-        let authority = authority(url);
-        if !self.hosts.is_empty() && !self.hosts.contains(authority) {
+        if self.is_closed && !self.hosts.contains(authority(url)) {
             return Err(Refusal::Domain);
         }
+        self.check_own_host(url)
+    }
+
+    /// The same of a host that the crawl knows to be one of its own.
+    ///
+    /// # Errors
+    /// Why nothing of this host is taken on.
+    pub fn check_own_host(&self, url: &str) -> Result<(), Refusal> {
+        let authority = authority(url);
         let host = host_name(authority);
         if !self.domains.is_empty() && !is_within(host, &self.domains) {
             return Err(Refusal::Domain);
@@ -252,7 +276,7 @@ impl Scope {
     /// keeps it, when that host is new.
     pub fn add_host(&mut self, url: &str) -> Option<String> {
         let host = authority(url);
-        let is_new = !self.hosts.is_empty() && self.hosts.insert(host.to_owned());
+        let is_new = self.is_closed && self.hosts.insert(host.to_owned());
         is_new.then(|| format!("{SCOPE_HOST}{host}"))
     }
 
@@ -288,6 +312,7 @@ impl Scope {
         self.hosts.extend(kept);
         let later = values.keys().filter_map(|key| key.strip_prefix(SCOPE_HOST));
         self.hosts.extend(later.map(str::to_owned));
+        self.is_closed |= !self.hosts.is_empty();
         // Of a crawl that was narrowed before, and is not any more.
         if self.below.is_empty() {
             return;

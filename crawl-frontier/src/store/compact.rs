@@ -271,22 +271,27 @@ impl Rewriter<'_> {
             let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
             let lanes: Vec<_> = lanes.into_iter().chain(view.lanes.of(id)).collect();
             let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
+            let origin = view.rest.schedule.origin(id);
             // Requests that are kept whole count themselves when they are read back.
-            let failed = failed.by_origin.get(&*host.origin).copied().unwrap_or(0);
+            let failed = failed.by_origin.get(&origin).copied().unwrap_or(0);
             let whole = failed + tickets().count() as u64;
             let taken = host.taken.saturating_sub(whole).to_string();
-            self.batch
-                .set(&format!("{HOST}{}", host.origin), taken.as_bytes());
-            if let Some(page) = view.rest.answered.page(id) {
-                let key = OfHost::Answered.key(&host.origin);
+            self.batch.set(&format!("{HOST}{origin}"), taken.as_bytes());
+            // Any page will do of a host of which nothing is to come.
+            let page = view.rest.schedule.page(id).unwrap_or("/");
+            if host.is_heard() {
+                let key = OfHost::Answered.key(&origin);
                 self.batch.set(&key, page.as_bytes());
             }
             self.close_if_full()?;
-            let new = self.schedule.host_of(&host.origin, host.gate);
+            let new = self.schedule.host_of(&origin, host.gate);
             self.schedule
                 .change(new, |changed| changed.taken = host.taken);
             for &ticket in tickets() {
                 self.request(new, ticket, view)?;
+            }
+            if host.is_heard() {
+                self.schedule.heard(new, page);
             }
         }
         for &ticket in &failed.tickets {

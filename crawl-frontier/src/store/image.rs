@@ -26,7 +26,7 @@ use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
 /// Version of the body's layout.
-const BODY_FORMAT: u32 = 3;
+const BODY_FORMAT: u32 = 4;
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
 
@@ -65,7 +65,7 @@ pub fn save(
         tails: view.tails.clone(),
         values: &rest.values,
         tries: rest.tries.clone(),
-        hosts: rest.schedule.hosts().len() as u32,
+        hosts: rest.schedule.count() as u32,
     })?;
     put_bytes(&mut out, &head)?;
     let mut others: HashMap<HostId, Vec<Ticket>> = HashMap::new();
@@ -73,16 +73,17 @@ pub fn save(
         others.entry(host).or_default().push(ticket);
     }
     for (id, host) in rest.schedule.hosts() {
-        put_bytes(&mut out, host.origin.as_bytes())?;
-        put_bytes(
-            &mut out,
-            rest.answered.page(id).unwrap_or_default().as_bytes(),
-        )?;
-        put(&mut out, host.taken)?;
+        put_text(&mut out, &rest.schedule.origin(id))?;
+        // Any page will do of a host of which nothing is to come.
+        let page = host
+            .is_heard()
+            .then(|| rest.schedule.page(id).unwrap_or("/"));
+        put_text(&mut out, page.unwrap_or_default())?;
+        put_varint(&mut out, host.taken)?;
         // They were sent before, so they go first.
-        put_lane(&mut out, i64::MAX, &others.remove(&id).unwrap_or_default())?;
-        let lanes = view.lanes.of(id);
-        put(&mut out, lanes.len() as u64)?;
+        let others = others.remove(&id).map(|others| (i64::MAX, others));
+        let lanes: Vec<_> = others.into_iter().chain(view.lanes.of(id)).collect();
+        put_varint(&mut out, lanes.len() as u64)?;
         for (priority, tickets) in lanes {
             put_lane(&mut out, priority, &tickets)?;
         }
@@ -137,9 +138,25 @@ fn put_bytes(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     out.write_all(bytes)
 }
 
+fn put_varint(out: &mut impl Write, mut value: u64) -> io::Result<()> {
+    let (mut bytes, mut len) = ([0; 10], 0);
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        value >>= 7;
+        len += 1;
+    }
+    bytes[len] = value as u8;
+    out.write_all(&bytes[..=len])
+}
+
+fn put_text(out: &mut impl Write, text: &str) -> io::Result<()> {
+    put_varint(out, text.len() as u64)?;
+    out.write_all(text.as_bytes())
+}
+
 fn put_lane(out: &mut impl Write, priority: i64, tickets: &[Ticket]) -> io::Result<()> {
-    put(out, priority as u64)?;
-    put(out, tickets.len() as u64)?;
+    put_varint(out, (priority << 1 ^ priority >> 63) as u64)?;
+    put_varint(out, tickets.len() as u64)?;
     tickets
         .iter()
         .try_for_each(|ticket| put_ticket(out, *ticket))
@@ -181,28 +198,29 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
     let mut body = Body {
         image,
         limit: body_bytes,
+        tickets: Vec::new(),
     };
     let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
-    let mut answered = Answered::default();
     let mut schedule = Schedule::new(window);
     let mut lanes = Lanes::new();
-    let mut met = Vec::new();
-    for _ in 0..head.hosts {
-        let origin = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
-        let host = schedule.host_of(&origin, Gate::Open);
-        let page = String::from_utf8(body.bytes()?).map_err(io::Error::other)?;
-        if !page.is_empty() {
-            answered.remember(host, &page);
+    let (mut origin, mut page) = (Vec::new(), Vec::new());
+    for number in 0..head.hosts {
+        body.text_into(&mut origin)?;
+        body.text_into(&mut page)?;
+        let taken = u32::try_from(body.varint()?).unwrap_or(u32::MAX);
+        let host = schedule.host_of(text(&origin)?, Gate::Open);
+        if host != HostId(number) {
+            return Err(io::Error::other("a host is in it twice"));
         }
-        let taken = body.number()?;
-        let mut pending = body.lane(&mut lanes, host)?;
-        for _ in 0..body.number()? {
+        let mut pending = 0;
+        for _ in 0..body.varint()? {
             pending += body.lane(&mut lanes, host)?;
         }
-        schedule.change(host, |host| host.taken = taken);
-        met.push(Count { pending, taken: 0 });
+        schedule.gained(host, Count { pending, taken });
+        if !page.is_empty() {
+            schedule.heard(host, text(&page)?);
+        }
     }
-    schedule.gained(met);
     let table = read_seen(&mut body)?;
     let parts = read_parts(&mut body, room)?;
     let values = head
@@ -215,7 +233,7 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
         lanes,
         tries: head.tries.into_iter().collect(),
         values: values.collect(),
-        answered,
+        answered: Answered::default(),
         progress: head.progress,
         at_ms: head.at_ms,
         files: head.files,
@@ -282,6 +300,8 @@ fn fill_seen(shards: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> Option<Table
 struct Body<'a> {
     image: &'a mut Image,
     limit: u64,
+    /// Of the lane that was read last: new memory for each costs more than what is read.
+    tickets: Vec<u8>,
 }
 
 impl Body<'_> {
@@ -292,19 +312,37 @@ impl Body<'_> {
     }
 
     fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        self.sized_bytes(1)
+        let mut bytes = Vec::new();
+        self.sized_bytes_into(1, &mut bytes)?;
+        Ok(bytes)
     }
 
-    fn sized_bytes(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.sized_bytes_into(size, &mut bytes)?;
-        Ok(bytes)
+    fn varint(&mut self) -> io::Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let mut byte = [0];
+            self.image.read_exact(&mut byte)?;
+            value |= u64::from(byte[0] & 0x7f) << shift;
+            if byte[0] < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(io::Error::other("a number in it is too long"))
+    }
+
+    fn text_into(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        let len = self.varint()?;
+        self.exactly(Some(len), text)
     }
 
     /// A count of things of `size` bytes, and these.
     fn sized_bytes_into(&mut self, size: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         let count = self.number()?;
-        match count.checked_mul(size) {
+        self.exactly(count.checked_mul(size), bytes)
+    }
+
+    fn exactly(&mut self, len: Option<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        match len {
             Some(len) if len <= self.limit => {
                 bytes.resize(len as usize, 0);
                 self.image.read_exact(bytes)
@@ -315,14 +353,23 @@ impl Body<'_> {
 
     /// Gives how many requests it has.
     fn lane(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
-        let priority = self.number()? as i64;
-        let bytes = self.sized_bytes(12)?;
+        let priority = self.varint()?;
+        let priority = (priority >> 1) as i64 ^ -((priority & 1) as i64);
+        let count = self.varint()?;
+        let mut bytes = std::mem::take(&mut self.tickets);
+        self.exactly(count.checked_mul(12), &mut bytes)?;
         let tickets = bytes.as_chunks().0;
         for bytes in tickets {
             lanes.push(host, ticket(bytes), priority);
         }
-        u32::try_from(tickets.len()).map_err(io::Error::other)
+        let count = u32::try_from(tickets.len()).map_err(io::Error::other);
+        self.tickets = bytes;
+        count
     }
+}
+
+fn text(bytes: &[u8]) -> io::Result<&str> {
+    std::str::from_utf8(bytes).map_err(io::Error::other)
 }
 
 fn ticket(bytes: &[u8; 12]) -> Ticket {

@@ -3,7 +3,7 @@
 //! A pending request is 16 bytes: its id, where it lies, and a link to the next.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Ticket;
 use crate::schedule::{Count, HostId, grow_by_quarters};
@@ -71,37 +71,16 @@ impl Lane {
     }
 }
 
-/// What waits in one host.
-#[derive(Debug, Clone)]
-struct HostLanes {
-    /// Priority 0, which nearly all requests have.
-    plain: Lane,
-    /// Other priorities, the highest first; hardly a host has any.
-    #[allow(clippy::box_collection)] // a third of the room in millions of hosts that have none
-    others: Option<Box<BTreeMap<Reverse<i64>, Lane>>>,
-}
-
-impl HostLanes {
-    fn new() -> HostLanes {
-        HostLanes {
-            plain: EMPTY_LANE,
-            others: None,
-        }
-    }
-
-    fn lane(&mut self, priority: i64) -> &mut Lane {
-        if priority == 0 {
-            return &mut self.plain;
-        }
-        let others = self.others.get_or_insert_default();
-        others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
-    }
-}
+/// Lanes of one host by priority, the highest first.
+type Priorities = BTreeMap<Reverse<i64>, Lane>;
 
 /// All pending requests but those that are kept back, host by host.
 #[derive(Debug)]
 pub struct Lanes {
-    hosts: Vec<HostLanes>,
+    /// By host, of priority 0, which nearly all requests have.
+    plain: Vec<Lane>,
+    /// Of other priorities; hardly a host has any.
+    others: HashMap<u32, Priorities>,
     nodes: Vec<Node>,
     /// Where in `nodes` the requests begin that wait for [`Lanes::settle`]; their `next`
     /// is their host.
@@ -116,7 +95,8 @@ impl Lanes {
     /// Empty lanes.
     pub fn new() -> Lanes {
         Lanes {
-            hosts: Vec::new(),
+            plain: Vec::new(),
+            others: HashMap::new(),
             nodes: Vec::new(),
             arrived: None,
             urgent: Vec::new(),
@@ -133,27 +113,33 @@ impl Lanes {
     fn append(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         let node = self.node(ticket);
         self.grow(id.0 as usize + 1);
-        let lane = self.hosts[id.0 as usize].lane(priority);
-        lane.append(node, &mut self.nodes);
+        lane(&mut self.plain, &mut self.others, id.0, priority).append(node, &mut self.nodes);
     }
 
     /// Takes the first request of a host.
     pub fn pop(&mut self, id: HostId) -> Option<Ticket> {
-        let host = self.hosts.get_mut(id.0 as usize)?;
-        let has_plain = host.plain.head != NONE;
-        let others = host.others.as_mut();
+        let plain = self.plain.get_mut(id.0 as usize)?;
+        let has_plain = plain.head != NONE;
+        let others = self.others.get_mut(&id.0);
         let node = match others.and_then(|others| others.first_entry()) {
             Some(mut first) if first.key().0 > 0 || !has_plain => {
                 let node = first.get_mut().take(&self.nodes);
                 if first.get().head == NONE {
                     first.remove();
+                    self.forget_if_empty(id.0);
                 }
                 node
             }
-            _ if has_plain => host.plain.take(&self.nodes),
+            _ if has_plain => plain.take(&self.nodes),
             _ => return None,
         };
         Some(self.release(node))
+    }
+
+    fn forget_if_empty(&mut self, id: u32) {
+        if self.others.get(&id).is_some_and(BTreeMap::is_empty) {
+            self.others.remove(&id);
+        }
     }
 
     /// Takes one of very many requests, which are brought into order by
@@ -185,11 +171,10 @@ impl Lanes {
     ) -> Vec<Count> {
         self.grow(hosts);
         // What changes a million times lies close together; the hosts themselves do not.
-        let mut counts = vec![Count::default(); self.hosts.len()];
+        let mut counts = vec![Count::default(); self.plain.len()];
         let Some(first) = self.arrived.take() else {
             return counts;
         };
-        let mut plain: Vec<Lane> = self.hosts.iter().map(|host| host.plain).collect();
         let mut urgent = std::mem::take(&mut self.urgent).into_iter().peekable();
         let mut kept = first;
         for at in first..self.nodes.len() {
@@ -201,31 +186,26 @@ impl Lanes {
                 continue;
             }
             self.nodes[kept] = Node { next: NONE, ..node };
-            let lane = match priority {
-                None => &mut plain[host],
-                Some((_, priority)) => self.hosts[host].lane(priority),
-            };
+            let priority = priority.map_or(0, |(_, priority)| priority);
+            let lane = lane(&mut self.plain, &mut self.others, node.next, priority);
             lane.append(kept as u32, &mut self.nodes);
             counts[host].pending += 1;
             kept += 1;
         }
         self.nodes.truncate(kept);
         self.nodes.shrink_to(kept + kept / 4);
-        for (host, lane) in self.hosts.iter_mut().zip(plain) {
-            host.plain = lane;
-        }
         counts
     }
 
     /// Goes through all requests and keeps those that are to stay. Tells how many each host has.
     pub fn sweep(&mut self, mut stays: impl FnMut(HostId, Ticket) -> bool) -> Vec<u32> {
-        let mut counts = Vec::with_capacity(self.hosts.len());
-        for id in 0..self.hosts.len() as u32 {
-            let host = std::mem::replace(&mut self.hosts[id as usize], HostLanes::new());
-            let others = host.others.unwrap_or_default().into_iter();
+        let mut counts = Vec::with_capacity(self.plain.len());
+        for id in 0..self.plain.len() as u32 {
+            let plain = std::mem::replace(&mut self.plain[id as usize], EMPTY_LANE);
+            let others = self.others.remove(&id).unwrap_or_default().into_iter();
             let others = others.map(|(Reverse(priority), lane)| (priority, lane));
             let mut count = 0;
-            for (priority, lane) in others.chain([(0, host.plain)]) {
+            for (priority, lane) in others.chain([(0, plain)]) {
                 let mut node = lane.head;
                 while node != NONE {
                     let Node { next, .. } = self.nodes[node as usize];
@@ -245,11 +225,11 @@ impl Lanes {
 
     /// The requests of one host, the highest priority first.
     pub fn of(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
-        let Some(host) = self.hosts.get(id.0 as usize) else {
+        let Some(plain) = self.plain.get(id.0 as usize) else {
             return Vec::new();
         };
-        let plain = (host.plain.head != NONE).then_some((0, &host.plain));
-        let others = host.others.iter().flat_map(|others| others.iter());
+        let plain = (plain.head != NONE).then_some((0, plain));
+        let others = self.others.get(&id.0).into_iter().flatten();
         let others = others.map(|(Reverse(priority), lane)| (*priority, lane));
         let mut lanes: Vec<_> = others.chain(plain).collect();
         lanes.sort_by_key(|(priority, _)| Reverse(*priority));
@@ -270,9 +250,9 @@ impl Lanes {
     }
 
     fn grow(&mut self, hosts: usize) {
-        if self.hosts.len() < hosts {
-            grow_by_quarters(&mut self.hosts, hosts);
-            self.hosts.resize_with(hosts, HostLanes::new);
+        if self.plain.len() < hosts {
+            grow_by_quarters(&mut self.plain, hosts);
+            self.plain.resize(hosts, EMPTY_LANE);
         }
     }
 
@@ -294,6 +274,19 @@ impl Lanes {
         self.nodes[at as usize] = node;
         at
     }
+}
+
+fn lane<'a>(
+    plain: &'a mut [Lane],
+    others: &'a mut HashMap<u32, Priorities>,
+    host: u32,
+    priority: i64,
+) -> &'a mut Lane {
+    if priority == 0 {
+        return &mut plain[host as usize];
+    }
+    let others = others.entry(host).or_default();
+    others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
 }
 
 #[cfg(test)]

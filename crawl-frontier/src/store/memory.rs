@@ -24,7 +24,7 @@ pub struct Memory {
     pub tries: HashMap<u64, (u32, u64)>,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
-    /// The hosts that ever answered.
+    /// The hosts that answered, as long as a journal is read.
     pub answered: Answered,
     /// The figures.
     pub progress: Progress,
@@ -84,7 +84,6 @@ impl Memory {
                 others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
                 tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
                 values: self.values.iter().map(text).collect(),
-                answered: &self.answered,
                 progress: self.progress.clone(),
                 at_ms: self.at_ms,
             },
@@ -98,12 +97,22 @@ impl Memory {
 
     /// Puts requests that arrived together into their hosts, but for those that are not to stay.
     pub fn settle(&mut self, mut stays: impl FnMut(&mut Schedule<Ticket>, HostId, Ticket) -> bool) {
-        let hosts = self.schedule.hosts().len();
+        let hosts = self.schedule.count();
         let schedule = &mut self.schedule;
         let gained = self
             .lanes
             .settle(hosts, |host, ticket| stays(schedule, host, ticket));
-        self.schedule.gained(gained);
+        for (id, count) in self.schedule.ids().zip(gained) {
+            self.schedule.gained(id, count);
+        }
+    }
+
+    /// Has the schedule know who answered, once it knows for whom something waits.
+    pub fn pass_on_answered(&mut self) {
+        for (host, page) in self.answered.pages() {
+            self.schedule.heard(host, page);
+        }
+        self.answered = Answered::default();
     }
 
     /// Takes those out that are not to stay.

@@ -38,7 +38,6 @@ pub use self::job::HeldJob;
 pub(crate) use self::job::{new_manifest, random_key};
 pub use self::log::{Log, Sink};
 pub use self::outputs::{OutputTo, Outputs};
-use crate::answered::Answered;
 use crate::schedule::{HostId, Schedule};
 
 /// A request that a store keeps.
@@ -189,8 +188,6 @@ pub struct Rest<'a> {
     pub tries: Tries,
     /// Values kept beside the queue.
     pub values: BTreeMap<String, String>,
-    /// The hosts that ever answered.
-    pub answered: &'a Answered,
     /// The figures.
     pub progress: Progress,
     /// When they were committed.
@@ -206,8 +203,6 @@ pub struct Remembered {
     pub tries: HashMap<u64, (u32, u64)>,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
-    /// The hosts that ever answered.
-    pub answered: Answered,
     /// The figures.
     pub progress: Progress,
     /// When they were committed.

@@ -82,6 +82,7 @@ pub fn restore(
         memory.sweep(&mut stays);
     }
     memory.settle(&mut stays);
+    memory.pass_on_answered();
     memory.tries = tries;
     memory.tries.retain(|_, (attempts, _)| *attempts > 0);
 
@@ -205,7 +206,6 @@ impl Restored {
             schedule: memory.schedule,
             tries: memory.tries,
             values: memory.values,
-            answered: memory.answered,
             progress: memory.progress,
             at_ms: memory.at_ms,
         };

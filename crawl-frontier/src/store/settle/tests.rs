@@ -149,9 +149,9 @@ impl Made {
                 .collect();
             told.push(format!(
                 "{} {} {:?} {urls:?}",
-                host.origin,
+                memory.schedule.origin(id),
                 host.taken,
-                memory.answered.page(id)
+                memory.schedule.page(id)
             ));
         }
         let later: Vec<_> = memory.schedule.deferred().collect();

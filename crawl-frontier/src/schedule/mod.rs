@@ -3,12 +3,18 @@
 //! Pure code: the clock is an argument, in milliseconds. What waits in a host lies in the
 //! [store](crate::store); here is only how much.
 
+mod origins;
+mod slots;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use self::origins::Origins;
+use self::slots::{Slot, Slots};
+use crate::pace::Pace;
 use crate::url::Fingerprinter;
 
 /// A host's place in the schedule.
@@ -28,10 +34,8 @@ pub enum Gate {
 }
 
 /// A host, and when it may be asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Host {
-    /// `scheme://host[:port]`.
-    pub origin: Box<str>,
     /// Requests that wait for it in the store.
     pub pending: u32,
     /// Requests that were sent and not answered.
@@ -46,7 +50,22 @@ pub struct Host {
     pub taken: u64,
     /// Whether it may be asked at all.
     pub gate: Gate,
+    /// How it answered.
+    pub pace: Pace,
     /// It ever answered for a page.
+    heard: bool,
+}
+
+/// What there is of every host: a crawl may know millions of which it asks a few.
+#[derive(Debug)]
+struct HostRow {
+    /// Where its origin is kept.
+    origin: u32,
+    pending: u32,
+    taken: u32,
+    /// Where all else is kept; a host of which nothing else is to be known has none.
+    slot: u32,
+    gate: Gate,
     heard: bool,
     /// There is just one entry a host.
     listed: Listed,
@@ -90,6 +109,13 @@ impl Host {
     }
 }
 
+/// What a host is like of which nothing else is known.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    window: u32,
+    delay_ms: u64,
+}
+
 /// Where a host is found by its origin: 96 bits of the fingerprint tell a billion hosts apart, and the whole takes
 /// half of the room that 128 bits and a place would.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +147,9 @@ pub fn grow_by_quarters<T>(list: &mut Vec<T>, len: usize) {
 /// All hosts; `T` stands for a request that is kept back.
 #[derive(Debug)]
 pub struct Schedule<T> {
-    hosts: Vec<Host>,
+    rows: Vec<HostRow>,
+    slots: Slots,
+    texts: Origins,
     /// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
     /// with one look where the text takes three: half of a bulk load went there.
     by_origin: HashTable<Met>,
@@ -140,7 +168,7 @@ pub struct Schedule<T> {
     deferred: BinaryHeap<Reverse<(u64, u32, T)>>,
     /// Requests that wait in the store, of all hosts.
     pending: u64,
-    window: u32,
+    usual: Usual,
     /// The time of the last `next`.
     now_ms: u64,
 }
@@ -151,7 +179,9 @@ impl<T: Copy + Ord> Schedule<T> {
         let random = RandomState::new();
         let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
         Schedule {
-            hosts: Vec::new(),
+            rows: Vec::new(),
+            slots: Slots::default(),
+            texts: Origins::default(),
             by_origin: HashTable::new(),
             origins: Fingerprinter::new(key.to_le_bytes()),
             parked: BTreeSet::new(),
@@ -161,9 +191,17 @@ impl<T: Copy + Ord> Schedule<T> {
             timers: BinaryHeap::new(),
             deferred: BinaryHeap::new(),
             pending: 0,
-            window,
+            usual: Usual {
+                window,
+                delay_ms: 0,
+            },
             now_ms: 0,
         }
+    }
+
+    /// The least time between two requests to a host, where nothing else is said.
+    pub fn set_usual_delay(&mut self, delay_ms: u64) {
+        self.usual.delay_ms = delay_ms;
     }
 
     /// Requests that wait, deferred ones included.
@@ -171,27 +209,76 @@ impl<T: Copy + Ord> Schedule<T> {
         self.pending + self.deferred.len() as u64
     }
 
-    /// The time of the last `next`.
-    pub fn now_ms(&self) -> u64 {
-        self.now_ms
+    /// How many hosts there are.
+    pub fn count(&self) -> usize {
+        self.rows.len()
     }
 
     /// The hosts, in the order in which they were met.
-    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (HostId, &Host)> {
-        self.hosts
-            .iter()
-            .enumerate()
-            .map(|(n, host)| (HostId(n as u32), host))
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (HostId, Host)> {
+        let places = 0..self.rows.len();
+        places.map(|place| (HostId(place as u32), self.at(place as u32)))
     }
 
     /// The places of all hosts.
     pub fn ids(&self) -> impl Iterator<Item = HostId> + use<T> {
-        (0..self.hosts.len() as u32).map(HostId)
+        (0..self.rows.len() as u32).map(HostId)
     }
 
     /// A host.
-    pub fn host(&self, id: HostId) -> &Host {
-        &self.hosts[id.0 as usize]
+    pub fn host(&self, id: HostId) -> Host {
+        self.at(id.0)
+    }
+
+    /// `scheme://host[:port]` of a host.
+    pub fn origin(&self, id: HostId) -> String {
+        self.texts.get(self.rows[id.0 as usize].origin)
+    }
+
+    /// The path and query of a page that a host answered for.
+    pub fn page(&self, id: HostId) -> Option<&str> {
+        let row = &self.rows[id.0 as usize];
+        self.slots.get(row.slot)?.page.as_deref()
+    }
+
+    fn at(&self, id: u32) -> Host {
+        let row = &self.rows[id as usize];
+        let host = Host {
+            pending: row.pending,
+            taken: row.taken.into(),
+            gate: row.gate,
+            heard: row.heard,
+            window: self.usual.window,
+            delay_ms: self.usual.delay_ms,
+            ..Host::default()
+        };
+        match self.slots.get(row.slot) {
+            None => host,
+            Some(slot) => Host {
+                in_flight: slot.in_flight,
+                window: slot.window,
+                due_ms: slot.due_ms,
+                delay_ms: slot.delay_ms,
+                pace: slot.pace,
+                ..host
+            },
+        }
+    }
+
+    /// What is kept of a host that is asked.
+    fn slot(&mut self, id: u32) -> &mut Slot {
+        let row = &self.rows[id as usize];
+        if self.slots.get(row.slot).is_none() {
+            let (rows, usual, now_ms) = (&self.rows, self.usual, self.now_ms);
+            let rests =
+                |slot: &Slot| rows[slot.host as usize].pending == 0 && slot.rests(usual, now_ms);
+            let (place, before) = self.slots.take(Slot::new(id, usual), rests);
+            if let Some(before) = before {
+                self.rows[before as usize].slot = slots::NOWHERE;
+            }
+            self.rows[id as usize].slot = place;
+        }
+        self.slots.at(self.rows[id as usize].slot)
     }
 
     /// What gives origins their fingerprints, for [`Schedule::find_fingerprint`] and [`Schedule::host_of_fingerprint`].
@@ -214,6 +301,15 @@ impl<T: Copy + Ord> Schedule<T> {
         found.map(|met| HostId(met.id))
     }
 
+    /// True when one of the first `count` hosts has this authority, whatever its scheme.
+    pub fn is_among_first(&self, count: u32, authority: &str) -> bool {
+        let is_one = |scheme: &str| {
+            let id = self.find_host(&format!("{scheme}{authority}"));
+            id.is_some_and(|id| id.0 < count)
+        };
+        is_one("https://") || is_one("http://")
+    }
+
     /// The host with this origin; new ones begin with `gate`.
     pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
         self.host_of_fingerprint(self.origins.get(origin), origin, gate)
@@ -224,18 +320,15 @@ impl<T: Copy + Ord> Schedule<T> {
         if let Some(id) = self.find_fingerprint(fingerprint) {
             return id;
         }
-        let id = self.hosts.len() as u32;
+        let id = self.rows.len() as u32;
         let met = Met::new(fingerprint, id);
         self.by_origin.insert_unique(met.hash(), met, Met::hash);
-        grow_by_quarters(&mut self.hosts, id as usize + 1);
-        self.hosts.push(Host {
-            origin: origin.into(),
+        grow_by_quarters(&mut self.rows, id as usize + 1);
+        self.rows.push(HostRow {
+            origin: self.texts.push(origin),
             pending: 0,
-            in_flight: 0,
-            window: self.window,
-            due_ms: 0,
-            delay_ms: 0,
             taken: 0,
+            slot: slots::NOWHERE,
             gate,
             heard: false,
             listed: Listed::Nowhere,
@@ -245,44 +338,69 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// Changes a host, and lets it go on if the change allows that.
     pub fn change(&mut self, id: HostId, change: impl FnOnce(&mut Host)) {
-        let host = &mut self.hosts[id.0 as usize];
-        let was = host.gate;
-        change(host);
+        let mut host = self.at(id.0);
+        change(&mut host);
+        let row = &mut self.rows[id.0 as usize];
+        // Nobody takes on four billion requests of a host, and what is counted here decides nothing.
+        row.taken = u32::try_from(host.taken).unwrap_or(u32::MAX);
+        let was = std::mem::replace(&mut row.gate, host.gate);
         match (was == Gate::Parked, host.gate == Gate::Parked) {
             (false, true) => drop(self.parked.insert(id)),
             (true, false) => drop(self.parked.remove(&id)),
             _ => {}
         }
+        let is_usual = Slot::new(id.0, self.usual).is_like(&host);
+        if !is_usual || self.rows[id.0 as usize].slot != slots::NOWHERE {
+            self.slot(id.0).become_like(&host);
+        }
         self.list(id.0);
     }
 
+    /// Nothing is known of how hosts answered.
+    pub fn forget_paces(&mut self) {
+        self.slots
+            .all()
+            .for_each(|slot| slot.pace = Pace::default());
+    }
+
+    /// The hosts that are not to be asked before some time to come, and that time.
+    pub fn waits(&self) -> impl Iterator<Item = (HostId, u64)> {
+        let later = self.slots.iter().filter(|slot| slot.due_ms > self.now_ms);
+        later.map(|slot| (HostId(slot.host), slot.due_ms))
+    }
+
     /// The parked hosts, which are few among millions.
-    pub fn parked(&self) -> impl Iterator<Item = (HostId, &Host)> {
+    pub fn parked(&self) -> impl Iterator<Item = (HostId, Host)> {
         self.parked.iter().map(|id| (*id, self.host(*id)))
+    }
+
+    /// One more request was taken on, and waits for the host in the store.
+    pub fn took_on(&mut self, id: HostId) {
+        let row = &mut self.rows[id.0 as usize];
+        row.taken = row.taken.saturating_add(1);
+        self.arrived(id);
     }
 
     /// One more request waits for the host in the store.
     pub fn arrived(&mut self, id: HostId) {
-        self.hosts[id.0 as usize].pending += 1;
+        self.rows[id.0 as usize].pending += 1;
         self.pending += 1;
         self.list(id.0);
     }
 
-    /// So many more wait for each host, and were taken on.
-    pub fn gained(&mut self, counts: Vec<Count>) {
-        for (id, count) in counts.into_iter().enumerate() {
-            let host = &mut self.hosts[id];
-            host.pending += count.pending;
-            host.taken += u64::from(count.taken);
-            self.pending += u64::from(count.pending);
-            self.list(id as u32);
-        }
+    /// So many more wait for a host, and were taken on.
+    pub fn gained(&mut self, id: HostId, count: Count) {
+        let row = &mut self.rows[id.0 as usize];
+        row.pending += count.pending;
+        row.taken = row.taken.saturating_add(count.taken);
+        self.pending += u64::from(count.pending);
+        self.list(id.0);
     }
 
     /// So many wait for each host now.
     pub fn left(&mut self, counts: Vec<u32>) {
         for (id, count) in counts.into_iter().enumerate() {
-            let waited = std::mem::replace(&mut self.hosts[id].pending, count);
+            let waited = std::mem::replace(&mut self.rows[id].pending, count);
             self.pending = self.pending - u64::from(waited) + u64::from(count);
             self.list(id as u32);
         }
@@ -304,12 +422,14 @@ impl<T: Copy + Ord> Schedule<T> {
         Some((HostId(id), request))
     }
 
-    /// The host answered for a page, now or in an earlier run.
-    pub fn heard(&mut self, id: HostId) {
-        let host = &mut self.hosts[id.0 as usize];
-        host.heard = true;
-        if host.listed == Listed::New {
-            host.listed = Listed::Else;
+    /// The host answered for a page, now or in an earlier run. Its path and query are kept as long as something
+    /// waits for the host, or is asked of it, and some time longer.
+    pub fn heard(&mut self, id: HostId, page: &str) {
+        self.slot(id.0).page = Some(page.into());
+        let row = &mut self.rows[id.0 as usize];
+        row.heard = true;
+        if row.listed == Listed::New {
+            row.listed = Listed::Else;
             self.ring.push_back(id.0);
         }
     }
@@ -319,7 +439,7 @@ impl<T: Copy + Ord> Schedule<T> {
         self.is_turn_of_new = !self.is_turn_of_new;
         if room.new && (self.is_turn_of_new || self.ring.is_empty() || !room.heard) {
             while let Some(id) = self.new.pop_front() {
-                if !self.hosts[id as usize].heard {
+                if !self.rows[id as usize].heard {
                     return Some(id);
                 }
             }
@@ -343,8 +463,8 @@ impl<T: Copy + Ord> Schedule<T> {
         }
         loop {
             let id = self.turn(room)?;
-            let host = &mut self.hosts[id as usize];
-            host.listed = Listed::Nowhere;
+            self.rows[id as usize].listed = Listed::Nowhere;
+            let host = self.at(id);
             if !host.can_go() {
                 continue;
             }
@@ -352,7 +472,7 @@ impl<T: Copy + Ord> Schedule<T> {
                 self.list(id);
                 continue;
             }
-            host.pending -= 1;
+            self.rows[id as usize].pending -= 1;
             self.pending -= 1;
             return Some(HostId(id));
         }
@@ -361,9 +481,9 @@ impl<T: Copy + Ord> Schedule<T> {
     /// A request was sent to the host that [`Schedule::next`] gave: it is left alone for its
     /// delay.
     pub fn sent(&mut self, id: HostId, now_ms: u64) {
-        let host = &mut self.hosts[id.0 as usize];
-        host.in_flight += 1;
-        host.due_ms = now_ms.saturating_add(host.delay_ms);
+        let slot = self.slot(id.0);
+        slot.in_flight += 1;
+        slot.due_ms = now_ms.saturating_add(slot.delay_ms);
         self.list(id.0);
     }
 
@@ -375,8 +495,8 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// A request of the host was answered, or will not be.
     pub fn answered(&mut self, id: HostId) {
-        let host = &mut self.hosts[id.0 as usize];
-        host.in_flight = host.in_flight.saturating_sub(1);
+        let slot = self.slot(id.0);
+        slot.in_flight = slot.in_flight.saturating_sub(1);
         self.list(id.0);
     }
 
@@ -390,8 +510,8 @@ impl<T: Copy + Ord> Schedule<T> {
     /// The host that may be asked next by the clock, and when.
     pub fn next_timer(&self) -> Option<(u64, HostId)> {
         let Reverse((due_ms, id)) = self.timers.peek()?;
-        let host = &self.hosts[*id as usize];
-        host.can_go().then_some((*due_ms, HostId(*id)))
+        let can_go = self.at(*id).can_go();
+        can_go.then_some((*due_ms, HostId(*id)))
     }
 
     /// The request that is tried again next: when, and of which host.
@@ -409,27 +529,28 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// Lists a host that can go in the ring, or in the timers when it must wait.
     fn list(&mut self, id: u32) {
-        let host = &mut self.hosts[id as usize];
-        if host.listed != Listed::Nowhere || !host.can_go() {
+        let host = self.at(id);
+        let row = &mut self.rows[id as usize];
+        if row.listed != Listed::Nowhere || !host.can_go() {
             return;
         }
         if host.due_ms <= self.now_ms {
             self.push(id);
         } else {
-            host.listed = Listed::Else;
+            row.listed = Listed::Else;
             self.timers.push(Reverse((host.due_ms, id)));
         }
     }
 
     /// Puts a host where its turn comes.
     fn push(&mut self, id: u32) {
-        let host = &mut self.hosts[id as usize];
-        let (listed, turns) = if host.heard {
+        let row = &mut self.rows[id as usize];
+        let (listed, turns) = if row.heard {
             (Listed::Else, &mut self.ring)
         } else {
             (Listed::New, &mut self.new)
         };
-        host.listed = listed;
+        row.listed = listed;
         turns.push_back(id);
     }
 }

@@ -7,8 +7,6 @@
 
 use crawl_ckpt::plan;
 
-use crate::schedule::{Host, HostId, grow_by_quarters};
-
 const FIRST_DELAY_MS: u32 = 500;
 const MAX_DELAY_MS: u32 = 60_000;
 /// Shorter delays are none.
@@ -25,7 +23,7 @@ pub const AHEAD: u32 = 8;
 const TRUST: u32 = 16;
 
 /// What is known of one host's speed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
     best_ms: Option<u32>,
     /// Moving average, an eighth for the newest.
@@ -38,27 +36,13 @@ pub struct Pace {
     pub newest_ms: u64,
 }
 
-/// What is known of the speed of each host, by its place in the schedule.
-#[derive(Debug, Default)]
-pub struct Paces {
-    paces: Vec<Pace>,
-}
-
-impl Paces {
-    /// A host's; one that never answered begins anew.
-    pub fn of(&mut self, host: HostId) -> &mut Pace {
-        let place = host.0 as usize;
-        if self.paces.len() <= place {
-            grow_by_quarters(&mut self.paces, place + 1);
-            self.paces.resize(place + 1, Pace::default());
-        }
-        &mut self.paces[place]
-    }
-
-    /// Forgets it all.
-    pub fn clear(&mut self) {
-        self.paces.clear();
-    }
+/// How fast a host may be asked from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speed {
+    /// Least time between two requests.
+    pub delay_ms: u64,
+    /// At most so many in flight.
+    pub window: u32,
 }
 
 /// How an answer came, as far as the throttle cares.
@@ -74,7 +58,7 @@ pub enum Manner {
 }
 
 impl Pace {
-    /// Learns from an answer and sets the host's delay and window.
+    /// Learns from an answer how fast the host may be asked.
     ///
     /// `floor_ms` is the least delay: the user's, or robots.txt's.
     pub fn learn(
@@ -83,8 +67,7 @@ impl Pace {
         now_ms: u64,
         limits: &plan::Pace,
         floor_ms: u64,
-        host: &mut Host,
-    ) {
+    ) -> Speed {
         match manner {
             Manner::Clean { elapsed_ms } => {
                 self.clean = self.clean.saturating_add(1);
@@ -115,13 +98,19 @@ impl Pace {
         } else {
             0
         };
-        host.delay_ms = adaptive.max(floor_ms);
-        let quick = self.clean >= TRUST && self.average_ms < QUICK_MS && host.delay_ms == 0;
-        host.window = if quick {
+        let delay_ms = adaptive.max(floor_ms);
+        let quick = self.clean >= TRUST && self.average_ms < QUICK_MS && delay_ms == 0;
+        let window = if quick {
             limits.per_host.saturating_mul(AHEAD)
         } else {
             limits.per_host
         };
+        Speed { delay_ms, window }
+    }
+
+    /// Nothing is wrong with the host: who knows nothing of it does it no harm.
+    pub fn is_calm(&self) -> bool {
+        self.trouble_delay_ms == 0
     }
 
     fn delay_ms(&self, limits: &plan::Pace) -> u64 {
@@ -139,7 +128,6 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Gate, Schedule};
 
     /// After these answers, each long after the one before.
     fn after(answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
@@ -147,13 +135,11 @@ mod tests {
     }
 
     fn after_every(pause_ms: u64, answers: impl IntoIterator<Item = Manner>) -> (u64, u32) {
-        let mut schedule = Schedule::<u64>::new(8);
-        let id = schedule.host_of("http://a", Gate::Open);
         let (mut pace, limits) = (Pace::default(), plan::Pace::default());
-        for (now_ms, manner) in (0..).step_by(pause_ms as usize).zip(answers) {
-            schedule.change(id, |host| pace.learn(manner, now_ms, &limits, 0, host));
-        }
-        (schedule.host(id).delay_ms, schedule.host(id).window)
+        let answers = (0..).step_by(pause_ms as usize).zip(answers);
+        let speeds = answers.map(|(now_ms, manner)| pace.learn(manner, now_ms, &limits, 0));
+        let speed = speeds.last().unwrap();
+        (speed.delay_ms, speed.window)
     }
 
     fn clean(elapsed_ms: u64, times: usize) -> Vec<Manner> {
@@ -162,8 +148,6 @@ mod tests {
 
     #[test]
     fn with_a_target_the_delay_follows_the_latency_up_to_its_limit() {
-        let mut schedule = Schedule::<u64>::new(8);
-        let id = schedule.host_of("http://a", Gate::Open);
         let mut pace = Pace::default();
         let limits = plan::Pace {
             target_concurrency: Some(0.5),
@@ -172,8 +156,7 @@ mod tests {
         };
         for (elapsed_ms, want) in [(100, 200), (100, 200), (9000, 900)] {
             let clean = Manner::Clean { elapsed_ms };
-            schedule.change(id, |host| pace.learn(clean, 0, &limits, 0, host));
-            assert_eq!(schedule.host(id).delay_ms, want);
+            assert_eq!(pace.learn(clean, 0, &limits, 0).delay_ms, want);
         }
     }
 

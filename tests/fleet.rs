@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{Answer, DEADLINE, Folder, Redis, Running, Signal, Site, Tool, send_signal};
+use support::{Answer, DEADLINE, Folder, Forward, Redis, Running, Signal, Site, Tool, send_signal};
 
 /// So many hosts, each an address of this machine and so a domain of its own.
 const HOSTS: usize = 40;
@@ -369,4 +369,40 @@ fn cookies_that_a_site_sets_are_written_back_by_the_worker_that_got_them() {
     tool.run().code(0);
     let cookies = folder.read("cookies.txt");
     assert!(cookies.contains("lang\tde"), "{cookies}");
+}
+
+#[test]
+fn hosts_that_wait_for_a_costlier_proxy_end_with_3_and_go_on_where_it_is_approved() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, open) = (Folder::new(), Site::new());
+    open.otherwise(|_| Answer::html(""));
+    // The first pages are there for everybody, all else for none but the costly proxy.
+    let closed = Site::at("0.0.0.0");
+    let port = closed.port();
+    closed.otherwise(move |asked| match &*asked.path {
+        "/page-0" => {
+            let link = |n| format!("<a href='http://127.1.1.2:{port}/page-{n}'>{n}</a>");
+            Answer::html((1..9).map(link).collect::<String>())
+        }
+        _ => Answer::html("no").with_status(403),
+    });
+    spider(&folder, &closed);
+    let (cheap, costly) = (Forward::new(), Forward::leading_to(&open.host()));
+    let run = |words: &str| {
+        let tool = worker(&folder, &redis, "a").args(words.split_whitespace());
+        let tool = tool.env("DATACENTER_PROXY_URL", cheap.url(""));
+        tool.env("RESIDENTIAL_PROXY_URL", costly.url("")).run()
+    };
+    let parked = run("").code(3);
+    parked
+        .says("127.1.1.2")
+        .says("--proxy-type residential")
+        .never_says("--on-proxy-change");
+    assert!(costly.log().is_empty(), "not without a decision");
+    let listed = Tool::new("crawl-ckpt").args(["--store", &redis.url(), "show", "tree"]);
+    listed.run().code(0).prints("parked").prints("127.1.1.2");
+    run("--proxy-type residential").code(0);
+    assert!(!costly.log().is_empty());
 }

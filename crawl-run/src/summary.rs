@@ -258,6 +258,7 @@ pub fn parked(
     proxies: &Proxies,
     in_use: &str,
     command_line: &CommandLine,
+    is_shared: bool,
 ) -> Vec<String> {
     let mut lines = vec![format!(
         "{} wait for a decision on {}:",
@@ -293,6 +294,14 @@ pub fn parked(
             let urls = counted(progress.counts.parked, "URL");
             format!(" ({urls}, about {})", shown(about))
         });
+        if is_shared {
+            // What is finished in a store stays finished.
+            lines.push(format!(
+                "to approve the proxy '{next}' for what waits{about}, the same on each machine:"
+            ));
+            lines.push(format!("  {approve}"));
+            return lines;
+        }
         lines.push(format!(
             "to approve the proxy '{next}' for what waits or failed{about}:"
         ));
@@ -432,7 +441,7 @@ mod tests {
             .into_iter(),
         )
         .unwrap();
-        let lines = parked(&progress, &proxies, "auto", &command_line());
+        let lines = parked(&progress, &proxies, "auto", &command_line(), false);
         assert_eq!(
             lines[1..],
             [

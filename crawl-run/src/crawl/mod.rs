@@ -350,7 +350,8 @@ impl<'a> Crawl<'a> {
         }
         if ended.outcome == Outcome::Parked {
             let (proxies, in_use) = (&self.proxies, &self.plan.proxy_type);
-            for line in summary::parked(&ended.progress, proxies, in_use, &self.command_line) {
+            let (progress, command) = (&ended.progress, &self.command_line);
+            for line in summary::parked(progress, proxies, in_use, command, is_shared) {
                 // A decision is asked for: not even -q hides it.
                 view.error(line);
             }

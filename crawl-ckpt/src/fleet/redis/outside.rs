@@ -178,7 +178,7 @@ impl RedisDepot {
     /// What the crawl takes; `None` when the engine does not tell.
     pub fn key_bytes(&mut self) -> Option<KeyBytes> {
         let mut bytes = KeyBytes::default();
-        let whole = ["job", "w", "state", "hosts"].map(|what| self.whole(what));
+        let whole = ["job", "w", "state"].map(|what| self.whole(what));
         let mut all = pipe();
         for key in &whole {
             all.cmd("MEMORY").arg("USAGE").arg(key);
@@ -256,7 +256,7 @@ impl RedisDepot {
         let mut drop = call(scripts::DROP, &[&self.current_key()]);
         drop.arg(&self.crawl_id);
         self.ask::<Value>(&drop)?;
-        let keys = ["w", "hosts", "state", "job"].map(|what| self.whole(what));
+        let keys = ["w", "state", "job"].map(|what| self.whole(what));
         self.ask::<Value>(cmd("UNLINK").arg(&keys))?;
         let name = format!("{}/{}", self.spider, self.crawl_id);
         self.ask::<Value>(cmd("SREM").arg(CRAWLS).arg(name))?;

@@ -54,8 +54,8 @@ Examples:
 ///
 /// Exit codes: 0 complete; 1 failed, or no start URL gave a page; 2 usage, or the spider changed; 3 hosts
 /// wait for a costlier proxy to be approved; 4 stopped at --max-time,
-/// --max-pages or --max-cost; 65 the checkpoint is damaged; 75 another run holds it; 130, 143,
-/// 129 paused by SIGINT, SIGTERM, SIGHUP.
+/// --max-pages or --max-cost, or the crawl in a store is paused; 65 the checkpoint or the store's part of it is damaged;
+/// 75 another run holds it, or is this worker; 130, 143, 129 paused by SIGINT, SIGTERM, SIGHUP.
 #[derive(Debug, Parser)]
 #[command(name = "crawl-run", version, max_term_width = 100, after_long_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

@@ -8,13 +8,13 @@ use super::StoreRoom;
 use super::living::{Crew, watch};
 use crate::control::Progress;
 use crate::fleet::{
-    BEAT_MS, Course, CrawlName, Depot, Glance, KeyBytes, Rest, SharedJob, add_progress,
+    Course, CrawlName, Depot, Glance, KeyBytes, LEASE_MS, Rest, SharedJob, add_progress,
 };
 use crate::journal::Commit;
 use crate::tool::Failure;
 
-/// A worker whose counter stands still for so long is called silent.
-const SILENCE: Duration = Duration::from_millis(BEAT_MS * 3);
+/// A worker of which nothing moves for so long is called silent: the others take its partitions then.
+const SILENCE: Duration = Duration::from_millis(LEASE_MS);
 
 /// A crawl in a store.
 #[derive(Debug)]
@@ -69,11 +69,12 @@ pub fn look_at(
     let mut crews: Vec<Crew> = looks.iter().map(|(.., crew, _)| crew.clone()).collect();
     watch(room, &mut crews, SILENCE)?;
     let mut done = Vec::new();
-    for ((name, job, course, _, before), crew) in looks.into_iter().zip(crews) {
+    for ((name, job, course, _, before), mut crew) in looks.into_iter().zip(crews) {
         room.depot.turn_to(&name);
         room.depot.set_parts(job.parts);
         let glances = room.depot.glance()?;
         let commits = room.depot.last_commits()?;
+        crew.look_at_parts(&before, &glances);
         let parts = glances.into_iter().zip(commits).zip(before).enumerate();
         let parts = parts.map(|(number, ((glance, commit), before))| {
             let (commit, trouble) = match commit {

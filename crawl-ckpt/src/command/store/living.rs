@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::StoreRoom;
-use crate::fleet::{CrawlName, LEASE_MS};
+use crate::fleet::{CrawlName, Glance, LEASE_MS};
 use crate::tool::{Exit, Failure};
 
 /// The counters are looked at so often.
@@ -46,6 +46,19 @@ impl Crew {
         self.workers
             .iter()
             .any(|one| one.name == worker && one.lives)
+    }
+
+    /// Who renewed a partition between two looks lives.
+    pub fn look_at_parts(&mut self, before: &[Glance], now: &[Glance]) {
+        for (now, before) in now.iter().zip(before) {
+            let (now, before) = (&now.view, &before.view);
+            if now.owner == before.owner && now.beat != before.beat {
+                let mut workers = self.workers.iter_mut();
+                if let Some(worker) = workers.find(|worker| worker.name == now.owner) {
+                    worker.lives = true;
+                }
+            }
+        }
     }
 
     pub fn living(&self) -> usize {
@@ -93,9 +106,11 @@ pub fn refuse_a_living_crew(
             "{name}: looking for {seconds} seconds whether a worker lives"
         ));
     }
+    let before = room.depot.glance()?;
     while !crew.workers.is_empty() && begun.elapsed() < most {
         sleep(TICK);
         crew.look(room)?;
+        crew.look_at_parts(&before, &room.depot.glance()?);
         if let Some(worker) = crew.workers.iter().find(|worker| worker.lives) {
             let message = format!("{name}: worker {} lives", worker.name);
             return Err(Failure::with(Exit::Held, message).hint(hint));

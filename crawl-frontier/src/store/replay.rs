@@ -259,6 +259,14 @@ impl Finished {
         word.is_some_and(|word| word & 1 << (id % 64) != 0)
     }
 
+    /// How many are done.
+    pub fn count(&self) -> u64 {
+        self.bits
+            .iter()
+            .map(|word| u64::from(word.count_ones()))
+            .sum()
+    }
+
     /// True when none is.
     pub fn is_empty(&self) -> bool {
         self.bits.is_empty()

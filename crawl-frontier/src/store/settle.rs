@@ -22,13 +22,18 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Batches to a sync: the crawl's own syncs must not wait long for these.
 const SYNC_EVERY: u64 = 32;
 
-/// Settles the closed journals of a job. False when it was told to end: nothing changed then, and
-/// what there is of the new journal counts for nothing.
+/// Settles the closed journals of a job, with about so many new fingerprints in memory at once. False when it was
+/// told to end: nothing changed then, and what there is of the new journal counts for nothing.
 ///
 /// # Errors
 /// Errors of the disk, and damage. The job is as it was then, or it refuses all further work.
-pub fn settle(job: &mut Job, lock: &JobLock, is_over: &AtomicBool) -> Result<bool, Failure> {
-    let mut settled = match rewrite(job, lock, is_over) {
+pub fn settle(
+    job: &mut Job,
+    lock: &JobLock,
+    at_once: u64,
+    is_over: &AtomicBool,
+) -> Result<bool, Failure> {
+    let mut settled = match rewrite(job, lock, at_once, is_over) {
         Ok(Some(settled)) => settled,
         Ok(None) | Err(Unsettled::Over) => return Ok(false),
         Err(Unsettled::Failed(failure)) => return Err(failure),
@@ -49,7 +54,12 @@ impl<E: Into<Failure>> From<E> for Unsettled {
     }
 }
 
-fn rewrite(job: &Job, lock: &JobLock, is_over: &AtomicBool) -> Result<Option<Writer>, Unsettled> {
+fn rewrite(
+    job: &Job,
+    lock: &JobLock,
+    at_once: u64,
+    is_over: &AtomicBool,
+) -> Result<Option<Writer>, Unsettled> {
     let closed = Closed { job, is_over };
     let facts = Facts::of(&closed)?;
     let (Some(commit), Some(last)) = (&facts.commit, job.manifest().before.last()) else {
@@ -62,10 +72,17 @@ fn rewrite(job: &Job, lock: &JobLock, is_over: &AtomicBool) -> Result<Option<Wri
         commit,
         is_over,
     };
-    let finished = rewriter.requests(&closed, &facts)?;
+    let mut parts = Among::all(facts.finished.count().div_ceil(at_once.max(1)));
+    let first = parts.next().unwrap_or_default();
+    let NewlyDone { new, by_origin } = rewriter.requests(&closed, &facts, first)?;
     rewriter.batch.go_on_with(last.goes_on_at().next_id);
-    rewriter.hosts_and_values(&closed, &facts, finished.by_origin)?;
-    rewriter.seen(&closed, finished.fingerprints)?;
+    rewriter.hosts_and_values(&closed, &facts, by_origin)?;
+    rewriter.seen(&closed, new, first)?;
+    for among in parts {
+        // Too many for the memory at once: the journals are read again.
+        let new = tell_requests(&closed, &facts, among, |_, _, _| Ok(()))?;
+        rewriter.seen(&closed, new, among)?;
+    }
     rewriter.close()?;
     Ok(Some(rewriter.writer))
 }
@@ -179,11 +196,79 @@ impl Facts {
     }
 }
 
-/// The requests of which only the fingerprint is kept from now on.
-#[derive(Default)]
+/// What is kept as fingerprints only from now on.
 struct NewlyDone {
-    fingerprints: Vec<u128>,
+    /// Some of the fingerprints.
+    new: Vec<u128>,
+    /// Requests by their host.
     by_origin: HashMap<String, u64>,
+}
+
+/// One of so many equal parts of all fingerprints.
+#[derive(Clone, Copy)]
+struct Among {
+    part: u64,
+    parts: u64,
+}
+
+impl Default for Among {
+    /// All of them.
+    fn default() -> Among {
+        Among { part: 0, parts: 1 }
+    }
+}
+
+impl Among {
+    fn all(parts: u64) -> impl Iterator<Item = Among> {
+        let parts = parts.max(1);
+        (0..parts).map(move |part| Among { part, parts })
+    }
+
+    fn has(self, fingerprint: u128) -> bool {
+        let part = ((fingerprint >> 64) * u128::from(self.parts)) >> 64;
+        part == u128::from(self.part)
+    }
+}
+
+/// Tells all requests, and whether only the fingerprint is kept of them from now on. Gives the new fingerprints, as
+/// far as they are among some.
+fn tell_requests(
+    closed: &Closed<'_>,
+    facts: &Facts,
+    among: Among,
+    mut each: impl FnMut(u64, &Stored<'_>, bool) -> Result<(), Unsettled>,
+) -> Result<Vec<u128>, Unsettled> {
+    let fingerprinter = Fingerprinter::new(closed.job.manifest().key);
+    let mut new = Vec::new();
+    for number in 0..closed.count() {
+        let mut run = Ascending::default();
+        closed.tell(number, |entry| {
+            let fingerprint = match entry {
+                Entry::Request { id, request, .. } => {
+                    let is_done = facts.is_done(id);
+                    each(id, &request, is_done)?;
+                    if !is_done {
+                        return Ok(());
+                    }
+                    fingerprint_of(fingerprinter, &request)?
+                }
+                Entry::Seen { fingerprint } => {
+                    let fingerprint = u128::from_be_bytes(fingerprint);
+                    // The first journal's are told again in order.
+                    if number == 0 && run.takes(fingerprint) {
+                        return Ok(());
+                    }
+                    fingerprint
+                }
+                _ => return Ok(()),
+            };
+            if among.has(fingerprint) {
+                new.push(fingerprint);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(new)
 }
 
 struct SettledWriter<'a> {
@@ -194,36 +279,27 @@ struct SettledWriter<'a> {
 }
 
 impl SettledWriter<'_> {
-    /// The requests that live, in the order in which they came.
-    fn requests(&mut self, closed: &Closed<'_>, facts: &Facts) -> Result<NewlyDone, Unsettled> {
-        let fingerprinter = Fingerprinter::new(closed.job.manifest().key);
-        let mut done = NewlyDone::default();
-        for number in 0..closed.count() {
-            let mut run = Ascending::default();
-            closed.tell(number, |entry| match entry {
-                Entry::Request { id, request, .. } if facts.is_done(id) => {
-                    let fingerprint = fingerprint_of(fingerprinter, &request)?;
-                    done.fingerprints.push(fingerprint);
-                    let origin = origin(request.url);
-                    match done.by_origin.get_mut(origin) {
-                        Some(taken) => *taken += 1,
-                        None => drop(done.by_origin.insert(origin.to_owned(), 1)),
-                    }
-                    Ok(())
-                }
-                Entry::Request { id, request, .. } => self.request(id, &request, facts),
-                // The first journal's are told again in order.
-                Entry::Seen { fingerprint } => {
-                    let fingerprint = u128::from_be_bytes(fingerprint);
-                    if number > 0 || !run.takes(fingerprint) {
-                        done.fingerprints.push(fingerprint);
-                    }
-                    Ok(())
-                }
-                _ => Ok(()),
-            })?;
-        }
-        Ok(done)
+    /// The requests that live, in the order in which they came. Gives those that are done, their fingerprints as
+    /// far as they are among some.
+    fn requests(
+        &mut self,
+        closed: &Closed<'_>,
+        facts: &Facts,
+        among: Among,
+    ) -> Result<NewlyDone, Unsettled> {
+        let mut by_origin: HashMap<String, u64> = HashMap::new();
+        let new = tell_requests(closed, facts, among, |id, request, is_done| {
+            if !is_done {
+                return self.request(id, request, facts);
+            }
+            let origin = origin(request.url);
+            match by_origin.get_mut(origin) {
+                Some(taken) => *taken += 1,
+                None => drop(by_origin.insert(origin.to_owned(), 1)),
+            }
+            Ok(())
+        })?;
+        Ok(NewlyDone { new, by_origin })
     }
 
     fn request(&mut self, id: u64, request: &Stored<'_>, facts: &Facts) -> Result<(), Unsettled> {
@@ -287,7 +363,12 @@ impl SettledWriter<'_> {
     }
 
     /// The fingerprints of what is done, in ascending order: so they are remembered fastest.
-    fn seen(&mut self, closed: &Closed<'_>, mut new: Vec<u128>) -> Result<(), Unsettled> {
+    fn seen(
+        &mut self,
+        closed: &Closed<'_>,
+        mut new: Vec<u128>,
+        among: Among,
+    ) -> Result<(), Unsettled> {
         new.sort_unstable();
         let mut new = new.into_iter().peekable();
         let mut run = Ascending::default();
@@ -296,7 +377,7 @@ impl SettledWriter<'_> {
                 return Ok(());
             };
             let fingerprint = u128::from_be_bytes(fingerprint);
-            if !run.takes(fingerprint) {
+            if !run.takes(fingerprint) || !among.has(fingerprint) {
                 return Ok(());
             }
             while let Some(before) = new.next_if(|new| *new < fingerprint) {

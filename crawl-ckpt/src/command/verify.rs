@@ -91,6 +91,13 @@ fn repaired_in_words(job: &Found, repaired: &Repaired) -> Vec<String> {
     if let Some(words) = repaired.manifest.in_words() {
         lost(words.to_owned());
     }
+    for generation in &repaired.left_out {
+        let journal = repaired.dir.join(format!("journal-{generation}"));
+        let journal = journal.display();
+        lost(format!(
+            "left out: {journal}, since nothing tells that it counts"
+        ));
+    }
     for gap in &repaired.gaps {
         let journal = repaired.dir.join(format!("journal-{}", gap.generation));
         let journal = journal.display();
@@ -208,6 +215,7 @@ fn as_json(job: &Found, checked: &Verification, repaired: Option<&Repaired>) -> 
             "lost_requests": repaired.lost_requests,
             "lost_records": repaired.lost_records,
             "foreign_records": repaired.foreign_records,
+            "left_out": repaired.left_out,
         });
         fields.insert("repaired".into(), repaired);
     }

@@ -23,6 +23,11 @@ pub struct Salvaged {
     pub next_id: u64,
     /// Where the last of them ends.
     pub end: u64,
+    /// The checksum of the last one.
+    pub sum: [u8; 16],
+    /// The end that the journal before the first one had, which is this one's own beginning when nothing was
+    /// before: number 0. `None` when nothing is sound.
+    pub begin: Option<Mark>,
     /// What lies between the sound batches and behind the last.
     pub gaps: Vec<Gap>,
 }
@@ -111,7 +116,13 @@ pub(crate) fn salvage(
         if let Some(commit) = told.ok().and_then(|(_, text)| text.parse().ok()) {
             found.commit = Some(commit);
         }
-        (found.seq, found.next_id) = (batch.seq, next_id);
+        found.begin.get_or_insert(Mark {
+            bytes: HEADER as u64,
+            seq: batch.seq - 1,
+            next_id: batch.first_id,
+            sum: batch.prev,
+        });
+        (found.seq, found.next_id, found.sum) = (batch.seq, next_id, batch.sum);
         found.batches += 1;
         found.end = end;
         at = end;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::journals::chain;
 use crate::durable::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::job::{JobPlace, MANIFEST, Manifest, OutputPlace};
@@ -62,15 +63,13 @@ pub fn mend(disk: &dyn Disk, place: &JobPlace) -> Result<(Manifest, Mended), Fai
     {
         return Ok((manifest, Mended::Unproven));
     }
-    // The newest journal whose header is sound: the one in force, unless a compaction was cut short,
-    // and then it is whole as far as it goes.
     let generations = generations(disk, place);
-    for generation in generations.into_iter().rev() {
-        if let Some(key) = key_of(disk, &journal(place, generation)) {
-            let mut manifest = Manifest::new("crawl-ckpt verify --repair").map_err(Failure::new)?;
-            (manifest.generation, manifest.key) = (generation, key);
-            return Ok((manifest, Mended::Lost));
-        }
+    let key_of = |generation: &u64| key_of(disk, &journal(place, *generation));
+    if let Some(key) = generations.iter().rev().find_map(key_of) {
+        let mut manifest = Manifest::new("crawl-ckpt verify --repair").map_err(Failure::new)?;
+        manifest.key = key;
+        (manifest.generation, manifest.before) = chain(disk, place, key, &generations);
+        return Ok((manifest, Mended::Lost));
     }
     let dir = place.dir.display();
     Err(Failure::with(
@@ -93,11 +92,12 @@ pub fn output_alone(place: &JobPlace) -> Option<OutputPlace> {
     Some(part.output)
 }
 
-fn journal(place: &JobPlace, generation: u64) -> std::path::PathBuf {
+pub fn journal(place: &JobPlace, generation: u64) -> std::path::PathBuf {
     place.dir.join(format!("journal-{generation}"))
 }
 
-fn generations(disk: &dyn Disk, place: &JobPlace) -> Vec<u64> {
+/// The numbers of all journals that lie there, in ascending order.
+pub fn generations(disk: &dyn Disk, place: &JobPlace) -> Vec<u64> {
     let names = disk.list(&place.dir).unwrap_or_default();
     let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("journal-")?.parse().ok();
     let mut generations: Vec<u64> = names.into_iter().filter_map(number).collect();

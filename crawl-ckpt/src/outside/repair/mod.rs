@@ -6,6 +6,7 @@
 //! the output are left as they are.
 
 mod facts;
+mod journals;
 mod manifest;
 mod output;
 
@@ -55,6 +56,8 @@ pub struct Repaired {
     pub lost_records: u64,
     /// Records of URLs that the journal knows no more.
     pub foreign_records: u64,
+    /// Journals that were left out, since nothing tells that they count, by their numbers.
+    pub left_out: Vec<u64>,
 }
 
 /// Makes a copy of a damaged job, `checkpoint.repaired` beside it, of what can be proven. An earlier copy
@@ -89,7 +92,13 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
         readers: readers(&*disk, place, &manifest),
         commit: &last,
     };
-    write_copy(disk, &copy_place, lock, proven)?;
+    write_copy(disk.clone(), &copy_place, lock, proven)?;
+    let counts = |number: &u64| generations(&manifest).any(|counts| counts == *number);
+    let mut left_out = match mended {
+        Mended::Lost => manifest::generations(&*disk, place),
+        _ => Vec::new(),
+    };
+    left_out.retain(|number| !counts(number));
     Ok(Repaired {
         path: copy_place.dir,
         dir: place.dir.clone(),
@@ -101,6 +110,7 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
         gaps,
         lost_records: mismatches.lost_records,
         foreign_records: mismatches.foreign_records,
+        left_out,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::store::{Ticket, Watch};
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{JobPlace, Manifest};
 use crawl_ckpt::journal::Reader;
+use crawl_ckpt::repair::repair;
 
 /// Nobody is in a hurry.
 struct Leisurely;
@@ -271,4 +272,29 @@ fn who_is_told_to_end_leaves_the_journals_as_they_are() {
     assert!(!settled.unwrap());
     assert_eq!(*made.job.manifest(), before);
     assert_eq!(made.told(false), told);
+}
+
+#[test]
+fn a_settled_job_is_repaired_without_its_manifest() {
+    let mut made = Made::new(11);
+    for round in 0..6 {
+        made.go_on(200);
+        made.go_on_anew();
+        if round % 2 == 1 {
+            made.settle();
+        }
+    }
+    // Closed journals behind a settled one, and one that is written.
+    made.go_on(50);
+    made.go_on_anew();
+    made.go_on(50);
+    let place = made.job.place().clone();
+    std::fs::remove_file(place.dir.join("job.json")).unwrap();
+    let repaired = repair(&place, &made.lock, &place.dir).unwrap();
+    let counts = made.commit.progress.counts;
+    assert_eq!(
+        (repaired.seen, repaired.pending),
+        (counts.seen, counts.pending)
+    );
+    assert_eq!((repaired.gaps.len(), &repaired.left_out[..]), (0, &[][..]));
 }

@@ -447,11 +447,38 @@ fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
     assert_eq!(records.len(), PAGES);
     assert!(records.values().all(|count| *count == 1));
     scene.ckpt(["verify", "tree"]).run().code(0);
-    let complete = scene
-        .ckpt(["requeue", "tree", "--worker", "a"])
-        .run()
-        .code(2);
-    complete.says("complete").says("--print | crawl-fetch");
+}
+
+#[test]
+fn a_complete_crawl_goes_on_when_the_disk_of_one_of_its_workers_is_lost() {
+    let Some(scene) = Scene::new() else { return };
+    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    a.wait().code(0);
+    b.wait().code(0);
+    let of_b = scene.records(&["b"]);
+    assert!(!of_b.is_empty(), "both had a share");
+    let requeue = |worker| scene.ckpt(["requeue", "tree", "--worker", worker]).run();
+    requeue("x").code(1).says("no records of x");
+    assert_eq!(scene.told(["ls"])[0]["state"], "complete");
+    fs::remove_dir_all(scene.folder.join("b")).unwrap();
+    let requeued = requeue("b").code(0);
+    requeued
+        .says("was complete and is paused now")
+        .says("--worker");
+    assert_eq!(scene.told(["ls"])[0]["state"], "paused");
+    scene.ckpt(["resume", "tree"]).run().code(0);
+    // The file of a worker that ended stays as it is.
+    let refused = scene.worker("a").run().code(2);
+    refused.says("hint: take part under another --worker");
+    scene.worker("c").run().code(0);
+    let records = scene.records(&["a", "c"]);
+    assert_eq!(records.len(), PAGES);
+    assert!(records.values().all(|count| *count == 1));
+    assert_eq!(scene.records(&["c"]).len(), of_b.len());
+    let all = "a/default/tree/crawls c/default/tree/crawls -o all.jsonl";
+    let collect = Tool::new("crawl-ckpt").dir(&scene.folder).arg("collect");
+    let collected = collect.args(all.split(' ')).run().code(0);
+    collected.says(&format!("{PAGES} records"));
 }
 
 #[test]

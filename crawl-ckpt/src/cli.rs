@@ -177,8 +177,8 @@ enum Command {
     ///
     /// A worker keeps the records of its pages on its own disk. When that is lost, this makes its URLs pending again,
     /// and the other workers fetch them. No worker may live meanwhile: `pause` stops them, `resume` lets them go on.
-    /// When the disk is found again, what is on it does not count any more. A complete crawl is refused: --print with
-    /// crawl-fetch gets its lost pages.
+    /// When the disk is found again, what is on it does not count any more. A complete crawl is paused then, and goes
+    /// on with workers of new names, since those of the old ones have joined their records.
     Requeue {
         /// PROJECT/SPIDER[/ID], or SPIDER for the project `default`
         #[arg(value_name = "CRAWL")]

@@ -61,8 +61,9 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     }
     if course != Course::Over(Rest::Complete) && joined.exists() {
         let message = format!("output {}: the file exists already", joined.display());
-        return Err(Failure::with(Exit::Usage, message)
-            .hint("move it away, or name the crawl with another --crawl-id"));
+        return Err(Failure::with(Exit::Usage, message).hint(
+            "take part under another --worker NAME, or begin another crawl by --crawl-id ID",
+        ));
     }
     refuse_a_namesake(&mut engine, &shared.worker)?;
     let fsync = held.fsync.as_deref().unwrap_or("unknown");

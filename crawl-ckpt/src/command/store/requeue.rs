@@ -37,15 +37,7 @@ pub fn run(
     if prints {
         return print(room, &name, &job, worker);
     }
-    if let Course::Over(_) = room.depot.course()? {
-        let print = room.url.command("requeue", &name.to_string());
-        let message = format!(
-            "{name} is complete: its other workers have joined their records, and nobody begins again"
-        );
-        return Err(Failure::with(Exit::Usage, message).hint(format_args!(
-            "{print} --worker {worker} --print | crawl-fetch >FILE   (asks for the lost pages alone)"
-        )));
-    }
+    let was_complete = matches!(room.depot.course()?, Course::Over(_));
     let pause = room.url.command("pause", &name.to_string());
     refuse_a_living_crew(room, &name, &pause)?;
     let (mut urls, mut parts) = (0, 0);
@@ -60,6 +52,10 @@ pub fn run(
         if lost.finished.is_empty() && !has_output {
             continue;
         }
+        if parts == 0 {
+            // Before anything is pending: a complete crawl has nothing that is.
+            room.depot.reopen()?;
+        }
         urls += lost.finished.len() as u64;
         parts += 1;
         reopen(room, &name, part, &glance, &output, lost)?;
@@ -69,6 +65,8 @@ pub fn run(
             "{name} has no records of {worker}"
         )));
     }
+    // Nobody waits for its counter any more.
+    room.depot.leave(worker)?;
     room.context.say(format_args!(
         "{name}: {} of {} pending again: what {worker} wrote does not count any more",
         match urls {
@@ -80,6 +78,13 @@ pub fn run(
             n => format!("{} partitions are", count(n)),
         },
     ));
+    if was_complete {
+        let resume = room.url.command("resume", &name.to_string());
+        room.context.say(format_args!(
+            "{name} was complete and is paused now: `{resume}`, and start workers under new names (--worker): \
+             the records under the old ones are joined"
+        ));
+    }
     Ok(Exit::Complete)
 }
 

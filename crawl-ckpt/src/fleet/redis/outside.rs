@@ -237,6 +237,14 @@ impl RedisDepot {
         self.change_course(scripts::RESUME)
     }
 
+    /// Has a crawl that is complete be paused; says how it stands then. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn reopen(&mut self) -> Result<Course, DepotError> {
+        self.change_course(scripts::REOPEN)
+    }
+
     fn change_course(&mut self, script: &str) -> Result<Course, DepotError> {
         let state: String = self.ask(&call(script, &[&self.whole("state")]))?;
         self.durable()?;

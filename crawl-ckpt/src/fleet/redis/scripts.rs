@@ -69,12 +69,17 @@ local state = redis.call('GET', KEYS[1])
 if state == 'paused' then redis.call('DEL', KEYS[1]) return '' end
 return state or ''";
 
+/// KEYS: state of a crawl.
+pub const REOPEN: &str = r"
+if redis.call('GET', KEYS[1]) == 'complete' then redis.call('SET', KEYS[1], 'paused') end
+return redis.call('GET', KEYS[1]) or ''";
+
 /// KEYS: what is to go. ARGV: what it must hold.
 pub const DROP: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// All of them.
-pub const ALL: [&str; 10] = [
-    CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, DROP,
+pub const ALL: [&str; 11] = [
+    CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
 ];

@@ -7,13 +7,16 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, Folder, Redis, Running, Signal, Site, Tool, send_signal};
+use support::{Answer, DEADLINE, Folder, Redis, Running, Signal, Site, Tool, send_signal};
 
 /// So many hosts, each an address of this machine and so a domain of its own.
-const HOSTS: usize = 12;
+const HOSTS: usize = 40;
 const PAGES: usize = 90;
 
 /// A store, a site whose pages are a tree over many hosts, and a spider for it.
@@ -21,6 +24,8 @@ struct Scene {
     redis: Redis,
     site: Site,
     folder: Folder,
+    /// The first page is given while it is open.
+    gate: Arc<AtomicBool>,
 }
 
 impl Scene {
@@ -32,12 +37,17 @@ impl Scene {
         let redis = Redis::start(options)?;
         let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
         let port = site.port();
+        let gate = Arc::new(AtomicBool::new(true));
+        let is_open = gate.clone();
         let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}", n % HOSTS + 1);
         site.otherwise(move |asked| {
             let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
             let Some(Ok(n)) = number else {
                 return Answer::status(404);
             };
+            while n == 0 && !is_open.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(5));
+            }
             let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < PAGES);
             let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
             Answer::html(links.collect::<String>()).after(Duration::from_millis(20))
@@ -53,7 +63,30 @@ impl Scene {
             redis,
             site,
             folder,
+            gate,
         })
+    }
+
+    /// Starts two workers, and lets them go when each has its share.
+    fn two_workers(&self) -> (Running, Running) {
+        self.gate.store(false, Ordering::SeqCst);
+        let a = self.worker("a").start();
+        self.site.wait_for_path("/page-0");
+        let b = self.worker("b").start();
+        let owned = |worker: &str| {
+            let owns = |part| {
+                let state = format!("{{default/tree/one:{part}}}:l");
+                self.redis.ask(&["HGET", &state, "owner"]) == worker
+            };
+            (0..16).filter(|part| owns(*part)).count()
+        };
+        let begun = Instant::now();
+        while owned("a") < 7 || owned("b") < 7 {
+            assert!(begun.elapsed() < DEADLINE, "no even shares");
+            sleep(Duration::from_millis(50));
+        }
+        self.gate.store(true, Ordering::SeqCst);
+        (a, b)
     }
 
     fn worker(&self, name: &str) -> Tool {
@@ -358,7 +391,7 @@ fn a_partition_that_is_pulled_is_a_job_directory() {
 #[test]
 fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    let (a, b) = scene.two_workers();
     scene.site.wait_for(30);
     scene
         .ckpt(["pause", "tree"])
@@ -408,7 +441,7 @@ fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
 #[test]
 fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    let (a, b) = scene.two_workers();
     scene.site.wait_for(50);
     let requeue = ["requeue", "tree", "--worker", "b"];
     scene
@@ -452,7 +485,7 @@ fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
 #[test]
 fn a_complete_crawl_goes_on_when_the_disk_of_one_of_its_workers_is_lost() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = (scene.worker("a").start(), scene.worker("b").start());
+    let (a, b) = scene.two_workers();
     a.wait().code(0);
     b.wait().code(0);
     let of_b = scene.records(&["b"]);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,10 @@ struct Scene {
     redis: Redis,
     site: Site,
     folder: Folder,
-    /// The first page is given while it is open.
-    gate: Arc<AtomicBool>,
+    /// So many pages were asked for.
+    asked: Arc<AtomicUsize>,
+    /// So many are given; who asks for more waits.
+    most: Arc<AtomicUsize>,
 }
 
 impl Scene {
@@ -37,20 +39,22 @@ impl Scene {
         let redis = Redis::start(options)?;
         let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
         let port = site.port();
-        let gate = Arc::new(AtomicBool::new(true));
-        let is_open = gate.clone();
+        let asked_for = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(usize::MAX));
+        let (count, limit) = (asked_for.clone(), most.clone());
         let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}", n % HOSTS + 1);
         site.otherwise(move |asked| {
             let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
             let Some(Ok(n)) = number else {
                 return Answer::status(404);
             };
-            while n == 0 && !is_open.load(Ordering::SeqCst) {
+            let mine = count.fetch_add(1, Ordering::SeqCst);
+            while mine >= limit.load(Ordering::SeqCst) {
                 sleep(Duration::from_millis(5));
             }
             let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < PAGES);
             let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
-            Answer::html(links.collect::<String>()).after(Duration::from_millis(20))
+            Answer::html(links.collect::<String>())
         });
         let hosts: Vec<String> = (1..=HOSTS).map(|n| format!("\"127.1.2.{n}\"")).collect();
         let spider = format!(
@@ -63,15 +67,40 @@ impl Scene {
             redis,
             site,
             folder,
-            gate,
+            asked: asked_for,
+            most,
         })
     }
 
-    /// Starts two workers, and lets them go when each has its share.
-    fn two_workers(&self) -> (Running, Running) {
-        self.gate.store(false, Ordering::SeqCst);
+    /// From so many pages on the site gives none until [`Scene::release`].
+    fn hold_after(&self, pages: usize) {
+        self.most.store(pages, Ordering::SeqCst);
+    }
+
+    /// Waits until somebody waits for a page.
+    fn wait_held(&self) {
+        self.wait_until("a page is held", || {
+            self.asked.load(Ordering::SeqCst) > self.most.load(Ordering::SeqCst)
+        });
+    }
+
+    fn release(&self) {
+        self.hold_after(usize::MAX);
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < DEADLINE, "{what}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts two workers, and lets them go when each has its share; after so many pages they wait.
+    fn two_workers(&self, pages: usize) -> (Running, Running) {
+        self.hold_after(0);
         let a = self.worker("a").start();
-        self.site.wait_for_path("/page-0");
+        self.wait_held();
         let b = self.worker("b").start();
         let owned = |worker: &str| {
             let owns = |part| {
@@ -80,12 +109,8 @@ impl Scene {
             };
             (0..16).filter(|part| owns(*part)).count()
         };
-        let begun = Instant::now();
-        while owned("a") < 7 || owned("b") < 7 {
-            assert!(begun.elapsed() < DEADLINE, "no even shares");
-            sleep(Duration::from_millis(50));
-        }
-        self.gate.store(true, Ordering::SeqCst);
+        self.wait_until("even shares", || owned("a") >= 7 && owned("b") >= 7);
+        self.hold_after(pages);
         (a, b)
     }
 
@@ -169,8 +194,9 @@ fn crawls_are_listed_with_how_they_are() {
     assert!(of("pending") > 0 && of("bytes") > 0);
     scene.ckpt(["ls", "other"]).run().code(0).prints_just("");
 
+    scene.hold_after(45);
     let running = scene.worker("a").start();
-    scene.site.wait_for(45);
+    scene.wait_held();
     let [crawl] = &scene.told(["ls"])[..] else {
         panic!("one crawl")
     };
@@ -178,6 +204,7 @@ fn crawls_are_listed_with_how_they_are() {
         (&crawl["state"], &crawl["workers"]),
         (&"running".into(), &1.into())
     );
+    scene.release();
     running.wait().code(0);
     let [crawl] = &scene.told(["ls"])[..] else {
         panic!("one crawl")
@@ -201,9 +228,11 @@ fn what_stands_still_is_shown_with_the_reason_and_the_command_that_goes_on() {
         ))
         .prints("PARTITION");
     // One that is killed owns what it had.
+    scene.hold_after(45);
     let killed = scene.worker("a").start();
-    scene.site.wait_for(45);
+    scene.wait_held();
     kill(&killed);
+    scene.release();
     let [crawl] = &scene.told(["show", "default/tree/one"])[..] else {
         panic!("one crawl")
     };
@@ -391,8 +420,8 @@ fn a_partition_that_is_pulled_is_a_job_directory() {
 #[test]
 fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = scene.two_workers();
-    scene.site.wait_for(30);
+    let (a, b) = scene.two_workers(40);
+    scene.wait_held();
     scene
         .ckpt(["pause", "tree"])
         .run()
@@ -402,10 +431,13 @@ fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
         "crawl-ckpt --store {} resume default/tree/one",
         scene.redis.url()
     );
+    a.wait_says("the crawl was paused");
+    b.wait_says("the crawl was paused");
+    scene.release();
     a.wait().code(4).says(&resume);
     b.wait().code(4).says(&resume);
     let asked = scene.site.count();
-    assert!(asked < PAGES);
+    assert!(scene.records(&["a", "b"]).len() < PAGES);
     let refused = scene.worker("c").run().code(4);
     refused
         .says("default/tree/one")
@@ -441,8 +473,8 @@ fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
 #[test]
 fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = scene.two_workers();
-    scene.site.wait_for(50);
+    let (a, b) = scene.two_workers(60);
+    scene.wait_held();
     let requeue = ["requeue", "tree", "--worker", "b"];
     scene
         .ckpt(requeue)
@@ -450,6 +482,9 @@ fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
         .code(75)
         .says("pause default/tree/one");
     scene.ckpt(["pause", "tree"]).run().code(0);
+    a.wait_says("the crawl was paused");
+    b.wait_says("the crawl was paused");
+    scene.release();
     a.wait().code(4);
     b.wait().code(4);
     let of_b = scene.records(&["b"]);
@@ -485,7 +520,7 @@ fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
 #[test]
 fn a_complete_crawl_goes_on_when_the_disk_of_one_of_its_workers_is_lost() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = scene.two_workers();
+    let (a, b) = scene.two_workers(usize::MAX);
     a.wait().code(0);
     b.wait().code(0);
     let of_b = scene.records(&["b"]);
@@ -517,8 +552,9 @@ fn a_complete_crawl_goes_on_when_the_disk_of_one_of_its_workers_is_lost() {
 #[test]
 fn a_crawl_is_removed_when_nobody_works_on_it_and_nothing_of_it_stays() {
     let Some(scene) = Scene::new() else { return };
-    let a = scene.worker("a").start();
-    scene.site.wait_for(20);
+    scene.hold_after(20);
+    let a = scene.worker("a").args(["--grace", "1s"]).start();
+    scene.wait_held();
     let refused = scene.ckpt(["rm", "tree", "--yes"]).run().code(75);
     refused
         .says("worker a lives")

@@ -2,6 +2,7 @@
 
 mod crawl;
 mod living;
+mod lost;
 pub mod ls;
 pub mod pause;
 pub mod pull;

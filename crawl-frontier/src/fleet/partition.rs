@@ -184,8 +184,10 @@ impl Workshop {
         for part in 0..self.split.parts() {
             let name = self.output(part);
             let outputs = insist(self.patience, || self.engine.outputs(part))?;
+            // One that nothing was committed of may be there all the same.
             let found = outputs.into_iter().find(|(known, _)| *known == name);
-            parts.extend(found.map(|(name, len)| (self.parts_dir.join(name), len)));
+            let len = found.map_or(0, |(_, len)| len);
+            parts.push((self.parts_dir.join(name), len));
         }
         super::joined::join(&parts, &self.parts_dir, joined)
     }

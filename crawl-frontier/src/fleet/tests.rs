@@ -91,7 +91,8 @@ impl Worker {
             bell: bell.clone(),
         };
         let (courier, round, inbox) = Courier::idle(Box::new(engine.clone()), name, PARTS, bell);
-        let fleet = assemble(workshop, courier, end, dir.join(name), String::new(), lock);
+        let joined = dir.join(format!("{name}.jsonl"));
+        let fleet = assemble(workshop, courier, end, joined, String::new(), lock);
         Worker {
             fleet,
             round,
@@ -226,6 +227,13 @@ fn crawl(seed: u64, trouble: Weather) -> Result<(), String> {
             let url = record["url"].as_str().unwrap_or_default().to_owned();
             *records.entry(url).or_default() += 1;
         }
+    }
+    for name in names {
+        let mut worker = Worker::start(dir.path(), name, &engine);
+        worker.fleet.make_known().map_err(|e| e.message)?;
+    }
+    if dir.path().join("parts").exists() {
+        return Err("parts are left behind".to_owned());
     }
     let lost = (0..PAGES).filter(|page| !records.contains_key(&url(*page)));
     let lost: Vec<usize> = lost.collect();

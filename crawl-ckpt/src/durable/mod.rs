@@ -15,6 +15,7 @@ mod shifted;
 pub mod sim;
 mod tail;
 mod trust;
+mod unsynced;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -29,6 +30,7 @@ pub use real::{RealDisk, rename_new};
 pub(crate) use shifted::shifted;
 pub use tail::Tail;
 pub use trust::Trust;
+pub use unsynced::UnsyncedDisk;
 
 /// [`Disk::read`] refuses a longer file. A manifest with two million start URLs is shorter.
 pub const MAX_READ_BYTES: u64 = 256 << 20;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crawl_ckpt::control::Begin;
-use crawl_ckpt::durable::{Disk, RealDisk};
+use crawl_ckpt::durable::{Disk, UnsyncedDisk};
 use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest, output_part};
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{self, Job, JobPlace};
@@ -92,10 +92,10 @@ impl Workshop {
         sum: &str,
         now_ms: u64,
     ) -> Result<Partition, Failure> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        // What lies there is a copy, made anew by whoever comes next.
+        let disk: Arc<dyn Disk> = Arc::new(UnsyncedDisk);
         let place = JobPlace::at(&self.dir.join(format!("part-{part:03}")));
         let lock = JobLock::acquire(&place)?;
-        // What is there is a copy, and perhaps an old one.
         job::remove(&*disk, &place, &lock)?;
         let mut manifest = new_manifest()?;
         manifest.key = self.key;

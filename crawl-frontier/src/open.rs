@@ -18,7 +18,7 @@ use crate::schedule::Schedule;
 use crate::scope::is_private_url;
 use crate::store::known::Delta;
 use crate::store::restore::{Restored, restore};
-use crate::store::seen::{Seen, SeenRoom};
+use crate::store::seen::SeenRoom;
 use crate::store::warc::place::{refuse_foreign, refuse_taken};
 use crate::store::warc::{Warc, WarcPlace};
 use crate::store::{
@@ -71,12 +71,7 @@ fn open_test(places: Places, begin: &Begin, now_ms: u64) -> Result<Opened, Failu
     let warc = warc.map(|dir| (spool_beside(&dir), dir));
     let (outputs, warc) = begin_outputs(&*disk, places.output, warc)?;
     let warc = warc.map(|place| Warc::begin(&disk, place, &begin.plan));
-    let store = Embedded::new(
-        Seen::new(),
-        Log::in_memory(outputs, warc.transpose()?)?,
-        None,
-        None,
-    );
+    let store = Embedded::new(Log::in_memory(outputs, warc.transpose()?)?);
     start(begin, random_key()?, store, now_ms)
 }
 
@@ -183,7 +178,7 @@ fn open_job(
             )?;
             let room = SeenRoom::within(places.memory_bytes, &mut job)?;
             let held = HeldJob::new(job, lock, None, places.memory_bytes);
-            let store = Embedded::new(Seen::empty(room), log, Some(held), delta);
+            let store = Embedded::empty(room, log, Some(held), delta);
             start(begin, key, store, now_ms)
         }
     }

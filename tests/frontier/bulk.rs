@@ -209,6 +209,42 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
 }
 
 #[test]
+fn what_waits_and_has_no_room_in_memory_is_sent_in_the_same_order() {
+    let folder = Folder::new();
+    let lines = many();
+    // More than is at hand of each host.
+    let count = 5000;
+    let sent = |job: &str, memory: &str| {
+        let options = ["--in-flight", "5000", "--per-host", "5000", "--grace", "0s"];
+        let run = frontier(&folder)
+            .args(["serve", "--job", job, "--memory", memory])
+            .args(options)
+            .start();
+        let lines = run.wait_lines(count);
+        run.signal(Signal::Term);
+        run.wait();
+        lines
+    };
+    for (job, memory) in [("small", "4M"), ("large", "1G")] {
+        add_within(&folder, job, memory, &lines).says(&format!("added {MANY}"));
+    }
+    let large = sent("large", "1G");
+    assert_eq!(large.len(), count);
+    assert!(sent("small", "4M") == large);
+    // What was sent is pending again, and goes first.
+    assert!(sent("small", "4M") == sent("large", "1G"));
+    // Out of the journal it is as it was in the beginning.
+    std::fs::remove_file(folder.join("small/image")).unwrap();
+    assert!(sent("small", "4M") == large);
+    let names = std::fs::read_dir(folder.join("small")).unwrap();
+    for name in names {
+        let name = name.unwrap().file_name().to_string_lossy().into_owned();
+        let is_known = ["image", "job.json"].contains(&&*name) || name.contains('-');
+        assert!(is_known, "{name}");
+    }
+}
+
+#[test]
 fn links_to_what_lies_on_the_disk_are_not_taken_on_again_whatever_stops_the_crawl() {
     let folder = Folder::new();
     let lines = many();

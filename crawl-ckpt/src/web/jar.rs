@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use cookie_store::Cookie;
+use cookie_store::{Cookie, CookieExpiration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -55,10 +55,10 @@ impl Jar {
         }
         self.clock += 1;
         let place = self.kept.iter().position(|kept| kept.is_same(&cookie));
-        let is_over = |place: &usize| self.kept[*place].cookie.is_expired() || cookie.is_expired();
+        let is_over = |place: &usize| has_ended(&self.kept[*place].cookie) || has_ended(&cookie);
         if let Some(over) = place.filter(is_over) {
             self.kept.remove(over);
-            if cookie.is_expired() {
+            if has_ended(&cookie) {
                 return true;
             }
         } else if let Some(place) = place {
@@ -67,11 +67,11 @@ impl Jar {
             *kept = KeptCookie::new(cookie, self.clock);
             return changed;
         }
-        if cookie.is_expired() {
+        if has_ended(&cookie) {
             return false;
         }
         if self.kept.len() >= MAX_COOKIES {
-            self.kept.retain(|kept| !kept.cookie.is_expired());
+            self.kept.retain(|kept| !has_ended(&kept.cookie));
         }
         while self.kept.len() >= MAX_COOKIES {
             let ages = self.kept.iter().map(|kept| (kept.used, kept.set));
@@ -89,7 +89,7 @@ impl Jar {
     pub fn header(&mut self, url: &Url) -> Option<String> {
         let mut fit: Vec<usize> = (0..self.kept.len())
             .filter(|place| self.kept[*place].cookie.matches(url))
-            .filter(|place| !self.kept[*place].cookie.is_expired())
+            .filter(|place| !has_ended(&self.kept[*place].cookie))
             .collect();
         let size = |place: &usize| {
             let (name, value) = self.kept[*place].cookie.name_value();
@@ -130,7 +130,7 @@ impl Jar {
     /// The cookies that are not over.
     pub fn living(&self) -> impl Iterator<Item = &Cookie<'static>> {
         let cookies = self.kept.iter().map(|kept| &kept.cookie);
-        cookies.filter(|cookie| !cookie.is_expired())
+        cookies.filter(|cookie| !has_ended(cookie))
     }
 
     /// As the checkpoint keeps it.
@@ -142,7 +142,7 @@ impl Jar {
     pub fn from_json(json: &[u8]) -> Option<(Jar, u64)> {
         let mut kept: Vec<KeptCookie> = serde_json::from_slice(json).ok()?;
         let whole = kept.len();
-        kept.retain(|kept| !kept.cookie.is_expired());
+        kept.retain(|kept| !has_ended(&kept.cookie));
         let over = (whole - kept.len()) as u64;
         let clock = kept.iter().map(|kept| kept.set).max().unwrap_or(0);
         let jar = Jar {
@@ -161,6 +161,15 @@ impl KeptCookie {
             set: now,
             used: now,
         }
+    }
+}
+
+/// One without an end is not held against the clock, which takes longer than all else: most are so, and a full
+/// jar is asked for every page.
+fn has_ended(cookie: &Cookie<'_>) -> bool {
+    match cookie.expires {
+        CookieExpiration::SessionEnd => false,
+        CookieExpiration::AtUtc(_) => cookie.is_expired(),
     }
 }
 

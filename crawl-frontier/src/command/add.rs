@@ -178,6 +178,7 @@ fn add(
         match (loaded, end) {
             (Ok(()), Ok(mark)) => {
                 loader.memory.settle(|_, _, _| true);
+                loader.memory.lanes.check()?;
                 Ok((loader.added, mark))
             }
             // A writer that is gone is the cause of a loader that cannot go on.
@@ -374,7 +375,11 @@ impl Loader<'_> {
         print_new: &mut Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
         self.memory.seen.tend();
+        if self.memory.lanes.is_full() {
+            self.memory.settle(|_, _, _| true);
+        }
         self.memory.seen.check()?;
+        self.memory.lanes.check()?;
         if let Some(out) = print_new {
             out.flush().map_err(Failure::from_stdout)?;
         }

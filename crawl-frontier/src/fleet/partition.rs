@@ -18,7 +18,7 @@ use super::lease::Lease;
 use super::sink::{StoreSink, gap, insist};
 use crate::crawl::{Crawl, Split};
 use crate::store::restore::restore;
-use crate::store::seen::{Seen, SeenRoom};
+use crate::store::seen::SeenRoom;
 use crate::store::{Embedded, Log, Outputs, new_manifest};
 
 /// A partition at rest says so this often.
@@ -136,7 +136,7 @@ impl Workshop {
         let room = SeenRoom::within(self.memory_bytes / u64::from(self.split.parts()), &mut job)?;
         let log = Log::into_sink(sink, &end, reader, outputs)?;
         let mut crawl = if seq == 0 {
-            let store = Embedded::new(Seen::empty(room), log, None, None);
+            let store = Embedded::empty(room, log, None, None);
             let mut crawl = Crawl::new(plan, self.key, store)?;
             crawl.live_in(part, self.split, &HashMap::new(), 0);
             crawl

@@ -59,7 +59,7 @@ fn request_bytes(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure>
     let (mut batch, mut buffer) = (Batch::new(end), Vec::new());
     let empty = batch.bytes();
     let lanes = view.rest.schedule.hosts();
-    let lanes = lanes.flat_map(|(id, _)| view.lanes.of(id));
+    let lanes = lanes.flat_map(|(id, _)| view.lanes.at_hand(id));
     let tickets = lanes.flat_map(|(_, tickets)| tickets);
     let step = view.rest.schedule.pending() / SAMPLES + 1;
     let mut samples = 0;
@@ -178,7 +178,7 @@ fn rewrite<'a>(
         writer,
         commit,
         schedule: Schedule::new(u32::MAX),
-        lanes: Lanes::new(),
+        lanes: view.lanes.anew(),
         tries: BTreeMap::new(),
         living: vec![Vec::new(); SHARDS],
         buffer: Vec::new(),
@@ -269,7 +269,8 @@ impl Rewriter<'_> {
         for (id, host) in view.rest.schedule.hosts() {
             // They were sent before, so they go first.
             let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
-            let lanes: Vec<_> = lanes.into_iter().chain(view.lanes.of(id)).collect();
+            let waiting = view.lanes.of(id).map_err(Failure::new)?;
+            let lanes: Vec<_> = lanes.into_iter().chain(waiting).collect();
             let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
             let origin = view.rest.schedule.origin(id);
             // Requests that are kept whole count themselves when they are read back.
@@ -299,6 +300,7 @@ impl Rewriter<'_> {
             self.batch.done(new.id, true);
             self.close_if_full()?;
         }
+        self.lanes.check()?;
         self.finished(view)?;
         self.close()
     }

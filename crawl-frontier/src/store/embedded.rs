@@ -10,7 +10,7 @@ use super::keeper::Keeper;
 use super::known::Delta;
 use super::lanes::Lanes;
 use super::memory::View;
-use super::seen::Seen;
+use super::seen::{Seen, SeenRoom};
 use super::{HeldJob, Log, Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
 
@@ -29,9 +29,15 @@ pub struct Embedded {
 }
 
 impl Embedded {
+    /// A store with nothing in it, all of which stays in memory.
+    pub fn new(log: Log) -> Embedded {
+        Embedded::with(Seen::new(), Lanes::new(), log, None, None)
+    }
+
     /// A store with nothing in it.
-    pub fn new(seen: Seen, log: Log, job: Option<HeldJob>, delta: Option<Delta>) -> Embedded {
-        Embedded::with(seen, Lanes::new(), log, job, delta)
+    pub fn empty(room: SeenRoom, log: Log, job: Option<HeldJob>, delta: Option<Delta>) -> Embedded {
+        let lanes = Lanes::within(room.waiting());
+        Embedded::with(Seen::empty(room), lanes, log, job, delta)
     }
 
     /// A store that goes on.
@@ -50,6 +56,14 @@ impl Embedded {
             delta,
             end: None,
         }
+    }
+}
+
+impl Embedded {
+    /// That what was told of URLs, and of what waits, is right.
+    fn check(&mut self) -> Result<(), Failure> {
+        self.seen.check()?;
+        self.lanes.check()
     }
 }
 
@@ -142,7 +156,7 @@ impl Store for Embedded {
 
     fn wants_commit(&mut self, now_ms: u64) -> Result<bool, Failure> {
         self.seen.tend();
-        self.seen.check()?;
+        self.check()?;
         self.log.wants_commit(now_ms)
     }
 
@@ -151,14 +165,14 @@ impl Store for Embedded {
     }
 
     fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
-        self.seen.check()?;
+        self.check()?;
         let counts = progress.counts;
         self.log.commit(now_ms, progress)?;
         self.keeper.tend(&mut self.log, &counts)
     }
 
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
-        self.seen.check()?;
+        self.check()?;
         self.end = self.log.commit_now(now_ms, progress)?;
         Ok(())
     }

@@ -82,7 +82,7 @@ pub fn save(
         put_varint(&mut out, host.taken)?;
         // They were sent before, so they go first.
         let others = others.remove(&id).map(|others| (i64::MAX, others));
-        let lanes: Vec<_> = others.into_iter().chain(view.lanes.of(id)).collect();
+        let lanes: Vec<_> = others.into_iter().chain(view.lanes.of(id)?).collect();
         put_varint(&mut out, lanes.len() as u64)?;
         for (priority, tickets) in lanes {
             put_lane(&mut out, priority, &tickets)?;
@@ -202,7 +202,7 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
     };
     let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
     let mut schedule = Schedule::new(window);
-    let mut lanes = Lanes::new();
+    let mut lanes = Lanes::within(room.waiting());
     let (mut origin, mut page) = (Vec::new(), Vec::new());
     for number in 0..head.hosts {
         body.text_into(&mut origin)?;

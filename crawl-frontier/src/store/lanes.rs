@@ -1,11 +1,20 @@
 //! What waits in each host: first come first served within a priority.
 //!
-//! A pending request is 16 bytes: its id, where it lies, and a link to the next.
+//! A pending request is 16 bytes: its id, where it lies, and a link to the next. When there are too many, those
+//! that go last are put aside on the disk, but for the few that have a priority.
+
+mod aside;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
 
+use crawl_ckpt::tool::Failure;
+
+use self::aside::{Aside, NewRun};
 use super::Ticket;
+use super::outputs::MAKE_ROOM;
 use crate::schedule::{Count, HostId, grow_by_quarters};
 
 const NONE: u32 = u32::MAX;
@@ -40,6 +49,29 @@ impl Node {
     }
 }
 
+/// Fewer are not worth the work.
+const LEAST: usize = 1 << 12;
+/// So many of a host are in memory at most while others of it are aside.
+const AT_HAND: usize = 256;
+
+/// How much of what waits may be in memory, and where the rest of it goes.
+#[derive(Debug, Clone)]
+pub struct LanesRoom {
+    dir: PathBuf,
+    most: usize,
+}
+
+impl LanesRoom {
+    /// So many bytes, and this directory.
+    pub fn new(dir: PathBuf, bytes: u64) -> LanesRoom {
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<Node>();
+        LanesRoom {
+            dir,
+            most: most.max(LEAST),
+        }
+    }
+}
+
 /// Requests of one priority, in order.
 #[derive(Debug, Clone, Copy)]
 struct Lane {
@@ -59,6 +91,18 @@ impl Lane {
             tail => nodes[tail as usize].next = node,
         }
         self.tail = node;
+    }
+
+    /// Another lane goes behind this one.
+    fn join(&mut self, behind: Lane, nodes: &mut [Node]) {
+        match (self.tail, behind.head) {
+            (_, NONE) => {}
+            (NONE, _) => *self = behind,
+            (tail, head) => {
+                nodes[tail as usize].next = head;
+                self.tail = behind.tail;
+            }
+        }
     }
 
     fn take(&mut self, nodes: &[Node]) -> u32 {
@@ -89,6 +133,14 @@ pub struct Lanes {
     urgent: Vec<(usize, i64)>,
     /// Head of the list of unused nodes.
     free: u32,
+    /// `None`: all stays in memory.
+    room: Option<LanesRoom>,
+    /// With more nodes than this, some are put aside.
+    most: usize,
+    aside: Option<Aside>,
+    /// By host, what came behind what is aside of it.
+    behind: Vec<Lane>,
+    failure: Option<Failure>,
 }
 
 impl Lanes {
@@ -101,25 +153,69 @@ impl Lanes {
             arrived: None,
             urgent: Vec::new(),
             free: NONE,
+            room: None,
+            most: usize::MAX,
+            aside: None,
+            behind: Vec::new(),
+            failure: None,
         }
+    }
+
+    /// Empty lanes, of which not all stays in memory.
+    pub fn within(room: Option<LanesRoom>) -> Lanes {
+        Lanes {
+            most: room.as_ref().map_or(usize::MAX, |room| room.most),
+            room,
+            ..Lanes::new()
+        }
+    }
+
+    /// Empty lanes with as much room.
+    pub fn anew(&self) -> Lanes {
+        Lanes::within(self.room.clone())
+    }
+
+    /// That nothing failed. What was told after a failure is not to be relied on: nothing may be committed.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// True when some are to be put aside.
+    pub fn is_full(&self) -> bool {
+        self.nodes.len() >= self.most
+    }
+
+    /// True when some are aside.
+    pub fn has_aside(&self) -> bool {
+        self.aside.is_some()
     }
 
     /// Adds a request behind those of its priority.
     pub fn push(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         debug_assert!(self.arrived.is_none(), "what arrived must settle first");
         self.append(id, ticket, priority);
+        if self.is_full() {
+            self.make_room();
+        }
     }
 
     fn append(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         let node = self.node(ticket);
         self.grow(id.0 as usize + 1);
-        lane(&mut self.plain, &mut self.others, id.0, priority).append(node, &mut self.nodes);
+        let is_behind = self.left_aside(id.0) > 0;
+        self.hang(node, (id.0, priority, is_behind));
+    }
+
+    fn left_aside(&self, host: u32) -> u32 {
+        self.aside.as_ref().map_or(0, |aside| aside.left(host))
     }
 
     /// Takes the first request of a host.
     pub fn pop(&mut self, id: HostId) -> Option<Ticket> {
-        let plain = self.plain.get_mut(id.0 as usize)?;
-        let has_plain = plain.head != NONE;
+        let has_plain = self.plain.get(id.0 as usize)?.head != NONE || self.left_aside(id.0) > 0;
         let others = self.others.get_mut(&id.0);
         let node = match others.and_then(|others| others.first_entry()) {
             Some(mut first) if first.key().0 > 0 || !has_plain => {
@@ -130,10 +226,19 @@ impl Lanes {
                 }
                 node
             }
-            _ if has_plain => plain.take(&self.nodes),
+            _ if has_plain => self.take_plain(id.0)?,
             _ => return None,
         };
         Some(self.release(node))
+    }
+
+    /// The first node of priority 0 of a host that has some; `None` after a failure.
+    fn take_plain(&mut self, host: u32) -> Option<u32> {
+        if self.plain[host as usize].head == NONE {
+            self.fetch(host);
+        }
+        let plain = &mut self.plain[host as usize];
+        (plain.head != NONE).then(|| plain.take(&self.nodes))
     }
 
     fn forget_if_empty(&mut self, id: u32) {
@@ -187,32 +292,51 @@ impl Lanes {
             }
             self.nodes[kept] = Node { next: NONE, ..node };
             let priority = priority.map_or(0, |(_, priority)| priority);
-            let lane = lane(&mut self.plain, &mut self.others, node.next, priority);
+            let is_behind = self.left_aside(node.next) > 0;
+            let lane = lane_of(
+                &mut self.plain,
+                &mut self.behind,
+                &mut self.others,
+                (node.next, priority, is_behind),
+            );
             lane.append(kept as u32, &mut self.nodes);
             counts[host].pending += 1;
             kept += 1;
         }
         self.nodes.truncate(kept);
-        self.nodes.shrink_to(kept + kept / 4);
+        if self.is_full() {
+            self.make_room();
+        } else {
+            self.nodes.shrink_to(kept + kept / 4);
+        }
         counts
     }
 
     /// Goes through all requests and keeps those that are to stay. Tells how many each host has.
     pub fn sweep(&mut self, mut stays: impl FnMut(HostId, Ticket) -> bool) -> Vec<u32> {
+        if let (Some(aside), Some(room)) = (&mut self.aside, &self.room) {
+            let swept = aside.sweep(&room.dir, |host, ticket| stays(HostId(host), ticket));
+            self.note(swept);
+        }
         let mut counts = Vec::with_capacity(self.plain.len());
         for id in 0..self.plain.len() as u32 {
             let plain = std::mem::replace(&mut self.plain[id as usize], EMPTY_LANE);
+            let behind = self.behind.get_mut(id as usize);
+            let behind = behind.map(|lane| std::mem::replace(lane, EMPTY_LANE));
+            let behind = behind.map(|lane| (0, true, lane));
             let others = self.others.remove(&id).unwrap_or_default().into_iter();
-            let others = others.map(|(Reverse(priority), lane)| (priority, lane));
-            let mut count = 0;
-            for (priority, lane) in others.chain([(0, plain)]) {
+            let others = others.map(|(Reverse(priority), lane)| (priority, false, lane));
+            let left = self.left_aside(id);
+            let mut count = left;
+            for (priority, is_behind, lane) in others.chain([(0, false, plain)]).chain(behind) {
                 let mut node = lane.head;
                 while node != NONE {
                     let Node { next, .. } = self.nodes[node as usize];
                     let ticket = self.release(node);
                     if stays(HostId(id), ticket) {
                         // In the node that was released, so what arrived and did not settle stays where it is.
-                        self.append(HostId(id), ticket, priority);
+                        let node = self.node(ticket);
+                        self.hang(node, (id, priority, is_behind && left > 0));
                         count += 1;
                     }
                     node = next;
@@ -224,7 +348,28 @@ impl Lanes {
     }
 
     /// The requests of one host, the highest priority first.
-    pub fn of(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn of(&self, id: HostId) -> io::Result<Vec<(i64, Vec<Ticket>)>> {
+        let mut lanes = self.at_hand(id);
+        if let Some(aside) = self.aside.as_ref().filter(|aside| aside.left(id.0) > 0) {
+            let place = lanes.iter().position(|(priority, _)| *priority <= 0);
+            let place = place.unwrap_or(lanes.len());
+            if lanes.get(place).is_none_or(|(priority, _)| *priority < 0) {
+                lanes.insert(place, (0, Vec::new()));
+            }
+            let plain = &mut lanes[place].1;
+            aside.of(id.0, |ticket| plain.push(ticket))?;
+            if let Some(behind) = self.behind.get(id.0 as usize) {
+                plain.extend(self.tickets(behind));
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// Those of them that go next, which are in memory.
+    pub fn at_hand(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
         let Some(plain) = self.plain.get(id.0 as usize) else {
             return Vec::new();
         };
@@ -237,6 +382,107 @@ impl Lanes {
             .into_iter()
             .map(|(priority, lane)| (priority, self.tickets(lane)))
             .collect()
+    }
+
+    /// Puts aside what goes last.
+    #[cold]
+    fn make_room(&mut self) {
+        let Some(room) = &self.room else { return };
+        if self.aside.is_none() {
+            match Aside::create(&room.dir) {
+                Ok(Some(aside)) => {
+                    self.aside = Some(aside);
+                    self.behind = vec![EMPTY_LANE; self.plain.len()];
+                }
+                // On such a disk it is as if nobody had said how much memory there is.
+                Ok(None) => {
+                    self.most = usize::MAX;
+                    return;
+                }
+                Err(e) => return self.note(Err(e)),
+            }
+        }
+        let put = self.put_aside(self.window());
+        self.note(put);
+    }
+
+    /// So many of each host stay in memory.
+    fn window(&self) -> usize {
+        let most = self.room.as_ref().map_or(usize::MAX, |room| room.most);
+        (most / 4 / self.plain.len().max(1)).min(AT_HAND)
+    }
+
+    /// Puts aside what is behind the first `keep` of a host, and all that came behind what is aside already.
+    fn put_aside(&mut self, keep: usize) -> io::Result<()> {
+        let Some(aside) = &mut self.aside else {
+            return Ok(());
+        };
+        let mut run = NewRun::default();
+        let mut nodes = Vec::new();
+        let mut plain = vec![EMPTY_LANE; self.plain.len()];
+        let copy = |from: &Lane, most: usize, to: &mut Lane, nodes: &mut Vec<Node>| {
+            let (mut node, mut copied) = (from.head, 0);
+            while node != NONE && copied < most {
+                let old = self.nodes[node as usize];
+                nodes.push(Node { next: NONE, ..old });
+                to.append(nodes.len() as u32 - 1, nodes);
+                (node, copied) = (old.next, copied + 1);
+            }
+            node
+        };
+        for (id, lane) in self.plain.iter().enumerate() {
+            let host = id as u32;
+            let mut node = if aside.left(host) > 0 {
+                copy(lane, usize::MAX, &mut plain[id], &mut nodes);
+                self.behind[id].head
+            } else {
+                copy(lane, keep, &mut plain[id], &mut nodes)
+            };
+            while node != NONE {
+                let old = self.nodes[node as usize];
+                aside.push(&mut run, host, old.ticket())?;
+                node = old.next;
+            }
+        }
+        let mut others = std::mem::take(&mut self.others);
+        for lane in others.values_mut().flat_map(|lanes| lanes.values_mut()) {
+            let old = std::mem::replace(lane, EMPTY_LANE);
+            copy(&old, usize::MAX, lane, &mut nodes);
+        }
+        let finished = aside.finish(run);
+        // What is in the run is not in memory any more, so a failure here ends all work.
+        let most = self.room.as_ref().map_or(0, |room| room.most);
+        self.most = (nodes.len() + most / 2).max(most);
+        (self.plain, self.others, self.nodes) = (plain, others, nodes);
+        self.behind.fill(EMPTY_LANE);
+        self.free = NONE;
+        finished
+    }
+
+    /// Fetches what goes next of a host that has nothing in memory before what is aside.
+    fn fetch(&mut self, host: u32) {
+        let most = self.window().max(1) as u32;
+        let Some(aside) = &mut self.aside else { return };
+        match aside.take(host, most) {
+            Ok(tickets) => {
+                for ticket in tickets {
+                    let node = self.node(ticket);
+                    self.hang(node, (host, 0, false));
+                }
+            }
+            Err(e) => self.note(Err(e)),
+        }
+        if self.left_aside(host) == 0 {
+            let behind = std::mem::replace(&mut self.behind[host as usize], EMPTY_LANE);
+            self.plain[host as usize].join(behind, &mut self.nodes);
+        }
+    }
+
+    fn note(&mut self, result: io::Result<()>) {
+        if let Err(e) = result {
+            let failure = Failure::new(format_args!("cannot put aside what waits: {e}"));
+            self.failure.get_or_insert(failure.hint(MAKE_ROOM));
+        }
     }
 
     fn tickets(&self, lane: &Lane) -> Vec<Ticket> {
@@ -254,6 +500,16 @@ impl Lanes {
             grow_by_quarters(&mut self.plain, hosts);
             self.plain.resize(hosts, EMPTY_LANE);
         }
+        if self.aside.is_some() && self.behind.len() < self.plain.len() {
+            grow_by_quarters(&mut self.behind, self.plain.len());
+            self.behind.resize(self.plain.len(), EMPTY_LANE);
+        }
+    }
+
+    /// Puts a node at the end of a lane.
+    fn hang(&mut self, node: u32, which: (u32, i64, bool)) {
+        let lane = lane_of(&mut self.plain, &mut self.behind, &mut self.others, which);
+        lane.append(node, &mut self.nodes);
     }
 
     fn release(&mut self, node: u32) -> Ticket {
@@ -276,17 +532,21 @@ impl Lanes {
     }
 }
 
-fn lane<'a>(
+/// The lane of a host, a priority, and whether it is behind what is aside.
+fn lane_of<'a>(
     plain: &'a mut [Lane],
+    behind: &'a mut [Lane],
     others: &'a mut HashMap<u32, Priorities>,
-    host: u32,
-    priority: i64,
+    (host, priority, is_behind): (u32, i64, bool),
 ) -> &'a mut Lane {
-    if priority == 0 {
-        return &mut plain[host as usize];
+    match (priority, is_behind) {
+        (0, false) => &mut plain[host as usize],
+        (0, true) => &mut behind[host as usize],
+        _ => {
+            let others = others.entry(host).or_default();
+            others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
+        }
     }
-    let others = others.entry(host).or_default();
-    others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
 }
 
 #[cfg(test)]

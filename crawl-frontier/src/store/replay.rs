@@ -218,6 +218,10 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
                 memory.lanes.arrive(host, ticket, request.priority);
             }
         }
+        if memory.lanes.is_full() {
+            // What of it is done by now goes later.
+            memory.settle(|_, _, _| true);
+        }
         for (host, page) in &piece.answered {
             if let Some(host) = memory.schedule.find_fingerprint(*host) {
                 memory.answered.remember(host, page);

@@ -8,6 +8,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::image;
 use super::known::Delta;
+use super::lanes::Lanes;
 use super::memory::Memory;
 use super::replay::{ReplayResult, replay_into};
 use super::seen::{Seen, SeenRoom};
@@ -77,11 +78,13 @@ pub fn restore(
             _ => true,
         }
     };
-    // What an image held may be done by now, or must wait.
-    if from.is_some() && !(finished.is_empty() && tries.is_empty()) {
+    // What an image held may be done by now, or must wait; so may what was put aside.
+    let is_unswept = from.is_some() || memory.lanes.has_aside();
+    if is_unswept && !(finished.is_empty() && tries.is_empty()) {
         memory.sweep(&mut stays);
     }
     memory.settle(&mut stays);
+    memory.lanes.check()?;
     memory.pass_on_answered();
     memory.tries = tries;
     memory.tries.retain(|_, (attempts, _)| *attempts > 0);
@@ -138,7 +141,9 @@ fn begin(
         Ok(None) => {}
         Err(why) => notes.push(format!("{why}; the journal is read instead")),
     }
-    (Memory::new(window, Seen::empty(room)), None)
+    let lanes = Lanes::within(room.waiting());
+    let memory = Memory::new(window, Seen::empty(room));
+    (Memory { lanes, ..memory }, None)
 }
 
 /// Holds the counts of the last commit against what the entries came to.

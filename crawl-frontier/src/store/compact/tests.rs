@@ -130,7 +130,7 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
         let reader = job.reader().unwrap();
         let mut buffer = Vec::new();
         let lanes = memory.schedule.hosts();
-        let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id));
+        let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id).unwrap());
         let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
         let url = |ticket: &Ticket| {
             reader

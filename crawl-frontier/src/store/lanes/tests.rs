@@ -54,6 +54,7 @@ fn a_higher_priority_goes_first() {
     let lanes = queue
         .lanes
         .of(a)
+        .unwrap()
         .into_iter()
         .flat_map(|(_, tickets)| tickets);
     assert_eq!(ids(lanes.collect()), [3, 4, 1, 5, 2]);
@@ -186,4 +187,86 @@ fn what_is_not_sent_costs_its_host_no_turn() {
     queue.schedule.answered(a);
     assert!(queue.next(5).is_none());
     assert_eq!(queue.schedule.next_due_ms(), Some(1005));
+}
+
+/// A stream of numbers that look random, from a seed.
+fn numbers(mut seed: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    }
+}
+
+#[test]
+fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
+    let dir = tempfile::tempdir().unwrap();
+    for (seed, hosts) in [(1, 1), (2, 7), (3, 500), (4, 5_000)] {
+        let mut number = numbers(seed);
+        let mut plain = Memory::new(u32::MAX, Seen::new());
+        let room = LanesRoom {
+            dir: dir.path().to_owned(),
+            most: 300,
+        };
+        let lanes = Lanes::within(Some(room));
+        let mut small = Memory {
+            lanes,
+            ..Memory::new(u32::MAX, Seen::new())
+        };
+        for n in 0..hosts {
+            for queue in [&mut plain, &mut small] {
+                queue.schedule.host_of(&format!("http://{n}"), Gate::Open);
+            }
+        }
+        let mut id = 0;
+        let (mut sent_before, mut most) = (Vec::new(), 0);
+        for step in 0..200 {
+            for _ in 0..number(400) {
+                let host = HostId(number(hosts) as u32);
+                let priority = [0, 0, 0, 0, 0, 0, 0, 0, 5, -5][number(10) as usize];
+                id += 1;
+                for queue in [&mut plain, &mut small] {
+                    match step % 3 {
+                        0 => queue.arrive(host, (id, id << 13), priority),
+                        _ => queue.push(host, Ticket { id, at: id << 13 }, priority),
+                    }
+                }
+            }
+            let lost = number(50);
+            for queue in [&mut plain, &mut small] {
+                queue.settle(|_, _, ticket| ticket.id % 50 != lost);
+                if step % 40 == 39 {
+                    queue.sweep(|_, _, ticket| ticket.id % 7 != 3);
+                }
+            }
+            most = most.max(small.lanes.nodes.len());
+            let taken = if step < 120 { number(200) } else { number(900) };
+            for _ in 0..taken {
+                let (one, other) = (sent(&mut plain, 0), sent(&mut small, 0));
+                assert_eq!(one, other, "seed {seed} step {step}");
+                // Some come back, and go first then.
+                sent_before.extend(one.filter(|ticket| ticket.id % 10 == 1));
+            }
+            if let Some(ticket) = sent_before.pop() {
+                let host = HostId(number(hosts) as u32);
+                plain.push(host, ticket, i64::MAX);
+                small.push(host, ticket, i64::MAX);
+            }
+            if step % 20 == 0 {
+                for host in plain.schedule.ids() {
+                    let of = |queue: &Memory| queue.lanes.of(host).unwrap();
+                    assert_eq!(of(&plain), of(&small), "seed {seed} step {step} {host:?}");
+                }
+            }
+        }
+        assert!(small.lanes.has_aside());
+        assert_eq!(drain(&mut plain, 0), drain(&mut small, 0));
+        assert_eq!(small.pending(), 0);
+        small.lanes.check().unwrap();
+        assert!(plain.lanes.nodes.len() > most, "{most}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "no name is left"
+    );
 }

@@ -8,6 +8,8 @@ use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
 use crawl_ckpt::seen::SeenPart;
 
+use crate::store::lanes::LanesRoom;
+
 /// What a fingerprint takes in a table that has just grown.
 const TABLE_BYTES: usize = 30;
 /// A table that is smaller is not worth a file.
@@ -24,6 +26,7 @@ pub struct SeenRoom {
     /// … and so many later: the table before it may still be on its way to the disk.
     pub(super) later: usize,
     pub(super) is_writer: bool,
+    pub(super) waiting: Option<LanesRoom>,
 }
 
 impl SeenRoom {
@@ -36,6 +39,7 @@ impl SeenRoom {
             first: usize::MAX,
             later: usize::MAX,
             is_writer: false,
+            waiting: None,
         }
     }
 
@@ -44,7 +48,12 @@ impl SeenRoom {
         SeenPart::open(&*self.disk, &self.dir, number, self.key)
     }
 
-    /// For the one who writes: half of the memory is for the set. An index of 1.5 bytes a URL on the disk comes
+    /// What is left for the requests that wait; `None`: all of them stay in memory.
+    pub fn waiting(&self) -> Option<LanesRoom> {
+        self.waiting.clone()
+    }
+
+    /// For the one who writes: half of the memory is for the set, an eighth for what waits. An index of 1.5 bytes a URL on the disk comes
     /// on top.
     ///
     /// # Errors
@@ -55,6 +64,7 @@ impl SeenRoom {
         let mut room = SeenRoom::reading(job);
         (room.first, room.later) = ((fit / 2).max(LEAST), (fit / 8).max(LEAST));
         room.is_writer = true;
+        room.waiting = Some(LanesRoom::new(room.dir.clone(), memory_bytes / 8));
         Ok(room)
     }
 }

@@ -23,6 +23,7 @@ fn room(disk: &Arc<dyn Disk>, dir: &Path, most: usize) -> SeenRoom {
         first: most,
         later: most,
         is_writer: true,
+        waiting: None,
     }
 }
 

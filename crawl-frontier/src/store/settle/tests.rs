@@ -146,7 +146,7 @@ impl Made {
         let mut told: Vec<String> = Vec::new();
         let reader = self.job.reader().unwrap();
         for (id, host) in memory.schedule.hosts() {
-            let lanes = memory.lanes.of(id);
+            let lanes = memory.lanes.of(id).unwrap();
             let urls: Vec<_> = lanes
                 .iter()
                 .map(|(priority, tickets)| (priority, urls(&reader, tickets)))
@@ -202,7 +202,7 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                 let live = made.memory(false);
                 let reader = made.job.reader().unwrap();
                 let tickets: Vec<Ticket> = (live.schedule.ids())
-                    .flat_map(|id| live.lanes.of(id))
+                    .flat_map(|id| live.lanes.of(id).unwrap())
                     .flat_map(|(_, tickets)| tickets)
                     .collect();
                 let read = urls(&reader, &tickets);
@@ -229,7 +229,7 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                 // The requests have other ids now.
                 let memory = made.memory(false);
                 made.pending = (memory.schedule.ids())
-                    .flat_map(|id| memory.lanes.of(id))
+                    .flat_map(|id| memory.lanes.of(id).unwrap())
                     .flat_map(|(_, tickets)| tickets)
                     .chain(memory.schedule.deferred().map(|(.., ticket)| ticket))
                     .map(|ticket| ticket.id)

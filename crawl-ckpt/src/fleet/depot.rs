@@ -165,6 +165,26 @@ pub struct Letter {
     pub bytes: Vec<u8>,
 }
 
+/// A partition of ours whose letters are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Its number.
+    pub part: u32,
+    /// Of the owner.
+    pub epoch: u64,
+    /// Those behind this place.
+    pub behind: &'a str,
+}
+
+/// Letters of one partition to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taken {
+    /// Who is to have taken them.
+    pub by: u32,
+    /// Who sent them.
+    pub of: u32,
+}
+
 /// What the machines of a crawl share. Everything may be asked for again: what was done already is not
 /// done twice. Where it is said, an answer stands for what as many copies as are wanted have.
 pub trait Depot: fmt::Debug + Send {
@@ -207,11 +227,17 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn leave(&mut self, worker: &str) -> Result<(), DepotError>;
 
-    /// All partitions. Durable: what is seen will not be taken back.
+    /// All partitions, each as far as the node that has it answers. Durable: what is seen will not be
+    /// taken back.
+    fn look_each(&mut self) -> Vec<Result<PartView, DepotError>>;
+
+    /// The same, when all answer.
     ///
     /// # Errors
     /// Those of the engine.
-    fn look(&mut self) -> Result<Vec<PartView>, DepotError>;
+    fn look(&mut self) -> Result<Vec<PartView>, DepotError> {
+        self.look_each().into_iter().collect()
+    }
 
     /// Takes a partition that is free, or our own, or of which nothing changed since `seen`, its epoch
     /// and beat. Durable.
@@ -231,16 +257,8 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn release(&mut self, part: u32, epoch: u64) -> Result<(), DepotError>;
 
-    /// Renews a partition and reads the letters behind a place. `None`: it is not ours any more.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    fn poll(
-        &mut self,
-        part: u32,
-        epoch: u64,
-        behind: &str,
-    ) -> Result<Option<Vec<Letter>>, DepotError>;
+    /// Renews partitions and reads the letters of each. `None`: it is not ours any more.
+    fn poll(&mut self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Vec<Letter>>, DepotError>>;
 
     /// The batches of a partition from this number on, as many as come at once.
     ///
@@ -260,17 +278,12 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn commit(&mut self, part: u32, batch: &Written<'_>) -> Result<Fate, DepotError>;
 
-    /// Puts a letter into an inbox. It may be lost, or come twice.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    fn send(&mut self, to: u32, source: u32, number: u64, bytes: &[u8]) -> Result<(), DepotError>;
+    /// Puts letters into the inboxes of partitions; their places are given there. They may be lost, or
+    /// come twice.
+    fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>>;
 
-    /// The last letter of a sender whose content is durable at the receiver. Durable.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    fn taken(&mut self, by: u32, source: u32) -> Result<u64, DepotError>;
+    /// Of each pair, the last letter whose content is durable at the receiver. Durable.
+    fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>>;
 
     /// Tells of a partition of ours. It may be lost.
     ///

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
+use super::{
+    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Taken, Wanted, Written,
+};
 use crate::mutex::lock;
 
 /// How it misbehaves.
@@ -120,6 +122,33 @@ impl FakeDepot {
     }
 }
 
+impl FakeDepot {
+    fn send_one(&self, to: u32, letter: &Letter) -> Result<(), DepotError> {
+        let (mut lost, mut twice) = (false, false);
+        {
+            let server = &mut *lock(&self.shared);
+            let thousandths = server.faults.lost_letters;
+            lost |= server.is_one_of(thousandths);
+            twice |= server.is_one_of(thousandths);
+        }
+        self.call(false, |data, _| {
+            let part = &mut data.parts[to as usize];
+            let last = part.sent.entry(letter.source).or_default();
+            *last = (*last).max(letter.number);
+            let copies = if lost { 0 } else { 1 + u64::from(twice) };
+            for _ in 0..copies {
+                part.next_place += 1;
+                let place = part.next_place;
+                let letter = Letter {
+                    place: place.to_string(),
+                    ..letter.clone()
+                };
+                part.inbox.insert(place, letter);
+            }
+        })
+    }
+}
+
 impl Server {
     fn next(&mut self) -> u64 {
         // xorshift64*
@@ -172,11 +201,11 @@ impl Depot for FakeDepot {
         })
     }
 
-    fn look(&mut self) -> Result<Vec<PartView>, DepotError> {
-        self.call(true, |data, _| {
-            let parts = data.parts.iter();
-            parts.map(|part| part.shown.clone()).collect()
-        })
+    fn look_each(&mut self) -> Vec<Result<PartView, DepotError>> {
+        let parts = lock(&self.shared).now.parts.len();
+        (0..parts)
+            .map(|part| self.call(true, |data, _| data.parts[part].shown.clone()))
+            .collect()
     }
 
     fn claim(
@@ -212,22 +241,20 @@ impl Depot for FakeDepot {
         })
     }
 
-    fn poll(
-        &mut self,
-        part: u32,
-        epoch: u64,
-        behind: &str,
-    ) -> Result<Option<Vec<Letter>>, DepotError> {
-        let behind: u64 = behind.parse().unwrap_or(0);
-        self.call(false, |data, _| {
-            let part = &mut data.parts[part as usize];
-            if part.shown.epoch != epoch {
-                return None;
-            }
-            part.shown.beat += 1;
-            let letters = part.inbox.range(behind + 1..);
-            Some(letters.map(|(_, letter)| letter.clone()).collect())
-        })
+    fn poll(&mut self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Vec<Letter>>, DepotError>> {
+        let poll = |wanted: &Wanted<'_>| {
+            let behind: u64 = wanted.behind.parse().unwrap_or(0);
+            self.call(false, |data, _| {
+                let part = &mut data.parts[wanted.part as usize];
+                if part.shown.epoch != wanted.epoch {
+                    return None;
+                }
+                part.shown.beat += 1;
+                let letters = part.inbox.range(behind + 1..);
+                Some(letters.map(|(_, letter)| letter.clone()).collect())
+            })
+        };
+        wanted.iter().map(poll).collect()
     }
 
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
@@ -269,43 +296,26 @@ impl Depot for FakeDepot {
         })
     }
 
-    fn send(&mut self, to: u32, source: u32, number: u64, bytes: &[u8]) -> Result<(), DepotError> {
-        let (mut lost, mut twice) = (false, false);
-        {
-            let server = &mut *lock(&self.shared);
-            let thousandths = server.faults.lost_letters;
-            lost |= server.is_one_of(thousandths);
-            twice |= server.is_one_of(thousandths);
-        }
-        self.call(false, |data, _| {
-            let part = &mut data.parts[to as usize];
-            let last = part.sent.entry(source).or_default();
-            *last = (*last).max(number);
-            let copies = if lost { 0 } else { 1 + u64::from(twice) };
-            for _ in 0..copies {
-                part.next_place += 1;
-                let place = part.next_place;
-                let letter = Letter {
-                    place: place.to_string(),
-                    source,
-                    number,
-                    bytes: bytes.to_vec(),
-                };
-                part.inbox.insert(place, letter);
-            }
-        })
+    fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {
+        letters
+            .iter()
+            .map(|(to, letter)| self.send_one(*to, letter))
+            .collect()
     }
 
-    fn taken(&mut self, by: u32, source: u32) -> Result<u64, DepotError> {
-        self.call(true, |data, faults| {
-            let part = &data.parts[by as usize];
-            let taken = if faults.confirms_early {
-                part.sent.get(&source)
-            } else {
-                part.from.get(&source)
-            };
-            taken.copied().unwrap_or(0)
-        })
+    fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>> {
+        let taken = |Taken { by, of }: &Taken| {
+            self.call(true, |data, faults| {
+                let part = &data.parts[*by as usize];
+                let taken = if faults.confirms_early {
+                    part.sent.get(of)
+                } else {
+                    part.from.get(of)
+                };
+                taken.copied().unwrap_or(0)
+            })
+        };
+        letters.iter().map(taken).collect()
     }
 
     fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError> {

@@ -19,17 +19,20 @@ pub struct SharedJob {
     pub key: [u8; 16],
     /// How many partitions there are.
     pub parts: u32,
+    /// Further copies that each commit is to have, of which a worker may want more or less.
+    pub copies: u32,
     /// What is crawled.
     pub plan: Plan,
 }
 
 impl SharedJob {
     /// One that begins now.
-    pub fn new(key: [u8; 16], parts: u32, plan: Plan) -> SharedJob {
+    pub fn new(key: [u8; 16], parts: u32, copies: u32, plan: Plan) -> SharedJob {
         SharedJob {
             format: FORMAT,
             key,
             parts,
+            copies,
             plan,
         }
     }

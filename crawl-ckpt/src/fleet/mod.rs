@@ -16,15 +16,17 @@ mod sum;
 mod url;
 mod watch;
 
-pub use depot::{Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Written};
+pub use depot::{
+    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Taken, Wanted, Written,
+};
 #[cfg(any(test, feature = "sim"))]
 pub use fake::{FakeDepot, Faults};
 pub use job::{CrawlName, SharedJob};
 pub use members::{Members, shares};
 #[cfg(feature = "redis")]
-pub use redis::{EngineHealth, Glance, KeyBytes, RedisDepot};
+pub use redis::{EngineHealth, Glance, Held, KeyBytes, RedisDepot};
 pub use sum::add_progress;
-pub use url::StoreUrl;
+pub use url::{NodeAddress, StoreUrl};
 pub use watch::Watched;
 
 /// The file of a worker's records of a partition.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::fleet::{
     BEAT_MS, Claim, Course, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest,
-    Watched, shares,
+    Taken, Wanted, Watched, shares,
 };
 use crawl_ckpt::tool::Failure;
 
@@ -167,8 +167,8 @@ pub(super) struct Round {
     members: Members,
     watched: HashMap<u32, Watched<(u64, u64)>>,
     held: BTreeMap<u32, Carried>,
-    /// The last letter that went out, by receiver and sender, until it is confirmed.
-    posted: BTreeMap<(u32, u32), u64>,
+    /// The last letter that went out, until it is confirmed.
+    posted: BTreeMap<Taken, u64>,
     /// What the last look saw, of a crawl that does nothing.
     seen: Vec<(u64, Rest)>,
     looked_ms: Option<u64>,
@@ -211,80 +211,115 @@ impl Round {
         }
     }
 
+    /// What is lost here is sent again, or told again, or free after a lease.
     pub(super) fn perform(&mut self, tasks: Vec<Task>) -> Result<(), DepotError> {
-        let mut failed = None;
+        let (mut letters, mut done) = (Vec::new(), Vec::new());
         for task in tasks {
-            // What is lost here is sent again, or told again, or free after a lease.
-            let done = match task {
+            match task {
                 Task::Post(source, letter) => {
-                    let last = self.posted.entry((letter.to, source)).or_default();
-                    *last = (*last).max(letter.number);
                     let Outgoing { to, number, bytes } = letter;
-                    self.engine.send(to, source, number, &bytes)
+                    let last = self.posted.entry(Taken { by: to, of: source }).or_default();
+                    *last = (*last).max(number);
+                    let letter = Letter {
+                        place: String::new(),
+                        source,
+                        number,
+                        bytes: bytes.to_vec(),
+                    };
+                    letters.push((to, letter));
                 }
-                Task::Report(part, merits) => match self.held.get(&part) {
-                    Some(owned) => self.engine.report(part, owned.lease.epoch, &merits),
-                    None => Ok(()),
-                },
-                Task::Release(part) => match self.held.remove(&part) {
-                    Some(owned) => self.engine.release(part, owned.lease.epoch),
-                    None => Ok(()),
-                },
-                Task::Leave => Ok(()),
-            };
-            failed = failed.or(done.err());
+                Task::Report(part, merits) => {
+                    if let Some(owned) = self.held.get(&part) {
+                        done.push(self.engine.report(part, owned.lease.epoch, &merits));
+                    }
+                }
+                Task::Release(part) => {
+                    if let Some(owned) = self.held.remove(&part) {
+                        done.push(self.engine.release(part, owned.lease.epoch));
+                    }
+                }
+                Task::Leave => {}
+            }
         }
-        failed.map_or(Ok(()), Err)
+        done.extend(self.engine.send(&letters));
+        done.into_iter().collect()
     }
 
+    /// One node of the engine that does not answer stops only what it has: all else is done before its
+    /// failure is told.
     pub(super) fn go_round(&mut self, now_ms: u64) -> Result<(), DepotError> {
-        self.poll()?;
-        self.ask_for_confirmations()?;
+        let polled = self.poll();
+        let confirmed = self.ask_for_confirmations();
+        let mut looked = Ok(());
         if self.looked_ms.is_none_or(|at_ms| now_ms >= at_ms + BEAT_MS) {
             self.looked_ms = Some(now_ms);
-            self.look(now_ms)?;
+            looked = self.look(now_ms);
         }
-        Ok(())
+        polled.and(confirmed).and(looked)
     }
 
     /// Renews what we own, and reads its letters.
     fn poll(&mut self) -> Result<(), DepotError> {
         let parts: Vec<u32> = self.held.keys().copied().collect();
-        for part in parts {
-            let Some(owned) = self.held.get_mut(&part) else {
-                continue;
-            };
-            let asked = Instant::now();
-            match self.engine.poll(part, owned.lease.epoch, &owned.behind)? {
-                None => {
-                    owned.lease.lose();
-                    self.held.remove(&part);
-                    self.told.say(Word::Lost(part));
-                }
-                Some(letters) => {
-                    owned.lease.renewed(asked);
-                    if let Some(last) = letters.last() {
-                        owned.behind.clone_from(&last.place);
-                        self.told.say(Word::Letters(part, letters));
-                    }
-                }
+        let wanted: Vec<Wanted<'_>> = self
+            .held
+            .iter()
+            .map(|(part, owned)| Wanted {
+                part: *part,
+                epoch: owned.lease.epoch,
+                behind: &owned.behind,
+            })
+            .collect();
+        let asked = Instant::now();
+        let told = self.engine.poll(&wanted);
+        let mut done = Ok(());
+        for (part, letters) in parts.into_iter().zip(told) {
+            match letters {
+                Ok(letters) => self.hear(part, asked, letters),
+                Err(error) => done = done.and(Err(error)),
             }
         }
-        Ok(())
+        done
+    }
+
+    /// `None`: a partition is not ours any more.
+    fn hear(&mut self, part: u32, asked: Instant, letters: Option<Vec<Letter>>) {
+        let Some(owned) = self.held.get_mut(&part) else {
+            return;
+        };
+        let Some(letters) = letters else {
+            owned.lease.lose();
+            self.held.remove(&part);
+            self.told.say(Word::Lost(part));
+            return;
+        };
+        owned.lease.renewed(asked);
+        if let Some(last) = letters.last() {
+            owned.behind.clone_from(&last.place);
+            self.told.say(Word::Letters(part, letters));
+        }
     }
 
     fn ask_for_confirmations(&mut self) -> Result<(), DepotError> {
-        let pairs: Vec<((u32, u32), u64)> = self.posted.iter().map(|(k, v)| (*k, *v)).collect();
-        for ((by, source), last) in pairs {
-            let number = self.engine.taken(by, source)?;
+        let pairs: Vec<Taken> = self.posted.keys().copied().collect();
+        let told = self.engine.taken(&pairs);
+        let mut done = Ok(());
+        for (pair, number) in pairs.into_iter().zip(told) {
+            let number = match number {
+                Ok(number) => number,
+                Err(error) => {
+                    done = done.and(Err(error));
+                    continue;
+                }
+            };
             if number > 0 {
-                self.told.say(Word::Confirmed(by, source, number));
+                self.told.say(Word::Confirmed(pair.by, pair.of, number));
             }
-            if number >= last {
-                self.posted.remove(&(by, source));
+            if self.posted.get(&pair).is_some_and(|last| number >= *last) {
+                self.posted.remove(&pair);
             }
         }
-        Ok(())
+        done
     }
 
     /// Looks at all workers and partitions, and does what follows.
@@ -300,22 +335,27 @@ impl Round {
             return Ok(());
         }
         let living = self.members.look(&beats, now_ms);
-        let shown = self.engine.look()?;
-        self.share_out(&living, &shown, now_ms)?;
-        self.judge(&shown)
+        let shown = self.engine.look_each();
+        let shared = self.share_out(&living, &shown, now_ms);
+        let shown: Result<Vec<PartView>, DepotError> = shown.into_iter().collect();
+        match shown {
+            Ok(shown) => shared.and(self.judge(&shown)),
+            Err(error) => {
+                self.seen.clear();
+                Err(error)
+            }
+        }
     }
 
     fn share_out(
         &mut self,
         living: &[String],
-        shown: &[PartView],
+        shown: &[Result<PartView, DepotError>],
         now_ms: u64,
     ) -> Result<(), DepotError> {
         let table = shares(living, self.parts);
+        let mut done = Ok(());
         for (part, (shown, owner)) in (0..).zip(shown.iter().zip(table)) {
-            let watched = self.watched.entry(part).or_default();
-            let state = (shown.epoch, shown.beat);
-            let still_ms = watched.look(state, now_ms, BEAT_MS * 2);
             let is_mine = living[owner] == self.worker;
             match self.held.get_mut(&part) {
                 Some(owned) if !is_mine && !owned.is_unwanted => {
@@ -323,17 +363,20 @@ impl Round {
                     self.told.say(Word::Unwanted(part));
                 }
                 Some(_) => {}
-                None if is_mine => {
+                None => {
+                    let Ok(shown) = shown else { continue };
+                    let watched = self.watched.entry(part).or_default();
+                    let state = (shown.epoch, shown.beat);
+                    let still_ms = watched.look(state, now_ms, BEAT_MS * 2);
                     let is_free = shown.owner.is_empty() || shown.owner == self.worker;
                     // Also of a worker that lives: one that was started again knows nothing of it.
-                    if is_free || still_ms >= LEASE_MS {
-                        self.claim(part, (!is_free).then_some(state))?;
+                    if is_mine && (is_free || still_ms >= LEASE_MS) {
+                        done = done.and(self.claim(part, (!is_free).then_some(state)));
                     }
                 }
-                None => {}
             }
         }
-        Ok(())
+        done
     }
 
     fn claim(&mut self, part: u32, seen: Option<(u64, u64)>) -> Result<(), DepotError> {

@@ -41,17 +41,22 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         }
         DepotError::Unsure(_) => unreachable(&error),
     })?;
-    let copies = shared.copies.unwrap_or(held.replicas.min(1));
-    if copies > held.replicas {
-        let have = counted(u64::from(held.replicas), "replica");
-        let message = format!("--copies {copies}: the store has {have}");
+    if let Some(copies) = shared
+        .copies
+        .filter(|copies| *copies > held.fewest_replicas)
+    {
+        let have = counted(u64::from(held.fewest_replicas), "replica");
+        let message = format!("--copies {copies}: a node of the store has {have}");
         return Err(Failure::with(Exit::Usage, message));
     }
-    engine.want_copies(copies);
+    // What a crawl begins with stays, also when a replica is gone for a while.
+    engine.want_copies(shared.copies.unwrap_or(held.replicas.min(1)));
     let crawl_id = choose(&mut engine, shared)?;
     engine.set_crawl(&crawl_id);
     let job = settle(&mut engine, begin, shared)?;
     engine.set_parts(job.parts);
+    let copies = shared.copies.unwrap_or(job.copies);
+    engine.want_copies(copies);
     let joined = (shared.crawls).join(format!("crawl_{crawl_id}.{}.jsonl", shared.worker));
     let course = engine.course().map_err(|e| unreachable(&e))?;
     if course == Course::Paused {
@@ -68,15 +73,30 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     refuse_a_namesake(&mut engine, &shared.worker)?;
     let fsync = held.fsync.as_deref().unwrap_or("unknown");
     let promise = format!(
-        "crawl {crawl_id} on {url}: worker {}, {}, {copies} further copies of each commit, appendfsync {fsync}",
+        "crawl {crawl_id} on {url}: worker {}, {}; each commit is on {} nodes{}, appendfsync {fsync}",
         shared.worker,
         counted(u64::from(job.parts), "partition"),
+        copies + 1,
+        match held.primaries {
+            1 => String::new(),
+            primaries => format!(" of a cluster with {primaries} primaries"),
+        },
     );
+    let mut notes = Vec::new();
+    if held.fewest_replicas < copies {
+        notes.push(format!(
+            "a node of the store has {}, which commits wait for",
+            match held.fewest_replicas {
+                0 => "no replica".to_owned(),
+                some => counted(u64::from(some), "replica") + " only",
+            }
+        ));
+    }
     let key = job.key;
     let patience = Duration::from_secs(begin.plan.retry.outage_s);
     let (bell, end) = Bell::new().map_err(|e| Failure::new(format_args!("no bell: {e}")))?;
     let courier = Courier::start(
-        engine.another(),
+        Box::new(engine.hasty()),
         &shared.worker,
         job.parts,
         patience,
@@ -104,7 +124,7 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     Ok(Opened {
         crawl: fleet,
         started,
-        notes: Vec::new(),
+        notes,
     })
 }
 
@@ -162,7 +182,12 @@ fn settle(
     begin: &Begin,
     shared: &SharedCrawl,
 ) -> Result<SharedJob, Failure> {
-    let ours = SharedJob::new(random_key()?, shared.parts, begin.plan.clone());
+    let ours = SharedJob::new(
+        random_key()?,
+        shared.parts,
+        engine.copies(),
+        begin.plan.clone(),
+    );
     let text = serde_json::to_string(&ours).map_err(Failure::new)?;
     let text = engine.open(&text).map_err(|e| unreachable(&e))?;
     let job = SharedJob::parse(&text)?;

@@ -44,9 +44,13 @@ impl Sink for StoreSink {
             bytes: &bytes,
             output: output.map(|len| (&*self.output, *len)),
         };
-        let (engine, part) = (&mut self.engine, self.part);
+        let (engine, part, lease) = (&mut self.engine, self.part, &self.lease);
         let (fate, asked) = insist(self.patience, || {
             let asked = Instant::now();
+            // Nobody waits for a node that does not answer, when another has the partition.
+            if lease.is_lost() {
+                return Ok((Fate::Fenced, asked));
+            }
             Ok((engine.commit(part, &written)?, asked))
         })?;
         if fate == Fate::Gap {

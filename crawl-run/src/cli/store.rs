@@ -8,10 +8,10 @@ use crawl_ckpt::limits::{COPIES, PARTITIONS, count};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct StoreArgs {
-    /// Share the crawl with all who give the same command: redis://[USER@]HOST[:PORT][/DB], or rediss:// for TLS
+    /// Share the crawl with all who give the same command: redis://[USER@]HOST[:PORT][,HOST...][/DB], or rediss:// for TLS
     ///
-    /// A Redis of 7.0 or later, or a Valkey, with `appendonly yes` and `maxmemory-policy noeviction`. The same command on
-    /// another machine joins; each takes a share of the hosts, and a machine that dies is replaced by the others after 6
+    /// A Redis of 7.0 or later, or a Valkey, with `appendonly yes` and `maxmemory-policy noeviction`; of a cluster any node
+    /// will do, or several. The same command on another machine joins; each takes a share of the hosts, and a machine that dies is replaced by the others after 6
     /// seconds. Nothing is lost or doubled. Each keeps its records in its own DATA_DIR, as
     /// crawls/crawl_ID.d/part-N.WORKER.jsonl, and in one file crawl_ID.WORKER.jsonl when all is done; a crawl that is
     /// complete is not begun again under the same name. The password comes from $CRAWL_STORE_PASSWORD, or stands
@@ -37,7 +37,9 @@ pub struct StoreArgs {
     #[arg(long, value_name = "N", requires = "store", value_parser = count(PARTITIONS.within))]
     pub parts: Option<u32>,
 
-    /// How many replicas must have each commit [default: 1 where the store has any, else 0]
+    /// How many replicas must have each commit [default: what the crawl began with: 1 where the store has any, else 0]
+    ///
+    /// A worker waits as long as there are fewer.
     #[arg(long, value_name = "N", requires = "store", value_parser = count(COPIES))]
     pub copies: Option<u32>,
 }

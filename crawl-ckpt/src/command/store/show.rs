@@ -183,7 +183,7 @@ fn standstills(room: &StoreRoom<'_>, look: &SharedLook, health: &EngineHealth) -
             "all of it is paused; `{resume}` lets workers go on"
         ));
     }
-    if health.is_full() {
+    if health.is_full {
         let memory = bytes(health.most_bytes);
         still.push(format!("all of it: the store's memory of {memory} is full"));
     }

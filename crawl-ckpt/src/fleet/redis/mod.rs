@@ -1,24 +1,28 @@
-//! Redis, or what speaks its language, as the engine of a fleet.
+//! Redis, or what speaks its language, as the engine of a fleet: one node, or a cluster.
 
+mod nodes;
 mod outside;
+mod promise;
 mod scripts;
+mod slots;
 
 use std::fmt;
 use std::time::Duration;
 
-use ::redis::{Cmd, Connection, FromRedisValue, Pipeline, RedisError, Script, Value, cmd, pipe};
+use ::redis::{Cmd, FromRedisValue, ParsingError, Pipeline, Script, Value, cmd, from_redis_value};
 
-pub use outside::{EngineHealth, Glance, KeyBytes};
-
+use self::nodes::Nodes;
+pub use self::outside::{EngineHealth, Glance, KeyBytes};
+pub use self::promise::Held;
 use super::{
-    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Written,
+    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Taken,
+    Wanted, Written,
 };
-use crate::human::counted;
 
-/// So long one answer is waited for.
+/// So long one answer is waited for by who has time.
 const ANSWER: Duration = Duration::from_secs(5);
-/// So long copies are waited for, in milliseconds.
-const COPIES_MS: u64 = 2000;
+/// The same by who has not.
+const ANSWER_SOON: Duration = Duration::from_secs(1);
 /// So many letters come at once.
 const LETTERS: usize = 256;
 /// So many batches come at once.
@@ -34,44 +38,26 @@ mod packed {
 
 /// A connection to the store of one crawl. It is made anew after a failure.
 pub struct RedisDepot {
-    url: StoreUrl,
     /// `project/spider`.
     spider: String,
     crawl_id: String,
     parts: u32,
     copies: u32,
-    connection: Option<Connection>,
+    nodes: Nodes,
+    name: String,
 }
 
 impl fmt::Debug for RedisDepot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = format!("{} {}/{}", self.url, self.spider, self.crawl_id);
+        let name = format!("{} {}/{}", self.name, self.spider, self.crawl_id);
         f.debug_tuple("RedisDepot").field(&name).finish()
     }
 }
 
-impl From<RedisError> for DepotError {
-    fn from(error: RedisError) -> DepotError {
-        let why = error.to_string();
-        // Wrong passwords and rights do not become right.
-        let refused = ["NOAUTH", "WRONGPASS", "NOPERM", "AuthenticationFailed"];
-        let is_refused = error.code().is_some_and(|code| refused.contains(&code))
-            || error.kind() == ::redis::ErrorKind::AuthenticationFailed;
-        if is_refused {
-            DepotError::Refused(why)
-        } else {
-            DepotError::Unsure(why)
-        }
+impl From<ParsingError> for DepotError {
+    fn from(error: ParsingError) -> DepotError {
+        DepotError::Unsure(error.to_string())
     }
-}
-
-/// What a store promises.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// `always`, `everysec`, `no`; `None`: it does not say.
-    pub fsync: Option<String>,
-    /// Replicas that listen now.
-    pub replicas: u32,
 }
 
 impl RedisDepot {
@@ -84,18 +70,39 @@ impl RedisDepot {
         copies: u32,
     ) -> RedisDepot {
         RedisDepot {
-            url: url.clone(),
             spider: spider.to_owned(),
             crawl_id: crawl_id.to_owned(),
             parts,
             copies,
-            connection: None,
+            nodes: Nodes::new(url, ANSWER),
+            name: url.to_string(),
         }
+    }
+
+    fn over(&self, nodes: Nodes) -> RedisDepot {
+        RedisDepot {
+            spider: self.spider.clone(),
+            crawl_id: self.crawl_id.clone(),
+            parts: self.parts,
+            copies: self.copies,
+            nodes,
+            name: self.name.clone(),
+        }
+    }
+
+    /// Another connection to the same, which rather gives up than wait long for an answer.
+    pub fn hasty(&self) -> RedisDepot {
+        self.over(self.nodes.another(ANSWER_SOON))
     }
 
     /// How many copies an answer stands for from now on.
     pub fn want_copies(&mut self, copies: u32) {
         self.copies = copies;
+    }
+
+    /// How many copies an answer stands for.
+    pub fn copies(&self) -> u32 {
+        self.copies
     }
 
     /// The crawl has so many partitions.
@@ -106,44 +113,6 @@ impl RedisDepot {
     /// The crawl has this name.
     pub fn set_crawl(&mut self, crawl_id: &str) {
         crawl_id.clone_into(&mut self.crawl_id);
-    }
-
-    /// Looks what the store promises.
-    ///
-    /// # Errors
-    /// Those of the engine; [`DepotError::Refused`] for one that keeps nothing on its disk, or that
-    /// throws keys away when its memory is full.
-    pub fn check(&mut self) -> Result<Held, DepotError> {
-        let info: String = self.ask(&cmd("INFO"))?;
-        let field = |name: &str| {
-            let mut lines = info.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        };
-        if field("aof_enabled") != Some("1") {
-            return Err(DepotError::Refused(
-                "the store keeps no append-only file: set appendonly yes".into(),
-            ));
-        }
-        match field("maxmemory_policy") {
-            Some("noeviction") | None => {}
-            Some(policy) => {
-                return Err(DepotError::Refused(format!(
-                    "the store throws keys away when its memory is full ({policy}): set maxmemory-policy noeviction"
-                )));
-            }
-        }
-        if field("role").is_some_and(|role| role != "master") {
-            return Err(DepotError::Refused("that node is a replica".into()));
-        }
-        let replicas = field("connected_slaves").and_then(|count| count.parse().ok());
-        let mut config = cmd("CONFIG");
-        config.arg("GET").arg("appendfsync");
-        // Many that are rented do not tell.
-        let fsync = self.ask::<Vec<String>>(&config).ok();
-        Ok(Held {
-            fsync: fsync.and_then(|pair| pair.into_iter().nth(1)),
-            replicas: replicas.unwrap_or(0),
-        })
     }
 
     fn key(&self, part: u32, what: &str) -> String {
@@ -160,60 +129,39 @@ impl RedisDepot {
         format!("{{{}:m}}:current", self.spider)
     }
 
-    fn connect(&mut self) -> Result<&mut Connection, DepotError> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let client = ::redis::Client::open(self.url.exposed())?;
-                let mut connection = client.get_connection_with_timeout(ANSWER)?;
-                connection.set_read_timeout(Some(ANSWER))?;
-                connection.set_write_timeout(Some(ANSWER))?;
-                // Says more plainly than a pipeline why it is refused.
-                cmd("PING").query::<()>(&mut connection)?;
-                let mut load = pipe();
-                for script in scripts::ALL {
-                    load.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
-                }
-                load.query::<()>(&mut connection)?;
-                connection
-            }
-        };
-        Ok(self.connection.insert(connection))
-    }
-
-    /// After a failure nobody knows what still comes over the connection.
-    fn kept<T>(&mut self, result: Result<T, RedisError>) -> Result<T, DepotError> {
-        if result.is_err() {
-            self.connection = None;
-        }
-        result.map_err(DepotError::from)
-    }
-
     fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, DepotError> {
-        let connection = self.connect()?;
-        let result = command.query(connection);
-        self.kept(result)
+        self.ask_one(command, 0)
     }
 
+    /// What it writes or has written is where it is to be when this is answered.
+    fn ask_durably<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, DepotError> {
+        self.ask_one(command, self.copies)
+    }
+
+    fn ask_one<T: FromRedisValue>(&mut self, command: &Cmd, copies: u32) -> Result<T, DepotError> {
+        let told = self.nodes.ask_each(std::slice::from_ref(command), copies);
+        let none = || Err(DepotError::Unsure("no answer".into()));
+        Ok(from_redis_value(
+            told.into_iter().next().unwrap_or_else(none)?,
+        )?)
+    }
+
+    /// Of commands for several nodes all are answered, or none.
     fn ask_all<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, DepotError> {
-        let connection = self.connect()?;
-        let result = commands.query(connection);
-        self.kept(result)
+        let commands: Vec<Cmd> = commands.cmd_iter().cloned().collect();
+        let told = self.nodes.ask_each(&commands, 0).into_iter();
+        let told: Result<Vec<Value>, DepotError> = told.collect();
+        Ok(from_redis_value(Value::Array(told?))?)
     }
 
-    /// Waits until what this connection wrote is where it is to be.
-    fn durable(&mut self) -> Result<(), DepotError> {
-        if self.copies == 0 {
-            return Ok(());
-        }
-        let mut wait = cmd("WAIT");
-        wait.arg(self.copies).arg(COPIES_MS);
-        let have: u32 = self.ask(&wait)?;
-        if have < self.copies {
-            let (have, want) = (counted(u64::from(have), "replica"), self.copies);
-            return Err(DepotError::Unsure(format!("{have} of {want} answered")));
-        }
-        Ok(())
+    /// Each by itself.
+    fn ask_each<T: FromRedisValue>(
+        &mut self,
+        commands: &[Cmd],
+        copies: u32,
+    ) -> Vec<Result<T, DepotError>> {
+        let told = self.nodes.ask_each(commands, copies).into_iter();
+        told.map(|value| Ok(from_redis_value(value?)?)).collect()
     }
 
     /// Batches as they lie in the log, from this number on.
@@ -280,23 +228,28 @@ fn course_of(state: &str) -> Course {
     }
 }
 
+fn letter_of(entry: StreamEntry) -> Letter {
+    Letter {
+        source: number(field(&entry, "s")),
+        number: number(field(&entry, "n")),
+        bytes: field(&entry, "b").to_vec(),
+        place: entry.0,
+    }
+}
+
 impl Depot for RedisDepot {
     fn another(&self) -> Box<dyn Depot> {
-        let (url, spider) = (&self.url, &self.spider);
-        let another = RedisDepot::new(url, spider, &self.crawl_id, self.parts, self.copies);
-        Box::new(another)
+        Box::new(self.over(self.nodes.another(self.nodes.answer())))
     }
 
     fn open(&mut self, job: &str) -> Result<String, DepotError> {
-        let (current, key) = (self.current_key(), self.whole("job"));
         let name = format!("{}/{}", self.spider, self.crawl_id);
-        self.ask::<Value>(cmd("SADD").arg(CRAWLS).arg(name))?;
-        let mut set = cmd("SET");
-        set.arg(&key).arg(job).arg("NX");
-        self.ask::<Value>(&set)?;
-        self.ask::<Value>(cmd("SET").arg(&current).arg(&self.crawl_id))?;
-        self.durable()?;
-        self.ask(cmd("GET").arg(&key))
+        self.ask_durably::<Value>(cmd("SADD").arg(CRAWLS).arg(name))?;
+        let mut open = call(scripts::OPEN, &[&self.whole("job"), &self.whole("looks")]);
+        let job = self.ask_durably(open.arg(job))?;
+        let current = self.current_key();
+        self.ask_durably::<Value>(cmd("SET").arg(&current).arg(&self.crawl_id))?;
+        Ok(job)
     }
 
     fn current(&mut self) -> Result<Option<String>, DepotError> {
@@ -312,16 +265,16 @@ impl Depot for RedisDepot {
 
     fn end(&mut self, rest: Rest) -> Result<(), DepotError> {
         let key = self.whole("state");
-        self.ask::<Value>(cmd("SET").arg(&key).arg(rest.as_str()))?;
-        self.durable()
+        self.ask_durably::<Value>(cmd("SET").arg(&key).arg(rest.as_str()))?;
+        Ok(())
     }
 
     fn beat(&mut self, worker: &str) -> Result<Vec<(String, u64)>, DepotError> {
         let key = self.whole("w");
-        let mut both = pipe();
-        both.cmd("HINCRBY").arg(&key).arg(worker).arg(1).ignore();
+        let mut both = ::redis::pipe();
+        both.cmd("HINCRBY").arg(&key).arg(worker).arg(1);
         both.cmd("HGETALL").arg(&key);
-        let (beats,): (Vec<(String, u64)>,) = self.ask_all(&both)?;
+        let (_, beats): (u64, Vec<(String, u64)>) = self.ask_all(&both)?;
         Ok(beats)
     }
 
@@ -331,14 +284,15 @@ impl Depot for RedisDepot {
         Ok(())
     }
 
-    fn look(&mut self) -> Result<Vec<PartView>, DepotError> {
-        let mut all = pipe();
-        for part in 0..self.parts {
-            all.add_command(call(scripts::LOOK, &[&self.key(part, "l")]));
-        }
-        let told: Vec<Vec<Option<Vec<u8>>>> = self.ask_all(&all)?;
-        self.durable()?;
-        Ok(told.iter().map(|fields| view_of(fields)).collect())
+    fn look_each(&mut self) -> Vec<Result<PartView, DepotError>> {
+        let parts = 0..self.parts;
+        let looks: Vec<Cmd> = parts
+            .map(|part| call(scripts::LOOK, &[&self.key(part, "l")]))
+            .collect();
+        let told = self.ask_each::<Vec<Option<Vec<u8>>>>(&looks, self.copies);
+        told.into_iter()
+            .map(|fields| Ok(view_of(&fields?)))
+            .collect()
     }
 
     fn claim(
@@ -353,13 +307,11 @@ impl Depot for RedisDepot {
             Some((epoch, beat)) => claim.arg(epoch).arg(beat),
             None => claim.arg("").arg(""),
         };
-        let told: Vec<Value> = self.ask(&claim)?;
+        let told: Vec<Value> = self.ask_durably(&claim)?;
         if told.is_empty() {
             return Ok(Claim::Held);
         }
-        self.durable()?;
-        let (epoch, seq, sum) = ::redis::from_redis_value(Value::Array(told))
-            .map_err(|error| DepotError::Unsure(format!("{error:?}")))?;
+        let (epoch, seq, sum) = from_redis_value(Value::Array(told))?;
         Ok(Claim::Ours { epoch, seq, sum })
     }
 
@@ -369,25 +321,21 @@ impl Depot for RedisDepot {
         Ok(())
     }
 
-    fn poll(
-        &mut self,
-        part: u32,
-        epoch: u64,
-        behind: &str,
-    ) -> Result<Option<Vec<Letter>>, DepotError> {
-        let mut poll = call(
-            scripts::POLL,
-            &[&self.key(part, "l"), &self.key(part, "in")],
-        );
-        poll.arg(epoch).arg(behind).arg(LETTERS);
-        let told: Option<Vec<StreamEntry>> = self.ask(&poll)?;
-        let letter = |entry: StreamEntry| Letter {
-            source: number(field(&entry, "s")),
-            number: number(field(&entry, "n")),
-            bytes: field(&entry, "b").to_vec(),
-            place: entry.0,
-        };
-        Ok(told.map(|entries| entries.into_iter().map(letter).collect()))
+    fn poll(&mut self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Vec<Letter>>, DepotError>> {
+        let polls: Vec<Cmd> = wanted
+            .iter()
+            .map(|wanted| {
+                let keys = ["l", "in"].map(|what| self.key(wanted.part, what));
+                let mut poll = call(scripts::POLL, &[&keys[0], &keys[1]]);
+                poll.arg(wanted.epoch).arg(wanted.behind).arg(LETTERS);
+                poll
+            })
+            .collect();
+        let told = self.ask_each::<Option<Vec<StreamEntry>>>(&polls, 0);
+        let letters = |entries: Vec<StreamEntry>| entries.into_iter().map(letter_of).collect();
+        told.into_iter()
+            .map(|entries| Ok(entries?.map(letters)))
+            .collect()
     }
 
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
@@ -417,42 +365,48 @@ impl Depot for RedisDepot {
             .arg(packed)
             .arg(output)
             .arg(len);
-        let fate: String = self.ask(&commit)?;
-        match &*fate {
-            "durable" => {
-                self.durable()?;
-                Ok(Fate::Durable)
-            }
-            "fenced" => Ok(Fate::Fenced),
-            _ => Ok(Fate::Gap),
-        }
+        let fate: String = self.ask_durably(&commit)?;
+        Ok(match &*fate {
+            "durable" => Fate::Durable,
+            "fenced" => Fate::Fenced,
+            _ => Fate::Gap,
+        })
     }
 
-    fn send(&mut self, to: u32, source: u32, number: u64, bytes: &[u8]) -> Result<(), DepotError> {
-        let mut add = cmd("XADD");
-        add.arg(self.key(to, "in")).arg("*");
-        add.arg("s")
-            .arg(source)
-            .arg("n")
-            .arg(number)
-            .arg("b")
-            .arg(bytes);
-        self.ask::<Value>(&add)?;
-        Ok(())
+    fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {
+        let adds: Vec<Cmd> = letters
+            .iter()
+            .map(|(to, letter)| {
+                let mut add = cmd("XADD");
+                add.arg(self.key(*to, "in")).arg("*");
+                add.arg("s").arg(letter.source);
+                add.arg("n").arg(letter.number);
+                add.arg("b").arg(&letter.bytes[..]);
+                add
+            })
+            .collect();
+        let told = self.ask_each::<Value>(&adds, 0);
+        told.into_iter().map(|place| place.map(|_| ())).collect()
     }
 
-    fn taken(&mut self, by: u32, source: u32) -> Result<u64, DepotError> {
-        let mut taken = call(scripts::TAKEN, &[&self.key(by, "l")]);
-        let number: Option<u64> = self.ask(taken.arg(source))?;
-        self.durable()?;
-        Ok(number.unwrap_or(0))
+    fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>> {
+        let asks: Vec<Cmd> = letters
+            .iter()
+            .map(|Taken { by, of }| {
+                let mut taken = call(scripts::TAKEN, &[&self.key(*by, "l")]);
+                taken.arg(*of);
+                taken
+            })
+            .collect();
+        let told = self.ask_each::<Option<u64>>(&asks, self.copies);
+        told.into_iter()
+            .map(|number| Ok(number?.unwrap_or(0)))
+            .collect()
     }
 
     fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError> {
-        let mut report = call(
-            scripts::REPORT,
-            &[&self.key(part, "l"), &self.key(part, "in")],
-        );
+        let keys = ["l", "in"].map(|what| self.key(part, what));
+        let mut report = call(scripts::REPORT, &[&keys[0], &keys[1]]);
         report.arg(epoch);
         report.arg(merits.read_to.as_deref().unwrap_or_default());
         if let Some((seq, rest)) = merits.rest {

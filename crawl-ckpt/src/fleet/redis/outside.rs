@@ -1,6 +1,6 @@
 //! What a store is asked by who takes no part in its crawls. Nothing here writes but what says so.
 
-use ::redis::{Value, cmd, pipe};
+use ::redis::{Value, cmd, from_redis_value, pipe};
 
 use super::{CRAWLS, RedisDepot, STATE, StreamEntry, call, course_of, field, scripts, view_of};
 use crate::fleet::{Course, CrawlName, DepotError, PartView};
@@ -47,17 +47,14 @@ pub struct EngineHealth {
     pub most_bytes: u64,
     /// Its append-only file, in bytes.
     pub disk_bytes: u64,
-    /// Replicas that listen.
+    /// The fewest replicas that listen to a node.
     pub replicas: u32,
+    /// Nodes that do not answer.
+    pub silent: u32,
+    /// A node takes nothing more.
+    pub is_full: bool,
     /// It could not write its append-only file the last time.
     pub cannot_write: bool,
-}
-
-impl EngineHealth {
-    /// True when it takes nothing more.
-    pub fn is_full(&self) -> bool {
-        self.most_bytes > 0 && self.memory_bytes >= self.most_bytes
-    }
 }
 
 impl RedisDepot {
@@ -171,8 +168,8 @@ impl RedisDepot {
     /// Those of the engine.
     pub fn forget_output(&mut self, part: u32, output: &str) -> Result<(), DepotError> {
         let key = self.key(part, "out");
-        self.ask::<Value>(cmd("HDEL").arg(&key).arg(output))?;
-        self.durable()
+        self.ask_durably::<Value>(cmd("HDEL").arg(&key).arg(output))?;
+        Ok(())
     }
 
     /// What the crawl takes; `None` when the engine does not tell.
@@ -206,19 +203,36 @@ impl RedisDepot {
     /// # Errors
     /// Those of the engine.
     pub fn health(&mut self) -> Result<EngineHealth, DepotError> {
-        let info: String = self.ask(&cmd("INFO"))?;
-        let text = |name: &str| {
-            let mut lines = info.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        let mut health = EngineHealth {
+            replicas: u32::MAX,
+            ..EngineHealth::default()
         };
-        let number = |name: &str| text(name).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Ok(EngineHealth {
-            memory_bytes: number("used_memory"),
-            most_bytes: number("maxmemory"),
-            disk_bytes: number("aof_current_size"),
-            replicas: u32::try_from(number("connected_slaves")).unwrap_or(u32::MAX),
-            cannot_write: text("aof_last_write_status").is_some_and(|status| status != "ok"),
-        })
+        for (_, info) in self.nodes.ask_everyone(&cmd("INFO"))? {
+            let info = info.and_then(|info| Ok(from_redis_value::<String>(info)?));
+            let Ok(info) = info else {
+                health.silent += 1;
+                continue;
+            };
+            let text = |name: &str| {
+                let mut lines = info.lines();
+                lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            };
+            let number =
+                |name: &str| -> u64 { text(name).and_then(|text| text.parse().ok()).unwrap_or(0) };
+            health.cannot_write |=
+                text("aof_last_write_status").is_some_and(|status| status != "ok");
+            if text("role") != Some("master") {
+                continue;
+            }
+            let (used, most) = (number("used_memory"), number("maxmemory"));
+            health.memory_bytes += used;
+            health.most_bytes += most;
+            health.is_full |= most > 0 && used >= most;
+            health.disk_bytes += number("aof_current_size");
+            let replicas = u32::try_from(number("connected_slaves")).unwrap_or(u32::MAX);
+            health.replicas = health.replicas.min(replicas);
+        }
+        Ok(health)
     }
 
     /// Has nobody ask for pages any more, unless the crawl is over; says how it stands then. Durable.
@@ -246,8 +260,8 @@ impl RedisDepot {
     }
 
     fn change_course(&mut self, script: &str) -> Result<Course, DepotError> {
-        let state: String = self.ask(&call(script, &[&self.whole("state")]))?;
-        self.durable()?;
+        let keys = ["state", "looks"].map(|what| self.whole(what));
+        let state: String = self.ask_durably(&call(script, &[&keys[0], &keys[1]]))?;
         Ok(course_of(&state))
     }
 
@@ -259,15 +273,15 @@ impl RedisDepot {
     pub fn erase(&mut self) -> Result<(), DepotError> {
         for part in 0..self.parts {
             let keys = ["log", "in", "l", "out"].map(|what| self.key(part, what));
-            self.ask::<Value>(cmd("UNLINK").arg(&keys))?;
+            self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         }
         let mut drop = call(scripts::DROP, &[&self.current_key()]);
         drop.arg(&self.crawl_id);
-        self.ask::<Value>(&drop)?;
+        self.ask_durably::<Value>(&drop)?;
         let keys = ["w", "state", "job"].map(|what| self.whole(what));
-        self.ask::<Value>(cmd("UNLINK").arg(&keys))?;
+        self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         let name = format!("{}/{}", self.spider, self.crawl_id);
-        self.ask::<Value>(cmd("SREM").arg(CRAWLS).arg(name))?;
-        self.durable()
+        self.ask_durably::<Value>(cmd("SREM").arg(CRAWLS).arg(name))?;
+        Ok(())
     }
 }

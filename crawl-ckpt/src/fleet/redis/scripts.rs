@@ -11,18 +11,28 @@ redis.call('HSET', KEYS[1], 'owner', ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
 return {redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(o[4] or '0'), o[5] or ''}";
 
+/// KEYS: what a crawl began with, looks. ARGV: the same. Always writes, so that a wait for copies covers it.
+pub const OPEN: &str = r"
+redis.call('INCR', KEYS[2])
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])";
+
 /// KEYS: state. ARGV: epoch.
 pub const RELEASE: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'owner', '')
 return 1";
 
-/// KEYS: state, log, outputs. ARGV: epoch, seq, sum, sum before, batch, output's name, its length.
+/// KEYS: state, log, outputs. ARGV: epoch, seq, sum, sum before, batch, output's name, its length. A batch that
+/// is there already is answered with a write too: a wait for copies covers only what its connection wrote.
 pub const COMMIT: &str = r"
 local o = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'sum')
 if o[1] ~= ARGV[1] then return 'fenced' end
 local seq = o[2] or '0'
-if seq == ARGV[2] and o[3] == ARGV[3] then return 'durable' end
+if seq == ARGV[2] and o[3] == ARGV[3] then
+  redis.call('HINCRBY', KEYS[1], 'beat', 1)
+  return 'durable'
+end
 if tonumber(seq) + 1 ~= tonumber(ARGV[2]) or (o[3] and o[3] ~= ARGV[4]) then return 'gap' end
 redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5], 'o', ARGV[6])
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3])
@@ -56,21 +66,24 @@ if ARGV[2] ~= '' then
 end
 return 1";
 
-/// KEYS: state of a crawl. A crawl that is over stays so.
+/// KEYS: state of a crawl, looks. A crawl that is over stays so.
 pub const PAUSE: &str = r"
+redis.call('INCR', KEYS[2])
 local state = redis.call('GET', KEYS[1])
 if state and state ~= 'paused' then return state end
 redis.call('SET', KEYS[1], 'paused')
 return 'paused'";
 
-/// KEYS: state of a crawl.
+/// KEYS: state of a crawl, looks.
 pub const RESUME: &str = r"
+redis.call('INCR', KEYS[2])
 local state = redis.call('GET', KEYS[1])
 if state == 'paused' then redis.call('DEL', KEYS[1]) return '' end
 return state or ''";
 
-/// KEYS: state of a crawl.
+/// KEYS: state of a crawl, looks.
 pub const REOPEN: &str = r"
+redis.call('INCR', KEYS[2])
 if redis.call('GET', KEYS[1]) == 'complete' then redis.call('SET', KEYS[1], 'paused') end
 return redis.call('GET', KEYS[1]) or ''";
 
@@ -80,6 +93,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// All of them.
-pub const ALL: [&str; 11] = [
-    CLAIM, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
+pub const ALL: [&str; 12] = [
+    CLAIM, OPEN, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
 ];

@@ -46,7 +46,7 @@ const KEEP_NIGHT: &str = "crawl-run warc.json --delta";
 const DROP: &str = "crawl-frontier drop --job data/default/SPIDER/checkpoint --pattern .";
 const DEEPER: &str = "crawl-run URL --depth 9 --on-spider-change resume";
 
-pub const LIFE: [Act; 26] = [
+pub const LIFE: [Act; 27] = [
     Act {
         name: "new",
         before: &[],
@@ -109,6 +109,14 @@ pub const LIFE: [Act; 26] = [
         before: &[PAUSE, ADD],
         act: "crawl-run URL --max-pages 10",
         after: &["crawl-run URL"],
+        records: PAGES + MORE,
+    },
+    // Six of the sixteen are done, which is worth it at once with so little memory; and it takes a moment.
+    Act {
+        name: "settling",
+        before: &["crawl-run URL --max-pages 6", ADD],
+        act: "crawl-run URL --memory 64K --delay 60ms",
+        after: &["crawl-run URL --memory 64K"],
         records: PAGES + MORE,
     },
     Act {

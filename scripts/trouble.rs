@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::support::{Cluster, Random, Signal};
 
 /// The faults of nodes. P: of a primary, R: of a replica.
-const WAYS: [Way; 10] = [
+const WAYS: [Way; 13] = [
     Way::KillP,
     Way::KillR,
     Way::StopP,
@@ -13,10 +13,16 @@ const WAYS: [Way; 10] = [
     Way::CutP,
     Way::CutPFromNodes,
     Way::CutR,
+    Way::CutRThenKillP,
+    Way::Hangup,
+    Way::Swap,
     Way::KillShard,
     Way::KillAll,
     Way::Full,
 ];
+
+/// A primary that is gone for so long is replaced.
+const REPLACED: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -31,6 +37,12 @@ enum Way {
     /// Only clients do, whom it goes on to serve.
     CutPFromNodes,
     CutR,
+    /// A replica is cut off, and becomes the primary with what it has: its primary is killed for good.
+    CutRThenKillP,
+    /// All connections of clients are closed, whatever was to come over them, and no node knows a script.
+    Hangup,
+    /// A replica takes its primary's place in good order.
+    Swap,
     /// A primary and its replica are killed at once.
     KillShard,
     /// All nodes are.
@@ -75,11 +87,17 @@ impl<'a> Trouble<'a> {
         let (primary, replica) = (*random.pick(&primaries), *random.pick(&replicas));
         let nodes = match way {
             Way::KillP | Way::StopP | Way::CutP | Way::CutPFromNodes => vec![primary],
-            Way::KillR | Way::StopR | Way::CutR => vec![replica],
+            Way::KillR | Way::StopR | Way::CutR | Way::Swap => vec![replica],
             Way::KillShard => self.cluster.shard_of(primary),
-            Way::KillAll | Way::Full => self.cluster.nodes().collect(),
+            Way::CutRThenKillP => {
+                let mut shard = self.cluster.shard_of(primary);
+                shard.sort_by_key(|node| *node == primary);
+                shard
+            }
+            Way::KillAll | Way::Full | Way::Hangup => self.cluster.nodes().collect(),
         };
         for node in &nodes {
+            let ask = |words: &[&str]| drop(self.cluster.ask(*node, words));
             match way {
                 Way::KillP | Way::KillR | Way::KillShard | Way::KillAll => {
                     self.cluster.signal(*node, Signal::Kill);
@@ -87,6 +105,13 @@ impl<'a> Trouble<'a> {
                 Way::StopP | Way::StopR => self.cluster.signal(*node, Signal::Stop),
                 Way::CutP | Way::CutR => self.cluster.cut_off(*node, true),
                 Way::CutPFromNodes => self.cluster.cut_off(*node, false),
+                Way::CutRThenKillP if *node == primary => {}
+                Way::CutRThenKillP => self.cluster.cut_off(*node, true),
+                Way::Hangup => {
+                    ask(&["SCRIPT", "FLUSH"]);
+                    ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+                }
+                Way::Swap => ask(&["CLUSTER", "FAILOVER"]),
                 Way::Full => self.set_memory(*node, "1"),
             }
         }
@@ -106,6 +131,12 @@ impl<'a> Trouble<'a> {
                 return;
             }
             let (way, nodes) = (*way, nodes.clone());
+            if let (Way::CutRThenKillP, Some(primary)) = (way, nodes.last()) {
+                self.cluster.signal(*primary, Signal::Kill);
+                self.cluster.heal();
+                self.now = Some((Way::KillP, vec![*primary], Instant::now() + REPLACED));
+                return;
+            }
             self.undo(way, &nodes);
             self.now = None;
             self.recovers = true;
@@ -131,6 +162,8 @@ impl<'a> Trouble<'a> {
                 }
                 Way::StopP | Way::StopR => self.cluster.signal(*node, Signal::Cont),
                 Way::CutP | Way::CutPFromNodes | Way::CutR => self.cluster.heal(),
+                Way::CutRThenKillP => self.cluster.heal(),
+                Way::Hangup | Way::Swap => {}
                 Way::Full => self.set_memory(*node, "0"),
             }
         }

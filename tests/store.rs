@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, DEADLINE, Folder, Redis, Running, Signal, Site, Tool, send_signal};
+use support::{Answer, Cluster, DEADLINE, Folder, Redis, Running, Signal, Site, Tool, send_signal};
 
 /// So many hosts, each an address of this machine and so a domain of its own.
 const HOSTS: usize = 40;
@@ -21,7 +21,9 @@ const PAGES: usize = 90;
 
 /// A store, a site whose pages are a tree over many hosts, and a spider for it.
 struct Scene {
-    redis: Redis,
+    url: String,
+    /// What the store is, when it is no cluster.
+    redis: Option<Redis>,
     site: Site,
     folder: Folder,
     /// So many pages were asked for.
@@ -37,6 +39,10 @@ impl Scene {
 
     fn over(options: &[&str]) -> Option<Scene> {
         let redis = Redis::start(options)?;
+        Some(Scene::in_store(redis.url(), Some(redis)))
+    }
+
+    fn in_store(store: String, redis: Option<Redis>) -> Scene {
         let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
         let port = site.port();
         let asked_for = Arc::new(AtomicUsize::new(0));
@@ -63,13 +69,19 @@ impl Scene {
             hosts.join(", ")
         );
         folder.write("tree.json", spider);
-        Some(Scene {
+        Scene {
+            url: store,
             redis,
             site,
             folder,
             asked: asked_for,
             most,
-        })
+        }
+    }
+
+    /// The one server.
+    fn redis(&self) -> &Redis {
+        self.redis.as_ref().unwrap()
     }
 
     /// From so many pages on the site gives none until [`Scene::release`].
@@ -105,7 +117,7 @@ impl Scene {
         let owned = |worker: &str| {
             let owns = |part| {
                 let state = format!("{{default/tree/one:{part}}}:l");
-                self.redis.ask(&["HGET", &state, "owner"]) == worker
+                self.redis().ask(&["HGET", &state, "owner"]) == worker
             };
             (0..16).filter(|part| owns(*part)).count()
         };
@@ -117,7 +129,7 @@ impl Scene {
     fn worker(&self, name: &str) -> Tool {
         Tool::new("crawl-run")
             .dir(&self.folder)
-            .args(["tree.json", "--store", &self.redis.url(), "--worker", name])
+            .args(["tree.json", "--store", &self.url, "--worker", name])
             .args(["--data-dir", name, "--parts", "16", "--crawl-id", "one"])
     }
 
@@ -130,7 +142,7 @@ impl Scene {
     fn ckpt<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Tool {
         Tool::new("crawl-ckpt")
             .dir(&self.folder)
-            .args(["--store", &self.redis.url()])
+            .args(["--store", &self.url])
             .args(words)
     }
 
@@ -222,10 +234,7 @@ fn what_stands_still_is_shown_with_the_reason_and_the_command_that_goes_on() {
     let shown = scene.ckpt(["show", "tree"]).run().code(0);
     shown
         .prints("no worker lives")
-        .prints(&format!(
-            "crawl-run tree.json --store {}",
-            scene.redis.url()
-        ))
+        .prints(&format!("crawl-run tree.json --store {}", scene.url))
         .prints("PARTITION");
     // One that is killed owns what it had.
     scene.hold_after(45);
@@ -265,7 +274,7 @@ fn a_sound_store_is_verified_and_a_damaged_partition_is_named() {
         .is_quiet();
     let log = |part: usize| format!("{{default/tree/one:{part}}}:log");
     let full = (0..16).find(|part| {
-        let batches: usize = scene.redis.ask(&["XLEN", &log(*part)]).parse().unwrap();
+        let batches: usize = scene.redis().ask(&["XLEN", &log(*part)]).parse().unwrap();
         batches >= 3
     });
     let part = full.unwrap();
@@ -276,12 +285,12 @@ fn a_sound_store_is_verified_and_a_damaged_partition_is_named() {
         if n == 2 then local at = #b - 20 \
         b = b:sub(1, at - 1) .. string.char((b:byte(at) + 1) % 256) .. b:sub(at + 1) end \
         redis.call('XADD', KEYS[1], e[1], 'b', b, 'o', e[2][4]) end return #all";
-    scene.redis.ask(&["SAVE"]);
+    scene.redis().ask(&["SAVE"]);
     scene
-        .redis
+        .redis()
         .ask(&["COPY", &log(part), &format!("{}:kept", log(part))]);
     let restore = || {
-        scene.redis.ask(&[
+        scene.redis().ask(&[
             "COPY",
             &format!("{}:kept", log(part)),
             &log(part),
@@ -290,18 +299,18 @@ fn a_sound_store_is_verified_and_a_damaged_partition_is_named() {
         scene.ckpt(["verify", "tree"]).run().code(0);
     };
     let named = format!("default/tree/one: partition {part:03} is damaged: ");
-    scene.redis.ask(&["EVAL", flip, "1", &log(part)]);
+    scene.redis().ask(&["EVAL", flip, "1", &log(part)]);
     scene.ckpt(["verify", "tree"]).run().code(65).says(&named);
     restore();
     // A batch in the middle is gone.
-    let first = scene.redis.ask(&["XRANGE", &log(part), "2", "2"]);
+    let first = scene.redis().ask(&["XRANGE", &log(part), "2", "2"]);
     let id = first.lines().next().unwrap().to_owned();
-    scene.redis.ask(&["XDEL", &log(part), &id]);
+    scene.redis().ask(&["XDEL", &log(part), &id]);
     let gone = scene.ckpt(["verify", "tree"]).run().code(65).says(&named);
     gone.says("batch 2 of");
     restore();
     // The engine forgot the last ones, and says that there were more.
-    scene.redis.ask(&["HINCRBY", &state, "seq", "1"]);
+    scene.redis().ask(&["HINCRBY", &state, "seq", "1"]);
     scene
         .ckpt(["verify", "tree"])
         .run()
@@ -322,7 +331,9 @@ fn a_partition_that_went_back_in_time_is_found_by_the_letters_that_others_have_o
     let copy = |part: usize, from: &str, to: &str| {
         for what in ["l", "log", "out"] {
             let key = |end: &str| format!("{{default/tree/one:{part}}}:{what}{end}");
-            scene.redis.ask(&["COPY", &key(from), &key(to), "REPLACE"]);
+            scene
+                .redis()
+                .ask(&["COPY", &key(from), &key(to), "REPLACE"]);
         }
     };
     (0..16).for_each(|part| copy(part, "", ":then"));
@@ -427,10 +438,7 @@ fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
         .run()
         .code(0)
         .says("exit code 4");
-    let resume = format!(
-        "crawl-ckpt --store {} resume default/tree/one",
-        scene.redis.url()
-    );
+    let resume = format!("crawl-ckpt --store {} resume default/tree/one", scene.url);
     a.wait_says("the crawl was paused");
     b.wait_says("the crawl was paused");
     scene.release();
@@ -563,7 +571,7 @@ fn a_crawl_is_removed_when_nobody_works_on_it_and_nothing_of_it_stays() {
     a.wait().code(143);
     let asked = scene.ckpt(["rm", "tree"]).run().code(2);
     asked.says("to remove: default/tree/one").says("--yes");
-    scene.redis.ask(&["SET", "somebody:else", "1"]);
+    scene.redis().ask(&["SET", "somebody:else", "1"]);
     let old = scene.ckpt(["rm", "--older-than", "7d", "--yes"]);
     old.run().code(0).says("nothing to remove");
     scene
@@ -571,7 +579,7 @@ fn a_crawl_is_removed_when_nobody_works_on_it_and_nothing_of_it_stays() {
         .run()
         .code(0)
         .says("removed default/tree/one");
-    assert_eq!(scene.redis.ask(&["KEYS", "*"]), "somebody:else");
+    assert_eq!(scene.redis().ask(&["KEYS", "*"]), "somebody:else");
     scene
         .ckpt(["rm", "--all"])
         .run()
@@ -608,6 +616,48 @@ fn names_and_options_that_a_store_does_not_have_are_refused_with_the_way_out() {
     }
     let nowhere = Tool::new("crawl-ckpt").args(["--store", "redis://127.0.0.1:1/", "ls"]);
     nowhere.run().code(1).says("cannot be reached");
+}
+
+#[test]
+fn all_of_it_works_over_a_cluster() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let scene = Scene::in_store(cluster.url(), None);
+    scene.begun(30);
+    assert_eq!(scene.told(["ls"])[0]["state"], "idle");
+    assert!(
+        scene.told(["size"])[0]["parts"]["journal"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
+    scene
+        .ckpt(["show", "tree"])
+        .run()
+        .code(0)
+        .prints("no worker lives");
+    scene.ckpt(["verify"]).run().code(0).prints("sound");
+    scene.ckpt(["pull", "tree", "-o", "copy"]).run().code(0);
+    scene.ckpt(["pause", "tree"]).run().code(0);
+    scene.worker("a").run().code(4);
+    let of_a = scene.records(&["a"]).len();
+    fs::remove_dir_all(scene.folder.join("a")).unwrap();
+    let requeued = scene
+        .ckpt(["requeue", "tree", "--worker", "a"])
+        .run()
+        .code(0);
+    requeued.says(&format!("{of_a} URLs"));
+    scene.ckpt(["verify"]).run().code(0).prints("sound");
+    scene.ckpt(["resume", "tree"]).run().code(0);
+    scene.worker("b").run().code(0);
+    let records = scene.records(&["b"]);
+    assert_eq!(records.len(), PAGES);
+    assert!(records.values().all(|count| *count == 1));
+    scene.ckpt(["rm", "tree", "--yes"]).run().code(0);
+    for node in cluster.primaries() {
+        assert_eq!(cluster.ask(node, &["DBSIZE"]).unwrap(), "0", "{node}");
+    }
 }
 
 #[test]

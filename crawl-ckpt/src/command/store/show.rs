@@ -187,6 +187,12 @@ fn standstills(room: &StoreRoom<'_>, look: &SharedLook, health: &EngineHealth) -
         let memory = bytes(health.most_bytes);
         still.push(format!("all of it: the store's memory of {memory} is full"));
     }
+    if health.silent > 0 {
+        let nodes = counted(u64::from(health.silent), "node");
+        still.push(format!(
+            "{nodes} of the store without an answer: partitions there may wait"
+        ));
+    }
     if health.cannot_write {
         still.push("all of it: the store cannot write its append-only file".to_owned());
     }

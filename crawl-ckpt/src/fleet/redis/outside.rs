@@ -278,7 +278,7 @@ impl RedisDepot {
         let mut drop = call(scripts::DROP, &[&self.current_key()]);
         drop.arg(&self.crawl_id);
         self.ask_durably::<Value>(&drop)?;
-        let keys = ["w", "state", "job"].map(|what| self.whole(what));
+        let keys = ["w", "state", "looks", "job"].map(|what| self.whole(what));
         self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         let name = format!("{}/{}", self.spider, self.crawl_id);
         self.ask_durably::<Value>(cmd("SREM").arg(CRAWLS).arg(name))?;

@@ -273,15 +273,16 @@ fn what_cannot_be_asked_again_for_is_refused_before_anything_is_done() {
     let text = fs::read_to_string(&old).unwrap();
     ground.folder.write("cut.jsonl", &text[..text.len() - 5]);
     ground.folder.write("words.jsonl", "words\n");
-    ground.folder.write("packed.jsonl.gz", b"\x1f\x8b\x08\0");
+    ground.folder.write("torn.jsonl.gz", b"\x1f\x8b\x08\0");
     for (args, why) in [
         (&["--retry-failed=none.jsonl"][..], "cannot read none.jsonl"),
         (&["--retry-failed=cut.jsonl"], "ends within a line"),
-        (&["--retry-failed=words.jsonl"], "line 1 is no record"),
-        (&["--retry-failed=packed.jsonl.gz"], "gunzip"),
+        (&["--retry-failed=words.jsonl"], "line 1: it is no record"),
+        (&["--retry-failed=torn.jsonl.gz"], "it is damaged"),
         (&["--retry-failed", "-o", "-"], "stdout"),
         (&["--retry-failed", "-o", "cut.jsonl"], "it exists"),
-        (&["--retry-failed", "--delta"], "--delta"),
+        (&["--retry-failed", "--delta"], "the next time by itself"),
+        (&["--retry-failed", "--warc"], "of another output"),
         (&["--retry-failed", "--limit", "3"], "--limit"),
     ] {
         ground.tool(args).run().code(2).says(why);
@@ -302,4 +303,39 @@ fn what_cannot_be_asked_again_for_is_refused_before_anything_is_done() {
         &ground.folder.join("old.jsonl"),
         &ground.folder.join("new.jsonl"),
     );
+}
+
+#[test]
+fn a_packed_output_is_read_as_it_lies_there() {
+    let ground = Ground::crawled();
+    let old = ground.outputs().0.remove(0);
+    let gzip = |words: [&str; 2]| Tool::program("gzip").args(words).run().code(0);
+    gzip(["-q", old.to_str().unwrap()]);
+    ground
+        .tool(&["--retry-failed"])
+        .run()
+        .code(0)
+        .says("10 failed URLs");
+    let new = ground.outputs().0.remove(0);
+    gzip(["-dq", &format!("{}.gz", old.display())]);
+    is_mended(&old, &new);
+}
+
+#[test]
+fn a_spider_that_keeps_pages_or_crawls_incrementally_is_told_what_to_do_instead() {
+    let ground = Ground::crawled();
+    for (key, value, hint) in [
+        ("warc", "true", "jq 'del(.warc)'"),
+        ("settings", r#"{"DELTAFETCH_ENABLED": true}"#, "docs.json\n"),
+    ] {
+        let spider = ground.folder.read("docs.json");
+        let mut spider: Value = serde_json::from_str(&spider).unwrap();
+        spider[key] = serde_json::from_str(value).unwrap();
+        ground.folder.write("docs.json", spider.to_string());
+        let refused = ground.tool(&["--retry-failed"]).run().code(2);
+        refused.says("cannot --retry-failed: ").says(hint);
+        spider.as_object_mut().unwrap().remove(key);
+        ground.folder.write("docs.json", spider.to_string());
+    }
+    assert!(ground.site.paths().is_empty());
 }

@@ -280,7 +280,10 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
             command::show::run(&mut context, job, form)
         }
         Command::Size { which, form } => {
-            let job = one_that_takes_space(&context.catalog, which)?;
+            let job = match &which.name {
+                Some(name) => Some(context.catalog.named_that_crawled(name)?),
+                None => one(&context.catalog, None, which.job)?,
+            };
             command::size::run(&mut context, job, form)
         }
         Command::Verify {

@@ -21,7 +21,7 @@
 //! | `summary` | what of a crawl outlives its checkpoint beside the records |
 //! | `job/` | [`job`]: the directory, its manifest, its [`lock`], its output's place |
 //! | `image` `delta/` | the other files of a job: [`image`] of a replay, and what is known between crawls ([`delta`]) |
-//! | `outside/` | jobs from outside: `catalog`, [`look`], `verify`, [`repair`] |
+//! | `outside/` | jobs from outside: `catalog`, `crawls`, [`look`], `verify`, [`repair`] |
 //! | `report/` | [`report`]: what came out of a crawl, from its output records |
 //! | `collect/` | one file of the records of several workers |
 //! | `command/` `cli` | the tool `crawl-ckpt` itself |
@@ -58,7 +58,7 @@ mod web;
 mod wire;
 
 pub use job::lock;
-pub(crate) use outside::{catalog, verify};
+pub(crate) use outside::{catalog, crawls, verify};
 pub use outside::{look, repair};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
 pub use wire::{

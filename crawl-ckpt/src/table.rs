@@ -5,14 +5,14 @@ use crate::tool::printable;
 /// A table: a heading and rows, columns as wide as their widest cell.
 pub(crate) struct Table {
     /// Column headings; those that start with `>` are aligned to the right, without it.
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn new(columns: &'static [&'static str]) -> Table {
+    pub fn new(columns: impl IntoIterator<Item = &'static &'static str>) -> Table {
         Table {
-            columns,
+            columns: columns.into_iter().copied().collect(),
             rows: Vec::new(),
         }
     }
@@ -43,7 +43,7 @@ impl Table {
         let mut text = String::new();
         for row in &rows {
             let mut line = String::new();
-            for ((cell, width), column) in row.iter().zip(&widths).zip(self.columns) {
+            for ((cell, width), column) in row.iter().zip(&widths).zip(&self.columns) {
                 line.push_str(&if column.starts_with('>') {
                     format!("{cell:>width$}  ")
                 } else {

@@ -9,13 +9,13 @@ use std::io;
 use std::path::Path;
 
 use crawl_ckpt::control::{Counts, Progress};
-use crawl_ckpt::durable::{Append, Disk, Links, RealDisk, open_file, parent, remove_if_there};
+use crawl_ckpt::durable::{Append, Disk, RealDisk, parent, remove_if_there};
 use crawl_ckpt::job::{Job, OUTPUT};
 use crawl_ckpt::journal::{Batch, Commit, Referer, Stored};
-use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::FetchResult;
+use crawl_ckpt::report::Source;
 use crawl_ckpt::tool::Failure;
 
 use crate::class::Class;
@@ -53,29 +53,19 @@ pub fn fill(
     let end = job.replay(None, |_| Ok(()))?.mark;
     let mut writer = job.writer(lock, &end)?;
     let mut filling = Filling::new(plan, manifest.key, Batch::new(&end))?;
-    let unread = |e: &dyn std::fmt::Display| {
-        Failure::new(format_args!("cannot read {}: {e}", source.display()))
-    };
-    let mut file = open_file(source, false, Links::Followed).map_err(|e| unread(&e))?;
-    let (mut lines, mut piece) = (Lines::default(), Vec::new());
-    for number in 1_u64.. {
-        let line = match lines.read_line(&mut file).map_err(|e| unread(&e))? {
-            None => break,
-            Some(Line::Whole(line)) => line,
-            Some(Line::TooLong(_)) => {
-                return Err(unread(&format_args!("line {number} is too long")));
-            }
-        };
-        let kept = filling.take(line);
-        if kept.map_err(|why| unread(&format_args!("line {number}: {why}")))? {
+    let mut piece = Vec::new();
+    let mut lost = Ok(());
+    Source::open(source)?.each_record(|line| {
+        if filling.take(line)? {
             piece.extend_from_slice(line);
-            piece.push(b'\n');
         }
-        if piece.len() >= PIECE_BYTES {
-            output.append(&piece).map_err(failed)?;
+        if piece.len() >= PIECE_BYTES && lost.is_ok() {
+            lost = output.append(&piece);
             piece.clear();
         }
-    }
+        Ok(())
+    })?;
+    lost.map_err(failed)?;
     output.append(&piece).map_err(failed)?;
     output.sync().map_err(failed)?;
     RealDisk.sync_dir(parent(&to)).map_err(failed)?;

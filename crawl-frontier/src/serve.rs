@@ -449,7 +449,11 @@ impl<W: Served> Server<W> {
                 } else {
                     Exit::Stopped
                 };
-                (EndReason::Limit, Ok(exit))
+                let reason = match self.opened.crawl.is_costly() {
+                    true => EndReason::Cost,
+                    false => EndReason::Limit,
+                };
+                (reason, Ok(exit))
             }
             End::Stopped(exit, Reason::Limit) => (EndReason::Limit, Ok(exit)),
             End::Stopped(exit, Reason::Paused) => (EndReason::Paused, Ok(exit)),

@@ -38,6 +38,12 @@ pub trait Served {
     fn take_trials(&mut self) -> Vec<Trial>;
     fn take_notes(&mut self) -> Vec<String>;
     fn nothing_useful(&self) -> Option<String>;
+
+    /// True when the cap on costs ends this run.
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn fetcher_died(&mut self) -> Result<u64, Failure>;
     fn release_held(&mut self, now_ms: u64);
     fn changed_cookies(&self, begin: &Begin, now_ms: u64) -> Option<BTreeMap<String, String>>;
@@ -135,6 +141,10 @@ impl Served for Crawl<Embedded> {
 
     fn nothing_useful(&self) -> Option<String> {
         Crawl::nothing_useful(self)
+    }
+
+    fn is_costly(&self) -> bool {
+        Crawl::is_costly(self)
     }
 
     fn fetcher_died(&mut self) -> Result<u64, Failure> {

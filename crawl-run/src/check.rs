@@ -179,9 +179,10 @@ fn checkpoint(place: &Place) -> String {
         Ok(commit) => {
             let counts = commit.unwrap_or_default().progress.counts;
             format!(
-                "{dir}: {} done, {} pending, to be resumed",
+                "{dir}: {} done, {} pending{}, to be resumed",
                 count(counts.done + counts.failed),
-                count(counts.pending + counts.in_flight + counts.parked)
+                count(counts.unfinished()),
+                counts.parked_of_them()
             )
         }
         Err(error) => error.to_string(),

@@ -71,13 +71,11 @@ impl Resume {
     pub fn line(&self, title: &str) -> String {
         let counts = &self.counts;
         let mut line = format!(
-            "resuming {title}: {} done, {} pending",
+            "resuming {title}: {} done, {} pending{}",
             count(counts.done + counts.failed),
-            count(counts.pending + counts.in_flight)
+            count(counts.unfinished()),
+            counts.parked_of_them()
         );
-        if counts.parked > 0 {
-            line.push_str(&format!(", {} parked", count(counts.parked)));
-        }
         if let Some(age) = self.age {
             line.push_str(&format!(", checkpoint {} old", span(age)));
         }
@@ -300,8 +298,8 @@ pub fn check_complete(place: &Place) -> Result<(), Failure> {
 }
 
 /// What the last commit says; `None` when there is none, or it cannot be read, which the next run tells.
-pub fn committed(place: &Place) -> Option<Progress> {
-    let job = Job::open(Arc::new(RealDisk), &place.job).ok().flatten()?;
+pub fn committed(place: &JobPlace) -> Option<Progress> {
+    let job = Job::open(Arc::new(RealDisk), place).ok().flatten()?;
     let commit = job.last_commit().ok().flatten()?;
     Some(commit.progress)
 }

@@ -14,6 +14,8 @@ use crate::place::Output;
 pub struct Ended {
     /// What that means.
     pub outcome: Outcome,
+    /// Proxies cost all that they may.
+    pub is_costly: bool,
     /// The last figures of the whole crawl.
     pub progress: Progress,
     /// Records of this run.

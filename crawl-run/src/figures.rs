@@ -107,6 +107,6 @@ impl Figures<'_> {
     }
 
     fn waiting(&self) -> u64 {
-        self.progress.counts.pending + self.progress.counts.in_flight
+        self.progress.counts.unfinished()
     }
 }

@@ -110,6 +110,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
             ),
         },
         // Without a job the frontier calls its limit a success itself.
+        (Exit::Stopped, Some(EndReason::Cost)) => Outcome::Stopped,
         (Exit::Stopped | Exit::Complete, Some(EndReason::Limit)) => match purpose {
             Purpose::Test { limit } if ending.records_run >= limit => Outcome::Complete,
             _ => Outcome::Stopped,
@@ -136,7 +137,7 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
 /// Why figures that are said to be those of a complete crawl are not.
 pub fn flaw(progress: &Progress) -> Option<String> {
     let counts = &progress.counts;
-    let left = counts.pending + counts.in_flight + counts.parked;
+    let left = counts.unfinished();
     let finished = counts.done + counts.failed;
     let unchanged = progress.delta.map_or(0, |delta| delta.unchanged);
     if left > 0 {

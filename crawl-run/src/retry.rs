@@ -1,19 +1,16 @@
 //! `--retry-failed`: which output's failed URLs are asked for again, and how many they are.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crawl_ckpt::durable::{Links, open_file};
 use crawl_ckpt::job::{Job, OutputPlace};
 use crawl_ckpt::record::FetchResult;
+use crawl_ckpt::report::Source as RecordFile;
 use crawl_ckpt::tool::{Exit, Failure};
 
 use crate::place::Place;
-
-/// How a packed file begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// An output, and what of it is asked for again.
 #[derive(Debug)]
@@ -47,29 +44,17 @@ impl Source {
         } else {
             named.to_owned()
         };
-        let name = file.display();
-        let unread = |e: &dyn std::fmt::Display| usage(format!("cannot read {name}: {e}"));
-        let mut reader =
-            BufReader::new(open_file(&file, false, Links::Followed).map_err(|e| unread(&e))?);
         let (mut records, mut failed) = (0, 0);
-        let mut line = Vec::new();
-        while reader
-            .read_until(b'\n', &mut line)
-            .map_err(|e| unread(&e))?
-            > 0
-        {
-            records += 1;
-            if records == 1 && line.starts_with(&GZIP) {
-                return Err(unread(&"it is packed").hint("gunzip unpacks it"));
-            }
-            if line.last() != Some(&b'\n') {
-                return Err(unread(&"it ends within a line: its crawl is not finished"));
-            }
-            let record: FetchResult<'_> = serde_json::from_slice(&line)
-                .map_err(|_| unread(&format_args!("line {records} is no record")))?;
-            failed += u64::from(record.has_failed());
-            line.clear();
-        }
+        let read = RecordFile::open(&file).and_then(|source| {
+            source.each_record(|line| {
+                let record: FetchResult<'_> =
+                    serde_json::from_slice(line).map_err(|_| "it is no record".to_owned())?;
+                records += 1;
+                failed += u64::from(record.has_failed());
+                Ok(())
+            })
+        });
+        read.map_err(|failure| Failure::with(Exit::Usage, failure.message))?;
         Ok(Source {
             file,
             records,

@@ -180,7 +180,6 @@ impl Summary<'_> {
 
     fn checkpoint(&self) -> String {
         let counts = &self.ended.progress.counts;
-        let left = counts.pending + counts.in_flight;
         match (self.has_checkpoint, &self.ended.outcome) {
             (_, Outcome::Complete) if self.is_shared => "stays in the store, as complete".into(),
             (..) if self.is_shared => "in the store".into(),
@@ -190,11 +189,8 @@ impl Summary<'_> {
             // Nobody knows what is pending in one that cannot be read.
             (true, outcome) if is_damaged(outcome) => "kept as it is".into(),
             (true, _) => {
-                let mut text = format!("kept, {} pending", counted(left, "URL"));
-                if counts.parked > 0 {
-                    text.push_str(&format!(", {} parked", count(counts.parked)));
-                }
-                text
+                let pending = counted(counts.unfinished(), "URL");
+                format!("kept, {pending} pending{}", counts.parked_of_them())
             }
         }
     }
@@ -223,7 +219,7 @@ fn used_words(used: &ProxyUse) -> String {
 
 /// What proxies cost, all in all and on the hosts that cost most.
 fn costs(progress: &Progress) -> String {
-    let all: u64 = progress.proxies.values().map(|used| used.spent).sum();
+    let all = progress.spent();
     if all == 0 {
         return String::new();
     }
@@ -385,6 +381,7 @@ mod tests {
         let summary = Summary {
             ended: &Ended {
                 outcome: Outcome::Paused(2),
+                is_costly: false,
                 progress: Progress {
                     dropped: [("trap".into(), 1200), ("domain".into(), 9)].into(),
                     fields: [("price", 94), ("name", 3), ("old", 50)]

@@ -386,3 +386,29 @@ fn nothing_that_a_running_crawl_does_is_an_error_for_who_looks_on() {
         over.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn what_finished_crawls_left_counts_as_their_spiders_output() {
+    let data = Data::new();
+    data.folder
+        .write("p/done/crawls/crawl_2026-01-01.jsonl", [0; 3000]);
+    data.folder
+        .write("p/done/crawls/crawl_2026-01-02.jsonl.gz", [0; 1096]);
+    data.folder
+        .write("p/done/crawls/crawl_2026-01-02.summary.json", [0; 512]);
+    let lines = data.run(&["size"]).code(0).lines();
+    assert!(lines[1].starts_with("p        done    -"), "{lines:#?}");
+    assert!(lines[1].ends_with("4.0 KiB    0 B"), "{lines:#?}");
+    let parts = &data.json(&["size", "p/done", "--json"])[0]["parts"];
+    assert_eq!(
+        (&parts["output"], &parts["outputs"]),
+        (&4096.into(), &2.into())
+    );
+    data.run(&["size", "p/done"])
+        .code(0)
+        .prints("4.0 KiB in 2 files")
+        .prints("512 B (beside the output)");
+    // It has no checkpoint, and what lists those leaves it out.
+    data.run(&["ls"]).code(0).prints_just("");
+    data.run(&["show", "p/done"]).code(1);
+}

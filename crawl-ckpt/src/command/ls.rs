@@ -11,8 +11,12 @@ use crate::table::Table;
 use crate::tool::{Exit, Failure};
 
 const COLUMNS: &[&str] = &[
-    "PROJECT", "SPIDER", "STATE", ">PENDING", ">SEEN", ">SIZE", ">AGE", "PROXY", ">DELTA",
+    "PROJECT", "SPIDER", "STATE", ">PENDING", ">PARKED", ">SEEN", ">SIZE", ">AGE", "PROXY",
+    ">DELTA",
 ];
+
+/// Of the pending URLs those that wait for a decision.
+const PARKED: usize = 4;
 
 pub fn run(
     context: &mut Context<'_>,
@@ -28,11 +32,9 @@ pub fn run(
         counted(jobs.len() as u64, "checkpoint"),
         context.catalog.data_dir().display()
     ));
-    // Only few spiders crawl incrementally.
-    let has_delta = jobs.iter().any(|job| job.delta_bytes() > 0);
-    let columns = COLUMNS.len() - usize::from(!has_delta);
-    let mut table = Table::new(&COLUMNS[..columns]);
-    let mut troubles = Vec::new();
+    let (mut rows, mut troubles) = (Vec::new(), Vec::new());
+    // Only few hosts block, and only few spiders crawl incrementally.
+    let (mut has_parked, mut has_delta) = (false, false);
     for job in jobs {
         let Some(look) = Look::at(&job.place) else {
             continue;
@@ -51,16 +53,28 @@ pub fn run(
             spider.to_string(),
             look.state.as_str().to_owned(),
             number(counts.map(|counts| counts.unfinished())),
+            number(counts.map(|counts| counts.parked)),
             number(counts.map(|counts| counts.seen)),
             bytes(look.bytes),
             span(look.age),
             look.proxy_type().unwrap_or("-").to_owned(),
             bytes(job.delta_bytes()),
         ];
-        table.row(cells.into_iter().take(columns));
+        has_parked |= counts.is_some_and(|counts| counts.parked > 0);
+        has_delta |= job.delta_bytes() > 0;
+        rows.push(cells);
         if let Some(trouble) = look.trouble {
             troubles.push(format!("{job}: {trouble}"));
         }
+    }
+    let is_shown = |column: &usize| match *column {
+        PARKED => has_parked,
+        column => has_delta || column + 1 < COLUMNS.len(),
+    };
+    let shown: Vec<usize> = (0..COLUMNS.len()).filter(is_shown).collect();
+    let mut table = Table::new(shown.iter().map(|column| &COLUMNS[*column]));
+    for row in rows {
+        table.row(shown.iter().map(|column| row[*column].clone()));
     }
     context.print(&table.to_text())?;
     for trouble in troubles {

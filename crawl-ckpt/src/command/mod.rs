@@ -66,8 +66,8 @@ impl Context<'_> {
     }
 }
 
-/// What is not finished is pending for whoever resumes: in flight or parked, too.
 /// The fields that every command's JSON begins with. What is not known is left out.
+/// What is not finished is pending for whoever resumes: in flight or parked, too.
 fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
     let mut fields = Map::new();
     if let Some((project, spider)) = &job.names {
@@ -77,6 +77,9 @@ fn json_of(job: &Found, look: &Look) -> Map<String, Value> {
     fields.insert("state".into(), json!(look.state.as_str()));
     if let Some(counts) = look.counts() {
         fields.insert("pending".into(), json!(counts.unfinished()));
+        if counts.parked > 0 {
+            fields.insert("parked".into(), json!(counts.parked));
+        }
         fields.insert("seen".into(), json!(counts.seen));
         fields.insert("done".into(), json!(counts.done));
         fields.insert("failed".into(), json!(counts.failed));

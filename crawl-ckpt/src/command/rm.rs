@@ -1,17 +1,20 @@
 //! `crawl-ckpt rm`: removes checkpoints.
 
+use std::fs::Metadata;
 use std::io::{BufRead, IsTerminal, stdin};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, TOOL};
 use crate::catalog::Found;
-use crate::durable::RealDisk;
+use crate::durable::{RealDisk, parent, remove_if_there};
 use crate::human::{bytes, counted};
 use crate::job::{self, Job};
 use crate::lock::JobLock;
 use crate::look::{Look, bytes_in};
 use crate::stderr;
+use crate::summary::summary_of;
 use crate::tool::{Exit, Failure, printable, say};
 
 /// Which checkpoints are to go.
@@ -80,6 +83,9 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
     let manifest = look.and_then(|look| look.manifest);
     let manifest = manifest.as_ref();
     let output = manifest.and_then(|manifest| manifest.output_file(data_dir));
+    if let Some(output) = &output {
+        remove_if_empty(job, output);
+    }
     let warc = manifest.and_then(|manifest| manifest.warc_dir(data_dir));
     for (what, path) in [("output stays", output), ("WARC files stay", warc)] {
         if let Some(path) = path.filter(|path| path.exists()) {
@@ -88,6 +94,17 @@ fn remove(context: &Context<'_>, job: &Found, least_age: Duration) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// A crawl that came to nothing, as one of a mistyped host, leaves no empty output behind. One of `-o` is the user's.
+fn remove_if_empty(job: &Found, output: &Path) {
+    let is_dated = job.names.is_some() && parent(output) == job.place.crawls_dir();
+    let is_empty = |metadata: Metadata| metadata.is_file() && metadata.len() == 0;
+    if is_dated && output.symlink_metadata().is_ok_and(is_empty) {
+        // What cannot be removed is named as what stays.
+        let _ = remove_if_there(&RealDisk, output);
+        let _ = remove_if_there(&RealDisk, &summary_of(output));
+    }
 }
 
 /// Leaves no torn file behind: without its checkpoint nobody knows any more where one was
@@ -128,7 +145,8 @@ fn list(jobs: &[Found]) {
         let size = bytes_in(&job.place.dir) + bytes_in(&job.place.removing());
         let pending = Look::at(&job.place).and_then(|look| {
             let counts = look.counts()?;
-            Some(format!(", {} pending", counted(counts.unfinished(), "URL")))
+            let pending = counted(counts.unfinished(), "URL");
+            Some(format!(", {pending} pending{}", counts.parked_of_them()))
         });
         let pending = pending.unwrap_or_default();
         say(

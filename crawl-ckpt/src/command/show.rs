@@ -69,7 +69,11 @@ fn as_json(context: &Context<'_>, job: &Found, look: &Look) -> Value {
     if let Some(holder) = &look.holder {
         fields.insert("holder".into(), json!(holder));
     }
-    fields.insert("resume".into(), json!(resume_command(context, job, look)));
+    let resume = resume_command(context, job, look);
+    if let Some(approve) = approve_command(&resume, look) {
+        fields.insert("approve".into(), json!(approve));
+    }
+    fields.insert("resume".into(), json!(resume));
     Value::Object(fields)
 }
 
@@ -115,26 +119,24 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
         lines.push(("proxy type", proxy_type.to_owned()));
     }
     if look.state != State::Corrupt {
-        lines.push(("resume with", resume_command(context, job, look)));
+        let resume = resume_command(context, job, look);
+        match approve_command(&resume, look) {
+            Some(approve) => lines.push(("approve with", approve)),
+            None => lines.push(("resume with", resume)),
+        }
     }
     facts(&lines)
 }
 
 /// How many URLs are where.
 pub(super) fn count_lines(counts: &Counts) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("seen", counted(counts.seen, "URL"))];
-    for (name, number) in [
-        ("pending", counts.pending),
-        ("in flight", counts.in_flight),
-        ("parked", counts.parked),
-        ("done", counts.done),
-        ("failed", counts.failed),
-    ] {
-        if number > 0 || !matches!(name, "in flight" | "parked") {
-            lines.push((name, count(number)));
-        }
-    }
-    lines
+    let pending = count(counts.unfinished());
+    vec![
+        ("seen", counted(counts.seen, "URL")),
+        ("pending", format!("{pending}{}", counts.parked_of_them())),
+        ("done", count(counts.done)),
+        ("failed", count(counts.failed)),
+    ]
 }
 
 /// What was fetched and came of it.
@@ -244,6 +246,24 @@ fn resume_command(context: &Context<'_>, job: &Found, look: &Look) -> String {
         _ => format!("{spider}.json"),
     });
     words.join(" ")
+}
+
+/// The command that approves the cheapest costlier proxy, when all that is left waits for that.
+fn approve_command(resume: &str, look: &Look) -> Option<String> {
+    const OPTIONS: [&str; 2] = ["--on-proxy-change", "--proxy-type"];
+    let counts = look.counts().filter(|counts| counts.parked > 0)?;
+    let plan = look.manifest.as_ref()?.plan.as_ref()?;
+    // `auto` has tried `datacenter`.
+    let tried = match look.proxy_type()? {
+        "auto" => "datacenter",
+        named => named,
+    };
+    let at = plan.proxies.iter().position(|proxy| proxy == tried);
+    let next = plan.proxies.get(at.map_or(0, |at| at + 1))?;
+    let has_said = OPTIONS.iter().any(|option| resume.contains(option));
+    let is_all = counts.parked == counts.unfinished();
+    let [change, proxy] = OPTIONS;
+    (is_all && !has_said).then(|| format!("{resume} {change} retry-blocked {proxy} {next}"))
 }
 
 /// The command that a manifest holds, word by word as a shell would read it. A job that came from elsewhere

@@ -1,14 +1,15 @@
 //! `crawl-ckpt size`: bytes by part.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::{Context, ListForm};
 use super::{json_of, json_without_checkpoint};
 use crate::catalog::Found;
-use crate::durable::RealDisk;
-use crate::human::{bytes, count};
+use crate::crawls::Crawls;
+use crate::durable::{RealDisk, parent};
+use crate::human::{bytes, count, counted};
 use crate::look::{Look, bytes_in};
 use crate::seen::{part_numbers, part_path};
 use crate::summary::summary_of;
@@ -35,12 +36,9 @@ struct Parts {
     image: u64,
     /// The manifest and what an interrupted run left behind.
     other: u64,
-    output: u64,
-    /// What the runs told, beside the output.
-    summary: u64,
     delta: u64,
-    /// WARC files of a crawl that is not finished.
-    warc: u64,
+    /// What all crawls of the spider left, the unfinished one included.
+    crawls: Crawls,
 }
 
 pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Result<Exit, Failure> {
@@ -48,7 +46,7 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Res
     let (jobs, batches) = match job {
         Some(job) => (vec![job], Vec::new()),
         None => (
-            context.catalog.all_that_take_space()?,
+            context.catalog.all_that_crawled()?,
             context.catalog.batches(None)?,
         ),
     };
@@ -59,7 +57,9 @@ pub fn run(context: &mut Context<'_>, job: Option<Found>, form: ListForm) -> Res
     });
     let looked: Vec<_> = looked.collect();
     // Only few crawls keep the pages themselves.
-    let has_warc = looked.iter().any(|(_, _, parts)| parts.warc > 0);
+    let has_warc = looked
+        .iter()
+        .any(|(_, _, parts)| parts.crawls.warc_bytes > 0);
     let columns = COLUMNS.len() - usize::from(!has_warc);
     let mut table = Table::new(&COLUMNS[..columns]);
     for (job, look, parts) in looked {
@@ -116,19 +116,27 @@ impl Parts {
             .map(|number| size_of(&part_path(&job.place.dir, *number)));
         let image = size_of(&job.place.dir.join("image")) + seen.sum::<u64>();
         let data_dir = context.catalog.data_dir();
-        let output = manifest.and_then(|manifest| manifest.output_file(data_dir));
         let all = look.map_or(0, |look| look.bytes);
-        let warc = manifest.and_then(|manifest| manifest.warc.as_ref());
-        let warc = warc.and_then(|warc| warc.resolve(context.catalog.data_dir()));
+        let mut crawls = job.crawls();
+        // An output of `-o` lies where the user wants it.
+        let home = job.place.crawls_dir();
+        let is_elsewhere = |path: &PathBuf| job.names.is_none() || parent(path) != home;
+        let output = manifest.and_then(|manifest| manifest.output_file(data_dir));
+        if let Some(output) = output.filter(is_elsewhere) {
+            crawls.summary_bytes += size_of(&summary_of(&output));
+            crawls.add_output(size_of(&output));
+        }
+        let warc = manifest.and_then(|manifest| manifest.warc_dir(data_dir));
+        if let Some(warc) = warc.filter(is_elsewhere) {
+            crawls.warc_bytes += bytes_in(&warc);
+        }
         let left = bytes_in(&job.place.removing()) + bytes_in(&job.place.spool_dir());
         Parts {
             journal,
             image,
             other: all.saturating_sub(journal + image) + left,
-            output: output.as_deref().map_or(0, size_of),
-            summary: output.map_or(0, |path| size_of(&summary_of(&path))),
             delta: job.delta_bytes(),
-            warc: warc.map_or(0, |dir| bytes_in(&dir)),
+            crawls,
         }
     }
 
@@ -144,9 +152,9 @@ impl Parts {
             self.image,
             self.other,
             self.checkpoint(),
-            self.output,
+            self.crawls.output_bytes,
             self.delta,
-            self.warc,
+            self.crawls.warc_bytes,
         ]
     }
 
@@ -155,10 +163,11 @@ impl Parts {
             "journal": self.journal,
             "image": self.image,
             "other": self.other,
-            "output": self.output,
-            "summary": self.summary,
+            "output": self.crawls.output_bytes,
+            "outputs": self.crawls.outputs,
+            "summary": self.crawls.summary_bytes,
             "delta": self.delta,
-            "warc": self.warc,
+            "warc": self.crawls.warc_bytes,
         })
     }
 }
@@ -168,7 +177,6 @@ fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
     let mut lines = vec![("checkpoint", format!("{job}, {state}"))];
     if look.is_some() {
         let image = bytes(parts.image);
-        let output = bytes(parts.output);
         lines.extend([
             ("journal", bytes(parts.journal)),
             (
@@ -177,15 +185,27 @@ fn one_in_words(job: &Found, look: Option<&Look>, parts: &Parts) -> String {
             ),
             ("other", bytes(parts.other)),
             ("size", bytes(parts.checkpoint())),
-            ("output", format!("{output} (not part of the checkpoint)")),
         ]);
     }
-    if parts.summary > 0 {
-        let summary = bytes(parts.summary);
+    let Crawls {
+        outputs,
+        output_bytes,
+        summary_bytes,
+        warc_bytes,
+    } = parts.crawls;
+    if outputs > 0 {
+        let (output, files) = (bytes(output_bytes), counted(outputs, "file"));
+        lines.push((
+            "output",
+            format!("{output} in {files} (not part of the checkpoint)"),
+        ));
+    }
+    if summary_bytes > 0 {
+        let summary = bytes(summary_bytes);
         lines.push(("summary", format!("{summary} (beside the output)")));
     }
-    if parts.warc > 0 {
-        let warc = bytes(parts.warc);
+    if warc_bytes > 0 {
+        let warc = bytes(warc_bytes);
         lines.push(("warc", format!("{warc} (not part of the checkpoint)")));
     }
     if parts.delta > 0 {

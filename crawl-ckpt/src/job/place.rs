@@ -53,6 +53,11 @@ impl JobPlace {
         parent(&self.dir).join("delta")
     }
 
+    /// Where the dated outputs of a spider lie.
+    pub fn crawls_dir(&self) -> PathBuf {
+        parent(&self.dir).join("crawls")
+    }
+
     /// Where the directory is built before it gets its name.
     pub(crate) fn building(&self) -> PathBuf {
         beside(&self.dir, ".new")

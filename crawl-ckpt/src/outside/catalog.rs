@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::crawls::Crawls;
 use crate::job::{JobPlace, Name, is_there};
 use crate::look::bytes_in;
 use crate::tool::{Exit, Failure};
@@ -63,6 +64,14 @@ impl Catalog {
     /// A directory cannot be read.
     pub fn all_that_take_space(&self) -> Result<Vec<Found>, Failure> {
         self.filtered(None, |job| job.is_there() || job.delta_bytes() > 0)
+    }
+
+    /// These, and spiders whose crawls left outputs.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn all_that_crawled(&self) -> Result<Vec<Found>, Failure> {
+        self.filtered(None, Found::has_crawled)
     }
 
     fn filtered(
@@ -132,12 +141,7 @@ impl Catalog {
     /// # Errors
     /// The text is no name ([`Exit::Usage`]), or there is no such checkpoint; the error lists those that are.
     pub fn named(&self, text: &str) -> Result<Found, Failure> {
-        let job = self.spider(text)?;
-        if job.is_there() {
-            Ok(job)
-        } else {
-            Err(self.missing(&job))
-        }
+        self.named_if(text, Found::is_there)
     }
 
     /// The checkpoint of a spider, or only what the spider knows of earlier crawls.
@@ -145,8 +149,20 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::named`].
     pub fn named_that_takes_space(&self, text: &str) -> Result<Found, Failure> {
+        self.named_if(text, |job| job.is_there() || job.delta_bytes() > 0)
+    }
+
+    /// A spider that has a checkpoint, knows of earlier crawls, or whose crawls left outputs.
+    ///
+    /// # Errors
+    /// As [`Catalog::named`].
+    pub fn named_that_crawled(&self, text: &str) -> Result<Found, Failure> {
+        self.named_if(text, Found::has_crawled)
+    }
+
+    fn named_if(&self, text: &str, keep: impl Fn(&Found) -> bool) -> Result<Found, Failure> {
         let job = self.spider(text)?;
-        if job.is_there() || job.delta_bytes() > 0 {
+        if keep(&job) {
             Ok(job)
         } else {
             Err(self.missing(&job))
@@ -218,6 +234,18 @@ impl Found {
     /// True when the job is there, or what is left of one whose removal was cut short.
     pub fn is_there(&self) -> bool {
         is_there(&self.place)
+    }
+
+    /// What its crawls left in their folder.
+    pub fn crawls(&self) -> Crawls {
+        match &self.names {
+            Some(_) => Crawls::within(&self.place.crawls_dir()),
+            None => Crawls::default(),
+        }
+    }
+
+    fn has_crawled(&self) -> bool {
+        self.is_there() || self.delta_bytes() > 0 || self.crawls() != Crawls::default()
     }
 
     /// Bytes of what an incremental crawl knows of earlier ones.

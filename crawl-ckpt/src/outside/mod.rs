@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub mod catalog;
+pub(crate) mod crawls;
 pub mod look;
 pub mod repair;
 pub(crate) mod tally;

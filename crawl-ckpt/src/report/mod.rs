@@ -30,4 +30,4 @@ mod timeline;
 mod top;
 
 pub use made::{MadeReport, PageFile};
-pub(crate) use source::{Flaws, Source};
+pub use source::{Flaws, Source};

@@ -98,6 +98,33 @@ impl Source {
         }
     }
 
+    /// Gives each record of a finished output, with its line end, until one is refused.
+    ///
+    /// # Errors
+    /// The file cannot be read, ends within a record, or `give` says why one cannot be used.
+    pub fn each_record(
+        &self,
+        mut give: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), Failure> {
+        let (mut number, mut wrong) = (0_u64, None);
+        let flaws = self.each_line(|_, line| {
+            number += 1;
+            if wrong.is_none() {
+                let line = line.ok_or_else(|| "it is too long".to_owned());
+                let given = line.and_then(&mut give);
+                wrong = given.err().map(|why| format!("line {number}: {why}"));
+            }
+        })?;
+        let wrong = wrong.or(match flaws.torn {
+            Some(why) => Some(format!("it is damaged: {why}")),
+            None if flaws.is_unfinished => {
+                Some("it ends within a line: its crawl is not finished".to_owned())
+            }
+            None => None,
+        });
+        wrong.map_or(Ok(()), |why| Err(self.failed(&why)))
+    }
+
     /// Gives the lines at these places once more.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::human::span;
+use crate::human::{count, span};
 use crate::plan::Plan;
 use crate::price::Price;
 
@@ -339,10 +339,18 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// URLs that are not finished.
+    /// URLs that are not finished. People are told these as pending, and of them the parked ones.
     pub fn unfinished(&self) -> u64 {
         let under_way = self.in_flight.saturating_add(self.parked);
         self.pending.saturating_add(under_way)
+    }
+
+    /// ` (8 parked)`, when some are: what follows the number of those that are pending.
+    pub fn parked_of_them(&self) -> String {
+        match self.parked {
+            0 => String::new(),
+            parked => format!(" ({} parked)", count(parked)),
+        }
     }
 
     /// True when every URL taken on is in exactly one state.
@@ -399,6 +407,14 @@ pub struct Progress {
     /// What pages did in a browser, if any was in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rendered: Option<RenderUse>,
+}
+
+impl Progress {
+    /// What all proxies cost, in billionths.
+    pub fn spent(&self) -> u64 {
+        let spent = self.proxies.values().map(|used| used.spent);
+        spent.fold(0, u64::saturating_add)
+    }
 }
 
 /// What the pages did that a browser rendered.
@@ -485,6 +501,8 @@ pub enum EndReason {
     Paused,
     /// `max_records` or `max_time_ms` was reached with work pending.
     Limit,
+    /// The next request could pass `max_cost`.
+    Cost,
     /// Hosts are parked and nothing else is left.
     Parked,
     /// The results ended while requests were in flight: the fetcher is gone.

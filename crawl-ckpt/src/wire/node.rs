@@ -272,16 +272,47 @@ impl<'a> Fields<'a> {
     /// The paths of the keys that were not asked for, with those that may have been meant. One
     /// that begins with `//` is a comment.
     pub fn unknown(&self) -> impl Iterator<Item = String> + '_ {
+        self.strangers().map(|(path, meant)| match meant {
+            Some(meant) => format!("{path} (did you mean {meant}?)"),
+            None => path,
+        })
+    }
+
+    /// For objects that mean something else without a key: one that was not asked for and looks like a slip
+    /// of the hand.
+    ///
+    /// # Errors
+    /// There is such a key; names what may have been meant.
+    pub fn no_slips(&self) -> Result<(), Complaint> {
+        let slip = self.strangers().find_map(|(path, meant)| {
+            let what = format!("not known; did you mean {}?", meant?);
+            Some(Complaint { path, what })
+        });
+        slip.map_or(Ok(()), Err)
+    }
+
+    /// A complaint about a key that belongs elsewhere, when it is there in place of its own here.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn not_for(&self, key: &str, own: &str, what: &str) -> Result<(), Complaint> {
+        let is_meant = self.map.contains_key(key) && !self.map.contains_key(own);
+        let complaint = || Complaint {
+            path: child(&self.path, key),
+            what: format!("not known; {what} has {own}"),
+        };
+        if is_meant { Err(complaint()) } else { Ok(()) }
+    }
+
+    /// The keys that were not asked for, with those that may have been meant.
+    fn strangers(&self) -> impl Iterator<Item = (String, Option<&'static str>)> + '_ {
         self.map
             .keys()
             .filter(|key| !self.known.contains(&key.as_str()) && !key.starts_with("//"))
             .map(|key| {
-                let path = child(&self.path, key);
                 let free = |known: &&&str| !self.map.contains_key(**known) && is_like(known, key);
-                match self.known.iter().find(free) {
-                    Some(meant) => format!("{path} (did you mean {meant}?)"),
-                    None => path,
-                }
+                let meant = self.known.iter().find(free).copied();
+                (child(&self.path, key), meant)
             })
     }
 }

@@ -187,6 +187,13 @@ impl Ranked {
             (own.allow, own.callback)
         };
         let common = Common::read(&mut fields)?;
+        // Without its pattern a rule takes every URL: too much for a warning.
+        fields.no_slips()?;
+        if is_section {
+            fields.not_for("allow", "match", "a section")?;
+        } else {
+            fields.not_for("match", "allow", "a rule")?;
+        }
         Ok(Ranked {
             extract,
             is_section,
@@ -292,12 +299,36 @@ mod tests {
         assert_eq!(names(rule_keys())[1..10], common);
         assert_eq!(names(section_keys())[1..10], common);
         assert_eq!(names(section_keys())[10], "extract");
-        let value = json!({"sections": [{"match": "x", "allow": "y", "extrct": "auto"}]});
+        let value = json!({"sections": [{"match": "x", "allow": "y", "hue": "auto"}]});
         let unknown = read(&value).unwrap().remove(0).unknown;
-        let told = [
-            "$.sections[0].allow",
-            "$.sections[0].extrct (did you mean extract?)",
-        ];
-        assert_eq!(unknown, told);
+        assert_eq!(unknown, ["$.sections[0].allow", "$.sections[0].hue"]);
+    }
+
+    #[test]
+    fn a_slip_that_would_take_every_url_is_refused() {
+        for (spider, why) in [
+            (
+                json!({"rules": [{"allow": "/a"}, {"alow": "/b"}]}),
+                "$.rules[1].alow: not known; did you mean allow?",
+            ),
+            (
+                json!({"rules": [{"allow": "/a", "allowed_domains": "a.test"}]}),
+                "$.rules[0].allowed_domains: not known; did you mean allow_domains?",
+            ),
+            (
+                json!({"sections": [{"mach": "/a"}]}),
+                "$.sections[0].mach: not known; did you mean match?",
+            ),
+            (
+                json!({"rules": [{"match": "/a"}]}),
+                "$.rules[0].match: not known; a rule has allow",
+            ),
+            (
+                json!({"sections": [{"allow": "/a"}]}),
+                "$.sections[0].allow: not known; a section has match",
+            ),
+        ] {
+            assert_eq!(read(&spider).unwrap_err().to_string(), why);
+        }
     }
 }

@@ -114,6 +114,10 @@ pub fn stat(place: &JobPlace, as_json: bool, out: &mut impl Write) -> Result<Exi
         ("hosts", commit.progress.hosts),
         ("bytes", bytes),
     ];
+    // Of the pending ones.
+    if counts.parked > 0 {
+        rows.push(("parked", counts.parked));
+    }
     // Finished without a record.
     if commit.progress.withdrawn > 0 {
         rows.push(("dropped", commit.progress.withdrawn));

@@ -44,7 +44,7 @@ impl Costs {
 
     /// Takes over what was spent before.
     pub fn restore(&mut self, progress: &Progress) {
-        self.spent = progress.proxies.values().map(|used| used.spent).sum();
+        self.spent = progress.spent();
     }
 
     /// Takes over what was spent on a host.
@@ -121,9 +121,9 @@ impl Costs {
         held.then_some(self.under_way.is_empty())
     }
 
-    /// What was spent, and what may be.
-    pub fn balance(&self) -> (u64, u64) {
-        (self.spent, self.most.unwrap_or(u64::MAX))
+    /// What was spent.
+    pub fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// What went to a host, when that cost something.
@@ -189,7 +189,7 @@ mod tests {
         let mut again = Costs::default();
         again.restore(&progress);
         again.restore_host(HOST, saved.unwrap().as_bytes());
-        assert_eq!(again.balance().0, 1_000_000_000);
+        assert_eq!(again.spent(), 1_000_000_000);
         assert_eq!(again.dearest(), costs.dearest());
     }
 

@@ -322,6 +322,11 @@ impl<S: Store> Crawl<S> {
         self.costs.set(prices, most);
     }
 
+    /// True when the cap on costs ends this run.
+    pub fn is_costly(&self) -> bool {
+        self.is_costly
+    }
+
     /// Takes it for complete when no start URL gives a page.
     pub fn accept_empty(&mut self) {
         self.accept_empty = true;

@@ -197,12 +197,10 @@ impl<S: Store> Crawl<S> {
             return Step::Wait { until_ms: None };
         }
         if !std::mem::replace(&mut self.is_costly, true) {
-            let (spent, most) = self.costs.balance();
             self.notes.push(format!(
-                "{} of {} is spent, and one more request could cost more than what is left: \
+                "{} is spent, and one more request could cost more than what is left of --max-cost: \
                  a higher --max-cost goes on",
-                price::shown(spent),
-                price::shown(most)
+                price::shown(self.costs.spent())
             ));
         }
         self.waiting_or(Done::Limit)

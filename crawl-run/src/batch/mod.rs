@@ -12,6 +12,7 @@
 //! 5. Nothing is left to do, and the batch is marked as over. Only now does the same command
 //!    begin a new one; after a kill before this it only tells the end.
 
+mod budget;
 mod list;
 mod record;
 mod relay;
@@ -35,6 +36,7 @@ use crate::crawl::check_certificates;
 use crate::screen::Screen;
 use crate::signals;
 use crate::view::View;
+use budget::Budget;
 use list::List;
 use record::{Record, Stage};
 use relay::Relay;
@@ -71,6 +73,7 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
     let sweep = |records: &[Record]| sweep(records, &data_dir);
     let (retries, restart) = (args.retries, args.restart);
     let store = Store::open(place, &entries, &project, retries, restart, sweep)?;
+    let budget = budget(&store, args.max_cost, &data_dir)?;
 
     let view = View::plain(args.verbosity, screen.clone());
     let what = if store.resumed {
@@ -84,6 +87,7 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
         args,
         entries: &entries,
         store: &store,
+        budget: &budget,
         relay: &relay,
         total: Total::new(view.beside(), screen.as_ref(), deadline),
         metrics: args.metrics.open(&view),
@@ -113,7 +117,9 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
     for line in report::failures(&store.records(), retries) {
         view.say(format_args!("{line}"));
     }
-    view.say(format_args!("batch: {}", store.tally()));
+    let cost = budget.in_words();
+    let cost = cost.map_or(String::new(), |cost| format!("; cost {cost}"));
+    view.say(format_args!("batch: {}{cost}", store.tally()));
     if store.tally().is_settled() {
         store.end()?;
     } else {
@@ -123,6 +129,20 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
         ));
     }
     Ok(exit)
+}
+
+/// What is left of `--max-cost`. Runs that were killed did not come to say what they spent; their
+/// checkpoints do.
+fn budget(store: &Store, most: Option<u64>, data_dir: &Path) -> Result<Budget, Failure> {
+    let mut spent = 0_u64;
+    for (at, record) in store.records().iter().enumerate() {
+        let record = match record.stage {
+            Stage::Running => &store.change(at, |record| report::refresh(record, data_dir))?,
+            _ => record,
+        };
+        spent = spent.saturating_add(record.spent);
+    }
+    Ok(Budget::new(most, spent))
 }
 
 /// Has every crawl hear of a signal, and says so once.

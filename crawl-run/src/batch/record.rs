@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crawl_ckpt::control::Progress;
 use serde::{Deserialize, Serialize};
 
 /// What became of an entry.
@@ -50,12 +51,36 @@ pub struct Record {
     /// URLs that wait.
     #[serde(default)]
     pub pending: u64,
+    /// What proxies cost it in this batch, in billionths.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spent: u64,
+    /// What its crawl had cost, all in all, when that was counted last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub counted_at: u64,
     /// Why it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Record {
+    /// Takes over the figures of its crawl.
+    pub fn take(&mut self, progress: &Progress) {
+        self.records = progress.records;
+        self.pending = progress.counts.unfinished();
+        self.count_costs(progress);
+    }
+
+    /// Counts what its crawl has cost since that was counted last. A crawl that has cost less began anew.
+    fn count_costs(&mut self, progress: &Progress) {
+        let now = progress.spent();
+        let before = std::mem::replace(&mut self.counted_at, now);
+        self.spent += now.checked_sub(before).unwrap_or(now);
+    }
+
     /// True when no run of this batch would do anything about it.
     pub fn is_settled(&self, retries: u32) -> bool {
         match self.stage {

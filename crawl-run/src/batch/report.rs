@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::human::count;
-use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::job::JobPlace;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde_json::json;
 
 use super::record::{Record, Stage};
+use crate::checkpoint::committed;
 use crate::ended::Ended;
 use crate::place::Output;
 
@@ -80,19 +79,14 @@ pub fn failures(records: &[Record], retries: u32) -> Vec<String> {
     lines
 }
 
-/// Brings the figures of an entry that is under way up to date from its checkpoint.
+/// Brings the figures of an entry that is under way up to date from its checkpoint. What cannot be read now
+/// leaves them as they were.
 pub fn refresh(record: &mut Record, data_dir: &Path) {
     let under_way = !matches!(record.stage, Stage::Done | Stage::Waiting);
-    let Some(job) = record.job.as_ref().filter(|_| under_way) else {
-        return;
-    };
-    let place = JobPlace::at(&data_dir.join(job));
-    // A look only: what cannot be read now leaves the figures as they were.
-    let job = Job::open(Arc::new(RealDisk), &place).ok().flatten();
-    if let Some(commit) = job.and_then(|job| job.last_commit().ok().flatten()) {
-        let counts = &commit.progress.counts;
-        record.records = commit.progress.records;
-        record.pending = counts.pending + counts.in_flight + counts.parked;
+    if let Some(job) = record.job.as_ref().filter(|_| under_way)
+        && let Some(progress) = committed(&JobPlace::at(&data_dir.join(job)))
+    {
+        record.take(&progress);
     }
 }
 
@@ -175,6 +169,9 @@ fn json_of(record: &Record) -> serde_json::Value {
         "pending": record.pending,
         "failures": record.failures,
     });
+    if record.spent > 0 {
+        value["spent"] = record.spent.into();
+    }
     if let Some(why) = &record.why {
         value["why"] = why.as_str().into();
     }

@@ -177,6 +177,8 @@ impl Store {
                 failures: 0,
                 records: 0,
                 pending: 0,
+                spent: 0,
+                counted_at: 0,
                 why: None,
             })
             .collect();
@@ -212,6 +214,11 @@ impl Store {
         self.kept().records.clone()
     }
 
+    /// What proxies cost an entry in this batch so far.
+    pub fn spent(&self, at: usize) -> u64 {
+        self.kept().records[at].spent
+    }
+
     /// How many entries ended how.
     pub fn tally(&self) -> Tally {
         self.kept().tally
@@ -229,15 +236,16 @@ impl Store {
         Ok(record)
     }
 
-    /// Notes that an entry has begun, with its job. A power cut may forget that: its checkpoint
+    /// Notes that an entry has begun, with its job and what that had cost before. A power cut may forget that: its checkpoint
     /// tells the same.
     ///
     /// # Errors
     /// Errors of the disk.
-    pub fn begin(&self, at: usize, job: PathBuf) -> Result<(), Failure> {
+    pub fn begin(&self, at: usize, job: PathBuf, cost: u64) -> Result<(), Failure> {
         let begun = self.note(at, |record| {
             record.stage = Stage::Running;
             record.job = Some(job);
+            record.counted_at = cost;
         });
         begun.map(drop)
     }
@@ -328,6 +336,8 @@ pub mod testing {
             failures: 2,
             records: 0,
             pending: 0,
+            spent: 0,
+            counted_at: 0,
             why: None,
         };
         stages.iter().map(record).collect()

@@ -14,12 +14,14 @@ use crawl_ckpt::control::Progress;
 use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::tool::{Exit, Failure};
 
+use super::budget::Budget;
 use super::list::Entry;
 use super::record::{Record, Stage};
 use super::relay::Relay;
 use super::report;
 use super::state::Store;
 use super::total::Total;
+use crate::checkpoint::committed;
 use crate::cli::{
     BatchArgs, CheckpointArgs, CrawlArgs, LimitArgs, MetricsArgs, OutputArgs, PlaceArgs,
 };
@@ -42,6 +44,8 @@ pub struct Workers<'a> {
     pub entries: &'a [Entry],
     /// What became of them.
     pub store: &'a Store,
+    /// What they may cost together.
+    pub budget: &'a Budget,
     /// Carries signals.
     pub relay: &'a Relay,
     /// The total of all crawls.
@@ -61,11 +65,32 @@ pub struct Workers<'a> {
 /// What a worker keeps from one crawl to the next.
 type Lasting = (Arc<Keeper>, Leavings);
 
+/// An entry to run, and what it may cost.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: usize,
+    share: Option<u64>,
+}
+
+/// What comes after the run of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Nothing in this run of the batch.
+    Nothing,
+    /// It is tried again.
+    Again,
+    /// It goes on if it may cost more than what it had left.
+    Costly(u64),
+}
+
 /// What is left to do.
 #[derive(Debug)]
 struct Queue {
     /// Entries to begin, the next one last.
     waiting: Vec<usize>,
+    /// Entries that stopped for what they cost, with what was left of their share: not enough for one more
+    /// request.
+    costly: Vec<(usize, u64)>,
     running: usize,
     /// Which entry crawls which job: a spider cannot be in a batch twice.
     claimed: HashMap<PathBuf, usize>,
@@ -82,25 +107,26 @@ impl Workers<'_> {
     pub fn work(&self, change: &(dyn Fn(usize) + Sync)) -> Result<(), Failure> {
         let queue = Mutex::new(Queue {
             waiting: self.order(),
+            costly: Vec::new(),
             running: 0,
             claimed: HashMap::new(),
             broken: None,
         });
         let freed = Condvar::new();
-        let workers = self.args.jobs.min(self.entries.len() as u32);
         thread::scope(|scope| {
-            for _ in 0..workers {
+            for _ in 0..self.at_once() {
                 scope.spawn(|| {
                     let after = Lasting::default();
-                    while let Some(at) = self.next(&queue, &freed) {
+                    while let Some(turn) = self.next(&queue, &freed) {
                         change(lock(&queue).running);
-                        let result = self.run(at, &queue, &after);
+                        let result = self.run(turn, &queue, &after);
                         let mut queue = lock(&queue);
                         queue.running -= 1;
                         match result {
                             // At the far end: behind everything that was not tried yet.
-                            Ok(true) => queue.waiting.insert(0, at),
-                            Ok(false) => {}
+                            Ok(After::Again) => queue.waiting.insert(0, turn.at),
+                            Ok(After::Costly(left)) => queue.costly.push((turn.at, left)),
+                            Ok(After::Nothing) => {}
                             Err(failure) => queue.broken = queue.broken.take().or(Some(failure)),
                         }
                         change(queue.running);
@@ -123,57 +149,104 @@ impl Workers<'_> {
         order
     }
 
-    /// The entry to run next; waits while only a running one might come back. `None` when the
-    /// batch is to end.
-    fn next(&self, queue: &Mutex<Queue>, freed: &Condvar) -> Option<usize> {
+    /// The entry to run next; waits while only a running one might come back, or give back what it does not
+    /// need. `None` when the batch is to end.
+    fn next(&self, queue: &Mutex<Queue>, freed: &Condvar) -> Option<Turn> {
         let mut queue = lock(queue);
         loop {
             let stopped = self.relay.first().is_some() || self.is_late() || queue.broken.is_some();
-            if stopped || (queue.waiting.is_empty() && queue.running == 0) {
+            let turn = match stopped {
+                true => None,
+                false => self.turn(&mut queue),
+            };
+            if let Some(turn) = turn {
+                queue.running += 1;
+                return Some(turn);
+            }
+            if stopped || queue.running == 0 {
                 freed.notify_all();
                 return None;
             }
-            if let Some(at) = queue.waiting.pop() {
-                queue.running += 1;
-                return Some(at);
-            }
             queue = unpoisoned(freed.wait(queue));
         }
+    }
+
+    /// Those that wait, then those that may cost more than before.
+    fn turn(&self, queue: &mut Queue) -> Option<Turn> {
+        let idle = self.at_once().saturating_sub(queue.running);
+        if let Some(at) = queue.waiting.pop() {
+            let share = self.budget.take(idle.min(queue.waiting.len() + 1));
+            return Some(Turn { at, share });
+        }
+        let all = idle.min(queue.costly.len());
+        // The last ones go one by one, each with all that is left.
+        let shares = [all, if queue.running == 0 { 1 } else { all }];
+        shares.into_iter().find_map(|of| {
+            let offer = self.budget.offer(of)?;
+            let mut costly = queue.costly.iter();
+            let place = costly.position(|(_, left)| offer > *left)?;
+            let (at, _) = queue.costly.remove(place);
+            let share = self.budget.take(of);
+            Some(Turn { at, share })
+        })
+    }
+
+    fn at_once(&self) -> usize {
+        (self.args.jobs as usize).min(self.entries.len())
     }
 
     fn is_late(&self) -> bool {
         self.deadline.is_some_and(|due| Instant::now() >= due)
     }
 
-    /// Runs one entry and keeps what became of it. True when it is to be tried again.
-    fn run(&self, at: usize, queue: &Mutex<Queue>, after: &Lasting) -> Result<bool, Failure> {
+    /// Runs one entry and keeps what became of it.
+    fn run(&self, turn: Turn, queue: &Mutex<Queue>, after: &Lasting) -> Result<After, Failure> {
+        let Turn { at, share } = turn;
+        let before = self.store.spent(at);
         let entry = &self.entries[at];
         let begun = Instant::now();
         let mut view = View::among(self.args.verbosity, entry.site.clone(), self.screen.clone());
         view.watch(self.total.share(at));
         let mut kept = Ok(());
-        let result = self.crawl(at, (queue, after), &mut view, &mut kept);
+        let result = self.crawl(turn, (queue, after), &mut view, &mut kept);
         view.end();
         self.relay.leave(at);
         // A batch that cannot keep its state must not go on, whatever became of the crawl.
         kept?;
         let Some(result) = result else {
-            return Ok(false);
+            self.budget.settle(share, 0);
+            return Ok(After::Nothing);
         };
         if let Err(failure) = &result {
             view.error(format_args!("crawl-run: {}", failure.message));
         }
-        let record = self.store.change(at, |record| settle(record, &result))?;
+        let record = self.store.change(at, |record| {
+            if result
+                .as_ref()
+                .is_err_and(|failure| failure.exit != Exit::Held)
+            {
+                report::refresh(record, self.data_dir);
+            }
+            settle(record, &result);
+        })?;
+        let spent = record.spent.saturating_sub(before);
+        self.budget.settle(share, spent);
         if self.args.json {
             report::print(&record, self.args.retries, begun.elapsed(), &result)?;
         }
-        Ok(record.stage == Stage::Failed && !record.is_settled(self.args.retries))
+        let is_costly = result.is_ok_and(|ended| ended.is_costly);
+        Ok(match share.filter(|_| is_costly) {
+            Some(share) => After::Costly(share.saturating_sub(spent)),
+            None if record.stage != Stage::Failed => After::Nothing,
+            None if record.is_settled(self.args.retries) => After::Nothing,
+            None => After::Again,
+        })
     }
 
     /// The crawl itself; `None` when a signal came before it could begin.
     fn crawl(
         &self,
-        at: usize,
+        Turn { at, share }: Turn,
         (queue, (keeper, leavings)): (&Mutex<Queue>, &Lasting),
         view: &mut View,
         kept: &mut Result<(), Failure>,
@@ -181,7 +254,7 @@ impl Workers<'_> {
         let entry = &self.entries[at];
         let (sender, events) = mpsc::channel();
         let site = self.site(entry);
-        let args = self.crawl_args(entry);
+        let args = self.crawl_args(entry, share);
         let mut crawl = match Crawl::prepare(
             slice::from_ref(&site),
             &args,
@@ -203,15 +276,17 @@ impl Workers<'_> {
         if !self.relay.listen(at, sender.clone()) {
             return None;
         }
+        let before = committed(&crawl.place().job);
+        let before = before.map_or(0, |progress| progress.spent());
         let inside = job.strip_prefix(self.data_dir).unwrap_or(job).to_owned();
-        if let Err(failure) = self.store.begin(at, inside) {
+        if let Err(failure) = self.store.begin(at, inside, before) {
             *kept = Err(failure);
             return None;
         }
         // Noted before the checkpoint goes: a crash in between must not crawl it again.
         let mut completed = |progress: &Progress| {
             let done = self.store.change(at, |record| {
-                figures(record, progress);
+                record.take(progress);
                 record.stage = Stage::Done;
             });
             done.map(|_| ())
@@ -234,7 +309,7 @@ impl Workers<'_> {
         }
     }
 
-    fn crawl_args(&self, entry: &Entry) -> CrawlArgs {
+    fn crawl_args(&self, entry: &Entry, share: Option<u64>) -> CrawlArgs {
         let args = self.args;
         let left = self
             .deadline
@@ -251,7 +326,7 @@ impl Workers<'_> {
             output: OutputArgs::default(),
             limits: LimitArgs {
                 max_time: left,
-                max_cost: args.max_cost,
+                cost_share: share,
                 ..LimitArgs::default()
             },
             reach: args.reach.clone(),
@@ -288,7 +363,7 @@ impl Workers<'_> {
 fn settle(record: &mut Record, result: &Result<Ended, Failure>) {
     let (exit, why) = match result {
         Ok(ended) => {
-            figures(record, &ended.progress);
+            record.take(&ended.progress);
             match &ended.outcome {
                 Outcome::Failed { exit, why, .. } => (*exit, Some(why.clone())),
                 outcome => (outcome.exit(), None),
@@ -307,10 +382,4 @@ fn settle(record: &mut Record, result: &Result<Ended, Failure>) {
         Exit::Failed | Exit::PipeClosed => Stage::Failed,
     };
     record.failures += u32::from(record.stage == Stage::Failed);
-}
-
-fn figures(record: &mut Record, progress: &Progress) {
-    let counts = &progress.counts;
-    record.records = progress.records;
-    record.pending = counts.pending + counts.in_flight + counts.parked;
 }

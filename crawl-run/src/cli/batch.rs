@@ -47,10 +47,11 @@ pub struct BatchArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub max_time: Option<Duration>,
 
-    /// Stop each crawl in good order before proxies have cost it more than this; exit 4
+    /// Stop in good order before proxies have cost all crawls together more than this; exit 4
     ///
-    /// Counts the whole crawl of a site, over all of its runs. The same command with a higher amount
-    /// goes on.
+    /// Counts the batch, over all of its runs; the next batch begins with nothing spent. Crawls at once share
+    /// what is left, and one that stopped for that goes on when others did not need theirs. Sites that need
+    /// no such proxy are crawled in any case. The same command with a higher amount goes on.
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     pub max_cost: Option<u64>,
 

@@ -27,10 +27,10 @@ pub struct CheckpointArgs {
     /// first crawl. The result is a new file, all other records as they were; the old one stays. It
     /// gets its name (crawl_DATE-2.jsonl, or that of -o) when all is done, in one step. This is a crawl of its
     /// own, SPIDER.retry in crawl-ckpt: it may be stopped and killed as any other, and the same
-    /// command goes on. Where nothing failed nothing is done, exit 0. Not with WARC files, and not with
-    /// --delta, which asks for failed pages the next time by itself.
+    /// command goes on. Where nothing failed nothing is done, exit 0. FILE may be packed (.gz). Not with
+    /// WARC files, and not with --delta, which asks for failed pages the next time by itself.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "",
-          conflicts_with_all = ["limit", "warc", "delta", "reset_deltafetch"], value_parser = clap::value_parser!(OsString))]
+          conflicts_with_all = ["limit", "reset_deltafetch"], value_parser = clap::value_parser!(OsString))]
     pub retry_failed: Option<OsString>,
 
     /// What to do when something changed.

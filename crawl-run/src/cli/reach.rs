@@ -43,6 +43,17 @@ pub struct LimitArgs {
     /// as any before it may cost more than what is left.
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     pub max_cost: Option<u64>,
+
+    /// What this run may cost at most, of what a batch may.
+    #[arg(skip)]
+    pub cost_share: Option<u64>,
+}
+
+impl LimitArgs {
+    /// Whether proxies may cost only so much.
+    pub fn is_capped(&self) -> bool {
+        self.max_cost.is_some() || self.cost_share.is_some()
+    }
 }
 
 /// How far a crawl goes, and how long it waits.

@@ -87,6 +87,7 @@ impl Crawl<'_> {
         Ended {
             summary: self.summarize(None, &progress, &output, None),
             outcome: Outcome::Complete,
+            is_costly: false,
             progress,
             records_run: 0,
             elapsed: std::time::Duration::ZERO,

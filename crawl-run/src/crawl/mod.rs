@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crawl_ckpt::address::masked_url;
-use crawl_ckpt::control::{Begin, Progress, Secrets};
+use crawl_ckpt::control::{Begin, EndReason, Progress, Secrets};
 use crawl_ckpt::human::counted;
 use crawl_ckpt::job::{self, unfinished};
 use crawl_ckpt::lock::JobLock;
@@ -210,11 +210,18 @@ impl<'a> Crawl<'a> {
             careful: false,
             accept_empty: self.args.reach.accept_empty,
             prices: self.proxies.prices().clone(),
-            max_cost: limits.max_cost,
+            max_cost: self.most_cost(0),
             hosts: BTreeMap::new(),
             secrets: self.secrets.clone(),
             shared: None,
         }
+    }
+
+    /// What the crawl may cost, all in all, when it had cost so much `before` this run.
+    fn most_cost(&self, before: u64) -> Option<u64> {
+        let limits = &self.args.limits;
+        let share = limits.cost_share.map(|share| before.saturating_add(share));
+        limits.max_cost.or(share)
     }
 
     /// Has the fetcher wait for another crawl when this one is complete.
@@ -305,6 +312,7 @@ impl<'a> Crawl<'a> {
         (output, warc): (Output, Option<PathBuf>),
     ) -> Ended {
         let Ending {
+            reason,
             progress,
             records_run,
             elapsed,
@@ -314,6 +322,7 @@ impl<'a> Crawl<'a> {
         Ended {
             summary: self.summarize(Some(run), &progress, &output, warc.as_deref()),
             outcome,
+            is_costly: reason == Some(EndReason::Cost),
             progress,
             records_run,
             elapsed,

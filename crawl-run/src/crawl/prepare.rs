@@ -37,7 +37,7 @@ impl<'a> Crawl<'a> {
         let spider = Spider::load(words)?;
         let proxies = Proxies::from_env(std::env::vars_os())?;
         let proxies = proxies.or_prices(spider.settings.prices.as_ref());
-        if args.limits.max_cost.is_some() && proxies.prices().is_empty() {
+        if args.limits.is_capped() && proxies.prices().is_empty() {
             let message = "cannot use --max-cost: no proxy has a price";
             return Err(Failure::with(Exit::Usage, message).hint(
                 "export RESIDENTIAL_PROXY_PRICE=8.50/GB, or PROXY_PRICES in the spider file",
@@ -80,7 +80,7 @@ impl<'a> Crawl<'a> {
         let place = Place::new(&args.place, &spider.name)?;
         let place = match &args.checkpoint.retry_failed {
             Some(_) => {
-                refuse_retry(&plan)?;
+                refuse_retry(&plan, args, &command_line)?;
                 place.for_retry()?
             }
             None => place,
@@ -121,20 +121,26 @@ impl<'a> Crawl<'a> {
 }
 
 /// What cannot be asked again for by a file of records alone.
-fn refuse_retry(plan: &Plan) -> Result<(), Failure> {
-    let why = match plan {
-        plan if plan.delta => {
-            "an incremental crawl asks for what failed the next time by itself, and its output does not name all pages"
-        }
-        plan if plan.warc.is_some() => {
-            "the WARC files of the pages that stay would be those of another output"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::with(
-        Exit::Usage,
-        format_args!("cannot --retry-failed: {why}"),
-    ))
+fn refuse_retry(plan: &Plan, args: &CrawlArgs, command_line: &CommandLine) -> Result<(), Failure> {
+    let refused = |why| Failure::with(Exit::Usage, format_args!("cannot --retry-failed: {why}"));
+    if plan.delta {
+        let why = "an incremental crawl asks for what failed the next time by itself, and its output does not name all pages";
+        let next = command_line.without_flag("--retry-failed");
+        return Err(refused(why).hint(next));
+    }
+    if plan.warc.is_some() {
+        let why = "the WARC files of the pages that stay would be those of another output";
+        // What the spider file says no option takes back.
+        let hint = match args.fetch.warc {
+            true => command_line.without_flag("--warc").to_string(),
+            false => {
+                "jq 'del(.warc)' SPIDER.json >RETRY.json, and with RETRY.json the same command"
+                    .to_owned()
+            }
+        };
+        return Err(refused(why).hint(hint));
+    }
+    Ok(())
 }
 
 /// Looks whether a file of certificates is one, before anything is written or asked for.

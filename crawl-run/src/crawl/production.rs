@@ -86,7 +86,10 @@ impl Crawl<'_> {
                 let output = self.resumed_output(&resume)?;
                 let warc = self.resumed_warc(&resume, &output)?;
                 view.say(resume.line(&self.place.title()));
+                let before = checkpoint::committed(&self.place.job);
+                let before = before.map_or(0, |progress| progress.spent());
                 let begin = Begin {
+                    max_cost: self.most_cost(before),
                     adopt_plan: resume.adopt_plan,
                     retry_blocked: resume.retry_blocked,
                     retry_failed,
@@ -116,7 +119,7 @@ impl Crawl<'_> {
         let mut ending = conduct(&launch, begin, events, view)?;
         // A frontier that failed has told of more than it could keep.
         if ending.reason.is_none()
-            && let Some(committed) = checkpoint::committed(&self.place)
+            && let Some(committed) = checkpoint::committed(&self.place.job)
         {
             ending.take_back_to(committed);
         }
@@ -274,6 +277,7 @@ impl Crawl<'_> {
         Ended {
             summary: self.summarize(None, &progress, &output, warc.as_deref()),
             outcome: Outcome::Complete,
+            is_costly: false,
             progress,
             records_run: 0,
             elapsed: Duration::ZERO,

@@ -67,7 +67,7 @@ impl Crawl<'_> {
                 ALONE.to_owned(),
             ),
             (
-                args.limits.max_cost.is_some(),
+                args.limits.is_capped(),
                 "--max-cost",
                 "no worker knows what the others have spent",
                 ALONE.to_owned(),

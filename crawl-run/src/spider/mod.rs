@@ -246,7 +246,13 @@ impl Spider {
     /// Reads the text of a spider file that lies in `dir`.
     fn from_json(text: &str, dir: &Path) -> Result<Spider, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let value: Value = serde_json::from_str(text).map_err(|e| format!("{NOT_JSON}{e}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|e| {
+            // Of YAML, Python and the like the parser says nothing that helps.
+            match text.trim_start().starts_with('{') {
+                true => format!("{NOT_JSON}{e}"),
+                false => format!("{NOT_JSON}a spider file begins with {{"),
+            }
+        })?;
         let spider = Spider::from_node(&Node::root(&value), dir);
         let (mut spider, extracts) = spider.map_err(|e| e.to_string())?;
         spider.extract = extracts.then(|| text.to_owned());

@@ -77,7 +77,7 @@ fn goes_on(folder: &Folder, site: &Site, command: &[String]) {
 #[test]
 fn a_crawl_whose_records_nobody_reads_ends_at_a_signal_and_at_its_time() {
     let grace = ["--grace", "100ms"];
-    for (time, code) in [(&[][..], 143), (&["--max-time", "100ms"], 4)] {
+    for (time, code) in [(&[][..], 143), (&["--max-time", "3s"], 4)] {
         let (folder, site) = (Folder::new(), site(Duration::ZERO));
         let crawl = ["crawl-run", &site.url("/"), "-o", "-"];
         let tool = Tool::program("sh").dir(&folder);

@@ -449,9 +449,10 @@ impl<W: Served> Server<W> {
                 } else {
                     Exit::Stopped
                 };
-                let reason = match self.opened.crawl.is_costly() {
-                    true => EndReason::Cost,
-                    false => EndReason::Limit,
+                let reason = if self.opened.crawl.is_costly() {
+                    EndReason::Cost
+                } else {
+                    EndReason::Limit
                 };
                 (reason, Ok(exit))
             }

@@ -155,11 +155,7 @@ impl Workers<'_> {
         let mut queue = lock(queue);
         loop {
             let stopped = self.relay.first().is_some() || self.is_late() || queue.broken.is_some();
-            let turn = match stopped {
-                true => None,
-                false => self.turn(&mut queue),
-            };
-            if let Some(turn) = turn {
+            if !stopped && let Some(turn) = self.turn(&mut queue) {
                 queue.running += 1;
                 return Some(turn);
             }

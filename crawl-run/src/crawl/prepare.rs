@@ -131,12 +131,11 @@ fn refuse_retry(plan: &Plan, args: &CrawlArgs, command_line: &CommandLine) -> Re
     if plan.warc.is_some() {
         let why = "the WARC files of the pages that stay would be those of another output";
         // What the spider file says no option takes back.
-        let hint = match args.fetch.warc {
-            true => command_line.without_flag("--warc").to_string(),
-            false => {
-                "jq 'del(.warc)' SPIDER.json >RETRY.json, and with RETRY.json the same command"
-                    .to_owned()
-            }
+        let hint = if args.fetch.warc {
+            command_line.without_flag("--warc").to_string()
+        } else {
+            "jq 'del(.warc)' SPIDER.json >RETRY.json, and with RETRY.json the same command"
+                .to_owned()
         };
         return Err(refused(why).hint(hint));
     }

@@ -248,9 +248,10 @@ impl Spider {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| {
             // Of YAML, Python and the like the parser says nothing that helps.
-            match text.trim_start().starts_with('{') {
-                true => format!("{NOT_JSON}{e}"),
-                false => format!("{NOT_JSON}a spider file begins with {{"),
+            if text.trim_start().starts_with('{') {
+                format!("{NOT_JSON}{e}")
+            } else {
+                format!("{NOT_JSON}a spider file begins with {{")
             }
         })?;
         let spider = Spider::from_node(&Node::root(&value), dir);

@@ -241,6 +241,41 @@ fn the_systemd_units_are_sound_and_their_command_runs() {
 }
 
 #[test]
+fn proxies_and_their_prices_are_taken_as_they_are_shown() {
+    let site = site();
+    let lines: Vec<String> = of_language("sh")
+        .into_iter()
+        .flat_map(|block| block.lines)
+        .collect();
+    // Nothing blocks here, so that none of these proxies is asked for anything.
+    Tool::program("bash")
+        .args(["-ec", &local(&lines.join("\n"), &site)])
+        .dir(&folder(&site))
+        .run()
+        .code(0)
+        .says("complete after")
+        .never_says("password");
+}
+
+#[test]
+fn the_spider_of_pages_that_scripts_make_is_sound() {
+    if !has("chromium-headless-shell") {
+        return;
+    }
+    let mut spiders = of_language("json").into_iter();
+    let spider = spiders.find(|block| block.lines.iter().any(|line| line.contains("wait_for")));
+    let folder = Folder::new();
+    folder.write("app.json", spider.unwrap().lines.join("\n"));
+    Tool::new("crawl-run")
+        .args(["--check", "--no-sandbox", "app.json"])
+        .dir(&folder)
+        .run()
+        .code(0)
+        .prints("/product/")
+        .never_says("ignored");
+}
+
+#[test]
 fn every_file_that_the_readme_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for name in [
@@ -254,7 +289,15 @@ fn every_file_that_the_readme_names_is_there() {
     }
     for link in README.split("](").skip(1) {
         let target = link.split(')').next().unwrap();
-        if !target.starts_with("http") {
+        if let Some(part) = target.strip_prefix('#') {
+            let headings = README.lines().filter(|line| line.starts_with('#'));
+            let mut anchors = headings.map(|line| {
+                line.trim_start_matches(['#', ' '])
+                    .to_lowercase()
+                    .replace(' ', "-")
+            });
+            assert!(anchors.any(|anchor| anchor == part), "{target}");
+        } else if !target.starts_with("http") {
             assert!(fs::exists(root.join(target)).unwrap(), "{target}");
         }
     }

@@ -247,10 +247,11 @@ fn proxies_and_their_prices_are_taken_as_they_are_shown() {
         .into_iter()
         .flat_map(|block| block.lines)
         .collect();
+    let folder = folder(&site);
     // Nothing blocks here, so that none of these proxies is asked for anything.
     Tool::program("bash")
         .args(["-ec", &local(&lines.join("\n"), &site)])
-        .dir(&folder(&site))
+        .dir(&folder)
         .run()
         .code(0)
         .says("complete after")

@@ -44,7 +44,7 @@ fn complete_is_believed_only_when_word_code_and_figures_agree() {
         (format!("{}; exit 0", ended("paused", all_done, 2)), 1),
         ("exit 65".into(), 65),
         ("exit 141".into(), 141),
-        ("exit 2".into(), 1),
+        ("exit 2".into(), 2),
         ("exit 99".into(), 1),
     ] {
         crawl(&Folder::new(), &script).run().code(code);

@@ -197,8 +197,8 @@ fn a_store_that_is_killed_and_comes_back_is_waited_for() {
     let a = worker(&folder, &redis, "a").start();
     let b = worker(&folder, &redis, "b").start();
     site.wait_for(100);
-    redis.kill_and_start_again(|| sleep(Duration::from_secs(1)));
-    a.wait().code(0);
+    redis.kill_and_start_again(|| a.wait_says("stand still"));
+    a.wait().code(0).says("the store is back");
     b.wait().code(0);
     has_each_page_once(&site, 300, &records(&folder, &["a", "b"]));
 }

@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// After a failure it is left alone for so long.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
+/// What does not work for so long is told.
+const BEFORE_IT_IS_TOLD: Duration = Duration::from_secs(2);
+
 /// What the crawl tells the courier.
 #[derive(Debug)]
 pub enum Task {
@@ -53,6 +56,10 @@ pub enum Word {
     Over(Rest),
     /// Somebody paused it.
     Paused,
+    /// The store, or a node of it, does not do what it is to.
+    Away(DepotError),
+    /// All of it does again.
+    Back,
     /// The store cannot be used any more.
     Failed(Failure),
 }
@@ -178,8 +185,8 @@ pub(super) struct Round {
 impl Round {
     fn run(&mut self, inbox: &Receiver<Task>, patience: Duration) {
         let started = Instant::now();
-        // Since when nothing works.
-        let mut failing: Option<Instant> = None;
+        // Since when something does not work, and whether that was told.
+        let mut failing: Option<(Instant, bool)> = None;
         loop {
             let mut tasks = Vec::new();
             match inbox.recv_timeout(TICK) {
@@ -190,24 +197,28 @@ impl Round {
             tasks.extend(inbox.try_iter());
             let leaves = tasks.iter().any(|task| matches!(task, Task::Leave));
             let now_ms = started.elapsed().as_millis() as u64;
-            let done = self.perform(tasks);
+            let performed = self.perform(tasks);
             if leaves {
                 // What is not given back is free when nobody renews it.
                 let _ = self.engine.leave(&self.worker);
                 return;
             }
-            match done.and_then(|()| self.go_round(now_ms)) {
-                Ok(()) => failing = None,
-                Err(error) => {
-                    let since = *failing.get_or_insert_with(Instant::now);
-                    let is_over = matches!(error, DepotError::Refused(_));
-                    if is_over || since.elapsed() >= patience {
-                        self.told.say(Word::Failed(unreachable(&error)));
-                        return;
-                    }
-                    std::thread::sleep(AFTER_FAILURE);
+            let Err(error) = performed.and(self.go_round(now_ms)) else {
+                if failing.take().is_some_and(|(_, is_told)| is_told) {
+                    self.told.say(Word::Back);
                 }
+                continue;
+            };
+            let (since, is_told) = failing.get_or_insert((Instant::now(), false));
+            let is_over = matches!(error, DepotError::Refused(_));
+            if is_over || since.elapsed() >= patience {
+                self.told.say(Word::Failed(unreachable(&error)));
+                return;
             }
+            if since.elapsed() >= BEFORE_IT_IS_TOLD && !std::mem::replace(is_told, true) {
+                self.told.say(Word::Away(error));
+            }
+            std::thread::sleep(AFTER_FAILURE);
         }
     }
 

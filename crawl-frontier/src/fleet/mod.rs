@@ -141,6 +141,15 @@ impl Fleet {
                     ));
                 }
             }
+            Word::Away(error) => {
+                let patience = self.workshop.patience.as_secs();
+                self.notes.push(format!(
+                    "the store does not take all commits, and partitions that wait for it stand still ({error}): it is waited for, at most {patience} s"
+                ));
+            }
+            Word::Back => self
+                .notes
+                .push("the store is back, and all goes on".to_owned()),
             Word::Failed(failure) => self.failed = Some(failure),
         }
         Ok(())

@@ -17,10 +17,13 @@ use super::Fleet;
 use super::bell::Bell;
 use super::courier::Courier;
 use super::partition::Workshop;
-use super::sink::unreachable;
+use super::sink::{insist, patiently, unreachable};
 use crate::crawl::Split;
 use crate::open::{Opened, Places};
 use crate::store::random_key;
+
+/// So long a store is waited for when a worker begins: another node takes the place of one that was lost meanwhile.
+const BEGINS: Duration = Duration::from_secs(20);
 
 /// Joins the crawl that a store has, or begins it there.
 ///
@@ -35,7 +38,8 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     };
     let url = StoreUrl::parse(&shared.url, None)?;
     let mut engine = RedisDepot::new(&url, &shared.spider, "", shared.parts, 0);
-    let held = engine.check().map_err(|error| match error {
+    let patience = BEGINS.min(Duration::from_secs(begin.plan.retry.outage_s));
+    let held = patiently(patience, || engine.check()).map_err(|error| match error {
         DepotError::Refused(why) => {
             Failure::with(Exit::Usage, format_args!("cannot use the store: {why}"))
         }
@@ -51,14 +55,14 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     }
     // What a crawl begins with stays, also when a replica is gone for a while.
     engine.want_copies(shared.copies.unwrap_or(held.replicas.min(1)));
-    let crawl_id = choose(&mut engine, shared)?;
+    let crawl_id = choose(&mut engine, shared, patience)?;
     engine.set_crawl(&crawl_id);
-    let job = settle(&mut engine, begin, shared)?;
+    let job = settle(&mut engine, begin, shared, patience)?;
     engine.set_parts(job.parts);
     let copies = shared.copies.unwrap_or(job.copies);
     engine.want_copies(copies);
     let joined = (shared.crawls).join(format!("crawl_{crawl_id}.{}.jsonl", shared.worker));
-    let course = engine.course().map_err(|e| unreachable(&e))?;
+    let course = insist(patience, || engine.course())?;
     if course == Course::Paused {
         let message = format!("the crawl is paused: {}/{crawl_id}", shared.spider);
         return Err(Failure::with(Exit::Stopped, message)
@@ -70,7 +74,7 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
             "take part under another --worker NAME, or begin another crawl by --crawl-id ID",
         ));
     }
-    refuse_a_namesake(&mut engine, &shared.worker)?;
+    refuse_a_namesake(&mut engine, &shared.worker, patience)?;
     let fsync = held.fsync.as_deref().unwrap_or("unknown");
     let promise = format!(
         "crawl {crawl_id} on {url}: worker {}, {}; each commit is on {} nodes{}, appendfsync {fsync}",
@@ -161,14 +165,18 @@ pub(super) fn assemble(
 }
 
 /// The name of the crawl: the one that is asked for, else the one that is under way, else that of a new one.
-fn choose(engine: &mut RedisDepot, shared: &SharedCrawl) -> Result<String, Failure> {
+fn choose(
+    engine: &mut RedisDepot,
+    shared: &SharedCrawl,
+    patience: Duration,
+) -> Result<String, Failure> {
     if let Some(crawl_id) = &shared.crawl_id {
         return Ok(crawl_id.clone());
     }
-    let current = engine.current().map_err(|e| unreachable(&e))?;
+    let current = insist(patience, || engine.current())?;
     if let Some(current) = current {
         engine.set_crawl(&current);
-        let course = engine.course().map_err(|e| unreachable(&e))?;
+        let course = insist(patience, || engine.course())?;
         if course != Course::Over(Rest::Complete) {
             return Ok(current);
         }
@@ -181,6 +189,7 @@ fn settle(
     engine: &mut RedisDepot,
     begin: &Begin,
     shared: &SharedCrawl,
+    patience: Duration,
 ) -> Result<SharedJob, Failure> {
     let ours = SharedJob::new(
         random_key()?,
@@ -189,7 +198,7 @@ fn settle(
         begin.plan.clone(),
     );
     let text = serde_json::to_string(&ours).map_err(Failure::new)?;
-    let text = engine.open(&text).map_err(|e| unreachable(&e))?;
+    let text = insist(patience, || engine.open(&text))?;
     let job = SharedJob::parse(&text)?;
     let usage = |why: &str| Err(Failure::with(Exit::Usage, why));
     if job.plan.identity() != begin.plan.identity() {
@@ -204,18 +213,26 @@ fn settle(
 }
 
 /// A worker that was killed leaves its name behind; one that lives goes on counting.
-fn refuse_a_namesake(engine: &mut RedisDepot, worker: &str) -> Result<(), Failure> {
-    let mut count = || -> Result<u64, Failure> {
-        let beats = engine.beat(worker).map_err(|e| unreachable(&e))?;
+fn refuse_a_namesake(
+    engine: &mut RedisDepot,
+    worker: &str,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let mut count = || -> Result<u64, DepotError> {
+        let beats = engine.beat(worker)?;
         let own = beats.into_iter().find(|(name, _)| name == worker);
         Ok(own.map_or(0, |(_, beat)| beat))
     };
-    let first = count()?;
-    if first <= 1 {
-        return Ok(());
-    }
-    std::thread::sleep(Duration::from_millis(BEAT_MS * 2));
-    if count()? > first + 1 {
+    // Both counts anew after a failure: what was lost may have been counted.
+    let is_alive = insist(patience, || {
+        let first = count()?;
+        if first <= 1 {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(BEAT_MS * 2));
+        Ok(count()? > first + 1)
+    })?;
+    if is_alive {
         let message = format!("another worker that is called {worker} takes part already");
         return Err(Failure::with(Exit::Held, message).hint("give each its own --worker NAME"));
     }

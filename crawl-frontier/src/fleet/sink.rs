@@ -77,17 +77,24 @@ impl Sink for StoreSink {
 /// Asks until there is an answer, for so long.
 pub fn insist<T>(
     patience: Duration,
-    mut ask: impl FnMut() -> Result<T, DepotError>,
+    ask: impl FnMut() -> Result<T, DepotError>,
 ) -> Result<T, Failure> {
+    patiently(patience, ask).map_err(|error| unreachable(&error))
+}
+
+/// The same; gives the store's own error.
+pub fn patiently<T>(
+    patience: Duration,
+    mut ask: impl FnMut() -> Result<T, DepotError>,
+) -> Result<T, DepotError> {
     let (begun, mut pause) = (Instant::now(), AGAIN.0);
     loop {
         match ask() {
-            Ok(told) => return Ok(told),
             Err(DepotError::Unsure(_)) if begun.elapsed() < patience => {
                 sleep(pause);
                 pause = (pause * 2).min(AGAIN.1);
             }
-            Err(error) => return Err(unreachable(&error)),
+            told => return told,
         }
     }
 }

@@ -102,3 +102,21 @@ fn rm_clears_what_an_interrupted_removal_left() {
         .says("removed p/s");
     assert!(!place.removing().exists());
 }
+
+#[test]
+fn rm_leaves_no_empty_output_behind() {
+    let data = Data::new();
+    let place = data.paused("p", "nothing", 1, 1);
+    let output = place.dir.join("../crawls/crawl.jsonl");
+    fs::write(output, "").unwrap();
+    let outputs = || {
+        let files = data.folder.files().into_iter();
+        files
+            .filter(|file| file.starts_with("p/nothing/crawls"))
+            .count()
+    };
+    assert!(outputs() > 0);
+    let done = data.run(&["rm", "--yes", "p/nothing"]).code(0);
+    done.never_says("stays");
+    assert_eq!(outputs(), 0);
+}

@@ -52,7 +52,7 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 
-    /// The crawls in this store, and not those in the data directory: redis://[USER@]HOST[:PORT][/DB], or rediss://
+    /// The crawls in this store, and not those in the data directory: redis://HOST:PORT or several, as redis://USER@HOST,HOST/DB; rediss:// for TLS
     ///
     /// What crawl-run --store shares among machines. A crawl there is named PROJECT/SPIDER/ID; without ID the one
     /// that was begun last is meant. The password comes from $CRAWL_STORE_PASSWORD. Looking changes nothing.

@@ -8,7 +8,7 @@ use crawl_ckpt::limits::{COPIES, PARTITIONS, count};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct StoreArgs {
-    /// Share the crawl with all who give the same command: redis://[USER@]HOST[:PORT][,HOST...][/DB], or rediss:// for TLS
+    /// Share the crawl with all who give the same command: redis://HOST:PORT or several, as redis://USER@HOST,HOST/DB; rediss:// for TLS
     ///
     /// A Redis of 7.0 or later, or a Valkey, with `appendonly yes` and `maxmemory-policy noeviction`; of a cluster any node
     /// will do, or several. The same command on another machine joins; each takes a share of the hosts, and a machine that dies is replaced by the others after 6

@@ -110,7 +110,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "crawl-ckpt",
-        "ls, show, size, verify, report, rm",
+        "ls, show, size, verify, report, collect, pull, pause, resume, requeue, rm",
         "crawl-ckpt",
     ),
     ("crawl-ckpt lss", "'ls'", "crawl-ckpt"),

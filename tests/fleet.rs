@@ -134,6 +134,24 @@ fn wait_until_both_own(redis: &Redis) {
     }
 }
 
+/// Workers `a` and `b` on a tree of so many pages, each with half of the partitions.
+fn begin_both(
+    folder: &Folder,
+    redis: &Redis,
+    pages: usize,
+    each: Duration,
+) -> (Site, Running, Running) {
+    let gate = Arc::new(AtomicBool::new(false));
+    let site = gated_tree(pages, each, &gate);
+    spider(folder, &site);
+    let a = worker(folder, redis, "a").start();
+    site.wait_for_path("/page-0");
+    let b = worker(folder, redis, "b").start();
+    wait_until_both_own(redis);
+    gate.store(true, Ordering::SeqCst);
+    (site, a, b)
+}
+
 fn kill(running: &Running) {
     send_signal(Signal::Kill, -i64::from(running.pid()));
 }
@@ -143,15 +161,8 @@ fn two_workers_share_a_crawl_and_have_each_page_once_between_them() {
     let Some(redis) = Redis::durable() else {
         return;
     };
-    let gate = Arc::new(AtomicBool::new(false));
-    let site = gated_tree(600, Duration::from_millis(20), &gate);
     let folder = Folder::new();
-    spider(&folder, &site);
-    let a = worker(&folder, &redis, "a").start();
-    site.wait_for_path("/page-0");
-    let b = worker(&folder, &redis, "b").start();
-    wait_until_both_own(&redis);
-    gate.store(true, Ordering::SeqCst);
+    let (site, a, b) = begin_both(&folder, &redis, 600, Duration::from_millis(20));
     let (a, b) = (a.wait().code(0), b.wait().code(0));
     has_each_page_once(&site, 600, &records(&folder, &["a", "b"]));
     for worker in ["a", "b"] {
@@ -170,15 +181,8 @@ fn the_other_worker_takes_over_from_one_that_is_killed() {
     let Some(redis) = Redis::durable() else {
         return;
     };
-    let gate = Arc::new(AtomicBool::new(false));
-    let site = gated_tree(900, Duration::from_millis(30), &gate);
     let folder = Folder::new();
-    spider(&folder, &site);
-    let a = worker(&folder, &redis, "a").start();
-    site.wait_for_path("/page-0");
-    let b = worker(&folder, &redis, "b").start();
-    wait_until_both_own(&redis);
-    gate.store(true, Ordering::SeqCst);
+    let (site, a, b) = begin_both(&folder, &redis, 900, Duration::from_millis(30));
     site.wait_until("200 pages", |log| log.len() > 200);
     kill(&a);
     b.wait().code(0);

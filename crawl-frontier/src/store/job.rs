@@ -21,8 +21,8 @@ pub struct HeldJob {
     imaged_bytes: u64,
     /// So much may be unsettled.
     least_unsettled: u64,
-    /// Who settles has so many fingerprints in memory at once.
-    at_once: u64,
+    /// Who settles has so many bytes of what is new in memory at once.
+    settle_room: usize,
     /// What the journals had when they were last settled.
     settled_bytes: u64,
     /// The journal's end and the URLs done at that time; `None`: the run has just begun.
@@ -41,7 +41,6 @@ struct Since {
 const UNSETTLED_BYTES: u64 = 64 << 20;
 /// With less memory it is less, down to this.
 const LEAST_UNSETTLED_BYTES: u64 = 4 << 10;
-const FINGERPRINT_BYTES: u64 = 16;
 /// What the journal needs no more of a URL that is done, at least.
 const DEAD_BYTES: u64 = 64;
 
@@ -55,7 +54,7 @@ impl HeldJob {
             lock,
             imaged_bytes: image.map_or(0, |mark| mark.bytes),
             least_unsettled: (memory_bytes / 16).clamp(LEAST_UNSETTLED_BYTES, UNSETTLED_BYTES),
-            at_once: memory_bytes / 16 / FINGERPRINT_BYTES,
+            settle_room: usize::try_from(memory_bytes / 16).unwrap_or(usize::MAX),
             since: None,
         }
     }
@@ -108,7 +107,7 @@ impl HeldJob {
     /// # Errors
     /// Errors of the disk, and damage. The job is sound all the same, or refuses all further work.
     pub fn settle(&mut self, reader: Option<Reader>, is_over: &AtomicBool) -> Result<(), Failure> {
-        let settled = settle::settle(&mut self.job, &self.lock, self.at_once, is_over);
+        let settled = settle::settle(&mut self.job, &self.lock, self.settle_room, is_over);
         self.put_off();
         if settled? {
             self.imaged_bytes = 0;

@@ -7,6 +7,7 @@
 
 mod compact;
 mod embedded;
+mod ids;
 mod image;
 mod job;
 mod keeper;
@@ -23,6 +24,7 @@ pub(crate) mod restore;
 pub(crate) mod retry;
 pub mod seen;
 mod settle;
+mod unnamed;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};

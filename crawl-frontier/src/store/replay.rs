@@ -11,6 +11,7 @@ use crawl_ckpt::journal::{Entry, Mark, Replayed};
 use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
+use super::ids::Ids;
 use super::memory::{Fingerprints, GROUP, Memory};
 use super::request::fingerprint_of;
 use super::seen::Ascent;
@@ -28,7 +29,7 @@ pub struct ReplayResult {
     /// Where it ends.
     pub replayed: Replayed,
     /// The requests that are done.
-    pub finished: Finished,
+    pub finished: Ids,
     /// Those of them that failed, when somebody wants to know.
     pub failed: HashSet<u64>,
 }
@@ -50,7 +51,7 @@ pub fn replay_into(
         wants_failed,
         tries: std::mem::take(&mut memory.tries),
         values: std::mem::take(&mut memory.values),
-        finished: Finished::default(),
+        finished: Ids::default(),
         failed: HashSet::new(),
         piece: Arrivals::default(),
     };
@@ -83,7 +84,7 @@ struct Listener {
     wants_failed: bool,
     tries: HashMap<u64, (u32, u64)>,
     values: HashMap<String, Vec<u8>>,
-    finished: Finished,
+    finished: Ids,
     failed: HashSet<u64>,
     piece: Arrivals,
 }
@@ -230,49 +231,4 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
     }
     ascent.end(&mut memory.seen);
     Ok(())
-}
-
-/// The ids of finished requests.
-#[derive(Debug, Default)]
-pub struct Finished {
-    bits: Vec<u64>,
-}
-
-impl Finished {
-    /// Remembers that a request is finished; false when it was.
-    pub fn insert(&mut self, id: u64) -> bool {
-        let (word, bit) = ((id / 64) as usize, 1 << (id % 64));
-        if word >= self.bits.len() {
-            self.bits.resize((word + 1).next_power_of_two(), 0);
-        }
-        let new = self.bits[word] & bit == 0;
-        self.bits[word] |= bit;
-        new
-    }
-
-    /// Makes a request pending again.
-    pub fn remove(&mut self, id: u64) {
-        if let Some(word) = self.bits.get_mut((id / 64) as usize) {
-            *word &= !(1 << (id % 64));
-        }
-    }
-
-    /// True when the request is done.
-    pub fn contains(&self, id: u64) -> bool {
-        let word = self.bits.get((id / 64) as usize);
-        word.is_some_and(|word| word & 1 << (id % 64) != 0)
-    }
-
-    /// How many are done.
-    pub fn count(&self) -> u64 {
-        self.bits
-            .iter()
-            .map(|word| u64::from(word.count_ones()))
-            .sum()
-    }
-
-    /// True when none is.
-    pub fn is_empty(&self) -> bool {
-        self.bits.is_empty()
-    }
 }

@@ -4,7 +4,12 @@
 //! All is made out of the closed journals alone, which nobody changes any more: the crawl goes on meanwhile
 //! and knows nothing of it. Requests keep their ids, by which they are found from then on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod changes;
+mod facts;
+mod runs;
+
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crawl_ckpt::job::Job;
@@ -12,9 +17,11 @@ use crawl_ckpt::journal::{Batch, Commit, Entry, Replayed, Stored, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
-use super::replay::Finished;
+use self::changes::{Change, Fact, SortedChanges};
+use self::facts::{Facts, InOrder};
+use self::runs::{Merged, Runs};
+use super::outputs::MAKE_ROOM;
 use super::request::fingerprint_of;
-use crate::keys::HOST;
 use crate::url::{Fingerprinter, origin};
 
 /// Small, since a request is looked for in its batch.
@@ -22,7 +29,9 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Batches to a sync: the crawl's own syncs must not wait long for these.
 const SYNC_EVERY: u64 = 32;
 
-/// Settles the closed journals of a job, with about so many new fingerprints in memory at once. False when it was
+const FINGERPRINT_BYTES: usize = 16;
+
+/// Settles the closed journals of a job, with about so many bytes of what is new in memory at once. False when it was
 /// told to end: nothing changed then, and what there is of the new journal counts for nothing.
 ///
 /// # Errors
@@ -30,10 +39,10 @@ const SYNC_EVERY: u64 = 32;
 pub fn settle(
     job: &mut Job,
     lock: &JobLock,
-    at_once: u64,
+    room: usize,
     is_over: &AtomicBool,
 ) -> Result<bool, Failure> {
-    let mut settled = match rewrite(job, lock, at_once, is_over) {
+    let mut settled = match rewrite(job, lock, room, is_over) {
         Ok(Some(settled)) => settled,
         Ok(None) | Err(Unsettled::Over) => return Ok(false),
         Err(Unsettled::Failed(failure)) => return Err(failure),
@@ -57,12 +66,13 @@ impl<E: Into<Failure>> From<E> for Unsettled {
 fn rewrite(
     job: &Job,
     lock: &JobLock,
-    at_once: u64,
+    room: usize,
     is_over: &AtomicBool,
 ) -> Result<Option<Writer>, Unsettled> {
     let closed = Closed { job, is_over };
-    let facts = Facts::of(&closed)?;
-    let (Some(commit), Some(last)) = (&facts.commit, job.manifest().before.last()) else {
+    let dir = &job.place().dir;
+    let mut facts = Facts::of(&closed, dir, room / 2)?;
+    let (Some(commit), Some(last)) = (&facts.commit.take(), job.manifest().before.last()) else {
         return Ok(None);
     };
     let writer = job.begin_settled(lock)?;
@@ -72,19 +82,20 @@ fn rewrite(
         commit,
         is_over,
     };
-    let mut parts = Among::all(facts.finished.count().div_ceil(at_once.max(1)));
-    let first = parts.next().unwrap_or_default();
-    let NewlyDone { new, by_origin } = rewriter.requests(&closed, &facts, first)?;
+    let mut new = NewlyDone::new(dir, room / 2);
+    rewriter.requests(&closed, &mut facts, &mut new)?;
     rewriter.batch.go_on_with(last.goes_on_at().next_id);
-    rewriter.hosts_and_values(&closed, &facts, by_origin)?;
-    rewriter.seen(&closed, new, first)?;
-    for among in parts {
-        // Too many for the memory at once: the journals are read again.
-        let new = tell_requests(&closed, &facts, among, |_, _, _| Ok(()))?;
-        rewriter.seen(&closed, new, among)?;
-    }
+    rewriter.all_else(
+        &closed,
+        facts.changes.sorted().map_err(aside)?,
+        new.sorted()?,
+    )?;
     rewriter.close()?;
     Ok(Some(rewriter.writer))
+}
+
+fn aside(error: io::Error) -> Failure {
+    Failure::new(format_args!("cannot put aside what is sorted: {error}")).hint(MAKE_ROOM)
 }
 
 /// The journals that are settled.
@@ -98,10 +109,10 @@ impl Closed<'_> {
         self.job.manifest().before.len()
     }
 
-    /// True for the one that was settled before.
+    /// True for the one that was settled before, the first.
     fn is_settled(&self, number: usize) -> bool {
-        let closed = &self.job.manifest().before[number];
-        closed.stands_for.is_some()
+        let closed = self.job.manifest().before.get(number);
+        closed.is_some_and(|closed| closed.stands_for.is_some())
     }
 
     /// Tells the entries of one.
@@ -135,140 +146,39 @@ impl Closed<'_> {
     }
 }
 
-/// What the journals say of requests and values.
-#[derive(Default)]
-struct Facts {
-    finished: Finished,
-    failed: HashSet<u64>,
-    /// Attempts and due time of requests that will be tried again, by id.
-    tries: HashMap<u64, (u32, u64)>,
-    /// Values since the journal that was settled before; `None` of a key that has none any more.
-    changes: BTreeMap<String, Option<Vec<u8>>>,
-    commit: Option<Commit>,
+/// The fingerprints of what is kept as such only from now on.
+struct NewlyDone {
+    fingerprints: Vec<u128>,
+    room: usize,
+    aside: Runs<u128>,
 }
 
-impl Facts {
-    fn of(closed: &Closed<'_>) -> Result<Facts, Unsettled> {
-        let mut facts = Facts::default();
-        for number in 0..closed.count() {
-            let is_settled = closed.is_settled(number);
-            let told = closed.tell(number, |entry| facts.hear(&entry, is_settled))?;
-            facts.commit = told.commit.or(facts.commit.take());
+impl NewlyDone {
+    fn new(dir: &Path, room: usize) -> NewlyDone {
+        NewlyDone {
+            fingerprints: Vec::new(),
+            room: (room / FINGERPRINT_BYTES).max(1),
+            aside: Runs::new(dir),
         }
-        let finished = &facts.finished;
-        facts.tries.retain(|id, _| !finished.contains(*id));
-        Ok(facts)
     }
 
-    fn hear(&mut self, entry: &Entry<'_>, is_settled: bool) -> Result<(), Unsettled> {
-        match *entry {
-            Entry::Done { id, failed } => {
-                if !self.finished.insert(id) {
-                    return Err(Failure::new(format_args!("request {id} is finished twice")).into());
-                }
-                if failed {
-                    self.failed.insert(id);
-                }
+    fn push(&mut self, fingerprint: u128) -> io::Result<()> {
+        if self.fingerprints.len() >= self.room {
+            self.fingerprints.sort_unstable();
+            if self.aside.put(self.fingerprints.iter())? {
+                self.fingerprints.clear();
+            } else {
+                self.room = usize::MAX;
             }
-            Entry::Defer {
-                id,
-                attempts,
-                due_ms,
-            } => {
-                self.finished.remove(id);
-                self.failed.remove(&id);
-                self.tries.insert(id, (attempts, due_ms));
-            }
-            Entry::Set { key, value } if !is_settled && !key.starts_with(HOST) => {
-                self.changes.insert(key.to_owned(), Some(value.to_owned()));
-            }
-            Entry::Unset { key } => {
-                self.changes.insert(key.to_owned(), None);
-            }
-            _ => {}
         }
+        self.fingerprints.push(fingerprint);
         Ok(())
     }
 
-    /// True for a request of which only the fingerprint is kept.
-    fn is_done(&self, id: u64) -> bool {
-        self.finished.contains(id) && !self.failed.contains(&id)
+    fn sorted(mut self) -> Result<Merged<u128>, Failure> {
+        self.fingerprints.sort_unstable();
+        self.aside.merged(self.fingerprints).map_err(aside)
     }
-}
-
-/// What is kept as fingerprints only from now on.
-struct NewlyDone {
-    /// Some of the fingerprints.
-    new: Vec<u128>,
-    /// Requests by their host.
-    by_origin: HashMap<String, u64>,
-}
-
-/// One of so many equal parts of all fingerprints.
-#[derive(Clone, Copy)]
-struct Among {
-    part: u64,
-    parts: u64,
-}
-
-impl Default for Among {
-    /// All of them.
-    fn default() -> Among {
-        Among { part: 0, parts: 1 }
-    }
-}
-
-impl Among {
-    fn all(parts: u64) -> impl Iterator<Item = Among> {
-        let parts = parts.max(1);
-        (0..parts).map(move |part| Among { part, parts })
-    }
-
-    fn has(self, fingerprint: u128) -> bool {
-        let part = ((fingerprint >> 64) * u128::from(self.parts)) >> 64;
-        part == u128::from(self.part)
-    }
-}
-
-/// Tells all requests, and whether only the fingerprint is kept of them from now on. Gives the new fingerprints, as
-/// far as they are among some.
-fn tell_requests(
-    closed: &Closed<'_>,
-    facts: &Facts,
-    among: Among,
-    mut each: impl FnMut(u64, &Stored<'_>, bool) -> Result<(), Unsettled>,
-) -> Result<Vec<u128>, Unsettled> {
-    let fingerprinter = Fingerprinter::new(closed.job.manifest().key);
-    let mut new = Vec::new();
-    for number in 0..closed.count() {
-        let mut run = Ascending::default();
-        closed.tell(number, |entry| {
-            let fingerprint = match entry {
-                Entry::Request { id, request, .. } => {
-                    let is_done = facts.is_done(id);
-                    each(id, &request, is_done)?;
-                    if !is_done {
-                        return Ok(());
-                    }
-                    fingerprint_of(fingerprinter, &request)?
-                }
-                Entry::Seen { fingerprint } => {
-                    let fingerprint = u128::from_be_bytes(fingerprint);
-                    // The first journal's are told again in order.
-                    if number == 0 && run.takes(fingerprint) {
-                        return Ok(());
-                    }
-                    fingerprint
-                }
-                _ => return Ok(()),
-            };
-            if among.has(fingerprint) {
-                new.push(fingerprint);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(new)
 }
 
 struct SettledWriter<'a> {
@@ -279,33 +189,42 @@ struct SettledWriter<'a> {
 }
 
 impl SettledWriter<'_> {
-    /// The requests that live, in the order in which they came. Gives those that are done, their fingerprints as
-    /// far as they are among some.
+    /// The requests that live, in the order in which they came. Those that are done become fingerprints.
     fn requests(
         &mut self,
         closed: &Closed<'_>,
-        facts: &Facts,
-        among: Among,
-    ) -> Result<NewlyDone, Unsettled> {
-        let mut by_origin: HashMap<String, u64> = HashMap::new();
-        let new = tell_requests(closed, facts, among, |id, request, is_done| {
-            if !is_done {
-                return self.request(id, request, facts);
-            }
-            let origin = origin(request.url);
-            match by_origin.get_mut(origin) {
-                Some(taken) => *taken += 1,
-                None => drop(by_origin.insert(origin.to_owned(), 1)),
-            }
-            Ok(())
-        })?;
-        Ok(NewlyDone { new, by_origin })
+        facts: &mut Facts,
+        new: &mut NewlyDone,
+    ) -> Result<(), Unsettled> {
+        let fingerprinter = Fingerprinter::new(closed.job.manifest().key);
+        for number in 0..closed.count() {
+            let mut order = closed.is_settled(number).then(InOrder::default);
+            closed.tell(number, |entry| {
+                let fingerprint = match entry {
+                    Entry::Request { id, request, .. } if facts.is_done(id) => {
+                        facts.changes.took(origin(request.url)).map_err(aside)?;
+                        fingerprint_of(fingerprinter, &request)?
+                    }
+                    Entry::Request { id, request, .. } => return self.request(id, &request, facts),
+                    Entry::Seen { fingerprint } => {
+                        let fingerprint = u128::from_be_bytes(fingerprint);
+                        if order.as_mut().is_some_and(|order| order.has(fingerprint)) {
+                            return Ok(());
+                        }
+                        fingerprint
+                    }
+                    _ => return Ok(()),
+                };
+                Ok(new.push(fingerprint).map_err(aside)?)
+            })?;
+        }
+        Ok(())
     }
 
     fn request(&mut self, id: u64, request: &Stored<'_>, facts: &Facts) -> Result<(), Unsettled> {
         self.batch.go_on_with(id);
         self.batch.request(request);
-        if facts.failed.contains(&id) {
+        if facts.failed.contains(id) {
             self.batch.done(id, true);
         } else if let Some(&(attempts, due_ms)) = facts.tries.get(&id) {
             self.batch.defer(id, attempts, due_ms);
@@ -313,82 +232,77 @@ impl SettledWriter<'_> {
         self.close_if_full()
     }
 
-    /// How many requests of each host are fingerprints, and the values, of which some are kept only when their
-    /// host is known.
-    fn hosts_and_values(
+    /// How many requests of each host are fingerprints, the values, and the fingerprints, each of them in order:
+    /// so they are remembered fastest, and the next time much of them is only copied.
+    fn all_else(
         &mut self,
         closed: &Closed<'_>,
-        facts: &Facts,
-        mut taken: HashMap<String, u64>,
+        mut changes: SortedChanges,
+        mut new: Merged<u128>,
     ) -> Result<(), Unsettled> {
-        let is_settled = closed.is_settled(0);
-        closed.tell(0, |entry| {
-            let Entry::Set { key, value } = entry else {
-                return Ok(());
-            };
-            if let Some(origin) = key.strip_prefix(HOST) {
-                let before = std::str::from_utf8(value).ok();
-                let before = before.and_then(|taken| taken.parse().ok()).unwrap_or(0);
-                self.host(origin, before + taken.remove(origin).unwrap_or(0))
-            } else if is_settled && !facts.changes.contains_key(key) {
-                // Behind the hosts that were there comes the first value.
-                self.new_hosts(&mut taken)?;
-                self.batch.set(key, value);
-                self.close_if_full()
-            } else {
-                Ok(())
-            }
-        })?;
-        self.new_hosts(&mut taken)?;
-        for (key, value) in &facts.changes {
-            if let Some(value) = value {
-                self.batch.set(key, value);
-                self.close_if_full()?;
-            }
+        if closed.is_settled(0) {
+            let mut order = InOrder::default();
+            closed.tell(0, |entry| match entry {
+                Entry::Set { key, value } if order.has_key(key) => {
+                    self.changes_before(Some(key), &mut changes)?;
+                    let before = Fact::of(key, value);
+                    let fact = match changes.next_of(key).map_err(aside)? {
+                        Some(later) => before.then(later),
+                        None => before,
+                    };
+                    self.change(&Change::new(key, fact))
+                }
+                Entry::Seen { fingerprint } => {
+                    let fingerprint = u128::from_be_bytes(fingerprint);
+                    if !order.has(fingerprint) {
+                        return Ok(());
+                    }
+                    self.changes_before(None, &mut changes)?;
+                    self.seen_before(Some(fingerprint), &mut new)?;
+                    self.seen(fingerprint)
+                }
+                _ => Ok(()),
+            })?;
+        }
+        self.changes_before(None, &mut changes)?;
+        self.seen_before(None, &mut new)
+    }
+
+    /// The changes of the keys before this one, or all that are left.
+    fn changes_before(
+        &mut self,
+        key: Option<&str>,
+        changes: &mut SortedChanges,
+    ) -> Result<(), Unsettled> {
+        while let Some(change) = changes.next_before(key).map_err(aside)? {
+            self.change(&change)?;
         }
         Ok(())
     }
 
-    fn new_hosts(&mut self, taken: &mut HashMap<String, u64>) -> Result<(), Unsettled> {
-        for (origin, taken) in taken.drain() {
-            self.host(&origin, taken)?;
+    fn change(&mut self, change: &Change) -> Result<(), Unsettled> {
+        match &change.fact {
+            Fact::Taken(count) => self.batch.set(&change.key, count.to_string().as_bytes()),
+            Fact::Value(value) => self.batch.set(&change.key, value),
+            Fact::Gone => {}
         }
-        Ok(())
-    }
-
-    fn host(&mut self, origin: &str, taken: u64) -> Result<(), Unsettled> {
-        let key = format!("{HOST}{origin}");
-        self.batch.set(&key, taken.to_string().as_bytes());
         self.close_if_full()
     }
 
-    /// The fingerprints of what is done, in ascending order: so they are remembered fastest.
-    fn seen(
+    /// The new fingerprints before this one, or all that are left.
+    fn seen_before(
         &mut self,
-        closed: &Closed<'_>,
-        mut new: Vec<u128>,
-        among: Among,
+        fingerprint: Option<u128>,
+        new: &mut Merged<u128>,
     ) -> Result<(), Unsettled> {
-        new.sort_unstable();
-        let mut new = new.into_iter().peekable();
-        let mut run = Ascending::default();
-        closed.tell(0, |entry| {
-            let Entry::Seen { fingerprint } = entry else {
-                return Ok(());
-            };
-            let fingerprint = u128::from_be_bytes(fingerprint);
-            if !run.takes(fingerprint) || !among.has(fingerprint) {
-                return Ok(());
-            }
-            while let Some(before) = new.next_if(|new| *new < fingerprint) {
-                self.seen_one(before)?;
-            }
-            self.seen_one(fingerprint)
-        })?;
-        new.try_for_each(|fingerprint| self.seen_one(fingerprint))
+        let is_before = |new: &u128| fingerprint.is_none_or(|fingerprint| *new < fingerprint);
+        while let Some(new) = new.next_if(is_before).map_err(aside)? {
+            self.seen(new)?;
+        }
+        Ok(())
     }
 
-    fn seen_one(&mut self, fingerprint: u128) -> Result<(), Unsettled> {
+    fn seen(&mut self, fingerprint: u128) -> Result<(), Unsettled> {
         self.batch.seen(&fingerprint.to_be_bytes());
         self.close_if_full()
     }
@@ -407,22 +321,6 @@ impl SettledWriter<'_> {
         }
         self.writer.put(&mut self.batch, self.commit, SYNC_EVERY)?;
         Ok(())
-    }
-}
-
-/// What of a list is in ascending order, one after another.
-#[derive(Default)]
-struct Ascending {
-    last: Option<u128>,
-}
-
-impl Ascending {
-    fn takes(&mut self, next: u128) -> bool {
-        let fits = self.last.is_none_or(|last| last < next);
-        if fits {
-            self.last = Some(next);
-        }
-        fits
     }
 }
 

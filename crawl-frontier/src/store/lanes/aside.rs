@@ -9,10 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-
-use crate::store::Ticket;
+use crate::store::{Ticket, unnamed};
 
 /// A host, an id and a place.
 const RECORD: usize = 16;
@@ -66,18 +63,14 @@ impl Aside {
     /// # Errors
     /// Errors of the disk.
     pub fn create(dir: &Path) -> io::Result<Option<Aside>> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => Ok(Some(Aside {
-                file: file.into(),
-                end: 0,
-                runs: Vec::new(),
-                hosts: Vec::new(),
-                left: 0,
-            })),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        let file = unnamed::create(dir)?;
+        Ok(file.map(|file| Aside {
+            file,
+            end: 0,
+            runs: Vec::new(),
+            hosts: Vec::new(),
+            left: 0,
+        }))
     }
 
     /// How many of a host are left.

@@ -127,10 +127,10 @@ impl Made {
     }
 
     fn settle(&mut self) {
-        // All of them at once, or in many parts.
-        let at_once = [1 << 20, 1000, 100][self.throw(3) as usize];
+        // All of what is new in memory, or most of it aside.
+        let room = [1 << 24, 20_000, 500][self.throw(3) as usize];
         let over = AtomicBool::new(false);
-        assert!(settle(&mut self.job, &self.lock, at_once, &over).unwrap());
+        assert!(settle(&mut self.job, &self.lock, room, &over).unwrap());
     }
 
     fn memory(&self, reopen: bool) -> Memory {
@@ -268,7 +268,7 @@ fn who_is_told_to_end_leaves_the_journals_as_they_are() {
     made.go_on_anew();
     made.go_on(5);
     let (before, told) = (made.job.manifest().clone(), made.told(false));
-    let settled = settle(&mut made.job, &made.lock, 1 << 20, &AtomicBool::new(true));
+    let settled = settle(&mut made.job, &made.lock, 1 << 24, &AtomicBool::new(true));
     assert!(!settled.unwrap());
     assert_eq!(*made.job.manifest(), before);
     assert_eq!(made.told(false), told);

@@ -154,9 +154,9 @@ impl Memory {
             .ok()
             .and_then(|taken| taken.parse().ok());
         let id = self.schedule.host_of(origin, Gate::Open);
-        // Its pending requests follow and count themselves.
+        // The requests that are kept whole count themselves, before this or behind it.
         self.schedule
-            .change(id, |host| host.taken = taken.unwrap_or(0));
+            .change(id, |host| host.taken += taken.unwrap_or(0));
     }
 
     /// Looks where a request would be remembered, and at its host. Done for a group of

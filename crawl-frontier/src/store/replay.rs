@@ -153,7 +153,10 @@ impl Listener {
                 self.failed.remove(&id);
                 self.tries.insert(id, (attempts, due_ms));
             }
-            Entry::Set { key, value } => self.hear_value(key, value),
+            Entry::Set { key, value } => {
+                self.hear_value(key, value);
+                return self.pass_on(pieces);
+            }
             Entry::Unset { key } => {
                 self.values.remove(key);
             }
@@ -174,7 +177,9 @@ impl Listener {
     }
 
     fn pass_on(&mut self, pieces: &SyncSender<Arrivals>) -> Result<(), String> {
-        if self.piece.requests.len() + self.piece.seen.len() < PIECE {
+        let piece = &self.piece;
+        let hosts = piece.hosts.len() + piece.answered.len();
+        if piece.requests.len() + piece.seen.len() + hosts < PIECE {
             return Ok(());
         }
         let room = Arrivals {

@@ -298,3 +298,27 @@ fn a_settled_job_is_repaired_without_its_manifest() {
     );
     assert_eq!((repaired.gaps.len(), &repaired.left_out[..]), (0, &[][..]));
 }
+
+#[test]
+fn hosts_count_their_requests_also_when_what_waits_has_no_room() {
+    let mut made = Made::new(3);
+    made.go_on(30_000);
+    made.go_on_anew();
+    made.settle();
+    let expected = taken(&made.memory(false));
+    assert_eq!(expected.iter().map(|(_, taken)| taken).sum::<u64>(), 30_000);
+    let room = SeenRoom::within(1 << 10, &mut made.job).unwrap();
+    let restored = restore(&made.job, 9, 5, false, room).unwrap();
+    let memory = restored.into_memory();
+    assert!(memory.lanes.has_aside());
+    assert_eq!(taken(&memory), expected);
+}
+
+/// How many requests each host has had.
+fn taken(memory: &Memory) -> Vec<(String, u64)> {
+    let hosts = memory.schedule.hosts();
+    let hosts = hosts.map(|(id, host)| (memory.schedule.origin(id), host.taken));
+    let mut hosts: Vec<_> = hosts.collect();
+    hosts.sort();
+    hosts
+}

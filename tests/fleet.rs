@@ -302,6 +302,33 @@ fn the_password_of_a_store_is_said_nowhere() {
     }
 }
 
+/// False also for a process that only waits for its parent to look.
+fn is_there(pid: u32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline"));
+    words.is_ok_and(|words| !words.is_empty())
+}
+
+#[test]
+fn a_worker_without_its_crawl_run_ends_also_while_the_store_is_away() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), tree(2000, Duration::from_millis(20)));
+    spider(&folder, &site);
+    let a = worker(&folder, &redis, "a").start();
+    site.wait_for(100);
+    let children = a.children();
+    assert_eq!(children.len(), 2);
+    // What is under way at this moment is committed at the end.
+    a.signal(Signal::Kill);
+    drop(redis);
+    let begun = Instant::now();
+    while children.iter().any(|pid| is_there(*pid)) {
+        assert!(begun.elapsed() < DEADLINE, "it is still there");
+        sleep(Duration::from_millis(50));
+    }
+}
+
 /// Options, what is said of them, and the way out.
 const NOT_OVER_A_STORE: &[(&str, &str, &str)] = &[
     ("-o all.jsonl", "-o", "crawl-ckpt collect"),

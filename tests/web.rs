@@ -70,14 +70,6 @@ mod hostile_site {
         number.unwrap_or(0)
     }
 
-    fn children(pid: u32) -> Vec<u32> {
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        let list = fs::read_to_string(path).unwrap_or_default();
-        list.split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect()
-    }
-
     /// How a crawl's record differs from what crawl-fetch alone would say, and why.
     fn in_a_crawl(path: &str, ends: Ends) -> Ends {
         match path {
@@ -102,7 +94,7 @@ mod hostile_site {
         let mut peaks = HashMap::new();
         while !run.ends_within(Duration::from_millis(20)) {
             assert!(begun.elapsed() < 4 * support::DEADLINE, "{}", run.so_far());
-            for pid in children(run.pid()).into_iter().chain([run.pid()]) {
+            for pid in run.children().into_iter().chain([run.pid()]) {
                 let peak = peaks.entry(pid).or_insert(0);
                 *peak = peak_kib(pid).max(*peak);
             }

@@ -118,6 +118,15 @@ impl Pipes {
         self.bell = Some(bell);
     }
 
+    /// Where crawl-run is listened to, if it is there.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn conductor(&self) -> io::Result<Option<UnixStream>> {
+        let conductor = self.conductor.as_ref();
+        conductor.map(|(socket, _)| socket.try_clone()).transpose()
+    }
+
     /// True when somebody listens to news.
     pub fn has_conductor(&self) -> bool {
         self.conductor.is_some()

@@ -73,6 +73,11 @@ pub fn serve(
         if let Some(bell) = opened.crawl.bell() {
             pipes.hear_bell(bell);
         }
+        let watched = pipes.conductor().and_then(|conductor| match conductor {
+            Some(conductor) => fleet::end_when_alone(conductor),
+            None => Ok(()),
+        });
+        watched.map_err(|e| Failure::new(format_args!("cannot watch crawl-run: {e}")))?;
         let server = Server::new(opened, begin, pipes, (clock, quiet, false));
         return server.begin();
     }

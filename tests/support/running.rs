@@ -118,6 +118,15 @@ impl Running {
         send_signal(signal, -i64::from(self.pid));
     }
 
+    /// The child's own children at this moment.
+    pub fn children(&self) -> Vec<u32> {
+        let list = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid));
+        let list = list.unwrap_or_default();
+        list.split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .collect()
+    }
+
     /// Kills the child's own child of that name, if it is there at this moment.
     pub fn kill_child(&self, name: &str) {
         for entry in fs::read_dir("/proc").unwrap().flatten() {

@@ -1,6 +1,7 @@
 //! A worker of a crawl that many machines share: the partitions that it owns, each a crawl of its own,
 //! under one budget of requests. What the machines must agree on lies in a store; FORMAT.md says how.
 
+mod alone;
 mod bell;
 mod courier;
 mod joined;
@@ -19,6 +20,7 @@ use crawl_ckpt::fleet::{Merits, Rest};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
+pub use self::alone::end_when_alone;
 use self::courier::{Courier, Task, Word};
 use self::lease::Lease;
 pub use self::open::open;

@@ -457,8 +457,8 @@ fn the_end_names_what_failed_and_why() {
     assert_eq!(end[0], "batch: 1 of 3 done, 2 failed");
 }
 
-/// The fetchers that a process has started and not waited for.
-fn fetchers(pid: u32) -> Vec<u32> {
+/// The processes of this name that a process has started and not waited for.
+fn children(pid: u32, name: &str) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter();
     let lists = tasks
         .flatten()
@@ -466,30 +466,26 @@ fn fetchers(pid: u32) -> Vec<u32> {
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     let lists: String = lists.collect();
     let pids = lists.split_whitespace().map(|pid| pid.parse().unwrap());
-    let is_fetcher = |pid: &u32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
-        name.is_ok_and(|name| name.trim() == "crawl-fetch")
+    let has_name = |pid: &u32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.trim() == name)
     };
-    pids.filter(is_fetcher).collect()
+    pids.filter(has_name).collect()
 }
 
-#[test]
-fn one_fetcher_serves_site_after_site_until_it_dies() {
+/// A batch of four sites, one by one, in which the program that serves the third one is killed once, with
+/// a request under way: the number of each site whose start page was asked for, and who served it.
+fn served_until_killed(name: &'static str) -> (Vec<usize>, Vec<u32>) {
     let (folder, sites) = (Folder::new(), sites(4));
     let (batch_pid, seen) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(Vec::new())));
     for (n, site) in sites.iter().enumerate() {
         let (batch_pid, seen) = (Arc::clone(&batch_pid), Arc::clone(&seen));
         site.on("/", move |_| {
-            let found = fetchers(*batch_pid.wait());
-            seen.lock().unwrap().push((n, found.clone()));
-            // The third site's is killed once, with a request under way.
-            let is_first = seen
-                .lock()
-                .unwrap()
-                .iter()
-                .filter(|(of, _)| *of == n)
-                .count()
-                == 1;
+            let found = children(*batch_pid.wait(), name);
+            assert_eq!(found.len(), 1, "{name}");
+            let mut seen = seen.lock().unwrap();
+            let is_first = seen.iter().all(|(of, _)| *of != n);
+            seen.push((n, found[0]));
             if n == 1 && is_first {
                 send_signal(Signal::Kill, i64::from(found[0]));
             }
@@ -506,10 +502,21 @@ fn one_fetcher_serves_site_after_site_until_it_dies() {
     run.wait().code(0);
     is_whole(&folder, 4);
     let seen = seen.lock().unwrap();
-    let pids: Vec<u32> = seen.iter().map(|(_, pids)| pids[0]).collect();
-    assert!(seen.iter().all(|(_, pids)| pids.len() == 1), "{seen:?}");
-    let order: Vec<usize> = seen.iter().map(|(n, _)| *n).collect();
+    seen.iter().copied().unzip()
+}
+
+#[test]
+fn one_fetcher_serves_site_after_site_until_it_dies() {
+    let (order, pids) = served_until_killed("crawl-fetch");
     assert_eq!(order, [3, 2, 1, 1, 0]);
-    assert!(pids[0] == pids[1] && pids[1] == pids[2], "{seen:?}");
-    assert!(pids[2] != pids[3] && pids[3] == pids[4], "{seen:?}");
+    assert!(pids[0] == pids[1] && pids[1] == pids[2], "{pids:?}");
+    assert!(pids[2] != pids[3] && pids[3] == pids[4], "{pids:?}");
+}
+
+#[test]
+fn one_frontier_serves_site_after_site_and_when_it_dies_its_site_alone_is_tried_again() {
+    let (order, pids) = served_until_killed("crawl-frontier");
+    assert_eq!(order, [3, 2, 1, 0, 1]);
+    assert!(pids[0] == pids[1] && pids[1] == pids[2], "{pids:?}");
+    assert!(pids[2] != pids[3] && pids[3] == pids[4], "{pids:?}");
 }

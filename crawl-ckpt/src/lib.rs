@@ -13,7 +13,7 @@
 //! | `durable/` | [`durable`]: the one place that renames, syncs and locks files, and its simulation |
 //! | `web/` | [`address`], [`canonical`] URLs, [`robots`], [`cookies`] and the [`netscape`] file of them, headers' [`octets`] as text |
 //! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
-//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`passed`] bodies, [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`price`], [`control`], [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
+//! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`passed`] bodies, [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`price`], [`control`], [`handed`] descriptors, [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
 //! | `seen/` | [`seen`]: parts of the set of URLs that were seen |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
@@ -62,6 +62,6 @@ pub(crate) use outside::{catalog, crawls, verify};
 pub use outside::{look, repair};
 pub use web::{address, canonical, cookies, netscape, octets, robots};
 pub use wire::{
-    capture, control, domain, extraction, generated, keys, limits, lines, node, passed, pattern,
-    plan, price, ranked, record, rendering, text,
+    capture, control, domain, extraction, generated, handed, keys, limits, lines, node, passed,
+    pattern, plan, price, ranked, record, rendering, text,
 };

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args as _, FromArgMatches, Parser, Subcommand};
 use crawl_ckpt::address::{masked, take_userinfo};
 use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
@@ -256,6 +256,9 @@ struct ServeArgs {
     /// A socket on which crawl-run says what to crawl.
     #[arg(long, value_name = "FD", hide = true)]
     control: Option<RawFd>,
+    /// Wait for another crawl when one is complete, if crawl-run says which.
+    #[arg(long, hide = true, requires = "control")]
+    stay: bool,
     /// A descriptor that holds the job's lock.
     #[arg(long, value_name = "FD", hide = true)]
     lock_fd: Option<RawFd>,
@@ -393,12 +396,34 @@ fn plan_on_stdin() -> Result<Plan, Failure> {
 
 fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
     let conductor = match args.control {
-        Some(fd) => Conductor::Socket(UnixStream::from(adopt(fd, "--control")?)),
+        Some(fd) => Conductor::Socket {
+            socket: UnixStream::from(adopt(fd, "--control")?),
+            next: args.stay.then_some(next_places),
+        },
         None => Conductor::Nobody {
             begin: Box::new(begin_of(&args)?),
             quiet,
         },
     };
+    let lock = args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?;
+    let places = places_of(args, lock)?;
+    let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
+    let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
+    let requests = own(rustix::io::dup(rustix::stdio::stdout()).map_err(Into::into))?;
+    serve(places, conductor, results, requests)
+}
+
+/// Where the next crawl of a frontier lies that stays.
+fn next_places(words: Vec<String>, lock: OwnedFd) -> Result<Places, Failure> {
+    let command = ServeArgs::augment_args(clap::Command::new("serve"));
+    let args = command
+        .try_get_matches_from(words)
+        .and_then(|matches| ServeArgs::from_arg_matches(&matches))
+        .map_err(|e| Failure::with(Exit::Usage, e))?;
+    places_of(args, Some(lock))
+}
+
+fn places_of(args: ServeArgs, lock: Option<OwnedFd>) -> Result<Places, Failure> {
     let output = match (&args.output, args.output_fd) {
         (_, Some(fd)) => OutputTo::Stream(adopt(fd, "--output-fd")?),
         (Some(path), None) if path == Path::new("-") => {
@@ -410,18 +435,14 @@ fn run_serve(args: ServeArgs, quiet: bool) -> Result<Exit, Failure> {
         (Some(path), None) => OutputTo::File(path.clone()),
         (None, None) => OutputTo::Nowhere,
     };
-    let places = Places {
+    Ok(Places {
         job: args.job.as_deref().map(JobPlace::at),
-        lock: args.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
+        lock,
         data_dir: data_dir(args.data_dir.as_deref()),
         output,
         warc: args.warc_dir,
         memory_bytes: memory_bytes(args.memory),
-    };
-    let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
-    let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
-    let requests = own(rustix::io::dup(rustix::stdio::stdout()).map_err(Into::into))?;
-    serve(places, conductor, results, requests)
+    })
 }
 
 /// Takes over a descriptor that the parent process meant for this one.

@@ -7,11 +7,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crawl_ckpt::control::{News, Order};
+use crawl_ckpt::handed::Taking;
 use crawl_ckpt::lines::{Line, Lines, TOO_LONG};
 use crawl_ckpt::signals::heeded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -87,17 +88,41 @@ impl Pipes {
     /// When it is gone, or says nonsense.
     pub fn meet(&mut self, socket: UnixStream) -> io::Result<Order> {
         // A plan may have millions of start URLs.
-        let mut lines = Lines::of_any_length();
-        let first = loop {
-            if let Some(Line::Whole(line)) = lines.next_line() {
-                break serde_json::from_slice(line)?;
-            }
-            if lines.fill(&socket)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        self.conductor = Some((socket, Lines::of_any_length()));
+        self.first_order()
+    }
+
+    /// Waits for the order that a crawl begins with.
+    ///
+    /// # Errors
+    /// When crawl-run is gone, or says nonsense.
+    pub fn first_order(&mut self) -> io::Result<Order> {
+        if let Some((socket, lines)) = &mut self.conductor
+            && let Some(Line::Whole(line)) = lines.read_line(socket)?
+        {
+            return Ok(serde_json::from_slice(line)?);
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Waits for another crawl: its command line, and the descriptor that holds the lock of its
+    /// job. None when crawl-run has no more.
+    pub fn next_crawl(&mut self) -> Option<(Vec<String>, OwnedFd)> {
+        let (socket, lines) = self.conductor.as_mut()?;
+        let mut from = Taking {
+            socket,
+            taken: None,
         };
-        self.conductor = Some((socket, lines));
-        Ok(first)
+        // That crawl-run is gone shows by an error, when news of ours were not read.
+        while let Ok(Some(line)) = lines.read_line(&mut from) {
+            // Any other order was meant for the crawl before.
+            if let Line::Whole(line) = line
+                && let Ok(Order::Next { words }) = serde_json::from_slice(line)
+            {
+                return Some((words, from.taken?));
+            }
+        }
+        None
     }
 
     /// Listens for signals from now on.

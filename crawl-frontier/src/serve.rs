@@ -1,6 +1,8 @@
 //! The loop: requests out, results in, until nothing is pending.
 
 use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -26,11 +28,23 @@ const NEWS_MS: u64 = 250;
 /// crawl-run knows how the fetcher ended within this time after its results did.
 const LAST_WORD_MS: u64 = 2000;
 
+/// With so many URLs seen at most a frontier stays for another crawl: after a larger one the memory that
+/// it took goes with it, and a start is nothing beside it.
+const FEW_URLS: u64 = 1000;
+
+/// Tells where a crawl lies by the words of its command line, with the lock of its job.
+pub type Next = fn(Vec<String>, OwnedFd) -> Result<Places, Failure>;
+
 /// Who started the frontier.
 #[derive(Debug)]
 pub enum Conductor {
     /// crawl-run, which says what to do over a socket and passes signals on.
-    Socket(UnixStream),
+    Socket {
+        /// That socket.
+        socket: UnixStream,
+        /// The frontier waits for another crawl when this one is complete.
+        next: Option<Next>,
+    },
     /// A person or a script: signals come here.
     Nobody {
         /// What to crawl.
@@ -59,14 +73,52 @@ enum Reason {
 /// # Errors
 /// What [`open`] says; a failed write; a fetcher that is gone with requests in flight.
 pub fn serve(
-    places: Places,
+    mut places: Places,
     conductor: Conductor,
     results: File,
     requests: File,
 ) -> Result<Exit, Failure> {
-    let clock = Clock::new();
     let mut pipes = Pipes::new(results, requests);
-    let (begin, quiet) = meet(conductor, &mut pipes)?;
+    let next = match &conductor {
+        Conductor::Socket { next, .. } => *next,
+        Conductor::Nobody { .. } => None,
+    };
+    let (mut begin, quiet) = meet(conductor, &mut pipes)?;
+    loop {
+        let over = crawl(places, begin, &mut pipes, quiet)?;
+        let next = next.filter(|_| over.is_small_and_complete() && pipes.are_idle());
+        pipes.tell(&News::Ended {
+            reason: over.reason,
+            progress: over.progress,
+            stays: next.is_some(),
+        });
+        let Some(next) = next else {
+            return over.result;
+        };
+        let Some((words, lock)) = pipes.next_crawl() else {
+            return Ok(Exit::Complete);
+        };
+        places = next(words, lock)?;
+        begin = begun(pipes.first_order())?;
+    }
+}
+
+/// What became of a crawl, when all that it held is let go.
+struct Over {
+    reason: EndReason,
+    progress: Box<Progress>,
+    result: Result<Exit, Failure>,
+}
+
+impl Over {
+    fn is_small_and_complete(&self) -> bool {
+        self.reason == EndReason::Complete && self.progress.counts.seen <= FEW_URLS
+    }
+}
+
+/// Serves one crawl.
+fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result<Over, Failure> {
+    let clock = Clock::new();
     #[cfg(feature = "redis")]
     if let Some(shared) = &begin.shared {
         let mut opened = fleet::open(places, &begin, shared)?;
@@ -100,20 +152,25 @@ fn meet(conductor: Conductor, pipes: &mut Pipes) -> Result<(Begin, bool), Failur
                 .map_err(|e| Failure::new(format_args!("cannot listen for signals: {e}")))?;
             Ok((*begin, quiet))
         }
-        Conductor::Socket(socket) => match pipes.meet(socket) {
-            Ok(Order::Begin(begin)) => Ok((*begin, false)),
-            Ok(_) => Err(Failure::new(
-                "control socket: the first order must be begin",
-            )),
-            Err(e) => Err(Failure::new(format_args!("control socket: {e}"))),
-        },
+        Conductor::Socket { socket, .. } => Ok((begun(pipes.meet(socket))?, false)),
     }
 }
 
-struct Server<W> {
+/// The order that a crawl begins with.
+fn begun(first: io::Result<Order>) -> Result<Begin, Failure> {
+    match first {
+        Ok(Order::Begin(begin)) => Ok(*begin),
+        Ok(_) => Err(Failure::new(
+            "control socket: the first order must be begin",
+        )),
+        Err(e) => Err(Failure::new(format_args!("control socket: {e}"))),
+    }
+}
+
+struct Server<'a, W> {
     opened: Opened<W>,
     begin: Begin,
-    pipes: Pipes,
+    pipes: &'a mut Pipes,
     clock: Clock,
     quiet: bool,
     /// When crawl-run was last told the figures.
@@ -143,13 +200,13 @@ enum End {
     FetcherSilent(FetcherSilence),
 }
 
-impl<W: Served> Server<W> {
+impl<'a, W: Served> Server<'a, W> {
     fn new(
         opened: Opened<W>,
         begin: Begin,
-        pipes: Pipes,
+        pipes: &'a mut Pipes,
         (clock, quiet, test): (Clock, bool, bool),
-    ) -> Server<W> {
+    ) -> Server<'a, W> {
         Server {
             opened,
             begin,
@@ -169,7 +226,7 @@ impl<W: Served> Server<W> {
         }
     }
 
-    fn begin(mut self) -> Result<Exit, Failure> {
+    fn begin(mut self) -> Result<Over, Failure> {
         self.tell(&News::Started(self.opened.started.clone()));
         for note in std::mem::take(&mut self.opened.notes) {
             self.warn(note);
@@ -177,7 +234,7 @@ impl<W: Served> Server<W> {
         self.run()
     }
 
-    fn run(mut self) -> Result<Exit, Failure> {
+    fn run(mut self) -> Result<Over, Failure> {
         self.opened.crawl.set_up(&self.begin, self.test);
         let deadline_ms = self
             .begin
@@ -316,7 +373,9 @@ impl<W: Served> Server<W> {
             Message::Order(Order::Pause { grace_ms }) => {
                 self.pause(Exit::Interrupted, grace_ms);
             }
-            Message::Order(Order::Begin(_)) => self.warn("a second begin is ignored".into()),
+            Message::Order(Order::Begin(_) | Order::Next { .. }) => {
+                self.warn("another crawl is ignored while this one goes on".into());
+            }
             Message::Order(Order::FetcherEnded { code }) => self.fetcher_code = Some(code),
             Message::ConductorGone => self.stop(Exit::Failed, Reason::Paused, 0),
             Message::Signal(signal) => {
@@ -334,7 +393,7 @@ impl<W: Served> Server<W> {
     }
 
     fn warn(&mut self, message: String) {
-        warn(&mut self.pipes, self.quiet, message);
+        warn(self.pipes, self.quiet, message);
     }
 
     /// Told twice, it ends as soon as it can.
@@ -368,7 +427,7 @@ impl<W: Served> Server<W> {
     }
 
     /// Commits everything, seals the job, and says how it ended.
-    fn end(mut self, end: End) -> Result<Exit, Failure> {
+    fn end(mut self, end: End) -> Result<Over, Failure> {
         let now_ms = self.clock.now_ms();
         self.why_empty = self.opened.crawl.nothing_useful();
         if end == End::FetcherGone && self.has_died()? {
@@ -380,7 +439,7 @@ impl<W: Served> Server<W> {
         // A complete job is removed by crawl-run.
         let is_over = end == End::Crawl(Done::Complete) && self.pipes.has_conductor();
         let mut watching = Watching {
-            pipes: &mut self.pipes,
+            pipes: &mut *self.pipes,
             quiet: self.quiet,
             is_in_a_hurry: self.is_in_a_hurry || is_over,
             is_over,
@@ -408,13 +467,11 @@ impl<W: Served> Server<W> {
             self.tell(&News::Hosts(hosts));
         }
         let (reason, result) = self.judge(end, &progress);
-        let idle = self.pipes.are_idle();
-        self.tell(&News::Ended {
+        Ok(Over {
             reason,
             progress: Box::new(progress),
-            idle,
-        });
-        result
+            result,
+        })
     }
 
     /// Whether the fetcher died, perhaps of a request. One that says that it cannot work, as without

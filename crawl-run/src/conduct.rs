@@ -129,11 +129,8 @@ struct Act {
     fetch: Option<ExitStatus>,
     /// How many of [`STREAMS`] have ended.
     silent: usize,
-    /// The news is one of them.
-    is_deaf: bool,
-    /// The fetcher has answered all that it was asked.
-    is_idle: bool,
-    has_let_go: bool,
+    /// Both children wait for another crawl.
+    stay: bool,
     killed: bool,
     last_words: LastWords,
     cookies: BTreeMap<String, String>,
@@ -285,6 +282,15 @@ impl Conductor<'_> {
                 }
                 Event::News(n, news) if n == number => {
                     self.hear(news, &mut act);
+                    if act.stay
+                        && let Some(keeper) = &self.launch.keeper
+                    {
+                        keeper.put(children);
+                        // As of two that ended well.
+                        let well = Some(ExitStatus::default());
+                        (act.frontier, act.fetch) = (well, well);
+                        return Ok(act);
+                    }
                     if act.reason == Some(EndReason::FetcherSilent) {
                         fetch_due = Some(Instant::now());
                     }
@@ -292,10 +298,6 @@ impl Conductor<'_> {
                 Event::Said(Role::Frontier, line) if act.last_words.takes(&line) => {}
                 Event::Said(_, line) => self.view.error(line),
                 Event::Silence(n) if n == number => act.silent += 1,
-                Event::NewsOver(n) if n == number => {
-                    act.silent += 1;
-                    act.is_deaf = true;
-                }
                 Event::Ended(n, role) if n == number => {
                     let status = children.status(role);
                     let status = status
@@ -312,12 +314,7 @@ impl Conductor<'_> {
                         }
                     }
                 }
-                Event::News(..) | Event::NewsOver(_) | Event::Silence(_) | Event::Ended(..) => {}
-            }
-            if act.is_deaf && act.frontier.is_some() && !act.has_let_go {
-                act.has_let_go = true;
-                let is_complete = act.reason == Some(EndReason::Complete);
-                children.let_go(act.is_idle && is_complete);
+                Event::News(..) | Event::Silence(_) | Event::Ended(..) => {}
             }
         }
     }
@@ -354,9 +351,9 @@ impl Conductor<'_> {
             News::Ended {
                 reason,
                 progress,
-                idle,
+                stays,
             } => {
-                act.is_idle = idle;
+                act.stay = stays;
                 act.reason = Some(reason);
                 act.progress = Some(*progress);
             }

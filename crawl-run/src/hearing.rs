@@ -1,10 +1,12 @@
-//! What is heard of a child: its words on stderr, and its end. Who listens may change.
+//! What is heard of a child: its words on stderr, its news, and its end. Who listens may change.
 
 use std::fmt;
 use std::io::{self, PipeReader};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crawl_ckpt::control::News;
 use crawl_ckpt::lines::{Line, Lines};
 use crawl_ckpt::mutex::lock;
 use rustix::io::Errno;
@@ -17,7 +19,9 @@ use crate::spawn::Started;
 pub enum Told {
     /// A line on stderr.
     Said(String),
-    /// It will say nothing more.
+    /// A line over the socket.
+    News(News),
+    /// It will say nothing more on one of them.
     Silent,
     /// It ended and can be waited for without delay.
     Ended,
@@ -55,23 +59,27 @@ impl Hearing {
         Ok(hearing)
     }
 
-    /// Another one hears of it from now on. False when it has ended by now.
+    /// True while it was not heard that it ended.
+    pub fn goes_on(&self) -> bool {
+        !lock(&self.0).has_ended
+    }
+
+    /// Another one hears of it from now on. False when it has ended by now, which nobody hears then.
     pub fn pass_to(&self, ear: Ear) -> bool {
         let mut heard = lock(&self.0);
+        if heard.has_ended {
+            return false;
+        }
         for line in std::mem::take(&mut heard.unheard) {
             ear(Told::Said(line));
         }
         heard.ear = Some(ear);
-        !heard.has_ended
+        true
     }
 
-    /// Nobody hears of it any more. False when it has ended, which was told.
-    pub fn cease(&self) -> bool {
-        let mut heard = lock(&self.0);
-        if !heard.has_ended {
-            heard.ear = None;
-        }
-        !heard.has_ended
+    /// Nobody hears of it any more.
+    pub fn cease(&self) {
+        lock(&self.0).ear = None;
     }
 
     fn tell(&self, told: Told) {
@@ -95,6 +103,28 @@ impl Hearing {
                 self.tell(Told::Said(line));
             }
             self.tell(Told::Silent);
+        })?;
+        Ok(())
+    }
+
+    /// Listens to its news too.
+    ///
+    /// # Errors
+    /// There are no more threads.
+    pub fn hear_news(&self, socket: UnixStream) -> io::Result<()> {
+        let hearing = self.clone();
+        thread::Builder::new().name("news".into()).spawn(move || {
+            // Of a million hosts that wait for a human, news is longer than any record.
+            let mut lines = Lines::of_any_length();
+            while let Ok(Some(line)) = lines.read_line(&socket) {
+                // News that a later frontier may add is none that an exit code depends on.
+                if let Line::Whole(line) = line
+                    && let Ok(news) = serde_json::from_slice(line)
+                {
+                    hearing.tell(Told::News(news));
+                }
+            }
+            hearing.tell(Told::Silent);
         })?;
         Ok(())
     }

@@ -10,13 +10,13 @@
 //!
 //! | where | what lies there |
 //! |---|---|
-//! | `signals` `spawn` `hearing` `fetcher` `leavings` `tools` `proxies` `headers` `command_line` `acquire` `today` `habits` | what is heard from the system, how programs are started and heard, a fetcher that outlives its crawl, checkpoints whose files go later, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here, what users of other crawlers type |
+//! | `signals` `spawn` `hearing` `child` `leavings` `tools` `proxies` `headers` `command_line` `acquire` `today` `habits` | what is heard from the system, how programs are started and heard, one of them while it runs, checkpoints whose files go later, where the other tools are, what the environment and the user set, the command that was typed, the lock of a job, the date here, what users of other crawlers type |
 //! | `browser` `extraction` `spider/` | whether there is a browser, spider files: [`spider`] |
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
 //! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
 //! | `place` `plan` `known_hosts` | where a crawl lies, what its children are told, and what earlier crawls of the project learned of hosts |
-//! | `stage` | the children of one start: who is connected with whom |
+//! | `stage` | the children of one start: who is connected with whom, and where they wait for the next crawl |
 //! | `conduct` | the children of a run, restarted when one dies |
 //! | `outcome` `ended` | how it ended: the exit code |
 //! | `clear` `checkpoint` | what becomes of a checkpoint that is there |
@@ -34,6 +34,7 @@ mod browser;
 mod change;
 mod check;
 mod checkpoint;
+mod child;
 mod clear;
 pub mod cli;
 mod command_line;
@@ -41,7 +42,6 @@ mod conduct;
 mod crawl;
 mod ended;
 mod extraction;
-mod fetcher;
 mod figures;
 pub mod habits;
 mod headers;

@@ -8,26 +8,32 @@
 //! ```
 //!
 //! crawl-run keeps no end of the pipes, so the death of one child is the end of file of
-//! the other, and crawl-run's own death is the end of the socket. Where a fetcher may outlive its
-//! crawl, it does keep the frontier's ends, and closes them when the frontier is gone.
+//! the other, and crawl-run's own death is the end of the socket.
+//!
+//! In a batch both may outlive their crawl and serve the next: to start them costs more than a small site.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crawl_ckpt::control::{News, Order};
-use crawl_ckpt::lines::{Line, Lines};
+use crawl_ckpt::handed::send_with;
+use crawl_ckpt::mutex::lock;
 use crawl_ckpt::tool::Failure;
 
-use crate::fetcher::{Ends, Fetcher, Keeper, Manner};
-use crate::hearing::{Ear, Hearing, Told};
-use crate::spawn::{Program, Started};
+use crate::child::Child;
+use crate::hearing::{Ear, Told};
+use crate::spawn::Program;
 use crate::tools::Tools;
+
+/// Results on their way: a page with its body is longer than the usual 64 KiB.
+const RESULTS_BYTES: usize = 256 << 10;
 
 /// What the children are started with; the same for each start of a run.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ pub struct Launch {
     pub lock: Option<OwnedFd>,
     /// Where the frontier streams its records, when that is not a file of its own.
     pub stream: Option<OwnedFd>,
-    /// Where a fetcher may come from and go to that does not end with this crawl.
+    /// Where children may come from and go to that do not end with this crawl.
     pub keeper: Option<Arc<Keeper>>,
 }
 
@@ -68,9 +74,7 @@ pub enum Event {
     News(u32, News),
     /// A child said a line on stderr.
     Said(Role, String),
-    /// The frontier of that start will say nothing more; one of the [`STREAMS`].
-    NewsOver(u32),
-    /// Another one of them will say nothing more.
+    /// One of the [`STREAMS`] of that start has ended.
     Silence(u32),
     /// A child of that start ended and can be waited for without delay.
     Ended(u32, Role),
@@ -90,18 +94,58 @@ const STREAM_FD: i32 = 5;
 /// The children of one start.
 #[derive(Debug)]
 pub struct Children {
-    frontier: Started,
-    /// None: it was left to the keeper.
-    fetch: Option<Fetcher>,
-    orders: Sender<Order>,
-    keeper: Option<Arc<Keeper>>,
-    number: u32,
-    events: Sender<Event>,
+    frontier: Child,
+    fetch: Child,
+    orders: Sender<Letter>,
+    manner: Manner,
+}
+
+/// What goes to the frontier: an order, and the descriptor that goes with it.
+type Letter = (Order, Option<OwnedFd>);
+
+/// How children are started: those that are started the same way are as good, whatever they crawl.
+#[derive(Debug, PartialEq, Eq)]
+struct Manner {
+    frontier: PathBuf,
+    fetch: PathBuf,
+    fetch_args: Vec<OsString>,
+    hidden: Vec<OsString>,
+}
+
+/// Where children wait for the next crawl.
+#[derive(Debug, Default)]
+pub struct Keeper(Mutex<Option<Children>>);
+
+impl Keeper {
+    /// Takes children that wait for another crawl; nobody hears of them meanwhile.
+    pub fn put(&self, children: Children) {
+        children.frontier.cease();
+        children.fetch.cease();
+        lock(&self.0).replace(children);
+    }
+
+    /// Children that wait and were told to go on with this crawl. Those that would have to be
+    /// started in another manner, or of which one has ended, are no more.
+    fn take(&self, launch: &Launch, number: u32, events: &Sender<Event>) -> Option<Children> {
+        let children = lock(&self.0).take()?;
+        children.go_on(launch, number, events).then_some(children)
+    }
+}
+
+impl Manner {
+    fn of(launch: &Launch) -> Manner {
+        Manner {
+            frontier: launch.tools.frontier.clone(),
+            fetch: launch.tools.fetch.clone(),
+            fetch_args: launch.fetch_args.clone(),
+            hidden: launch.hidden.clone(),
+        }
+    }
 }
 
 impl Children {
-    /// Starts both children and gives the first order. What happens arrives in `events`,
-    /// marked with `number`.
+    /// Starts both children, unless there are some that wait, and gives the first order. What
+    /// happens arrives in `events`, marked with `number`.
     ///
     /// # Errors
     /// A program cannot be started, or the system has no more descriptors or threads; no
@@ -112,41 +156,52 @@ impl Children {
         number: u32,
         events: &Sender<Event>,
     ) -> Result<Children, Failure> {
-        let (fetch, ends) = start_fetch(launch, number, events)?;
-        let (frontier, orders) = start_frontier(launch, ends, number, events)?;
-        // One that is gone hears none.
-        let _ = orders.send(begin);
+        let keeper = launch.keeper.as_ref();
+        let children = match keeper.and_then(|keeper| keeper.take(launch, number, events)) {
+            Some(children) => children,
+            None => Children::new(launch, number, events)?,
+        };
+        children.order(begin);
+        Ok(children)
+    }
+
+    fn new(launch: &Launch, number: u32, events: &Sender<Event>) -> Result<Children, Failure> {
+        let (requests_out, requests_in) = io::pipe().map_err(cannot_start)?;
+        let (results_out, results_in) = io::pipe().map_err(cannot_start)?;
+        // Where that is refused, a large page only takes more turns.
+        let _ = rustix::pipe::fcntl_setpipe_size(&results_in, RESULTS_BYTES);
+        let ends = [(0, requests_out.into()), (1, results_in.into())];
+        let fetch = start_fetch(launch, ends, ear(Role::Fetch, number, events))?;
+        let ends = [(0, results_out.into()), (1, requests_in.into())];
+        let ear = ear(Role::Frontier, number, events);
+        let (frontier, orders) = start_frontier(launch, ends, ear)?;
         Ok(Children {
             frontier,
-            fetch: Some(fetch),
+            fetch,
             orders,
-            keeper: launch.keeper.clone(),
-            number,
-            events: events.clone(),
+            manner: Manner::of(launch),
         })
     }
 
-    /// The frontier is gone. A fetcher that has no request left may go on with another crawl; the
-    /// input of any other ends.
-    pub fn let_go(&mut self, is_idle: bool) {
-        let Some(keeper) = &self.keeper else { return };
-        self.fetch = match self.fetch.take() {
-            Some(fetch) if is_idle => fetch.keep(keeper),
-            fetch => fetch,
+    /// Goes on with another crawl, if that can be.
+    fn go_on(&self, launch: &Launch, number: u32, events: &Sender<Event>) -> bool {
+        let words = launch.frontier_args.iter();
+        let words = words.map(|word| word.to_str().map(str::to_owned));
+        let lock = launch.lock.as_ref().map(|lock| duplicate(lock.as_fd()));
+        let (Some(words), Some(Ok(lock))) = (words.collect(), lock) else {
+            return false;
         };
-        match &mut self.fetch {
-            Some(fetch) => fetch.end_input(),
-            None => {
-                // As of one that ended well.
-                let _ = self.events.send(Event::Silence(self.number));
-                let _ = (self.events).send(Event::Ended(self.number, Role::Fetch));
-            }
-        }
+        let next = (Order::Next { words }, Some(lock));
+        self.manner == Manner::of(launch)
+            && self.fetch.goes_on()
+            && self.frontier.pass_to(ear(Role::Frontier, number, events))
+            && self.fetch.pass_to(ear(Role::Fetch, number, events))
+            && self.orders.send(next).is_ok()
     }
 
     /// Gives an order; a frontier that is gone hears none.
     pub fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
+        let _ = self.orders.send((order, None));
     }
 
     /// How a child ended. Called after its [`Event::Ended`], so that it does not block.
@@ -154,19 +209,17 @@ impl Children {
     /// # Errors
     /// The system cannot tell.
     pub fn status(&mut self, role: Role) -> io::Result<ExitStatus> {
-        match (role, &mut self.fetch) {
-            (Role::Frontier, _) => self.frontier.wait(),
-            (Role::Fetch, Some(fetch)) => fetch.wait(),
-            (Role::Fetch, None) => Ok(ExitStatus::default()),
+        match role {
+            Role::Frontier => self.frontier.wait(),
+            Role::Fetch => self.fetch.wait(),
         }
     }
 
     /// Kills a child, if it still runs.
-    pub fn kill(&mut self, role: Role) {
-        match (role, &self.fetch) {
-            (Role::Frontier, _) => self.frontier.kill(),
-            (Role::Fetch, Some(fetch)) => fetch.kill(),
-            (Role::Fetch, None) => {}
+    pub fn kill(&self, role: Role) {
+        match role {
+            Role::Frontier => self.frontier.kill(),
+            Role::Fetch => self.fetch.kill(),
         }
     }
 }
@@ -177,6 +230,7 @@ fn ear(role: Role, number: u32, events: &Sender<Event>) -> Ear {
     Box::new(move |told| {
         let event = match told {
             Told::Said(line) => Event::Said(role, line),
+            Told::News(news) => Event::News(number, news),
             Told::Silent => Event::Silence(number),
             Told::Ended => Event::Ended(number, role),
         };
@@ -193,49 +247,40 @@ fn cannot_start(error: io::Error) -> Failure {
     Failure::new(format_args!("cannot start the crawl: {error}"))
 }
 
-/// Starts crawl-fetch, unless one waits that was started in the same manner.
-fn start_fetch(
-    launch: &Launch,
-    number: u32,
-    events: &Sender<Event>,
-) -> Result<(Fetcher, Ends), Failure> {
-    let mut manner = Manner {
-        path: launch.tools.fetch.clone(),
+/// Starts crawl-fetch with these as its stdin and stdout.
+fn start_fetch(launch: &Launch, ends: [(RawFd, OwnedFd); 2], ear: Ear) -> Result<Child, Failure> {
+    let mut fetch = Program {
+        path: &launch.tools.fetch,
         args: launch.fetch_args.clone(),
-        hidden: launch.hidden.clone(),
+        hidden: &launch.hidden,
+        given: ends.into(),
     };
-    let ear = || ear(Role::Fetch, number, events);
-    if let Some(keeper) = &launch.keeper
-        && let Some(kept) = keeper.take(&manner, ear())
-    {
-        return Ok(kept);
-    }
-    let mut given = Vec::new();
     for (fd, (option, spider)) in (SPIDER_FD..).zip(&launch.spiders) {
         let file = format!("/dev/fd/{fd}").into();
-        manner.args.extend([(*option).into(), file]);
+        fetch.args.extend([(*option).into(), file]);
         let spider = duplicate(spider.as_fd()).map_err(cannot_start)?;
-        given.push((fd, spider));
+        fetch.given.push((fd, spider));
     }
-    Fetcher::start(manner, given, launch.keeper.is_some(), ear()).map_err(|e| {
-        let path = launch.tools.fetch.display();
-        Failure::new(format_args!("cannot start {path}: {e}"))
-    })
+    start(fetch, ear)
 }
 
-/// Starts crawl-frontier on its stdin and stdout, and the threads that speak with it.
+fn start(program: Program<'_>, ear: Ear) -> Result<Child, Failure> {
+    let path = program.path.display();
+    Child::start(program, ear).map_err(|e| Failure::new(format_args!("cannot start {path}: {e}")))
+}
+
+/// Starts crawl-frontier with these as its stdin and stdout, and the threads that speak with it.
 fn start_frontier(
     launch: &Launch,
-    ends: Ends,
-    number: u32,
-    events: &Sender<Event>,
-) -> Result<(Started, Sender<Order>), Failure> {
+    ends: [(RawFd, OwnedFd); 2],
+    ear: Ear,
+) -> Result<(Child, Sender<Letter>), Failure> {
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let mut frontier = Program {
         path: &launch.tools.frontier,
         args: launch.frontier_args.clone(),
         hidden: &[],
-        given: Vec::new(),
+        given: ends.into(),
     };
     let mut give = |option: &str, number: RawFd, fd| {
         let number_text = number.to_string().into();
@@ -251,49 +296,35 @@ fn start_frontier(
         let stream = duplicate(stream.as_fd()).map_err(cannot_start)?;
         give("--output-fd", STREAM_FD, stream);
     }
-    let given = [(0, ends.results), (1, ends.requests)];
-    frontier.given.extend(given);
-    let mut frontier = frontier.start().map_err(|e| {
-        let path = launch.tools.frontier.display();
-        Failure::new(format_args!("cannot start {path}: {e}"))
-    })?;
-    Hearing::begin(&mut frontier, ear(Role::Frontier, number, events)).map_err(cannot_start)?;
-    let orders = speak(ours, number, events.clone()).map_err(cannot_start)?;
+    if launch.keeper.is_some() {
+        frontier.args.push("--stay".into());
+    }
+    let frontier = start(frontier, ear)?;
+    let orders = ours.try_clone().and_then(speak).map_err(cannot_start)?;
+    frontier.hear_news(ours).map_err(cannot_start)?;
     Ok((frontier, orders))
 }
 
-/// Starts the two threads that speak with the frontier: writing must not block whoever
-/// watches for signals, since the first order may be longer than the socket's buffer.
-fn speak(socket: UnixStream, number: u32, events: Sender<Event>) -> io::Result<Sender<Order>> {
-    let (orders, inbox): (Sender<Order>, Receiver<Order>) = mpsc::channel();
-    let mut writer = socket.try_clone()?;
+/// Starts the thread that gives orders: writing must not block whoever watches for signals, since
+/// the first order may be longer than the socket's buffer.
+fn speak(mut socket: UnixStream) -> io::Result<Sender<Letter>> {
+    let (orders, inbox): (Sender<Letter>, Receiver<Letter>) = mpsc::channel();
     thread::Builder::new()
         .name("orders".into())
         .spawn(move || {
-            for order in inbox {
+            for (order, fd) in inbox {
                 let line = serde_json::to_vec(&order);
                 let Ok(mut line) = line else { continue };
                 line.push(b'\n');
+                let sent = match fd {
+                    Some(fd) => send_with(&socket, &line, fd.as_fd()),
+                    None => socket.write_all(&line),
+                };
                 // A frontier that is gone shows by its exit.
-                if writer.write_all(&line).is_err() {
+                if sent.is_err() {
                     break;
                 }
             }
         })?;
-    thread::Builder::new().name("news".into()).spawn(move || {
-        // Of a million hosts that wait for a human, news is longer than any record.
-        let mut lines = Lines::of_any_length();
-        while let Ok(Some(line)) = lines.read_line(&socket) {
-            // News that a later frontier may add is none that an exit code depends on.
-            let Line::Whole(line) = line else { continue };
-            let Ok(news) = serde_json::from_slice(line) else {
-                continue;
-            };
-            if events.send(Event::News(number, news)).is_err() {
-                return;
-            }
-        }
-        let _ = events.send(Event::NewsOver(number));
-    })?;
     Ok(orders)
 }

@@ -19,8 +19,8 @@ pub struct Tools {
     pub frontier: PathBuf,
     /// crawl-fetch, or what `$CRAWL_FETCH` puts in its place.
     pub fetch: PathBuf,
-    /// Nothing was put in its place.
-    pub fetch_is_own: bool,
+    /// Nothing was put in the place of either.
+    pub are_own: bool,
 }
 
 impl Tools {
@@ -32,7 +32,9 @@ impl Tools {
         Ok(Tools {
             frontier: find("crawl-frontier", "CRAWL_FRONTIER")?,
             fetch: find("crawl-fetch", "CRAWL_FETCH")?,
-            fetch_is_own: env::var_os("CRAWL_FETCH").is_none_or(|value| value.is_empty()),
+            are_own: ["CRAWL_FRONTIER", "CRAWL_FETCH"]
+                .iter()
+                .all(|name| env::var_os(name).is_none_or(|value| value.is_empty())),
         })
     }
 }

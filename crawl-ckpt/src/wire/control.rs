@@ -32,6 +32,12 @@ pub enum Order {
         /// Its exit code; a signal leaves none.
         code: Option<i32>,
     },
+    /// Go on with another crawl, once you said that you stay; [`Order::Begin`] follows. The descriptor
+    /// that holds the lock of its job comes [with](crate::handed) the line.
+    Next {
+        /// The words of the command line that it would have been started with.
+        words: Vec<String>,
+    },
 }
 
 /// What a run of the frontier is to do.
@@ -163,15 +169,16 @@ pub enum News {
     Cookies(BTreeMap<String, String>),
     /// What was learned of hosts, by origin, when they had to be asked through a proxy.
     Hosts(BTreeMap<String, KnownHost>),
-    /// The last line: why the frontier ends, with the final figures.
+    /// The last line of a crawl: why it ends, with the final figures.
     Ended {
         /// Why.
         reason: EndReason,
         /// The final figures.
         progress: Box<Progress>,
-        /// Each request has had its answer: the fetcher may serve another crawl.
+        /// The crawl is complete, each request has had its answer, and the frontier has let go of
+        /// all: it and its fetcher may serve another crawl, and it waits for [`Order::Next`].
         #[serde(default)]
-        idle: bool,
+        stays: bool,
     },
 }
 

@@ -6,6 +6,7 @@ pub mod control;
 pub mod domain;
 pub mod extraction;
 pub mod generated;
+pub mod handed;
 pub mod keys;
 pub mod limits;
 pub mod lines;

@@ -29,6 +29,8 @@ struct Sum {
     running: usize,
     /// Pages of each entry: when this run began it, and now.
     pages: HashMap<usize, (u64, u64)>,
+    /// The sum of what this run did of each.
+    done: u64,
     meter: Meter,
     last_line: Instant,
 }
@@ -48,6 +50,7 @@ impl Total {
             entries: Tally::default(),
             running: 0,
             pages: HashMap::new(),
+            done: 0,
             meter,
             last_line: now,
         };
@@ -127,13 +130,13 @@ impl Watch for Share {
     fn update(&self, progress: &Progress, now: Instant) {
         let mut figures = self.total.figures();
         let pages = progress.counts.done + progress.counts.failed;
-        figures.pages.entry(self.at).or_insert((pages, pages)).1 = pages;
-        let done = figures
-            .pages
-            .values()
-            .map(|(from, to)| to.saturating_sub(*from));
+        let (from, to) = figures.pages.entry(self.at).or_insert((pages, pages));
+        let before = to.saturating_sub(*from);
+        *to = pages;
+        let after = pages.saturating_sub(*from);
+        figures.done = figures.done + after - before;
         let counts = Counts {
-            done: done.sum(),
+            done: figures.done,
             ..Counts::default()
         };
         let total = Progress {

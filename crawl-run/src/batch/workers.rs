@@ -28,11 +28,11 @@ use crate::cli::{
 use crate::command_line::CommandLine;
 use crate::crawl::Crawl;
 use crate::ended::Ended;
-use crate::fetcher::Keeper;
 use crate::leavings::Leavings;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::screen::Screen;
+use crate::stage::Keeper;
 use crate::view::View;
 
 /// What all workers share.
@@ -260,7 +260,7 @@ impl Workers<'_> {
             Ok(crawl) => crawl,
             Err(failure) => return Some(Err(failure)),
         };
-        crawl.keep_fetcher(keeper);
+        crawl.keep_programs(keeper);
         crawl.leave_files(leavings);
         let job = &crawl.place().job.dir;
         let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);

@@ -32,14 +32,13 @@ use crate::command_line::CommandLine;
 use crate::conduct::{Conductor, Ending};
 use crate::ended::Ended;
 use crate::extraction::Extraction;
-use crate::fetcher::Keeper;
 use crate::leavings::Leavings;
 use crate::outcome::{Outcome, Purpose, judge};
 use crate::place::{Output, Place};
 use crate::plan::{millis, spool_args};
 use crate::proxies::Proxies;
 use crate::spider::Parser;
-use crate::stage::{Event, Launch};
+use crate::stage::{Event, Keeper, Launch};
 use crate::summary::{self, Summary};
 use crate::today::today;
 use crate::tools::{Tools, ask};
@@ -77,7 +76,7 @@ pub struct Crawl<'a> {
     max_time: Option<Duration>,
     /// After how many records a run stops by the spider's word, if no option says it.
     max_pages: Option<u64>,
-    /// Where a fetcher may wait for the next crawl.
+    /// Where the programs may wait for the next crawl.
     keeper: Option<Arc<Keeper>>,
     /// In a batch.
     leavings: Option<&'a Leavings>,
@@ -224,8 +223,8 @@ impl<'a> Crawl<'a> {
         limits.max_cost.or(share)
     }
 
-    /// Has the fetcher wait for another crawl when this one is complete.
-    pub fn keep_fetcher(&mut self, keeper: &Arc<Keeper>) {
+    /// Has the programs wait for another crawl when this one is complete.
+    pub fn keep_programs(&mut self, keeper: &Arc<Keeper>) {
         self.keeper = Some(Arc::clone(keeper));
     }
 
@@ -234,11 +233,11 @@ impl<'a> Crawl<'a> {
         self.leavings = Some(leavings);
     }
 
-    /// The fetcher is our own, and keeps nothing of a crawl.
+    /// The programs are our own, and the fetcher keeps nothing of a crawl.
     fn is_plain(&self) -> bool {
         let renders = self.args.fetch.render || self.render_by.is_some();
         let has_more = self.extraction.is_some() || self.parser.is_some() || renders;
-        self.tools.fetch_is_own && !has_more && !self.args.verbosity.verbose
+        self.tools.are_own && !has_more && !self.args.verbosity.verbose
     }
 
     fn launch(

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crawl_ckpt::control::Counts;
 use crawl_ckpt::fleet::{Claim, Depot, Fate, RedisDepot, StoreUrl, Written};
 
 /// A page's worth of a journal.
@@ -42,6 +43,7 @@ fn main() {
             prev: &prev,
             bytes: &bytes,
             output: None,
+            counts: Counts::default(),
         };
         assert_eq!(depot.commit(0, &written).unwrap(), Fate::Durable);
     });

@@ -16,7 +16,7 @@
 //! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
 //! | `served` `fleet/` | what is served: one crawl, or those partitions of one on many machines that are ours |
 //! | `serve` | the loop around a crawl |
-//! | `cli` | the command line |
+//! | `cli/` | the command line |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

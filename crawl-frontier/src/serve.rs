@@ -228,6 +228,12 @@ impl<'a, W: Served> Server<'a, W> {
 
     fn begin(mut self) -> Result<Over, Failure> {
         self.tell(&News::Started(self.opened.started.clone()));
+        if let Some(promise) = self.opened.started.promise.take()
+            && !self.pipes.has_conductor()
+            && !self.quiet
+        {
+            say(TOOL, promise);
+        }
         for note in std::mem::take(&mut self.opened.notes) {
             self.warn(note);
         }
@@ -518,6 +524,7 @@ impl<'a, W: Served> Server<'a, W> {
                 };
                 (reason, Ok(exit))
             }
+            End::Crawl(Done::Paused) => (EndReason::FleetPaused, Ok(Exit::Stopped)),
             End::Stopped(exit, Reason::Limit) => (EndReason::Limit, Ok(exit)),
             End::Stopped(exit, Reason::Paused) => (EndReason::Paused, Ok(exit)),
             End::Crawl(Done::NetworkGone) => (

@@ -69,6 +69,8 @@ pub struct Ending {
     pub elapsed: Duration,
     /// Where the records of this worker are when a shared crawl is complete.
     pub output: Option<PathBuf>,
+    /// The command that ends a pause of that crawl.
+    pub resume: Option<String>,
 }
 
 impl Ending {
@@ -136,6 +138,7 @@ struct Act {
     cookies: BTreeMap<String, String>,
     hosts: BTreeMap<String, KnownHost>,
     output: Option<PathBuf>,
+    resume: Option<String>,
 }
 
 impl Act {
@@ -192,6 +195,7 @@ impl Conductor<'_> {
                 records_run,
                 elapsed: begun.elapsed(),
                 output: act.output,
+                resume: act.resume,
             });
         }
         Err(Failure::new("too many restarts"))
@@ -324,6 +328,7 @@ impl Conductor<'_> {
         match news {
             News::Started(started) => {
                 act.output = started.output;
+                act.resume = started.resume;
                 if let Some(promise) = started.promise {
                     self.view.say(promise);
                 }

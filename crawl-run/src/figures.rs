@@ -67,6 +67,7 @@ impl Figures<'_> {
             self.rate.map(|rate| format!("{rate:.1} pages/s")),
             Tone::Plain,
         );
+        part(88, self.fleet(), Tone::Plain);
         part(85, self.slow.map(Slow::to_string), Tone::Wait);
         part(80, failed, Tone::Failure);
         part(75, parked, Tone::Wait);
@@ -104,6 +105,14 @@ impl Figures<'_> {
             text(state).toned(tone),
             text(self.left.map_or(String::new(), |left| left.to_string())),
         ]
+    }
+
+    /// How far all workers are that share the crawl.
+    fn fleet(&self) -> Option<String> {
+        let fleet = self.progress.fleet.as_ref()?;
+        let (done, pending) = (count(fleet.done), count(fleet.pending));
+        let workers = counted(fleet.workers, "worker");
+        Some(format!("{workers}: {done} done, {pending} pending"))
     }
 
     fn waiting(&self) -> u64 {

@@ -141,8 +141,8 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screen::joined;
-    use crawl_ckpt::control::Counts;
+    use crate::screen::{fitted, joined};
+    use crawl_ckpt::control::{Counts, FleetProgress};
 
     fn progress(done: u64, failed: u64, pending: u64) -> Progress {
         Progress {
@@ -187,6 +187,33 @@ mod tests {
             line(&meter, now),
             "1,000 done, 6,000 pending, 50.0 pages/s, 1 error, 2 hosts, 20s, about 2m 00s left"
         );
+    }
+
+    #[test]
+    fn a_worker_shows_what_it_did_and_how_far_all_are() {
+        let begun = Instant::now();
+        let mut meter = Meter::new(begun);
+        let fleet = FleetProgress {
+            workers: 3,
+            done: 12_345,
+            failed: 2,
+            pending: 678,
+        };
+        let progress = Progress {
+            fleet: Some(fleet),
+            ..progress(1000, 1, 60)
+        };
+        meter.update(&progress, begun);
+        let parts = meter.figures(begun).parts();
+        assert_eq!(
+            joined(&parts),
+            "1,000 done, 60 pending, 3 workers: 12,345 done, 678 pending, 1 error, 2 hosts, 0.0s"
+        );
+        assert_eq!(fitted(&parts, 30, false), "1,000 done, 60 pending, 0.0s");
+        let at_50 = "1,000 done, 60 pending, 1 error, 2 hosts, 0.0s";
+        assert_eq!(fitted(&parts, 50, false), at_50);
+        let at_70 = "1,000 done, 60 pending, 3 workers: 12,345 done, 678 pending, 1 error";
+        assert_eq!(fitted(&parts, 70, false), at_70);
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub enum Outcome {
     Paused(i32),
     /// Stopped at `--max-time`, `--max-pages` or `--max-cost`.
     Stopped,
+    /// Somebody paused the crawl for all workers.
+    FleetPaused {
+        /// The command that ends that pause.
+        resume: String,
+    },
     /// Hosts wait for a human's decision.
     Parked,
     /// Ended without success.
@@ -54,7 +59,7 @@ impl Outcome {
         match self {
             Outcome::Complete => Exit::Complete,
             Outcome::Paused(signal) => Exit::from_signal(*signal),
-            Outcome::Stopped => Exit::Stopped,
+            Outcome::Stopped | Outcome::FleetPaused { .. } => Exit::Stopped,
             Outcome::Parked => Exit::Decide,
             Outcome::Failed { exit, .. } => *exit,
         }
@@ -114,6 +119,9 @@ pub fn judge(ending: &Ending, purpose: Purpose) -> Outcome {
         (Exit::Stopped | Exit::Complete, Some(EndReason::Limit)) => match purpose {
             Purpose::Test { limit } if ending.records_run >= limit => Outcome::Complete,
             _ => Outcome::Stopped,
+        },
+        (Exit::Stopped, Some(EndReason::FleetPaused)) => Outcome::FleetPaused {
+            resume: ending.resume.clone().unwrap_or_default(),
         },
         (Exit::Decide, Some(EndReason::Parked)) => Outcome::Parked,
         (Exit::Interrupted | Exit::Terminated | Exit::Hangup, Some(EndReason::Paused)) => {
@@ -187,6 +195,7 @@ mod tests {
             records_run: 5,
             elapsed: Duration::ZERO,
             output: None,
+            resume: None,
         }
     }
 
@@ -230,6 +239,16 @@ mod tests {
             ..Delta::default()
         });
         assert_eq!(exit_of(&ending), Exit::Complete);
+    }
+
+    #[test]
+    fn a_pause_of_all_workers_is_no_limit_of_this_one() {
+        let mut ending = ending(code(4), Some(EndReason::FleetPaused));
+        ending.resume = Some("crawl-ckpt … resume x".into());
+        let outcome = judge(&ending, Purpose::Production);
+        assert_eq!(outcome.exit(), Exit::Stopped);
+        let resume = "crawl-ckpt … resume x".into();
+        assert_eq!(outcome, Outcome::FleetPaused { resume });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crawl_ckpt::control::{Delta, FieldUse, Progress, ProxyUse, RenderUse};
+use crawl_ckpt::control::{Delta, FieldUse, FleetProgress, Progress, ProxyUse, RenderUse};
 use crawl_ckpt::human::{bytes, count, counted, span};
 use crawl_ckpt::price::{Price, shown};
 use crawl_ckpt::tool::Exit;
@@ -105,11 +105,18 @@ impl Summary<'_> {
         if let Some(dir) = &self.ended.warc {
             row("warc", dir.display().to_string());
         }
+        if let Some(fleet) = &progress.fleet {
+            row("workers", of_all(fleet));
+        }
         row("checkpoint", self.checkpoint());
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
             && self.has_checkpoint
         {
             lines.push(format!("resume with: {}", self.command_line));
+        }
+        if let Outcome::FleetPaused { resume } = &self.ended.outcome {
+            lines.push(format!("resume with: {resume}"));
+            lines.push(format!("and then:    {}", self.command_line));
         }
         lines
     }
@@ -121,6 +128,7 @@ impl Summary<'_> {
             Outcome::Complete => "test crawl done".to_owned(),
             Outcome::Paused(signal) => format!("paused by {}", signals::name(*signal)),
             Outcome::Stopped => "stopped at the limit of this run".to_owned(),
+            Outcome::FleetPaused { .. } => "paused for all workers by crawl-ckpt pause".to_owned(),
             Outcome::Parked => "waiting for a decision".to_owned(),
             Outcome::Failed { .. } => "failed".to_owned(),
         };
@@ -150,7 +158,8 @@ impl Summary<'_> {
     fn leads_nowhere(&self) -> bool {
         let progress = &self.ended.progress;
         let came = progress.by_status.contains_key("2xx");
-        self.ended.outcome == Outcome::Complete && came && progress.starts == progress.counts.seen
+        let is_all = progress.starts == progress.counts.seen && !self.is_shared;
+        self.ended.outcome == Outcome::Complete && came && is_all
     }
 
     /// What caps kept out of the crawl; with `verbose`, and when that was all, what was left out
@@ -194,6 +203,19 @@ impl Summary<'_> {
             }
         }
     }
+}
+
+/// What all workers did together.
+fn of_all(fleet: &FleetProgress) -> String {
+    let mut line = format!(
+        "{} together: {} done",
+        count(fleet.workers),
+        count(fleet.done)
+    );
+    if fleet.failed > 0 {
+        line.push_str(&format!(", {}", counted(fleet.failed, "error")));
+    }
+    line + &format!(", {} pending", count(fleet.pending))
 }
 
 fn is_damaged(outcome: &Outcome) -> bool {

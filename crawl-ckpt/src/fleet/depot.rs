@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control::Counts;
 use crate::tool::Failure;
 
 /// Why something was not done.
@@ -74,6 +75,8 @@ pub struct Written<'a> {
     pub bytes: &'a [u8],
     /// Name and committed length of the output part that its records are in.
     pub output: Option<(&'a str, u64)>,
+    /// How many URLs of the partition are where, as of it.
+    pub counts: Counts,
 }
 
 /// Why a partition does nothing.
@@ -142,6 +145,8 @@ pub struct PartView {
     pub seq: u64,
     /// Why it does nothing, as of this batch.
     pub rest: Option<(u64, Rest)>,
+    /// How many of its URLs are done, failed, or neither: those are told as pending.
+    pub counts: Counts,
 }
 
 impl PartView {

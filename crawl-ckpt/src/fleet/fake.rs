@@ -288,6 +288,7 @@ impl Depot for FakeDepot {
             }
             part.log.push(Arc::new(batch.bytes.to_vec()));
             (shown.seq, part.sum) = (batch.seq, batch.sum.to_owned());
+            shown.counts = batch.counts;
             shown.beat += 1;
             if let Some((name, len)) = batch.output {
                 part.outputs.insert(name.to_owned(), len);

@@ -25,7 +25,7 @@ pub use job::{CrawlName, SharedJob};
 pub use members::{Members, shares};
 #[cfg(feature = "redis")]
 pub use redis::{EngineHealth, Glance, Held, KeyBytes, RedisDepot};
-pub use sum::add_progress;
+pub use sum::{add_progress, take_off};
 pub use url::{NodeAddress, StoreUrl};
 pub use watch::Watched;
 

@@ -6,6 +6,7 @@ use super::entry::tag;
 use super::frame::{BatchHeader, HEADER, Mark, batch_sum};
 use super::{Commit, Stored};
 use crate::codec::{Cursor, put_bytes, put_varint};
+use crate::control::Counts;
 
 /// Facts that shall become durable together. Knows from the start where in the
 /// journal it will lie, so that a request has its place at once.
@@ -25,6 +26,7 @@ pub struct Batch {
 pub struct ClosedBatch {
     bytes: Vec<u8>,
     files: BTreeMap<String, u64>,
+    counts: Counts,
     start: u64,
     seq: u64,
     first_id: u64,
@@ -153,6 +155,7 @@ impl Batch {
         ClosedBatch {
             bytes: self.bytes,
             files: commit.files.clone(),
+            counts: commit.progress.counts,
             start: self.start,
             seq: self.seq,
             first_id: self.first_id,
@@ -181,6 +184,11 @@ impl ClosedBatch {
     /// The lengths of the files that it vouches for.
     pub fn files(&self) -> &BTreeMap<String, u64> {
         &self.files
+    }
+
+    /// How many URLs are where, as of its commit.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The memory of it, for the next one.

@@ -102,8 +102,10 @@ pub struct SharedCrawl {
     pub parts_given: bool,
     /// How many further copies a commit waits for; as many as there are, up to one, if nobody says.
     pub copies: Option<u32>,
-    /// Where outputs go.
-    pub crawls: PathBuf,
+    /// Where outputs go that are named after the crawl.
+    pub crawls: Option<PathBuf>,
+    /// The one file of this worker's records; there are none when neither is given.
+    pub output: Option<PathBuf>,
 }
 
 impl fmt::Debug for SharedCrawl {
@@ -324,6 +326,9 @@ pub struct Started {
     /// Where the records of this worker will be, of a crawl that many machines share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
+    /// The command that ends a pause of that crawl.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
 }
 
 /// How many URLs are where. `seen = pending + in_flight + parked + done + failed`
@@ -414,6 +419,23 @@ pub struct Progress {
     /// What pages did in a browser, if any was in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rendered: Option<RenderUse>,
+    /// Of a crawl that many machines share, how far all of them are; the other figures are then of one worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetProgress>,
+}
+
+/// How far a crawl is that many machines share, as its store has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FleetProgress {
+    /// Workers that live.
+    pub workers: u64,
+    /// URLs finished with a response.
+    pub done: u64,
+    /// URLs finished for good without a usable response.
+    pub failed: u64,
+    /// URLs that are not finished.
+    pub pending: u64,
 }
 
 impl Progress {
@@ -524,6 +546,8 @@ pub enum EndReason {
     NoAnswer,
     /// Start URLs answered, and none gave a page.
     NothingUseful,
+    /// Somebody paused the crawl that many machines share.
+    FleetPaused,
     /// For a reason that a later frontier knows; the exit code still counts.
     #[serde(other)]
     Other,

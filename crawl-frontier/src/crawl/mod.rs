@@ -237,6 +237,8 @@ pub enum Done {
     Parked,
     /// The run has its records.
     Limit,
+    /// Somebody paused a crawl that many machines share.
+    Paused,
     /// No host answers any more.
     NetworkGone,
     /// No host ever answered.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crawl_ckpt::control::FleetProgress;
 use crawl_ckpt::fleet::{
     BEAT_MS, Claim, Course, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest,
     Taken, Wanted, Watched, shares,
@@ -56,6 +57,10 @@ pub enum Word {
     Over(Rest),
     /// Somebody paused it.
     Paused,
+    /// These workers live.
+    Crew(Vec<String>),
+    /// How far all of them are.
+    All(FleetProgress),
     /// The store, or a node of it, does not do what it is to.
     Away(DepotError),
     /// All of it does again.
@@ -112,6 +117,7 @@ impl Courier {
             posted: BTreeMap::new(),
             seen: Vec::new(),
             looked_ms: None,
+            crew: Vec::new(),
             told: Told { outbox, bell },
         };
         let courier = Courier {
@@ -165,6 +171,20 @@ struct Carried {
     is_unwanted: bool,
 }
 
+/// How far all are, as these partitions show it.
+pub(super) fn sum_of(shown: &[PartView], workers: u64) -> FleetProgress {
+    let mut all = FleetProgress {
+        workers,
+        ..FleetProgress::default()
+    };
+    for PartView { counts, .. } in shown {
+        all.done += counts.done;
+        all.failed += counts.failed;
+        all.pending += counts.unfinished();
+    }
+    all
+}
+
 /// What the thread does, round for round.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -179,6 +199,8 @@ pub(super) struct Round {
     /// What the last look saw, of a crawl that does nothing.
     seen: Vec<(u64, Rest)>,
     looked_ms: Option<u64>,
+    /// The workers that were told of last.
+    crew: Vec<String>,
     told: Told,
 }
 
@@ -348,14 +370,26 @@ impl Round {
         let living = self.members.look(&beats, now_ms);
         let shown = self.engine.look_each();
         let shared = self.share_out(&living, &shown, now_ms);
+        if living != self.crew {
+            self.crew.clone_from(&living);
+            self.told.say(Word::Crew(living));
+        }
         let shown: Result<Vec<PartView>, DepotError> = shown.into_iter().collect();
         match shown {
-            Ok(shown) => shared.and(self.judge(&shown)),
+            Ok(shown) => {
+                self.tell_of_all(&shown);
+                shared.and(self.judge(&shown))
+            }
             Err(error) => {
                 self.seen.clear();
                 Err(error)
             }
         }
+    }
+
+    fn tell_of_all(&self, shown: &[PartView]) {
+        let workers = self.crew.len() as u64;
+        self.told.say(Word::All(sum_of(shown, workers)));
     }
 
     fn share_out(

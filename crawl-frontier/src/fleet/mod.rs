@@ -16,7 +16,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crawl_ckpt::fleet::{Merits, Rest};
+use crawl_ckpt::control::{FleetProgress, Progress};
+use crawl_ckpt::fleet::{Merits, Rest, add_progress};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
@@ -53,15 +54,19 @@ pub struct Fleet {
     tended_ms: u64,
     concurrency: u32,
     most_records: Option<u64>,
-    /// Records of this run, of partitions that are not ours any more.
-    records_gone: u64,
+    /// What was done in this run of partitions that are not ours any more.
+    gone: Progress,
+    /// How far all workers are.
+    all: Option<FleetProgress>,
     over: Option<Done>,
     /// Somebody paused the crawl: this worker asks for nothing more and ends.
     is_paused: bool,
     notes: Vec<String>,
+    /// For those who want to know all.
+    details: Vec<String>,
     failed: Option<Failure>,
-    /// The file of all records of this worker, made when the crawl is complete.
-    joined: PathBuf,
+    /// The file of all records of this worker, made when the crawl is complete, if there is one.
+    joined: Option<PathBuf>,
     /// The command that ends a pause of the whole crawl.
     resume: String,
     /// Nobody else of this machine is this worker.
@@ -138,11 +143,17 @@ impl Fleet {
             Word::Paused => {
                 if !std::mem::replace(&mut self.is_paused, true) {
                     self.notes.push(format!(
-                        "the crawl was paused; {} lets workers go on",
+                        "the crawl was paused for all workers; this one ends when what is under way is done, and {} lets them go on",
                         self.resume
                     ));
                 }
             }
+            Word::Crew(workers) => {
+                let names = workers.join(", ");
+                self.details
+                    .push(format!("workers that live by now: {names}"));
+            }
+            Word::All(progress) => self.all = Some(progress),
             Word::Away(error) => {
                 let patience = self.workshop.patience.as_secs();
                 self.notes.push(format!(
@@ -215,7 +226,13 @@ impl Fleet {
         };
         self.lanes.remove(&owned.lane);
         if let Some(open) = owned.open {
-            self.records_gone += open.crawl.records_run();
+            let mut gone = open.progress();
+            let counts = &mut gone.counts;
+            counts.seen = counts.done + counts.failed;
+            (counts.pending, counts.in_flight, counts.parked) = (0, 0, 0);
+            gone.hosts = 0;
+            gone.parked.clear();
+            add_progress(&mut self.gone, gone);
             let under_way = open.crawl.under_way();
             if under_way > 0 {
                 self.orphans.insert(owned.lane, under_way);
@@ -319,7 +336,7 @@ impl Fleet {
     fn records_run(&self) -> u64 {
         let open = self.open_parts();
         let records: u64 = open.map(|open| open.crawl.records_run()).sum();
-        records + self.records_gone
+        records + self.gone.records_run
     }
 }
 
@@ -329,7 +346,7 @@ fn rest_of(done: Done) -> Option<Rest> {
         Done::Complete => Some(Rest::Complete),
         Done::Parked => Some(Rest::Parked),
         Done::NothingUseful => Some(Rest::Empty),
-        Done::Limit | Done::NetworkGone | Done::NoAnswer => None,
+        Done::Limit | Done::Paused | Done::NetworkGone | Done::NoAnswer => None,
     }
 }
 

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, SharedCrawl, Started};
+use crawl_ckpt::control::{Begin, Progress, SharedCrawl, Started};
+use crawl_ckpt::durable::beside;
 use crawl_ckpt::fleet::{
     BEAT_MS, Course, Depot, DepotError, RedisDepot, Rest, SharedJob, StoreUrl,
 };
@@ -61,26 +62,35 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     engine.set_parts(job.parts);
     let copies = shared.copies.unwrap_or(job.copies);
     engine.want_copies(copies);
-    let joined = (shared.crawls).join(format!("crawl_{crawl_id}.{}.jsonl", shared.worker));
+    let (parts_dir, joined) = outputs_of(shared, &crawl_id).unzip();
+    let name = format!("{}/{crawl_id}", shared.spider);
+    let resume = url.command("resume", &name);
     let course = insist(patience, || engine.course())?;
     if course == Course::Paused {
-        let message = format!("the crawl is paused: {}/{crawl_id}", shared.spider);
+        let message = format!("the crawl is paused for all workers: {name}");
         return Err(Failure::with(Exit::Stopped, message)
-            .hint(url.command("resume", &format!("{}/{crawl_id}", shared.spider))));
+            .hint(format_args!("{resume}   (and then the same command)")));
     }
-    if course != Course::Over(Rest::Complete) && joined.exists() {
+    if course != Course::Over(Rest::Complete)
+        && let Some(joined) = joined.as_ref().filter(|joined| joined.exists())
+    {
         let message = format!("output {}: the file exists already", joined.display());
-        return Err(Failure::with(Exit::Usage, message).hint(
-            "take part under another --worker NAME, or begin another crawl by --crawl-id ID",
-        ));
+        return Err(
+            Failure::with(Exit::Usage, message).hint(match shared.output {
+                Some(_) => "choose another --output FILE",
+                None => {
+                    "take part under another --worker NAME, or begin another crawl by --crawl-id ID"
+                }
+            }),
+        );
     }
     refuse_a_namesake(&mut engine, &shared.worker, patience)?;
     let fsync = held.fsync.as_deref().unwrap_or("unknown");
     let promise = format!(
-        "crawl {crawl_id} on {url}: worker {}, {}; each commit is on {} nodes{}, appendfsync {fsync}",
+        "crawl {crawl_id} on {url}: worker {}, {}; each commit is on {}{}, appendfsync {fsync}",
         shared.worker,
         counted(u64::from(job.parts), "partition"),
-        copies + 1,
+        counted(u64::from(copies) + 1, "node"),
         match held.primaries {
             1 => String::new(),
             primaries => format!(" of a cluster with {primaries} primaries"),
@@ -108,7 +118,7 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     )?;
     let workshop = Workshop {
         dir: place.dir.clone(),
-        parts_dir: shared.crawls.join(format!("crawl_{crawl_id}.d")),
+        parts_dir,
         worker: shared.worker.clone(),
         begin: begin.clone(),
         key,
@@ -118,11 +128,11 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         patience,
         bell,
     };
-    let resume = url.command("resume", &format!("{}/{crawl_id}", shared.spider));
-    let fleet = assemble(workshop, courier, end, joined.clone(), resume, lock);
+    let fleet = assemble(workshop, courier, end, joined.clone(), resume.clone(), lock);
     let started = Started {
         promise: Some(promise),
-        output: Some(joined),
+        output: joined,
+        resume: Some(resume),
         ..Started::default()
     };
     Ok(Opened {
@@ -137,7 +147,7 @@ pub(super) fn assemble(
     workshop: Workshop,
     courier: Courier,
     bell: UnixStream,
-    joined: PathBuf,
+    joined: Option<PathBuf>,
     resume: String,
     lock: JobLock,
 ) -> Fleet {
@@ -153,15 +163,28 @@ pub(super) fn assemble(
         heard_ms: 0,
         tended_ms: 0,
         most_records: None,
-        records_gone: 0,
+        gone: Progress::default(),
+        all: None,
         over: None,
         is_paused: false,
         notes: Vec::new(),
+        details: Vec::new(),
         failed: None,
         joined,
         resume,
         _lock: lock,
     }
+}
+
+/// Where the parts of this worker's output lie, and the one file that is made of them.
+fn outputs_of(shared: &SharedCrawl, crawl_id: &str) -> Option<(PathBuf, PathBuf)> {
+    if let Some(output) = &shared.output {
+        return Some((beside(output, ".d"), output.clone()));
+    }
+    let crawls = shared.crawls.as_ref()?;
+    let joined = format!("crawl_{crawl_id}.{}.jsonl", shared.worker);
+    let parts = format!("crawl_{crawl_id}.d");
+    Some((crawls.join(parts), crawls.join(joined)))
 }
 
 /// The name of the crawl: the one that is asked for, else the one that is under way, else that of a new one.

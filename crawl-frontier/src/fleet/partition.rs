@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crawl_ckpt::control::Begin;
+use crawl_ckpt::control::{Begin, Progress};
 use crawl_ckpt::durable::{Disk, UnsyncedDisk};
-use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest, output_part};
+use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest, output_part, take_off};
 use crawl_ckpt::hex;
 use crawl_ckpt::job::{self, Job, JobPlace};
 use crawl_ckpt::lock::JobLock;
@@ -29,8 +29,8 @@ pub const TELL_MS: u64 = 1000;
 pub struct Workshop {
     /// The copies of journals lie in it.
     pub dir: PathBuf,
-    /// The parts of the output lie in it.
-    pub parts_dir: PathBuf,
+    /// The parts of the output lie in it; there is no output without.
+    pub parts_dir: Option<PathBuf>,
     /// This worker.
     pub worker: String,
     /// What is crawled.
@@ -64,6 +64,8 @@ pub struct Partition {
     told: Option<((u64, Rest), u64)>,
     /// When others' answers were told to it last.
     pub heard_ms: u64,
+    /// What others did of it.
+    before: Progress,
     _job: Job,
     _lock: JobLock,
 }
@@ -118,10 +120,15 @@ impl Workshop {
             return Err(gap(part, seq));
         }
         let name = self.output(part);
-        let outputs = insist(self.patience, || self.engine.outputs(part))?;
-        let committed = outputs.iter().find(|(known, _)| *known == name);
-        let committed = committed.map_or(0, |(_, len)| *len);
-        let outputs = Outputs::part(&self.parts_dir.join(&name), committed)?;
+        let outputs = match &self.parts_dir {
+            Some(dir) => {
+                let outputs = insist(self.patience, || self.engine.outputs(part))?;
+                let committed = outputs.iter().find(|(known, _)| *known == name);
+                let committed = committed.map_or(0, |(_, len)| *len);
+                Outputs::part(&dir.join(&name), committed)?
+            }
+            None => Outputs::default(),
+        };
         let reader = job.reader()?;
         let sink = Box::new(StoreSink {
             copy,
@@ -161,6 +168,7 @@ impl Workshop {
         if self.begin.careful {
             crawl.be_careful();
         }
+        let before = crawl.progress();
         crawl.start()?;
         Ok(Partition {
             crawl,
@@ -169,6 +177,7 @@ impl Workshop {
             taken_seq: 0,
             told: None,
             heard_ms: now_ms,
+            before,
             _job: job,
             _lock: lock,
         })
@@ -180,6 +189,9 @@ impl Workshop {
     /// # Errors
     /// Damage when a part is shorter than what was committed; errors of the disk.
     pub fn join_outputs(&mut self, joined: &Path) -> Result<(), Failure> {
+        let Some(dir) = &self.parts_dir else {
+            return Ok(());
+        };
         let mut parts = Vec::new();
         for part in 0..self.split.parts() {
             let name = self.output(part);
@@ -187,13 +199,20 @@ impl Workshop {
             // One that nothing was committed of may be there all the same.
             let found = outputs.into_iter().find(|(known, _)| *known == name);
             let len = found.map_or(0, |(_, len)| len);
-            parts.push((self.parts_dir.join(name), len));
+            parts.push((dir.join(name), len));
         }
-        super::joined::join(&parts, &self.parts_dir, joined)
+        super::joined::join(&parts, dir, joined)
     }
 }
 
 impl Partition {
+    /// What this worker did of it, and what is left to do.
+    pub fn progress(&self) -> Progress {
+        let mut progress = self.crawl.progress();
+        take_off(&mut progress, &self.before);
+        progress
+    }
+
     /// Takes letters. Those that come too early come again.
     ///
     /// # Errors

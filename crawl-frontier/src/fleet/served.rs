@@ -10,7 +10,7 @@ use crawl_ckpt::tool::Failure;
 use super::{Fleet, LANE_BIT};
 use crate::crawl::result::{self, ReadResult};
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
-use crate::fleet::courier::Task;
+use crate::fleet::courier::{Task, sum_of};
 use crate::served::Served;
 use crate::store::Watch;
 
@@ -36,6 +36,7 @@ impl Served for Fleet {
         let is_enough = |most| self.records_run() + under_way >= most;
         if self.is_paused || self.most_records.is_some_and(is_enough) {
             return Ok(match under_way {
+                0 if self.is_paused => Step::Done(Done::Paused),
                 0 => Step::Done(Done::Limit),
                 _ => Step::Wait { until_ms: None },
             });
@@ -109,11 +110,11 @@ impl Served for Fleet {
     }
 
     fn progress(&self) -> Progress {
-        let mut sum = Progress::default();
+        let mut sum = self.gone.clone();
         for open in self.open_parts() {
-            add_progress(&mut sum, open.crawl.progress());
+            add_progress(&mut sum, open.progress());
         }
-        sum.records_run += self.records_gone;
+        sum.fleet = self.all;
         sum
     }
 
@@ -149,6 +150,10 @@ impl Served for Fleet {
                 // What this worker did of it since is done again elsewhere.
                 Err(_) | Ok(()) => {}
             }
+        }
+        // The last figures have what was committed now; older ones do as well.
+        if let (Some(all), Ok(shown)) = (&mut self.all, self.workshop.engine.look()) {
+            *all = sum_of(&shown, all.workers);
         }
         Ok(())
     }
@@ -197,8 +202,11 @@ impl Served for Fleet {
     }
 
     fn take_left_out(&mut self) -> Vec<String> {
-        let open = self.open_parts_mut();
-        open.flat_map(|open| open.crawl.take_left_out()).collect()
+        let mut details = std::mem::take(&mut self.details);
+        for open in self.open_parts_mut() {
+            details.append(&mut open.crawl.take_left_out());
+        }
+        details
     }
 
     fn take_trials(&mut self) -> Vec<Trial> {
@@ -255,7 +263,10 @@ impl Served for Fleet {
     }
 
     fn make_known(&mut self) -> Result<(), Failure> {
-        self.workshop.join_outputs(&self.joined)
+        match &self.joined {
+            Some(joined) => self.workshop.join_outputs(joined),
+            None => Ok(()),
+        }
     }
 }
 

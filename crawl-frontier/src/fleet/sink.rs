@@ -43,6 +43,7 @@ impl Sink for StoreSink {
             prev: &prev,
             bytes: &bytes,
             output: output.map(|len| (&*self.output, *len)),
+            counts: batch.counts(),
         };
         let (engine, part, lease) = (&mut self.engine, self.part, &self.lease);
         let (fate, asked) = insist(self.patience, || {

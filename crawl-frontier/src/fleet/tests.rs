@@ -80,7 +80,7 @@ impl Worker {
         let lock = JobLock::acquire(&place).unwrap();
         let workshop = Workshop {
             dir: place.dir,
-            parts_dir: dir.join("parts"),
+            parts_dir: Some(dir.join("parts")),
             worker: name.to_owned(),
             begin,
             key: KEY,
@@ -92,7 +92,7 @@ impl Worker {
         };
         let (courier, round, inbox) = Courier::idle(Box::new(engine.clone()), name, PARTS, bell);
         let joined = dir.join(format!("{name}.jsonl"));
-        let fleet = assemble(workshop, courier, end, joined, String::new(), lock);
+        let fleet = assemble(workshop, courier, end, Some(joined), String::new(), lock);
         Worker {
             fleet,
             round,

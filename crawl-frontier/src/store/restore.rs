@@ -114,8 +114,7 @@ pub fn restore(
             age_s: now_ms.saturating_sub(commit.at_ms) / 1000,
             cookies_expired: 0,
             requeued: counts.in_flight,
-            promise: None,
-            output: None,
+            ..Started::default()
         },
         memory,
     })

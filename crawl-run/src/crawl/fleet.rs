@@ -77,7 +77,8 @@ impl Crawl<'_> {
             parts: store.parts.unwrap_or(PARTITIONS.default),
             parts_given: store.parts.is_some(),
             copies: store.copies,
-            crawls: self.place.crawls_dir(),
+            crawls: Some(self.place.crawls_dir()),
+            output: None,
         };
         let begin = Begin {
             shared: Some(shared),

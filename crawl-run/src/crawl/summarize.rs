@@ -109,7 +109,7 @@ impl Crawl<'_> {
 fn state(outcome: &Outcome) -> RunState {
     match outcome {
         Outcome::Complete => RunState::Complete,
-        Outcome::Paused(_) => RunState::Paused,
+        Outcome::Paused(_) | Outcome::FleetPaused { .. } => RunState::Paused,
         Outcome::Stopped => RunState::Stopped,
         Outcome::Parked => RunState::Parked,
         Outcome::Failed { .. } => RunState::Failed,

@@ -199,6 +199,15 @@ impl Watch for Series {
         ] {
             page.set(name, &self.labels, value as f64);
         }
+        for (name, value) in progress.fleet.iter().flat_map(|fleet| {
+            [
+                ("crawl_fleet_workers", fleet.workers),
+                ("crawl_fleet_pages_total", fleet.done + fleet.failed),
+                ("crawl_fleet_pending_urls", fleet.pending),
+            ]
+        }) {
+            page.set(name, &self.labels, value as f64);
+        }
         let spent: u64 = progress.proxies.values().map(|used| used.spent).sum();
         page.set("crawl_cost_total", &self.labels, spent as f64 / 1e9);
         let mut by_class = BTreeMap::new();

@@ -23,8 +23,8 @@ const fn gauge(name: &'static str, help: &'static str) -> Family {
 }
 
 /// All metrics, in the order of the page. Counters are those of the whole crawl, over all its
-/// runs; they begin at 0 with the next crawl.
-const FAMILIES: [Family; 25] = [
+/// runs; they begin at 0 with the next crawl. Those of a worker that shares a crawl are of its run.
+const FAMILIES: [Family; 28] = [
     counter("crawl_pages_total", "URLs finished, whatever their end."),
     counter("crawl_records_total", "Output records."),
     counter("crawl_responses_total", "Records by status class."),
@@ -52,6 +52,18 @@ const FAMILIES: [Family; 25] = [
         "URLs that wait for a human's decision.",
     ),
     gauge("crawl_hosts", "Hosts with URLs taken on."),
+    gauge(
+        "crawl_fleet_workers",
+        "Workers that share the crawl and live.",
+    ),
+    counter(
+        "crawl_fleet_pages_total",
+        "URLs that all workers of the crawl finished, whatever their end.",
+    ),
+    gauge(
+        "crawl_fleet_pending_urls",
+        "URLs that wait or are under way at any worker.",
+    ),
     gauge(
         "crawl_checkpoint_bytes",
         "Size of the checkpoint; 0 when there is none.",

@@ -19,6 +19,8 @@ use rustix::termios::tcgetwinsize;
 use crate::cli::VerbosityArgs;
 pub use frame::Row;
 use frame::Size;
+#[cfg(test)]
+pub use part::fitted;
 pub use part::{Part, Tone, joined};
 
 /// Least time between two drawings.

@@ -100,7 +100,8 @@ fn reopen(
         for id in lost.finished.keys() {
             batch.defer(*id, 0, 0);
         }
-        let bytes = lost.chain.seal(&batch.close(&lost.commit()));
+        let closed = batch.close(&lost.commit());
+        let bytes = lost.chain.seal(&closed);
         let end = lost.chain.end();
         let written = Written {
             epoch,
@@ -109,6 +110,7 @@ fn reopen(
             prev: &prev,
             bytes: &bytes,
             output: None,
+            counts: closed.counts(),
         };
         if room.depot.commit(part, &written)? != Fate::Durable {
             return Err(failed("a worker took it meanwhile"));

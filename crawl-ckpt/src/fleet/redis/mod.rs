@@ -18,6 +18,7 @@ use super::{
     Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Taken,
     Wanted, Written,
 };
+use crate::control::Counts;
 
 /// So long one answer is waited for by who has time.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -206,8 +207,11 @@ fn number<T: std::str::FromStr + Default>(text: &[u8]) -> T {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// The state of a partition: owner, epoch, beat, number of batches, and why it rests as of which of them.
-const STATE: [&str; 6] = ["owner", "epoch", "beat", "seq", "rest_seq", "rest"];
+/// The state of a partition: owner, epoch, beat, number of batches, why it rests as of which of them, and how
+/// many URLs are where.
+const STATE: [&str; 9] = [
+    "owner", "epoch", "beat", "seq", "rest_seq", "rest", "done", "failed", "pending",
+];
 
 fn view_of(fields: &[Option<Vec<u8>>]) -> PartView {
     let text = |at: usize| fields.get(at).and_then(|field| field.as_deref());
@@ -218,6 +222,12 @@ fn view_of(fields: &[Option<Vec<u8>>]) -> PartView {
         beat: number(text(2).unwrap_or_default()),
         seq: number(text(3).unwrap_or_default()),
         rest: rest.map(|rest| (number(text(4).unwrap_or_default()), rest)),
+        counts: Counts {
+            done: number(text(6).unwrap_or_default()),
+            failed: number(text(7).unwrap_or_default()),
+            pending: number(text(8).unwrap_or_default()),
+            ..Counts::default()
+        },
     }
 }
 
@@ -364,7 +374,10 @@ impl Depot for RedisDepot {
             .arg(batch.prev)
             .arg(packed)
             .arg(output)
-            .arg(len);
+            .arg(len)
+            .arg(batch.counts.done)
+            .arg(batch.counts.failed)
+            .arg(batch.counts.unfinished());
         let fate: String = self.ask_durably(&commit)?;
         Ok(match &*fate {
             "durable" => Fate::Durable,

@@ -23,8 +23,8 @@ if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'owner', '')
 return 1";
 
-/// KEYS: state, log, outputs. ARGV: epoch, seq, sum, sum before, batch, output's name, its length. A batch that
-/// is there already is answered with a write too: a wait for copies covers only what its connection wrote.
+/// KEYS: state, log, outputs. ARGV: epoch, seq, sum, sum before, batch, output's name, its length,
+/// URLs done, failed, pending. A batch that is there already is answered with a write too: a wait for copies covers only what its connection wrote.
 pub const COMMIT: &str = r"
 local o = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'sum')
 if o[1] ~= ARGV[1] then return 'fenced' end
@@ -35,7 +35,7 @@ if seq == ARGV[2] and o[3] == ARGV[3] then
 end
 if tonumber(seq) + 1 ~= tonumber(ARGV[2]) or (o[3] and o[3] ~= ARGV[4]) then return 'gap' end
 redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5], 'o', ARGV[6])
-redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3])
+redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3], 'done', ARGV[8], 'failed', ARGV[9], 'pending', ARGV[10])
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
 return 'durable'";
@@ -49,7 +49,7 @@ return redis.call('XRANGE', KEYS[2], '(' .. ARGV[2], '+', 'COUNT', ARGV[3])";
 /// KEYS: state. Writes, so that a wait for copies covers what it read.
 pub const LOOK: &str = r"
 redis.call('HINCRBY', KEYS[1], 'looks', 1)
-return redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'rest_seq', 'rest')";
+return redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'rest_seq', 'rest', 'done', 'failed', 'pending')";
 
 /// KEYS: state. ARGV: sender. Writes, for the same reason.
 pub const TAKEN: &str = r"

@@ -15,7 +15,7 @@
 //! | `stderr` `tool` `table` `error` | the door to stderr, exit codes, error lines, columns for people, what can go wrong with what is stored ([`error`]) |
 //! | `wire/` | what goes through pipes and into spider files: [`record`] of [`text`], [`passed`] bodies, [`capture`] and [`rendering`], [`lines`] of them all, [`plan`], [`price`], [`control`], [`handed`] descriptors, [`extraction`], the [`limits`] and defaults; [`node`], [`keys`](mod@keys), [`domain`] names, [`ranked`] and [`pattern`] read spider files |
 //! | `warc/` | [`warc`]: records of WARC files |
-//! | `seen/` | [`seen`]: parts of the set of URLs that were seen |
+//! | `parts/` `seen/` `waiting/` | [`parts`] of what a job remembers: of the set of URLs that were [`seen`], and of the requests that are [`waiting`] |
 //! | `journal/` | [`journal`]: batches, commits, replay; what can be saved of a torn one |
 //! | `fleet/` | [`fleet`]: what the machines of one crawl share |
 //! | `summary` | what of a crawl outlives its checkpoint beside the records |
@@ -45,6 +45,7 @@ pub mod job;
 pub mod journal;
 pub mod mutex;
 mod outside;
+pub mod parts;
 pub mod report;
 pub mod seen;
 pub mod signals;
@@ -53,6 +54,7 @@ mod stdio;
 pub mod summary;
 mod table;
 pub mod tool;
+pub mod waiting;
 pub mod warc;
 mod web;
 mod wire;

@@ -11,7 +11,7 @@ use crate::crawls::Crawls;
 use crate::durable::{RealDisk, parent};
 use crate::human::{bytes, count, counted};
 use crate::look::{Look, bytes_in};
-use crate::seen::{part_numbers, part_path};
+use crate::parts::KINDS;
 use crate::summary::summary_of;
 use crate::table::{Table, facts};
 use crate::tool::{Exit, Failure};
@@ -32,7 +32,7 @@ const FINISHED_BYTES: u64 = 20;
 #[derive(Default)]
 struct Parts {
     journal: u64,
-    /// With the parts of what was seen, where there are any.
+    /// With the parts that it may name, where there are any.
     image: u64,
     /// The manifest and what an interrupted run left behind.
     other: u64,
@@ -110,11 +110,13 @@ impl Parts {
         let journal = journals
             .map(|number| size_of(&job.place.dir.join(format!("journal-{number}"))))
             .sum();
-        let seen = part_numbers(&RealDisk, &job.place.dir).unwrap_or_default();
-        let seen = seen
-            .iter()
-            .map(|number| size_of(&part_path(&job.place.dir, *number)));
-        let image = size_of(&job.place.dir.join("image")) + seen.sum::<u64>();
+        let dir = &job.place.dir;
+        let parts = KINDS.iter().flat_map(|kind| {
+            let numbers = kind.numbers(&RealDisk, dir).unwrap_or_default();
+            numbers.into_iter().map(|number| kind.path(dir, number))
+        });
+        let parts: u64 = parts.map(|path| size_of(&path)).sum();
+        let image = size_of(&dir.join("image")) + parts;
         let data_dir = context.catalog.data_dir();
         let all = look.map_or(0, |look| look.bytes);
         let mut crawls = job.crawls();

@@ -161,9 +161,14 @@ fn in_words(checked: &Verification) -> String {
     if checked.has_image {
         text.push_str(", and an image");
     }
-    if checked.seen_parts > 0 {
-        let parts = counted(checked.seen_parts, "part");
-        text.push_str(&format!(", and {parts} of what was seen"));
+    for (parts, of) in [
+        (checked.seen_parts, "was seen"),
+        (checked.waiting_parts, "waits"),
+    ] {
+        if parts > 0 {
+            let parts = counted(parts, "part");
+            text.push_str(&format!(", and {parts} of what {of}"));
+        }
     }
     if checked.known_pages > 0 {
         let pages = counted(checked.known_pages, "page");
@@ -197,6 +202,7 @@ fn as_json(job: &Found, checked: &Verification, repaired: Option<&Repaired>) -> 
     fields.insert("torn_bytes".into(), json!(checked.torn_bytes));
     fields.insert("image".into(), json!(checked.has_image));
     fields.insert("seen_parts".into(), json!(checked.seen_parts));
+    fields.insert("waiting_parts".into(), json!(checked.waiting_parts));
     fields.insert("known_pages".into(), json!(checked.known_pages));
     if checked.archive.files > 0 {
         fields.insert("warc_files".into(), json!(checked.archive.files));

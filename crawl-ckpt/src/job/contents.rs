@@ -9,7 +9,7 @@ use super::spool::{SPOOL, remove_spool, spool_file};
 use super::{IMAGE, JOURNAL, LEARNED, MANIFEST, REMOVED};
 use crate::durable::{Disk, is_no_dir, read_full, remove_if_there};
 use crate::journal;
-use crate::seen;
+use crate::parts::KINDS;
 
 /// The names in a directory.
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ fn rank(name: &str) -> Option<u8> {
         _ if file == MANIFEST => Some(2),
         name if is_journal(name) => Some(1),
         _ if file == IMAGE || name == LEARNED || name == SPOOL => Some(0),
-        _ if seen::number_of(file).is_some() => Some(0),
+        _ if KINDS.iter().any(|kind| kind.number_of(file).is_some()) => Some(0),
         _ => None,
     }
 }

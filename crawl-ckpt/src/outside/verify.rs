@@ -15,8 +15,10 @@ use crate::image::Image;
 use crate::job::{Job, OUTPUT, due_exchange, output_flaw};
 use crate::journal::{Commit, Mark, Replayed};
 use crate::look::steadily;
-use crate::seen::{SeenPart, part_numbers};
+use crate::parts::{PartKind, SEEN, WAITING};
+use crate::seen::SeenPart;
 use crate::tool::Exit;
+use crate::waiting::WaitingPart;
 
 /// What a check of a whole job came to.
 #[derive(Debug, Default)]
@@ -37,6 +39,8 @@ pub struct Verification {
     pub has_image: bool,
     /// Parts of what was seen that were read and are sound.
     pub seen_parts: u64,
+    /// Parts of what waits that were read and are sound.
+    pub waiting_parts: u64,
     /// A run was throwing the job away and did not come to the end of it.
     pub is_going: bool,
     /// The WARC files, when the job keeps any.
@@ -102,7 +106,7 @@ fn check_job(job: &Job, data_dir: &Path, checked: &mut Verification) -> Result<(
     let (replayed, tally) = read_journal(job, checked)?;
     check_counts(job, &replayed, &tally)?;
     checked.has_image = check_image(job, &replayed.mark, &mut checked.problems);
-    check_seen(job, checked)?;
+    check_parts(job, checked)?;
     if let Some(commit) = &replayed.commit
         && let Err(error) = delta::tell_learned(job, commit, |_| ())
     {
@@ -192,18 +196,36 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
     problem("it stands for an end that the journal does not have".to_owned())
 }
 
-/// Every part of what was seen. A running crawl may remove one meanwhile.
-fn check_seen(job: &Job, checked: &mut Verification) -> Result<(), StoreError> {
-    let (disk, dir) = (&**job.disk(), &*job.place().dir);
-    for number in part_numbers(disk, dir)? {
-        let part = SeenPart::open(disk, dir, number, job.manifest().key);
-        match part.and_then(|part| part.check()) {
-            Ok(()) => checked.seen_parts += 1,
-            Err(_) if !part_numbers(disk, dir)?.contains(&number) => {}
-            Err(error) => checked.problems.push(Problem::of(&error)),
+/// Every part that lies here.
+fn check_parts(job: &Job, checked: &mut Verification) -> Result<(), StoreError> {
+    let (disk, dir, key) = (&**job.disk(), &*job.place().dir, job.manifest().key);
+    let problems = &mut checked.problems;
+    checked.seen_parts = check_each(job, SEEN, problems, |number| {
+        SeenPart::open(disk, dir, number, key)?.check()
+    })?;
+    checked.waiting_parts = check_each(job, WAITING, problems, |number| {
+        WaitingPart::open(disk, dir, number, key)?.check()
+    })?;
+    Ok(())
+}
+
+/// Gives how many parts of a kind are sound. A running crawl may remove one meanwhile.
+fn check_each(
+    job: &Job,
+    kind: PartKind,
+    problems: &mut Vec<Problem>,
+    check: impl Fn(u64) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    let numbers = || kind.numbers(&**job.disk(), &job.place().dir);
+    let mut sound = 0;
+    for number in numbers()? {
+        match check(number) {
+            Ok(()) => sound += 1,
+            Err(_) if !numbers()?.contains(&number) => {}
+            Err(error) => problems.push(Problem::of(&error)),
         }
     }
-    Ok(())
+    Ok(sound)
 }
 
 /// The output is as long as the commit vouches for, and has a line a record up to there.

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::filter::Filter;
-use super::frame::{BLOCK, EACH, HEADER, PartHeader, SUM, is_sound};
-use super::part_path;
 use crate::durable::{Disk, DiskFile, read_full};
 use crate::error::StoreError;
+use crate::parts::{BLOCK, EACH, HEADER, PartHeader, SEEN, SUM, is_sound};
 
 /// So many blocks are read at once by who reads them all.
 const AHEAD: u64 = 64;
@@ -60,7 +59,7 @@ impl SeenPart {
         number: u64,
         key: [u8; 16],
     ) -> Result<SeenPart, StoreError> {
-        let path = part_path(dir, number);
+        let path = SEEN.path(dir, number);
         let file = disk.open_read(&path).map_err(StoreError::opening(&path))?;
         let damaged = |at, why: &str| StoreError::damaged(&path, at, why);
         let len = file.len().map_err(StoreError::io("read", &path))?;
@@ -69,7 +68,7 @@ impl SeenPart {
         if got < HEADER {
             return Err(damaged(0, "the header is cut short"));
         }
-        let header = PartHeader::decode(&bytes).map_err(|why| damaged(0, &why))?;
+        let header = PartHeader::decode(SEEN, &bytes).map_err(|why| damaged(0, &why))?;
         if header.number != number || header.key != key {
             return Err(damaged(0, "it belongs to another job"));
         }

@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::durable::Disk;
 use crate::durable::RealDisk;
 use crate::error::StoreError;
+use crate::parts::SEEN;
 use std::sync::Arc;
 
 const KEY: [u8; 16] = [7; 16];
@@ -62,10 +64,10 @@ fn a_part_of_any_length_tells_what_was_put_in_and_nothing_else() {
         }
     }
     assert_eq!(
-        part_numbers(&RealDisk, dir.path()).unwrap(),
+        SEEN.numbers(&RealDisk, dir.path()).unwrap(),
         (0..9).collect::<Vec<_>>()
     );
-    remove_part(&RealDisk, dir.path(), 3).unwrap();
+    SEEN.remove(&RealDisk, dir.path(), 3).unwrap();
     assert!(SeenPart::open(&RealDisk, dir.path(), 3, KEY).is_err());
 }
 

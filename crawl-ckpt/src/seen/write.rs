@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filter::Filter;
-use super::frame::{BLOCK, EACH, HEADER, PartHeader, close};
 use super::part::SeenPart;
-use super::part_path;
 use crate::durable::{Disk, DiskFile, beside, parent, remove_if_there};
+use crate::parts::{BLOCK, EACH, HEADER, PartHeader, SEEN, close};
 
 /// So much is written at once.
 const BUFFER_BYTES: usize = 256 * BLOCK;
@@ -47,11 +46,16 @@ impl SeenPartWriter {
         key: [u8; 16],
         count: u64,
     ) -> io::Result<SeenPartWriter> {
-        let path = part_path(dir, number);
+        let path = SEEN.path(dir, number);
         let temporary = beside(&path, ".tmp");
         remove_if_there(&**disk, &temporary)?;
         let file = disk.create(&temporary)?;
-        let header = PartHeader { number, count, key };
+        let header = PartHeader {
+            kind: SEEN,
+            number,
+            count,
+            key,
+        };
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + BLOCK);
         buffer.extend_from_slice(&header.encode());
         Ok(SeenPartWriter {

@@ -5,6 +5,7 @@
 //! checkpoint then follows what is pending and seen, not what happened.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 
 use crawl_ckpt::control::Counts;
 use crawl_ckpt::job::Job;
@@ -12,7 +13,7 @@ use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, LastBlock};
 use super::memory::View;
 use super::request::fingerprint_of;
 use super::seen::{SHARDS, shard_of};
@@ -266,16 +267,13 @@ impl Rewriter<'_> {
         for &(host, ticket) in &view.rest.others {
             others.entry(host).or_default().push(ticket);
         }
+        let mut last = LastBlock::default();
         for (id, host) in view.rest.schedule.hosts() {
-            // They were sent before, so they go first.
-            let lanes = [(i64::MAX, others.remove(&id).unwrap_or_default())];
-            let waiting = view.lanes.of(id).map_err(Failure::new)?;
-            let lanes: Vec<_> = lanes.into_iter().chain(waiting).collect();
-            let tickets = || lanes.iter().flat_map(|(_, tickets)| tickets);
+            let others = others.remove(&id).unwrap_or_default();
             let origin = view.rest.schedule.origin(id);
             // Requests that are kept whole count themselves when they are read back.
             let failed = failed.by_origin.get(&origin).copied().unwrap_or(0);
-            let whole = failed + tickets().count() as u64;
+            let whole = failed + u64::from(host.pending) + others.len() as u64;
             let taken = host.taken.saturating_sub(whole).to_string();
             self.batch.set(&format!("{HOST}{origin}"), taken.as_bytes());
             // Any page will do of a host of which nothing is to come.
@@ -288,8 +286,20 @@ impl Rewriter<'_> {
             let new = self.schedule.host_of(&origin, host.gate);
             self.schedule
                 .change(new, |changed| changed.taken = host.taken);
-            for &ticket in tickets() {
+            // They were sent before, so they go first.
+            for ticket in others {
                 self.request(new, ticket, view)?;
+            }
+            let mut stop = None;
+            let told = view.lanes.each(id, &mut last, |_, ticket| {
+                self.request(new, ticket, view).map_err(|why| {
+                    stop = Some(why);
+                    io::ErrorKind::Other.into()
+                })
+            });
+            match stop {
+                Some(why) => return Err(why),
+                None => told.map_err(|e| view.lanes.failed(e))?,
             }
             if host.is_heard() {
                 self.schedule.heard(new, page);

@@ -11,24 +11,31 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 use crawl_ckpt::control::Progress;
+use crawl_ckpt::hex;
 use crawl_ckpt::image::{Image, ImageError, ImageWriter};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::parts::WAITING;
 use crawl_ckpt::seen::SeenPart;
+use crawl_ckpt::waiting::{WaitingPart, WaitingPartWriter, WaitingRequest};
 use serde::{Deserialize, Serialize};
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, LastBlock, WantedPart};
 use super::memory::{Memory, View};
 use super::seen::{SHARDS, Seen, SeenRoom, Table};
 use super::{Ticket, Watch};
 use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
-/// Version of the body's layout.
+/// Version of the body's layout …
 const BODY_FORMAT: u32 = 4;
+/// … and of one that names a part of what waits.
+const BODY_FORMAT_WITH_PART: u32 = 5;
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
+/// Whether anybody is in a hurry is asked so often, in requests.
+const ASK_EVERY: u64 = 1 << 16;
 
 /// All that is small, as JSON at the head of the body.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -42,6 +49,26 @@ struct Head<Values> {
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
     hosts: u32,
+    /// The part of what waits, in format 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting: Option<NamedPart>,
+}
+
+/// A part that the image names.
+#[derive(Debug, Serialize, Deserialize)]
+struct NamedPart {
+    number: u64,
+    /// The first half of what ends its file, in hex digits.
+    sum: String,
+}
+
+impl NamedPart {
+    fn of(part: &WaitingPart) -> NamedPart {
+        NamedPart {
+            number: part.number(),
+            sum: hex::encode(&part.sum()),
+        }
+    }
 }
 
 /// Writes the image that stands for `mark`, the durable end of the journal.
@@ -55,7 +82,29 @@ pub fn save(
     view: &View<'_>,
     watch: &mut dyn Watch,
 ) -> io::Result<()> {
-    let image = ImageWriter::create(job, lock, mark, BODY_FORMAT)?;
+    let queue = ImagedQueue::of(job, view, watch)?;
+    let named = queue.waiting.as_ref().map(|part| part.number);
+    let written = write(job, lock, mark, view, queue, watch);
+    if written.is_ok() {
+        // What cannot be removed counts for nothing.
+        let _ = WAITING.sweep(&**job.disk(), &job.place().dir, |one| Some(one) == named);
+    }
+    written
+}
+
+fn write(
+    job: &Job,
+    lock: &JobLock,
+    mark: &Mark,
+    view: &View<'_>,
+    queue: ImagedQueue,
+    watch: &mut dyn Watch,
+) -> io::Result<()> {
+    let body_format = match queue.waiting {
+        None => BODY_FORMAT,
+        Some(_) => BODY_FORMAT_WITH_PART,
+    };
+    let image = ImageWriter::create(job, lock, mark, body_format)?;
     let mut out = BufWriter::with_capacity(1 << 20, Watched { image, watch });
     let rest = &view.rest;
     let head = serde_json::to_vec(&Head {
@@ -66,6 +115,7 @@ pub fn save(
         values: &rest.values,
         tries: rest.tries.clone(),
         hosts: rest.schedule.count() as u32,
+        waiting: queue.waiting,
     })?;
     put_bytes(&mut out, &head)?;
     let mut others: HashMap<HostId, Vec<Ticket>> = HashMap::new();
@@ -80,12 +130,29 @@ pub fn save(
             .then(|| rest.schedule.page(id).unwrap_or("/"));
         put_text(&mut out, page.unwrap_or_default())?;
         put_varint(&mut out, host.taken)?;
-        // They were sent before, so they go first.
-        let others = others.remove(&id).map(|others| (i64::MAX, others));
-        let lanes: Vec<_> = others.into_iter().chain(view.lanes.of(id)?).collect();
-        put_varint(&mut out, lanes.len() as u64)?;
+        let others = others.remove(&id);
+        let lanes = view.lanes.at_hand(id);
+        let count = lanes.len() + usize::from(others.is_some());
+        put_varint(&mut out, count as u64)?;
+        if let Some(others) = others {
+            // They were sent before, so they go first.
+            put_lane(&mut out, i64::MAX, others.into_iter())?;
+        }
         for (priority, tickets) in lanes {
-            put_lane(&mut out, priority, &tickets)?;
+            let most = if priority == 0 {
+                queue.most
+            } else {
+                usize::MAX
+            };
+            put_lane(&mut out, priority, tickets.take(most))?;
+        }
+        match &queue.left {
+            Left::None => {}
+            Left::AsAside => {
+                let (left, gone) = view.lanes.place_aside(id);
+                put_left(&mut out, left, gone, view.lanes.behind(id))?;
+            }
+            Left::Of(left) => put_left(&mut out, left[id.0 as usize], 0, std::iter::empty())?,
         }
     }
     for shard in view.seen.table().shards() {
@@ -102,6 +169,100 @@ pub fn save(
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     hold_on(out.watch)?;
     out.image.finish()
+}
+
+/// How an image has what waits.
+struct ImagedQueue {
+    waiting: Option<NamedPart>,
+    /// So many of a host are in the image at most, but for those with a priority.
+    most: usize,
+    left: Left,
+}
+
+/// How many of a host are left in the part.
+enum Left {
+    /// There is no part.
+    None,
+    /// As the lanes know.
+    AsAside,
+    /// So many, by host.
+    Of(Vec<u32>),
+}
+
+impl ImagedQueue {
+    /// Writes the part, where one is wanted.
+    fn of(job: &Job, view: &View<'_>, watch: &mut dyn Watch) -> io::Result<ImagedQueue> {
+        let schedule = view.rest.schedule;
+        let pending = schedule.hosts().map(|(_, host)| u64::from(host.pending));
+        match view.lanes.wanted_part(pending.sum()) {
+            WantedPart::None => Ok(ImagedQueue {
+                waiting: None,
+                most: usize::MAX,
+                left: Left::None,
+            }),
+            WantedPart::Kept(part) => Ok(ImagedQueue {
+                waiting: Some(NamedPart::of(part)),
+                most: usize::MAX,
+                left: Left::AsAside,
+            }),
+            WantedPart::New(most) => {
+                let left: Vec<u32> = schedule
+                    .hosts()
+                    .map(|(id, host)| host.pending - view.lanes.heads(id, most))
+                    .collect();
+                let part = write_part(job, view, most, &left, watch)?;
+                Ok(ImagedQueue {
+                    waiting: Some(NamedPart::of(&part)),
+                    most,
+                    left: Left::Of(left),
+                })
+            }
+        }
+    }
+}
+
+/// Writes what waits behind the first `most` of each host.
+fn write_part(
+    job: &Job,
+    view: &View<'_>,
+    most: usize,
+    left: &[u32],
+    watch: &mut dyn Watch,
+) -> io::Result<WaitingPart> {
+    let (disk, dir, key) = (job.disk(), &job.place().dir, job.manifest().key);
+    let numbers = WAITING.numbers(&**disk, dir).map_err(io::Error::other)?;
+    let number = numbers.last().map_or(1, |last| last + 1);
+    let count = left.iter().map(|left| u64::from(*left)).sum();
+    let mut part = WaitingPartWriter::create(disk, dir, number, key, count)?;
+    let mut last = LastBlock::default();
+    let mut pushed = 0_u64;
+    for id in view.rest.schedule.ids() {
+        let mut heads = view.lanes.plain_at_hand(id).take(most).count();
+        let told = view.lanes.each(id, &mut last, |priority, ticket| {
+            if priority != 0 {
+                return Ok(());
+            }
+            if heads > 0 {
+                heads -= 1;
+                return Ok(());
+            }
+            pushed += 1;
+            if pushed.is_multiple_of(ASK_EVERY) {
+                hold_on(watch)?;
+            }
+            part.push(WaitingRequest {
+                host: id.0,
+                id: ticket.id,
+                at: ticket.at,
+            })
+        });
+        if let Err(e) = told {
+            // The next run removes what cannot be removed now.
+            let _ = part.discard();
+            return Err(e);
+        }
+    }
+    part.finish()
 }
 
 /// An image as long as nobody is in a hurry.
@@ -154,12 +315,36 @@ fn put_text(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())
 }
 
-fn put_lane(out: &mut impl Write, priority: i64, tickets: &[Ticket]) -> io::Result<()> {
+fn put_lane(
+    out: &mut impl Write,
+    priority: i64,
+    tickets: impl Iterator<Item = Ticket> + Clone,
+) -> io::Result<()> {
     put_varint(out, (priority << 1 ^ priority >> 63) as u64)?;
-    put_varint(out, tickets.len() as u64)?;
-    tickets
-        .iter()
-        .try_for_each(|ticket| put_ticket(out, *ticket))
+    put_tickets(out, tickets)
+}
+
+fn put_tickets(
+    out: &mut impl Write,
+    mut tickets: impl Iterator<Item = Ticket> + Clone,
+) -> io::Result<()> {
+    put_varint(out, tickets.clone().count() as u64)?;
+    tickets.try_for_each(|ticket| put_ticket(out, ticket))
+}
+
+/// What of a host is in the part, and what goes behind that.
+fn put_left(
+    out: &mut impl Write,
+    left: u32,
+    gone: u32,
+    behind: impl Iterator<Item = Ticket> + Clone,
+) -> io::Result<()> {
+    put_varint(out, left.into())?;
+    if left == 0 {
+        return Ok(());
+    }
+    put_varint(out, gone.into())?;
+    put_tickets(out, behind)
 }
 
 /// Six bytes for each half.
@@ -180,12 +365,13 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
         return Ok(None);
     };
     let (path, mark) = (image.path().to_owned(), *image.mark());
-    if image.body_format() != BODY_FORMAT {
+    if ![BODY_FORMAT, BODY_FORMAT_WITH_PART].contains(&image.body_format()) {
         return Err(ImageError::new(&path, "its body is of another version"));
     }
     let read = read(&mut image, window, &room);
     let (memory, table, parts) = read.map_err(|e| ImageError::new(&path, e.to_string()))?;
     image.finish()?;
+    room.sweep_waiting(memory.lanes.part_number());
     let seen = Seen::over(room, table, parts);
     Ok(Some((Memory { seen, ..memory }, mark)))
 }
@@ -198,11 +384,18 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
     let mut body = Body {
         image,
         limit: body_bytes,
-        tickets: Vec::new(),
+        lane: Vec::new(),
     };
     let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
     let mut schedule = Schedule::new(window);
     let mut lanes = Lanes::within(room.waiting());
+    if let Some(named) = &head.waiting {
+        let part = room.open_waiting(named.number).map_err(io::Error::other)?;
+        if hex::encode(&part.sum()) != named.sum {
+            return Err(io::Error::other("the part of what waits is another one"));
+        }
+        lanes.take_part(part)?;
+    }
     let (mut origin, mut page) = (Vec::new(), Vec::new());
     for number in 0..head.hosts {
         body.text_into(&mut origin)?;
@@ -216,11 +409,15 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
         for _ in 0..body.varint()? {
             pending += body.lane(&mut lanes, host)?;
         }
+        if head.waiting.is_some() {
+            pending += body.left(&mut lanes, host)?;
+        }
         schedule.gained(host, Count { pending, taken });
         if !page.is_empty() {
             schedule.heard(host, text(&page)?);
         }
     }
+    lanes.take_in()?;
     let table = read_seen(&mut body)?;
     let parts = read_parts(&mut body, room)?;
     let values = head
@@ -301,7 +498,7 @@ struct Body<'a> {
     image: &'a mut Image,
     limit: u64,
     /// Of the lane that was read last: new memory for each costs more than what is read.
-    tickets: Vec<u8>,
+    lane: Vec<u8>,
 }
 
 impl Body<'_> {
@@ -355,15 +552,32 @@ impl Body<'_> {
     fn lane(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
         let priority = self.varint()?;
         let priority = (priority >> 1) as i64 ^ -((priority & 1) as i64);
+        self.tickets(lanes, host, priority)
+    }
+
+    /// What of a host is in the part, and what goes behind it.
+    fn left(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
+        let number = |number: u64| u32::try_from(number).map_err(io::Error::other);
+        let left = number(self.varint()?)?;
+        if left == 0 {
+            return Ok(0);
+        }
+        lanes.leave(host, left, number(self.varint()?)?);
+        let behind = self.tickets(lanes, host, 0)?;
+        left.checked_add(behind)
+            .ok_or_else(|| io::Error::other("a length in it is wrong"))
+    }
+
+    fn tickets(&mut self, lanes: &mut Lanes, host: HostId, priority: i64) -> io::Result<u32> {
         let count = self.varint()?;
-        let mut bytes = std::mem::take(&mut self.tickets);
+        let mut bytes = std::mem::take(&mut self.lane);
         self.exactly(count.checked_mul(12), &mut bytes)?;
         let tickets = bytes.as_chunks().0;
         for bytes in tickets {
             lanes.push(host, ticket(bytes), priority);
         }
         let count = u32::try_from(tickets.len()).map_err(io::Error::other);
-        self.tickets = bytes;
+        self.lane = bytes;
         count
     }
 }
@@ -384,3 +598,6 @@ fn ticket(bytes: &[u8; 12]) -> Ticket {
         at: half(&bytes[6..]),
     }
 }
+
+#[cfg(test)]
+mod tests;

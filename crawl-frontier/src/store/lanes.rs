@@ -1,7 +1,8 @@
 //! What waits in each host: first come first served within a priority.
 //!
 //! A pending request is 16 bytes: its id, where it lies, and a link to the next. When there are too many, those
-//! that go last are put aside on the disk, but for the few that have a priority.
+//! that go last are put aside on the disk, but for the few that have a priority. After a pause of a long queue, they
+//! are in the part that the image names.
 
 mod aside;
 
@@ -9,9 +10,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crawl_ckpt::durable::Disk;
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::tool::Failure;
+use crawl_ckpt::waiting::WaitingPart;
 
+pub use self::aside::LastBlock;
 use self::aside::{Aside, NewRun};
 use super::Ticket;
 use super::outputs::MAKE_ROOM;
@@ -54,21 +60,45 @@ const LEAST: usize = 1 << 12;
 /// So many of a host are in memory at most while others of it are aside.
 const AT_HAND: usize = 256;
 
+/// Fewer that wait are read in a twentieth of a second at a start.
+const LONG: u64 = 4 << 20;
+/// So many of a long queue are read at a start.
+const HEADS: u64 = 1 << 20;
+
 /// How much of what waits may be in memory, and where the rest of it goes.
 #[derive(Debug, Clone)]
 pub struct LanesRoom {
-    dir: PathBuf,
-    most: usize,
+    pub(super) disk: Arc<dyn Disk>,
+    /// The job's.
+    pub(super) dir: PathBuf,
+    pub(super) most: usize,
+    /// Of a queue that is longer, a start reads the heads alone …
+    pub(super) long: u64,
+    /// … which are so many together.
+    pub(super) heads: u64,
 }
 
 impl LanesRoom {
-    /// So many bytes, and this directory.
-    pub fn new(dir: PathBuf, bytes: u64) -> LanesRoom {
+    /// So many bytes, and this job directory.
+    pub fn new(disk: Arc<dyn Disk>, dir: PathBuf, bytes: u64) -> LanesRoom {
         let most = usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<Node>();
         LanesRoom {
+            disk,
             dir,
             most: most.max(LEAST),
+            long: LONG,
+            heads: HEADS,
         }
+    }
+
+    /// The image must not bring a part back that is damaged: then the next start makes it anew.
+    fn part_failed(&self, error: StoreError) -> Failure {
+        let image = crawl_ckpt::image::path_in(&self.dir);
+        if matches!(error, StoreError::Damaged { .. }) && self.disk.remove_file(&image).is_ok() {
+            return Failure::new(error)
+                .hint("the same command goes on: it reads the journal instead");
+        }
+        error.into()
     }
 }
 
@@ -113,6 +143,34 @@ impl Lane {
         }
         node
     }
+}
+
+/// The requests of a lane.
+#[derive(Debug, Clone)]
+pub struct LaneTickets<'a> {
+    nodes: &'a [Node],
+    next: u32,
+}
+
+impl Iterator for LaneTickets<'_> {
+    type Item = Ticket;
+
+    fn next(&mut self) -> Option<Ticket> {
+        let node = self.nodes.get(self.next as usize)?;
+        self.next = node.next;
+        Some(node.ticket())
+    }
+}
+
+/// What an image needs a part for.
+#[derive(Debug)]
+pub enum WantedPart<'a> {
+    /// All that waits is in the image.
+    None,
+    /// What is aside is in this part already, and the image has the rest.
+    Kept(&'a WaitingPart),
+    /// All but so many of each host are for a new one.
+    New(usize),
 }
 
 /// Lanes of one host by priority, the highest first.
@@ -318,6 +376,11 @@ impl Lanes {
             let swept = aside.sweep(&room.dir, |host, ticket| stays(HostId(host), ticket));
             self.note(swept);
         }
+        self.sweep_at_hand(stays)
+    }
+
+    /// The same for those alone that are in memory.
+    pub fn sweep_at_hand(&mut self, mut stays: impl FnMut(HostId, Ticket) -> bool) -> Vec<u32> {
         let mut counts = Vec::with_capacity(self.plain.len());
         for id in 0..self.plain.len() as u32 {
             let plain = std::mem::replace(&mut self.plain[id as usize], EMPTY_LANE);
@@ -347,29 +410,47 @@ impl Lanes {
         counts
     }
 
-    /// The requests of one host, the highest priority first.
+    /// Tells the requests of one host with their priority, in the order in which they go. `last` is for who asks
+    /// for one host after another.
     ///
     /// # Errors
-    /// Errors of the disk.
-    pub fn of(&self, id: HostId) -> io::Result<Vec<(i64, Vec<Ticket>)>> {
-        let mut lanes = self.at_hand(id);
-        if let Some(aside) = self.aside.as_ref().filter(|aside| aside.left(id.0) > 0) {
-            let place = lanes.iter().position(|(priority, _)| *priority <= 0);
-            let place = place.unwrap_or(lanes.len());
-            if lanes.get(place).is_none_or(|(priority, _)| *priority < 0) {
-                lanes.insert(place, (0, Vec::new()));
-            }
-            let plain = &mut lanes[place].1;
-            aside.of(id.0, |ticket| plain.push(ticket))?;
-            if let Some(behind) = self.behind.get(id.0 as usize) {
-                plain.extend(self.tickets(behind));
-            }
+    /// Errors of the disk, and of `each`.
+    pub fn each(
+        &self,
+        id: HostId,
+        last: &mut LastBlock,
+        mut each: impl FnMut(i64, Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let lanes = self.at_hand(id);
+        let higher = lanes.iter().take_while(|(priority, _)| *priority >= 0);
+        let higher = higher.count();
+        for (priority, mut tickets) in lanes[..higher].iter().cloned() {
+            tickets.try_for_each(|ticket| each(priority, ticket))?;
         }
-        Ok(lanes)
+        if let Some(aside) = &self.aside {
+            aside.of(id.0, last, |ticket| each(0, ticket))?;
+        }
+        self.behind(id).try_for_each(|ticket| each(0, ticket))?;
+        for (priority, mut tickets) in lanes[higher..].iter().cloned() {
+            tickets.try_for_each(|ticket| each(priority, ticket))?;
+        }
+        Ok(())
     }
 
-    /// Those of them that go next, which are in memory.
-    pub fn at_hand(&self, id: HostId) -> Vec<(i64, Vec<Ticket>)> {
+    /// All of them.
+    #[cfg(test)]
+    pub fn of(&self, id: HostId) -> Vec<(i64, Ticket)> {
+        let mut tickets = Vec::new();
+        let each = |priority, ticket| {
+            tickets.push((priority, ticket));
+            Ok(())
+        };
+        self.each(id, &mut LastBlock::default(), each).unwrap();
+        tickets
+    }
+
+    /// Those of them that go next and are in memory, the highest priority first.
+    pub fn at_hand(&self, id: HostId) -> Vec<(i64, LaneTickets<'_>)> {
         let Some(plain) = self.plain.get(id.0 as usize) else {
             return Vec::new();
         };
@@ -382,6 +463,93 @@ impl Lanes {
             .into_iter()
             .map(|(priority, lane)| (priority, self.tickets(lane)))
             .collect()
+    }
+
+    /// Those of priority 0 that go next and are in memory.
+    pub fn plain_at_hand(&self, id: HostId) -> LaneTickets<'_> {
+        let plain = self.plain.get(id.0 as usize);
+        self.tickets(plain.unwrap_or(&EMPTY_LANE))
+    }
+
+    /// How many of a host stay in an image that has `most` without a priority at most.
+    pub fn heads(&self, id: HostId, most: usize) -> u32 {
+        let others = self.others.get(&id.0).into_iter().flatten();
+        let others = others
+            .map(|(_, lane)| self.tickets(lane).count())
+            .sum::<usize>();
+        (others + self.plain_at_hand(id).take(most).count()) as u32
+    }
+
+    /// The number of the part, when nothing else is aside.
+    pub fn part_number(&self) -> Option<u64> {
+        let part = self.aside.as_ref().and_then(|aside| aside.part());
+        part.map(|part| part.number())
+    }
+
+    /// Those of priority 0 that came behind what is aside.
+    pub fn behind(&self, id: HostId) -> LaneTickets<'_> {
+        let behind = self.behind.get(id.0 as usize);
+        self.tickets(behind.unwrap_or(&EMPTY_LANE))
+    }
+
+    /// Where a host goes on in what is aside: how many are left, and how many are gone before them.
+    pub fn place_aside(&self, id: HostId) -> (u32, u32) {
+        let aside = self.aside.as_ref();
+        aside.map_or((0, 0), |aside| (aside.left(id.0), aside.gone(id.0)))
+    }
+
+    /// What an image needs a part for, when so many requests wait.
+    pub fn wanted_part(&self, pending: u64) -> WantedPart<'_> {
+        let Some(room) = &self.room else {
+            return WantedPart::None;
+        };
+        let aside = self.aside.as_ref();
+        let left = aside.map_or(0, |aside| aside.left_of_all());
+        if let Some(part) = aside.and_then(|aside| aside.part())
+            && left * 2 >= part.count()
+            && pending - left <= room.long
+        {
+            return WantedPart::Kept(part);
+        }
+        if left > 0 || pending > room.long {
+            let hosts = self.plain.len().max(1) as u64;
+            return WantedPart::New((room.heads / hosts).min(AT_HAND as u64) as usize);
+        }
+        WantedPart::None
+    }
+
+    /// Takes the part that an image names, of which [`Lanes::leave`] tells what is left.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn take_part(&mut self, part: WaitingPart) -> io::Result<()> {
+        let dir = self.room.as_ref().map(|room| &*room.dir);
+        self.aside = Some(Aside::over(part, dir)?);
+        Ok(())
+    }
+
+    /// So many of a host are left of the part, behind so many that are gone.
+    pub fn leave(&mut self, id: HostId, left: u32, gone: u32) {
+        self.grow(id.0 as usize + 1);
+        if let Some(aside) = &mut self.aside {
+            aside.leave(id.0, left, gone);
+        }
+    }
+
+    /// Whoever cannot put anything aside has all in memory: who only reads, and who has no file without a name.
+    ///
+    /// # Errors
+    /// Errors of the disk, and damage.
+    pub fn take_in(&mut self) -> io::Result<()> {
+        if self.aside.as_ref().is_none_or(|aside| aside.takes_more()) {
+            return Ok(());
+        }
+        self.most = usize::MAX;
+        for host in 0..self.plain.len() as u32 {
+            self.take_aside(host, u32::MAX)?;
+        }
+        (self.aside, self.behind) = (None, Vec::new());
+        Ok(())
     }
 
     /// Puts aside what goes last.
@@ -462,37 +630,51 @@ impl Lanes {
     /// Fetches what goes next of a host that has nothing in memory before what is aside.
     fn fetch(&mut self, host: u32) {
         let most = self.window().max(1) as u32;
-        let Some(aside) = &mut self.aside else { return };
-        match aside.take(host, most) {
-            Ok(tickets) => {
-                for ticket in tickets {
-                    let node = self.node(ticket);
-                    self.hang(node, (host, 0, false));
-                }
-            }
-            Err(e) => self.note(Err(e)),
+        let taken = self.take_aside(host, most);
+        self.note(taken);
+    }
+
+    /// Brings so many of a host into memory that go next of what is aside.
+    fn take_aside(&mut self, host: u32, most: u32) -> io::Result<()> {
+        let Some(aside) = &mut self.aside else {
+            return Ok(());
+        };
+        for ticket in aside.take(host, most)? {
+            let node = self.node(ticket);
+            self.hang(node, (host, 0, false));
         }
-        if self.left_aside(host) == 0 {
-            let behind = std::mem::replace(&mut self.behind[host as usize], EMPTY_LANE);
+        if self.left_aside(host) == 0
+            && let Some(behind) = self.behind.get_mut(host as usize)
+        {
+            let behind = std::mem::replace(behind, EMPTY_LANE);
             self.plain[host as usize].join(behind, &mut self.nodes);
         }
+        Ok(())
     }
 
     fn note(&mut self, result: io::Result<()>) {
         if let Err(e) = result {
-            let failure = Failure::new(format_args!("cannot put aside what waits: {e}"));
-            self.failure.get_or_insert(failure.hint(MAKE_ROOM));
+            let failure = self.failed(e);
+            self.failure.get_or_insert(failure);
         }
     }
 
-    fn tickets(&self, lane: &Lane) -> Vec<Ticket> {
-        let mut tickets = Vec::new();
-        let mut node = lane.head;
-        while node != NONE {
-            tickets.push(self.nodes[node as usize].ticket());
-            node = self.nodes[node as usize].next;
+    /// Why what is aside cannot be told.
+    pub fn failed(&self, error: io::Error) -> Failure {
+        match (error.downcast::<StoreError>(), &self.room) {
+            (Ok(error), Some(room)) => room.part_failed(error),
+            (Ok(error), None) => error.into(),
+            (Err(e), _) => {
+                Failure::new(format_args!("cannot put aside what waits: {e}")).hint(MAKE_ROOM)
+            }
         }
-        tickets
+    }
+
+    fn tickets(&self, lane: &Lane) -> LaneTickets<'_> {
+        LaneTickets {
+            nodes: &self.nodes,
+            next: lane.head,
+        }
     }
 
     fn grow(&mut self, hosts: usize) {

@@ -124,6 +124,18 @@ impl Memory {
         self.schedule.left(left);
     }
 
+    /// The same for those alone that are in memory.
+    pub fn sweep_at_hand(
+        &mut self,
+        mut stays: impl FnMut(&mut Schedule<Ticket>, HostId, Ticket) -> bool,
+    ) {
+        let schedule = &mut self.schedule;
+        let left = self
+            .lanes
+            .sweep_at_hand(|host, ticket| stays(schedule, host, ticket));
+        self.schedule.left(left);
+    }
+
     /// Takes one of very many requests, `kept` under this id and there in the journal; nothing
     /// but this may be done before [`Memory::settle`].
     #[inline]

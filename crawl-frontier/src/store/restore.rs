@@ -81,7 +81,12 @@ pub fn restore(
     // What an image held may be done by now, or must wait; so may what was put aside.
     let is_unswept = from.is_some() || memory.lanes.has_aside();
     if is_unswept && !(finished.is_empty() && tries.is_empty()) {
-        memory.sweep(&mut stays);
+        if from.as_ref() == Some(&replayed.mark) {
+            // What must wait was kept back at the pause, and an image has that at hand.
+            memory.sweep_at_hand(&mut stays);
+        } else {
+            memory.sweep(&mut stays);
+        }
     }
     memory.settle(&mut stays);
     memory.lanes.check()?;
@@ -140,6 +145,7 @@ fn begin(
         Ok(None) => {}
         Err(why) => notes.push(format!("{why}; the journal is read instead")),
     }
+    room.sweep_waiting(None);
     let lanes = Lanes::within(room.waiting());
     let memory = Memory::new(window, Seen::empty(room));
     (Memory { lanes, ..memory }, None)

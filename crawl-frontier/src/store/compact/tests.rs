@@ -130,8 +130,8 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
         let reader = job.reader().unwrap();
         let mut buffer = Vec::new();
         let lanes = memory.schedule.hosts();
-        let lanes = lanes.flat_map(|(id, _)| memory.lanes.of(id).unwrap());
-        let tickets: Vec<Ticket> = lanes.flat_map(|(_, tickets)| tickets).collect();
+        let tickets = lanes.flat_map(|(id, _)| memory.lanes.of(id));
+        let tickets: Vec<Ticket> = tickets.map(|(_, ticket)| ticket).collect();
         let url = |ticket: &Ticket| {
             reader
                 .request_at(ticket.id, ticket.at, &mut buffer)

@@ -1,17 +1,19 @@
-//! Requests that wait and have no room in memory: in a file without a name, which is gone with the process. The
-//! journal is the truth about all of them.
+//! Requests that wait and are not in memory: in the part that an image names, and in a file without a name, which is
+//! gone with the process. The journal is the truth about all of them.
 //!
-//! What is put aside at once is a run: by host, each host's in the order in which they go. What a host has in
-//! earlier runs goes before what it has in later ones.
+//! The part is a run, and so is what is put aside at once: by host, each host's in the order in which they go. What
+//! a host has in earlier runs goes before what it has in later ones.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crawl_ckpt::waiting::{BlockStart, WaitingPart, WaitingRequest};
+
 use crate::store::{Ticket, unnamed};
 
-/// A host, an id and a place.
+/// A request takes so many bytes.
 const RECORD: usize = 16;
 /// So many are read at once.
 const BLOCK: usize = 256;
@@ -21,19 +23,37 @@ const WRITTEN: usize = 1 << 20;
 /// What is aside.
 #[derive(Debug)]
 pub struct Aside {
-    file: File,
+    /// Without a name; `None` for who puts nothing aside.
+    file: Option<File>,
     end: u64,
     runs: Vec<Run>,
     hosts: Vec<Position>,
     left: u64,
+    last: LastBlock,
 }
 
 #[derive(Debug)]
 struct Run {
-    start: u64,
+    lies: Lies,
     count: u64,
-    /// Of the first record of each block, its host, and how many of that host are before it in the run.
-    blocks: Vec<(u32, u32)>,
+    /// Where each block begins.
+    blocks: Vec<BlockStart>,
+}
+
+/// Where a run lies.
+#[derive(Debug)]
+enum Lies {
+    /// In the file without a name, from here on.
+    Unnamed(u64),
+    Part(WaitingPart),
+}
+
+/// The block that was read last: hosts that come one after another often share one.
+#[derive(Debug, Default)]
+pub struct LastBlock {
+    /// Its run, and its number there.
+    which: Option<(u32, usize)>,
+    requests: Vec<WaitingRequest>,
 }
 
 /// Where a host goes on.
@@ -53,7 +73,7 @@ pub struct NewRun {
     count: u64,
     last: u32,
     of_last: u32,
-    blocks: Vec<(u32, u32)>,
+    blocks: Vec<BlockStart>,
     hosts: Vec<(u32, u32)>,
 }
 
@@ -64,13 +84,78 @@ impl Aside {
     /// Errors of the disk.
     pub fn create(dir: &Path) -> io::Result<Option<Aside>> {
         let file = unnamed::create(dir)?;
-        Ok(file.map(|file| Aside {
+        Ok(file.map(|file| Aside::with(Some(file), Vec::new())))
+    }
+
+    /// A part of which nothing is left so far, see [`Aside::leave`]. With a directory, a file in it for what is put
+    /// aside later, where there is one without a name.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn over(part: WaitingPart, dir: Option<&Path>) -> io::Result<Aside> {
+        let file = dir.map(unnamed::create).transpose()?.flatten();
+        let run = Run {
+            count: part.count(),
+            blocks: (0..part.blocks())
+                .map(|number| part.start(number))
+                .collect(),
+            lies: Lies::Part(part),
+        };
+        Ok(Aside::with(file, vec![run]))
+    }
+
+    fn with(file: Option<File>, runs: Vec<Run>) -> Aside {
+        Aside {
             file,
             end: 0,
-            runs: Vec::new(),
+            runs,
             hosts: Vec::new(),
             left: 0,
-        }))
+            last: LastBlock::default(),
+        }
+    }
+
+    /// True when something can be put aside.
+    pub fn takes_more(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// So many of a host are left of the part, behind so many that are gone.
+    pub fn leave(&mut self, host: u32, left: u32, gone: u32) {
+        *self.position(host) = Position { left, run: 0, gone };
+        self.left += u64::from(left);
+    }
+
+    /// The part, when nothing else is aside.
+    pub fn part(&self) -> Option<&WaitingPart> {
+        match &*self.runs {
+            [
+                Run {
+                    lies: Lies::Part(part),
+                    ..
+                },
+            ] => Some(part),
+            _ => None,
+        }
+    }
+
+    /// How many of a host are gone of the run in which it goes on.
+    pub fn gone(&self, host: u32) -> u32 {
+        let position = self.hosts.get(host as usize);
+        position.map_or(0, |position| position.gone)
+    }
+
+    /// How many are left of all hosts.
+    pub fn left_of_all(&self) -> u64 {
+        self.left
+    }
+
+    fn position(&mut self, host: u32) -> &mut Position {
+        let place = host as usize;
+        if self.hosts.len() <= place {
+            self.hosts.resize(place + 1, Position::default());
+        }
+        &mut self.hosts[place]
     }
 
     /// How many of a host are left.
@@ -89,16 +174,18 @@ impl Aside {
             (run.last, run.of_last) = (host, 0);
         }
         if run.count.is_multiple_of(BLOCK as u64) {
-            run.blocks.push((host, run.of_last));
+            run.blocks.push(BlockStart {
+                host,
+                before: run.of_last,
+            });
         }
         run.count += 1;
         run.of_last += 1;
         if let Some((_, count)) = run.hosts.last_mut() {
             *count += 1;
         }
-        run.bytes.extend_from_slice(&host.to_le_bytes());
-        run.bytes.extend_from_slice(&ticket.id.to_le_bytes()[..6]);
-        run.bytes.extend_from_slice(&ticket.at.to_le_bytes()[..6]);
+        run.bytes
+            .extend_from_slice(&request(host, ticket).to_bytes());
         if run.bytes.len() >= WRITTEN {
             self.write(run)?;
         }
@@ -106,10 +193,16 @@ impl Aside {
     }
 
     fn write(&self, run: &mut NewRun) -> io::Result<()> {
-        self.file.write_all_at(&run.bytes, self.end + run.written)?;
+        self.file()?
+            .write_all_at(&run.bytes, self.end + run.written)?;
         run.written += run.bytes.len() as u64;
         run.bytes.clear();
         Ok(())
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        let none = || io::Error::other("there is no file without a name");
+        self.file.as_ref().ok_or_else(none)
     }
 
     /// What was pushed counts from now on.
@@ -123,18 +216,14 @@ impl Aside {
         self.write(&mut run)?;
         let number = self.runs.len() as u32;
         for (host, count) in run.hosts {
-            let place = host as usize;
-            if self.hosts.len() <= place {
-                self.hosts.resize(place + 1, Position::default());
-            }
-            let position = &mut self.hosts[place];
+            let position = self.position(host);
             if position.left == 0 {
                 (position.run, position.gone) = (number, 0);
             }
             position.left += count;
         }
         self.runs.push(Run {
-            start: self.end,
+            lies: Lies::Unnamed(self.end),
             count: run.count,
             blocks: run.blocks,
         });
@@ -153,23 +242,39 @@ impl Aside {
         };
         let mut taken = Vec::new();
         let most = most.min(position.left);
-        self.hosts[host as usize] = self.read(host, position, most, |ticket| taken.push(ticket))?;
+        let mut last = std::mem::take(&mut self.last);
+        let read = self.read(host, position, most, &mut last, |ticket| {
+            taken.push(ticket);
+            Ok(())
+        });
+        self.last = last;
+        self.hosts[host as usize] = read?;
         self.left -= taken.len() as u64;
         if self.left == 0 {
             // All of it was read, so nobody looks for it.
-            self.file.set_len(0)?;
+            if let Some(file) = &self.file {
+                file.set_len(0)?;
+            }
             (self.end, self.runs) = (0, Vec::new());
+            self.last = LastBlock::default();
         }
         Ok(taken)
     }
 
-    /// The requests of a host that are left.
+    /// The requests of a host that are left. `last` is for who asks for one host after another.
     ///
     /// # Errors
-    /// Errors of the disk.
-    pub fn of(&self, host: u32, each: impl FnMut(Ticket)) -> io::Result<()> {
+    /// Errors of the disk, and of `each`.
+    pub fn of(
+        &self,
+        host: u32,
+        last: &mut LastBlock,
+        each: impl FnMut(Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self.hosts.get(host as usize) {
-            Some(&position) => self.read(host, position, position.left, each).map(drop),
+            Some(&position) => self
+                .read(host, position, position.left, last, each)
+                .map(drop),
             None => Ok(()),
         }
     }
@@ -180,30 +285,38 @@ impl Aside {
         host: u32,
         from: Position,
         most: u32,
-        mut each: impl FnMut(Ticket),
+        last: &mut LastBlock,
+        mut each: impl FnMut(Ticket) -> io::Result<()>,
     ) -> io::Result<Position> {
         let mut at = from;
         let mut told = 0;
         while told < most {
             let run = self.runs.get(at.run as usize);
             let run = run.ok_or_else(|| io::Error::other("fewer requests are aside than were"))?;
-            let first = run
-                .blocks
-                .partition_point(|block| *block <= (host, at.gone));
+            let goes_on = BlockStart {
+                host,
+                before: at.gone,
+            };
+            let first = run.blocks.partition_point(|block| *block <= goes_on);
             let mut number = first.saturating_sub(1);
             let is_over = loop {
-                let Some(&(block_host, before)) = run.blocks.get(number) else {
+                let Some(&start) = run.blocks.get(number) else {
                     break true;
                 };
-                let mut of_host = if block_host == host { before } else { 0 };
-                let mut is_over = block_host > host;
-                for (of, ticket) in records(&self.block(run, number)?) {
-                    is_over |= of > host;
-                    if of != host || told == most {
+                let mut of_host = if start.host == host { start.before } else { 0 };
+                let mut is_over = start.host > host;
+                let which = Some((at.run, number));
+                if last.which != which {
+                    last.requests = self.block(run, number)?;
+                    last.which = which;
+                }
+                for request in &last.requests {
+                    is_over |= request.host > host;
+                    if request.host != host || told == most {
                         continue;
                     }
                     if of_host >= at.gone {
-                        each(ticket);
+                        each(ticket(request))?;
                         told += 1;
                         at.gone += 1;
                     }
@@ -222,13 +335,17 @@ impl Aside {
         Ok(at)
     }
 
-    fn block(&self, run: &Run, number: usize) -> io::Result<Vec<u8>> {
+    fn block(&self, run: &Run, number: usize) -> io::Result<Vec<WaitingRequest>> {
+        let start = match &run.lies {
+            Lies::Unnamed(start) => start,
+            Lies::Part(part) => return part.read(number).map_err(io::Error::other),
+        };
         let before = (number * BLOCK) as u64;
         let count = (run.count - before).min(BLOCK as u64) as usize;
         let mut bytes = vec![0; count * RECORD];
-        let start = run.start + before * RECORD as u64;
-        self.file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes)
+        let start = start + before * RECORD as u64;
+        self.file()?.read_exact_at(&mut bytes, start)?;
+        Ok(WaitingRequest::all_in(&bytes).collect())
     }
 
     /// Goes through all that is left and keeps those that are to stay, in another file.
@@ -246,11 +363,13 @@ impl Aside {
         for (number, run) in self.runs.iter().enumerate() {
             let (mut new, mut last, mut of_last) = (NewRun::default(), None, 0);
             for block in 0..run.blocks.len() {
-                for (host, ticket) in records(&self.block(run, block)?) {
+                for request in self.block(run, block)? {
+                    let (host, ticket) = (request.host, ticket(&request));
                     if last != Some(host) {
                         (last, of_last) = (Some(host), 0);
                     }
-                    let at = self.hosts[host as usize];
+                    let at = self.hosts.get(host as usize);
+                    let at = at.copied().unwrap_or_default();
                     let is_gone = (number as u32, of_last) < (at.run, at.gone) || at.left == 0;
                     of_last += 1;
                     if !is_gone && stays(host, ticket) {
@@ -265,16 +384,17 @@ impl Aside {
     }
 }
 
-fn records(bytes: &[u8]) -> impl Iterator<Item = (u32, Ticket)> + '_ {
-    let half = |bytes: &[u8]| {
-        let mut number = [0; 8];
-        number[..6].copy_from_slice(bytes);
-        u64::from_le_bytes(number)
-    };
-    let records = bytes.as_chunks::<RECORD>().0.iter();
-    records.map(move |record| {
-        let host = u32::from_le_bytes([0, 1, 2, 3].map(|at| record[at]));
-        let (id, at) = (half(&record[4..10]), half(&record[10..]));
-        (host, Ticket { id, at })
-    })
+fn request(host: u32, ticket: Ticket) -> WaitingRequest {
+    WaitingRequest {
+        host,
+        id: ticket.id,
+        at: ticket.at,
+    }
+}
+
+fn ticket(request: &WaitingRequest) -> Ticket {
+    Ticket {
+        id: request.id,
+        at: request.at,
+    }
 }

@@ -1,5 +1,7 @@
 //! Lanes and schedule together, as a crawl uses them.
 
+use crawl_ckpt::durable::RealDisk;
+
 use super::*;
 use crate::schedule::Gate;
 use crate::store::memory::Memory;
@@ -10,10 +12,6 @@ fn ticket(n: u64) -> Ticket {
         id: n,
         at: n * 1000,
     }
-}
-
-fn ids(tickets: Vec<Ticket>) -> Vec<u64> {
-    tickets.into_iter().map(|ticket| ticket.id).collect()
 }
 
 fn sent(queue: &mut Memory, now_ms: u64) -> Option<Ticket> {
@@ -51,13 +49,8 @@ fn a_higher_priority_goes_first() {
     for (at, priority) in [(1, 0), (2, -5), (3, 7), (4, 7), (5, 0)] {
         queue.push(a, ticket(at), priority);
     }
-    let lanes = queue
-        .lanes
-        .of(a)
-        .unwrap()
-        .into_iter()
-        .flat_map(|(_, tickets)| tickets);
-    assert_eq!(ids(lanes.collect()), [3, 4, 1, 5, 2]);
+    let ids = queue.lanes.of(a).into_iter().map(|(_, ticket)| ticket.id);
+    assert_eq!(ids.collect::<Vec<_>>(), [3, 4, 1, 5, 2]);
     assert_eq!(drain(&mut queue, 0), [3, 4, 1, 5, 2]);
 }
 
@@ -204,8 +197,8 @@ fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
         let mut number = numbers(seed);
         let mut plain = Memory::new(u32::MAX, Seen::new());
         let room = LanesRoom {
-            dir: dir.path().to_owned(),
             most: 300,
+            ..LanesRoom::new(Arc::new(RealDisk), dir.path().to_owned(), 0)
         };
         let lanes = Lanes::within(Some(room));
         let mut small = Memory {
@@ -253,7 +246,7 @@ fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
             }
             if step % 20 == 0 {
                 for host in plain.schedule.ids() {
-                    let of = |queue: &Memory| queue.lanes.of(host).unwrap();
+                    let of = |queue: &Memory| queue.lanes.of(host);
                     assert_eq!(of(&plain), of(&small), "seed {seed} step {step} {host:?}");
                 }
             }

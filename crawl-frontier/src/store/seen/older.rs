@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crawl_ckpt::error::StoreError;
 use crawl_ckpt::mutex::lock;
-use crawl_ckpt::seen::{SeenPart, SeenPartWriter, remove_part, sweep_parts};
+use crawl_ckpt::parts::SEEN;
+use crawl_ckpt::seen::{SeenPart, SeenPartWriter};
 use crawl_ckpt::tool::Failure;
 
 use super::{SeenRoom, Sorted, Table};
@@ -175,7 +176,7 @@ impl Older {
     pub fn sweep(&self) {
         let used: BTreeSet<u64> = self.parts.iter().map(|part| part.number()).collect();
         let is_used = |number| used.contains(&number);
-        let _ = sweep_parts(&*self.room.disk, &self.room.dir, is_used);
+        let _ = SEEN.sweep(&*self.room.disk, &self.room.dir, is_used);
     }
 
     fn merge(&mut self) {
@@ -239,7 +240,7 @@ impl Older {
         self.is_changed = true;
         for &number in of.iter().filter(|number| !self.kept.contains(number)) {
             // What cannot be removed counts for nothing.
-            let _ = remove_part(&*self.room.disk, &self.room.dir, number);
+            let _ = SEEN.remove(&*self.room.disk, &self.room.dir, number);
         }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crawl_ckpt::durable::Disk;
 use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
+use crawl_ckpt::parts::WAITING;
 use crawl_ckpt::seen::SeenPart;
+use crawl_ckpt::waiting::WaitingPart;
 
 use crate::store::lanes::LanesRoom;
 
@@ -18,15 +20,15 @@ const LEAST: usize = 1 << 16;
 /// The room of a set.
 #[derive(Debug, Clone)]
 pub struct SeenRoom {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) dir: PathBuf,
-    pub(super) key: [u8; 16],
+    pub(in crate::store) disk: Arc<dyn Disk>,
+    pub(in crate::store) dir: PathBuf,
+    pub(in crate::store) key: [u8; 16],
     /// As long as there are no parts, so many fingerprints are in memory at most …
-    pub(super) first: usize,
+    pub(in crate::store) first: usize,
     /// … and so many later: the table before it may still be on its way to the disk.
-    pub(super) later: usize,
-    pub(super) is_writer: bool,
-    pub(super) waiting: Option<LanesRoom>,
+    pub(in crate::store) later: usize,
+    pub(in crate::store) is_writer: bool,
+    pub(in crate::store) waiting: Option<LanesRoom>,
 }
 
 impl SeenRoom {
@@ -48,6 +50,19 @@ impl SeenRoom {
         SeenPart::open(&*self.disk, &self.dir, number, self.key)
     }
 
+    /// The part of what waits with this number.
+    pub fn open_waiting(&self, number: u64) -> Result<WaitingPart, StoreError> {
+        WaitingPart::open(&*self.disk, &self.dir, number, self.key)
+    }
+
+    /// Removes the parts of what waits but for the one that the image in force names. What cannot be removed counts
+    /// for nothing.
+    pub fn sweep_waiting(&self, named: Option<u64>) {
+        if self.is_writer {
+            let _ = WAITING.sweep(&*self.disk, &self.dir, |number| Some(number) == named);
+        }
+    }
+
     /// What is left for the requests that wait; `None`: all of them stay in memory.
     pub fn waiting(&self) -> Option<LanesRoom> {
         self.waiting.clone()
@@ -64,7 +79,11 @@ impl SeenRoom {
         let mut room = SeenRoom::reading(job);
         (room.first, room.later) = ((fit / 2).max(LEAST), (fit / 8).max(LEAST));
         room.is_writer = true;
-        room.waiting = Some(LanesRoom::new(room.dir.clone(), memory_bytes / 8));
+        room.waiting = Some(LanesRoom::new(
+            room.disk.clone(),
+            room.dir.clone(),
+            memory_bytes / 8,
+        ));
         Ok(room)
     }
 }

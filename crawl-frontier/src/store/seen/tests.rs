@@ -113,7 +113,7 @@ fn a_rewritten_journal_fills_a_set_of_any_room_in_order_and_out_of_it() {
 fn parts_that_no_image_names_are_removed_and_those_that_one_names_stay() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let files = || crawl_ckpt::seen::part_numbers(&*disk, dir.path()).unwrap();
+    let files = || crawl_ckpt::parts::SEEN.numbers(&*disk, dir.path()).unwrap();
     let mut seen = Seen::empty(room(&disk, dir.path(), 100));
     for fingerprint in fingerprints(1).take(250) {
         seen.insert(fingerprint);

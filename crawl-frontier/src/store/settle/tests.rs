@@ -146,11 +146,8 @@ impl Made {
         let mut told: Vec<String> = Vec::new();
         let reader = self.job.reader().unwrap();
         for (id, host) in memory.schedule.hosts() {
-            let lanes = memory.lanes.of(id).unwrap();
-            let urls: Vec<_> = lanes
-                .iter()
-                .map(|(priority, tickets)| (priority, urls(&reader, tickets)))
-                .collect();
+            let (priorities, tickets): (Vec<_>, Vec<_>) = memory.lanes.of(id).into_iter().unzip();
+            let urls = (priorities, urls(&reader, &tickets));
             told.push(format!(
                 "{} {} {:?} {urls:?}",
                 memory.schedule.origin(id),
@@ -202,8 +199,8 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                 let live = made.memory(false);
                 let reader = made.job.reader().unwrap();
                 let tickets: Vec<Ticket> = (live.schedule.ids())
-                    .flat_map(|id| live.lanes.of(id).unwrap())
-                    .flat_map(|(_, tickets)| tickets)
+                    .flat_map(|id| live.lanes.of(id))
+                    .map(|(_, ticket)| ticket)
                     .collect();
                 let read = urls(&reader, &tickets);
                 made.settle();
@@ -229,8 +226,8 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                 // The requests have other ids now.
                 let memory = made.memory(false);
                 made.pending = (memory.schedule.ids())
-                    .flat_map(|id| memory.lanes.of(id).unwrap())
-                    .flat_map(|(_, tickets)| tickets)
+                    .flat_map(|id| memory.lanes.of(id))
+                    .map(|(_, ticket)| ticket)
                     .chain(memory.schedule.deferred().map(|(.., ticket)| ticket))
                     .map(|ticket| ticket.id)
                     .collect();

@@ -10,9 +10,10 @@ use crawl_ckpt::journal::{Batch, Mark, Stored, Writer};
 use crawl_ckpt::lock::JobLock;
 
 use super::*;
+use crate::store::lanes::LanesRoom;
 use crate::store::memory::{Fingerprints, Memory};
 use crate::store::restore::restore;
-use crate::store::{compact, image, new_manifest};
+use crate::store::{Ticket, compact, image, new_manifest};
 use crate::url::Fingerprinter;
 
 /// So many may be in memory.
@@ -34,6 +35,12 @@ fn room_of(job: &Job, is_writer: bool) -> SeenRoom {
         first: MOST,
         later: MOST,
         is_writer,
+        waiting: is_writer.then(|| LanesRoom {
+            most: 60,
+            long: EACH,
+            heads: 8,
+            ..LanesRoom::new(job.disk().clone(), job.place().dir.clone(), 0)
+        }),
         ..SeenRoom::reading(job)
     }
 }
@@ -149,6 +156,17 @@ fn check(disk: &SimDisk, place: &JobPlace, unsynced: Unsynced, acknowledged: u64
         assert_eq!(is_seen, number < count, "{unsynced:?}: {number} of {count}");
     }
     memory.seen.check().unwrap();
+    let ids = memory.schedule.ids();
+    let waiting = ids.flat_map(|id| memory.lanes.of(id));
+    let read = job.reader().unwrap();
+    let mut buffer = Vec::new();
+    let url = |(_, ticket): (i64, Ticket)| {
+        let stored = read.request_at(ticket.id, ticket.at, &mut buffer).unwrap();
+        stored.url.to_owned()
+    };
+    let waiting: Vec<String> = waiting.map(url).collect();
+    let taken_on: Vec<String> = (0..count).map(url_of).collect();
+    assert_eq!(waiting, taken_on, "{unsynced:?}");
     memory.seen.parts().len()
 }
 
@@ -178,21 +196,28 @@ fn a_power_cut_at_any_moment_leaves_a_set_that_is_what_was_committed() {
             *most = count.max(*most);
         }
     });
-    for (rewrite, is_killed) in [
-        (false, false),
-        (false, true),
-        (false, false),
-        (true, false),
-        (false, true),
+    // What waits is put aside in a file without a name, on the real disk.
+    std::fs::create_dir(&place.dir).unwrap();
+    let mut kept = 0;
+    for (commits, rewrite, is_killed) in [
+        (6, false, false),
+        (6, false, true),
+        // Little comes, and the part of what waits stays.
+        (1, false, false),
+        (6, false, false),
+        (6, true, false),
+        (6, false, true),
     ] {
         let mut life = SettingLife::begin(&disk, &place, &lock, &acknowledged);
-        for _ in 0..6 {
+        kept += usize::from(life.memory.lanes.has_aside());
+        for _ in 0..commits {
             life.commit();
         }
         if !is_killed {
             life.pause(rewrite);
         }
     }
+    assert_eq!(kept, 5, "what waits was on the disk");
     assert!(*most_parts.lock().unwrap() >= 3, "the set was on the disk");
     assert!(disk.operations() > 200, "{}", disk.operations());
 }

@@ -1,24 +1,26 @@
 //! The frame of a part: its header, and the blocks that follow.
 
+use super::PartKind;
 use crate::codec::{array_at, first_half, u32_at, u64_at};
 
-const MAGIC: [u8; 8] = *b"CRAWLSEN";
 const FORMAT: u32 = 1;
 
 /// The header is so long.
-pub(super) const HEADER: usize = 64;
-/// A block of fingerprints, its checksum included.
-pub(super) const BLOCK: usize = 4096;
-/// So many fingerprints are in one.
-pub(super) const EACH: u64 = 255;
-/// At the end of a part: the BLAKE3 of the index.
-pub(super) const SUM: usize = 32;
+pub(crate) const HEADER: usize = 64;
+/// A block of things of 16 bytes, its checksum included.
+pub(crate) const BLOCK: usize = 4096;
+/// So many are in one.
+pub(crate) const EACH: u64 = 255;
+/// At the end of a part: the BLAKE3 of what is behind the blocks.
+pub(crate) const SUM: usize = 32;
 
-const SUM_AT: usize = EACH as usize * 16;
+/// Where the checksum is in a block.
+pub(crate) const SUM_AT: usize = EACH as usize * 16;
 
 /// The first bytes of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PartHeader {
+pub(crate) struct PartHeader {
+    pub kind: PartKind,
     pub number: u64,
     pub count: u64,
     /// Of the job.
@@ -29,7 +31,7 @@ impl PartHeader {
     /// The header's bytes; the last 16 of them are the salt of all that follows.
     pub fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
-        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[..8].copy_from_slice(&self.kind.magic);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.number.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.count.to_le_bytes());
@@ -48,15 +50,16 @@ impl PartHeader {
     }
 
     /// Reads a header. An error says what is wrong, in words.
-    pub fn decode(bytes: &[u8; HEADER]) -> Result<PartHeader, String> {
-        if bytes[..8] != MAGIC {
-            return Err("this is no part of what was seen".to_owned());
+    pub fn decode(kind: PartKind, bytes: &[u8; HEADER]) -> Result<PartHeader, String> {
+        if bytes[..8] != kind.magic {
+            return Err(format!("this is no part of {}", kind.of));
         }
         if bytes[48..] != first_half(blake3::hash(&bytes[..48])) {
             return Err("the checksum of the header is wrong".to_owned());
         }
         match u32_at(bytes, 8) {
             FORMAT => Ok(PartHeader {
+                kind,
                 number: u64_at(bytes, 16),
                 count: u64_at(bytes, 24),
                 key: array_at(bytes, 32),
@@ -67,13 +70,13 @@ impl PartHeader {
 }
 
 /// Writes the checksum of a block into it.
-pub(super) fn close(salt: &[u8; 16], number: u64, block: &mut [u8]) {
+pub(crate) fn close(salt: &[u8; 16], number: u64, block: &mut [u8]) {
     let sum = sum(salt, number, block);
     block[SUM_AT..].copy_from_slice(&sum);
 }
 
 /// True when the checksum of a block is right.
-pub(super) fn is_sound(salt: &[u8; 16], number: u64, block: &[u8]) -> bool {
+pub(crate) fn is_sound(salt: &[u8; 16], number: u64, block: &[u8]) -> bool {
     block[SUM_AT..] == sum(salt, number, block)
 }
 

@@ -104,6 +104,63 @@ fn the_page_of_spider_files_and_the_readme_name_every_key() {
     );
 }
 
+/// What is code in the README: words between backticks, and the lines of blocks.
+fn code_of_the_readme() -> Vec<String> {
+    let (mut code, mut running) = (Vec::new(), String::new());
+    let mut inside = false;
+    for line in include_str!("../README.md").lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside || line.starts_with("    ") {
+            code.push(line.to_owned());
+        } else {
+            running.push_str(line);
+            running.push(' ');
+        }
+    }
+    code.extend(running.split('`').skip(1).step_by(2).map(str::to_owned));
+    code
+}
+
+#[test]
+fn every_option_that_the_readme_names_is_one_of_a_tool() {
+    let mut known: Vec<(String, Vec<String>)> = Vec::new();
+    for mut tool in tools() {
+        tool.build();
+        let subs = tool.get_subcommands().flat_map(Command::get_arguments);
+        let options = tool.get_arguments().chain(subs).flat_map(words);
+        known.push((tool.get_name().to_owned(), options.collect()));
+    }
+    // scripts/torture has the one, wget the other.
+    let of_others = ["--every-operation", "--warc-file"];
+    let mut count = 0;
+    for code in code_of_the_readme() {
+        // Each program of a pipe for itself.
+        for command in code.split(['|', ';', '#']) {
+            let tool = known
+                .iter()
+                .find(|(name, _)| command.contains(name.as_str()));
+            if tool.is_none() && !command.starts_with("--") {
+                continue;
+            }
+            let begin = tool.map_or(0, |(name, _)| command.find(name.as_str()).unwrap());
+            for word in command[begin..].split_whitespace() {
+                let name = word.split(['=', '[']).next().unwrap();
+                if !name.starts_with("--") || of_others.contains(&name) {
+                    continue;
+                }
+                let is_known = match tool {
+                    Some((_, options)) => options.iter().any(|option| option == name),
+                    None => known.iter().any(|(_, all)| all.iter().any(|o| o == name)),
+                };
+                assert!(is_known, "no tool has {name}: {code:?}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "{count}");
+}
+
 #[test]
 fn the_pages_are_sound() {
     let folder = manual();

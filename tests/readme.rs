@@ -13,6 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crawl_run::spider::Spider;
 use support::{Done, Folder, Signal, Site, Tool, has};
 
 const README: &str = include_str!("../README.md");
@@ -276,17 +277,66 @@ fn the_spider_of_pages_that_scripts_make_is_sound() {
         .never_says("ignored");
 }
 
+/// Words between backticks in running text.
+fn inline_code() -> Vec<String> {
+    let mut inside = false;
+    let text: Vec<&str> = README
+        .lines()
+        .filter(|line| {
+            let fence = line.starts_with("```");
+            inside ^= fence;
+            !inside && !fence
+        })
+        .collect();
+    let text = text.join(" ");
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn keys_of_spider_files_in_running_text_are_taken_somewhere() {
+    // The first is of records; the others stand in fields, which crawl-fetch reads.
+    let elsewhere = ["item_cut", "type", "languages"];
+    let folder = Folder::new();
+    let is_taken = |keys: &str| {
+        let spider = format!(r#"{{"name": "n", "start_urls": ["http://h.example/"], {keys}}}"#);
+        folder.write("n.json", spider);
+        let path = folder.join("n.json");
+        let spider = Spider::load(&[path.to_str().unwrap()]);
+        spider.is_ok_and(|spider| spider.ignored.is_empty())
+    };
+    let mut count = 0;
+    for code in inline_code() {
+        let key = code.split('"').nth(1).unwrap_or_default();
+        let places: &[&str] = match code.chars().next() {
+            Some('"') if code.contains("\": ") && !elsewhere.contains(&key) => &[
+                "$",
+                r#""parse": ["cat"], $"#,
+                r#""rules": [{$}]"#,
+                r#""sections": [{"match": "/", $}]"#,
+                r#""settings": {$}"#,
+                r#""settings": {"GENERATED_URLS": [{"template": "http://h.example/{n}", "variables": {"n": [1]}, $}]}"#,
+            ],
+            Some('{') => &[r#""render": $"#, r#""warc": $"#],
+            _ => continue,
+        };
+        let mut places = places.iter().map(|place| place.replace('$', &code));
+        assert!(places.any(|keys| is_taken(&keys)), "{code}");
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
+}
+
 #[test]
 fn every_file_that_the_readme_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for name in [
-        "scripts/demo",
-        "scripts/install",
-        "scripts/loop.sh",
-        "scripts/torture",
-    ] {
-        assert!(README.contains(name), "{name}");
-        assert!(root.join(name).is_file(), "{name}");
+    for rest in README.split("scripts/").skip(1) {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.');
+        let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+        assert!(root.join("scripts").join(name).is_file(), "scripts/{name}");
     }
     for link in README.split("](").skip(1) {
         let target = link.split(')').next().unwrap();

@@ -30,7 +30,9 @@ const BETWEEN: Duration = Duration::from_millis(100);
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 const ERASE_LINE: &str = "\x1b[2K";
-const ERASE_BELOW: &str = "\r\x1b[J";
+/// From the second column on, and the first before it: from the very first place of a terminal `J` counts as a
+/// clear of all of it, and tmux keeps in its history what stood there.
+const ERASE_BELOW: &str = "\r\x1b[2K\x1b[C\x1b[J\r";
 
 /// The progress lines of this process. All clones are the same screen.
 #[derive(Debug, Clone)]

@@ -53,6 +53,13 @@ pub enum LockError {
         /// What is wrong with the file.
         why: String,
     },
+    /// A folder on the way to it cannot be made.
+    Folder {
+        /// What is there and takes none.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The lock file cannot be made, read or locked.
     Io {
         /// The lock file.
@@ -71,7 +78,8 @@ impl JobLock {
     pub fn acquire(place: &JobPlace) -> Result<JobLock, LockError> {
         let path = &place.lock;
         let io = LockError::io(path);
-        RealDisk.create_dir_all(parent(path)).map_err(&io)?;
+        let made = RealDisk.create_dir_all(parent(path));
+        made.map_err(|e| LockError::folder(parent(path), e))?;
         for _ in 0..TRIES_AGAINST_DELETION {
             let file = open_or_create(path)?;
             lock(&file, path)?;
@@ -183,11 +191,35 @@ fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 impl LockError {
     fn io(path: &Path) -> impl Fn(io::Error) -> LockError {
         let path = path.to_owned();
         move |source| LockError::Io {
             path: path.clone(),
+            source,
+        }
+    }
+
+    fn folder(folder: &Path, source: io::Error) -> LockError {
+        let there = folder.ancestors().find(|path| path.exists());
+        let path = match there {
+            Some(path) if !path.as_os_str().is_empty() => path,
+            _ => Path::new("."),
+        };
+        let source = if path.is_dir() {
+            source
+        } else {
+            io::ErrorKind::NotADirectory.into()
+        };
+        LockError::Folder {
+            path: path.to_owned(),
             source,
         }
     }
@@ -219,6 +251,9 @@ impl fmt::Display for LockError {
             LockError::NotOurs { path, why } => {
                 write!(f, "cannot lock {}: {why}", path.display())
             }
+            LockError::Folder { path, source } => {
+                write!(f, "cannot create a folder in {}: {source}", path.display())
+            }
             LockError::Io { path, source } => write!(f, "cannot lock {}: {source}", path.display()),
         }
     }
@@ -227,7 +262,7 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LockError::Io { source, .. } => Some(source),
+            LockError::Folder { source, .. } | LockError::Io { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -242,6 +277,11 @@ impl From<LockError> for Failure {
         let failure = Failure::with(exit, &error);
         match error {
             LockError::NotOurs { .. } => failure.hint("move it away: a lock file is made there"),
+            LockError::Io { source, .. } | LockError::Folder { source, .. }
+                if is_forbidden(&source) =>
+            {
+                failure.hint("it must be writable; --data-dir DIR, or --job DIR, is another place")
+            }
             _ => failure,
         }
     }
@@ -253,6 +293,19 @@ mod tests {
 
     fn place(dir: &Path) -> JobPlace {
         JobPlace::at(&dir.join("checkpoint"))
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_with_what_stands_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = JobLock::acquire(&place(&file.join("below"))).unwrap_err();
+        let told = format!(
+            "cannot create a folder in {}: not a directory",
+            file.display()
+        );
+        assert_eq!(error.to_string(), told);
     }
 
     #[test]

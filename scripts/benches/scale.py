@@ -1,6 +1,7 @@
 """Crawls of many millions of URLs, each part beside the goal that it has; see PARTS."""
 
 import json
+import pathlib
 import re
 import shutil
 import signal
@@ -182,6 +183,7 @@ def finish(place, problems):
     )
     longest = int(re.search(r"longest wait (\d+) ms", told)[1])
     settle(place)
+    written = written_bytes(started) - (place.folder / "out.jsonl").stat().st_size
     started.send_signal(signal.SIGKILL)
     started.wait()
     fetcher.wait()
@@ -193,8 +195,15 @@ def finish(place, problems):
     return [
         goal("20 M in one run: longest gap", longest, "ms", most=200, digits=0),
         goal("  journal at the end, a URL", each, "B", most=30),
+        goal("  written for it, a URL", written / count, "B", most=350, digits=0),
         goal("  first request after SIGKILL", first, "s", most=2, digits=2),
     ]
+
+
+def written_bytes(process):
+    """What a process wrote to the disk until now."""
+    figures = pathlib.Path(f"/proc/{process.pid}/io").read_text()
+    return int(re.search(r"^write_bytes: (\d+)", figures, re.M)[1])
 
 
 def settle(place):

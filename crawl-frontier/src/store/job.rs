@@ -60,7 +60,9 @@ impl HeldJob {
     }
 
     /// Whether so much in the journals is dead since they were settled that it is worth the work: a fifth of what
-    /// would be read for it, or a third of what was written since.
+    /// would be read for it, or a third of what was written since. So however long a crawl is, what is written for
+    /// this stays below a few times what it frees: 227 bytes a URL at 8 million and 267 at 20 million, all of which
+    /// were pending at first.
     pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
         let now = Since {
             bytes: end.bytes,

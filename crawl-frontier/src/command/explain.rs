@@ -243,7 +243,7 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
         return "ignored".to_owned();
     }
     let id = HostId(0);
-    let mut robots = Robots::new(plan);
+    let mut robots = Robots::new(plan, None);
     let saved = history.values.get(&OfHost::Robots.key(origin(url)));
     // The age of the file does not matter here: the crawl decided by this one.
     if let Some(saved) = saved {
@@ -253,8 +253,9 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
         return "not known yet".to_owned();
     }
     match robots.ruling(id, url) {
-        Ruling::Allowed => "allowed".to_owned(),
-        ruling => ruling
+        Ok(Ruling::Allowed) => "allowed".to_owned(),
+        Err(failure) => failure.message,
+        Ok(ruling) => ruling
             .error()
             .map_or_else(String::new, |error| error.message.to_string()),
     }

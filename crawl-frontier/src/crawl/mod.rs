@@ -21,6 +21,7 @@ pub(crate) mod routes;
 pub(crate) mod ruling;
 pub(crate) mod secrets;
 mod send;
+mod shelf;
 mod sitemaps;
 mod slow;
 mod starts;
@@ -265,13 +266,12 @@ impl<S: Store> Crawl<S> {
             first_hosts: 0,
             fingerprinter: Fingerprinter::new(key),
             schedule,
-            store,
             flights: HashMap::new(),
             busy: 0,
             unheard: 0,
             tries: HashMap::new(),
             turns: HashMap::new(),
-            robots: Robots::new(&plan),
+            robots: Robots::new(&plan, store.room_for_rules()),
             errands: Errands::default(),
             routes: Routes::new(&plan),
             told_of_known: false,
@@ -299,6 +299,7 @@ impl<S: Store> Crawl<S> {
             links: Links::default(),
             read_buffer: Vec::new(),
             known_buffer: Vec::new(),
+            store,
             plan,
         })
     }
@@ -404,6 +405,7 @@ impl<S: Store> Crawl<S> {
     /// The failure of an earlier commit.
     pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
         if self.store.wants_commit(now_ms)? {
+            self.robots.check()?;
             self.keep_values();
             let progress = self.progress();
             self.store.commit(now_ms, progress)?;
@@ -421,6 +423,7 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Errors of the disk.
     pub fn commit_now(&mut self, now_ms: u64) -> Result<(), Failure> {
+        self.robots.check()?;
         self.keep_values();
         let progress = self.progress();
         self.store.commit_now(now_ms, progress)

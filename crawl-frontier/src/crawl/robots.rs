@@ -8,17 +8,21 @@
 //! asked for again, and what it said before holds when no better answer comes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
+use std::io;
 
 use crawl_ckpt::plan::Plan;
 use crawl_ckpt::record::{ErrorKind, FetchResult};
 use crawl_ckpt::robots;
+use crawl_ckpt::tool::Failure;
 
 use super::ruling::{Rules, Ruling, Unreachable};
-use crate::schedule::HostId;
+use super::shelf::{BookId, Shelf};
+use crate::schedule::{HostId, grow_by_quarters};
+use crate::store::{AsideRoom, MAKE_ROOM};
 
 /// A longer Crawl-delay is taken for this.
-const MAX_DELAY_MS: u64 = 60_000;
+const MAX_DELAY_MS: u16 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
 /// A host that did answer once is asked again so long after it did not, while others answer.
 const HELD_MS: u64 = 60_000;
@@ -33,7 +37,9 @@ const MAX_REDIRECTS: u32 = 5;
 #[derive(Debug)]
 pub struct Robots {
     token: String,
-    files: HashMap<HostId, File>,
+    files: RobotsFiles,
+    shelf: Shelf,
+    failure: Option<io::Error>,
     wanted: VecDeque<HostId>,
     later: BinaryHeap<Reverse<(u64, HostId)>>,
     /// Hosts that never answered, whose file nobody answered for either, however often.
@@ -45,28 +51,87 @@ pub struct Robots {
     doubted: HashSet<HostId>,
 }
 
-#[derive(Debug)]
+/// By host. Those that never were wanted have none.
+#[derive(Debug, Default)]
+struct RobotsFiles(Vec<File>);
+
+/// Of millions of hosts, so it is small.
+#[derive(Debug, Default)]
 enum File {
-    Wanted {
-        attempts: u32,
-        /// What holds when no better answer comes.
-        before: Option<Rules>,
-        /// Redirects so far, and where the last one leads.
-        redirects: u32,
-        target: Option<String>,
-    },
-    Known(Rules),
-    Unreachable(Unreachable),
+    #[default]
+    Unknown,
+    /// It is to be had, for the first time.
+    New,
+    Wanted(Box<WantedFile>),
+    Known(KnownFile),
+    Unreachable(Box<Unreachable>),
+}
+
+#[derive(Debug, Default)]
+struct WantedFile {
+    attempts: u32,
+    /// What holds when no better answer comes.
+    before: Option<KnownFile>,
+    /// Redirects so far, and where the last one leads.
+    redirects: u32,
+    target: Option<String>,
+}
+
+/// What a file says.
+#[derive(Debug, Clone, Copy)]
+struct KnownFile {
+    fetched_ms: u64,
+    rules: Option<BookId>,
+    sitemaps: Option<BookId>,
+    /// At most [`MAX_DELAY_MS`].
+    delay_ms: u16,
+    refused: bool,
+}
+
+impl RobotsFiles {
+    fn get(&self, host: HostId) -> &File {
+        self.0.get(host.0 as usize).unwrap_or(&File::Unknown)
+    }
+
+    fn put(&mut self, host: HostId, file: File) {
+        let place = host.0 as usize;
+        if self.0.len() <= place {
+            grow_by_quarters(&mut self.0, place + 1);
+            self.0.resize_with(place + 1, File::default);
+        }
+        self.0[place] = file;
+    }
+
+    fn take(&mut self, host: HostId) -> File {
+        self.0
+            .get_mut(host.0 as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// What is known of a file that is to be had; `None` of any other.
+    fn wanted(&mut self, host: HostId) -> Option<&mut WantedFile> {
+        let file = self.0.get_mut(host.0 as usize)?;
+        if matches!(file, File::New) {
+            *file = File::Wanted(Box::default());
+        }
+        match file {
+            File::Wanted(wanted) => Some(wanted),
+            _ => None,
+        }
+    }
 }
 
 impl Robots {
-    /// No rules yet.
-    pub fn new(plan: &Plan) -> Robots {
+    /// No rules yet; how much of them may be in memory.
+    pub fn new(plan: &Plan, room: Option<AsideRoom>) -> Robots {
         let agent = plan.user_agent.as_deref().unwrap_or(env!("CARGO_PKG_NAME"));
         let token = robots::product_token(agent).to_owned();
         Robots {
             token,
-            files: HashMap::new(),
+            files: RobotsFiles::default(),
+            shelf: Shelf::within(room),
+            failure: None,
             wanted: VecDeque::new(),
             later: BinaryHeap::new(),
             held: Vec::new(),
@@ -77,7 +142,7 @@ impl Robots {
 
     /// A host was met whose rules must be known.
     pub fn want(&mut self, host: HostId) -> bool {
-        if self.files.contains_key(&host) {
+        if !matches!(self.files.get(host), File::Unknown) {
             return false;
         }
         self.insert_wanted(host, None);
@@ -88,25 +153,25 @@ impl Robots {
     /// The host is asked another way from now on, so its file is, too. What it said is kept
     /// in case that it says nothing this way.
     pub fn want_again(&mut self, host: HostId) {
-        let before = match self.files.remove(&host) {
-            Some(File::Known(rules)) if !rules.refused => Some(rules),
-            Some(File::Wanted { before, .. }) => before,
+        let before = match self.files.take(host) {
+            File::Known(known) if !known.refused => Some(known),
+            File::Wanted(wanted) => wanted.before,
             _ => None,
         };
         self.insert_wanted(host, before);
         self.wanted.push_back(host);
     }
 
-    fn insert_wanted(&mut self, host: HostId, before: Option<Rules>) {
-        self.files.insert(host, File::wanted(0, before));
+    fn insert_wanted(&mut self, host: HostId, before: Option<KnownFile>) {
+        self.files.put(host, File::wanted(0, before));
     }
 
     /// True when the host's file is too old by now, and is to be had again before its pages.
     pub fn renew(&mut self, host: HostId, now_ms: u64) -> bool {
-        let Some(File::Known(rules)) = self.files.get(&host) else {
+        let File::Known(known) = self.files.get(host) else {
             return false;
         };
-        let is_old = now_ms.saturating_sub(rules.fetched_ms) > MAX_AGE_MS;
+        let is_old = now_ms.saturating_sub(known.fetched_ms) > MAX_AGE_MS;
         if is_old {
             self.want_again(host);
         }
@@ -115,17 +180,14 @@ impl Robots {
 
     /// The host's file lies elsewhere, which is asked for next. False after too many redirects.
     pub fn follow(&mut self, host: HostId, to: &str) -> bool {
-        let Some(File::Wanted {
-            redirects, target, ..
-        }) = self.files.get_mut(&host)
-        else {
+        let Some(wanted) = self.files.wanted(host) else {
             return false;
         };
-        *redirects += 1;
-        if *redirects > MAX_REDIRECTS {
+        wanted.redirects += 1;
+        if wanted.redirects > MAX_REDIRECTS {
             return false;
         }
-        *target = Some(to.to_owned());
+        wanted.target = Some(to.to_owned());
         self.wanted.push_front(host);
         true
     }
@@ -176,8 +238,8 @@ impl Robots {
 
     /// Where a host's file is asked for.
     pub fn url(&self, host: HostId, origin: &str) -> String {
-        let target = match self.files.get(&host) {
-            Some(File::Wanted { target, .. }) => target.clone(),
+        let target = match self.files.get(host) {
+            File::Wanted(wanted) => wanted.target.clone(),
             _ => None,
         };
         target.unwrap_or_else(|| format!("{origin}/robots.txt"))
@@ -193,16 +255,12 @@ impl Robots {
         retries: u32,
         now_ms: u64,
     ) -> Option<u64> {
-        let (attempts, before) = match self.files.get_mut(&host) {
-            Some(File::Wanted {
-                attempts, before, ..
-            }) => (*attempts + 1, before.take()),
-            _ => return None,
-        };
-        let no_worse = |new: Rules| match &before {
-            Some(before) => Rules {
+        let wanted = self.files.wanted(host)?;
+        let (attempts, before) = (wanted.attempts + 1, wanted.before.take());
+        let no_worse = |new: KnownFile| match before {
+            Some(before) => KnownFile {
                 fetched_ms: now_ms,
-                ..before.clone()
+                ..before
             },
             None => new,
         };
@@ -219,42 +277,43 @@ impl Robots {
             (None, Some(robots::Answer::File)) => {
                 let text = result.robots.as_deref().unwrap_or("");
                 let robots = robots::Robots::parse(text, &self.token);
-                return Some(self.know(host, Rules::new(robots, now_ms)));
+                let known = self.shelve(Rules::new(robots, now_ms));
+                return Some(self.know(host, known));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
             _ => {
-                let rules = Rules::new(robots::Robots::default(), now_ms);
-                let rules = match result.status {
-                    Some(403) => no_worse(Rules {
+                let known = KnownFile::free(now_ms);
+                let known = match result.status {
+                    Some(403) => no_worse(KnownFile {
                         refused: true,
-                        ..rules
+                        ..known
                     }),
-                    _ => rules,
+                    _ => known,
                 };
-                return Some(self.know(host, rules));
+                return Some(self.know(host, known));
             }
         };
         if attempts <= retries {
             let wait_ms = (FIRST_BACKOFF_MS << (attempts - 1).min(6))
                 .max(result.retry_after_s.unwrap_or(0).min(120) * 1000);
-            self.files.insert(host, File::wanted(attempts, before));
+            self.files.put(host, File::wanted(attempts, before));
             self.later.push(Reverse((now_ms + wait_ms, host)));
             return None;
         }
-        if let Some(rules) = before {
+        if let Some(known) = before {
             // Not kept like a file that was fetched just now: it is asked for again before long.
             let fetched_ms = now_ms.saturating_sub(MAX_AGE_MS - AGAIN_MS);
             return Some(self.know(
                 host,
-                Rules {
+                KnownFile {
                     fetched_ms,
-                    ..rules
+                    ..known
                 },
             ));
         }
         // The fetcher's own trouble says as little of the host as no answer at all.
         let silent = why.kind.is_unanswered() || why.kind == ErrorKind::Io;
-        self.files.insert(host, File::Unreachable(why));
+        self.files.put(host, File::Unreachable(Box::new(why)));
         if silent {
             if lives && !self.doubted.contains(&host) {
                 self.suspects.insert((now_ms + HELD_MS, host));
@@ -294,65 +353,101 @@ impl Robots {
 
     /// Drops what a host's file said, so that the next run asks for it.
     pub fn forget(&mut self, host: HostId) {
-        self.files.remove(&host);
+        self.files.take(host);
     }
 
     /// What the host's file says of a URL.
-    pub fn ruling(&self, host: HostId, url: &str) -> Ruling {
-        match self.files.get(&host) {
-            Some(File::Known(rules)) => {
-                let verdict = rules.robots.verdict(url);
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn ruling(&mut self, host: HostId, url: &str) -> Result<Ruling, Failure> {
+        Ok(match self.files.get(host) {
+            File::Known(known) => {
+                let rules = self.shelf.get(known.rules).map_err(aside)?;
+                let verdict = rules.verdict(url);
                 if verdict.allowed {
                     Ruling::Allowed
                 } else {
                     Ruling::Disallowed(verdict.line.unwrap_or(0))
                 }
             }
-            Some(File::Unreachable(why)) => Ruling::Unreachable(why.clone()),
-            Some(File::Wanted { .. }) | None => Ruling::Allowed,
-        }
+            File::Unreachable(why) => Ruling::Unreachable((**why).clone()),
+            File::Wanted(_) | File::New | File::Unknown => Ruling::Allowed,
+        })
     }
 
     /// The host's least delay in milliseconds.
     pub fn delay_ms(&self, host: HostId) -> u64 {
-        match self.files.get(&host) {
-            Some(File::Known(rules)) => {
-                let wish = rules.robots.crawl_delay().unwrap_or_default();
-                u64::try_from(wish.as_millis())
-                    .unwrap_or(MAX_DELAY_MS)
-                    .min(MAX_DELAY_MS)
-            }
+        match self.files.get(host) {
+            File::Known(known) => known.delay_ms.into(),
             _ => 0,
         }
     }
 
     /// What the checkpoint keeps of a host's file; `None` when there is nothing to keep.
-    pub fn saved(&self, host: HostId) -> Option<String> {
-        match self.files.get(&host) {
-            Some(File::Known(rules)) => serde_json::to_string(rules).ok(),
-            _ => None,
-        }
+    pub fn saved(&mut self, host: HostId) -> Option<String> {
+        let File::Known(known) = *self.files.get(host) else {
+            return None;
+        };
+        let text = self.text_of(&known);
+        text.map_err(|e| self.failure.get_or_insert(e)).ok()
+    }
+
+    fn text_of(&mut self, known: &KnownFile) -> io::Result<String> {
+        let rules = self.shelf.get(known.rules)?;
+        let robots = match known.sitemaps {
+            None => (*rules).clone(),
+            sitemaps => rules.join(&*self.shelf.get(sitemaps)?),
+        };
+        Ok(serde_json::to_string(&Rules {
+            robots,
+            fetched_ms: known.fetched_ms,
+            refused: known.refused,
+        })?)
     }
 
     /// What the checkpoint keeps of all files.
-    pub fn all_saved(&self) -> impl Iterator<Item = (HostId, String)> {
-        let hosts = self.files.keys();
-        hosts.filter_map(|host| Some((*host, self.saved(*host)?)))
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn all_saved(&mut self) -> Result<Vec<(HostId, String)>, Failure> {
+        let mut all = Vec::new();
+        for place in 0..self.files.0.len() {
+            if let File::Known(known) = self.files.0[place] {
+                let text = self.text_of(&known).map_err(aside)?;
+                all.push((HostId(place as u32), text));
+            }
+        }
+        Ok(all)
     }
 
     /// The sitemaps that a host's file names.
-    pub fn sitemaps(&self, host: HostId) -> Vec<String> {
-        match self.files.get(&host) {
-            Some(File::Known(rules)) => rules.robots.sitemaps().to_vec(),
-            _ => Vec::new(),
+    pub fn sitemaps(&mut self, host: HostId) -> Vec<String> {
+        let File::Known(known) = self.files.get(host) else {
+            return Vec::new();
+        };
+        match self.shelf.get(known.sitemaps) {
+            Ok(robots) => robots.sitemaps().to_vec(),
+            Err(e) => {
+                self.failure.get_or_insert(e);
+                Vec::new()
+            }
         }
     }
 
+    /// That nothing failed. Nothing may be committed after a failure.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        self.failure.take().map_or(Ok(()), |e| Err(aside(e)))
+    }
+
     /// Gives the host's least delay in milliseconds.
-    fn know(&mut self, host: HostId, rules: Rules) -> u64 {
+    fn know(&mut self, host: HostId, known: KnownFile) -> u64 {
         self.doubted.remove(&host);
-        self.files.insert(host, File::Known(rules));
-        self.delay_ms(host)
+        self.files.put(host, File::Known(known));
+        known.delay_ms.into()
     }
 
     /// Takes a host's file from the checkpoint, if it can be read and may be used.
@@ -369,21 +464,73 @@ impl Robots {
             future if future > now_ms => 0,
             past => past,
         };
-        let rules = Rules {
+        let known = KnownFile {
             fetched_ms,
-            ..rules
+            ..self.shelve(rules)
         };
-        self.files.insert(host, File::Known(rules));
+        self.files.put(host, File::Known(known));
+    }
+
+    fn shelve(&mut self, rules: Rules) -> KnownFile {
+        let wish = rules.robots.crawl_delay().unwrap_or_default().as_millis();
+        let delay_ms = u16::try_from(wish).unwrap_or(u16::MAX).min(MAX_DELAY_MS);
+        let (common, own) = rules.robots.split();
+        let mut put = |robots| match self.shelf.put(robots) {
+            Ok(id) => id,
+            Err(e) => {
+                self.failure.get_or_insert(e);
+                None
+            }
+        };
+        KnownFile {
+            fetched_ms: rules.fetched_ms,
+            rules: put(common),
+            sitemaps: put(own),
+            delay_ms,
+            refused: rules.refused,
+        }
     }
 }
 
+fn aside(error: io::Error) -> Failure {
+    Failure::new(format_args!(
+        "cannot put rules of robots.txt aside: {error}"
+    ))
+    .hint(MAKE_ROOM)
+}
+
 impl File {
-    fn wanted(attempts: u32, before: Option<Rules>) -> File {
-        File::Wanted {
-            attempts,
-            before,
-            redirects: 0,
-            target: None,
+    fn wanted(attempts: u32, before: Option<KnownFile>) -> File {
+        match (attempts, before) {
+            (0, None) => File::New,
+            (attempts, before) => File::Wanted(Box::new(WantedFile {
+                attempts,
+                before,
+                ..WantedFile::default()
+            })),
         }
+    }
+}
+
+impl KnownFile {
+    /// Nothing is forbidden.
+    fn free(fetched_ms: u64) -> KnownFile {
+        KnownFile {
+            fetched_ms,
+            rules: None,
+            sitemaps: None,
+            delay_ms: 0,
+            refused: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_takes_little_of_a_host() {
+        assert!(size_of::<File>() <= 32, "{}", size_of::<File>());
     }
 }

@@ -233,7 +233,7 @@ impl<S: Store> Crawl<S> {
         }
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let stored = self.store.read(due.ticket, &mut buffer)?;
-        let ruling = self.robots.ruling(due.host, stored.url);
+        let ruling = self.robots.ruling(due.host, stored.url)?;
         if let Some(error) = ruling.error() {
             let result = FetchResult {
                 url: stored.url.into(),

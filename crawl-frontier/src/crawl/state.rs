@@ -111,12 +111,13 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Errors of the disk.
     pub fn close(&mut self, now_ms: u64, watch: &mut dyn Watch) -> Result<(), Failure> {
+        let values = self.values()?;
         let (others, tries) = self.elsewhere();
         let rest = Rest {
             schedule: &self.schedule,
             others,
             tries,
-            values: self.values(),
+            values,
             progress: self.progress(),
             at_ms: now_ms,
         };
@@ -153,9 +154,10 @@ impl<S: Store> Crawl<S> {
     }
 
     /// The values that are kept beside the queue, by key.
-    fn values(&self) -> BTreeMap<String, String> {
+    fn values(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        let robots = self.robots.all_saved()?;
         let of_host = |kind: OfHost, id, saved| (kind.key(&self.schedule.origin(id)), saved);
-        let robots = self.robots.all_saved();
+        let robots = robots.into_iter();
         let robots = robots.map(|(id, saved)| of_host(OfHost::Robots, id, saved));
         let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
         let directories = self.scope.directory_keys();
@@ -172,7 +174,7 @@ impl<S: Store> Crawl<S> {
         let costs = costs.map(|(id, saved)| of_host(OfHost::Cost, id, saved));
         let waits = self.schedule.waits();
         let waits = waits.map(|(id, due_ms)| of_host(OfHost::Wait, id, due_ms.to_string()));
-        robots
+        let all = robots
             .chain(waits)
             .chain(self.lost.values())
             .chain(routes)
@@ -182,7 +184,7 @@ impl<S: Store> Crawl<S> {
             .chain(directories)
             .chain(state)
             .chain(page)
-            .chain(self.secrets.saved())
-            .collect()
+            .chain(self.secrets.saved());
+        Ok(all.collect())
     }
 }

@@ -11,7 +11,7 @@ use super::known::Delta;
 use super::lanes::Lanes;
 use super::memory::View;
 use super::seen::{Seen, SeenRoom};
-use super::{HeldJob, Log, Rest, Store, Ticket, Watch};
+use super::{AsideRoom, HeldJob, Log, Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
 
 /// A seen set and lanes in memory; a journal, the outputs and what is known of pages on the disk.
@@ -68,6 +68,11 @@ impl Embedded {
 }
 
 impl Store for Embedded {
+    fn room_for_rules(&self) -> Option<AsideRoom> {
+        // As much as for what waits.
+        self.lanes.room()
+    }
+
     fn is_seen(&self, fingerprints: &[u128], seen: &mut Vec<bool>) {
         // The processor waits for the cache misses of all of them at once.
         for &fingerprint in fingerprints {

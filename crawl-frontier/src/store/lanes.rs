@@ -19,8 +19,8 @@ use crawl_ckpt::waiting::WaitingPart;
 
 pub use self::aside::LastBlock;
 use self::aside::{Aside, NewRun};
-use super::Ticket;
 use super::outputs::MAKE_ROOM;
+use super::{AsideRoom, Ticket};
 use crate::schedule::{Count, HostId, grow_by_quarters};
 
 const NONE: u32 = u32::MAX;
@@ -231,6 +231,14 @@ impl Lanes {
     /// Empty lanes with as much room.
     pub fn anew(&self) -> Lanes {
         Lanes::within(self.room.clone())
+    }
+
+    /// How much of what waits may be in memory; `None`: all of it.
+    pub fn room(&self) -> Option<AsideRoom> {
+        self.room.as_ref().map(|room| AsideRoom {
+            dir: room.dir.clone(),
+            bytes: room.most * size_of::<Node>(),
+        })
     }
 
     /// That nothing failed. What was told after a failure is not to be relied on: nothing may be committed.

@@ -24,7 +24,7 @@ pub(crate) mod restore;
 pub(crate) mod retry;
 pub mod seen;
 mod settle;
-mod unnamed;
+pub(crate) mod unnamed;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};
@@ -39,7 +39,9 @@ pub use self::embedded::Embedded;
 pub use self::job::HeldJob;
 pub(crate) use self::job::{new_manifest, random_key};
 pub use self::log::{Log, Sink};
+pub(crate) use self::outputs::MAKE_ROOM;
 pub use self::outputs::{OutputTo, Outputs};
+pub use self::unnamed::AsideRoom;
 use crate::schedule::{HostId, Schedule};
 
 /// A request that a store keeps.
@@ -61,6 +63,12 @@ impl Ticket {
 /// The door to what is durable. What is told here is durable after the next commit, all of it or
 /// nothing; what was not committed never happened.
 pub trait Store {
+    /// How much the crawl may keep of what its hosts' robots.txt say, and where it puts the rest; `None`: all of it
+    /// stays in memory.
+    fn room_for_rules(&self) -> Option<AsideRoom> {
+        None
+    }
+
     /// Tells of each fingerprint, in order, whether a request of it was taken on. Asked for many
     /// at once, since each may lie elsewhere.
     fn is_seen(&self, fingerprints: &[u128], seen: &mut Vec<bool>);

@@ -2,10 +2,19 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+/// How much of something may be in memory, and where the rest of it goes.
+#[derive(Debug, Clone)]
+pub struct AsideRoom {
+    /// Where the file is.
+    pub dir: PathBuf,
+    /// So many bytes are in memory.
+    pub bytes: usize,
+}
 
 /// A file in this directory; `None` where there are none without a name.
 ///

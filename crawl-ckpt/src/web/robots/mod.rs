@@ -105,6 +105,33 @@ impl Robots {
         self.crawl_delay
     }
 
+    /// The rules, which many hosts have in common, and the sitemaps, which are a host's own.
+    pub fn split(self) -> (Robots, Robots) {
+        let Robots {
+            rules,
+            crawl_delay,
+            sitemaps,
+        } = self;
+        let rules = Robots {
+            rules,
+            crawl_delay,
+            sitemaps: Vec::new(),
+        };
+        let sitemaps = Robots {
+            sitemaps,
+            ..Robots::default()
+        };
+        (rules, sitemaps)
+    }
+
+    /// What [`Robots::split`] made two of.
+    pub fn join(&self, sitemaps: &Robots) -> Robots {
+        Robots {
+            sitemaps: sitemaps.sitemaps.clone(),
+            ..self.clone()
+        }
+    }
+
     /// The `Sitemap` lines, as written: each should be an absolute URL.
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps

@@ -486,6 +486,54 @@ fn a_crawl_that_is_paused_stops_its_workers_and_goes_on_when_it_is_resumed() {
     assert_eq!(scene.told(["ls"])[0]["state"], "complete");
 }
 
+#[test]
+fn each_worker_keeps_a_summary_and_collect_makes_one_of_the_crawl() {
+    let Some(scene) = Scene::new() else { return };
+    let summary = |file: &str| -> Value { serde_json::from_str(&scene.folder.read(file)).unwrap() };
+    let of_a = "a/default/tree/crawls/crawl_one.a.summary.json";
+    scene.begun(30);
+    let begun = summary(of_a);
+    let records = scene.records(&["a"]).len();
+    assert_eq!(begun["state"], "stopped");
+    assert_eq!(begun["records"], records);
+    assert!(begun["whole"].is_null());
+    scene.hold_after(0);
+    let b = scene.worker("b").start();
+    scene.wait_held();
+    let a = scene.worker("a").start();
+    scene.release();
+    a.wait().code(0);
+    b.wait().code(0);
+    let lines = |worker: &str| scene.records(&[worker]).len();
+    for worker in ["a", "b"] {
+        let file = format!("{worker}/default/tree/crawls/crawl_one.{worker}.summary.json");
+        let told = summary(&file);
+        assert_eq!(told["state"], "complete");
+        assert_eq!(told["records"], lines(worker), "{worker}: {told}");
+        assert_eq!(told["output"], format!("crawl_one.{worker}.jsonl"));
+        assert_eq!(told["whole"]["records"], PAGES);
+    }
+    assert_eq!(summary(of_a)["runs_total"], 2);
+    let collect = |words: &str| {
+        let tool = Tool::new("crawl-ckpt").dir(&scene.folder);
+        tool.arg("collect").args(words.split(' ')).run().code(0)
+    };
+    collect("a/default/tree/crawls b/default/tree/crawls -o all.jsonl");
+    let all = summary("all.summary.json");
+    assert_eq!(all["records"], PAGES);
+    assert_eq!(all["by_status"]["2xx"], PAGES);
+    assert_eq!(all["output"], "all.jsonl");
+    assert_eq!(all["runs"].as_array().unwrap().len(), 3);
+    // A part of the records is not that crawl.
+    collect("b/default/tree/crawls -o some.jsonl");
+    assert!(!scene.folder.join("some.summary.json").exists());
+    let report = Tool::new("crawl-ckpt").dir(&scene.folder);
+    report
+        .args("report default/tree --from all.jsonl -o page.html".split(' '))
+        .run()
+        .code(0);
+}
+
 /// The samples of a metrics file that are of the crawl.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let labels = "{project=\"default\",spider=\"tree\"} ";
@@ -503,7 +551,7 @@ fn metrics_and_the_log_of_a_worker_have_its_own_figures_and_those_of_all() {
     let metrics = ["--metrics", "b.prom", "-v"];
     let done = scene.worker("b").args(metrics).run().code(0);
     done.says("workers that live by now: b")
-        .says(&format!("1 together: {PAGES} done, 0 pending"));
+        .says(&format!("of 1 worker: {PAGES} done, 0 pending"));
     let page = samples(&scene.folder.read("b.prom"));
     let of_b = (PAGES - of_a) as f64;
     for (name, want) in [
@@ -523,7 +571,7 @@ fn metrics_and_the_log_of_a_worker_have_its_own_figures_and_those_of_all() {
         .args(["tree.json", "--metrics", "alone.prom"])
         .run()
         .code(0)
-        .never_says("together");
+        .never_says("worker");
     let alone = scene.folder.read("alone.prom");
     assert!(!alone.contains("fleet"), "{alone}");
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Progress;
+use crate::control::{Counts, Progress};
 use crate::durable::{Disk, Links, RealDisk, beside, open_file, parent, publish, remove_if_there};
+use crate::fleet::add_progress;
 
 /// The version that this library writes.
 pub const VERSION: u32 = 1;
@@ -99,7 +100,13 @@ pub struct CrawlSummary {
     /// The name of the directory of its WARC files, in the same place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warc: Option<String>,
-    /// The figures of the whole crawl.
+    /// Of a crawl that many machines share: `PROJECT/SPIDER/ID`, and what tells it from another of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
+    /// The figures of all workers together, once such a crawl is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Box<Progress>>,
+    /// The figures of the whole crawl; of one that many machines share, those of one worker's runs.
     #[serde(flatten)]
     pub progress: Progress,
     /// How many runs are told of: those that were killed could not tell.
@@ -120,6 +127,54 @@ impl CrawlSummary {
         self.runs.extend(own);
         let excess = self.runs.len().saturating_sub(MOST_RUNS);
         self.runs.drain(..excess);
+    }
+
+    /// The same of a worker, whose figures are those of its runs: they add up.
+    pub fn follow_worker(&mut self, earlier: CrawlSummary) {
+        if earlier.shared != self.shared || earlier.output != self.output {
+            return;
+        }
+        let mut before = earlier.progress.clone();
+        let counts = &mut before.counts;
+        // What was left then is left or finished now.
+        *counts = Counts {
+            seen: counts.done + counts.failed,
+            done: counts.done,
+            failed: counts.failed,
+            ..Counts::default()
+        };
+        (before.records_run, before.hosts) = (0, 0);
+        before.parked.clear();
+        add_progress(&mut self.progress, before);
+        self.began_at.clone_from(&earlier.began_at);
+        self.follow(earlier);
+    }
+
+    /// The summary of a complete crawl made of those of its workers, for the one file `output` of so many
+    /// records. `None` when they are of several crawls, or do not tell of all these records.
+    pub fn of_all(workers: &[CrawlSummary], output: &Path, records: u64) -> Option<CrawlSummary> {
+        let last = workers
+            .iter()
+            .filter(|of| of.whole.is_some())
+            .max_by_key(|of| &of.ended_at)?;
+        let whole = last.whole.as_deref().filter(|of| of.records == records)?;
+        if last.shared.is_none() || workers.iter().any(|of| of.shared != last.shared) {
+            return None;
+        }
+        let mut all = CrawlSummary {
+            progress: whole.clone(),
+            whole: None,
+            output: Some(output.file_name()?.to_string_lossy().into_owned()),
+            began_at: workers.iter().map(|of| &of.began_at).min()?.clone(),
+            elapsed_ms: workers.iter().map(|of| of.elapsed_ms).sum(),
+            runs_total: workers.iter().map(|of| of.runs_total).sum(),
+            runs: workers.iter().flat_map(|of| of.runs.clone()).collect(),
+            ..last.clone()
+        };
+        all.runs.sort_by(|a, b| a.began_at.cmp(&b.began_at));
+        let excess = all.runs.len().saturating_sub(MOST_RUNS);
+        all.runs.drain(..excess);
+        Some(all)
     }
 
     /// True when it is of the crawl that wrote this output, whatever became of that name since.
@@ -260,6 +315,48 @@ mod tests {
         });
         assert_eq!((last.runs_total, last.elapsed_ms), (2001, 10));
         assert_eq!(last.runs.len(), MOST_RUNS);
+    }
+
+    #[test]
+    fn workers_add_up_and_the_figures_of_all_are_those_of_the_store() {
+        let worker = |name: &str, records: u64| CrawlSummary {
+            summary: VERSION,
+            shared: Some("p/s/1 a".into()),
+            began_at: name.into(),
+            output: Some(format!("crawl_1.{name}.jsonl")),
+            progress: Progress {
+                records,
+                counts: Counts {
+                    done: records,
+                    pending: 9,
+                    ..Counts::default()
+                },
+                ..Progress::default()
+            },
+            runs_total: 1,
+            runs: vec![CrawlRun::default()],
+            ..CrawlSummary::default()
+        };
+        let mut again = worker("a", 5);
+        again.follow_worker(worker("a", 7));
+        assert_eq!((again.progress.records, again.runs_total), (12, 2));
+        assert_eq!(again.progress.counts.pending, 9);
+        let whole = Progress {
+            records: 20,
+            ..Progress::default()
+        };
+        again.whole = Some(Box::new(whole.clone()));
+        let output = Path::new("d/all.jsonl");
+        let two = [again, worker("b", 8)];
+        let all = CrawlSummary::of_all(&two, output, 20).unwrap();
+        assert_eq!((&all.progress, all.runs.len()), (&whole, 3));
+        assert!(all.is_of(output) && all.whole.is_none());
+        // A file that lacks a worker's records is not that crawl.
+        assert_eq!(CrawlSummary::of_all(&two, output, 12), None);
+        let mut other = worker("b", 8);
+        other.shared = Some("p/s/1 b".into());
+        let mixed = [two[0].clone(), other];
+        assert_eq!(CrawlSummary::of_all(&mixed, output, 20), None);
     }
 
     #[test]

@@ -442,6 +442,11 @@ impl<'a, W: Served> Server<'a, W> {
         self.opened.crawl.release_held(now_ms);
         self.opened.crawl.commit_now(now_ms)?;
         let progress = self.opened.crawl.progress();
+        if end == End::Crawl(Done::Complete)
+            && let Some(whole) = self.opened.crawl.whole()
+        {
+            self.tell(&News::Whole(Box::new(whole)));
+        }
         // A complete job is removed by crawl-run.
         let is_over = end == End::Crawl(Done::Complete) && self.pipes.has_conductor();
         let mut watching = Watching {

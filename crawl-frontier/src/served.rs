@@ -44,6 +44,11 @@ pub trait Served {
         false
     }
 
+    /// The figures of all workers together, when a crawl that they share is complete.
+    fn whole(&mut self) -> Option<Progress> {
+        None
+    }
+
     fn fetcher_died(&mut self) -> Result<u64, Failure>;
     fn release_held(&mut self, now_ms: u64);
     fn changed_cookies(&self, begin: &Begin, now_ms: u64) -> Option<BTreeMap<String, String>>;

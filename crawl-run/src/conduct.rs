@@ -71,6 +71,10 @@ pub struct Ending {
     pub output: Option<PathBuf>,
     /// The command that ends a pause of that crawl.
     pub resume: Option<String>,
+    /// What that crawl is called.
+    pub shared: Option<String>,
+    /// The figures of all its workers, when it is complete.
+    pub whole: Option<Box<Progress>>,
 }
 
 impl Ending {
@@ -139,6 +143,8 @@ struct Act {
     hosts: BTreeMap<String, KnownHost>,
     output: Option<PathBuf>,
     resume: Option<String>,
+    shared: Option<String>,
+    whole: Option<Box<Progress>>,
 }
 
 impl Act {
@@ -196,6 +202,8 @@ impl Conductor<'_> {
                 elapsed: begun.elapsed(),
                 output: act.output,
                 resume: act.resume,
+                shared: act.shared,
+                whole: act.whole,
             });
         }
         Err(Failure::new("too many restarts"))
@@ -329,6 +337,7 @@ impl Conductor<'_> {
             News::Started(started) => {
                 act.output = started.output;
                 act.resume = started.resume;
+                act.shared = started.shared;
                 if let Some(promise) = started.promise {
                     self.view.say(promise);
                 }
@@ -353,6 +362,7 @@ impl Conductor<'_> {
             News::Slow(slow) => self.view.slowed_by(slow),
             News::Cookies(cookies) => act.cookies = cookies,
             News::Hosts(hosts) => act.hosts = hosts,
+            News::Whole(whole) => act.whole = Some(whole),
             News::Ended {
                 reason,
                 progress,

@@ -196,6 +196,8 @@ mod tests {
             elapsed: Duration::ZERO,
             output: None,
             resume: None,
+            shared: None,
+            whole: None,
         }
     }
 

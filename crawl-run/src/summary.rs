@@ -106,7 +106,7 @@ impl Summary<'_> {
             row("warc", dir.display().to_string());
         }
         if let Some(fleet) = &progress.fleet {
-            row("workers", of_all(fleet));
+            row("all", of_all(fleet));
         }
         row("checkpoint", self.checkpoint());
         if matches!(self.ended.outcome, Outcome::Paused(_) | Outcome::Stopped)
@@ -207,11 +207,8 @@ impl Summary<'_> {
 
 /// What all workers did together.
 fn of_all(fleet: &FleetProgress) -> String {
-    let mut line = format!(
-        "{} together: {} done",
-        count(fleet.workers),
-        count(fleet.done)
-    );
+    let workers = counted(fleet.workers, "worker");
+    let mut line = format!("of {workers}: {} done", count(fleet.done));
     if fleet.failed > 0 {
         line.push_str(&format!(", {}", counted(fleet.failed, "error")));
     }

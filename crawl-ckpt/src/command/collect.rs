@@ -8,6 +8,7 @@ use super::Context;
 use crate::collect::{Twice, collect, files_of};
 use crate::human::{bytes, counted};
 use crate::job::Name;
+use crate::summary::{CrawlSummary, summary_of};
 use crate::tool::{Exit, Failure};
 
 /// Which records, and where they go.
@@ -38,6 +39,17 @@ pub fn run(context: &mut Context<'_>, asked: &Collection) -> Result<Exit, Failur
         context.tell(file.display());
     }
     let collected = collect(&files, &asked.output, twice)?;
+    let summaries = files
+        .iter()
+        .filter_map(|file| CrawlSummary::read(&summary_of(file)).transpose())
+        // One that cannot be read is none: the records are what counts.
+        .filter_map(Result::ok);
+    let summaries: Vec<CrawlSummary> = summaries.collect();
+    if let Some(all) = CrawlSummary::of_all(&summaries, &asked.output, collected.records) {
+        let path = summary_of(&asked.output);
+        let wrong = |e| Failure::new(format_args!("cannot write {}: {e}", path.display()));
+        all.write(&path).map_err(wrong)?;
+    }
     let left_out = match collected.left_out {
         0 => String::new(),
         n => format!(", without {} that were fetched again", counted(n, "record")),

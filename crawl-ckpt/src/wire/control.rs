@@ -171,6 +171,8 @@ pub enum News {
     Cookies(BTreeMap<String, String>),
     /// What was learned of hosts, by origin, when they had to be asked through a proxy.
     Hosts(BTreeMap<String, KnownHost>),
+    /// The figures of all workers together, of a crawl that they share and that is complete.
+    Whole(Box<Progress>),
     /// The last line of a crawl: why it ends, with the final figures.
     Ended {
         /// Why.
@@ -329,6 +331,9 @@ pub struct Started {
     /// The command that ends a pause of that crawl.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// That crawl: `PROJECT/SPIDER/ID`, and what tells it from another of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
 }
 
 /// How many URLs are where. `seen = pending + in_flight + parked + done + failed`

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
 use crawl_ckpt::fleet::add_progress;
+use crawl_ckpt::journal::commit_of;
 use crawl_ckpt::tool::Failure;
 
 use super::{Fleet, LANE_BIT};
@@ -226,6 +227,19 @@ impl Served for Fleet {
         self.open_parts()
             .find_map(|open| open.crawl.nothing_useful())
             .or_else(|| Some("no start URL gave a page".to_owned()))
+    }
+
+    /// A store that does not answer now is not waited for: it is a summary only.
+    fn whole(&mut self) -> Option<Progress> {
+        let engine = &mut self.workshop.engine;
+        let shown = engine.look().ok()?;
+        let mut whole = Progress::default();
+        for (part, shown) in (0..).zip(shown).filter(|(_, shown)| shown.seq > 0) {
+            let batches = engine.read(part, shown.seq).ok()?;
+            let commit = commit_of(batches.last()?).ok()?;
+            add_progress(&mut whole, commit.progress);
+        }
+        Some(whole)
     }
 
     fn fetcher_died(&mut self) -> Result<u64, Failure> {

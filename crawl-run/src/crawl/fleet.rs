@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crawl_ckpt::control::{Begin, SharedCrawl};
+use crawl_ckpt::control::{Begin, Progress, SharedCrawl};
 use crawl_ckpt::fleet::StoreUrl;
 use crawl_ckpt::job::{JobPlace, Name};
 use crawl_ckpt::limits::PARTITIONS;
 use crawl_ckpt::lock::{JobLock, LockError};
+use crawl_ckpt::summary::{CrawlSummary, summary_of};
 use crawl_ckpt::tool::{Exit, Failure};
 
 use super::{Crawl, Events, conduct, copy};
@@ -86,21 +87,48 @@ impl Crawl<'_> {
             ..self.begin()
         };
         let launch = self.launch_worker(&place, &lock)?;
-        let ending = conduct(&launch, begin, events, view)?;
+        let mut ending = conduct(&launch, begin, events, view)?;
         self.keep_learned(&ending, view);
         let outcome = judge(&ending, Purpose::Production);
         let Some(joined) = ending.output.clone() else {
             return self.never_began(outcome, ending);
         };
+        let summary = joined.clone();
         let is_complete = outcome.exit() == Exit::Complete;
         let output = if is_complete {
             joined
         } else {
             parts_of(&joined, &worker)
         };
-        let ended = self.ended(outcome, ending, (Output::File(output), None));
+        let told = (ending.shared.clone(), ending.whole.take());
+        let mut ended = self.ended(outcome, ending, (Output::File(output), None));
+        self.keep_summary(&mut ended, told, &summary, view);
         self.tell_of(&ended, true, view);
         Ok(ended)
+    }
+
+    /// Keeps what the records of this worker do not tell, beside the file that they are or will be in.
+    fn keep_summary(
+        &self,
+        ended: &mut Ended,
+        (shared, whole): (Option<String>, Option<Box<Progress>>),
+        joined: &Path,
+        view: &View,
+    ) {
+        let (summary, path) = (&mut ended.summary, summary_of(joined));
+        let name = joined.file_name().unwrap_or_default();
+        summary.output = Some(name.to_string_lossy().into_owned());
+        (summary.shared, summary.whole) = (shared, whole);
+        // One that cannot be read is told of when it is to be replaced.
+        if let Ok(Some(earlier)) = CrawlSummary::read(&path) {
+            summary.follow_worker(earlier);
+        }
+        if let Err(error) = summary.write(&path) {
+            view.error(format_args!(
+                "crawl-run: cannot write {}: {error}",
+                path.display()
+            ));
+        }
     }
 
     /// The store was not used, so there is nothing to sum up.
@@ -110,6 +138,8 @@ impl Crawl<'_> {
             return Ok(self.ended(outcome, ending, none));
         };
         let failure = Failure::with(exit, why);
+        let again = || format!("when it can: {}", self.command_line);
+        let hint = hint.or_else(|| (exit == Exit::Failed).then(again));
         Err(match hint {
             Some(hint) => failure.hint(hint),
             None => failure,

@@ -65,6 +65,8 @@ impl Crawl<'_> {
                 Output::Stdout => None,
             },
             warc: warc.and_then(name_of),
+            shared: None,
+            whole: None,
             progress: progress.clone(),
             runs_total: runs.len() as u64,
             runs,

@@ -10,11 +10,12 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use crawl_run::spider::Spider;
-use support::{Done, Folder, Signal, Site, Tool, has};
+use support::{Done, Folder, Random, Redis, Signal, Site, Tool, has, skipped};
 
 const README: &str = include_str!("../README.md");
 
@@ -175,6 +176,139 @@ fn every_session_of_the_readme_runs_and_prints_what_it_shows() {
         }
         let site = site();
         run_session(&block, &folder(&site), &site);
+    }
+}
+
+/// What the commands for many machines leave behind, ended when dropped.
+struct Machines<'a> {
+    folder: &'a Folder,
+    redis: u16,
+}
+
+impl Drop for Machines<'_> {
+    fn drop(&mut self) {
+        // What was not begun cannot be ended.
+        let end = format!(
+            "redis-cli -p {} shutdown nosave; scripts/cluster stop",
+            self.redis
+        );
+        let tool = Tool::program("bash").args(["-c", &end]).dir(self.folder);
+        drop(tool.run());
+    }
+}
+
+/// A port that is free at all addresses of `scripts/cluster`, for clients and for the nodes themselves.
+fn cluster_port() -> u16 {
+    let mut random = Random(Random::any_seed());
+    let is_free = |port: u16| {
+        let at =
+            |node: u8, port: u16| TcpListener::bind((&*format!("127.0.0.1{node}"), port)).is_ok();
+        (1..=6).all(|node| at(node, port) && at(node, port + 10_000))
+    };
+    let mut ports = (0..1000).map(|_| 6000 + random.below(3800) as u16);
+    ports.find(|port| is_free(*port)).expect("no free ports")
+}
+
+/// The spider of the section on many machines.
+fn shop(folder: &Folder, site: &Site) {
+    let spider = r#"{"name": "shop", "start_urls": ["https://docs.example/"]}"#;
+    folder.write("shop.json", local(spider, site));
+}
+
+#[test]
+fn the_commands_for_many_machines_run_in_their_order() {
+    if !has("redis-server") || !has("redis-cli") {
+        skipped("no redis-server");
+        return;
+    }
+    let (site, folder) = (site(), Folder::new());
+    shop(&folder, &site);
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    std::os::unix::fs::symlink(scripts, folder.join("scripts")).unwrap();
+    let redis = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let (redis, cluster) = (redis.unwrap().port(), cluster_port());
+    let here = |line: &str| {
+        let begun = format!(
+            "scripts/cluster start --until {} --port",
+            std::process::id()
+        );
+        let line = line
+            .replace(
+                "redis-server",
+                &format!("redis-server --port {redis} --dir ."),
+            )
+            .replace("redis://127.0.0.1/", &format!("redis://127.0.0.1:{redis}/"))
+            .replace("scripts/cluster start", &format!("{begun} {cluster}"))
+            .replace(":7100/", &format!(":{cluster}/"));
+        // A frontier that is done leaves the other end of its loop.
+        let line = format!("{}; exit ${{PIPESTATUS[0]}}", local(&line, &site));
+        Tool::program("bash").args(["-c", &line]).dir(&folder)
+    };
+    let _machines = Machines {
+        folder: &folder,
+        redis,
+    };
+    let mut workers = Vec::new();
+    for line in of_language("machines")
+        .iter()
+        .flat_map(|block| &block.lines)
+    {
+        // Workers of one crawl work at the same time.
+        if line.starts_with("crawl-run") {
+            workers.push(here(line).start());
+            continue;
+        }
+        for worker in workers.drain(..) {
+            worker.wait().code(0).says("complete after");
+        }
+        here(line).run().code(0);
+    }
+    assert!(workers.is_empty());
+    let all = folder.read("shop.jsonl");
+    assert_eq!(all.lines().count(), 300);
+    for made in ["shop.summary.json", "shop.html"] {
+        assert!(folder.join(made).is_file(), "{made}");
+    }
+    assert_eq!(folder.read("docs.jsonl").lines().count(), 300);
+}
+
+#[test]
+fn each_command_for_a_store_that_the_table_names_is_there() {
+    let Some(redis) = Redis::durable() else {
+        return;
+    };
+    let (site, folder) = (site(), Folder::new());
+    shop(&folder, &site);
+    let worker = "shop.json --worker two --data-dir two --max-pages 100 --store";
+    Tool::new("crawl-run")
+        .dir(&folder)
+        .args(worker.split(' '))
+        .arg(redis.url())
+        .run()
+        .code(4);
+    let (_, table) = README
+        .split_once("| `crawl-ckpt --store URL …` | does |")
+        .unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with("| "));
+    let cells = rows.map(|row| row[2..].split_once(" |").unwrap().0);
+    let commands: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(commands.contains(&"rm shop"), "{commands:?}");
+    for command in commands {
+        let command = match command {
+            "rm shop" => "rm shop --yes".to_owned(),
+            command => command.replace("DIR", "copy"),
+        };
+        Tool::new("crawl-ckpt")
+            .dir(&folder)
+            .args(["--store", &redis.url()])
+            .args(command.split(' '))
+            .run()
+            .code(0);
     }
 }
 

@@ -15,7 +15,12 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a similar argument exists: '--limit'",
         "crawl-run",
     ),
-    ("crawl-run --limit 1x y", "no whole number", "crawl-run"),
+    (
+        "crawl-run --limit 1x y",
+        "expected a whole number of at least 1",
+        "crawl-run",
+    ),
+    ("crawl-run --max-pages 0 y", "of at least 1", "crawl-run"),
     ("crawl-run --max-time soon y", "no duration", "crawl-run"),
     ("crawl-run batch", "<LIST>", "crawl-run batch"),
     ("crawl-run init", "<URL>", "crawl-run init"),
@@ -148,6 +153,10 @@ fn a_url_among_the_arguments_of_crawl_fetch_is_told_where_urls_go() {
 fn what_is_typed_out_of_habit_is_answered_with_what_does_it_here() {
     for (line, hint) in [
         ("crawl-run crawl shop", "crawl-run SPIDER.json"),
+        (
+            "crawl-run https://h.example/ shop.json",
+            "a start URL has a scheme",
+        ),
         ("crawl-run resume", "the same command as before resumes"),
         (
             "crawl-run genspider shop shop.example",
@@ -181,5 +190,6 @@ fn what_is_typed_out_of_habit_is_answered_with_what_does_it_here() {
             "{line}: {said}"
         );
         assert!(!said.contains("to pass '"), "{said}");
+        assert!(!said.contains("without a base"), "{said}");
     }
 }

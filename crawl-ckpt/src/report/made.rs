@@ -75,7 +75,7 @@ impl PageFile {
     /// # Errors
     /// [`Exit::Usage`] for any other file; one that cannot be looked at.
     pub fn new(path: &Path) -> Result<PageFile, Failure> {
-        let failed = |e| Failure::new(format_args!("cannot read {}: {e}", path.display()));
+        let failed = |e| Failure::new(format_args!("cannot write to {}: {e}", path.display()));
         let mut start = Vec::new();
         match open_file(path, false, Links::Followed) {
             Err(e) if e.kind() == ErrorKind::NotFound => {}

@@ -180,8 +180,11 @@ pub struct CrawlArgs {
     pub verbosity: VerbosityArgs,
 }
 
-fn at_least_one() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..)
+fn at_least_one() -> impl Fn(&str) -> Result<u64, String> + Clone {
+    |text| {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| "expected a whole number of at least 1".to_owned())
+    }
 }
 
 /// Help for what a spider file may say as well, so that the option itself has no default.

@@ -24,7 +24,7 @@ use crawl_ckpt::plan::{Scope, Warc};
 use crawl_ckpt::rendering::Renderings;
 use crawl_ckpt::tool::{Exit, Failure, quoted};
 use serde_json::{Value, json};
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 pub use parser::Parser;
 use rules::Beside;
@@ -357,7 +357,10 @@ fn hosts_of(urls: &[Url]) -> Vec<String> {
 /// # Errors
 /// Why it is none.
 pub fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|e| e.to_string())?;
+    let url = Url::parse(text.trim()).map_err(|e| match e {
+        ParseError::RelativeUrlWithoutBase => "it has no scheme".to_owned(),
+        e => e.to_string(),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("expected http or https, found {}", url.scheme()));
     }

@@ -321,6 +321,11 @@ fn a_sound_store_is_verified_and_a_damaged_partition_is_named() {
     };
     assert_eq!(checked["sound"], false);
     assert_eq!(checked["problems"][0]["partition"], part);
+    // A worker finds it as well, and says what to do.
+    let refused = scene.worker("b").run().code(65);
+    refused
+        .says("the store lost committed batches")
+        .says(&format!("hint: crawl-ckpt --store {} verify", scene.url));
 }
 
 /// What a store does that loses the last seconds of one of its nodes.

@@ -89,7 +89,16 @@ impl Crawl<'_> {
         let launch = self.launch_worker(&place, &lock)?;
         let mut ending = conduct(&launch, begin, events, view)?;
         self.keep_learned(&ending, view);
-        let outcome = judge(&ending, Purpose::Production);
+        let mut outcome = judge(&ending, Purpose::Production);
+        if let Outcome::Failed {
+            exit: Exit::Damaged,
+            hint: hint @ None,
+            ..
+        } = &mut outcome
+        {
+            let verify = url.command("verify", &self.place.title());
+            *hint = Some(format!("{verify}   (names all that is damaged)"));
+        }
         let Some(joined) = ending.output.clone() else {
             return self.never_began(outcome, ending);
         };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use cookie_store::{Cookie, CookieExpiration};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Position, Url};
 
 /// So many cookies are kept, as browsers do (RFC 6265, 6.1 asks for at least 50).
 pub const MAX_COOKIES: usize = 180;
@@ -14,10 +14,15 @@ pub const MAX_COOKIES: usize = 180;
 /// A Cookie header is no longer than this; hardly a server takes one line over 64 KiB.
 pub const MAX_HEADER_BYTES: usize = 60 << 10;
 
+/// From so many cookies on the header is kept that was made of them: to make it anew for each page, of a
+/// hundred cookies, was a third of what a page costs.
+const MANY_COOKIES: usize = 8;
+
 /// A jar.
 #[derive(Debug, Default)]
 pub struct Jar {
     kept: Vec<KeptCookie>,
+    sent: Option<Sent>,
     /// Counts what happens, so that it has an order.
     clock: u64,
     /// When it was used last, by the clock of all jars.
@@ -34,6 +39,17 @@ struct KeptCookie {
     /// When it was set or sent last.
     #[serde(skip)]
     used: u64,
+}
+
+/// A header that is right for each page of an origin, until a cookie changes or ends.
+#[derive(Debug)]
+struct Sent {
+    origin: String,
+    header: Option<String>,
+    /// The cookies in it.
+    places: Vec<usize>,
+    /// When it was sent last.
+    at: u64,
 }
 
 impl KeptCookie {
@@ -56,7 +72,15 @@ impl Jar {
         self.clock += 1;
         let place = self.kept.iter().position(|kept| kept.is_same(&cookie));
         let is_over = |place: &usize| has_ended(&self.kept[*place].cookie) || has_ended(&cookie);
-        if let Some(over) = place.filter(is_over) {
+        let says_the_same = |place: usize| {
+            let kept = &self.kept[place].cookie;
+            kept.value() == cookie.value() && kept.secure() == cookie.secure()
+        };
+        let over = place.filter(is_over);
+        if over.is_some() || !place.is_some_and(says_the_same) {
+            self.forget_sent();
+        }
+        if let Some(over) = over {
             self.kept.remove(over);
             if has_ended(&cookie) {
                 return true;
@@ -87,6 +111,16 @@ impl Jar {
     /// The Cookie header for `url`: longer paths first, then what was created first. Of more than
     /// fits, what was set longest ago stays out.
     pub fn header(&mut self, url: &Url) -> Option<String> {
+        self.clock += 1;
+        let origin = &url[..Position::BeforePath];
+        if let Some(sent) = &mut self.sent
+            && sent.origin == origin
+            && !first_to_end(&self.kept).is_some_and(has_ended)
+        {
+            sent.at = self.clock;
+            return sent.header.clone();
+        }
+        self.forget_sent();
         let mut fit: Vec<usize> = (0..self.kept.len())
             .filter(|place| self.kept[*place].cookie.matches(url))
             .filter(|place| !has_ended(&self.kept[*place].cookie))
@@ -95,7 +129,8 @@ impl Jar {
             let (name, value) = self.kept[*place].cookie.name_value();
             name.len() + value.len() + "=; ".len()
         };
-        if fit.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
+        let fits = fit.iter().map(size).sum::<usize>() <= MAX_HEADER_BYTES;
+        if !fits {
             let mut newest = fit.clone();
             newest.sort_by_key(|place| Reverse((self.kept[*place].set, *place)));
             let mut bytes = 0;
@@ -108,17 +143,35 @@ impl Jar {
         }
         // Stable, so the order of creation stays.
         fit.sort_by_key(|place| Reverse(self.kept[*place].cookie.path.len()));
-        self.clock += 1;
         let mut header = String::new();
-        for place in fit {
-            let kept = &mut self.kept[place];
+        for place in &fit {
+            let kept = &mut self.kept[*place];
             kept.used = self.clock;
             let (name, value) = kept.cookie.name_value();
             for part in [if header.is_empty() { "" } else { "; " }, name, "=", value] {
                 header.push_str(part);
             }
         }
-        (!header.is_empty()).then_some(header)
+        let header = (!header.is_empty()).then_some(header);
+        let is_for_all = |kept: &KeptCookie| *kept.cookie.path == *"/";
+        if fits && self.kept.len() >= MANY_COOKIES && self.kept.iter().all(is_for_all) {
+            self.sent = Some(Sent {
+                origin: origin.to_owned(),
+                header: header.clone(),
+                places: fit,
+                at: self.clock,
+            });
+        }
+        header
+    }
+
+    fn forget_sent(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            for place in sent.places {
+                let used = &mut self.kept[place].used;
+                *used = sent.at.max(*used);
+            }
+        }
     }
 
     /// How large it is, about.
@@ -148,7 +201,7 @@ impl Jar {
         let jar = Jar {
             kept,
             clock,
-            used: 0,
+            ..Jar::default()
         };
         Some((jar, over))
     }
@@ -162,6 +215,14 @@ impl KeptCookie {
             used: now,
         }
     }
+}
+
+fn first_to_end(kept: &[KeptCookie]) -> Option<&Cookie<'static>> {
+    let ends = kept.iter().filter_map(|kept| match kept.cookie.expires {
+        CookieExpiration::SessionEnd => None,
+        CookieExpiration::AtUtc(end) => Some((end, &kept.cookie)),
+    });
+    ends.min_by_key(|(end, _)| *end).map(|(_, cookie)| cookie)
 }
 
 /// One without an end is not held against the clock, which takes longer than all else: most are so, and a full
@@ -185,6 +246,54 @@ mod tests {
     fn sent(jar: &mut Jar) -> String {
         let url = Url::parse("http://a.example/d/p").unwrap();
         jar.header(&url).unwrap_or_default()
+    }
+
+    #[test]
+    fn of_many_cookies_each_page_is_told_what_is_right_now() {
+        let (mut jar, mut plain) = (Jar::default(), Jar::default());
+        let url = |url: &str| Url::parse(url).unwrap();
+        let mut names: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
+        let told = |jar: &mut Jar, plain: &mut Jar, set: &str| {
+            take(jar, set);
+            take(plain, set);
+            for page in [
+                "https://x.org/a",
+                "https://x.org/a/b",
+                "http://x.org/c",
+                "https://y.org/",
+            ] {
+                // Asked twice: the second time it may be what was sent before.
+                let anew = plain.header(&url(page));
+                plain.forget_sent();
+                assert_eq!(jar.header(&url(page)), anew, "{set} {page}");
+                assert_eq!(jar.header(&url(page)), anew, "{set} {page}");
+            }
+        };
+        for name in &names {
+            told(&mut jar, &mut plain, &format!("{name}=1; Path=/"));
+        }
+        assert!(jar.sent.is_some());
+        for jar in [&mut jar, &mut plain] {
+            jar.kept[3].cookie.expire();
+        }
+        told(&mut jar, &mut plain, "n0=1; Path=/");
+        names.reverse();
+        for (n, name) in names.iter().enumerate() {
+            let how = [
+                "=2; Path=/",
+                "=1; Path=/; Secure",
+                "=1; Path=/; Max-Age=0",
+                "=; Path=/a",
+                "=1; Path=/",
+            ];
+            told(
+                &mut jar,
+                &mut plain,
+                &format!("{name}{}", how[n % how.len()]),
+            );
+        }
+        assert!(jar.sent.is_none(), "one of them is not for each page");
+        told(&mut jar, &mut plain, "n16=; Path=/a; Max-Age=0");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crawl_ckpt::control::{News, Order};
+use crawl_ckpt::control::{News, Next, Order};
 use crawl_ckpt::handed::Taking;
 use crawl_ckpt::lines::{Line, Lines, TOO_LONG};
 use crawl_ckpt::signals::heeded;
@@ -105,9 +105,9 @@ impl Pipes {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Waits for another crawl: its command line, and the descriptor that holds the lock of its
+    /// Waits for another crawl: where it lies, and the descriptor that holds the lock of its
     /// job. None when crawl-run has no more.
-    pub fn next_crawl(&mut self) -> Option<(Vec<String>, OwnedFd)> {
+    pub fn next_crawl(&mut self) -> Option<(Next, OwnedFd)> {
         let (socket, lines) = self.conductor.as_mut()?;
         let mut from = Taking {
             socket,
@@ -117,9 +117,9 @@ impl Pipes {
         while let Ok(Some(line)) = lines.read_line(&mut from) {
             // Any other order was meant for the crawl before.
             if let Line::Whole(line) = line
-                && let Ok(Order::Next { words }) = serde_json::from_slice(line)
+                && let Ok(Order::Next(next)) = serde_json::from_slice(line)
             {
-                return Some((words, from.taken?));
+                return Some((next, from.taken?));
             }
         }
         None

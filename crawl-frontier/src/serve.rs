@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, EndReason, News, Order, Progress, Slow};
 use crawl_ckpt::human::{counted, span};
+use crawl_ckpt::job::JobPlace;
 use crawl_ckpt::tool::{Exit, Failure, say};
 
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::fleet;
 use crate::open::{Opened, Places, open};
 use crate::pipes::{Message, Pipes};
 use crate::served::Served;
-use crate::store::Watch;
+use crate::store::{OutputTo, Watch};
 
 const TOOL: &str = "crawl-frontier";
 /// A wait that ends so much later than it was to end was no wait.
@@ -32,9 +32,6 @@ const LAST_WORD_MS: u64 = 2000;
 /// it took goes with it, and a start is nothing beside it.
 const FEW_URLS: u64 = 1000;
 
-/// Tells where a crawl lies by the words of its command line, with the lock of its job.
-pub type Next = fn(Vec<String>, OwnedFd) -> Result<Places, Failure>;
-
 /// Who started the frontier.
 #[derive(Debug)]
 pub enum Conductor {
@@ -43,7 +40,7 @@ pub enum Conductor {
         /// That socket.
         socket: UnixStream,
         /// The frontier waits for another crawl when this one is complete.
-        next: Option<Next>,
+        stays: bool,
     },
     /// A person or a script: signals come here.
     Nobody {
@@ -79,26 +76,31 @@ pub fn serve(
     requests: File,
 ) -> Result<Exit, Failure> {
     let mut pipes = Pipes::new(results, requests);
-    let next = match &conductor {
-        Conductor::Socket { next, .. } => *next,
-        Conductor::Nobody { .. } => None,
-    };
+    let may_stay = matches!(&conductor, Conductor::Socket { stays: true, .. });
+    let memory_bytes = places.memory_bytes;
     let (mut begin, quiet) = meet(conductor, &mut pipes)?;
     loop {
         let over = crawl(places, begin, &mut pipes, quiet)?;
-        let next = next.filter(|_| over.is_small_and_complete() && pipes.are_idle());
+        let stays = may_stay && over.is_small_and_complete() && pipes.are_idle();
         pipes.tell(&News::Ended {
             reason: over.reason,
             progress: over.progress,
-            stays: next.is_some(),
+            stays,
         });
-        let Some(next) = next else {
+        if !stays {
             return over.result;
-        };
-        let Some((words, lock)) = pipes.next_crawl() else {
+        }
+        let Some((next, lock)) = pipes.next_crawl() else {
             return Ok(Exit::Complete);
         };
-        places = next(words, lock)?;
+        places = Places {
+            job: Some(JobPlace::at(&next.job)),
+            lock: Some(lock),
+            data_dir: next.data_dir,
+            output: OutputTo::File(next.output),
+            warc: None,
+            memory_bytes,
+        };
         begin = begun(pipes.first_order())?;
     }
 }
@@ -379,7 +381,7 @@ impl<'a, W: Served> Server<'a, W> {
             Message::Order(Order::Pause { grace_ms }) => {
                 self.pause(Exit::Interrupted, grace_ms);
             }
-            Message::Order(Order::Begin(_) | Order::Next { .. }) => {
+            Message::Order(Order::Begin(_) | Order::Next(_)) => {
                 self.warn("another crawl is ignored while this one goes on".into());
             }
             Message::Order(Order::FetcherEnded { code }) => self.fetcher_code = Some(code),

@@ -295,7 +295,7 @@ impl Conductor<'_> {
                 Event::News(n, news) if n == number => {
                     self.hear(news, &mut act);
                     if act.stay
-                        && let Some(keeper) = &self.launch.keeper
+                        && let Some((keeper, _)) = &self.launch.keeper
                     {
                         keeper.put(children);
                         // As of two that ended well.

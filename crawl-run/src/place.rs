@@ -229,6 +229,9 @@ impl Place {
             1 => with_suffix(&base, ".jsonl"),
             n => with_suffix(&base, &format!("-{n}.jsonl")),
         };
+        if !is_there(&self.crawls_dir())? {
+            return Ok(name(1));
+        }
         first_free(name, |name| {
             for packed in PACKED {
                 if is_there(&with_suffix(name, packed))? {

@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crawl_ckpt::control::{News, Order};
+use crawl_ckpt::control::{News, Next, Order};
 use crawl_ckpt::handed::send_with;
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::tool::Failure;
@@ -52,8 +52,9 @@ pub struct Launch {
     pub lock: Option<OwnedFd>,
     /// Where the frontier streams its records, when that is not a file of its own.
     pub stream: Option<OwnedFd>,
-    /// Where children may come from and go to that do not end with this crawl.
-    pub keeper: Option<Arc<Keeper>>,
+    /// Where children may come from and go to that do not end with this crawl, and what those that
+    /// come are told of it.
+    pub keeper: Option<(Arc<Keeper>, Next)>,
 }
 
 /// One of the children.
@@ -103,7 +104,8 @@ pub struct Children {
 /// What goes to the frontier: an order, and the descriptor that goes with it.
 type Letter = (Order, Option<OwnedFd>);
 
-/// How children are started: those that are started the same way are as good, whatever they crawl.
+/// How children are started: those that are started the same way are as good, whatever they crawl. All crawls
+/// of a batch may take the same memory.
 #[derive(Debug, PartialEq, Eq)]
 struct Manner {
     frontier: PathBuf,
@@ -126,9 +128,16 @@ impl Keeper {
 
     /// Children that wait and were told to go on with this crawl. Those that would have to be
     /// started in another manner, or of which one has ended, are no more.
-    fn take(&self, launch: &Launch, number: u32, events: &Sender<Event>) -> Option<Children> {
+    fn take(
+        &self,
+        next: &Next,
+        launch: &Launch,
+        number: u32,
+        events: &Sender<Event>,
+    ) -> Option<Children> {
         let children = lock(&self.0).take()?;
-        children.go_on(launch, number, events).then_some(children)
+        let goes_on = children.go_on(next, launch, number, events);
+        goes_on.then_some(children)
     }
 }
 
@@ -157,7 +166,8 @@ impl Children {
         events: &Sender<Event>,
     ) -> Result<Children, Failure> {
         let keeper = launch.keeper.as_ref();
-        let children = match keeper.and_then(|keeper| keeper.take(launch, number, events)) {
+        let waiting = keeper.and_then(|(keeper, next)| keeper.take(next, launch, number, events));
+        let children = match waiting {
             Some(children) => children,
             None => Children::new(launch, number, events)?,
         };
@@ -184,14 +194,12 @@ impl Children {
     }
 
     /// Goes on with another crawl, if that can be.
-    fn go_on(&self, launch: &Launch, number: u32, events: &Sender<Event>) -> bool {
-        let words = launch.frontier_args.iter();
-        let words = words.map(|word| word.to_str().map(str::to_owned));
+    fn go_on(&self, next: &Next, launch: &Launch, number: u32, events: &Sender<Event>) -> bool {
         let lock = launch.lock.as_ref().map(|lock| duplicate(lock.as_fd()));
-        let (Some(words), Some(Ok(lock))) = (words.collect(), lock) else {
+        let Some(Ok(lock)) = lock else {
             return false;
         };
-        let next = (Order::Next { words }, Some(lock));
+        let next = (Order::Next(next.clone()), Some(lock));
         self.manner == Manner::of(launch)
             && self.fetch.goes_on()
             && self.frontier.pass_to(ear(Role::Frontier, number, events))

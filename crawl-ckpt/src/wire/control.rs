@@ -34,10 +34,18 @@ pub enum Order {
     },
     /// Go on with another crawl, once you said that you stay; [`Order::Begin`] follows. The descriptor
     /// that holds the lock of its job comes [with](crate::handed) the line.
-    Next {
-        /// The words of the command line that it would have been started with.
-        words: Vec<String>,
-    },
+    Next(Next),
+}
+
+/// Where the crawl lies that a frontier goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// Its job.
+    pub job: PathBuf,
+    /// What a relative output path is relative to.
+    pub data_dir: PathBuf,
+    /// Where its records go.
+    pub output: PathBuf,
 }
 
 /// What a run of the frontier is to do.

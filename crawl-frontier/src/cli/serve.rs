@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args as _, FromArgMatches};
 use crawl_ckpt::address::{masked, take_userinfo};
 use crawl_ckpt::control::{Begin, Secrets};
 use crawl_ckpt::job::{JobPlace, data_dir};
@@ -150,22 +149,13 @@ impl ServeArgs {
         let conductor = match self.control {
             Some(fd) => Conductor::Socket {
                 socket: UnixStream::from(adopt(fd, "--control")?),
-                next: self.stay.then_some(next_places),
+                stays: self.stay,
             },
             None => Conductor::Nobody {
                 begin: Box::new(begin_of(&self)?),
                 quiet,
             },
         };
-        let lock = self.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?;
-        let places = self.places(lock)?;
-        let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
-        let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
-        let requests = own(rustix::io::dup(rustix::stdio::stdout()).map_err(Into::into))?;
-        serve(places, conductor, results, requests)
-    }
-
-    fn places(self, lock: Option<OwnedFd>) -> Result<Places, Failure> {
         let output = match (&self.output, self.output_fd) {
             (_, Some(fd)) => OutputTo::Stream(adopt(fd, "--output-fd")?),
             (Some(path), None) if path == Path::new("-") => {
@@ -177,25 +167,19 @@ impl ServeArgs {
             (Some(path), None) => OutputTo::File(path.clone()),
             (None, None) => OutputTo::Nowhere,
         };
-        Ok(Places {
+        let places = Places {
             job: self.job.as_deref().map(JobPlace::at),
-            lock,
+            lock: self.lock_fd.map(|fd| adopt(fd, "--lock-fd")).transpose()?,
             data_dir: data_dir(self.data_dir.as_deref()),
             output,
             warc: self.warc_dir,
             memory_bytes: memory_bytes(self.memory),
-        })
+        };
+        let own = |fd: std::io::Result<OwnedFd>| fd.map(File::from).map_err(Failure::new);
+        let results = own(rustix::io::dup(rustix::stdio::stdin()).map_err(Into::into))?;
+        let requests = own(rustix::io::dup(rustix::stdio::stdout()).map_err(Into::into))?;
+        serve(places, conductor, results, requests)
     }
-}
-
-/// Where the next crawl of a frontier lies that stays.
-fn next_places(words: Vec<String>, lock: OwnedFd) -> Result<Places, Failure> {
-    let command = ServeArgs::augment_args(clap::Command::new("serve"));
-    let args = command
-        .try_get_matches_from(words)
-        .and_then(|matches| ServeArgs::from_arg_matches(&matches))
-        .map_err(|e| Failure::with(Exit::Usage, e))?;
-    args.places(Some(lock))
 }
 
 /// Takes over a descriptor that the parent process meant for this one.

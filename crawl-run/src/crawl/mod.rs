@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crawl_ckpt::address::masked_url;
-use crawl_ckpt::control::{Begin, EndReason, Progress, Secrets};
+use crawl_ckpt::control::{Begin, EndReason, Next, Progress, Secrets};
 use crawl_ckpt::human::counted;
 use crawl_ckpt::job::{self, unfinished};
 use crawl_ckpt::lock::JobLock;
@@ -281,11 +281,24 @@ impl<'a> Crawl<'a> {
                 Output::Stdout => Some(copy(io::stdout().as_fd())?),
                 Output::File(_) => None,
             },
-            keeper: self
-                .keeper
-                .clone()
-                .filter(|_| self.is_plain() && warc.is_none()),
+            keeper: self.keeper(output, warc),
         })
+    }
+
+    /// Where programs may wait that serve any crawl, if they can be told of this one in JSON.
+    fn keeper(&self, output: &Output, warc: Option<&PathBuf>) -> Option<(Arc<Keeper>, Next)> {
+        let keeper = self.keeper.as_ref().filter(|_| self.is_plain());
+        let (Some(keeper), Output::File(output), None) = (keeper, output, warc) else {
+            return None;
+        };
+        let next = Next {
+            job: self.place.job.dir.clone(),
+            data_dir: self.place.data_dir.clone(),
+            output: output.clone(),
+        };
+        let paths = [&next.job, &next.data_dir, &next.output];
+        let are_text = paths.iter().all(|path| path.to_str().is_some());
+        are_text.then(|| (Arc::clone(keeper), next))
     }
 
     /// What crawl-fetch reads of the spider file, and by which option.

@@ -310,6 +310,12 @@ impl<T: Copy + Ord> Schedule<T> {
         is_one("https://") || is_one("http://")
     }
 
+    /// Makes room for so many hosts.
+    pub fn reserve(&mut self, hosts: usize) {
+        self.rows.reserve_exact(hosts);
+        self.by_origin.reserve(hosts, Met::hash);
+    }
+
     /// The host with this origin; new ones begin with `gate`.
     pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
         self.host_of_fingerprint(self.origins.get(origin), origin, gate)

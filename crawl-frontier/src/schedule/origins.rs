@@ -57,9 +57,12 @@ impl Origins {
             (LONG, Some((len, rest))) => (u32::from_le_bytes(*len) as usize, rest),
             (len, _) => (len.into(), &kept[2..]),
         };
+        let scheme = SCHEMES[usize::from(kept[0])];
+        let mut origin = String::with_capacity(scheme.len() + len);
+        origin.push_str(scheme);
         // It was text when it came.
-        let rest = String::from_utf8_lossy(&rest[..len]);
-        format!("{}{rest}", SCHEMES[usize::from(kept[0])])
+        origin.push_str(&String::from_utf8_lossy(&rest[..len]));
+        origin
     }
 }
 

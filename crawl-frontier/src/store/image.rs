@@ -368,7 +368,13 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
     if ![BODY_FORMAT, BODY_FORMAT_WITH_PART].contains(&image.body_format()) {
         return Err(ImageError::new(&path, "its body is of another version"));
     }
-    let read = read(&mut image, window, &room);
+    let read = thread::scope(|scope| {
+        let opening = scope.spawn(|| room.open_all());
+        // Those that are not among them are opened when they are asked for.
+        read(&mut image, window, &room, || {
+            opening.join().unwrap_or_default()
+        })
+    });
     let (memory, table, parts) = read.map_err(|e| ImageError::new(&path, e.to_string()))?;
     image.finish()?;
     room.sweep_waiting(memory.lanes.part_number());
@@ -378,8 +384,14 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
 
 type Parts = Vec<Arc<SeenPart>>;
 
-/// All but the set of what was seen, and what that is made of.
-fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, Table, Parts)> {
+/// All but the set of what was seen, and what that is made of. `opened` gives parts that another thread opened
+/// meanwhile.
+fn read(
+    image: &mut Image,
+    window: u32,
+    room: &SeenRoom,
+    opened: impl FnOnce() -> HashMap<u64, SeenPart>,
+) -> io::Result<(Memory, Table, Parts)> {
     let body_bytes = image.body_bytes();
     let mut body = Body {
         image,
@@ -388,6 +400,8 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
     };
     let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
     let mut schedule = Schedule::new(window);
+    // Each takes three bytes at least.
+    schedule.reserve(u64::from(head.hosts).min(body_bytes / 3) as usize);
     let mut lanes = Lanes::within(room.waiting());
     if let Some(named) = &head.waiting {
         let part = room.open_waiting(named.number).map_err(io::Error::other)?;
@@ -419,7 +433,7 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
     }
     lanes.take_in()?;
     let table = read_seen(&mut body)?;
-    let parts = read_parts(&mut body, room)?;
+    let parts = read_parts(&mut body, room, opened())?;
     let values = head
         .values
         .into_iter()
@@ -440,13 +454,19 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
 }
 
 /// Opens the parts of the set that the image names.
-fn read_parts(body: &mut Body<'_>, room: &SeenRoom) -> io::Result<Parts> {
+fn read_parts(
+    body: &mut Body<'_>,
+    room: &SeenRoom,
+    mut opened: HashMap<u64, SeenPart>,
+) -> io::Result<Parts> {
     let mut parts = Vec::new();
     for _ in 0..body.number()? {
         let number = body.number()?;
         let mut sum = [0; 32];
         body.image.read_exact(&mut sum)?;
-        let part = room.open(number).map_err(io::Error::other)?;
+        let part = opened.remove(&number);
+        let part = part.map_or_else(|| room.open(number), Ok);
+        let part = part.map_err(io::Error::other)?;
         if *part.sum() != sum {
             return Err(io::Error::other("a part of what was seen is another one"));
         }

@@ -63,7 +63,7 @@ const AT_HAND: usize = 256;
 /// Fewer that wait are read in a twentieth of a second at a start.
 const LONG: u64 = 4 << 20;
 /// So many of a long queue are read at a start.
-const HEADS: u64 = 1 << 20;
+const HEADS: u64 = 1 << 17;
 
 /// How much of what waits may be in memory, and where the rest of it goes.
 #[derive(Debug, Clone)]

@@ -1,16 +1,20 @@
-//! How long a store takes for a lease and for a commit, for `scripts/bench fleet`.
+//! How long a store takes for a lease, for a commit and for a round of renewals, for `scripts/bench fleet`.
 //!
 //!     depot URL COUNT COPIES    claims COUNT partitions, then commits COUNT batches of 4 KB to one of them, each
-//!                               when the one before is durable; prints a line of JSON, in milliseconds
+//!                               when the one before is durable, and then renews the first 64 all at once, COUNT
+//!                               times; prints a line of JSON, in milliseconds
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crawl_ckpt::control::Counts;
-use crawl_ckpt::fleet::{Claim, Depot, Fate, RedisDepot, StoreUrl, Written};
+use crawl_ckpt::fleet::{Claim, Depot, Fate, RedisDepot, StoreUrl, Wanted, Written};
 
 /// A page's worth of a journal.
 const BATCH: usize = 4096;
+/// Partitions of one worker.
+const OWNED: usize = 64;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +51,19 @@ fn main() {
         };
         assert_eq!(depot.commit(0, &written).unwrap(), Fate::Durable);
     });
-    println!("{{\"claim\":{claims},\"commit\":{commits}}}");
+    let heard = BTreeMap::new();
+    let wanted = (0..).zip(&epochs).take(OWNED).map(|(part, epoch)| Wanted {
+        part,
+        epoch: *epoch,
+        heard: &heard,
+    });
+    let wanted: Vec<Wanted<'_>> = wanted.collect();
+    let polls = timed(count, |_| {
+        for letters in depot.poll(&wanted) {
+            assert!(letters.unwrap().is_some());
+        }
+    });
+    println!("{{\"claim\":{claims},\"commit\":{commits},\"poll\":{polls}}}");
 }
 
 /// Median, 99th of a hundred, and the worst.

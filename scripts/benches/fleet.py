@@ -281,7 +281,7 @@ def show(report, urls):
         if "urls_per_s" in of
     ]
     measure.table(head, rows)
-    print(f"lease and commit, ms: {report['latency_ms']}")
+    print(f"lease, commit and 64 renewals, ms: {report['latency_ms']}")
     print(f"takeover of {report['takeover']['urls']:,} URLs: {report['takeover']['s']} s")
     scaled = report["scaling"]
     print(f"4 workers against 1: {scaled['times']} times ({scaled})")

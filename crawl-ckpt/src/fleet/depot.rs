@@ -1,5 +1,6 @@
 //! The door to what machines share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::control::Counts;
@@ -126,10 +127,9 @@ pub enum Course {
 pub struct Merits {
     /// It is at rest as of this batch.
     pub rest: Option<(u64, Rest)>,
-    /// Of each sender, the last letter whose content is durable in the journal.
+    /// Of each sender, the last letter whose content is durable in the journal: its letters up to there
+    /// are not needed in the inbox any more.
     pub from: Vec<(u32, u64)>,
-    /// Letters up to here are not needed in the inbox any more.
-    pub read_to: Option<String>,
 }
 
 /// What anybody sees of a partition.
@@ -157,11 +157,9 @@ impl PartView {
     }
 }
 
-/// A letter in the inbox of a partition.
+/// A letter to a partition. Sender and number say which one it is, however often it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// Where it lies in the inbox.
-    pub place: String,
     /// The partition that sent it.
     pub source: u32,
     /// Counted from 1, by sender and receiver.
@@ -177,8 +175,8 @@ pub struct Wanted<'a> {
     pub part: u32,
     /// Of the owner.
     pub epoch: u64,
-    /// Those behind this place.
-    pub behind: &'a str,
+    /// Of each sender, the last one that was read, where that is more than what was reported.
+    pub heard: &'a BTreeMap<u32, u64>,
 }
 
 /// Letters of one partition to another.
@@ -262,7 +260,8 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn release(&mut self, part: u32, epoch: u64) -> Result<(), DepotError>;
 
-    /// Renews partitions and reads the letters of each. `None`: it is not ours any more.
+    /// Renews partitions and reads the letters of each: of every sender those that follow what was read of
+    /// it. `None`: it is not ours any more. Durable: a partition that was renewed is nobody else's.
     fn poll(&mut self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Vec<Letter>>, DepotError>>;
 
     /// The batches of a partition from this number on, as many as come at once.
@@ -283,8 +282,7 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn commit(&mut self, part: u32, batch: &Written<'_>) -> Result<Fate, DepotError>;
 
-    /// Puts letters into the inboxes of partitions; their places are given there. They may be lost, or
-    /// come twice.
+    /// Puts letters into the inboxes of partitions. They may be lost, or come twice.
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>>;
 
     /// Of each pair, the last letter whose content is durable at the receiver. Durable.

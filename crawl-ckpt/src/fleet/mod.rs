@@ -20,7 +20,7 @@ pub use depot::{
     Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Taken, Wanted, Written,
 };
 #[cfg(any(test, feature = "sim"))]
-pub use fake::{FakeDepot, Faults};
+pub use fake::{FakeDepot, Faults, Mishap, Spot};
 pub use job::{CrawlName, SharedJob};
 pub use members::{Members, shares};
 #[cfg(feature = "redis")]

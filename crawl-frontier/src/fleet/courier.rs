@@ -166,8 +166,8 @@ impl Told {
 #[derive(Debug)]
 struct Carried {
     lease: Arc<Lease>,
-    /// The last letter that was passed on.
-    behind: String,
+    /// Of each sender, the last letter that was passed on, until the store knows of it.
+    heard: BTreeMap<u32, u64>,
     is_unwanted: bool,
 }
 
@@ -254,7 +254,6 @@ impl Round {
                     let last = self.posted.entry(Taken { by: to, of: source }).or_default();
                     *last = (*last).max(number);
                     let letter = Letter {
-                        place: String::new(),
                         source,
                         number,
                         bytes: bytes.to_vec(),
@@ -262,8 +261,16 @@ impl Round {
                     letters.push((to, letter));
                 }
                 Task::Report(part, merits) => {
-                    if let Some(owned) = self.held.get(&part) {
-                        done.push(self.engine.report(part, owned.lease.epoch, &merits));
+                    if let Some(owned) = self.held.get_mut(&part) {
+                        let told = self.engine.report(part, owned.lease.epoch, &merits);
+                        // The store knows by itself how far these were read, or hands them out once more, and
+                        // they are reported again.
+                        for (of, last) in &merits.from {
+                            if owned.heard.get(of).is_some_and(|heard| heard <= last) {
+                                owned.heard.remove(of);
+                            }
+                        }
+                        done.push(told);
                     }
                 }
                 Task::Release(part) => {
@@ -300,7 +307,7 @@ impl Round {
             .map(|(part, owned)| Wanted {
                 part: *part,
                 epoch: owned.lease.epoch,
-                behind: &owned.behind,
+                heard: &owned.heard,
             })
             .collect();
         let asked = Instant::now();
@@ -327,8 +334,9 @@ impl Round {
             return;
         };
         owned.lease.renewed(asked);
-        if let Some(last) = letters.last() {
-            owned.behind.clone_from(&last.place);
+        if !letters.is_empty() {
+            let heard = letters.iter().map(|letter| (letter.source, letter.number));
+            owned.heard.extend(heard);
             self.told.say(Word::Letters(part, letters));
         }
     }
@@ -432,7 +440,7 @@ impl Round {
         let lease = Arc::new(Lease::new(epoch, asked, seq));
         let owned = Carried {
             lease: lease.clone(),
-            behind: "0-0".to_owned(),
+            heard: BTreeMap::new(),
             is_unwanted: false,
         };
         self.held.insert(part, owned);

@@ -296,13 +296,14 @@ impl Fleet {
 
     /// Waits until what was handed over is durable, or never will be.
     #[cfg(test)]
-    fn wait_for_commits(&self) {
+    fn wait_for_commits(&self, is_over: impl Fn() -> bool) {
         for owned in self.owned.values() {
             let Some(open) = &owned.open else { continue };
             let asked = std::time::Instant::now();
             // One that was refused never will be, which the next look at the log tells.
             while open.crawl.batches() > owned.lease.durable()
                 && !owned.lease.is_lost()
+                && !is_over()
                 && asked.elapsed().as_secs() < 5
             {
                 std::thread::yield_now();

@@ -54,10 +54,8 @@ pub struct Workshop {
 pub struct Partition {
     /// Its crawl.
     pub crawl: Crawl<Embedded>,
-    /// Letters that were taken and are not durable yet: the last one of each sender, and the place in the
-    /// inbox up to which all were.
+    /// Letters that were taken and are not durable yet, or not told of: the last one of each sender.
     taken: BTreeMap<u32, u64>,
-    read_to: Option<String>,
     /// The batch that they are in.
     taken_seq: u64,
     /// What was told of its rest last, and when.
@@ -111,7 +109,9 @@ impl Workshop {
             if batches.is_empty() {
                 return Err(gap(part, from));
             }
-            for batch in batches {
+            // What is behind `seq` is another's, who took the partition meanwhile.
+            let wanted = usize::try_from(seq + 1 - from).unwrap_or(usize::MAX);
+            for batch in batches.into_iter().take(wanted) {
                 copy.append_bytes(&batch)?;
             }
         }
@@ -173,7 +173,6 @@ impl Workshop {
         Ok(Partition {
             crawl,
             taken: BTreeMap::new(),
-            read_to: None,
             taken_seq: 0,
             told: None,
             heard_ms: now_ms,
@@ -223,8 +222,6 @@ impl Partition {
             if self.crawl.take_letter(source, number, &letter.bytes)? {
                 self.taken.insert(source, self.crawl.letters_from(source));
             }
-            // One that came too early comes again, in another place.
-            self.read_to = Some(letter.place);
         }
         // Of letters that were all taken before, nothing is to be committed.
         let is_clean = self.crawl.next_commit_ms().is_none();
@@ -236,11 +233,10 @@ impl Partition {
     pub fn merits(&mut self, lease: &Lease, rest: Option<Rest>, now_ms: u64) -> Option<Merits> {
         let mut merits = Merits::default();
         let durable = lease.durable();
-        if self.read_to.is_some() && durable >= self.taken_seq {
+        if !self.taken.is_empty() && durable >= self.taken_seq {
             merits.from = std::mem::take(&mut self.taken).into_iter().collect();
-            merits.read_to = self.read_to.take();
         }
-        let is_clean = self.crawl.next_commit_ms().is_none() && self.read_to.is_none();
+        let is_clean = self.crawl.next_commit_ms().is_none() && self.taken.is_empty();
         let settled = self
             .crawl
             .settled()

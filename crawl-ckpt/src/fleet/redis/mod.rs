@@ -24,8 +24,8 @@ use crate::control::Counts;
 const ANSWER: Duration = Duration::from_secs(5);
 /// The same by who has not.
 const ANSWER_SOON: Duration = Duration::from_secs(1);
-/// So many letters come at once.
-const LETTERS: usize = 256;
+/// So many letters of a partition come at once, and so many bytes, but for the last.
+const LETTERS: (usize, usize) = (256, 4 << 20);
 /// So many batches come at once.
 const BATCHES: usize = 64;
 
@@ -173,6 +173,12 @@ impl RedisDepot {
         self.ask(&range)
     }
 
+    /// A call of a script about the letters of a partition.
+    fn call_inbox(&self, script: &str, part: u32) -> Cmd {
+        let keys = ["l", "in", "senders"].map(|what| self.key(part, what));
+        call(script, &[&keys[0], &keys[1], &keys[2]])
+    }
+
     fn take_batch(packed: &[u8]) -> Result<Vec<u8>, DepotError> {
         let refused = || DepotError::Refused("a batch in the store cannot be unpacked".into());
         match packed.split_first() {
@@ -238,13 +244,15 @@ fn course_of(state: &str) -> Course {
     }
 }
 
-fn letter_of(entry: StreamEntry) -> Letter {
-    Letter {
-        source: number(field(&entry, "s")),
-        number: number(field(&entry, "n")),
-        bytes: field(&entry, "b").to_vec(),
-        place: entry.0,
-    }
+/// Sender, number and content of each.
+fn letters_of(told: Vec<Vec<u8>>) -> Vec<Letter> {
+    let (letters, _) = told.as_chunks::<3>();
+    let letter = |[source, count, bytes]: &[Vec<u8>; 3]| Letter {
+        source: number(source),
+        number: number(count),
+        bytes: bytes.clone(),
+    };
+    letters.iter().map(letter).collect()
 }
 
 impl Depot for RedisDepot {
@@ -335,16 +343,17 @@ impl Depot for RedisDepot {
         let polls: Vec<Cmd> = wanted
             .iter()
             .map(|wanted| {
-                let keys = ["l", "in"].map(|what| self.key(wanted.part, what));
-                let mut poll = call(scripts::POLL, &[&keys[0], &keys[1]]);
-                poll.arg(wanted.epoch).arg(wanted.behind).arg(LETTERS);
+                let mut poll = self.call_inbox(scripts::POLL, wanted.part);
+                poll.arg(wanted.epoch).arg(LETTERS.0).arg(LETTERS.1);
+                for (source, number) in wanted.heard {
+                    poll.arg(source).arg(number);
+                }
                 poll
             })
             .collect();
-        let told = self.ask_each::<Option<Vec<StreamEntry>>>(&polls, 0);
-        let letters = |entries: Vec<StreamEntry>| entries.into_iter().map(letter_of).collect();
+        let told = self.ask_each::<Option<Vec<Vec<u8>>>>(&polls, self.copies);
         told.into_iter()
-            .map(|entries| Ok(entries?.map(letters)))
+            .map(|letters| Ok(letters?.map(letters_of)))
             .collect()
     }
 
@@ -387,19 +396,17 @@ impl Depot for RedisDepot {
     }
 
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {
-        let adds: Vec<Cmd> = letters
+        let sends: Vec<Cmd> = letters
             .iter()
             .map(|(to, letter)| {
-                let mut add = cmd("XADD");
-                add.arg(self.key(*to, "in")).arg("*");
-                add.arg("s").arg(letter.source);
-                add.arg("n").arg(letter.number);
-                add.arg("b").arg(&letter.bytes[..]);
-                add
+                let mut send = self.call_inbox(scripts::SEND, *to);
+                send.arg(letter.source).arg(letter.number);
+                send.arg(&letter.bytes[..]);
+                send
             })
             .collect();
-        let told = self.ask_each::<Value>(&adds, 0);
-        told.into_iter().map(|place| place.map(|_| ())).collect()
+        let told = self.ask_each::<Value>(&sends, 0);
+        told.into_iter().map(|told| told.map(|_| ())).collect()
     }
 
     fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>> {
@@ -418,19 +425,14 @@ impl Depot for RedisDepot {
     }
 
     fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError> {
-        let keys = ["l", "in"].map(|what| self.key(part, what));
-        let mut report = call(scripts::REPORT, &[&keys[0], &keys[1]]);
+        let mut report = self.call_inbox(scripts::REPORT, part);
         report.arg(epoch);
-        report.arg(merits.read_to.as_deref().unwrap_or_default());
-        if let Some((seq, rest)) = merits.rest {
-            report
-                .arg("rest_seq")
-                .arg(seq)
-                .arg("rest")
-                .arg(rest.as_str());
-        }
+        match merits.rest {
+            Some((seq, rest)) => report.arg(rest.as_str()).arg(seq),
+            None => report.arg("").arg(""),
+        };
         for (source, number) in &merits.from {
-            report.arg(format!("from:{source}")).arg(number);
+            report.arg(source).arg(number);
         }
         self.ask::<Value>(&report)?;
         Ok(())

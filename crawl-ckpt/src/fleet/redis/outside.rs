@@ -105,7 +105,7 @@ impl RedisDepot {
         for part in 0..self.parts {
             let state = all.cmd("HMGET").arg(self.key(part, "l"));
             state.arg(&STATE).arg("sum");
-            all.cmd("XLEN").arg(self.key(part, "in"));
+            all.cmd("HLEN").arg(self.key(part, "in"));
         }
         let told: Vec<Value> = self.ask_all(&all)?;
         let unsure = |e: ::redis::ParsingError| DepotError::Unsure(e.to_string());
@@ -181,7 +181,7 @@ impl RedisDepot {
             all.cmd("MEMORY").arg("USAGE").arg(key);
         }
         for part in 0..self.parts {
-            for what in ["log", "in", "l", "out"] {
+            for what in ["log", "in", "senders", "l", "out"] {
                 all.cmd("MEMORY").arg("USAGE").arg(self.key(part, what));
             }
         }
@@ -189,11 +189,11 @@ impl RedisDepot {
         let told: Vec<Option<u64>> = self.ask_all(&all).ok()?;
         let (of_crawl, of_parts) = told.split_at_checked(whole.len())?;
         bytes.other += of_crawl.iter().flatten().sum::<u64>();
-        for part in of_parts.chunks_exact(4) {
+        for part in of_parts.chunks_exact(5) {
             let at = |n: usize| part[n].unwrap_or(0);
             bytes.journal += at(0);
-            bytes.letters += at(1);
-            bytes.other += at(2) + at(3);
+            bytes.letters += at(1) + at(2);
+            bytes.other += at(3) + at(4);
         }
         Some(bytes)
     }
@@ -272,7 +272,7 @@ impl RedisDepot {
     /// Those of the engine.
     pub fn erase(&mut self) -> Result<(), DepotError> {
         for part in 0..self.parts {
-            let keys = ["log", "in", "l", "out"].map(|what| self.key(part, what));
+            let keys = ["log", "in", "senders", "l", "out"].map(|what| self.key(part, what));
             self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         }
         let mut drop = call(scripts::DROP, &[&self.current_key()]);

@@ -40,11 +40,36 @@ redis.call('HINCRBY', KEYS[1], 'beat', 1)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
 return 'durable'";
 
-/// KEYS: state, inbox. ARGV: epoch, place behind which to read, how many.
+/// KEYS: state, inbox, senders. ARGV: sender, number, content. What was taken for good is not put there again.
+pub const SEND: &str = r"
+local n = tonumber(ARGV[2])
+if n <= tonumber(redis.call('HGET', KEYS[1], 'from:' .. ARGV[1]) or '0') then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. ARGV[2], ARGV[3])
+if n > tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0') then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
+return 1";
+
+/// KEYS: state, inbox, senders. ARGV: epoch, how many letters and bytes at most, senders and what was read of each.
+/// Of each sender as far as no letter is missing. Where a letter lies is told by its number alone, not by when
+/// it came: what a failover took back, and what is sent again, are the same letters at the same place.
 pub const POLL: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return false end
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
-return redis.call('XRANGE', KEYS[2], '(' .. ARGV[2], '+', 'COUNT', ARGV[3])";
+local most, room, read, out = tonumber(ARGV[2]) * 3, tonumber(ARGV[3]), {}, {}
+for i = 4, #ARGV, 2 do read[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local senders = redis.call('HGETALL', KEYS[3])
+for i = 1, #senders, 2 do
+  local of = senders[i]
+  local n = read[of] or 0
+  n = math.max(n, tonumber(redis.call('HGET', KEYS[1], 'from:' .. of) or '0'))
+  while n < tonumber(senders[i + 1]) and #out < most and room > 0 do
+    n = n + 1
+    local letter = redis.call('HGET', KEYS[2], of .. ':' .. n)
+    if not letter then break end
+    out[#out + 1], out[#out + 2], out[#out + 3] = of, tostring(n), letter
+    room = room - #letter
+  end
+end
+return out";
 
 /// KEYS: state. Writes, so that a wait for copies covers what it read.
 pub const LOOK: &str = r"
@@ -56,13 +81,22 @@ pub const TAKEN: &str = r"
 redis.call('HINCRBY', KEYS[1], 'looks', 1)
 return redis.call('HGET', KEYS[1], 'from:' .. ARGV[1])";
 
-/// KEYS: state, inbox. ARGV: epoch, read to, names and values.
+/// KEYS: state, inbox, senders. ARGV: epoch, why it rests and as of which batch (or nothing), senders and their
+/// last letters that are durable here, which leave the inbox.
 pub const REPORT: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if ARGV[2] ~= '' then
-    redis.call('XTRIM', KEYS[2], 'MINID', ARGV[2])
-    redis.call('XDEL', KEYS[2], ARGV[2])
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'rest', ARGV[2], 'rest_seq', ARGV[3]) end
+for i = 4, #ARGV, 2 do
+  local of, last = ARGV[i], tonumber(ARGV[i + 1])
+  local n = tonumber(redis.call('HGET', KEYS[1], 'from:' .. of) or '0')
+  if n < last then
+    redis.call('HSET', KEYS[1], 'from:' .. of, ARGV[i + 1])
+    while n < last do
+      n = n + 1
+      redis.call('HDEL', KEYS[2], of .. ':' .. n)
+    end
+  end
+  if last >= tonumber(redis.call('HGET', KEYS[3], of) or '0') then redis.call('HDEL', KEYS[3], of) end
 end
 return 1";
 
@@ -93,6 +127,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// All of them.
-pub const ALL: [&str; 12] = [
-    CLAIM, OPEN, RELEASE, COMMIT, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
+pub const ALL: [&str; 13] = [
+    CLAIM, OPEN, RELEASE, COMMIT, SEND, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
 ];

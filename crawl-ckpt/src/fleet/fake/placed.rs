@@ -1,0 +1,55 @@
+//! Calls by name, and what can happen at one.
+
+/// A call of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Spot {
+    /// Who makes it.
+    pub worker: String,
+    /// What it asks for.
+    pub call: &'static str,
+    /// Of which partition.
+    pub part: Option<u32>,
+    /// The how-manieth of its kind it is, from 1.
+    pub nth: u32,
+}
+
+/// What can happen at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It does not come to be.
+    LostCall,
+    /// It happens, and nobody is told.
+    LostAnswer,
+    /// Another node takes over that does not know of it.
+    Failover,
+    /// It is answered, and another node takes over then that knows only what was durable.
+    FailoverAfter,
+    /// Its caller is killed before it happens …
+    KilledBefore,
+    /// … and behind that.
+    KilledAfter,
+    /// Its caller is stopped, and makes the call when it goes on.
+    Stopped,
+    /// The letter that it sends is lost on its way.
+    LostLetter,
+}
+
+impl Mishap {
+    /// What can happen at this call.
+    pub fn at(spot: &Spot) -> &'static [Mishap] {
+        const ALL: [Mishap; 8] = [
+            Mishap::LostCall,
+            Mishap::LostAnswer,
+            Mishap::Failover,
+            Mishap::FailoverAfter,
+            Mishap::KilledBefore,
+            Mishap::KilledAfter,
+            Mishap::Stopped,
+            Mishap::LostLetter,
+        ];
+        match spot.call {
+            "send" => &ALL,
+            _ => &ALL[..7],
+        }
+    }
+}

@@ -16,6 +16,9 @@ pub use crawl_ckpt::fleet::SENT;
 /// Begins the key of how many letters of another partition were taken.
 pub use crawl_ckpt::fleet::FROM;
 
+/// The output part that has the records of a partition's batches from here on.
+pub use crawl_ckpt::fleet::PART;
+
 /// The hosts that the crawl stays on.
 pub const SCOPE_HOSTS: &str = "scope:hosts";
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::Counts;
+use crate::journal::Mark;
 use crate::tool::Failure;
 
 /// Why something was not done.
@@ -34,6 +37,30 @@ impl From<DepotError> for Failure {
     }
 }
 
+/// The first batches of a partition's journal, rewritten: all that is to be read of them from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Which one of the partition it is, from 1.
+    pub number: u64,
+    /// The generation that its file header has, which is made again where it is read.
+    pub generation: u64,
+    /// Where it ends, by itself.
+    pub end: Mark,
+    /// The end of the batches that it stands for.
+    pub stands_for: Mark,
+}
+
+/// What the journal of a partition is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JournalHead {
+    /// Its batches, those included that a base stands for.
+    pub seq: u64,
+    /// Checksum of the last of them, in hex digits; empty without one.
+    pub sum: String,
+    /// What it begins with, once it was rewritten.
+    pub base: Option<Base>,
+}
+
 /// What came of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -41,10 +68,8 @@ pub enum Claim {
     Ours {
         /// Ours alone; those before it may change nothing any more.
         epoch: u64,
-        /// Batches in the journal.
-        seq: u64,
-        /// Checksum of the last of them, in hex digits; empty without one.
-        sum: String,
+        /// Its journal.
+        head: JournalHead,
     },
     /// Somebody else has it.
     Held,
@@ -243,7 +268,7 @@ pub trait Depot: fmt::Debug + Send {
     }
 
     /// Takes a partition that is free, or our own, or of which nothing changed since `seen`, its epoch
-    /// and beat. Durable.
+    /// and beat. What an owner before left of a base that it did not finish is gone then. Durable.
     ///
     /// # Errors
     /// Those of the engine.
@@ -269,6 +294,27 @@ pub trait Depot: fmt::Debug + Send {
     /// # Errors
     /// Those of the engine.
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError>;
+
+    /// The batches of a partition's base from this number on, as many as come at once. None when it is not
+    /// there any more: another one took its place.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn read_base(&mut self, part: u32, base: u64, from: u64) -> Result<Vec<Vec<u8>>, DepotError>;
+
+    /// Adds a batch to the base of this number, which is the next one and counts for nothing yet; the first
+    /// batch begins it anew. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn build(&mut self, part: u32, base: u64, batch: &Written<'_>) -> Result<Fate, DepotError>;
+
+    /// Has the next base be in force in one step: the one before is gone, and so are the batches that it
+    /// stands for, but the last. Durable.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn switch(&mut self, part: u32, epoch: u64, base: &Base) -> Result<Fate, DepotError>;
 
     /// The committed lengths of a partition's output parts.
     ///

@@ -8,7 +8,13 @@ use crate::plan::Plan;
 use crate::tool::{Exit, Failure};
 
 /// The version of what is stored.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// All that is known of a crawl of another version.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
+}
 
 /// What a crawl began with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,13 +48,22 @@ impl SharedJob {
     /// # Errors
     /// [`Exit::Damaged`] when it is none; [`Exit::Usage`] for one of another version.
     pub fn parse(text: &str) -> Result<SharedJob, Failure> {
-        let job: SharedJob = serde_json::from_str(text).map_err(|e| {
-            let message = format!("the store has a crawl that is not understood: {e}");
+        let unknown = |why: &dyn fmt::Display| {
+            let message = format!("the store has a crawl that is not understood: {why}");
             Failure::with(Exit::Damaged, message)
-        })?;
-        if job.format != FORMAT || job.parts == 0 {
-            let message = "the store has a crawl of another version of this tool";
-            return Err(Failure::with(Exit::Usage, message));
+        };
+        let Versioned { format } = serde_json::from_str(text).map_err(|e| unknown(&e))?;
+        if format != FORMAT {
+            let message = format!(
+                "the crawl in the store was begun by another version of the tools, which keeps it in format {format}, and this one in {FORMAT}"
+            );
+            let hint =
+                "that version finishes it, or removes it; --crawl-id NAME begins another crawl";
+            return Err(Failure::with(Exit::Usage, message).hint(hint));
+        }
+        let job: SharedJob = serde_json::from_str(text).map_err(|e| unknown(&e))?;
+        if job.parts == 0 {
+            return Err(unknown(&"it has no partitions"));
         }
         Ok(job)
     }

@@ -5,6 +5,7 @@
 //! who owns it, and the mail that others sent it. It sees batches, never single URLs. FORMAT.md has the
 //! keys, the order and what holds after a crash.
 
+mod credits;
 mod depot;
 #[cfg(any(test, feature = "sim"))]
 mod fake;
@@ -16,8 +17,10 @@ mod sum;
 mod url;
 mod watch;
 
+pub use credits::{Credit, Credits, IdSet};
 pub use depot::{
-    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Taken, Wanted, Written,
+    Base, Claim, Course, Depot, DepotError, Fate, JournalHead, Letter, Merits, PartView, Rest,
+    Taken, Wanted, Written,
 };
 #[cfg(any(test, feature = "sim"))]
 pub use fake::{FakeDepot, Faults, Mishap, Spot};
@@ -38,6 +41,8 @@ pub fn output_part(part: u32, worker: &str) -> String {
 pub const SENT: &str = "sent:";
 /// The same: how many of another partition's letters were taken.
 pub const FROM: &str = "from:";
+/// Key of a partition's journal: the output part that has the records of this batch and of those behind it.
+pub const PART: &str = "part";
 
 /// What a worker renews, it does so often, in milliseconds.
 pub const BEAT_MS: u64 = 1000;

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clear::{Clearing, rename_aside, rename_output};
+pub use journals::{JobCopy, Needed};
 pub use manifest::{ClosedJournal, FORMAT, Manifest, Seal};
 pub use name::{Name, NameError};
 pub use output::{EXCHANGE, OUTPUT, behind_links, check_output, due_exchange, replacement};

@@ -5,8 +5,8 @@ use super::replay::tell;
 use super::scan::Sound;
 use super::{ClosedBatch, Commit, Entry};
 
-/// The generation that all journals in a store have.
-const GENERATION: u64 = 1;
+/// The generation that all journals in a store have, whatever they begin with.
+pub(crate) const LIVING: u64 = 1;
 
 /// Batches that were checked, each against the one before it.
 #[derive(Debug, Clone)]
@@ -18,13 +18,25 @@ pub struct Chain {
 impl Chain {
     /// One without a batch, of a journal with this key.
     pub fn new(key: [u8; 16]) -> Chain {
+        Chain::of_base(key, LIVING)
+    }
+
+    /// The same, of what was rewritten to a base.
+    pub fn of_base(key: [u8; 16], generation: u64) -> Chain {
         let header = FileHeader {
-            generation: GENERATION,
+            generation,
             first_id: 0,
             key,
         };
         let (_, end) = header.encode();
         Chain { salt: end.sum, end }
+    }
+
+    /// Goes on behind what a base stands for.
+    #[must_use]
+    pub fn behind(mut self, end: Mark) -> Chain {
+        self.end = end;
+        self
     }
 
     /// Where the journal ends.

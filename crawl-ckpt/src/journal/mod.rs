@@ -22,6 +22,7 @@ mod settled;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};
+pub(crate) use chain::LIVING;
 pub use chain::{Chain, commit_of};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub(crate) use file::JournalFile;

@@ -27,13 +27,13 @@ pub struct Writer {
     _claim: Option<Arc<File>>,
 }
 
-/// Creates a journal without a batch, durable but for its name. What `journal` says of an end it has is of no
-/// interest; without a `begin` its first request gets the id `first_id`.
+/// Creates a journal without a batch, durable but for its name, whose header says that its first request gets the
+/// id `first_id`. What `journal` says of an end it has is of no interest.
 pub(crate) fn create(journal: &JournalFile<'_>, first_id: u64) -> Result<Writer, StoreError> {
     let path = &journal.path;
     let header = FileHeader {
         generation: journal.generation,
-        first_id: journal.begin.map_or(first_id, |begin| begin.next_id),
+        first_id,
         key: journal.key,
     };
     let (bytes, start) = header.encode();

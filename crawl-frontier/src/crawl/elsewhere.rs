@@ -14,7 +14,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 use super::Crawl;
 use super::starts::is_gave_page;
 use crate::class;
-use crate::keys::{FROM, MAIL, SENT};
+use crate::keys::{FROM, MAIL, PART, SENT};
 use crate::store::Store;
 use crate::url::{Fingerprinter, authority};
 
@@ -75,6 +75,8 @@ pub(super) struct Elsewhere {
     urls: HashSet<u64>,
     /// Batches handed over.
     seq: u64,
+    /// Where the records are from now on, if the journal does not know yet.
+    part: Option<String>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,8 @@ impl Elsewhere {
                 self.from.insert(part, number(value).unwrap_or(0));
             } else if let Some(letter) = key.strip_prefix(MAIL).and_then(letter_of) {
                 self.outbox.insert(letter, Posted::new(value, 0));
+            } else if key == PART {
+                self.part.take_if(|part| part.as_bytes() == value);
             }
         }
     }
@@ -114,6 +118,9 @@ impl Elsewhere {
     /// Puts what was written into the batch that is closed next.
     pub fn seal(&mut self, store: &mut impl Store) {
         self.seq += 1;
+        if let Some(part) = self.part.take() {
+            store.set(PART, part.as_bytes());
+        }
         for (part, letter) in std::mem::take(&mut self.unsealed) {
             let number = self.sent.entry(part).or_default();
             *number += 1;
@@ -143,13 +150,14 @@ fn letter_of(name: &str) -> Option<(u32, u64)> {
 
 impl<S: Store> Crawl<S> {
     /// Makes this a partition of a larger crawl. `values` are those that its journal remembers, which
-    /// has `seq` batches.
+    /// has `seq` batches; `part` has the records that it writes.
     pub(crate) fn live_in(
         &mut self,
         home: u32,
         split: Split,
         values: &HashMap<String, Vec<u8>>,
         seq: u64,
+        part: &str,
     ) {
         let mut elsewhere = Elsewhere {
             home,
@@ -160,6 +168,7 @@ impl<S: Store> Crawl<S> {
             from: HashMap::new(),
             urls: HashSet::new(),
             seq,
+            part: Some(part.to_owned()),
         };
         elsewhere.restore(values);
         self.elsewhere = Some(Box::new(elsewhere));

@@ -354,7 +354,9 @@ impl<S: Store> Crawl<S> {
 
     /// What people should read of what happened since the last call.
     pub fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.store.take_trouble());
+        notes
     }
 
     /// A line for each URL that a cap kept out since the last call.
@@ -470,6 +472,12 @@ impl<S: Store> Crawl<S> {
     /// How long a network that is gone is waited for, in seconds.
     pub fn patience_s(&self) -> u64 {
         self.plan.retry.outage_s
+    }
+
+    /// What it keeps.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &S {
+        &self.store
     }
 
     /// How many requests are under way, robots.txt included.

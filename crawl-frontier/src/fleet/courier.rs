@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::FleetProgress;
 use crawl_ckpt::fleet::{
-    BEAT_MS, Claim, Course, Depot, DepotError, LEASE_MS, Letter, Members, Merits, PartView, Rest,
-    Taken, Wanted, Watched, shares,
+    BEAT_MS, Claim, Course, Depot, DepotError, JournalHead, LEASE_MS, Letter, Members, Merits,
+    PartView, Rest, Taken, Wanted, Watched, shares,
 };
 use crawl_ckpt::tool::Failure;
 
@@ -43,8 +43,8 @@ pub enum Task {
 /// What the courier tells the crawl.
 #[derive(Debug)]
 pub enum Word {
-    /// A partition is ours, with so many batches, the last of this checksum.
-    Ours(u32, Arc<Lease>, u64, String),
+    /// A partition is ours, with this journal.
+    Ours(u32, Arc<Lease>, JournalHead),
     /// One is to be given back.
     Unwanted(u32),
     /// One is somebody else's.
@@ -434,17 +434,17 @@ impl Round {
 
     fn claim(&mut self, part: u32, seen: Option<(u64, u64)>) -> Result<(), DepotError> {
         let asked = Instant::now();
-        let Claim::Ours { epoch, seq, sum } = self.engine.claim(part, &self.worker, seen)? else {
+        let Claim::Ours { epoch, head } = self.engine.claim(part, &self.worker, seen)? else {
             return Ok(());
         };
-        let lease = Arc::new(Lease::new(epoch, asked, seq));
+        let lease = Arc::new(Lease::new(epoch, asked, head.seq));
         let owned = Carried {
             lease: lease.clone(),
             heard: BTreeMap::new(),
             is_unwanted: false,
         };
         self.held.insert(part, owned);
-        self.told.say(Word::Ours(part, lease, seq, sum));
+        self.told.say(Word::Ours(part, lease, head));
         Ok(())
     }
 

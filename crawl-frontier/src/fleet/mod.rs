@@ -8,6 +8,7 @@ mod joined;
 mod lease;
 mod open;
 mod partition;
+mod rewrite;
 mod served;
 mod sink;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crawl_ckpt::control::{FleetProgress, Progress};
-use crawl_ckpt::fleet::{Merits, Rest, add_progress};
+use crawl_ckpt::fleet::{JournalHead, Merits, Rest, add_progress};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
@@ -77,8 +78,7 @@ pub struct Fleet {
 #[derive(Debug)]
 struct Owned {
     lease: Arc<Lease>,
-    seq: u64,
-    sum: String,
+    head: JournalHead,
     lane: u64,
     open: Option<Box<Partition>>,
     /// It is to be given back.
@@ -112,7 +112,7 @@ impl Fleet {
 
     fn hear(&mut self, word: Word, now_ms: u64) -> Result<(), Failure> {
         match word {
-            Word::Ours(part, lease, seq, sum) => self.own(part, lease, seq, sum, now_ms)?,
+            Word::Ours(part, lease, head) => self.own(part, lease, head, now_ms)?,
             Word::Unwanted(part) => {
                 if let Some(owned) = self.owned.get_mut(&part) {
                     owned.drains = true;
@@ -176,8 +176,7 @@ impl Fleet {
         &mut self,
         part: u32,
         lease: Arc<Lease>,
-        seq: u64,
-        sum: String,
+        head: JournalHead,
         now_ms: u64,
     ) -> Result<(), Failure> {
         self.drop_part(part);
@@ -189,16 +188,16 @@ impl Fleet {
         self.lanes.insert(lane, part);
         let owned = Owned {
             lease,
-            seq,
-            sum,
+            head,
             lane,
             open: None,
             drains: false,
             idle: None,
             told_ms: None,
         };
+        let is_begun = owned.head.seq > 0;
         self.owned.insert(part, owned);
-        if seq > 0 || self.workshop.begins_in(part) {
+        if is_begun || self.workshop.begins_in(part) {
             self.open_part(part, now_ms)?;
         }
         Ok(())
@@ -212,8 +211,16 @@ impl Fleet {
         else {
             return Ok(());
         };
-        let (lease, seq) = (owned.lease.clone(), owned.seq);
-        let mut open = self.workshop.open(part, &lease, seq, &owned.sum, now_ms)?;
+        let lease = owned.lease.clone();
+        let mut open = match self.workshop.open(part, &lease, &owned.head, now_ms) {
+            Ok(open) => open,
+            // It is another's by now, who changed what was read.
+            Err(_) if lease.is_lost() => {
+                self.drop_part(part);
+                return Ok(());
+            }
+            Err(failure) => return Err(failure),
+        };
         open.crawl.take_lane(owned.lane << LANE_BIT);
         owned.open = Some(Box::new(open));
         Ok(())
@@ -255,7 +262,7 @@ impl Fleet {
                 self.drop_part(part);
             } else if owned.told_ms.is_none_or(|at_ms| now_ms >= at_ms + TELL_MS) {
                 owned.told_ms = Some(now_ms);
-                let rest = Some((owned.seq, Rest::Complete));
+                let rest = Some((owned.head.seq, Rest::Complete));
                 let merits = Merits {
                     rest,
                     ..Merits::default()
@@ -306,6 +313,9 @@ impl Fleet {
                 && !is_over()
                 && asked.elapsed().as_secs() < 5
             {
+                std::thread::yield_now();
+            }
+            while open.crawl.store().is_settling() {
                 std::thread::yield_now();
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, Progress, SharedCrawl, Started};
@@ -18,6 +19,7 @@ use super::Fleet;
 use super::bell::Bell;
 use super::courier::Courier;
 use super::partition::Workshop;
+use super::rewrite::LEAST_GROWN;
 use super::sink::{insist, patiently, unreachable};
 use crate::crawl::Split;
 use crate::open::{Opened, Places};
@@ -127,6 +129,8 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         engine: Box::new(engine),
         patience,
         bell,
+        least_grown: LEAST_GROWN,
+        turn: Arc::default(),
     };
     let fleet = assemble(workshop, courier, end, joined.clone(), resume.clone(), lock);
     let started = Started {

@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, Progress};
 use crawl_ckpt::durable::{Disk, UnsyncedDisk};
-use crawl_ckpt::fleet::{Depot, Letter, Merits, Rest, output_part, take_off};
-use crawl_ckpt::hex;
-use crawl_ckpt::job::{self, Job, JobPlace};
+use crawl_ckpt::fleet::{Depot, JournalHead, Letter, Merits, Rest, Wanted, output_part, take_off};
+use crawl_ckpt::job::{self, Job, JobCopy, JobPlace, Needed};
+use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::bell::Bell;
 use super::lease::Lease;
+use super::rewrite::BaseWriter;
 use super::sink::{StoreSink, gap, insist};
 use crate::crawl::{Crawl, Split};
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
-use crate::store::{Embedded, Log, Outputs, new_manifest};
+use crate::store::{Embedded, HeldJob, Log, Outputs, new_manifest};
 
 /// A partition at rest says so this often.
 pub const TELL_MS: u64 = 1000;
@@ -47,6 +49,10 @@ pub struct Workshop {
     pub patience: Duration,
     /// Wakes the crawl.
     pub bell: Bell,
+    /// A journal that grew by less is not rewritten.
+    pub least_grown: u64,
+    /// One of its partitions has its journal rewritten.
+    pub turn: Arc<AtomicBool>,
 }
 
 /// A partition that is open.
@@ -64,8 +70,12 @@ pub struct Partition {
     pub heard_ms: u64,
     /// What others did of it.
     before: Progress,
-    _job: Job,
-    _lock: JobLock,
+}
+
+/// Why a copy is not what it is to be.
+enum Unfilled {
+    Copy(Failure),
+    Store(Failure),
 }
 
 impl Workshop {
@@ -80,7 +90,7 @@ impl Workshop {
         starts.iter().any(|url| self.split.of(url) == part)
     }
 
-    /// Opens a partition of which the store has so many batches, the last of this checksum.
+    /// Opens a partition of which the store has this journal.
     ///
     /// # Errors
     /// Damage when the store has less; errors of the disk.
@@ -88,37 +98,22 @@ impl Workshop {
         &mut self,
         part: u32,
         lease: &Arc<Lease>,
-        seq: u64,
-        sum: &str,
+        head: &JournalHead,
         now_ms: u64,
     ) -> Result<Partition, Failure> {
-        // What lies there is a copy, made anew by whoever comes next.
-        let disk: Arc<dyn Disk> = Arc::new(UnsyncedDisk);
         let place = JobPlace::at(&self.dir.join(format!("part-{part:03}")));
         let lock = JobLock::acquire(&place)?;
-        job::remove(&*disk, &place, &lock)?;
-        let mut manifest = new_manifest()?;
-        manifest.key = self.key;
-        manifest.plan = Some(self.begin.plan.clone());
-        let mut job = Job::create(disk, &place, &lock, manifest)?;
-        let start = job.replay(None, |_| Ok(()))?.mark;
-        let mut copy = job.writer(&lock, &start)?;
-        while copy.end().seq < seq {
-            let from = copy.end().seq + 1;
-            let batches = insist(self.patience, || self.engine.read(part, from))?;
-            if batches.is_empty() {
-                return Err(gap(part, from));
+        let (mut job, copy) = match self.kept(part, &place, &lock, head)? {
+            Some(kept) => kept,
+            None => {
+                let made = self.anew(part, &place, &lock, head);
+                if made.is_err() && self.is_anothers(part, lease.epoch)? {
+                    lease.lose();
+                }
+                made?
             }
-            // What is behind `seq` is another's, who took the partition meanwhile.
-            let wanted = usize::try_from(seq + 1 - from).unwrap_or(usize::MAX);
-            for batch in batches.into_iter().take(wanted) {
-                copy.append_bytes(&batch)?;
-            }
-        }
-        let end = copy.end();
-        if end.seq != seq || (seq > 0 && hex::encode(&end.sum) != sum) {
-            return Err(gap(part, seq));
-        }
+        };
+        let (end, seq) = (copy.end(), head.seq);
         let name = self.output(part);
         let outputs = match &self.parts_dir {
             Some(dir) => {
@@ -129,12 +124,14 @@ impl Workshop {
             }
             None => Outputs::default(),
         };
+        // Who gives them to somebody else has none.
+        let records = self.parts_dir.as_ref().map_or("", |_| &*name);
         let reader = job.reader()?;
         let sink = Box::new(StoreSink {
             copy,
             engine: self.engine.another(),
             part,
-            output: name,
+            output: name.clone(),
             lease: lease.clone(),
             patience: self.patience,
             bell: self.bell.clone(),
@@ -142,16 +139,19 @@ impl Workshop {
         let plan = self.begin.plan.clone();
         let room = SeenRoom::within(self.memory_bytes / u64::from(self.split.parts()), &mut job)?;
         let log = Log::into_sink(sink, &end, reader, outputs)?;
+        let original = Box::new(BaseWriter::new(self, part, lease.clone(), head.base));
         let mut crawl = if seq == 0 {
-            let store = Embedded::empty(room, log, None, None);
+            let job = HeldJob::copy_of(original, job, lock);
+            let store = Embedded::empty(room, log, Some(job), None);
             let mut crawl = Crawl::new(plan, self.key, store)?;
-            crawl.live_in(part, self.split, &HashMap::new(), 0);
+            crawl.live_in(part, self.split, &HashMap::new(), 0, records);
             crawl
         } else {
             let restored = restore(&job, plan.pace.per_host, now_ms, false, room)?;
-            let (store, remembered) = restored.into_store(log, None, None);
+            let job = HeldJob::copy_of(original, job, lock);
+            let (store, remembered) = restored.into_store(log, Some(job), None);
             let mut crawl = Crawl::new(plan, self.key, store)?;
-            crawl.live_in(part, self.split, &remembered.values, seq);
+            crawl.live_in(part, self.split, &remembered.values, seq, records);
             crawl.restore(remembered, now_ms);
             crawl
         };
@@ -177,9 +177,88 @@ impl Workshop {
             told: None,
             heard_ms: now_ms,
             before,
-            _job: job,
-            _lock: lock,
         })
+    }
+
+    /// The copy that this worker had last, brought up to date; `None` when it is not one of what the store has.
+    fn kept(
+        &mut self,
+        part: u32,
+        place: &JobPlace,
+        lock: &JobLock,
+        head: &JournalHead,
+    ) -> Result<Option<(Job, Writer)>, Failure> {
+        // Nobody vouches for it: whatever is wrong with it, another one is made.
+        let opened = Job::open(Arc::new(UnsyncedDisk), place).ok().flatten();
+        let Some(mut job) = opened.filter(|job| job.manifest().key == self.key) else {
+            return Ok(None);
+        };
+        let Ok(Some(copy)) = JobCopy::go_on(&mut job, lock, head) else {
+            return Ok(None);
+        };
+        let writer = match self.fill(part, copy) {
+            Ok(Some(writer)) => writer,
+            Ok(None) | Err(Unfilled::Copy(_)) => return Ok(None),
+            Err(Unfilled::Store(failure)) => return Err(failure),
+        };
+        Ok(Some((job, writer)))
+    }
+
+    /// A copy of what the store has.
+    fn anew(
+        &mut self,
+        part: u32,
+        place: &JobPlace,
+        lock: &JobLock,
+        head: &JournalHead,
+    ) -> Result<(Job, Writer), Failure> {
+        let disk: Arc<dyn Disk> = Arc::new(UnsyncedDisk);
+        job::remove(&*disk, place, lock)?;
+        let mut manifest = new_manifest()?;
+        manifest.key = self.key;
+        manifest.plan = Some(self.begin.plan.clone());
+        let mut job = Job::create(disk, place, lock, manifest)?;
+        let copy = JobCopy::begin(&mut job, lock, head)?;
+        match self.fill(part, copy) {
+            Ok(Some(writer)) => Ok((job, writer)),
+            Ok(None) => Err(gap(part, head.seq)),
+            Err(Unfilled::Copy(failure) | Unfilled::Store(failure)) => Err(failure),
+        }
+    }
+
+    /// True when a partition was taken meanwhile: what is read of it then may be of another journal than was told.
+    fn is_anothers(&mut self, part: u32, epoch: u64) -> Result<bool, Failure> {
+        let (heard, engine) = (BTreeMap::new(), &mut self.engine);
+        let wanted = Wanted {
+            part,
+            epoch,
+            heard: &heard,
+        };
+        let letters = insist(self.patience, || engine.poll(&[wanted]).swap_remove(0))?;
+        Ok(letters.is_none())
+    }
+
+    /// Reads what a copy needs. `None` when it came to something else.
+    fn fill(&mut self, part: u32, mut copy: JobCopy<'_>) -> Result<Option<Writer>, Unfilled> {
+        loop {
+            let (patience, engine) = (self.patience, &mut self.engine);
+            let (next, read) = match copy.needs() {
+                Needed::Base(base, from) => {
+                    let read = || engine.read_base(part, base, from);
+                    (from, insist(patience, read))
+                }
+                Needed::Log(from) => (from, insist(patience, || engine.read(part, from))),
+                Needed::Nothing => return Ok(copy.finish()),
+            };
+            let batches = read.map_err(Unfilled::Store)?;
+            if batches.is_empty() {
+                return Err(Unfilled::Copy(gap(part, next)));
+            }
+            for batch in batches {
+                copy.take(&batch)
+                    .map_err(|error| Unfilled::Copy(error.into()))?;
+            }
+        }
     }
 
     /// Puts the records of this worker into one file, as far as they were committed, and removes the

@@ -271,8 +271,10 @@ impl Served for Fleet {
             self.courier.ask(Task::Release(*part));
         }
         self.courier.leave();
-        // A copy of what the store has.
-        let _ = std::fs::remove_dir_all(&self.workshop.dir);
+        if self.over == Some(Done::Complete) {
+            // Copies of what the store has; of a crawl that goes on they spare the reading.
+            let _ = std::fs::remove_dir_all(&self.workshop.dir);
+        }
         Ok(())
     }
 

@@ -74,8 +74,9 @@ impl Sink for StoreSink {
         Ok(end)
     }
 
-    fn go_on_anew(&mut self, _job: &mut HeldJob, _reader: &Reader) -> Result<(), Failure> {
-        // The journal of a partition stays one.
+    fn go_on_anew(&mut self, job: &mut HeldJob, reader: &Reader) -> Result<(), Failure> {
+        // In the store the journal stays one.
+        self.copy = job.go_on_anew(&self.copy, reader)?;
         Ok(())
     }
 }

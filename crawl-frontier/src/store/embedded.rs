@@ -60,6 +60,12 @@ impl Embedded {
 }
 
 impl Embedded {
+    /// True while journals are settled beside the crawl.
+    #[cfg(test)]
+    pub fn is_settling(&self) -> bool {
+        self.keeper.is_settling()
+    }
+
     /// That what was told of URLs, and of what waits, is right.
     fn check(&mut self) -> Result<(), Failure> {
         self.seen.check()?;
@@ -182,6 +188,11 @@ impl Store for Embedded {
         Ok(())
     }
 
+    fn take_trouble(&mut self) -> Option<String> {
+        let failure = self.keeper.take_failure()?;
+        Some(format!("the journal was not settled: {}", failure.message))
+    }
+
     fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure> {
         self.log.finish_warc()?;
         let job = self.keeper.home(&mut self.log)?;
@@ -196,8 +207,8 @@ impl Store for Embedded {
             };
             job.close(end, view, watch)?;
         }
-        if let Some(failure) = self.keeper.take_failure() {
-            watch.tell(format!("the journal was not settled: {}", failure.message));
+        if let Some(trouble) = self.take_trouble() {
+            watch.tell(trouble);
         }
         Ok(())
     }

@@ -12,6 +12,23 @@ use super::known::Delta;
 use super::memory::View;
 use super::{Watch, compact, image, settle};
 
+/// What has the truth of a job that is a copy.
+pub trait Original: std::fmt::Debug + Send {
+    /// True when its journal, which ends there by now, is to be rewritten.
+    fn is_grown(&mut self, end: &Mark) -> bool;
+
+    /// Rewrites what the closed journals of the copy have, there and here. False when nothing came of it.
+    ///
+    /// # Errors
+    /// Errors of this machine's disk, and damage.
+    fn rewrite(
+        &mut self,
+        job: &mut Job,
+        lock: &JobLock,
+        is_over: &AtomicBool,
+    ) -> Result<bool, Failure>;
+}
+
 /// A job that is held and written.
 #[derive(Debug)]
 pub struct HeldJob {
@@ -27,6 +44,8 @@ pub struct HeldJob {
     settled_bytes: u64,
     /// The journal's end and the URLs done at that time; `None`: the run has just begun.
     since: Option<Since>,
+    /// Of a copy.
+    original: Option<Box<dyn Original>>,
 }
 
 /// When journals were settled last.
@@ -56,6 +75,15 @@ impl HeldJob {
             least_unsettled: (memory_bytes / 16).clamp(LEAST_UNSETTLED_BYTES, UNSETTLED_BYTES),
             settle_room: usize::try_from(memory_bytes / 16).unwrap_or(usize::MAX),
             since: None,
+            original: None,
+        }
+    }
+
+    /// A job that is a copy of what another has.
+    pub fn copy_of(original: Box<dyn Original>, job: Job, lock: JobLock) -> HeldJob {
+        HeldJob {
+            original: Some(original),
+            ..HeldJob::new(job, lock, None, 0)
         }
     }
 
@@ -64,6 +92,9 @@ impl HeldJob {
     /// this stays below a few times what it frees: 227 bytes a URL at 8 million and 267 at 20 million, all of which
     /// were pending at first.
     pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
+        if let Some(original) = &mut self.original {
+            return original.is_grown(end);
+        }
         let now = Since {
             bytes: end.bytes,
             ids: end.next_id,
@@ -99,7 +130,10 @@ impl HeldJob {
     /// # Errors
     /// Errors of the disk; nothing more may be written then.
     pub fn go_on_anew(&mut self, writer: &Writer, reader: &Reader) -> Result<Writer, Failure> {
-        let next = self.job.go_on_anew(&self.lock, writer)?;
+        let next = match &self.original {
+            Some(_) => self.job.go_on_anew_copied(&self.lock, writer)?,
+            None => self.job.go_on_anew(&self.lock, writer)?,
+        };
         self.job.renew(reader)?;
         Ok(next)
     }
@@ -109,7 +143,10 @@ impl HeldJob {
     /// # Errors
     /// Errors of the disk, and damage. The job is sound all the same, or refuses all further work.
     pub fn settle(&mut self, reader: Option<Reader>, is_over: &AtomicBool) -> Result<(), Failure> {
-        let settled = settle::settle(&mut self.job, &self.lock, self.settle_room, is_over);
+        let settled = match &mut self.original {
+            Some(original) => original.rewrite(&mut self.job, &self.lock, is_over),
+            None => settle::settle(&mut self.job, &self.lock, self.settle_room, is_over),
+        };
         self.put_off();
         if settled? {
             self.imaged_bytes = 0;

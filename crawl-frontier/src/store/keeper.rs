@@ -82,6 +82,12 @@ impl Keeper {
         })
     }
 
+    /// True while journals are settled.
+    #[cfg(test)]
+    pub fn is_settling(&self) -> bool {
+        matches!(&self.at, JobAt::Settler(thread) if !thread.is_finished())
+    }
+
     /// Why journals were not settled, if that failed. The job is sound all the same.
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take()

@@ -161,7 +161,7 @@ impl Log {
     ) -> Result<Log, Failure> {
         let files = Files {
             sink: Some(sink),
-            reader: None,
+            reader: Some(reader.clone()),
             warc: None,
             outputs,
         };

@@ -36,7 +36,7 @@ use crawl_ckpt::journal::Stored;
 use crawl_ckpt::tool::Failure;
 
 pub use self::embedded::Embedded;
-pub use self::job::HeldJob;
+pub use self::job::{HeldJob, Original};
 pub(crate) use self::job::{new_manifest, random_key};
 pub use self::log::{Log, Sink};
 pub(crate) use self::outputs::MAKE_ROOM;
@@ -151,6 +151,11 @@ pub trait Store {
     /// # Errors
     /// Errors of the disk.
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure>;
+
+    /// What went wrong since the last call that the crawl goes on without, in words.
+    fn take_trouble(&mut self) -> Option<String> {
+        None
+    }
 
     /// Closes the store in good order, behind the last commit.
     ///

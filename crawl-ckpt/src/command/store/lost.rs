@@ -1,12 +1,11 @@
 //! What of a partition a worker has the records of: what is lost with its disk.
 
-use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::StoreRoom;
-use crate::control::Progress;
-use crate::fleet::{CrawlName, Glance, SharedJob};
-use crate::journal::{Chain, Commit, Entry};
+use super::part::read_part;
+use crate::fleet::{CrawlName, Credit, Credits, Glance, SharedJob};
+use crate::journal::{Chain, Commit};
 use crate::tool::{Exit, Failure};
 
 /// What of a partition a worker has the records of.
@@ -14,10 +13,8 @@ pub struct LostShare {
     /// Its journal.
     pub chain: Chain,
     last: Commit,
-    /// The requests, and whether each failed.
-    pub finished: BTreeMap<u64, bool>,
-    /// What these added to the figures.
-    figures: Progress,
+    /// The requests, and what they added to the figures.
+    pub credit: Credit,
 }
 
 impl LostShare {
@@ -30,27 +27,15 @@ impl LostShare {
         commit.files.clear();
         commit.tails.clear();
         let progress = &mut commit.progress;
-        let failed = self.finished.values().filter(|failed| **failed).count() as u64;
-        let all = self.finished.len() as u64;
+        let (all, failed) = (self.credit.finished.count(), self.credit.failed.count());
         let counts = &mut progress.counts;
         counts.failed = counts.failed.saturating_sub(failed);
         counts.done = counts.done.saturating_sub(all - failed);
         counts.pending += all;
         progress.records = progress.records.saturating_sub(all);
-        progress.bytes = progress.bytes.saturating_sub(self.figures.bytes);
-        take_away(&mut progress.by_status, &self.figures.by_status);
-        take_away(&mut progress.by_error, &self.figures.by_error);
+        self.credit.take_from(progress);
         commit
     }
-}
-
-fn take_away(from: &mut BTreeMap<String, u64>, what: &BTreeMap<String, u64>) {
-    for (name, count) in what {
-        if let Some(of) = from.get_mut(name) {
-            *of = of.saturating_sub(*count);
-        }
-    }
-    from.retain(|_, count| *count > 0);
 }
 
 /// Reads a partition for what was finished last by who wrote this output.
@@ -62,83 +47,28 @@ pub fn read(
     glance: &Glance,
     output: &str,
 ) -> Result<LostShare, Failure> {
-    let mut lost = LostShare {
-        chain: Chain::new(job.key),
-        last: Commit::default(),
-        finished: BTreeMap::new(),
-        figures: Progress::default(),
-    };
-    each_batch(room, name, part, glance, |bytes, by| {
-        let LostShare {
-            chain, finished, ..
-        } = &mut lost;
-        let mut is_his = false;
-        let commit = chain.take(bytes, |entry| {
-            match entry {
-                Entry::Done { id, failed } if by == output => {
-                    finished.insert(id, failed);
-                    is_his = true;
-                }
-                Entry::Done { id, .. } | Entry::Defer { id, .. } => {
-                    finished.remove(&id);
-                }
-                _ => {}
-            }
-            Ok(())
-        })?;
-        if is_his {
-            lost.add_figures(&commit.progress);
-        }
-        lost.last = commit;
-        Ok(())
-    })?;
-    Ok(lost)
+    let told = read_part(
+        room,
+        job,
+        (part, &glance.head),
+        Credits::default,
+        |credits, entry| credits.hear(entry),
+    )?;
+    let mut credits = sound(name, part, told.flaw, told.told)?;
+    Ok(LostShare {
+        chain: told.chain,
+        last: told.last.unwrap_or_default(),
+        credit: credits.take(output),
+    })
 }
 
-impl LostShare {
-    /// Adds what a commit has more than the one before.
-    fn add_figures(&mut self, now: &Progress) {
-        let before = &self.last.progress;
-        self.figures.bytes += now.bytes.saturating_sub(before.bytes);
-        for (sum, now, before) in [
-            (
-                &mut self.figures.by_status,
-                &now.by_status,
-                &before.by_status,
-            ),
-            (&mut self.figures.by_error, &now.by_error, &before.by_error),
-        ] {
-            for (name, count) in now {
-                let earlier = before.get(name).copied().unwrap_or(0);
-                *sum.entry(name.clone()).or_default() += count.saturating_sub(earlier);
-            }
+/// What was read of a partition, unless that is damaged.
+pub fn sound<T>(name: &CrawlName, part: u32, flaw: Option<String>, told: T) -> Result<T, Failure> {
+    match flaw {
+        None => Ok(told),
+        Some(why) => {
+            let message = format!("{name}: partition {part:03} is damaged: {why}");
+            Err(Failure::with(Exit::Damaged, message))
         }
     }
-}
-
-/// Gives each batch with the name of the output part that its records went to.
-pub fn each_batch(
-    room: &mut StoreRoom<'_>,
-    name: &CrawlName,
-    part: u32,
-    glance: &Glance,
-    mut give: impl FnMut(&[u8], &str) -> Result<(), String>,
-) -> Result<(), Failure> {
-    let seq = glance.view.seq;
-    let damaged = |why: String| {
-        let message = format!("{name}: partition {part:03} is damaged: {why}");
-        Failure::with(Exit::Damaged, message)
-    };
-    let mut next = 1;
-    while next <= seq {
-        let batches = room.depot.read_signed(part, next)?;
-        if batches.is_empty() {
-            return Err(damaged(format!("batch {next} of {seq} is missing")));
-        }
-        for (bytes, by) in batches.iter().take((seq - next + 1) as usize) {
-            give(bytes, by).map_err(|why| damaged(format!("batch {next} of {seq}: {why}")))?;
-            next += 1;
-        }
-    }
-    Ok(())
 }

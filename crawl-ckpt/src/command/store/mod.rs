@@ -4,6 +4,7 @@ mod crawl;
 mod living;
 mod lost;
 pub mod ls;
+mod part;
 pub mod pause;
 pub mod pull;
 pub mod requeue;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreRoom;
+use super::part::moved;
 use crate::command::TOOL;
 use crate::durable::{Disk, RealDisk, parent};
-use crate::fleet::{CrawlName, Depot, Glance, SharedJob};
-use crate::hex;
+use crate::fleet::{CrawlName, Depot, JournalHead, SharedJob};
 use crate::human::{bytes, count, counted};
-use crate::job::{Job, JobPlace, Manifest};
+use crate::job::{self, Job, JobCopy, JobPlace, Manifest, Needed};
+use crate::journal::Mark;
 use crate::lock::JobLock;
 use crate::tool::{Exit, Failure};
 
@@ -34,7 +35,7 @@ pub fn run(
         // Those that no URL came to are only pulled when they are asked for.
         if parts.contains(&part) || (parts.is_empty() && is_used) {
             let place = dir.join(format!("part-{part:03}"));
-            size += pull(room, &name, &job, (part, &glance), &disk, &place)?;
+            size += pull(room, &name, &job, (part, &glance.head), &disk, &place)?;
             room.context.tell(format_args!("{}", place.display()));
             pulled += 1;
         }
@@ -53,7 +54,7 @@ fn pull(
     room: &mut StoreRoom<'_>,
     name: &CrawlName,
     shared: &SharedJob,
-    (part, glance): (u32, &Glance),
+    (part, head): (u32, &JournalHead),
     disk: &Arc<dyn Disk>,
     dir: &Path,
 ) -> Result<u64, Failure> {
@@ -69,37 +70,54 @@ fn pull(
         plan: Some(shared.plan.clone()),
         ..manifest
     };
-    let mut job = Job::create(disk.clone(), &place, &lock, manifest)?;
-    let start = job.replay(None, |_| Ok(()))?.mark;
-    let mut journal = job.writer(&lock, &start)?;
-    let seq = glance.view.seq;
     let damaged = |why: String| {
         let message = format!("{name}: partition {part:03} is damaged: {why}");
         let kept = format!("what is sound of it is in {}", dir.display());
         Failure::with(Exit::Damaged, message).hint(kept)
     };
-    while journal.end().seq < seq {
-        let next = journal.end().seq + 1;
-        let batches = room.depot.read(part, next)?;
-        if batches.is_empty() {
-            return Err(damaged(format!(
-                "batch {} of {} is missing",
-                count(next),
-                count(seq)
-            )));
+    let mut head = head.clone();
+    let (mut job, end) = loop {
+        let (job, copied) = copy(room, (part, &head), &manifest, disk, &place, &lock)?;
+        match copied {
+            Ok(end) => break (job, end),
+            Err(why) => head = moved(room, part, &head)?.ok_or_else(|| damaged(why))?,
         }
-        for batch in batches.iter().take((seq - next + 1) as usize) {
-            journal
-                .append_bytes(batch)
-                .map_err(|error| damaged(error.to_string()))?;
-        }
-    }
-    let end = journal.end();
-    if seq > 0 && hex::encode(&end.sum) != glance.sum {
-        return Err(damaged(
-            "its last batch is not the one that was committed".into(),
-        ));
-    }
+        // It was rewritten meanwhile.
+        job::remove(&**disk, &place, &lock)?;
+    };
     job.seal(&lock, &end)?;
-    Ok(end.bytes)
+    Ok(job.journal_bytes())
+}
+
+/// A job directory of what a partition is; where its journal ends, or what is wrong with it.
+fn copy(
+    room: &mut StoreRoom<'_>,
+    (part, head): (u32, &JournalHead),
+    manifest: &Manifest,
+    disk: &Arc<dyn Disk>,
+    place: &JobPlace,
+    lock: &JobLock,
+) -> Result<(Job, Result<Mark, String>), Failure> {
+    let mut job = Job::create(disk.clone(), place, lock, manifest.clone())?;
+    let mut copy = JobCopy::begin(&mut job, lock, head)?;
+    let end = loop {
+        let (batches, of_base, next) = match copy.needs() {
+            Needed::Base(base, from) => {
+                (room.depot.read_base(part, base, from)?, "its base: ", from)
+            }
+            Needed::Log(from) => (room.depot.read(part, from)?, "", from),
+            Needed::Nothing => {
+                let other = || "its last batch is not the one that was committed".to_owned();
+                break copy.finish().map(|journal| journal.end()).ok_or_else(other);
+            }
+        };
+        if batches.is_empty() {
+            break Err(format!("{of_base}batch {} is missing", count(next)));
+        }
+        let mut taken = batches.iter().map(|batch| copy.take(batch));
+        if let Some(Err(error)) = taken.find(Result::is_err) {
+            break Err(error.to_string());
+        }
+    };
+    Ok((job, end))
 }

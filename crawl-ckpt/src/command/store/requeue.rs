@@ -4,14 +4,15 @@ use serde_json::{Map, Value};
 
 use super::StoreRoom;
 use super::living::refuse_a_living_crew;
-use super::lost::{LostShare, each_batch, read};
+use super::lost::{LostShare, read, sound};
+use super::part::read_part;
 use crate::command::TOOL;
 use crate::fleet::{
     Claim, Course, CrawlName, Depot, Fate, Glance, SharedJob, Written, output_part,
 };
 use crate::hex;
 use crate::human::{count, counted};
-use crate::journal::{Batch, Chain, Entry, Stored};
+use crate::journal::{Batch, Entry, Stored};
 use crate::tool::{Exit, Failure};
 
 pub fn run(
@@ -36,14 +37,15 @@ pub fn run(
             .iter()
             .any(|(of, _)| *of == output);
         let lost = read(room, &name, &job, part, &glance, &output)?;
-        if lost.finished.is_empty() && !has_output {
+        let finished = lost.credit.finished.count();
+        if finished == 0 && !has_output {
             continue;
         }
         if parts == 0 {
             // Before anything is pending: a complete crawl has nothing that is.
             room.depot.reopen()?;
         }
-        urls += lost.finished.len() as u64;
+        urls += finished;
         parts += 1;
         reopen(room, &name, part, &glance, &output, lost)?;
     }
@@ -87,18 +89,18 @@ fn reopen(
     let failed = |why: &str| Failure::new(format_args!("{name}: partition {part:03}: {why}"));
     let view = &glance.view;
     let seen = (!view.owner.is_empty()).then_some((view.epoch, view.beat));
-    let Claim::Ours { epoch, seq, .. } = room.depot.claim(part, TOOL, seen)? else {
+    let Claim::Ours { epoch, head } = room.depot.claim(part, TOOL, seen)? else {
         let hint = "when no worker lives, the same command goes on";
         return Err(failed("a worker took it meanwhile").hint(hint));
     };
-    if seq != lost.chain.end().seq {
+    if head.seq != lost.chain.end().seq {
         return Err(failed("a worker wrote to it meanwhile"));
     }
-    if !lost.finished.is_empty() {
+    if lost.credit.finished.count() > 0 {
         let prev = hex::encode(&lost.chain.end().sum);
         let mut batch = Batch::new(&lost.chain.end());
-        for id in lost.finished.keys() {
-            batch.defer(*id, 0, 0);
+        for id in lost.credit.finished.iter() {
+            batch.defer(id, 0, 0);
         }
         let closed = batch.close(&lost.commit());
         let bytes = lost.chain.seal(&closed);
@@ -132,21 +134,19 @@ fn print(
     for (part, glance) in (0..).zip(room.depot.glance()?) {
         let output = output_part(part, worker);
         let lost = read(room, name, job, part, &glance, &output)?;
-        if lost.finished.is_empty() {
+        let finished = &lost.credit.finished;
+        if finished.count() == 0 {
             continue;
         }
-        let (mut chain, mut lines) = (Chain::new(job.key), Vec::new());
-        each_batch(room, name, part, &glance, |bytes, _| {
-            chain.take(bytes, |entry| {
-                if let Entry::Request { id, request, .. } = entry
-                    && lost.finished.contains_key(&id)
-                {
-                    lines.push(request_line(&request));
-                }
-                Ok(())
-            })?;
+        let told = read_part(room, job, (part, &glance.head), Vec::new, |lines, entry| {
+            if let Entry::Request { id, request, .. } = entry
+                && finished.contains(*id)
+            {
+                lines.push(request_line(request));
+            }
             Ok(())
         })?;
+        let lines = sound(name, part, told.flaw, told.told)?;
         for line in &lines {
             room.context.print_json(line)?;
         }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::StoreRoom;
 use super::crawl::json_of_name;
+use super::part::read_part;
 use crate::command::{ListForm, TOOL};
-use crate::fleet::{CrawlName, Depot, FROM, Glance, SENT, SharedJob};
-use crate::hex;
+use crate::fleet::{CrawlName, FROM, Glance, SENT, SharedJob};
 use crate::human::{bytes, count, counted};
-use crate::journal::{Chain, Entry};
+use crate::journal::Entry;
 use crate::outside::tally::Tally;
 use crate::tool::{Exit, Failure, printable, say};
 
@@ -27,6 +27,14 @@ struct SharedCheck {
 struct PartProblem {
     part: u32,
     why: String,
+}
+
+/// What the entries of a partition come to.
+#[derive(Default)]
+struct Evidence {
+    tally: Tally,
+    letters: LetterCounts,
+    entries: u64,
 }
 
 /// How many letters a partition has sent to each, and taken of each.
@@ -122,38 +130,26 @@ fn read(
     glance: &Glance,
     checked: &mut SharedCheck,
 ) -> Result<LetterCounts, Failure> {
-    let mut chain = Chain::new(job.key);
-    let (mut tally, mut letters) = (Tally::default(), LetterCounts::default());
-    let mut last = None;
-    let seq = glance.view.seq;
-    let wrong = loop {
-        let next = chain.end().seq + 1;
-        if next > seq {
-            let is_other = seq > 0 && hex::encode(&chain.end().sum) != glance.sum;
-            let other = || "its last batch is not the one that was committed".to_owned();
-            break is_other.then(other).or_else(|| tally.flaw(last.as_ref()));
-        }
-        let batches = room.depot.read(part, next)?;
-        if batches.is_empty() {
-            break Some(format!("batch {next} of {seq} is missing"));
-        }
-        let batches = batches.iter().take((seq - next + 1) as usize);
-        let mut taken = batches.map(|batch| {
-            let at = chain.end().seq + 1;
-            let commit = chain.take(batch, |entry| {
-                checked.entries += 1;
-                letters.hear(&entry);
-                tally.add(&entry)
-            });
-            checked.batches += 1;
-            checked.bytes += batch.len() as u64;
-            commit.map_err(|why| format!("batch {at} of {seq}: {why}"))
-        });
-        match taken.try_fold(None, |_, commit| commit.map(Some)) {
-            Ok(commit) => last = commit,
-            Err(why) => break Some(why),
-        }
-    };
+    let read = read_part(
+        room,
+        job,
+        (part, &glance.head),
+        Evidence::default,
+        |evidence, entry| {
+            evidence.entries += 1;
+            evidence.letters.hear(entry);
+            evidence.tally.add(entry)
+        },
+    )?;
+    let Evidence {
+        tally,
+        letters,
+        entries,
+    } = read.told;
+    checked.entries += entries;
+    checked.batches += read.batches;
+    checked.bytes += read.bytes;
+    let wrong = read.flaw.or_else(|| tally.flaw(read.last.as_ref()));
     checked
         .problems
         .extend(wrong.map(|why| PartProblem { part, why }));

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::{FakeDepot, Mishap};
 use crate::fleet::{
-    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, Taken, Wanted, Written,
+    Base, Claim, Course, Depot, DepotError, Fate, JournalHead, Letter, Merits, PartView, Rest,
+    Taken, Wanted, Written,
 };
+use crate::hex;
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +28,11 @@ struct WholeData {
 pub struct PartData {
     shown: PartView,
     sum: String,
-    log: Vec<Arc<Vec<u8>>>,
+    log: BTreeMap<u64, Arc<Vec<u8>>>,
+    pub base: Option<Base>,
+    /// Of the base in force, and of the next one with the checksum of its last.
+    based: Vec<Arc<Vec<u8>>>,
+    built: (String, Vec<Arc<Vec<u8>>>),
     pub outputs: BTreeMap<String, u64>,
     from: BTreeMap<u32, u64>,
     /// By sender and number.
@@ -155,10 +161,14 @@ impl Depot for FakeDepot {
             worker.clone_into(&mut shown.owner);
             shown.epoch += 1;
             shown.beat += 1;
+            part.built = Default::default();
             Claim::Ours {
                 epoch: shown.epoch,
-                seq: shown.seq,
-                sum: part.sum.clone(),
+                head: JournalHead {
+                    seq: shown.seq,
+                    sum: part.sum.clone(),
+                    base: part.base,
+                },
             }
         })
     }
@@ -188,9 +198,65 @@ impl Depot for FakeDepot {
 
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
         self.call("read", Some(part), false, |data, _| {
-            let log = data.parts[part as usize].log.iter();
-            let log = log.skip(from as usize - 1).take(3);
-            log.map(|batch| batch.to_vec()).collect()
+            let log = data.parts[part as usize].log.range(from..);
+            log.take(3).map(|(_, batch)| batch.to_vec()).collect()
+        })
+    }
+
+    fn read_base(&mut self, part: u32, base: u64, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
+        self.call("read_base", Some(part), false, |data, _| {
+            let part = &data.parts[part as usize];
+            let is_there = part.base.is_some_and(|of| of.number == base);
+            let based = part.based.iter().filter(|_| is_there);
+            let based = based.skip(from as usize - 1).take(3);
+            based.map(|batch| batch.to_vec()).collect()
+        })
+    }
+
+    fn build(&mut self, part: u32, base: u64, batch: &Written<'_>) -> Result<Fate, DepotError> {
+        self.call("build", Some(part), true, |data, _| {
+            let part = &mut data.parts[part as usize];
+            let (sum, built) = &mut part.built;
+            let have = built.len() as u64;
+            if part.shown.epoch != batch.epoch {
+                return Fate::Fenced;
+            }
+            if part.base.map_or(0, |of| of.number) + 1 != base {
+                return Fate::Gap;
+            }
+            if have == batch.seq && *sum == batch.sum {
+                return Fate::Durable;
+            }
+            if batch.seq == 1 {
+                built.clear();
+            } else if have + 1 != batch.seq || *sum != batch.prev {
+                return Fate::Gap;
+            }
+            built.push(Arc::new(batch.bytes.to_vec()));
+            batch.sum.clone_into(sum);
+            Fate::Durable
+        })
+    }
+
+    fn switch(&mut self, part: u32, epoch: u64, base: &Base) -> Result<Fate, DepotError> {
+        self.call("switch", Some(part), true, |data, _| {
+            let part = &mut data.parts[part as usize];
+            if part.shown.epoch != epoch {
+                return Fate::Fenced;
+            }
+            if part.base == Some(*base) {
+                return Fate::Durable;
+            }
+            let (sum, built) = &part.built;
+            let is_next = part.base.map_or(0, |of| of.number) + 1 == base.number;
+            let is_whole = built.len() as u64 == base.end.seq && *sum == hex::encode(&base.end.sum);
+            if !is_next || !is_whole || part.shown.seq < base.stands_for.seq {
+                return Fate::Gap;
+            }
+            part.based = std::mem::take(&mut part.built).1;
+            part.base = Some(*base);
+            part.log.retain(|seq, _| *seq >= base.stands_for.seq);
+            Fate::Durable
         })
     }
 
@@ -216,7 +282,7 @@ impl Depot for FakeDepot {
             if (shown.seq + 1 != batch.seq || !follows) && has_fence {
                 return Fate::Gap;
             }
-            part.log.push(Arc::new(batch.bytes.to_vec()));
+            part.log.insert(batch.seq, Arc::new(batch.bytes.to_vec()));
             (shown.seq, part.sum) = (batch.seq, batch.sum.to_owned());
             shown.counts = batch.counts;
             shown.beat += 1;

@@ -170,6 +170,13 @@ impl FakeDepot {
         server.is_met
     }
 
+    /// How many bases all partitions have had.
+    pub fn bases(&self) -> u64 {
+        let server = self.server();
+        let bases = server.now.parts.iter().filter_map(|part| part.base);
+        bases.map(|base| base.number).sum()
+    }
+
     /// The committed length of each output part.
     pub fn all_outputs(&self) -> Vec<(String, u64)> {
         let server = self.server();

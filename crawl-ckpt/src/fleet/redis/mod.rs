@@ -1,5 +1,6 @@
 //! Redis, or what speaks its language, as the engine of a fleet: one node, or a cluster.
 
+mod bases;
 mod nodes;
 mod outside;
 mod promise;
@@ -15,8 +16,8 @@ use self::nodes::Nodes;
 pub use self::outside::{EngineHealth, Glance, KeyBytes};
 pub use self::promise::Held;
 use super::{
-    Claim, Course, Depot, DepotError, Fate, Letter, Merits, PartView, Rest, StoreUrl, Taken,
-    Wanted, Written,
+    Base, Claim, Course, Depot, DepotError, Fate, JournalHead, Letter, Merits, PartView, Rest,
+    StoreUrl, Taken, Wanted, Written,
 };
 use crate::control::Counts;
 
@@ -165,12 +166,21 @@ impl RedisDepot {
         told.map(|value| Ok(from_redis_value(value?)?)).collect()
     }
 
-    /// Batches as they lie in the log, from this number on.
-    fn entries(&mut self, part: u32, from: u64) -> Result<Vec<StreamEntry>, DepotError> {
-        let key = self.key(part, "log");
+    /// Batches of a log or a base, from this number on.
+    fn batches(&mut self, key: &str, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
         let mut range = cmd("XRANGE");
-        range.arg(&key).arg(from).arg("+").arg("COUNT").arg(BATCHES);
-        self.ask(&range)
+        range.arg(key).arg(from).arg("+").arg("COUNT").arg(BATCHES);
+        let entries: Vec<StreamEntry> = self.ask(&range)?;
+        let batches = entries.iter();
+        batches
+            .map(|entry| RedisDepot::take_batch(field(entry, "b")))
+            .collect()
+    }
+
+    fn pack_batch(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = vec![packed::LZ4];
+        packed.extend(lz4_flex::compress_prepend_size(bytes));
+        packed
     }
 
     /// A call of a script about the letters of a partition.
@@ -234,6 +244,14 @@ fn view_of(fields: &[Option<Vec<u8>>]) -> PartView {
             pending: number(text(8).unwrap_or_default()),
             ..Counts::default()
         },
+    }
+}
+
+fn fate_of(told: &str) -> Fate {
+    match told {
+        "durable" => Fate::Durable,
+        "fenced" => Fate::Fenced,
+        _ => Fate::Gap,
     }
 }
 
@@ -319,7 +337,12 @@ impl Depot for RedisDepot {
         worker: &str,
         seen: Option<(u64, u64)>,
     ) -> Result<Claim, DepotError> {
-        let mut claim = call(scripts::CLAIM, &[&self.key(part, "l")]);
+        let keys = [
+            self.key(part, "l"),
+            self.base_key(part, 0),
+            self.base_key(part, 1),
+        ];
+        let mut claim = call(scripts::CLAIM, &[&keys[0], &keys[1], &keys[2]]);
         claim.arg(worker);
         match seen {
             Some((epoch, beat)) => claim.arg(epoch).arg(beat),
@@ -329,8 +352,11 @@ impl Depot for RedisDepot {
         if told.is_empty() {
             return Ok(Claim::Held);
         }
-        let (epoch, seq, sum) = from_redis_value(Value::Array(told))?;
-        Ok(Claim::Ours { epoch, seq, sum })
+        let (epoch, seq, sum, base): (u64, u64, String, Vec<u8>) =
+            from_redis_value(Value::Array(told))?;
+        let base = bases::read(&base)?;
+        let head = JournalHead { seq, sum, base };
+        Ok(Claim::Ours { epoch, head })
     }
 
     fn release(&mut self, part: u32, epoch: u64) -> Result<(), DepotError> {
@@ -358,11 +384,21 @@ impl Depot for RedisDepot {
     }
 
     fn read(&mut self, part: u32, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
-        let entries = self.entries(part, from)?;
-        let batches = entries.iter();
-        batches
-            .map(|entry| RedisDepot::take_batch(field(entry, "b")))
-            .collect()
+        let key = self.key(part, "log");
+        self.batches(&key, from)
+    }
+
+    fn read_base(&mut self, part: u32, base: u64, from: u64) -> Result<Vec<Vec<u8>>, DepotError> {
+        let key = self.base_key(part, base);
+        self.batches(&key, from)
+    }
+
+    fn build(&mut self, part: u32, base: u64, batch: &Written<'_>) -> Result<Fate, DepotError> {
+        self.build_base(part, base, batch)
+    }
+
+    fn switch(&mut self, part: u32, epoch: u64, base: &Base) -> Result<Fate, DepotError> {
+        self.switch_base(part, epoch, base)
     }
 
     fn outputs(&mut self, part: u32) -> Result<Vec<(String, u64)>, DepotError> {
@@ -373,26 +409,20 @@ impl Depot for RedisDepot {
     fn commit(&mut self, part: u32, batch: &Written<'_>) -> Result<Fate, DepotError> {
         let keys = ["l", "log", "out"].map(|what| self.key(part, what));
         let mut commit = call(scripts::COMMIT, &[&keys[0], &keys[1], &keys[2]]);
-        let mut packed = vec![packed::LZ4];
-        packed.extend(lz4_flex::compress_prepend_size(batch.bytes));
         let (output, len) = batch.output.unwrap_or_default();
         commit
             .arg(batch.epoch)
             .arg(batch.seq)
             .arg(batch.sum)
             .arg(batch.prev)
-            .arg(packed)
+            .arg(RedisDepot::pack_batch(batch.bytes))
             .arg(output)
             .arg(len)
             .arg(batch.counts.done)
             .arg(batch.counts.failed)
             .arg(batch.counts.unfinished());
         let fate: String = self.ask_durably(&commit)?;
-        Ok(match &*fate {
-            "durable" => Fate::Durable,
-            "fenced" => Fate::Fenced,
-            _ => Fate::Gap,
-        })
+        Ok(fate_of(&fate))
     }
 
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {

@@ -2,20 +2,25 @@
 
 use ::redis::{Value, cmd, from_redis_value, pipe};
 
-use super::{CRAWLS, RedisDepot, STATE, StreamEntry, call, course_of, field, scripts, view_of};
-use crate::fleet::{Course, CrawlName, DepotError, PartView};
+use super::{
+    CRAWLS, RedisDepot, STATE, StreamEntry, bases, call, course_of, field, scripts, view_of,
+};
+use crate::fleet::{Course, CrawlName, DepotError, JournalHead, PartView};
 use crate::journal::{Commit, commit_of};
 
 /// So many partitions' last batches come at once: each may have some MiB.
 const LAST_BATCHES: u32 = 16;
+
+/// What a partition has.
+const KEYS: [&str; 7] = ["log", "base:0", "base:1", "in", "senders", "l", "out"];
 
 /// A partition, as it is seen without a word to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
     /// Who has it, and how far it is.
     pub view: PartView,
-    /// Checksum of its last batch, in hex digits; empty without one.
-    pub sum: String,
+    /// Its journal.
+    pub head: JournalHead,
     /// Letters that wait in its inbox, or were taken and not struck out yet.
     pub letters: u64,
 }
@@ -104,7 +109,7 @@ impl RedisDepot {
         let mut all = pipe();
         for part in 0..self.parts {
             let state = all.cmd("HMGET").arg(self.key(part, "l"));
-            state.arg(&STATE).arg("sum");
+            state.arg(&STATE).arg("sum").arg("base");
             all.cmd("HLEN").arg(self.key(part, "in"));
         }
         let told: Vec<Value> = self.ask_all(&all)?;
@@ -112,10 +117,16 @@ impl RedisDepot {
         let pairs = told.chunks_exact(2).map(|pair| {
             let fields: Vec<Option<Vec<u8>>> =
                 ::redis::from_redis_value_ref(&pair[0]).map_err(unsure)?;
-            let sum = fields.get(STATE.len()).and_then(|sum| sum.as_deref());
+            let text = |at: usize| fields.get(at).and_then(|field| field.as_deref());
+            let sum = text(STATE.len()).unwrap_or_default();
+            let view = view_of(&fields);
             Ok(Glance {
-                view: view_of(&fields),
-                sum: String::from_utf8_lossy(sum.unwrap_or_default()).into_owned(),
+                head: JournalHead {
+                    seq: view.seq,
+                    sum: String::from_utf8_lossy(sum).into_owned(),
+                    base: bases::read(text(STATE.len() + 1).unwrap_or_default())?,
+                },
+                view,
                 letters: ::redis::from_redis_value_ref(&pair[1]).map_err(unsure)?,
             })
         });
@@ -145,23 +156,6 @@ impl RedisDepot {
         Ok(commits)
     }
 
-    /// As [`Depot::read`](crate::fleet::Depot::read), each batch with the output part that its records are in.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    pub fn read_signed(
-        &mut self,
-        part: u32,
-        from: u64,
-    ) -> Result<Vec<(Vec<u8>, String)>, DepotError> {
-        let entries = self.entries(part, from)?;
-        let signed = entries.iter().map(|entry| {
-            let by = String::from_utf8_lossy(field(entry, "o")).into_owned();
-            Ok((RedisDepot::take_batch(field(entry, "b"))?, by))
-        });
-        signed.collect()
-    }
-
     /// An output part is not vouched for any more. Durable.
     ///
     /// # Errors
@@ -181,7 +175,7 @@ impl RedisDepot {
             all.cmd("MEMORY").arg("USAGE").arg(key);
         }
         for part in 0..self.parts {
-            for what in ["log", "in", "senders", "l", "out"] {
+            for what in KEYS {
                 all.cmd("MEMORY").arg("USAGE").arg(self.key(part, what));
             }
         }
@@ -189,11 +183,11 @@ impl RedisDepot {
         let told: Vec<Option<u64>> = self.ask_all(&all).ok()?;
         let (of_crawl, of_parts) = told.split_at_checked(whole.len())?;
         bytes.other += of_crawl.iter().flatten().sum::<u64>();
-        for part in of_parts.chunks_exact(5) {
+        for part in of_parts.chunks_exact(KEYS.len()) {
             let at = |n: usize| part[n].unwrap_or(0);
-            bytes.journal += at(0);
-            bytes.letters += at(1) + at(2);
-            bytes.other += at(3) + at(4);
+            bytes.journal += at(0) + at(1) + at(2);
+            bytes.letters += at(3) + at(4);
+            bytes.other += at(5) + at(6);
         }
         Some(bytes)
     }
@@ -272,7 +266,7 @@ impl RedisDepot {
     /// Those of the engine.
     pub fn erase(&mut self) -> Result<(), DepotError> {
         for part in 0..self.parts {
-            let keys = ["log", "in", "senders", "l", "out"].map(|what| self.key(part, what));
+            let keys = KEYS.map(|what| self.key(part, what));
             self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         }
         let mut drop = call(scripts::DROP, &[&self.current_key()]);

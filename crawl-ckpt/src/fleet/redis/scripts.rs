@@ -1,15 +1,20 @@
 //! What the engine does in one step, in Lua. Each may come twice. Scripts and no functions: two versions
 //! of a library of those would overwrite each other.
 
-/// KEYS: state. ARGV: worker, epoch and beat that did not change (or nothing).
+/// KEYS: state, bases of even and of odd numbers. ARGV: worker, epoch and beat that did not change (or nothing).
+/// What there is of a base that was not finished goes.
 pub const CLAIM: &str = r"
-local o = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'sum')
+local o = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'sum', 'based', 'base')
 local owner, epoch, beat = o[1] or '', o[2] or '0', o[3] or '0'
 local still = ARGV[2] ~= '' and epoch == ARGV[2] and beat == ARGV[3]
 if owner ~= '' and owner ~= ARGV[1] and not still then return {} end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
-return {redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(o[4] or '0'), o[5] or ''}";
+if redis.call('HEXISTS', KEYS[1], 'built') == 1 then
+  redis.call('UNLINK', KEYS[2 + (tonumber(o[6] or '0') + 1) % 2])
+  redis.call('HDEL', KEYS[1], 'built', 'built_sum')
+end
+return {redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(o[4] or '0'), o[5] or '', o[7] or ''}";
 
 /// KEYS: what a crawl began with, looks. ARGV: the same. Always writes, so that a wait for copies covers it.
 pub const OPEN: &str = r"
@@ -34,7 +39,7 @@ if seq == ARGV[2] and o[3] == ARGV[3] then
   return 'durable'
 end
 if tonumber(seq) + 1 ~= tonumber(ARGV[2]) or (o[3] and o[3] ~= ARGV[4]) then return 'gap' end
-redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5], 'o', ARGV[6])
+redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[1], 'b', ARGV[5])
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'sum', ARGV[3], 'done', ARGV[8], 'failed', ARGV[9], 'pending', ARGV[10])
 redis.call('HINCRBY', KEYS[1], 'beat', 1)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
@@ -47,6 +52,43 @@ if n <= tonumber(redis.call('HGET', KEYS[1], 'from:' .. ARGV[1]) or '0') then re
 redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. ARGV[2], ARGV[3])
 if n > tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0') then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
 return 1";
+
+/// KEYS: state, the next base. ARGV: epoch, its number, seq, sum, sum before, batch. The first batch begins it anew.
+pub const BUILD: &str = r"
+local o = redis.call('HMGET', KEYS[1], 'epoch', 'based', 'built', 'built_sum')
+if o[1] ~= ARGV[1] then return 'fenced' end
+if tonumber(o[2] or '0') + 1 ~= tonumber(ARGV[2]) then return 'gap' end
+if o[3] == ARGV[3] and o[4] == ARGV[4] then
+  redis.call('HINCRBY', KEYS[1], 'looks', 1)
+  return 'durable'
+end
+if ARGV[3] == '1' then
+  redis.call('UNLINK', KEYS[2])
+elseif tonumber(o[3] or '0') + 1 ~= tonumber(ARGV[3]) or o[4] ~= ARGV[5] then
+  return 'gap'
+end
+redis.call('XADD', KEYS[2], ARGV[3] .. '-' .. ARGV[1], 'b', ARGV[6])
+redis.call('HSET', KEYS[1], 'built', ARGV[3], 'built_sum', ARGV[4])
+return 'durable'";
+
+/// KEYS: state, the next base, the one in force, log. ARGV: epoch, the next one's number, its batches, sum of the
+/// last, what is told of it, and the seq that it stands for: that batch stays, since its commit is looked at.
+pub const SWITCH: &str = r"
+local o = redis.call('HMGET', KEYS[1], 'epoch', 'based', 'built', 'built_sum', 'base', 'seq')
+if o[1] ~= ARGV[1] then return 'fenced' end
+if o[2] == ARGV[2] and o[5] == ARGV[5] then
+  redis.call('HINCRBY', KEYS[1], 'looks', 1)
+  return 'durable'
+end
+if tonumber(o[2] or '0') + 1 ~= tonumber(ARGV[2]) or o[3] ~= ARGV[3] or o[4] ~= ARGV[4]
+  or redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[3]) or tonumber(o[6] or '0') < tonumber(ARGV[6]) then
+  return 'gap'
+end
+redis.call('HSET', KEYS[1], 'based', ARGV[2], 'base', ARGV[5])
+redis.call('HDEL', KEYS[1], 'built', 'built_sum')
+redis.call('UNLINK', KEYS[3])
+redis.call('XTRIM', KEYS[4], 'MINID', ARGV[6])
+return 'durable'";
 
 /// KEYS: state, inbox, senders. ARGV: epoch, how many letters and bytes at most, senders and what was read of each.
 /// Of each sender as far as no letter is missing. Where a letter lies is told by its number alone, not by when
@@ -127,6 +169,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// All of them.
-pub const ALL: [&str; 13] = [
-    CLAIM, OPEN, RELEASE, COMMIT, SEND, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME, REOPEN, DROP,
+pub const ALL: [&str; 15] = [
+    CLAIM, OPEN, RELEASE, COMMIT, SEND, BUILD, SWITCH, POLL, LOOK, TAKEN, REPORT, PAUSE, RESUME,
+    REOPEN, DROP,
 ];

@@ -1,6 +1,10 @@
 //! The journals of a job, read as one: those that are closed, the one that is written, and those that take their place.
 
+mod copied;
+
 use std::path::PathBuf;
+
+pub use copied::{JobCopy, Needed};
 
 use super::contents::is_journal;
 use super::lock::JobLock;
@@ -233,8 +237,17 @@ impl Job {
         begin: Option<Mark>,
         first_id: u64,
     ) -> Result<Writer, StoreError> {
+        self.begin_numbered(lock, self.next_generation(), begin, first_id)
+    }
+
+    fn begin_numbered(
+        &self,
+        lock: &JobLock,
+        generation: u64,
+        begin: Option<Mark>,
+        first_id: u64,
+    ) -> Result<Writer, StoreError> {
         debug_assert!(lock.guards(&self.place));
-        let generation = self.next_generation();
         let path = self.place.dir.join(journal_name(generation));
         remove_if_there(&*self.disk, &path).map_err(StoreError::io("remove", &path))?;
         let journal = JournalFile {
@@ -246,8 +259,8 @@ impl Job {
         journal::create(&journal, first_id)
     }
 
-    /// A number that no journal in force has.
-    fn next_generation(&self) -> u64 {
+    /// The number of the journal that is begun next: none in force has it.
+    pub fn next_generation(&self) -> u64 {
         let before = self.manifest.before.iter().map(|closed| closed.generation);
         before.fold(self.manifest.generation, u64::max) + 1
     }
@@ -284,9 +297,18 @@ impl Job {
     /// Errors of the disk; the job and the writers of both refuse all further work, unless the new one is not in
     /// force for certain.
     pub fn go_on_anew(&mut self, lock: &JobLock, writer: &Writer) -> Result<Writer, StoreError> {
-        let (generation, closed) = (self.next_generation(), self.manifest.generation);
         let end = writer.end();
-        let mut next = self.begin_journal(lock, Some(end), end.next_id)?;
+        let next = self.begin_journal(lock, Some(end), end.next_id)?;
+        self.go_on_in(lock, next, end)
+    }
+
+    fn go_on_in(
+        &mut self,
+        lock: &JobLock,
+        mut next: Writer,
+        end: Mark,
+    ) -> Result<Writer, StoreError> {
+        let (generation, closed) = (self.next_generation(), self.manifest.generation);
         self.put_in_force(lock, &mut next, |manifest, _| {
             manifest.before.push(ClosedJournal {
                 generation: closed,
@@ -317,9 +339,18 @@ impl Job {
         lock: &JobLock,
         settled: &mut Writer,
     ) -> Result<(), StoreError> {
-        let generation = self.next_generation();
+        let stands_for = self.manifest.before.last().map(ClosedJournal::goes_on_at);
+        self.begin_with(lock, self.next_generation(), settled, stands_for)
+    }
+
+    fn begin_with(
+        &mut self,
+        lock: &JobLock,
+        generation: u64,
+        settled: &mut Writer,
+        stands_for: Option<Mark>,
+    ) -> Result<(), StoreError> {
         self.put_in_force(lock, settled, |manifest, end| {
-            let stands_for = manifest.before.last().map(ClosedJournal::goes_on_at);
             manifest.before = vec![ClosedJournal {
                 generation,
                 end,

@@ -1,5 +1,7 @@
 //! Each kind of mishap at each call that the workers of a small crawl make.
 
+use std::collections::BTreeSet;
+
 use crawl_ckpt::fleet::{Faults, Mishap, Spot};
 
 use super::scene::{Scene, Size};
@@ -9,6 +11,7 @@ const SIZE: Size = Size {
     pages: 12,
     hosts: 6,
     workers: 2,
+    least_grown: 400,
 };
 /// In how many ways the workers take turns.
 const TURNS: u64 = 4;
@@ -66,6 +69,24 @@ fn no_mishap_at_any_call_loses_or_doubles_a_page() {
     }
     // Of the last ones the crawl may be over a call earlier.
     assert!(met * 10 > tried * 9, "{met} of {tried}");
+}
+
+#[test]
+fn no_mishap_while_a_journal_is_rewritten_loses_or_doubles_a_page() {
+    let of_bases = ["build", "switch", "read_base"];
+    let (mut tried, mut met) = (BTreeSet::new(), 0);
+    for seed in 1..=TURNS {
+        let points = points(seed, Faults::default()).into_iter();
+        let points = points.filter(|(spot, _)| of_bases.contains(&spot.call));
+        for (spot, mishap) in points {
+            match disturb(seed, Faults::default(), (spot.clone(), mishap)) {
+                Err(why) => panic!("seed {seed}, {mishap:?} at {spot:?}: {why}"),
+                Ok(was_met) => met += usize::from(was_met),
+            }
+            tried.insert(spot.call);
+        }
+    }
+    assert!(met > 20 && tried.len() >= 2, "{met}, {tried:?}");
 }
 
 /// At some point the judge sees what goes wrong without this part of the protocol.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Size {
     pub pages: usize,
     pub hosts: usize,
     pub workers: usize,
+    /// A journal that grew by less is not rewritten.
+    pub least_grown: u64,
 }
 
 impl Size {
@@ -109,6 +112,8 @@ impl Worker {
             engine: Box::new(engine.clone()),
             patience: Duration::from_secs(60),
             bell: bell.clone(),
+            least_grown: size.least_grown,
+            turn: Arc::default(),
         };
         let parts = size.parts;
         let (courier, round, inbox) = Courier::idle(Box::new(engine.clone()), name, parts, bell);

@@ -55,7 +55,8 @@ pub struct Cli {
     /// The crawls in this store, and not those in the data directory: redis://HOST:PORT or several, as redis://USER@HOST,HOST/DB; rediss:// for TLS
     ///
     /// What crawl-run --store shares among machines. A crawl there is named PROJECT/SPIDER/ID; without ID the one
-    /// that was begun last is meant. The password comes from $CRAWL_STORE_PASSWORD. Looking changes nothing.
+    /// that was begun last is meant. The password comes from $CRAWL_STORE_PASSWORD, and authorities to trust with
+    /// rediss:// in place of the system's from the PEM file $CRAWL_STORE_CA_CERT. Looking changes nothing.
     #[arg(long, value_name = "URL", global = true)]
     store: Option<String>,
 

@@ -71,6 +71,10 @@ const RUN_ENVIRONMENT: Entries = &[
         "The password of the store that many machines share, when it does not stand in the URL of --store.",
     ),
     (
+        "CRAWL_STORE_CA_CERT",
+        "A PEM file with the certificates by which that of a store at rediss:// is trusted, in place of the system's.",
+    ),
+    (
         "CRAWL_FETCH, CRAWL_FRONTIER",
         "Programs to start in place of crawl-fetch and crawl-frontier, which else are looked for beside crawl-run and then on PATH.",
     ),
@@ -192,6 +196,10 @@ const CKPT_ENVIRONMENT: Entries = &[
     (
         "CRAWL_STORE_PASSWORD",
         "The password of the store, when it does not stand in the URL of --store.",
+    ),
+    (
+        "CRAWL_STORE_CA_CERT",
+        "A PEM file with the certificates by which that of a store at rediss:// is trusted, in place of the system's.",
     ),
 ];
 

@@ -1,10 +1,11 @@
 //! A Redis of a test's own.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{DEADLINE, Folder, has};
+use super::{DEADLINE, Folder, has, skipped};
 
 /// A server that keeps what it is told, in a folder of its own. Ended when dropped.
 pub struct Redis {
@@ -12,7 +13,16 @@ pub struct Redis {
     port: u16,
     folder: Folder,
     options: Vec<String>,
+    is_secure: bool,
 }
+
+/// A certificate for localhost that an authority of its own issued.
+const CERTIFICATE: &str = r#"set -e
+new="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+openssl req -x509 $new -keyout ca.key -out ca.pem -days 9 -subj /CN=authority
+openssl req $new -keyout key.pem -out asked.csr -subj /CN=test
+printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n' >ext
+openssl x509 -req -in asked.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile ext -out cert.pem"#;
 
 fn spawn(port: u16, folder: &Folder, options: &[String]) -> Child {
     let child = Command::new("redis-server")
@@ -31,22 +41,74 @@ fn spawn(port: u16, folder: &Folder, options: &[String]) -> Child {
     child
 }
 
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 impl Redis {
     /// Starts one; `None`, and a word of it, when it is not installed.
     pub fn start(options: &[&str]) -> Option<Redis> {
         if !has("redis-server") {
             return None;
         }
-        let folder = Folder::new();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-        let port = port.unwrap().port();
-        let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
-        Some(Redis {
+        let options = options.iter().map(|word| (*word).to_owned()).collect();
+        Some(Redis::at(free_port(), Folder::new(), options, false))
+    }
+
+    fn at(port: u16, folder: Folder, options: Vec<String>, is_secure: bool) -> Redis {
+        Redis {
             child: spawn(port, &folder, &options),
             port,
             folder,
             options,
-        })
+            is_secure,
+        }
+    }
+
+    /// One that speaks TLS alone, under a certificate for localhost; `None`, and a word of it, where that cannot be.
+    pub fn secure() -> Option<Redis> {
+        if !has("redis-server") || !has("openssl") {
+            return None;
+        }
+        // It names the first option that it does not know.
+        let known = ["--tls-port", "0", "--no-such-option", "0"];
+        let told = Command::new("redis-server").args(known).output().unwrap();
+        let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+        if !told.contains("no-such-option") {
+            skipped("redis-server was built without TLS");
+            return None;
+        }
+        let (port, folder) = (free_port(), Folder::new());
+        let made = Command::new("sh")
+            .args(["-c", CERTIFICATE])
+            .current_dir(&*folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let file = |name: &str| folder.join(name).display().to_string();
+        let options = format!(
+            "--port 0 --tls-port {port} --tls-auth-clients no --appendonly yes --appendfsync always"
+        );
+        let options = options.split(' ').map(str::to_owned);
+        let files = ["cert", "key", "ca-cert"].map(|what| format!("--tls-{what}-file"));
+        let names = ["cert.pem", "key.pem", "ca.pem"].map(file);
+        let files = files
+            .into_iter()
+            .zip(names)
+            .flat_map(|(name, file)| [name, file]);
+        let options = options.chain(files).collect();
+        Some(Redis::at(port, folder, options, true))
+    }
+
+    /// By whom the certificate of a secure one was issued.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// Where it is, or would be under another scheme, user or name of this host.
+    pub fn url_as(&self, before_port: &str) -> String {
+        format!("{before_port}:{}/", self.port)
     }
 
     /// Kills it, and starts it again after what `meanwhile` does.
@@ -71,7 +133,12 @@ impl Redis {
     pub fn ask(&self, words: &[&str]) -> String {
         let port = self.port.to_string();
         let mut asking = Command::new("redis-cli");
-        let output = asking.args(["-p", &port]).args(words).output().unwrap();
+        asking.args(["-p", &port]);
+        if self.is_secure {
+            asking.args(["-h", "localhost", "--tls", "--cacert"]);
+            asking.arg(self.authority());
+        }
+        let output = asking.args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 }

@@ -19,7 +19,8 @@ pub struct StoreArgs {
     /// Share the crawl with all who give the same command: redis://HOST:PORT, or several hosts; rediss:// for TLS
     ///
     /// As for `crawl-run --store`: a Redis of 7.0 or later, or a Valkey, with `appendonly yes` and `maxmemory-policy
-    /// noeviction`. The password comes from $CRAWL_STORE_PASSWORD. JOB holds copies of what the store has, and may be
+    /// noeviction`. The password comes from $CRAWL_STORE_PASSWORD, and authorities to trust with rediss:// in place of the
+    /// system's from the PEM file $CRAWL_STORE_CA_CERT. JOB holds copies of what the store has, and may be
     /// lost. Records lie in FILE.d until all is done, and then in FILE. A crawl that is complete is not begun again.
     #[arg(long, value_name = "URL", requires_all = ["crawl", "worker", "job"])]
     store: Option<String>,

@@ -15,7 +15,8 @@ pub struct StoreArgs {
     /// seconds. Nothing is lost or doubled. Each keeps its records in its own DATA_DIR, as
     /// crawls/crawl_ID.d/part-N.WORKER.jsonl, and in one file crawl_ID.WORKER.jsonl when all is done; a crawl that is
     /// complete is not begun again under the same name. The password comes from $CRAWL_STORE_PASSWORD, or stands
-    /// in the URL, where other users of this machine can see it. With --limit the same command is a test crawl of this
+    /// in the URL, where other users of this machine can see it. With rediss:// the store's certificate is checked by the system's
+    /// authorities, or by those in the PEM file $CRAWL_STORE_CA_CERT; --ca-cert is for sites alone. With --limit the same command is a test crawl of this
     /// machine alone. What does not work is refused with the reason and the way out: -o, --delta, --warc, --fresh,
     /// --retry-failed, --max-cost, --report, --json, a parser.
     #[arg(long, value_name = "URL")]

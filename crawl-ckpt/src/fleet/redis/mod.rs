@@ -6,6 +6,7 @@ mod outside;
 mod promise;
 mod scripts;
 mod slots;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use ::redis::{Arg, Cmd, Connection, RedisError, Value, cmd, from_redis_value_ref
 
 use super::scripts;
 use super::slots::{SlotMap, slot_of};
+use super::tls;
 use crate::fleet::{DepotError, NodeAddress, StoreUrl};
 use crate::human::counted;
 use crate::mutex::lock;
@@ -73,7 +74,15 @@ impl std::fmt::Debug for NodeLink {
 
 impl From<RedisError> for DepotError {
     fn from(error: RedisError) -> DepotError {
-        let why = error.to_string();
+        if let Some(why) = tls::refusal(&error) {
+            return DepotError::Refused(why);
+        }
+        let why = if error.is_timeout() {
+            // The system's words for it are of no use to anybody.
+            "no answer in time".to_owned()
+        } else {
+            error.to_string()
+        };
         // Wrong passwords and rights do not become right.
         let refused = ["NOAUTH", "WRONGPASS", "NOPERM", "AuthenticationFailed"];
         let is_refused = error.code().is_some_and(|code| refused.contains(&code))
@@ -294,13 +303,25 @@ impl Nodes {
     fn fresh(&self, node: &NodeAddress) -> Result<Connection, DepotError> {
         let url = self.shared.url.exposed(node);
         let url = url.ok_or_else(|| DepotError::Unsure(format!("{node} is no address")))?;
-        let client = ::redis::Client::open(url)?;
-        let mut connection = client.get_connection_with_timeout(self.answer.min(TELLING))?;
-        connection.set_read_timeout(Some(self.answer))?;
-        connection.set_write_timeout(Some(self.answer))?;
-        // Says more plainly than what follows why it is refused.
-        cmd("PING").query::<()>(&mut connection)?;
-        Ok(connection)
+        let client = tls::client(&url)?;
+        let begin = || {
+            let mut connection = client.get_connection_with_timeout(self.answer.min(TELLING))?;
+            connection.set_read_timeout(Some(self.answer))?;
+            connection.set_write_timeout(Some(self.answer))?;
+            // Says more plainly than what follows why it is refused.
+            cmd("PING").query::<()>(&mut connection)?;
+            Ok(connection)
+        };
+        begin().map_err(|error: RedisError| {
+            let doubt = match &*lock(&self.shared.map) {
+                Some(_) => "",
+                None => tls::doubt(&url, &error),
+            };
+            match DepotError::from(error) {
+                DepotError::Unsure(why) => DepotError::Unsure(why + doubt),
+                refused => refused,
+            }
+        })
     }
 
     /// Who has what, as far as it is known.
@@ -340,7 +361,9 @@ impl Nodes {
             match self.tell_map(&node) {
                 Ok((map, true)) => return Ok(map),
                 Ok((map, false)) => unsound = Some(map),
-                Err(DepotError::Refused(why)) => return Err(DepotError::Refused(why)),
+                Err(DepotError::Refused(why)) => {
+                    return Err(DepotError::Refused(format!("{node}: {why}")));
+                }
                 Err(DepotError::Unsure(why)) => {
                     error = DepotError::Unsure(format!("{node}: {why}"));
                 }

@@ -7,9 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Answer, Cluster, Folder, Site, Tool, skipped};
+use support::{Answer, Cluster, DEADLINE, Folder, Site, Tool, skipped};
 
 /// Hosts of a crawl of many, each an address of this machine and so a domain of its own.
 const HOSTS: usize = 100;
@@ -131,4 +135,177 @@ fn two_workers_have_the_records_of_one_crawl_without_a_store_on_documentation_of
     folder.write("alloc.json", spider.to_string());
     let count = the_same_with_and_without_a_store(&folder, "alloc", &["--no-parent"]);
     assert!(count == 0 || count > 100, "{count}");
+}
+
+/// Pages of a tree over many hosts.
+const TREE: usize = 90;
+
+/// A tree over many hosts that gives so many pages, and the others when it is told to.
+struct Gated {
+    site: Site,
+    folder: Folder,
+    asked: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Gated {
+    fn new(most: usize) -> Gated {
+        let (site, folder) = (Site::at("0.0.0.0"), Folder::new());
+        let (asked, most) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(most)),
+        );
+        let (port, count, limit) = (site.port(), asked.clone(), most.clone());
+        let url = move |n: usize| format!("http://127.1.3.{}:{port}/page-{n}", n % HOSTS + 1);
+        site.otherwise(move |asked| {
+            let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
+            let Some(Ok(n)) = number else {
+                return Answer::status(404);
+            };
+            let mine = count.fetch_add(1, Ordering::SeqCst);
+            while mine >= limit.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(5));
+            }
+            let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < TREE);
+            let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
+            Answer::html(links.collect::<String>())
+        });
+        let hosts: Vec<String> = (1..=HOSTS).map(|n| format!("127.1.3.{n}")).collect();
+        let settings = json!({"CONCURRENT_REQUESTS": 4});
+        let spider = json!({"name": "tree", "start_urls": [url(0)], "allowed_domains": hosts, "settings": settings});
+        folder.write("tree.json", spider.to_string());
+        Gated {
+            site,
+            folder,
+            asked,
+            most,
+        }
+    }
+
+    fn worker(&self, cluster: &Cluster) -> Tool {
+        Tool::new("crawl-run")
+            .dir(&self.folder)
+            .args(["tree.json", "--store", &cluster.url(), "--worker", "a"])
+            .args(["--data-dir", "a", "--parts", "16", "--crawl-id", "one"])
+    }
+
+    /// Waits until somebody waits for a page.
+    fn wait_held(&self) {
+        let begun = Instant::now();
+        while self.asked.load(Ordering::SeqCst) <= self.most.load(Ordering::SeqCst) {
+            assert!(begun.elapsed() < DEADLINE, "no page is held");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn release(&self) {
+        self.most.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// The lines of all output parts.
+    fn lines(&self) -> usize {
+        let dir = self.folder.join("a/default/tree/crawls/crawl_one.d");
+        let parts = fs::read_dir(dir).unwrap();
+        let paths = parts.map(|entry| entry.unwrap().path());
+        let parts = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        parts
+            .map(|part| fs::read_to_string(part).unwrap().lines().count())
+            .sum()
+    }
+}
+
+#[test]
+fn a_worker_without_its_cluster_ends_with_1_after_its_outage_and_goes_on_when_the_nodes_are_back() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let tree = Gated::new(20);
+    let a = tree.worker(&cluster).args(["--outage", "3s"]).start();
+    tree.wait_held();
+    let all: Vec<u8> = cluster.nodes().collect();
+    cluster.kill(&all);
+    a.wait_says("stand still");
+    tree.release();
+    let ended = a.wait().code(1);
+    ended
+        .says("the store cannot be reached")
+        .says("hint: to go on: ");
+    // Nor does one begin without it.
+    let refused = tree.worker(&cluster).args(["--outage", "1s"]).run();
+    refused.code(1).says("the store cannot be reached");
+    all.iter().for_each(|node| cluster.start_again(*node));
+    cluster.wait_whole();
+    tree.worker(&cluster).run().code(0);
+    let records = records(&tree.folder.join("a"), "tree");
+    let urls: BTreeSet<String> = records
+        .iter()
+        .map(|record| record["url"].to_string())
+        .collect();
+    assert_eq!((records.len(), urls.len()), (TREE, TREE));
+}
+
+#[test]
+fn a_cluster_that_lost_a_shard_is_found_by_the_worker_that_was_told_of_more() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let tree = Gated::new(30);
+    let a = tree.worker(&cluster).start();
+    tree.wait_held();
+    // Each shard has partitions of whose commits somebody was told.
+    let has_commits = |node: &u8| {
+        let keys = [
+            "EVAL",
+            "local n = 0 for _, k in ipairs(redis.call('KEYS', '*:l')) do \
+            if tonumber(redis.call('HGET', k, 'seq') or '0') > 1 then n = n + 1 end end return tostring(n)",
+            "0",
+        ];
+        cluster.ask(*node, &keys).is_some_and(|count| count != "0")
+    };
+    let begun = Instant::now();
+    let shard = loop {
+        if let Some(primary) = cluster.primaries().into_iter().find(has_commits) {
+            break cluster.shard_of(primary);
+        }
+        assert!(begun.elapsed() < DEADLINE, "no commits");
+        sleep(Duration::from_millis(20));
+    };
+    cluster.kill(&shard);
+    shard.iter().for_each(|node| cluster.wipe(*node));
+    shard.iter().for_each(|node| cluster.start_again(*node));
+    tree.release();
+    let ended = a.wait().code(65);
+    ended
+        .says("the store lost committed batches of partition")
+        .says(" verify ");
+}
+
+#[test]
+fn a_cluster_that_lost_everything_ends_with_65_and_the_records_stay() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let tree = Gated::new(usize::MAX);
+    tree.worker(&cluster)
+        .args(["--max-pages", "30"])
+        .run()
+        .code(4);
+    let lines = tree.lines();
+    assert!(lines >= 30, "{lines}");
+    let all: Vec<u8> = cluster.nodes().collect();
+    cluster.kill(&all);
+    all.iter().for_each(|node| cluster.wipe(*node));
+    all.iter().for_each(|node| cluster.start_again(*node));
+    cluster.wait_whole();
+    let asked = tree.site.count();
+    let refused = tree.worker(&cluster).run().code(65);
+    refused
+        .says("the store has lost default/tree/one")
+        .says("crawl_one.d.lost")
+        .says("--crawl-id");
+    assert_eq!((tree.lines(), tree.site.count()), (lines, asked));
+    let crawls = tree.folder.join("a/default/tree/crawls");
+    fs::rename(crawls.join("crawl_one.d"), crawls.join("crawl_one.d.lost")).unwrap();
+    tree.worker(&cluster).run().code(0);
+    assert_eq!(records(&tree.folder.join("a"), "tree").len(), TREE);
 }

@@ -188,6 +188,27 @@ impl Cluster {
         assert!(started.status.success(), "{started:?}");
     }
 
+    /// Kills all of these nodes, and waits until none of them answers.
+    pub fn kill(&self, nodes: &[u8]) {
+        nodes
+            .iter()
+            .for_each(|node| self.signal(*node, Signal::Kill));
+        let begun = Instant::now();
+        while nodes
+            .iter()
+            .any(|node| self.ask(*node, &["PING"]).is_some())
+        {
+            assert!(begun.elapsed() < DEADLINE, "a node outlives SIGKILL");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Has a node that was killed forget all keys; it stays in the cluster.
+    pub fn wipe(&self, node: u8) {
+        let files = self.dir().join(format!("{node}/appendonlydir"));
+        std::fs::remove_dir_all(files).unwrap();
+    }
+
     /// Passes nothing on between a node and the other ones; nor between it and clients, if these are meant too.
     pub fn cut_off(&self, node: u8, from_clients: bool) {
         let first = u8::from(!from_clients);

@@ -16,7 +16,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::bell::Bell;
 use super::lease::Lease;
-use super::sink::unreachable;
+use super::sink::{lost, unreachable};
 use crate::crawl::Outgoing;
 
 /// The store is asked for letters so often.
@@ -113,6 +113,7 @@ impl Courier {
             parts,
             members: Members::default(),
             watched: HashMap::new(),
+            confirmed: HashMap::new(),
             held: BTreeMap::new(),
             posted: BTreeMap::new(),
             seen: Vec::new(),
@@ -193,6 +194,8 @@ pub(super) struct Round {
     parts: u32,
     members: Members,
     watched: HashMap<u32, Watched<(u64, u64)>>,
+    /// So many batches of a partition the store was seen to have.
+    confirmed: HashMap<u32, u64>,
     held: BTreeMap<u32, Carried>,
     /// The last letter that went out, until it is confirmed.
     posted: BTreeMap<Taken, u64>,
@@ -329,7 +332,9 @@ impl Round {
         };
         let Some(letters) = letters else {
             owned.lease.lose();
+            let durable = owned.lease.durable();
             self.held.remove(&part);
+            self.has_confirmed(part, durable);
             self.told.say(Word::Lost(part));
             return;
         };
@@ -376,7 +381,25 @@ impl Round {
             return Ok(());
         }
         let living = self.members.look(&beats, now_ms);
+        // Those before the look: more may come while it is answered.
+        let ours: Vec<(u32, u64)> = self
+            .held
+            .iter()
+            .map(|(part, owned)| (*part, owned.lease.durable()))
+            .collect();
+        for (part, durable) in ours {
+            self.has_confirmed(part, durable);
+        }
         let shown = self.engine.look_each();
+        for (part, shown) in (0..).zip(&shown) {
+            let Ok(shown) = shown else { continue };
+            let confirmed = self.has_confirmed(part, shown.seq);
+            if shown.seq < confirmed {
+                let failure = lost(part, confirmed, shown.seq);
+                self.told.say(Word::Failed(failure));
+                return Ok(());
+            }
+        }
         let shared = self.share_out(&living, &shown, now_ms);
         if living != self.crew {
             self.crew.clone_from(&living);
@@ -393,6 +416,13 @@ impl Round {
                 Err(error)
             }
         }
+    }
+
+    /// Notes that the store has so many batches; says how many it was seen to have.
+    fn has_confirmed(&mut self, part: u32, seq: u64) -> u64 {
+        let most = self.confirmed.entry(part).or_default();
+        *most = (*most).max(seq);
+        *most
     }
 
     fn tell_of_all(&self, shown: &[PartView]) {

@@ -6,6 +6,7 @@ mod bell;
 mod courier;
 mod joined;
 mod lease;
+mod mark;
 mod open;
 mod partition;
 mod rewrite;

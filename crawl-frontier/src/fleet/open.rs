@@ -18,6 +18,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 use super::Fleet;
 use super::bell::Bell;
 use super::courier::Courier;
+use super::mark;
 use super::partition::Workshop;
 use super::rewrite::LEAST_GROWN;
 use super::sink::{insist, patiently, unreachable};
@@ -109,6 +110,12 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         ));
     }
     let key = job.key;
+    if let Some(dir) = parts_dir
+        .as_ref()
+        .filter(|_| course != Course::Over(Rest::Complete))
+    {
+        mark::leave(dir, &shared.worker, &name, &mark_of(key))?;
+    }
     let patience = Duration::from_secs(begin.plan.retry.outage_s);
     let (bell, end) = Bell::new().map_err(|e| Failure::new(format_args!("no bell: {e}")))?;
     let courier = Courier::start(

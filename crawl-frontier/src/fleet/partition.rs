@@ -279,6 +279,8 @@ impl Workshop {
             let len = found.map_or(0, |(_, len)| len);
             parts.push((dir.join(name), len));
         }
+        // Goes with the parts.
+        parts.push((super::mark::path(dir, &self.worker), 0));
         super::joined::join(&parts, dir, joined)
     }
 }

@@ -114,6 +114,14 @@ pub fn gap(part: u32, seq: u64) -> Failure {
     Failure::with(Exit::Damaged, message)
 }
 
+/// The same of a partition of which the store confirmed so many batches, and has so many.
+pub fn lost(part: u32, confirmed: u64, has: u64) -> Failure {
+    let message = format!(
+        "the store lost committed batches of partition {part}: it confirmed {confirmed}, and has {has}"
+    );
+    Failure::with(Exit::Damaged, message)
+}
+
 /// The store did not do what it was to.
 pub fn unreachable(error: &DepotError) -> Failure {
     error.clone().into()

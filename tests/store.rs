@@ -2,6 +2,8 @@
 //! done to it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "store/rewritten.rs"]
+mod rewritten;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,9 @@ use support::{Answer, Cluster, DEADLINE, Folder, Redis, Running, Signal, Site, T
 /// So many hosts, each an address of this machine and so a domain of its own.
 const HOSTS: usize = 40;
 const PAGES: usize = 90;
+const HUB_PAGES: usize = 700;
+/// Nobody is there.
+const DEAD: &str = "http://127.1.2.1:1/dead";
 
 /// A store, a site whose pages are a tree over many hosts, and a spider for it.
 struct Scene {
@@ -30,6 +35,18 @@ struct Scene {
     asked: Arc<AtomicUsize>,
     /// So many are given; who asks for more waits.
     most: Arc<AtomicUsize>,
+    /// Partitions of its crawl.
+    parts: usize,
+}
+
+/// Which pages a page leads to, and how long their URLs are.
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    /// Three more.
+    Tree,
+    /// The first one to all, by long URLs, and to one that there is not: the journal of its partition grows by
+    /// letters, most of it.
+    Hub,
 }
 
 impl Scene {
@@ -39,18 +56,26 @@ impl Scene {
 
     fn over(options: &[&str]) -> Option<Scene> {
         let redis = Redis::start(options)?;
-        Some(Scene::in_store(redis.url(), Some(redis)))
+        Some(Scene::in_store(redis.url(), Some(redis), Shape::Tree))
     }
 
-    fn in_store(store: String, redis: Option<Redis>) -> Scene {
+    fn in_store(store: String, redis: Option<Redis>, shape: Shape) -> Scene {
         let (folder, site) = (Folder::new(), Site::at("0.0.0.0"));
         let port = site.port();
         let asked_for = Arc::new(AtomicUsize::new(0));
         let most = Arc::new(AtomicUsize::new(usize::MAX));
         let (count, limit) = (asked_for.clone(), most.clone());
-        let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}", n % HOSTS + 1);
+        let filler = match shape {
+            Shape::Tree => String::new(),
+            Shape::Hub => format!("/{}", "long".repeat(450)),
+        };
+        let fill = filler.clone();
+        let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}{fill}", n % HOSTS + 1);
+        let start = url(0);
         site.otherwise(move |asked| {
-            let number = asked.path.strip_prefix("/page-").map(str::parse::<usize>);
+            let number = asked.path.strip_prefix("/page-");
+            let number = number.and_then(|path| path.strip_suffix(&*filler));
+            let number = number.map(str::parse::<usize>);
             let Some(Ok(n)) = number else {
                 return Answer::status(404);
             };
@@ -58,14 +83,22 @@ impl Scene {
             while mine >= limit.load(Ordering::SeqCst) {
                 sleep(Duration::from_millis(5));
             }
-            let children = (n * 3 + 1..n * 3 + 4).filter(|child| *child < PAGES);
+            let children = match (shape, n) {
+                (Shape::Tree, _) => n * 3 + 1..PAGES.min(n * 3 + 4),
+                (Shape::Hub, 0) => 0..HUB_PAGES,
+                (Shape::Hub, _) => 0..0,
+            };
             let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
-            Answer::html(links.collect::<String>())
+            let mut links: String = links.collect();
+            if shape == Shape::Hub {
+                links += &format!("<a href='{DEAD}'>gone</a>");
+            }
+            Answer::html(links)
         });
         let hosts: Vec<String> = (1..=HOSTS).map(|n| format!("\"127.1.2.{n}\"")).collect();
         let spider = format!(
-            r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4}}}}"#,
-            url(0),
+            r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4, "RETRY_TIMES": 0}}}}"#,
+            start,
             hosts.join(", ")
         );
         folder.write("tree.json", spider);
@@ -76,6 +109,7 @@ impl Scene {
             folder,
             asked: asked_for,
             most,
+            parts: if shape == Shape::Hub { 4 } else { 16 },
         }
     }
 
@@ -130,7 +164,8 @@ impl Scene {
         Tool::new("crawl-run")
             .dir(&self.folder)
             .args(["tree.json", "--store", &self.url, "--worker", name])
-            .args(["--data-dir", name, "--parts", "16", "--crawl-id", "one"])
+            .args(["--data-dir", name, "--crawl-id", "one"])
+            .args(["--parts", &self.parts.to_string()])
     }
 
     /// Has one worker crawl so many pages, and end.
@@ -769,11 +804,36 @@ fn names_and_options_that_a_store_does_not_have_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_crawl_of_an_earlier_format_is_refused_with_the_way_out_and_left_alone() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(5);
+    let key = "{default/tree/one:m}:job";
+    let job = scene.redis().ask(&["GET", key]);
+    let old = job.replace("\"format\":2", "\"format\":1");
+    assert_ne!(job, old);
+    scene.redis().ask(&["SET", key, &old]);
+    let asked = scene.site.count();
+    let refused = scene.worker("a").run().code(2);
+    refused
+        .says("another version of the tools, which keeps it in format 1")
+        .says("hint: that version finishes it");
+    assert_eq!(scene.site.count(), asked);
+    for command in ["show", "verify"] {
+        let refused = scene.ckpt([command, "tree"]).run().code(2);
+        refused
+            .says("default/tree/one: ")
+            .says("keeps it in format 1");
+    }
+    scene.ckpt(["ls"]).run().code(0).says("in format 1");
+    assert_eq!(scene.redis().ask(&["GET", key]), old);
+}
+
+#[test]
 fn all_of_it_works_over_a_cluster() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    let scene = Scene::in_store(cluster.url(), None);
+    let scene = Scene::in_store(cluster.url(), None, Shape::Tree);
     scene.begun(30);
     assert_eq!(scene.told(["ls"])[0]["state"], "idle");
     assert!(

@@ -914,7 +914,7 @@ fn over_tls_a_store_is_trusted_by_an_authority_of_its_own_and_takes_a_user_with_
         redis.authority(),
         redis.url_as("rediss://crawler@localhost"),
     );
-    let scene = Scene::in_store(url.clone(), Some(redis));
+    let scene = Scene::in_store(url.clone(), Some(redis), Shape::Tree);
     let trusting = |tool: Tool| {
         let tool = tool.env("CRAWL_STORE_CA_CERT", &authority);
         tool.env("CRAWL_STORE_PASSWORD", "s3cret-word")
@@ -951,7 +951,7 @@ fn what_is_wrong_with_tls_to_a_store_is_told_with_the_way_out() {
     let Some(redis) = Redis::secure() else { return };
     let (authority, plain) = (redis.authority(), redis.url_as("redis://localhost"));
     let other_name = redis.url_as("rediss://127.0.0.1");
-    let scene = Scene::in_store(redis.url_as("rediss://localhost"), Some(redis));
+    let scene = Scene::in_store(redis.url_as("rediss://localhost"), Some(redis), Shape::Tree);
     let unknown =
         "no authority that is trusted here: name yours, as a PEM file, in $CRAWL_STORE_CA_CERT";
     scene.ckpt(["ls"]).run().code(1).says(unknown);

@@ -73,8 +73,9 @@ impl Random {
     }
 }
 
-struct Worker {
-    fleet: Fleet,
+/// A worker that does a step when it is told to.
+pub struct Worker {
+    pub fleet: Fleet,
     round: Round,
     inbox: Receiver<Task>,
     engine: FakeDepot,
@@ -85,7 +86,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(dir: &Path, name: &str, engine: &FakeDepot, size: Size, random: Random) -> Worker {
+    pub fn start(dir: &Path, name: &str, engine: &FakeDepot, size: Size, random: Random) -> Worker {
         let (bell, end) = Bell::new().unwrap();
         let begin = Begin {
             plan: Plan {
@@ -131,7 +132,7 @@ impl Worker {
     }
 
     /// One step; what it came to when its crawl is over.
-    fn step(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
+    pub fn step(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
         // The courier is a thread of its own, and late at times.
         if self.random.below(4) > 0 {
             let tasks: Vec<Task> = self.inbox.try_iter().collect();
@@ -224,6 +225,16 @@ impl Drop for Process {
     }
 }
 
+/// A directory of its own, in memory where that goes.
+pub fn new_dir() -> tempfile::TempDir {
+    let root = if Path::new("/dev/shm").is_dir() {
+        "/dev/shm"
+    } else {
+        "/tmp"
+    };
+    tempfile::tempdir_in(root).unwrap()
+}
+
 /// A crawl of some workers over an engine.
 pub struct Scene {
     pub engine: FakeDepot,
@@ -238,11 +249,6 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(size: Size, seed: u64) -> Scene {
-        let root = if Path::new("/dev/shm").is_dir() {
-            "/dev/shm"
-        } else {
-            "/tmp"
-        };
         let engine = FakeDepot::new(size.parts, seed.wrapping_mul(77) + 3);
         let (tell, heard) = channel();
         let of_freezes = tell.clone();
@@ -254,7 +260,7 @@ impl Scene {
             engine,
             size,
             seed,
-            dir: tempfile::tempdir_in(root).unwrap(),
+            dir: new_dir(),
             processes: (0..size.workers).map(|_| None).collect(),
             tell,
             heard,
@@ -332,38 +338,42 @@ impl Scene {
 
     /// What is wrong with what came out.
     pub fn judge(&self) -> Result<(), String> {
-        let (size, dir) = (self.size, self.dir.path());
-        let mut records: BTreeMap<String, usize> = BTreeMap::new();
-        for (name, len) in self.engine.all_outputs() {
-            let path: PathBuf = dir.join("parts").join(name);
-            let text = fs::read(path).map_err(|e| e.to_string())?;
-            let Some(committed) = text.get(..len as usize) else {
-                return Err("a part is shorter than what was committed".to_owned());
-            };
-            for line in committed
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                let record: Value = serde_json::from_slice(line).map_err(|e| e.to_string())?;
-                let url = record["url"].as_str().unwrap_or_default().to_owned();
-                *records.entry(url).or_default() += 1;
-            }
+        judge(self.dir.path(), &self.engine, self.size)
+    }
+}
+
+/// What is wrong with what came out of a crawl that is over.
+pub fn judge(dir: &Path, engine: &FakeDepot, size: Size) -> Result<(), String> {
+    let mut records: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, len) in engine.all_outputs() {
+        let path: PathBuf = dir.join("parts").join(name);
+        let text = fs::read(path).map_err(|e| e.to_string())?;
+        let Some(committed) = text.get(..len as usize) else {
+            return Err("a part is shorter than what was committed".to_owned());
+        };
+        for line in committed
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let record: Value = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+            let url = record["url"].as_str().unwrap_or_default().to_owned();
+            *records.entry(url).or_default() += 1;
         }
-        for name in &NAMES[..size.workers] {
-            let (engine, _) = self.engine.of(name);
-            let mut worker = Worker::start(dir, name, &engine, size, Random::of(1));
-            worker.fleet.make_known().map_err(|e| e.message)?;
-        }
-        if dir.join("parts").exists() {
-            return Err("parts are left behind".to_owned());
-        }
-        let lost = (0..size.pages).filter(|page| !records.contains_key(&size.url(*page)));
-        let lost: Vec<usize> = lost.collect();
-        let doubled: Vec<_> = records.iter().filter(|(_, count)| **count > 1).collect();
-        if lost.is_empty() && doubled.is_empty() && records.len() == size.pages {
-            Ok(())
-        } else {
-            Err(format!("lost {lost:?}, doubled {doubled:?}"))
-        }
+    }
+    for name in &NAMES[..size.workers] {
+        let (engine, _) = engine.of(name);
+        let mut worker = Worker::start(dir, name, &engine, size, Random::of(1));
+        worker.fleet.make_known().map_err(|e| e.message)?;
+    }
+    if dir.join("parts").exists() {
+        return Err("parts are left behind".to_owned());
+    }
+    let lost = (0..size.pages).filter(|page| !records.contains_key(&size.url(*page)));
+    let lost: Vec<usize> = lost.collect();
+    let doubled: Vec<_> = records.iter().filter(|(_, count)| **count > 1).collect();
+    if lost.is_empty() && doubled.is_empty() && records.len() == size.pages {
+        Ok(())
+    } else {
+        Err(format!("lost {lost:?}, doubled {doubled:?}"))
     }
 }

@@ -41,7 +41,9 @@ fn has_all_once(records: &BTreeMap<String, usize>) {
     assert_eq!(records.len(), HUB_PAGES + 1);
 }
 
+// How much of a journal is dead depends on how many commits a machine makes of the same pages.
 #[test]
+#[ignore = "takes 90 s, and a busy machine makes so few commits that nothing is worth rewriting; run it alone"]
 fn a_crawl_with_rewritten_journals_is_looked_at_taken_over_pulled_and_fetched_again() {
     let Some(scene) = Scene::hub() else { return };
     scene.hold_after(0);

@@ -1,7 +1,11 @@
 //! The frame of a part: its header, and the blocks that follow.
 
+use std::path::Path;
+
 use super::PartKind;
 use crate::codec::{array_at, first_half, u32_at, u64_at};
+use crate::durable::{DiskFile, read_full};
+use crate::error::StoreError;
 
 const FORMAT: u32 = 1;
 
@@ -49,8 +53,8 @@ impl PartHeader {
         self.count.div_ceil(EACH)
     }
 
-    /// Reads a header. An error says what is wrong, in words.
-    pub fn decode(kind: PartKind, bytes: &[u8; HEADER]) -> Result<PartHeader, String> {
+    /// An error says what is wrong, in words.
+    fn decode(kind: PartKind, bytes: &[u8; HEADER]) -> Result<PartHeader, String> {
         if bytes[..8] != kind.magic {
             return Err(format!("this is no part of {}", kind.of));
         }
@@ -66,6 +70,30 @@ impl PartHeader {
             }),
             format => Err(format!("its format {format} is not known")),
         }
+    }
+
+    /// Reads the header of the part of this job with this number.
+    ///
+    /// # Errors
+    /// Errors of the disk, and damage.
+    pub fn read(
+        file: &dyn DiskFile,
+        path: &Path,
+        kind: PartKind,
+        number: u64,
+        key: [u8; 16],
+    ) -> Result<PartHeader, StoreError> {
+        let damaged = |why: &str| StoreError::damaged(path, 0, why);
+        let mut bytes = [0; HEADER];
+        let got = read_full(file, &mut bytes, 0).map_err(StoreError::io("read", path))?;
+        if got < HEADER {
+            return Err(damaged("the header is cut short"));
+        }
+        let header = PartHeader::decode(kind, &bytes).map_err(|why| damaged(&why))?;
+        if header.number != number || header.key != key {
+            return Err(damaged("it belongs to another job"));
+        }
+        Ok(header)
     }
 }
 

@@ -63,15 +63,7 @@ impl SeenPart {
         let file = disk.open_read(&path).map_err(StoreError::opening(&path))?;
         let damaged = |at, why: &str| StoreError::damaged(&path, at, why);
         let len = file.len().map_err(StoreError::io("read", &path))?;
-        let mut bytes = [0; HEADER];
-        let got = read_full(&*file, &mut bytes, 0).map_err(StoreError::io("read", &path))?;
-        if got < HEADER {
-            return Err(damaged(0, "the header is cut short"));
-        }
-        let header = PartHeader::decode(SEEN, &bytes).map_err(|why| damaged(0, &why))?;
-        if header.number != number || header.key != key {
-            return Err(damaged(0, "it belongs to another job"));
-        }
+        let header = PartHeader::read(&*file, &path, SEEN, number, key)?;
         // A count that is wrong has no right checksum; this is for one that was made to harm.
         let blocks_end = header.blocks().saturating_mul(BLOCK as u64) + HEADER as u64;
         let fence_bytes = header.blocks().saturating_mul(8);

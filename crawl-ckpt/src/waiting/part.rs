@@ -86,14 +86,7 @@ impl WaitingPart {
         let reading = |error| StoreError::io("read", &path)(error);
         let damaged = |at, why: &str| StoreError::damaged(&path, at, why);
         let len = file.len().map_err(reading)?;
-        let mut bytes = [0; HEADER];
-        if read_full(&*file, &mut bytes, 0).map_err(reading)? < HEADER {
-            return Err(damaged(0, "the header is cut short"));
-        }
-        let header = PartHeader::decode(WAITING, &bytes).map_err(|why| damaged(0, &why))?;
-        if header.number != number || header.key != key {
-            return Err(damaged(0, "it belongs to another job"));
-        }
+        let header = PartHeader::read(&*file, &path, WAITING, number, key)?;
         let each = (BLOCK + ENTRY_BYTES) as u64;
         let ends = header.blocks().saturating_mul(each);
         if len != ends.saturating_add((HEADER + SUM) as u64) {

@@ -1,5 +1,7 @@
 //! Lanes and schedule together, as a crawl uses them.
 
+use std::sync::Arc;
+
 use crawl_ckpt::durable::RealDisk;
 
 use super::*;

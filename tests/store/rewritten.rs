@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::support::{Redis, Tool};
-use super::{DEAD, HUB_PAGES, Scene, Shape, kill};
+use crate::scene::{DEAD, HUB_PAGES, Scene, Shape, kill};
+use crate::support::{Redis, Tool};
 
 impl Scene {
     fn hub() -> Option<Scene> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Done, Folder, Tool};
 
 const START: &str = "http://site.example/";
@@ -81,17 +81,44 @@ fn all_but_bad(folder: &Folder, done: &Done) {
 }
 
 #[test]
-fn a_page_that_the_fetcher_dies_of_three_times_is_set_aside() {
+fn a_page_that_the_fetcher_dies_of_four_times_is_set_aside() {
     for bad in ["exit 7", "kill -SEGV $$"] {
         let folder = Folder::new();
         let done = crawl(&folder, bad).run().code(0);
         all_but_bad(&folder, &done);
         assert_eq!(
             count(&folder, "asked", "http://site.example/bad"),
-            3,
+            4,
             "{done}"
         );
-        assert_eq!(count(&folder, "starts", "start"), 4, "{done}");
+        assert_eq!(count(&folder, "starts", "start"), 5, "{done}");
+    }
+}
+
+#[test]
+fn pages_of_several_hosts_that_the_fetcher_dies_of_are_set_aside_in_one_run() {
+    let folder = Folder::new();
+    let hosts = ["one.example", "two.example", "three.example"];
+    let bad = hosts
+        .iter()
+        .flat_map(|host| ["bad", "bad2"].map(|page| format!("http://{host}/{page}")));
+    let starts: Vec<String> = [START.to_owned()].into_iter().chain(bad).collect();
+    let spider = json!({"name": "many", "start_urls": starts, "allowed_domains": ["example"]});
+    let done = Tool::new("crawl-run")
+        .dir(&folder)
+        .env("CRAWL_FETCH", fetcher(&folder, "kill -SEGV $$"))
+        .args(["-o", "out.jsonl"])
+        .arg(folder.write("many.json", spider.to_string()))
+        .run()
+        .code(0);
+    let records = records(&folder);
+    assert_eq!(records.len(), 13, "{done}");
+    for (url, record) in &records {
+        assert_eq!(
+            record["error"]["kind"] == "io",
+            url.contains("/bad"),
+            "{record}"
+        );
     }
 }
 
@@ -115,7 +142,7 @@ fn a_fetcher_that_never_says_a_word_is_blamed_itself() {
         .code(1)
         .says("crawl-fetch ended with exit code 7")
         .says("to go on: ");
-    assert_eq!(count(&folder, "dead", "start"), 4);
+    assert_eq!(count(&folder, "dead", "start"), 5);
     assert!(
         records(&folder)
             .values()

@@ -18,8 +18,9 @@ use crate::signals;
 use crate::stage::{Children, Event, Launch, Role, STREAMS};
 use crate::view::View;
 
-/// The fetcher may die so often in the time before it is given up.
-const RESTARTS: usize = 3;
+/// The fetcher may die so often in the time before it is given up: once more than a page needs that is set aside at
+/// its fourth death.
+const RESTARTS: usize = 4;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
 /// It is the fetcher, and not its pages, when it dies of so many …
 const MAX_SET_ASIDE: usize = 10;
@@ -447,14 +448,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_deaths_a_minute_are_forgiven_and_a_fourth_is_not() {
+    fn four_deaths_a_minute_are_forgiven_and_a_fifth_is_not() {
         let start = Instant::now();
         let mut patience = Patience::default();
         let mut dies = |seconds| {
             let at = start + Duration::from_secs(seconds);
             patience.goes_on(Some(&EndReason::FetcherGone), 1, at)
         };
-        assert!([0, 10, 20].into_iter().all(&mut dies));
+        assert!([0, 10, 15, 20].into_iter().all(&mut dies));
         assert!(!dies(30));
         assert!(dies(85));
     }
@@ -464,7 +465,7 @@ mod tests {
         let now = Instant::now();
         let mut patience = Patience::default();
         for page in 1..=10 {
-            for _ in 0..2 {
+            for _ in 0..3 {
                 assert!(patience.goes_on(Some(&EndReason::FetcherGone), 0, now));
             }
             let goes_on = patience.goes_on(Some(&EndReason::SetAside), 1, now);

@@ -1,8 +1,8 @@
 //! Requests that a fetcher did not answer: it died over them, or was ended since it was silent.
 //!
-//! They are sent again. A request that was under way when three fetchers ended is set aside with a
-//! record: its page is the reason. To be sure that no other request is the reason, one that was under
-//! way when two fetchers ended is sent with nothing else under way.
+//! They are sent again. One that was under way when two fetchers ended is sent with nothing else under way, so that
+//! no other request can be the reason. When two more end over it, its page is: it is set aside with a record. One
+//! alone may have been killed from outside.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,8 +18,8 @@ use crate::store::Store;
 
 /// So often, and a request is sent alone …
 const ALONE: u32 = 2;
-/// … or set aside.
-const SET_ASIDE: u32 = 3;
+/// … or set aside: the last two times it was alone.
+const SET_ASIDE: u32 = 4;
 /// A start URL was set aside and its record waits for a page of another.
 const WAITS: u32 = SET_ASIDE + 1;
 
@@ -27,8 +27,9 @@ const WAITS: u32 = SET_ASIDE + 1;
 /// waited for its turn, for memory or for a parser, and a restart costs pages.
 const DROPPED: u64 = 4;
 
-/// Why a request is set aside that fetchers die of.
-const DIED: &str = "crawl-fetch died of it three times";
+/// Why a request has a record that nobody answered.
+const WHY: &str = "crawl-fetch died of it or fell silent about it four times, the last two with nothing else under \
+                   way; it is set aside";
 
 /// What is known of requests that were lost.
 #[derive(Debug, Default)]
@@ -94,6 +95,12 @@ impl Lost {
             .get(&fingerprint)
             .is_some_and(|times| *times >= ALONE)
     }
+
+    /// Whether this fetcher has to show first that it works: the last one ended badly, or one is sent alone next,
+    /// which is to be blamed for what becomes of it.
+    fn is_unproven(&self) -> bool {
+        !self.is_heard && (self.is_careful || !self.alone.is_empty())
+    }
 }
 
 fn key(fingerprint: u64) -> String {
@@ -120,7 +127,7 @@ impl<S: Store> Crawl<S> {
         let is_over = self.under_way() == 0;
         self.lost.is_alone &= !is_over;
         let can_go = self.lone_that_can_go(now_ms);
-        let unproven = self.lost.is_careful && !self.lost.is_heard;
+        let unproven = self.lost.is_unproven();
         let witness = self.outage.witness().filter(|_| unproven);
         if !self.lost.is_alone && can_go.is_none() && witness.is_none() {
             return Ok(None);
@@ -183,16 +190,11 @@ impl<S: Store> Crawl<S> {
         let mut aside = 0;
         for id in ids {
             if self.lose(id) >= SET_ASIDE {
-                self.set_aside_lost(id)?;
+                self.set_aside(id)?;
                 aside += 1;
             }
         }
         Ok(aside)
-    }
-
-    /// A fetcher died of this request too often.
-    pub(super) fn set_aside_lost(&mut self, id: u64) -> Result<(), Failure> {
-        self.set_aside(id, DIED)
     }
 
     fn lose(&mut self, id: u64) -> u32 {
@@ -212,7 +214,7 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Ends a request that is under way with a record.
-    pub(super) fn set_aside(&mut self, id: u64, why: &str) -> Result<(), Failure> {
+    pub(super) fn set_aside(&mut self, id: u64) -> Result<(), Failure> {
         let Some(flight) = self.flights.remove(&id) else {
             return Ok(());
         };
@@ -222,7 +224,7 @@ impl<S: Store> Crawl<S> {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let stored = self.store.read(flight.ticket, &mut buffer)?;
         let kind = ErrorKind::Io;
-        let message = format!("{why}; it is set aside").into();
+        let message = WHY.into();
         let result = FetchResult {
             url: stored.url.into(),
             depth: Some(flight.depth),
@@ -268,8 +270,8 @@ impl<S: Store> Crawl<S> {
         self.errands.slept(for_ms);
     }
 
-    /// Looks whether the fetcher is silent for too long. Requests that it was silent about after
-    /// three restarts are set aside; `Some`: it is to be started again.
+    /// Looks whether the fetcher is silent for too long, which is for a request what its death is. `Some`: it is to
+    /// be started again.
     ///
     /// # Errors
     /// When a request cannot be read back.
@@ -282,8 +284,8 @@ impl<S: Store> Crawl<S> {
         if now_ms < due_ms && dropped.is_empty() {
             return Ok(None);
         }
-        // A fetcher that was just started again and has not answered anything is not silent because of a page.
-        if self.lost.is_careful && !self.lost.is_heard {
+        // One that has not answered anything is not silent because of a page.
+        if self.lost.is_unproven() {
             return Ok(Some(FetcherSilence {
                 requests: self.under_way() as u64,
                 since_ms: patience_ms,
@@ -303,14 +305,9 @@ impl<S: Store> Crawl<S> {
             since_ms: patience_ms,
         };
         for id in ids {
-            let times = self
-                .flights
-                .get(&id)
-                .and_then(|flight| self.lost.times.get(&flight.fingerprint));
-            if times.is_some_and(|times| *times >= SET_ASIDE) {
-                self.set_aside(id, "the fetcher was silent about it after three restarts")?;
+            if self.lose(id) >= SET_ASIDE {
+                self.set_aside(id)?;
             } else {
-                self.lose(id);
                 silence.requests += 1;
             }
         }

@@ -301,7 +301,7 @@ impl<S: Store> Crawl<S> {
         if self.lost.is_set_aside(fingerprint) {
             self.read_buffer = buffer;
             self.took_off(flight);
-            self.set_aside_lost(due.ticket.id())?;
+            self.set_aside(due.ticket.id())?;
             return Ok(false);
         }
         let state = self.state.json.as_deref();

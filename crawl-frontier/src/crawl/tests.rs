@@ -309,6 +309,69 @@ fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_req
     assert!(crawl.hear_silence(8000).unwrap().is_some());
 }
 
+/// The fetcher dies, and the crawl is gone on with by another: what was sent goes first. Tells how many requests were
+/// set aside.
+fn die(crawl: &mut Crawl<Plain>) -> u64 {
+    let aside = crawl.fetcher_died().unwrap();
+    crawl.release_held(1);
+    let mut sent: Vec<_> = std::mem::take(&mut crawl.flights).into_iter().collect();
+    sent.sort_by_key(|(id, _)| *id);
+    for (place, (_, flight)) in (0..).zip(sent) {
+        crawl.landed(&flight);
+        crawl.schedule.answered(flight.host);
+        crawl.put(flight.host, flight.ticket, i64::MAX - place);
+    }
+    for due in std::mem::take(&mut crawl.lost.alone) {
+        crawl.put(due.host, due.ticket, 0);
+    }
+    crawl.lost.is_alone = false;
+    crawl.be_careful();
+    aside
+}
+
+#[test]
+fn a_request_is_not_set_aside_when_one_fetcher_is_killed_while_it_goes_alone() {
+    let bad = "http://site.example/bad";
+    let mut crawl = crawl(plan(bad));
+    crawl.lost.is_heard = true;
+    // The last time it is alone, and so it is the time after.
+    for now_ms in 1..=3 {
+        assert_eq!(urls(&asked(&mut crawl, now_ms)), [bad]);
+        assert_eq!(die(&mut crawl), 0);
+    }
+    let again = asked(&mut crawl, 4);
+    reply(&mut crawl, &again[0], json!({"status": 200}), 4);
+    assert_eq!(records(&crawl)[bad], 200);
+    assert_eq!(crawl.lost.values().count(), 0);
+}
+
+#[test]
+fn before_a_request_goes_alone_a_fetcher_shows_that_it_works_whoever_started_it() {
+    let (bad, good) = ("http://site.example/bad", "http://site.example/");
+    let mut crawl = crawl(plan(good));
+    let first = asked(&mut crawl, 1);
+    reply(
+        &mut crawl,
+        &first[0],
+        json!({"status": 200, "links": [bad]}),
+        1,
+    );
+    for now_ms in 2..=3 {
+        assert_eq!(urls(&asked(&mut crawl, now_ms)), [bad]);
+        assert_eq!(die(&mut crawl), 0);
+    }
+    // A person starts the next two, who knows nothing of the last.
+    for (now_ms, aside) in [(4, 0), (5, 1)] {
+        (crawl.lost.is_careful, crawl.lost.is_heard) = (false, false);
+        let probe = asked(&mut crawl, now_ms);
+        assert_eq!(urls(&probe), ["http://site.example/robots.txt"]);
+        reply(&mut crawl, &probe[0], json!({"status": 404}), now_ms);
+        assert_eq!(urls(&asked(&mut crawl, now_ms)), [bad]);
+        assert_eq!(die(&mut crawl), aside);
+    }
+    assert_eq!(records(&crawl)[bad], 0);
+}
+
 #[test]
 fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
     let bad = "http://site.example/bad";
@@ -317,33 +380,17 @@ fn a_start_url_that_fetchers_die_of_is_not_in_the_way_of_another() {
         ..plan(bad)
     });
     crawl.lost.is_heard = true;
-    // As in a run that ends and is gone on with.
-    let die = |crawl: &mut Crawl<Plain>| {
-        let aside = crawl.fetcher_died().unwrap();
-        crawl.release_held(1);
-        let mut flights: Vec<_> = std::mem::take(&mut crawl.flights).into_iter().collect();
-        flights.sort_by_key(|(id, _)| *id);
-        for (_, flight) in flights {
-            crawl.landed(&flight);
-            crawl.schedule.answered(flight.host);
-            crawl.put(flight.host, flight.ticket, 0);
-        }
-        for due in std::mem::take(&mut crawl.lost.alone) {
-            crawl.put(due.host, due.ticket, 0);
-        }
-        crawl.lost.is_alone = false;
-        crawl.be_careful();
-        aside
-    };
     assert_eq!(asked(&mut crawl, 1).len(), 2);
     assert_eq!(die(&mut crawl), 0);
     assert_eq!(asked(&mut crawl, 2).len(), 2);
     assert_eq!(die(&mut crawl), 0);
     assert_eq!(urls(&asked(&mut crawl, 3)), [bad]);
+    assert_eq!(die(&mut crawl), 0);
+    assert_eq!(urls(&asked(&mut crawl, 4)), [bad]);
     assert_eq!(die(&mut crawl), 1);
-    let good = asked(&mut crawl, 4);
+    let good = asked(&mut crawl, 5);
     assert_eq!(urls(&good), ["http://site.example/good"]);
-    reply(&mut crawl, &good[0], json!({"status": 200}), 4);
+    reply(&mut crawl, &good[0], json!({"status": 200}), 5);
     assert_eq!(
         serve(&mut crawl, |_| panic!("nothing is left")),
         Done::Complete

@@ -4,7 +4,7 @@
 //! Done at a clean pause, when most of the journal is dead; the size of a
 //! checkpoint then follows what is pending and seen, not what happened.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use crawl_ckpt::control::Counts;
@@ -13,10 +13,12 @@ use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
+use super::ids::Ids;
 use super::lanes::{Lanes, LastBlock};
 use super::memory::View;
 use super::request::fingerprint_of;
-use super::seen::{SHARDS, shard_of};
+use super::runs::Sorter;
+use super::settle::aside;
 use super::{Rest, Ticket, Tries, Watch};
 use crate::keys::{HOST, OfHost};
 use crate::schedule::{HostId, Schedule};
@@ -33,6 +35,8 @@ const SAMPLES: u64 = 256;
 const BATCH_BYTES: usize = 4 << 20;
 /// Batches to a sync: nothing can end one, so it must not have a gigabyte to write.
 const SYNC_EVERY: u64 = 16;
+/// Whether anybody is in a hurry is asked so often, in fingerprints.
+const ASK_EVERY: u64 = 1 << 16;
 
 /// True when a rewritten journal would be half as long at most.
 ///
@@ -100,8 +104,8 @@ impl Compacted {
     }
 }
 
-/// Rewrites the journal and puts the new one in force. `None` in a hurry: the old one is in force then,
-/// and what there is of the new one is left for [`Job::sweep`].
+/// Rewrites the journal and puts the new one in force, with about `room` bytes of what is sorted in memory at once.
+/// `None` in a hurry: the old one is in force then, and what there is of the new one is left for [`Job::sweep`].
 ///
 /// # Errors
 /// Errors of the disk; the old journal is in force then, or the new one.
@@ -110,9 +114,10 @@ pub fn compact(
     lock: &JobLock,
     end: &Mark,
     view: &View<'_>,
+    room: usize,
     watch: &mut dyn Watch,
 ) -> Result<Option<Compacted>, Failure> {
-    let rewritten = match rewrite(job, lock, end, view, watch) {
+    let rewritten = match rewrite(job, lock, end, view, room, watch) {
         Ok(rewritten) => rewritten,
         Err(Unwritten::Hurry) => return Ok(None),
         Err(Unwritten::Failed(failure)) => return Err(failure),
@@ -159,18 +164,20 @@ fn rewrite<'a>(
     lock: &JobLock,
     end: &Mark,
     view: &View<'_>,
+    room: usize,
     watch: &'a mut dyn Watch,
 ) -> Result<Rewriter<'a>, Unwritten> {
+    let dir = &job.place().dir;
     let commit = Commit {
         at_ms: view.rest.at_ms,
         progress: view.rest.progress.clone(),
         files: view.files.clone(),
         tails: view.tails.clone(),
     };
-    let failed = match view.rest.progress.counts.failed {
-        0 => Failed::default(),
-        _ => Failed::read(job, watch)?,
-    };
+    let mut failed = Failed::none(Sorter::new(dir, room / 2));
+    if view.rest.progress.counts.failed > 0 {
+        failed.read(job, view.rest.schedule, watch)?;
+    }
     let writer = job.begin_generation(lock, end.next_id)?;
     let mut rewriter = Rewriter {
         fingerprinter: Fingerprinter::new(job.manifest().key),
@@ -181,64 +188,94 @@ fn rewrite<'a>(
         schedule: Schedule::new(u32::MAX),
         lanes: view.lanes.anew(),
         tries: BTreeMap::new(),
-        living: vec![Vec::new(); SHARDS],
+        living: Sorter::new(dir, room / 2),
         buffer: Vec::new(),
         watch,
     };
-    rewriter.rewrite(view, &failed)?;
+    rewriter.rewrite(view, failed)?;
     hold_on(rewriter.watch)?;
     Ok(rewriter)
 }
 
 /// The requests that have failed.
-#[derive(Debug, Default)]
 struct Failed {
-    /// Where they lie in the journal.
-    tickets: Vec<Ticket>,
-    by_origin: HashMap<String, u64>,
+    /// Where they lie in the journal, in the order in which they came.
+    tickets: Sorter,
+    by_host: HashMap<HostId, u64>,
 }
 
 impl Failed {
+    fn none(tickets: Sorter) -> Failed {
+        Failed {
+            tickets,
+            by_host: HashMap::new(),
+        }
+    }
+
     /// Which they are is in no memory: few crawls ask for it.
-    fn read(job: &Job, watch: &mut dyn Watch) -> Result<Failed, Unwritten> {
-        let mut ids = HashSet::new();
-        Failed::replay(job, watch, |entry| match entry {
-            Entry::Done { id, failed: true } => drop(ids.insert(id)),
-            Entry::Defer { id, .. } => drop(ids.remove(&id)),
-            _ => {}
+    fn read(
+        &mut self,
+        job: &Job,
+        schedule: &Schedule<Ticket>,
+        watch: &mut dyn Watch,
+    ) -> Result<(), Unwritten> {
+        let mut ids = Ids::default();
+        Failed::replay(job, watch, |entry| {
+            match entry {
+                Entry::Done { id, failed: true } => drop(ids.insert(id)),
+                Entry::Defer { id, .. } => drop(ids.remove(id)),
+                _ => {}
+            }
+            Ok(())
         })?;
-        let mut failed = Failed::default();
         Failed::replay(job, watch, |entry| {
             if let Entry::Request { id, at, request } = entry
-                && ids.contains(&id)
+                && ids.contains(id)
             {
-                failed.tickets.push(Ticket { id, at });
-                let origin = origin(request.url);
-                *failed.by_origin.entry(origin.to_owned()).or_default() += 1;
+                self.tickets.push(number_of(Ticket { id, at }))?;
+                if let Some(host) = schedule.find_host(origin(request.url)) {
+                    *self.by_host.entry(host).or_default() += 1;
+                }
             }
-        })?;
-        Ok(failed)
+            Ok(())
+        })
     }
 
     fn replay(
         job: &Job,
         watch: &mut dyn Watch,
-        mut each: impl FnMut(Entry<'_>),
+        mut each: impl FnMut(Entry<'_>) -> io::Result<()>,
     ) -> Result<(), Unwritten> {
-        let mut is_stopped = false;
+        let (mut is_stopped, mut failed) = (false, None);
         let replayed = job.replay(None, |entry| {
             // There is one in each batch.
             is_stopped |= matches!(entry, Entry::Commit(_)) && watch.is_in_a_hurry();
             if is_stopped {
                 return Err("a signal came".into());
             }
-            each(entry);
-            Ok(())
+            each(entry).map_err(|e| {
+                let words = e.to_string();
+                failed = Some(e);
+                words
+            })
         });
-        match replayed {
-            Err(_) if is_stopped => Err(Unwritten::Hurry),
-            replayed => replayed.map(drop).map_err(Unwritten::from),
+        match (replayed, failed) {
+            (_, Some(error)) => Err(aside(error).into()),
+            (Err(_), _) if is_stopped => Err(Unwritten::Hurry),
+            (replayed, _) => replayed.map(drop).map_err(Unwritten::from),
         }
+    }
+}
+
+/// As a number by which tickets are in the order in which they came.
+fn number_of(ticket: Ticket) -> u128 {
+    u128::from(ticket.id) << 64 | u128::from(ticket.at)
+}
+
+fn ticket_of(number: u128) -> Ticket {
+    Ticket {
+        id: (number >> 64) as u64,
+        at: number as u64,
     }
 }
 
@@ -251,14 +288,14 @@ struct Rewriter<'a> {
     schedule: Schedule<Ticket>,
     lanes: Lanes,
     tries: Tries,
-    /// The fingerprints of requests that are kept whole, by their place in [`Seen`](super::seen::Seen).
-    living: Vec<Vec<u128>>,
+    /// The fingerprints of requests that are kept whole.
+    living: Sorter,
     buffer: Vec<u8>,
     watch: &'a mut dyn Watch,
 }
 
 impl Rewriter<'_> {
-    fn rewrite(&mut self, view: &View<'_>, failed: &Failed) -> Result<(), Unwritten> {
+    fn rewrite(&mut self, view: &View<'_>, mut failed: Failed) -> Result<(), Unwritten> {
         for (key, value) in &view.rest.values {
             self.batch.set(key, value.as_bytes());
             self.close_if_full()?;
@@ -272,7 +309,7 @@ impl Rewriter<'_> {
             let others = others.remove(&id).unwrap_or_default();
             let origin = view.rest.schedule.origin(id);
             // Requests that are kept whole count themselves when they are read back.
-            let failed = failed.by_origin.get(&origin).copied().unwrap_or(0);
+            let failed = failed.by_host.get(&id).copied().unwrap_or(0);
             let whole = failed + u64::from(host.pending) + others.len() as u64;
             let taken = host.taken.saturating_sub(whole).to_string();
             self.batch.set(&format!("{HOST}{origin}"), taken.as_bytes());
@@ -305,8 +342,9 @@ impl Rewriter<'_> {
                 self.schedule.heard(new, page);
             }
         }
-        for &ticket in &failed.tickets {
-            let (new, _) = self.copy(ticket)?;
+        let mut tickets = failed.tickets.sorted().map_err(aside)?;
+        while let Some(number) = tickets.next().map_err(aside)? {
+            let (new, _) = self.copy(ticket_of(number))?;
             self.batch.done(new.id, true);
             self.close_if_full()?;
         }
@@ -331,7 +369,7 @@ impl Rewriter<'_> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let stored = self.reader.request_at(old.id, old.at, &mut buffer)?;
         let fingerprint = fingerprint_of(self.fingerprinter, &stored)?;
-        self.living[shard_of(fingerprint)].push(fingerprint);
+        self.living.push(fingerprint).map_err(aside)?;
         let (id, at) = self.batch.request(&stored);
         let priority = stored.priority;
         self.buffer = buffer;
@@ -340,23 +378,22 @@ impl Rewriter<'_> {
 
     /// The fingerprints of what is done: all that were seen but those kept whole.
     fn finished(&mut self, view: &View<'_>) -> Result<(), Unwritten> {
+        let mut living = self.living.sorted().map_err(aside)?;
         let mut seen = view.seen.sorted()?;
-        let mut next = seen.next()?;
-        for number in 0..SHARDS {
-            hold_on(self.watch)?;
-            let mut living = std::mem::take(&mut self.living[number]);
-            living.sort_unstable();
-            let mut living = living.into_iter().peekable();
-            while let Some(fingerprint) = next.take_if(|next| shard_of(*next) == number) {
-                if living.next_if_eq(&fingerprint).is_none() {
-                    self.batch.seen(&fingerprint.to_be_bytes());
-                    self.close_if_full()?;
-                }
-                next = seen.next()?;
+        let mut asked = 0_u64;
+        while let Some(fingerprint) = seen.next()? {
+            if asked.is_multiple_of(ASK_EVERY) {
+                hold_on(self.watch)?;
             }
-            if living.next().is_some() {
-                return Err(Failure::new("a request is not among those seen").into());
+            asked += 1;
+            let is_next = |living: &u128| *living == fingerprint;
+            if living.next_if(is_next).map_err(aside)?.is_none() {
+                self.batch.seen(&fingerprint.to_be_bytes());
+                self.close_if_full()?;
             }
+        }
+        if living.peek().is_some() {
+            return Err(Failure::new("a request is not among those seen").into());
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub struct HeldJob {
     imaged_bytes: u64,
     /// So much may be unsettled.
     least_unsettled: u64,
-    /// Who settles has so many bytes of what is new in memory at once.
+    /// Who settles, or compacts, has so many bytes of what is sorted in memory at once.
     settle_room: usize,
     /// What the journals had when they were last settled.
     settled_bytes: u64,
@@ -60,6 +60,8 @@ struct Since {
 const UNSETTLED_BYTES: u64 = 64 << 20;
 /// With less memory it is less, down to this.
 const LEAST_UNSETTLED_BYTES: u64 = 4 << 10;
+/// Less is in so many pieces that they take more.
+const LEAST_SORTED_BYTES: usize = 1 << 20;
 /// What the journal needs no more of a URL that is done, at least.
 const DEAD_BYTES: u64 = 64;
 
@@ -196,7 +198,8 @@ impl HeldJob {
             watch.tell_of_tidying();
         }
         let compacted = if is_dead {
-            compact::compact(&mut self.job, &self.lock, end, &view, watch)?
+            let room = self.settle_room.max(LEAST_SORTED_BYTES);
+            compact::compact(&mut self.job, &self.lock, end, &view, room, watch)?
         } else {
             None
         };

@@ -22,6 +22,7 @@ mod replay;
 pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod retry;
+mod runs;
 pub mod seen;
 mod settle;
 pub(crate) mod unnamed;

@@ -6,10 +6,8 @@
 
 mod changes;
 mod facts;
-mod runs;
 
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crawl_ckpt::job::Job;
@@ -19,17 +17,15 @@ use crawl_ckpt::tool::Failure;
 
 use self::changes::{Change, Fact, SortedChanges};
 use self::facts::{Facts, InOrder};
-use self::runs::{Merged, Runs};
 use super::outputs::MAKE_ROOM;
 use super::request::fingerprint_of;
+use super::runs::{Merged, Sorter};
 use crate::url::{Fingerprinter, origin};
 
 /// Small, since a request is looked for in its batch.
 const BATCH_BYTES: usize = 256 << 10;
 /// Batches to a sync: the crawl's own syncs must not wait long for these.
 const SYNC_EVERY: u64 = 32;
-
-const FINGERPRINT_BYTES: usize = 16;
 
 /// Settles the closed journals of a job, with about so many bytes of what is new in memory at once. False when it was
 /// told to end: nothing changed then, and what there is of the new journal counts for nothing.
@@ -82,19 +78,21 @@ fn rewrite(
         commit,
         is_over,
     };
-    let mut new = NewlyDone::new(dir, room / 2);
+    // The fingerprints of what is kept as such only from now on.
+    let mut new = Sorter::new(dir, room / 2);
     rewriter.requests(&closed, &mut facts, &mut new)?;
     rewriter.batch.go_on_with(last.goes_on_at().next_id);
     rewriter.all_else(
         &closed,
         facts.changes.sorted().map_err(aside)?,
-        new.sorted()?,
+        new.sorted().map_err(aside)?,
     )?;
     rewriter.close()?;
     Ok(Some(rewriter.writer))
 }
 
-fn aside(error: io::Error) -> Failure {
+/// Why what is sorted cannot be put aside.
+pub(super) fn aside(error: io::Error) -> Failure {
     Failure::new(format_args!("cannot put aside what is sorted: {error}")).hint(MAKE_ROOM)
 }
 
@@ -146,41 +144,6 @@ impl Closed<'_> {
     }
 }
 
-/// The fingerprints of what is kept as such only from now on.
-struct NewlyDone {
-    fingerprints: Vec<u128>,
-    room: usize,
-    aside: Runs<u128>,
-}
-
-impl NewlyDone {
-    fn new(dir: &Path, room: usize) -> NewlyDone {
-        NewlyDone {
-            fingerprints: Vec::new(),
-            room: (room / FINGERPRINT_BYTES).max(1),
-            aside: Runs::new(dir),
-        }
-    }
-
-    fn push(&mut self, fingerprint: u128) -> io::Result<()> {
-        if self.fingerprints.len() >= self.room {
-            self.fingerprints.sort_unstable();
-            if self.aside.put(self.fingerprints.iter())? {
-                self.fingerprints.clear();
-            } else {
-                self.room = usize::MAX;
-            }
-        }
-        self.fingerprints.push(fingerprint);
-        Ok(())
-    }
-
-    fn sorted(mut self) -> Result<Merged<u128>, Failure> {
-        self.fingerprints.sort_unstable();
-        self.aside.merged(self.fingerprints).map_err(aside)
-    }
-}
-
 struct SettledWriter<'a> {
     batch: Batch,
     writer: Writer,
@@ -194,7 +157,7 @@ impl SettledWriter<'_> {
         &mut self,
         closed: &Closed<'_>,
         facts: &mut Facts,
-        new: &mut NewlyDone,
+        new: &mut Sorter,
     ) -> Result<(), Unsettled> {
         let fingerprinter = Fingerprinter::new(closed.job.manifest().key);
         for number in 0..closed.count() {

@@ -13,6 +13,9 @@ fn restored(job: &Job, reopen: bool) -> Result<Restored, Failure> {
     restore(job, 9, 5, reopen, SeenRoom::reading(job))
 }
 
+/// Of 300 that are kept whole and 108 that failed, so many bytes are in memory at once.
+const ROOM: usize = 1000;
+
 /// Nobody is in a hurry.
 struct Patient;
 
@@ -87,7 +90,7 @@ fn a_rewritten_job_is_the_same_job_in_less_room() {
     let mut job = job(&lock, &place, 3000, "");
     let before = restored(&job, false).unwrap();
     let (end, before) = (before.end, before.into_memory());
-    let compacted = compact(&mut job, &lock, &end, &before.view(), &mut Patient)
+    let compacted = compact(&mut job, &lock, &end, &before.view(), ROOM, &mut Patient)
         .unwrap()
         .unwrap();
     assert!(
@@ -195,7 +198,7 @@ fn much_beside_the_queue_is_written_in_batches() {
         let key = format!("robots:http://h{n}.example");
         before.values.insert(key, rules.clone());
     }
-    let compacted = compact(&mut job, &lock, &end, &before.view(), &mut Patient)
+    let compacted = compact(&mut job, &lock, &end, &before.view(), ROOM, &mut Patient)
         .unwrap()
         .unwrap();
     assert!(compacted.end.seq > 4, "{:?}", compacted.end);
@@ -217,6 +220,7 @@ fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
         &lock,
         &end,
         &before.view(),
+        ROOM,
         &mut HurriedAfter(questions),
     )
     .unwrap()
@@ -228,8 +232,8 @@ fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
         assert_eq!(restored(&job, false).unwrap().end, end);
         questions += 1;
     }
-    // Both replays of what failed, each part of the set, the last batch, and the end.
-    assert!(questions > SHARDS as u32 + 4, "asked {questions} times");
+    // Both replays of what failed, the set, the last batch, and the end.
+    assert!(questions > 5, "asked {questions} times");
     let after = restored(&job, false).unwrap().into_memory();
     assert_eq!(after.progress, before.progress);
     assert_eq!(job.manifest().generation, 2);

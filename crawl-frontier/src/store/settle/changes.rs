@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use super::runs::{Merged, RunRecord, Runs};
 use crate::keys::HOST;
+use crate::store::runs::{Merged, RunRecord, Runs};
 
 /// What an entry of the map takes beside its key and its value, about.
 const ENTRY_BYTES: usize = 120;

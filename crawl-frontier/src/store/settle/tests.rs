@@ -218,6 +218,7 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                     &made.lock,
                     &end,
                     &before.view(),
+                    1 << 20,
                     &mut Leisurely,
                 );
                 let end = compacted.unwrap().unwrap().end;

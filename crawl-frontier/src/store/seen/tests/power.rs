@@ -116,9 +116,10 @@ impl<'a> SettingLife<'a> {
         self.memory.seen.come_to_rest(&mut Unhurried).unwrap();
         let view = self.memory.view();
         let compacted = rewrite.then(|| {
-            compact::compact(&mut self.job, self.lock, &self.end, &view, &mut Unhurried)
-                .unwrap()
-                .unwrap()
+            // So few bytes that most of what is sorted is aside.
+            let (lock, end) = (self.lock, &self.end);
+            let compacted = compact::compact(&mut self.job, lock, end, &view, 500, &mut Unhurried);
+            compacted.unwrap().unwrap()
         });
         let (end, view) = match &compacted {
             Some(compacted) => (compacted.end, compacted.view(view)),

@@ -39,6 +39,56 @@ impl RunRecord for u128 {
     }
 }
 
+/// Numbers that come in any order and are told in ascending order, of which no more are in memory than there is
+/// room for.
+#[derive(Debug)]
+pub struct Sorter {
+    numbers: Vec<u128>,
+    /// So many are in memory at most.
+    most: usize,
+    aside: Runs<u128>,
+}
+
+impl Sorter {
+    /// None yet; about so many bytes of them are in memory at once, the others in this directory.
+    pub fn new(dir: &Path, room: usize) -> Sorter {
+        Sorter {
+            numbers: Vec::new(),
+            most: (room / size_of::<u128>()).max(1),
+            aside: Runs::new(dir),
+        }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn push(&mut self, number: u128) -> io::Result<()> {
+        if self.numbers.len() >= self.most {
+            self.numbers.sort_unstable();
+            if self.aside.put(self.numbers.iter())? {
+                self.numbers.clear();
+            } else {
+                // On such a disk it is as if nobody had said how much memory there is.
+                self.most = usize::MAX;
+            }
+        }
+        self.numbers.push(number);
+        Ok(())
+    }
+
+    /// All of them in order; none is left here.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn sorted(&mut self) -> io::Result<Merged<u128>> {
+        let mut last = std::mem::take(&mut self.numbers);
+        last.sort_unstable();
+        let anew = Runs::new(&self.aside.dir);
+        std::mem::replace(&mut self.aside, anew).merged(last)
+    }
+}
+
 /// Sorted pieces that were put aside.
 #[derive(Debug)]
 pub struct Runs<R> {
@@ -264,6 +314,23 @@ mod tests {
             assert_eq!(merged.next().unwrap(), Some(expected));
         }
         assert_eq!(merged.next().unwrap(), None);
+    }
+
+    #[test]
+    fn numbers_are_told_in_order_whatever_the_room() {
+        for room in [0, 1_000, 1 << 20] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut sorter = Sorter::new(dir.path(), room);
+            for n in 0..5_000_u128 {
+                sorter.push((n * 7_919 % 5_000) << 70).unwrap();
+                assert!(sorter.numbers.len() <= (room / 16).max(1));
+            }
+            let mut sorted = sorter.sorted().unwrap();
+            for n in 0..5_000 {
+                assert_eq!(sorted.next().unwrap(), Some(n << 70));
+            }
+            assert_eq!(sorted.next().unwrap(), None);
+        }
     }
 
     #[test]

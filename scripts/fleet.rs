@@ -6,6 +6,8 @@
 //! next one once every shard has its replica again; workers are at any time.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "pause.rs"]
+mod pause;
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[path = "trouble.rs"]
@@ -153,7 +155,7 @@ fn crawl(
     folder.write("tree.json", spider.to_string());
     // Another one than those that a store may have of earlier runs.
     let crawl_id = format!("c{}-{}", total.crawls + 1, Random::any_seed());
-    let mut workers = Workers::new(&folder, url, &crawl_id, copies);
+    let mut workers = Workers::new(&folder, (url, cluster, copies), &crawl_id);
     let mut trouble = cluster.map(Trouble::new);
     let mut done = 0;
     let mut in_peace: Option<Instant> = None;

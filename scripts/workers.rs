@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::{Folder, Random, Running, Signal, Tool};
+use super::pause::Pause;
+use super::support::{Cluster, Folder, Random, Running, Signal, Tool};
 use super::{Total, say};
 
 /// So many share a crawl.
@@ -14,8 +15,11 @@ pub const WORKERS: usize = 3;
 /// A worker that finds the store in trouble when it begins says so within this time.
 const BEGINS: Duration = Duration::from_secs(30);
 
+/// Said by a worker that takes part from now on.
+const BEGUN: &str = "each commit is on";
+
 /// The faults of workers.
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way::All,
     Way::Run,
     Way::Frontier,
@@ -23,7 +27,11 @@ const WAYS: [Way; 7] = [
     Way::Stop,
     Way::Long,
     Way::Term,
+    Way::Cut,
+    Way::Pause,
 ];
+/// Those that a crawl has once at least, if it has faults enough.
+const OWED: [Way; 2] = [Way::Pause, Way::Cut];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -41,6 +49,10 @@ enum Way {
     Long,
     /// SIGTERM: it is to leave in good order.
     Term,
+    /// Nothing that it sends reaches the store before its leases are over, and then all of it does.
+    Cut,
+    /// `crawl-ckpt pause`: all of them are to end, until `crawl-ckpt resume`.
+    Pause,
 }
 
 struct Worker {
@@ -52,6 +64,11 @@ struct Worker {
     /// What ends its run.
     last: Option<Way>,
     stopped_until: Option<Instant>,
+    /// Its frontier is cut off from the store until then.
+    cut: Option<(u32, Instant)>,
+    was_cut: bool,
+    /// It ran while a pause may have been in force.
+    may_be_paused: bool,
     fetchers_killed: u32,
     is_done: bool,
 }
@@ -59,14 +76,22 @@ struct Worker {
 /// All workers of a crawl.
 pub struct Workers<'a> {
     folder: &'a Path,
+    /// The store, where it is ours.
+    cluster: Option<&'a Cluster>,
     url: String,
     crawl_id: String,
     copies: Option<u64>,
     all: Vec<Worker>,
+    pause: Pause,
+    owed: Vec<Way>,
 }
 
 impl<'a> Workers<'a> {
-    pub fn new(folder: &'a Folder, url: &str, crawl_id: &str, copies: Option<u64>) -> Workers<'a> {
+    pub fn new(
+        folder: &'a Folder,
+        (url, cluster, copies): (&str, Option<&'a Cluster>, Option<u64>),
+        crawl_id: &str,
+    ) -> Workers<'a> {
         let now = Instant::now();
         let worker = |n| Worker {
             name: format!("w{n}"),
@@ -76,15 +101,21 @@ impl<'a> Workers<'a> {
             due: now + Duration::from_secs(if n == WORKERS { 5 } else { 0 }),
             last: None,
             stopped_until: None,
+            cut: None,
+            was_cut: false,
+            may_be_paused: false,
             fetchers_killed: 0,
             is_done: false,
         };
         Workers {
             folder,
+            cluster,
             url: url.to_owned(),
             crawl_id: crawl_id.to_owned(),
             copies,
             all: (1..=WORKERS).map(worker).collect(),
+            pause: Pause::new(),
+            owed: OWED.to_vec(),
         }
     }
 
@@ -97,8 +128,16 @@ impl<'a> Workers<'a> {
     /// for. `in_trouble`: the store is.
     pub fn go_on(&mut self, is_whole: bool, in_trouble: bool, total: &mut Total) {
         let now = Instant::now();
+        self.go_on_with_pause(total);
         for at in 0..self.all.len() {
             let worker = &mut self.all[at];
+            if let Some((pid, _)) = worker.cut.take_if(|(_, until)| now >= *until) {
+                let held = self.cluster.map_or(0, |store| store.let_through(pid));
+                if held == 0 {
+                    total.wrong += 1;
+                    say(&format!("{} was not cut off", worker.name));
+                }
+            }
             if worker.stopped_until.is_some_and(|until| now >= until) {
                 worker.stopped_until = None;
                 if let Some(run) = &worker.running {
@@ -109,14 +148,36 @@ impl<'a> Workers<'a> {
             if let Some(run) = ended {
                 worker.judge_end(run, is_whole, in_trouble, total);
             }
-            if !worker.is_done && worker.running.is_none() && now >= worker.due {
+            let is_due = now >= worker.due && !self.pause.is_over_soon();
+            if !worker.is_done && worker.running.is_none() && is_due {
                 let tool = self.tool(at);
                 let worker = &mut self.all[at];
                 worker.running = Some(tool.start());
                 worker.started = now;
                 worker.last = None;
+                worker.was_cut = false;
+                worker.may_be_paused = self.pause.is_on();
                 worker.fetchers_killed = 0;
             }
+        }
+    }
+
+    fn go_on_with_pause(&mut self, total: &mut Total) {
+        let ckpt = self.ckpt();
+        let somebody_works = self.all.iter().any(|worker| worker.running.is_some());
+        if let Err(wrong) = self.pause.go_on(somebody_works, ckpt) {
+            total.wrong += 1;
+            say(&format!("{wrong}\n{}", self.so_far()));
+        }
+    }
+
+    /// Commands of crawl-ckpt about the crawl.
+    fn ckpt(&self) -> impl Fn(&str) -> Tool + use<> {
+        let (folder, url) = (self.folder.to_owned(), self.url.clone());
+        let name = format!("default/tree/{}", self.crawl_id);
+        move |verb| {
+            let ckpt = Tool::new("crawl-ckpt").dir(&folder);
+            ckpt.args(["--store", &url, verb, &name])
         }
     }
 
@@ -132,11 +193,41 @@ impl<'a> Workers<'a> {
 
     /// Does something to a worker; says what. `None` when there was nobody to do it to.
     pub fn disturb(&mut self, random: &mut Random) -> Option<String> {
+        let way = if !self.owed.is_empty() && random.below(2) == 0 {
+            *random.pick(&self.owed)
+        } else {
+            *random.pick(&WAYS)
+        };
+        let name = match way {
+            Way::Pause => self.disturb_all(random),
+            way => self.disturb_one(way, random),
+        };
+        if name.is_some() {
+            self.owed.retain(|owed| *owed != way);
+        }
+        name
+    }
+
+    /// Has all of them end.
+    fn disturb_all(&mut self, random: &mut Random) -> Option<String> {
+        if self.pause.is_on() || self.all.iter().any(|worker| worker.is_done) {
+            return None;
+        }
+        for worker in &mut self.all {
+            worker.may_be_paused = true;
+        }
+        let lasts = Duration::from_millis(500 + random.below(2500));
+        self.pause.begin(lasts, self.ckpt());
+        say(&format!("pause of all for {lasts:.1?}"));
+        Some("worker Pause".to_owned())
+    }
+
+    fn disturb_one(&mut self, way: Way, random: &mut Random) -> Option<String> {
         let at = random.below(WORKERS as u64) as usize;
-        let way = *random.pick(&WAYS);
         let worker = &mut self.all[at];
         let run = worker.running.as_ref()?;
-        let is_busy = worker.stopped_until.is_some() || worker.last.is_some();
+        let is_busy =
+            worker.stopped_until.is_some() || worker.cut.is_some() || worker.last.is_some();
         // A fourth restart of the fetcher in a minute ends a run, which is right but no test.
         if is_busy || way == Way::Fetch && worker.fetchers_killed == 3 {
             return None;
@@ -156,8 +247,18 @@ impl<'a> Workers<'a> {
                 worker.stopped_until = Some(Instant::now() + time);
             }
             Way::Term => run.signal_group(Signal::Term),
+            Way::Cut => {
+                let store = self.cluster.filter(|_| run.stderr().contains(BEGUN))?;
+                let pid = *run.children_named("crawl-frontier").first()?;
+                store.cut_off_client(pid);
+                let time = Duration::from_millis(6500 + random.below(4000));
+                worker.cut = Some((pid, Instant::now() + time));
+                worker.was_cut = true;
+            }
+            // It is of all.
+            Way::Pause => return None,
         }
-        if !matches!(way, Way::Fetch | Way::Stop | Way::Long) {
+        if !matches!(way, Way::Fetch | Way::Stop | Way::Long | Way::Cut) {
             worker.last = Some(way);
             // Now and then long enough that others take over.
             let least = *random.pick(&[0, 0, 8000]);
@@ -224,20 +325,25 @@ impl Worker {
         let done = run.wait();
         let last = self.last;
         // All requests had been answered when it left, or it was ended on the way.
-        let right: &[i32] = match last {
-            None => &[0],
-            Some(Way::Frontier) => &[0, 1],
-            Some(Way::Term) => &[0, 143],
-            Some(_) => &[0, 137],
+        let mut right = match last {
+            None => vec![0],
+            Some(Way::Frontier) => vec![0, 1],
+            Some(Way::Term) => vec![0, 143],
+            Some(_) => vec![0, 137],
         };
+        if self.may_be_paused {
+            right.push(4);
+        }
         let exit = done.exit();
         let mut wrong = Vec::new();
         // Whoever begins needs all of the store, and his name: the next try has them.
         let is_early = self.started.elapsed() < BEGINS && [1, 75].contains(&exit);
-        if last.is_none() && is_early && (in_trouble || exit == 75) {
+        if last.is_none() && is_early && (in_trouble || self.was_cut || exit == 75) {
             total.refused_starts += 1;
             self.due = Instant::now() + Duration::from_secs(1);
             say(&format!("{} was refused: {}", self.name, done.words()));
+        } else if last.is_none() && exit == 4 && self.may_be_paused {
+            self.due = Instant::now() + Duration::from_secs(1);
         } else if !right.contains(&exit) {
             wrong.push(format!("exit {exit}, not one of {right:?}"));
         }

@@ -1,7 +1,7 @@
 //! A Redis Cluster of a test's own, started by `scripts/cluster`, whose nodes can be killed, stopped, and cut
 //! off from one another.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ const NODES: u8 = 6;
 /// A primary is replaced after so much silence.
 const TIMEOUT_MS: &str = "1500";
 
+/// The least time between two looks at whose connections there are.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// A cluster in a folder of its own. Ended when dropped.
 pub struct Cluster {
     folder: Folder,
@@ -27,8 +30,30 @@ pub struct Cluster {
 /// What is passed on between nodes, and from clients, who are number 0.
 #[derive(Default)]
 struct Links {
-    cut: Mutex<HashSet<(u8, u8)>>,
+    cut: Mutex<Cut>,
     changed: Condvar,
+    /// Held by who looks whose the connections are.
+    look: Mutex<()>,
+}
+
+/// What is not.
+#[derive(Default)]
+struct Cut {
+    nodes: HashSet<(u8, u8)>,
+    /// Clients by their processes, and whose the ports are that their connections come from: those of
+    /// connections too that they gave up.
+    clients: HashSet<u32>,
+    ports: HashMap<u16, u32>,
+    /// So many looks at these were begun.
+    looks: u64,
+}
+
+/// A connection: from a node or a client to a node, or back; with the port that a client has for it.
+#[derive(Clone, Copy)]
+struct Link {
+    from: u8,
+    to: u8,
+    client: Option<u16>,
 }
 
 fn ip(node: u8) -> Ipv4Addr {
@@ -214,13 +239,29 @@ impl Cluster {
         let first = u8::from(!from_clients);
         let others = (first..=NODES).filter(|other| *other != node);
         let pairs = others.flat_map(|other| [(node, other), (other, node)]);
-        self.links.cut.lock().unwrap().extend(pairs);
+        self.links.cut.lock().unwrap().nodes.extend(pairs);
     }
 
-    /// Passes everything on again.
+    /// Passes on what is between nodes, and between all clients and nodes, again.
     pub fn heal(&self) {
-        self.links.cut.lock().unwrap().clear();
+        self.links.cut.lock().unwrap().nodes.clear();
         self.links.changed.notify_all();
+    }
+
+    /// Passes nothing on between a process and all nodes: what it sends waits.
+    pub fn cut_off_client(&self, pid: u32) {
+        self.links.cut.lock().unwrap().clients.insert(pid);
+        self.links.look_at_clients();
+    }
+
+    /// Passes it on again, what waited first; tells how many connections did.
+    pub fn let_through(&self, pid: u32) -> usize {
+        let mut cut = self.links.cut.lock().unwrap();
+        let before = cut.ports.len();
+        cut.clients.remove(&pid);
+        cut.ports.retain(|_, client| *client != pid);
+        self.links.changed.notify_all();
+        before - cut.ports.len()
     }
 }
 
@@ -258,40 +299,108 @@ fn relay_at(links: &Arc<Links>, port: u16) -> Option<u16> {
 
 impl Links {
     fn relay(self: Arc<Links>, stream: TcpStream, node: u8, port: u16) -> std::io::Result<()> {
-        let from = match stream.peer_addr()?.ip() {
+        let peer = stream.peer_addr()?;
+        let from = match peer.ip() {
             IpAddr::V4(ip) => ip.octets()[3].saturating_sub(10),
             IpAddr::V6(_) => 0,
         };
-        self.wait_for(from, node);
+        let there = Link {
+            from,
+            to: node,
+            client: (from == 0).then(|| peer.port()),
+        };
+        let back = Link {
+            from: node,
+            to: from,
+            ..there
+        };
+        if there.client.is_some() {
+            self.look_at_clients();
+        }
+        self.wait_for(there);
         let server = TcpStream::connect((ip(node), port))?;
         // What waits for more to come would make each answer 40 ms late.
         stream.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        let (back, into) = (server.try_clone()?, stream.try_clone()?);
+        let (from, into) = (server.try_clone()?, stream.try_clone()?);
         let links = self.clone();
-        thread::spawn(move || links.copy(back, into, (node, from)));
-        self.copy(stream, server, (from, node));
+        thread::spawn(move || links.copy(from, into, back));
+        self.copy(stream, server, there);
         Ok(())
     }
 
-    fn copy(&self, mut from: TcpStream, mut into: TcpStream, (a, b): (u8, u8)) {
+    fn copy(&self, mut from: TcpStream, mut into: TcpStream, link: Link) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            self.wait_for(a, b);
+            self.wait_for(link);
             if into.write_all(&buffer[..count]).is_err() {
                 break;
             }
         }
-        self.wait_for(a, b);
+        self.wait_for(link);
         // The other side may be gone already.
         let _ = into.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    /// Waits until the link between two is there.
-    fn wait_for(&self, from: u8, to: u8) {
-        let cut = self.cut.lock().unwrap();
-        let is_cut = |cut: &mut HashSet<(u8, u8)>| cut.contains(&(from, to));
-        drop(self.changed.wait_while(cut, is_cut).unwrap());
+    /// Learns which connections are of those that are cut off, as of now. A look takes some 20 ms of a
+    /// processor, and many may ask for one.
+    fn look_at_clients(&self) {
+        let before = self.cut.lock().unwrap().looks;
+        let _look = self.look.lock().unwrap();
+        let clients = {
+            let mut cut = self.cut.lock().unwrap();
+            if cut.clients.is_empty() || cut.looks > before {
+                return;
+            }
+            cut.looks += 1;
+            cut.clients.clone()
+        };
+        let ports = clients.iter().map(|pid| (*pid, ports_of(*pid)));
+        let ports: Vec<(u32, Vec<u16>)> = ports.collect();
+        let mut cut = self.cut.lock().unwrap();
+        for (pid, ports) in ports {
+            if cut.clients.contains(&pid) {
+                cut.ports.extend(ports.into_iter().map(|port| (port, pid)));
+            }
+        }
+        drop(cut);
+        thread::sleep(LOOK_AGAIN);
     }
+
+    /// Waits until the link is there.
+    fn wait_for(&self, link: Link) {
+        let cut = self.cut.lock().unwrap();
+        drop(self.changed.wait_while(cut, |cut| cut.has(link)).unwrap());
+    }
+}
+
+impl Cut {
+    fn has(&self, link: Link) -> bool {
+        let client = link.client;
+        self.nodes.contains(&(link.from, link.to))
+            || client.is_some_and(|port| self.ports.contains_key(&port))
+    }
+}
+
+/// The ports of a process's connections; none when it is gone.
+fn ports_of(pid: u32) -> Vec<u16> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter();
+    let links = files.flatten().flatten();
+    let links = links.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let sockets: HashSet<String> = links
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?;
+            Some(inode.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let ports = table.lines().filter_map(|line| {
+        // `N: LOCAL REMOTE STATE QUEUES TIMER RETRIES UID TIMEOUT INODE`, addresses in hex digits
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (_, port) = words.get(1)?.split_once(':')?;
+        let is_its = sockets.contains(*words.get(9)?);
+        u16::from_str_radix(port, 16).ok().filter(|_| is_its)
+    });
+    ports.collect()
 }

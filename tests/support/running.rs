@@ -127,20 +127,25 @@ impl Running {
             .collect()
     }
 
+    /// The child's own children of that name at this moment.
+    pub fn children_named(&self, name: &str) -> Vec<u32> {
+        let parent = self.pid.to_string();
+        let stats = fs::read_dir("/proc").unwrap().flatten();
+        let stats = stats.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+        let of_that_name = stats.filter_map(|stat| {
+            // `PID (NAME) STATE PPID ...`
+            let (open, close) = (stat.find('(')?, stat.rfind(')')?);
+            let is_child = stat[close + 1..].split_ascii_whitespace().nth(1) == Some(&parent);
+            let is_it = is_child && &stat[open + 1..close] == name;
+            is_it.then(|| stat[..open].trim().parse().unwrap())
+        });
+        of_that_name.collect()
+    }
+
     /// Kills the child's own child of that name, if it is there at this moment.
     pub fn kill_child(&self, name: &str) {
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-                continue;
-            };
-            // `PID (NAME) STATE PPID ...`
-            let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
-                continue;
-            };
-            let parent = stat[close + 1..].split_ascii_whitespace().nth(1);
-            if &stat[open + 1..close] == name && parent == Some(self.pid.to_string().as_str()) {
-                send_signal(Signal::Kill, stat[..open].trim().parse().unwrap());
-            }
+        for pid in self.children_named(name) {
+            send_signal(Signal::Kill, i64::from(pid));
         }
     }
 

@@ -179,9 +179,10 @@ impl<S: Store> Crawl<S> {
         self.lane = lane;
     }
 
-    /// Requests under way at once, at most, from now on.
-    pub fn grant(&mut self, concurrency: u32) {
+    /// Requests under way at once, at most, from now on; other partitions have so many under way.
+    pub fn grant(&mut self, concurrency: u32, of_others: usize) {
         self.concurrency = concurrency;
+        self.lost.of_others = of_others;
     }
 
     /// Of the requests under way, those that concurrency counts.

@@ -40,6 +40,8 @@ pub(super) struct Lost {
     pub alone: VecDeque<Due>,
     /// One of them is under way.
     pub is_alone: bool,
+    /// So many requests of other partitions are under way in the same fetcher.
+    pub of_others: usize,
     /// The fetcher said something: it works.
     pub is_heard: bool,
     /// When it said the last thing; with nothing under way then, when it was asked the next.
@@ -140,12 +142,25 @@ impl<S: Store> Crawl<S> {
             self.probe_for("/robots.txt", host, now_ms, out);
             return Ok(Some(Step::Sent));
         }
+        if self.lost.of_others > 0 {
+            return Ok(Some(Step::Wait { until_ms: None }));
+        }
         if let Some(due) = can_go.and_then(|place| self.lost.alone.remove(place))
             && self.send(due, true, now_ms, out)?
         {
             self.lost.is_alone = true;
         }
         Ok(Some(Step::Sent))
+    }
+
+    /// Whether one that goes alone is under way or can go: then nobody else may send with the same fetcher.
+    pub fn wants_to_be_alone(&self, now_ms: u64) -> bool {
+        let is_under_way = self.lost.is_alone && self.under_way() > 0;
+        is_under_way
+            || self.lost.alone.iter().any(|due| {
+                let host = self.schedule.host(due.host);
+                host.gate == Gate::Open && host.due_ms <= now_ms
+            })
     }
 
     /// The first that goes alone whose host may be asked now. Those whose host may not be asked at

@@ -345,6 +345,16 @@ impl Fleet {
         after.chain(parts.range(..=self.turn)).copied().collect()
     }
 
+    /// The first of these that has a request which goes with nothing else under way.
+    fn lone_of(&self, parts: &[u32], now_ms: u64) -> Option<u32> {
+        let is_lone = |part: &u32| {
+            let owned = self.owned.get(part)?;
+            let open = owned.open.as_deref()?;
+            open.crawl.wants_to_be_alone(now_ms).then_some(*part)
+        };
+        parts.iter().find_map(is_lone)
+    }
+
     fn records_run(&self) -> u64 {
         let open = self.open_parts();
         let records: u64 = open.map(|open| open.crawl.records_run()).sum();

@@ -46,7 +46,18 @@ impl Served for Fleet {
         let mut wake = |at_ms: u64| wake_ms = Some(wake_ms.map_or(at_ms, |ms| ms.min(at_ms)));
         let busy: u32 = self.open_parts().map(|open| open.crawl.busy()).sum();
         let (concurrency, heard_ms) = (self.concurrency, self.heard_ms);
-        for part in self.in_turn() {
+        let mut turn = self.in_turn();
+        let lone = self.lone_of(&turn, now_ms);
+        if let Some(lone) = lone {
+            let of_it = self
+                .partition(lone)
+                .map_or(0, |open| open.crawl.under_way());
+            if under_way > of_it as u64 {
+                return Ok(Step::Wait { until_ms: None });
+            }
+            turn.sort_by_key(|part| *part != lone);
+        }
+        for part in turn {
             let Some(owned) = self.owned.get_mut(&part) else {
                 continue;
             };
@@ -58,14 +69,21 @@ impl Served for Fleet {
                 open.crawl.hear_elsewhere(heard_ms);
             }
             let others = busy - open.crawl.busy();
-            open.crawl.grant(concurrency.saturating_sub(others));
+            let of_others = under_way as usize - open.crawl.under_way();
+            open.crawl
+                .grant(concurrency.saturating_sub(others), of_others);
             owned.idle = None;
             match open.crawl.next_request(now_ms, out)? {
                 Step::Sent => {
                     self.turn = part;
                     return Ok(Step::Sent);
                 }
-                Step::Wait { until_ms } => until_ms.into_iter().for_each(&mut wake),
+                Step::Wait { until_ms } => {
+                    if lone == Some(part) && open.crawl.under_way() > 0 {
+                        return Ok(Step::Wait { until_ms });
+                    }
+                    until_ms.into_iter().for_each(&mut wake);
+                }
                 // Other hosts of the crawl answer, so these are gone and not the network.
                 Step::Done(Done::NoAnswer) if heard_ms + MOMENT_MS > now_ms => {
                     open.crawl.hear_elsewhere(now_ms);

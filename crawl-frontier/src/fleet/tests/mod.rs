@@ -7,9 +7,10 @@ mod scene;
 
 use crawl_ckpt::fleet::{BEAT_MS, FakeDepot, Faults, LEASE_MS};
 
-use self::scene::{Random, STEP_MS, Scene, Size};
+use self::scene::{Random, STEP_MS, Scene, Size, Worker, new_dir};
 use super::bell::Bell;
 use super::courier::{Courier, Task, Word};
+use crate::served::Served;
 
 const SIZE: Size = Size {
     parts: 5,
@@ -143,6 +144,50 @@ fn without_a_fence_a_worker_that_comes_back_spoils_the_journal() {
         stops: 50,
         faults,
     });
+}
+
+#[test]
+fn a_request_that_goes_alone_has_the_fetcher_for_itself_among_all_partitions() {
+    let (dir, engine) = (new_dir(), FakeDepot::new(SIZE.parts, 1));
+    let start = || Worker::start(dir.path(), "a", &engine, SIZE, Random::of(1));
+    let mut worker = start();
+    let mut now_ms = 1_000_000;
+    let mut pass = |worker: &mut Worker| {
+        now_ms += STEP_MS;
+        worker.ask(now_ms).unwrap();
+        now_ms
+    };
+    // The second and third page lead to four, of several partitions.
+    let mut answered = 0;
+    while worker.asked().len() < 4 || answered < 3 {
+        let now_ms = pass(&mut worker);
+        if answered < 3 && worker.answer_first(now_ms) {
+            answered += 1;
+        }
+    }
+    let now_ms = pass(&mut worker);
+    worker.answer_first(now_ms);
+    // Now all partitions know that the fetcher works, and two die of the other three.
+    assert_eq!(worker.fleet.hear_silence(now_ms).unwrap(), None);
+    let bad = worker.asked();
+    assert_eq!(bad.len(), 3, "{bad:?}");
+    for _ in 0..2 {
+        assert_eq!(worker.fleet.fetcher_died().unwrap(), 0);
+    }
+    worker.fleet.commit_now(now_ms).unwrap();
+    worker.fleet.wait_for_commits(|| false);
+    drop(worker);
+    let mut worker = start();
+    let mut left = bad.clone();
+    while !left.is_empty() {
+        let now_ms = pass(&mut worker);
+        let asked = worker.asked();
+        if asked.iter().any(|url| bad.contains(url)) {
+            assert_eq!(asked.len(), 1, "{asked:?}");
+        }
+        left.retain(|url| !asked.contains(url));
+        worker.answer_first(now_ms);
+    }
 }
 
 #[test]

@@ -131,15 +131,16 @@ impl Worker {
         }
     }
 
-    /// One step; what it came to when its crawl is over.
-    pub fn step(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
-        // The courier is a thread of its own, and late at times.
-        if self.random.below(4) > 0 {
-            let tasks: Vec<Task> = self.inbox.try_iter().collect();
-            // A failure of the engine is tried again.
-            let _ = self.round.perform(tasks);
-            let _ = self.round.go_round(now_ms);
-        }
+    /// Does all of a step but to answer; what it came to when its crawl is over.
+    pub fn ask(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
+        let tasks: Vec<Task> = self.inbox.try_iter().collect();
+        // A failure of the engine is tried again.
+        let _ = self.round.perform(tasks);
+        let _ = self.round.go_round(now_ms);
+        self.send(now_ms)
+    }
+
+    fn send(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
         let words = |failure: crawl_ckpt::tool::Failure| failure.message;
         let mut out = Vec::new();
         loop {
@@ -154,6 +155,39 @@ impl Worker {
             .filter(|line| !line.is_empty());
         self.asked
             .extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
+        Ok(None)
+    }
+
+    /// The URLs that are under way.
+    pub fn asked(&self) -> Vec<String> {
+        let url = |request: &Value| request["url"].as_str().unwrap().to_owned();
+        self.asked.iter().map(url).collect()
+    }
+
+    /// Answers what was asked first, if anything was, and commits it.
+    pub fn answer_first(&mut self, now_ms: u64) -> bool {
+        if self.asked.is_empty() {
+            return false;
+        }
+        let line = self.size.result_of(&self.asked.remove(0));
+        assert!(self.fleet.answer(line.as_bytes(), now_ms).is_ok());
+        self.fleet.commit_now(now_ms).unwrap();
+        self.fleet.wait_for_commits(|| false);
+        true
+    }
+
+    /// One step; what it came to when its crawl is over.
+    pub fn step(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
+        // The courier is a thread of its own, and late at times.
+        let done = if self.random.below(4) > 0 {
+            self.ask(now_ms)?
+        } else {
+            self.send(now_ms)?
+        };
+        if done.is_some() {
+            return Ok(done);
+        }
+        let words = |failure: crawl_ckpt::tool::Failure| failure.message;
         let mut later = Vec::new();
         for request in std::mem::take(&mut self.asked) {
             if self.random.below(3) == 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,9 @@ use crate::support::{Answer, DEADLINE, Folder, Redis, Running, Signal, Site, Too
 /// So many hosts, each an address of this machine and so a domain of its own.
 pub const HOSTS: usize = 40;
 pub const PAGES: usize = 90;
-pub const HUB_PAGES: usize = 700;
+/// Pages on one host that lead to one another, each to so many that no other page leads to.
+pub const HUBS: usize = 6;
+const HUB_LINKS: usize = 700;
 /// Nobody is there.
 pub const DEAD: &str = "http://127.1.2.1:1/dead";
 
@@ -26,7 +29,7 @@ pub struct Scene {
     pub redis: Option<Redis>,
     pub site: Site,
     pub folder: Folder,
-    /// So many pages were asked for.
+    /// So many pages were asked for, where there are hubs so many of these.
     pub asked: Arc<AtomicUsize>,
     /// So many are given; who asks for more waits.
     pub most: Arc<AtomicUsize>,
@@ -39,9 +42,9 @@ pub struct Scene {
 pub enum Shape {
     /// Three more.
     Tree,
-    /// The first one to all, by long URLs, and to one that there is not: the journal of its partition grows by
-    /// letters, most of it.
-    Hub,
+    /// A hub to the next one and to pages of all other hosts, by long URLs, and to one that there is not. A host has
+    /// few pages: most of a hub's links end as letters in the journal of its partition.
+    Hubs,
 }
 
 impl Scene {
@@ -62,10 +65,17 @@ impl Scene {
         let (count, limit) = (asked_for.clone(), most.clone());
         let filler = match shape {
             Shape::Tree => String::new(),
-            Shape::Hub => format!("/{}", "long".repeat(450)),
+            Shape::Hubs => format!("/{}", "long".repeat(450)),
         };
         let fill = filler.clone();
-        let url = move |n: usize| format!("http://127.1.2.{}:{port}/page-{n}{fill}", n % HOSTS + 1);
+        let url = move |n: usize| {
+            let host = match shape {
+                Shape::Tree => n % HOSTS + 1,
+                Shape::Hubs if n < HUBS => 1,
+                Shape::Hubs => n % (HOSTS - 1) + 2,
+            };
+            format!("http://127.1.2.{host}:{port}/page-{n}{fill}")
+        };
         let start = url(0);
         site.otherwise(move |asked| {
             let number = asked.path.strip_prefix("/page-");
@@ -74,25 +84,27 @@ impl Scene {
             let Some(Ok(n)) = number else {
                 return Answer::status(404);
             };
+            if shape == Shape::Hubs && n >= HUBS {
+                return Answer::html("");
+            }
             let mine = count.fetch_add(1, Ordering::SeqCst);
             while mine >= limit.load(Ordering::SeqCst) {
                 sleep(Duration::from_millis(5));
             }
-            let children = match (shape, n) {
-                (Shape::Tree, _) => n * 3 + 1..PAGES.min(n * 3 + 4),
-                (Shape::Hub, 0) => 0..HUB_PAGES,
-                (Shape::Hub, _) => 0..0,
-            };
-            let links = children.map(|child| format!("<a href='{}'>{child}</a>", url(child)));
-            let mut links: String = links.collect();
-            if shape == Shape::Hub {
-                links += &format!("<a href='{DEAD}'>gone</a>");
-            }
-            Answer::html(links)
+            let link = |url: &str| format!("<a href='{url}'>there</a>");
+            let links =
+                |pages: Range<usize>| pages.map(|page| link(&url(page))).collect::<String>();
+            let first = HUBS + n * HUB_LINKS;
+            Answer::html(match shape {
+                Shape::Tree => links(n * 3 + 1..PAGES.min(n * 3 + 4)),
+                Shape::Hubs => {
+                    links(n + 1..HUBS.min(n + 2)) + &link(DEAD) + &links(first..first + HUB_LINKS)
+                }
+            })
         });
         let hosts: Vec<String> = (1..=HOSTS).map(|n| format!("\"127.1.2.{n}\"")).collect();
         let spider = format!(
-            r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4, "RETRY_TIMES": 0}}}}"#,
+            r#"{{"name": "tree", "start_urls": ["{}"], "allowed_domains": [{}], "settings": {{"CONCURRENT_REQUESTS": 4, "RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 300}}}}"#,
             start,
             hosts.join(", ")
         );
@@ -104,7 +116,7 @@ impl Scene {
             folder,
             asked: asked_for,
             most,
-            parts: if shape == Shape::Hub { 4 } else { 16 },
+            parts: if shape == Shape::Hubs { 4 } else { 16 },
         }
     }
 

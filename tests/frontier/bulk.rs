@@ -245,6 +245,43 @@ fn what_waits_and_has_no_room_in_memory_is_sent_in_the_same_order() {
 }
 
 #[test]
+fn what_has_a_priority_and_no_room_in_memory_is_sent_in_the_same_order() {
+    let folder = Folder::new();
+    // Each has another, or one of few.
+    let priority = |n: usize| match n % 2 {
+        0 => (n * 7_919 % 1_000_003) as i64 - 500_000,
+        _ => (n % 7) as i64 - 3,
+    };
+    let lines = (0..MANY).map(|n| {
+        let url = format!("http://h{}.example/{n}/{}", n % 7, "x".repeat(100));
+        json!({"url": url, "priority": priority(n)}).to_string() + "\n"
+    });
+    let lines: String = lines.collect();
+    let sent = |job: &str, memory: &str| {
+        let options = ["--in-flight", "5000", "--per-host", "5000", "--grace", "0s"];
+        let run = frontier(&folder)
+            .args(["serve", "--job", job, "--memory", memory])
+            .args(options)
+            .start();
+        let lines = run.wait_lines(5000);
+        run.signal(Signal::Term);
+        run.wait();
+        lines
+    };
+    for (job, memory) in [("small", "4M"), ("large", "1G")] {
+        add_within(&folder, job, memory, &lines).says(&format!("added {MANY}"));
+    }
+    let large = sent("large", "1G");
+    let first: Value = serde_json::from_str(&large[0]).unwrap();
+    assert!(first["priority"].as_i64() > Some(499_000), "{first}");
+    assert!(sent("small", "4M") == large);
+    // From the image, and out of the journal.
+    assert!(sent("small", "4M") == sent("large", "1G"));
+    std::fs::remove_file(folder.join("small/image")).unwrap();
+    assert!(sent("small", "4M") == large);
+}
+
+#[test]
 fn links_to_what_lies_on_the_disk_are_not_taken_on_again_whatever_stops_the_crawl() {
     let folder = Folder::new();
     let lines = many();

@@ -14,7 +14,7 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::ids::Ids;
-use super::lanes::{Lanes, LastBlock};
+use super::lanes::{Lanes, LastRead};
 use super::memory::View;
 use super::request::fingerprint_of;
 use super::runs::Sorter;
@@ -63,9 +63,8 @@ fn request_bytes(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure>
     let reader = job.reader()?;
     let (mut batch, mut buffer) = (Batch::new(end), Vec::new());
     let empty = batch.bytes();
-    let lanes = view.rest.schedule.hosts();
-    let lanes = lanes.flat_map(|(id, _)| view.lanes.at_hand(id));
-    let tickets = lanes.flat_map(|(_, tickets)| tickets);
+    let hosts = view.rest.schedule.ids();
+    let tickets = hosts.flat_map(|id| view.lanes.at_hand(id));
     let step = view.rest.schedule.pending() / SAMPLES + 1;
     let mut samples = 0;
     for ticket in tickets.step_by(step as usize) {
@@ -304,7 +303,7 @@ impl Rewriter<'_> {
         for &(host, ticket) in &view.rest.others {
             others.entry(host).or_default().push(ticket);
         }
-        let mut last = LastBlock::default();
+        let mut last = LastRead::default();
         for (id, host) in view.rest.schedule.hosts() {
             let others = others.remove(&id).unwrap_or_default();
             let origin = view.rest.schedule.origin(id);

@@ -21,21 +21,21 @@ use crawl_ckpt::seen::SeenPart;
 use crawl_ckpt::waiting::{WaitingPart, WaitingPartWriter, WaitingRequest};
 use serde::{Deserialize, Serialize};
 
-use super::lanes::{Lanes, LastBlock, WantedPart};
+use super::lanes::{Lanes, LastRead, WantedPart};
 use super::memory::{Memory, View};
 use super::seen::{SHARDS, Seen, SeenRoom, Table};
 use super::{Ticket, Watch};
 use crate::answered::Answered;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
-/// Version of the body's layout …
-const BODY_FORMAT: u32 = 4;
-/// … and of one that names a part of what waits.
-const BODY_FORMAT_WITH_PART: u32 = 5;
+/// Version of the body's layout.
+const BODY_FORMAT: u32 = 6;
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
 /// Whether anybody is in a hurry is asked so often, in requests.
 const ASK_EVERY: u64 = 1 << 16;
+/// So many requests of a lane are written at once.
+const PIECE: u64 = 1 << 10;
 
 /// All that is small, as JSON at the head of the body.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ struct Head<Values> {
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
     hosts: u32,
-    /// The part of what waits, in format 5.
+    /// The part of what waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<NamedPart>,
 }
@@ -100,11 +100,7 @@ fn write(
     queue: ImagedQueue,
     watch: &mut dyn Watch,
 ) -> io::Result<()> {
-    let body_format = match queue.waiting {
-        None => BODY_FORMAT,
-        Some(_) => BODY_FORMAT_WITH_PART,
-    };
-    let image = ImageWriter::create(job, lock, mark, body_format)?;
+    let image = ImageWriter::create(job, lock, mark, BODY_FORMAT)?;
     let mut out = BufWriter::with_capacity(1 << 20, Watched { image, watch });
     let rest = &view.rest;
     let head = serde_json::to_vec(&Head {
@@ -122,6 +118,7 @@ fn write(
     for &(host, ticket) in &rest.others {
         others.entry(host).or_default().push(ticket);
     }
+    let (mut piece, mut last) = (LanePiece::default(), LastRead::default());
     for (id, host) in rest.schedule.hosts() {
         put_text(&mut out, &rest.schedule.origin(id))?;
         // Any page will do of a host of which nothing is to come.
@@ -130,22 +127,16 @@ fn write(
             .then(|| rest.schedule.page(id).unwrap_or("/"));
         put_text(&mut out, page.unwrap_or_default())?;
         put_varint(&mut out, host.taken)?;
-        let others = others.remove(&id);
-        let lanes = view.lanes.at_hand(id);
-        let count = lanes.len() + usize::from(others.is_some());
-        put_varint(&mut out, count as u64)?;
-        if let Some(others) = others {
-            // They were sent before, so they go first.
-            put_lane(&mut out, i64::MAX, others.into_iter())?;
+        // They were sent before, so they go first.
+        for ticket in others.remove(&id).unwrap_or_default() {
+            piece.push(&mut out, i64::MAX, ticket)?;
         }
-        for (priority, tickets) in lanes {
-            let most = if priority == 0 {
-                queue.most
-            } else {
-                usize::MAX
-            };
-            put_lane(&mut out, priority, tickets.take(most))?;
+        let ranked = |priority, ticket| piece.push(&mut out, priority, ticket);
+        view.lanes.each_ranked(id, &mut last, ranked)?;
+        for ticket in view.lanes.plain_at_hand(id).take(queue.most) {
+            piece.push(&mut out, 0, ticket)?;
         }
+        piece.end(&mut out)?;
         match &queue.left {
             Left::None => {}
             Left::AsAside => {
@@ -234,14 +225,11 @@ fn write_part(
     let number = numbers.last().map_or(1, |last| last + 1);
     let count = left.iter().map(|left| u64::from(*left)).sum();
     let mut part = WaitingPartWriter::create(disk, dir, number, key, count)?;
-    let mut last = LastBlock::default();
+    let mut last = LastRead::default();
     let mut pushed = 0_u64;
     for id in view.rest.schedule.ids() {
         let mut heads = view.lanes.plain_at_hand(id).take(most).count();
-        let told = view.lanes.each(id, &mut last, |priority, ticket| {
-            if priority != 0 {
-                return Ok(());
-            }
+        let told = view.lanes.each_plain(id, &mut last, |ticket| {
             if heads > 0 {
                 heads -= 1;
                 return Ok(());
@@ -315,13 +303,41 @@ fn put_text(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())
 }
 
-fn put_lane(
-    out: &mut impl Write,
+/// The requests of a host, in pieces of one priority.
+#[derive(Default)]
+struct LanePiece {
     priority: i64,
-    tickets: impl Iterator<Item = Ticket> + Clone,
-) -> io::Result<()> {
-    put_varint(out, (priority << 1 ^ priority >> 63) as u64)?;
-    put_tickets(out, tickets)
+    count: u64,
+    tickets: Vec<u8>,
+}
+
+impl LanePiece {
+    fn push(&mut self, out: &mut impl Write, priority: i64, ticket: Ticket) -> io::Result<()> {
+        if priority != self.priority || self.count == PIECE {
+            self.put(out)?;
+            self.priority = priority;
+        }
+        self.count += 1;
+        put_ticket(&mut self.tickets, ticket)
+    }
+
+    fn put(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        put_varint(out, self.count)?;
+        put_varint(out, (self.priority << 1 ^ self.priority >> 63) as u64)?;
+        out.write_all(&self.tickets)?;
+        self.count = 0;
+        self.tickets.clear();
+        Ok(())
+    }
+
+    /// That was all of the host.
+    fn end(&mut self, out: &mut impl Write) -> io::Result<()> {
+        self.put(out)?;
+        put_varint(out, 0)
+    }
 }
 
 fn put_tickets(
@@ -365,7 +381,7 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
         return Ok(None);
     };
     let (path, mark) = (image.path().to_owned(), *image.mark());
-    if ![BODY_FORMAT, BODY_FORMAT_WITH_PART].contains(&image.body_format()) {
+    if image.body_format() != BODY_FORMAT {
         return Err(ImageError::new(&path, "its body is of another version"));
     }
     let read = thread::scope(|scope| {
@@ -419,10 +435,7 @@ fn read(
         if host != HostId(number) {
             return Err(io::Error::other("a host is in it twice"));
         }
-        let mut pending = 0;
-        for _ in 0..body.varint()? {
-            pending += body.lane(&mut lanes, host)?;
-        }
+        let mut pending = body.lanes(&mut lanes, host)?;
         if head.waiting.is_some() {
             pending += body.left(&mut lanes, host)?;
         }
@@ -564,15 +577,23 @@ impl Body<'_> {
                 bytes.resize(len as usize, 0);
                 self.image.read_exact(bytes)
             }
-            _ => Err(io::Error::other("a length in it is wrong")),
+            _ => Err(wrong_length()),
         }
     }
 
-    /// Gives how many requests it has.
-    fn lane(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
-        let priority = self.varint()?;
-        let priority = (priority >> 1) as i64 ^ -((priority & 1) as i64);
-        self.tickets(lanes, host, priority)
+    /// Gives how many requests they have.
+    fn lanes(&mut self, lanes: &mut Lanes, host: HostId) -> io::Result<u32> {
+        let mut pending = 0_u32;
+        loop {
+            let count = self.varint()?;
+            if count == 0 {
+                return Ok(pending);
+            }
+            let priority = self.varint()?;
+            let priority = (priority >> 1) as i64 ^ -((priority & 1) as i64);
+            let more = self.tickets(lanes, host, priority, count)?;
+            pending = pending.checked_add(more).ok_or_else(wrong_length)?;
+        }
     }
 
     /// What of a host is in the part, and what goes behind it.
@@ -583,13 +604,18 @@ impl Body<'_> {
             return Ok(0);
         }
         lanes.leave(host, left, number(self.varint()?)?);
-        let behind = self.tickets(lanes, host, 0)?;
-        left.checked_add(behind)
-            .ok_or_else(|| io::Error::other("a length in it is wrong"))
+        let count = self.varint()?;
+        let behind = self.tickets(lanes, host, 0, count)?;
+        left.checked_add(behind).ok_or_else(wrong_length)
     }
 
-    fn tickets(&mut self, lanes: &mut Lanes, host: HostId, priority: i64) -> io::Result<u32> {
-        let count = self.varint()?;
+    fn tickets(
+        &mut self,
+        lanes: &mut Lanes,
+        host: HostId,
+        priority: i64,
+        count: u64,
+    ) -> io::Result<u32> {
         let mut bytes = std::mem::take(&mut self.lane);
         self.exactly(count.checked_mul(12), &mut bytes)?;
         let tickets = bytes.as_chunks().0;
@@ -600,6 +626,10 @@ impl Body<'_> {
         self.lane = bytes;
         count
     }
+}
+
+fn wrong_length() -> io::Error {
+    io::Error::other("a length in it is wrong")
 }
 
 fn text(bytes: &[u8]) -> io::Result<&str> {

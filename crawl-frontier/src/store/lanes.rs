@@ -1,38 +1,43 @@
 //! What waits in each host: first come first served within a priority.
 //!
 //! A pending request is 16 bytes: its id, where it lies, and a link to the next. When there are too many, those
-//! that go last are put aside on the disk, but for the few that have a priority. After a pause of a long queue, they
-//! are in the part that the image names.
+//! that go last are put aside on the disk. After a pause of a long queue, those without a priority are in the part
+//! that the image names.
 
 mod aside;
 mod imaged;
 mod lane;
+mod ranked;
+mod ranks;
 mod room;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use crawl_ckpt::tool::Failure;
 
-use self::aside::Aside;
-pub use self::aside::LastBlock;
+use self::aside::{Aside, LastBlock};
 pub use self::imaged::WantedPart;
 use self::lane::{EMPTY_LANE, Lane, LaneTickets, NONE, Node};
+use self::ranked::RankedBlocks;
+use self::ranks::{Ranks, Whence};
 pub use self::room::LanesRoom;
 use super::Ticket;
 use crate::schedule::{Count, HostId, grow_by_quarters};
 
-/// Lanes of one host by priority, the highest first.
-type Priorities = BTreeMap<Reverse<i64>, Lane>;
+/// What was read last of what is aside, for who asks for one host after another.
+#[derive(Debug, Default)]
+pub struct LastRead {
+    plain: LastBlock,
+    ranked: RankedBlocks,
+}
 
 /// All pending requests but those that are kept back, host by host.
 #[derive(Debug)]
 pub struct Lanes {
     /// By host, of priority 0, which nearly all requests have.
     plain: Vec<Lane>,
-    /// Of other priorities; hardly a host has any.
-    others: HashMap<u32, Priorities>,
+    /// Of other priorities.
+    ranks: Ranks,
     nodes: Vec<Node>,
     /// Where in `nodes` the requests begin that wait for [`Lanes::settle`]; their `next`
     /// is their host.
@@ -56,7 +61,7 @@ impl Lanes {
     pub fn new() -> Lanes {
         Lanes {
             plain: Vec::new(),
-            others: HashMap::new(),
+            ranks: Ranks::default(),
             nodes: Vec::new(),
             arrived: None,
             urgent: Vec::new(),
@@ -93,12 +98,12 @@ impl Lanes {
 
     /// True when some are to be put aside.
     pub fn is_full(&self) -> bool {
-        self.nodes.len() >= self.most
+        self.nodes.len() + self.urgent.len() + self.ranks.room() >= self.most
     }
 
     /// True when some are aside.
     pub fn has_aside(&self) -> bool {
-        self.aside.is_some()
+        self.aside.is_some() || self.ranks.has_aside()
     }
 
     /// Adds a request behind those of its priority.
@@ -113,8 +118,7 @@ impl Lanes {
     fn append(&mut self, id: HostId, ticket: Ticket, priority: i64) {
         let node = self.node(ticket);
         self.grow(id.0 as usize + 1);
-        let is_behind = self.left_aside(id.0) > 0;
-        self.hang(node, (id.0, priority, is_behind));
+        self.hang(node, id.0, priority);
     }
 
     fn left_aside(&self, host: u32) -> u32 {
@@ -124,20 +128,38 @@ impl Lanes {
     /// Takes the first request of a host.
     pub fn pop(&mut self, id: HostId) -> Option<Ticket> {
         let has_plain = self.plain.get(id.0 as usize)?.head != NONE || self.left_aside(id.0) > 0;
-        let others = self.others.get_mut(&id.0);
-        let node = match others.and_then(|others| others.first_entry()) {
-            Some(mut first) if first.key().0 > 0 || !has_plain => {
-                let node = first.get_mut().take(&self.nodes);
-                if first.get().head == NONE {
-                    first.remove();
-                    self.forget_if_empty(id.0);
-                }
-                node
+        let ranked = if self.ranks.is_empty() {
+            None
+        } else {
+            self.ranks.first(id.0)
+        };
+        let node = match ranked {
+            Some((priority, whence)) if priority > 0 || !has_plain => {
+                self.take_ranked(id.0, whence)?
             }
             _ if has_plain => self.take_plain(id.0)?,
             _ => return None,
         };
         Some(self.release(node))
+    }
+
+    /// The first node of a host of those with a priority, which wait there; `None` after a failure.
+    fn take_ranked(&mut self, host: u32, whence: Whence) -> Option<u32> {
+        if whence != Whence::Aside {
+            return self.ranks.take(host, whence, &self.nodes);
+        }
+        let most = self.window().max(1) as u32;
+        match self.ranks.fetch(host, most) {
+            Ok(fetched) => {
+                for (priority, ticket) in fetched {
+                    let node = self.node(ticket);
+                    let lane = self.ranks.lane_at(host, priority, Whence::Near);
+                    lane.append(node, &mut self.nodes);
+                }
+            }
+            Err(e) => self.note(Err(e)),
+        }
+        self.ranks.take(host, Whence::Near, &self.nodes)
     }
 
     /// The first node of priority 0 of a host that has some; `None` after a failure.
@@ -147,12 +169,6 @@ impl Lanes {
         }
         let plain = &mut self.plain[host as usize];
         (plain.head != NONE).then(|| plain.take(&self.nodes))
-    }
-
-    fn forget_if_empty(&mut self, id: u32) {
-        if self.others.get(&id).is_some_and(BTreeMap::is_empty) {
-            self.others.remove(&id);
-        }
     }
 
     /// Takes one of very many requests, which are brought into order by
@@ -197,14 +213,7 @@ impl Lanes {
             }
             self.nodes[kept] = node.with_next(NONE);
             let priority = priority.map_or(0, |(_, priority)| priority);
-            let is_behind = self.left_aside(node.next) > 0;
-            let lane = lane_of(
-                &mut self.plain,
-                &mut self.behind,
-                &mut self.others,
-                (node.next, priority, is_behind),
-            );
-            lane.append(kept as u32, &mut self.nodes);
+            self.hang(kept as u32, node.next, priority);
             counts[host].pending += 1;
             kept += 1;
         }
@@ -226,32 +235,47 @@ impl Lanes {
         self.sweep_at_hand(stays)
     }
 
-    /// The same for those alone that are in memory.
+    /// The same for all but those without a priority that are aside.
     pub fn sweep_at_hand(&mut self, mut stays: impl FnMut(HostId, Ticket) -> bool) -> Vec<u32> {
+        let swept = self
+            .ranks
+            .sweep_aside(|host, ticket| stays(HostId(host), ticket));
+        self.note(swept);
         let mut counts = Vec::with_capacity(self.plain.len());
         for id in 0..self.plain.len() as u32 {
-            let plain = std::mem::replace(&mut self.plain[id as usize], EMPTY_LANE);
-            let behind = self.behind.get_mut(id as usize);
-            let behind = behind.map(|lane| std::mem::replace(lane, EMPTY_LANE));
-            let behind = behind.map(|lane| (0, true, lane));
-            let others = self.others.remove(&id).unwrap_or_default().into_iter();
-            let others = others.map(|(Reverse(priority), lane)| (priority, false, lane));
             let left = self.left_aside(id);
-            let mut count = left;
-            for (priority, is_behind, lane) in others.chain([(0, false, plain)]).chain(behind) {
-                let mut node = lane.head;
+            let mut count = left + self.ranks.left_aside(id);
+            let mut sweep = |lanes: &mut Lanes, lane: Lane| {
+                let (mut node, mut kept) = (lane.head, EMPTY_LANE);
                 while node != NONE {
-                    let Node { next, .. } = self.nodes[node as usize];
-                    let ticket = self.release(node);
+                    let Node { next, .. } = lanes.nodes[node as usize];
+                    let ticket = lanes.release(node);
                     if stays(HostId(id), ticket) {
                         // In the node that was released, so what arrived and did not settle stays where it is.
-                        let node = self.node(ticket);
-                        self.hang(node, (id, priority, is_behind && left > 0));
+                        let node = lanes.node(ticket);
+                        kept.append(node, &mut lanes.nodes);
                         count += 1;
                     }
                     node = next;
                 }
+                kept
+            };
+            for (priority, whence, lane) in self.ranks.take_lanes(id) {
+                let kept = sweep(self, lane);
+                if kept.head != NONE {
+                    *self.ranks.lane_at(id, priority, whence) = kept;
+                }
             }
+            let mut plain = sweep(self, self.plain[id as usize]);
+            if let Some(behind) = self.behind.get(id as usize).copied() {
+                let mut behind = sweep(self, behind);
+                if left == 0 {
+                    plain.join(behind, &mut self.nodes);
+                    behind = EMPTY_LANE;
+                }
+                self.behind[id as usize] = behind;
+            }
+            self.plain[id as usize] = plain;
             counts.push(count);
         }
         counts
@@ -265,23 +289,67 @@ impl Lanes {
     pub fn each(
         &self,
         id: HostId,
-        last: &mut LastBlock,
+        last: &mut LastRead,
         mut each: impl FnMut(i64, Ticket) -> io::Result<()>,
     ) -> io::Result<()> {
-        let lanes = self.at_hand(id);
-        let higher = lanes.iter().take_while(|(priority, _)| *priority >= 0);
-        let higher = higher.count();
-        for (priority, mut tickets) in lanes[..higher].iter().cloned() {
-            tickets.try_for_each(|ticket| each(priority, ticket))?;
+        let LastRead { plain, ranked } = last;
+        let mut is_plain_told = false;
+        if !self.ranks.is_empty() {
+            self.ranks
+                .each(id.0, &self.nodes, ranked, |priority, ticket| {
+                    if priority < 0 && !is_plain_told {
+                        is_plain_told = true;
+                        self.plain_with(id, plain, |ticket| each(0, ticket))?;
+                    }
+                    each(priority, ticket)
+                })?;
         }
+        if is_plain_told {
+            return Ok(());
+        }
+        self.plain_with(id, plain, |ticket| each(0, ticket))
+    }
+
+    /// The same for those alone that have a priority.
+    ///
+    /// # Errors
+    /// Errors of the disk, and of `each`.
+    pub fn each_ranked(
+        &self,
+        id: HostId,
+        last: &mut LastRead,
+        each: impl FnMut(i64, Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.ranks.is_empty() {
+            return Ok(());
+        }
+        self.ranks.each(id.0, &self.nodes, &mut last.ranked, each)
+    }
+
+    /// The same for those alone that have none.
+    ///
+    /// # Errors
+    /// Errors of the disk, and of `each`.
+    pub fn each_plain(
+        &self,
+        id: HostId,
+        last: &mut LastRead,
+        each: impl FnMut(Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.plain_with(id, &mut last.plain, each)
+    }
+
+    fn plain_with(
+        &self,
+        id: HostId,
+        last: &mut LastBlock,
+        mut each: impl FnMut(Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.plain_at_hand(id).try_for_each(&mut each)?;
         if let Some(aside) = &self.aside {
-            aside.of(id.0, last, |ticket| each(0, ticket))?;
+            aside.of(id.0, last, &mut each)?;
         }
-        self.behind(id).try_for_each(|ticket| each(0, ticket))?;
-        for (priority, mut tickets) in lanes[higher..].iter().cloned() {
-            tickets.try_for_each(|ticket| each(priority, ticket))?;
-        }
-        Ok(())
+        self.behind(id).try_for_each(each)
     }
 
     /// All of them.
@@ -292,24 +360,14 @@ impl Lanes {
             tickets.push((priority, ticket));
             Ok(())
         };
-        self.each(id, &mut LastBlock::default(), each).unwrap();
+        self.each(id, &mut LastRead::default(), each).unwrap();
         tickets
     }
 
-    /// Those of them that go next and are in memory, the highest priority first.
-    pub fn at_hand(&self, id: HostId) -> Vec<(i64, LaneTickets<'_>)> {
-        let Some(plain) = self.plain.get(id.0 as usize) else {
-            return Vec::new();
-        };
-        let plain = (plain.head != NONE).then_some((0, plain));
-        let others = self.others.get(&id.0).into_iter().flatten();
-        let others = others.map(|(Reverse(priority), lane)| (*priority, lane));
-        let mut lanes: Vec<_> = others.chain(plain).collect();
-        lanes.sort_by_key(|(priority, _)| Reverse(*priority));
-        lanes
-            .into_iter()
-            .map(|(priority, lane)| (priority, lane.tickets(&self.nodes)))
-            .collect()
+    /// Those of them that are in memory and not behind what is aside.
+    pub fn at_hand(&self, id: HostId) -> impl Iterator<Item = Ticket> {
+        let near = self.ranks.near(id.0, &self.nodes);
+        near.flatten().chain(self.plain_at_hand(id))
     }
 
     /// Those of priority 0 that go next and are in memory.
@@ -335,9 +393,13 @@ impl Lanes {
         }
     }
 
-    /// Puts a node at the end of a lane.
-    fn hang(&mut self, node: u32, which: (u32, i64, bool)) {
-        let lane = lane_of(&mut self.plain, &mut self.behind, &mut self.others, which);
+    /// Puts a node behind those of its host and its priority.
+    fn hang(&mut self, node: u32, host: u32, priority: i64) {
+        let lane = match (priority, self.left_aside(host)) {
+            (0, 0) => &mut self.plain[host as usize],
+            (0, _) => &mut self.behind[host as usize],
+            _ => self.ranks.lane(host, priority),
+        };
         lane.append(node, &mut self.nodes);
     }
 
@@ -358,23 +420,6 @@ impl Lanes {
         self.free = self.nodes[at as usize].next;
         self.nodes[at as usize] = node;
         at
-    }
-}
-
-/// The lane of a host, a priority, and whether it is behind what is aside.
-fn lane_of<'a>(
-    plain: &'a mut [Lane],
-    behind: &'a mut [Lane],
-    others: &'a mut HashMap<u32, Priorities>,
-    (host, priority, is_behind): (u32, i64, bool),
-) -> &'a mut Lane {
-    match (priority, is_behind) {
-        (0, false) => &mut plain[host as usize],
-        (0, true) => &mut behind[host as usize],
-        _ => {
-            let others = others.entry(host).or_default();
-            others.entry(Reverse(priority)).or_insert(EMPTY_LANE)
-        }
     }
 }
 

@@ -167,6 +167,47 @@ fn a_long_queue_goes_on_from_a_part_as_if_all_of_it_were_in_the_image() {
 }
 
 #[test]
+fn what_has_a_priority_and_is_aside_is_in_the_image() {
+    let made = ImagedJob::new();
+    let lanes = || Lanes::within(made.writer(1 << 20).waiting());
+    let mut plain = Memory::new(9, Seen::new());
+    let mut small = Memory {
+        lanes: lanes(),
+        ..Memory::new(9, Seen::new())
+    };
+    for memory in [&mut plain, &mut small] {
+        fill(memory, 0..1000);
+        for id in 1000..20_000 {
+            let priority = match id % 3 {
+                0 => 1,
+                1 => (id * 7919 % 10_007) as i64 - 5_000,
+                _ => -1,
+            };
+            memory.push(HostId((id * 31 % 9) as u32), ticket(id), priority);
+        }
+    }
+    assert!(small.lanes.has_aside());
+    assert_eq!(pop(&mut plain, 3000), pop(&mut small, 3000));
+    made.save(&small);
+    for room in [made.reader(), made.writer(1 << 20)] {
+        let mut loaded = made.load(room);
+        assert_eq!(all_of(&loaded), all_of(&plain));
+        let swept = loaded.lanes.sweep_at_hand(|_, _| true);
+        let waiting: Vec<usize> = all_of(&plain).iter().map(Vec::len).collect();
+        assert_eq!(
+            swept
+                .iter()
+                .map(|count| *count as usize)
+                .collect::<Vec<_>>(),
+            waiting
+        );
+    }
+    let mut loaded = made.load(made.writer(1 << 20));
+    let left = plain.pending() as usize;
+    assert!(pop(&mut loaded, left).len() == left && loaded.lanes.check().is_ok());
+}
+
+#[test]
 fn a_start_reads_heads_alone_and_a_queue_that_is_short_has_no_part() {
     let made = ImagedJob::new();
     let mut memory = Memory {

@@ -23,11 +23,12 @@ pub enum WantedPart<'a> {
 impl Lanes {
     /// How many of a host stay in an image that has `most` without a priority at most.
     pub fn heads(&self, id: HostId, most: usize) -> u32 {
-        let others = self.others.get(&id.0).into_iter().flatten();
-        let others = others
-            .map(|(_, lane)| lane.tickets(&self.nodes).count())
-            .sum::<usize>();
-        (others + self.plain_at_hand(id).take(most).count()) as u32
+        let ranked = if self.ranks.is_empty() {
+            0
+        } else {
+            self.ranks.count(id.0, &self.nodes)
+        };
+        (ranked + self.plain_at_hand(id).take(most).count()) as u32
     }
 
     /// The number of the part, when nothing else is aside.

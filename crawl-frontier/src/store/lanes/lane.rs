@@ -61,6 +61,24 @@ impl Lane {
         }
     }
 
+    pub fn nodes(self, nodes: &[Node]) -> impl Iterator<Item = Node> {
+        let node = |at: u32| nodes.get(at as usize).copied();
+        std::iter::successors(node(self.head), move |last| node(last.next))
+    }
+
+    /// The same of copies that are put behind other nodes.
+    pub fn copied(self, nodes: &[Node], new: &mut Vec<Node>) -> Lane {
+        let mut lane = EMPTY_LANE;
+        self.nodes(nodes)
+            .for_each(|node| lane.append_copy(node, new));
+        lane
+    }
+
+    pub fn append_copy(&mut self, node: Node, nodes: &mut Vec<Node>) {
+        nodes.push(node.with_next(NONE));
+        self.append(nodes.len() as u32 - 1, nodes);
+    }
+
     pub fn append(&mut self, node: u32, nodes: &mut [Node]) {
         match self.tail {
             NONE => self.head = node,

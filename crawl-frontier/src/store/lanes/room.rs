@@ -10,12 +10,14 @@ use crawl_ckpt::tool::Failure;
 
 use super::Lanes;
 use super::aside::{Aside, NewRun};
-use super::lane::{EMPTY_LANE, Lane, NONE, Node};
+use super::lane::{EMPTY_LANE, NONE, Node};
 use crate::store::AsideRoom;
 use crate::store::outputs::MAKE_ROOM;
 
 /// Fewer are not worth the work.
 const LEAST: usize = 1 << 12;
+/// With a smaller share of what may be in memory, those with a priority stay there.
+const FEW: usize = 8;
 /// So many of a host are in memory at most while others of it are aside.
 pub const AT_HAND: usize = 256;
 
@@ -89,7 +91,9 @@ impl Lanes {
     /// Puts aside what goes last.
     #[cold]
     pub(super) fn make_room(&mut self) {
-        let Some(room) = &self.room else { return };
+        let Some(room) = self.room.clone() else {
+            return;
+        };
         if self.aside.is_none() {
             match Aside::create(&room.dir) {
                 Ok(Some(aside)) => {
@@ -104,61 +108,53 @@ impl Lanes {
                 Err(e) => return self.note(Err(e)),
             }
         }
-        let put = self.put_aside(self.window());
+        let put = self.put_aside(&room, self.window());
         self.note(put);
     }
 
     /// So many of each host stay in memory.
-    fn window(&self) -> usize {
+    pub(super) fn window(&self) -> usize {
         let most = self.room.as_ref().map_or(usize::MAX, |room| room.most);
         (most / 4 / self.plain.len().max(1)).min(AT_HAND)
     }
 
     /// Puts aside what is behind the first `keep` of a host, and all that came behind what is aside already.
-    fn put_aside(&mut self, keep: usize) -> io::Result<()> {
+    fn put_aside(&mut self, room: &LanesRoom, keep: usize) -> io::Result<()> {
         let Some(aside) = &mut self.aside else {
             return Ok(());
         };
         let mut run = NewRun::default();
         let mut nodes = Vec::new();
         let mut plain = vec![EMPTY_LANE; self.plain.len()];
-        let copy = |from: &Lane, most: usize, to: &mut Lane, nodes: &mut Vec<Node>| {
-            let (mut node, mut copied) = (from.head, 0);
-            while node != NONE && copied < most {
-                let old = self.nodes[node as usize];
-                nodes.push(old.with_next(NONE));
-                to.append(nodes.len() as u32 - 1, nodes);
-                (node, copied) = (old.next, copied + 1);
-            }
-            node
-        };
         for (id, lane) in self.plain.iter().enumerate() {
             let host = id as u32;
-            let mut node = if aside.left(host) > 0 {
-                copy(lane, usize::MAX, &mut plain[id], &mut nodes);
-                self.behind[id].head
-            } else {
-                copy(lane, keep, &mut plain[id], &mut nodes)
-            };
-            while node != NONE {
-                let old = self.nodes[node as usize];
-                aside.push(&mut run, host, old.ticket())?;
-                node = old.next;
+            let is_begun = aside.left(host) > 0;
+            let mut left = if is_begun { usize::MAX } else { keep };
+            for node in lane.nodes(&self.nodes) {
+                if left > 0 {
+                    left -= 1;
+                    plain[id].append_copy(node, &mut nodes);
+                } else {
+                    aside.push(&mut run, host, node.ticket())?;
+                }
+            }
+            if is_begun {
+                for ticket in self.behind[id].tickets(&self.nodes) {
+                    aside.push(&mut run, host, ticket)?;
+                }
             }
         }
-        let mut others = std::mem::take(&mut self.others);
-        for lane in others.values_mut().flat_map(|lanes| lanes.values_mut()) {
-            let old = std::mem::replace(lane, EMPTY_LANE);
-            copy(&old, usize::MAX, lane, &mut nodes);
-        }
         let finished = aside.finish(run);
-        // What is in the run is not in memory any more, so a failure here ends all work.
-        let most = self.room.as_ref().map_or(0, |room| room.most);
-        self.most = (nodes.len() + most / 2).max(most);
-        (self.plain, self.others, self.nodes) = (plain, others, nodes);
+        let few = room.most / FEW;
+        let copied = self
+            .ranks
+            .copy((few, keep), &room.dir, &self.nodes, &mut nodes);
+        // What is in a run is not in memory any more, so a failure here ends all work.
+        self.most = (nodes.len() + self.ranks.room() + room.most / 2).max(room.most);
+        (self.plain, self.nodes) = (plain, nodes);
         self.behind.fill(EMPTY_LANE);
         self.free = NONE;
-        finished
+        finished.and(copied)
     }
 
     /// Fetches what goes next of a host that has nothing in memory before what is aside.
@@ -175,7 +171,7 @@ impl Lanes {
         };
         for ticket in aside.take(host, most)? {
             let node = self.node(ticket);
-            self.hang(node, (host, 0, false));
+            self.plain[host as usize].append(node, &mut self.nodes);
         }
         if self.left_aside(host) == 0
             && let Some(behind) = self.behind.get_mut(host as usize)

@@ -195,7 +195,20 @@ fn numbers(mut seed: u64) -> impl FnMut(u64) -> u64 {
 #[test]
 fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
     let dir = tempfile::tempdir().unwrap();
-    for (seed, hosts) in [(1, 1), (2, 7), (3, 500), (4, 5_000)] {
+    // Few have a priority, all have one of three, or each has its own.
+    let few: fn(u64) -> i64 = |n| [5, -5, 0][(n % 20).min(2) as usize];
+    let three: fn(u64) -> i64 = |n| n as i64 % 3 - 1;
+    let own: fn(u64) -> i64 = |n| n as i64 - 500_000;
+    for (seed, hosts, priority_of) in [
+        (1, 1, few),
+        (2, 7, few),
+        (3, 500, few),
+        (4, 5_000, few),
+        (5, 1, three),
+        (6, 7, own),
+        (7, 90, three),
+        (8, 500, own),
+    ] {
         let mut number = numbers(seed);
         let mut plain = Memory::new(u32::MAX, Seen::new());
         let room = LanesRoom {
@@ -213,11 +226,11 @@ fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
             }
         }
         let mut id = 0;
-        let (mut sent_before, mut most) = (Vec::new(), 0);
+        let (mut sent_before, mut most, mut ranked_aside) = (Vec::new(), 0, 0);
         for step in 0..200 {
             for _ in 0..number(400) {
                 let host = HostId(number(hosts) as u32);
-                let priority = [0, 0, 0, 0, 0, 0, 0, 0, 5, -5][number(10) as usize];
+                let priority = priority_of(number(1_000_000));
                 id += 1;
                 for queue in [&mut plain, &mut small] {
                     match step % 3 {
@@ -234,6 +247,10 @@ fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
                 }
             }
             most = most.max(small.lanes.nodes.len());
+            ranked_aside += u32::from(small.lanes.ranks.has_aside());
+            if step == 150 {
+                small.lanes.sweep_at_hand(|_, _| true);
+            }
             let taken = if step < 120 { number(200) } else { number(900) };
             for _ in 0..taken {
                 let (one, other) = (sent(&mut plain, 0), sent(&mut small, 0));
@@ -254,6 +271,7 @@ fn with_little_room_what_waits_goes_in_the_same_order_as_with_much() {
             }
         }
         assert!(small.lanes.has_aside());
+        assert!(ranked_aside > 20, "{ranked_aside}");
         assert_eq!(drain(&mut plain, 0), drain(&mut small, 0));
         assert_eq!(small.pending(), 0);
         small.lanes.check().unwrap();

@@ -219,3 +219,43 @@ fn all_of_it_works_over_a_cluster() {
         assert_eq!(cluster.ask(node, &["DBSIZE"]).unwrap(), "0", "{node}");
     }
 }
+
+#[test]
+fn a_change_that_no_replica_confirms_is_told_as_one_that_may_be_in_force() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let scene = Scene::in_store(cluster.url(), None, Shape::Tree);
+    scene.begun(30);
+    let primaries = cluster.primaries();
+    let replicas: Vec<u8> = cluster
+        .nodes()
+        .filter(|node| !primaries.contains(node))
+        .collect();
+    let send = |signal| {
+        replicas
+            .iter()
+            .for_each(|node| cluster.signal(*node, signal));
+    };
+    let show = format!(
+        "hint: crawl-ckpt --store {} show default/tree/one",
+        scene.url
+    );
+    send(Signal::Stop);
+    for (words, may_be) in [
+        ("pause tree", "it may be paused"),
+        ("resume tree", "it may go on"),
+        ("requeue tree --worker a", "may be pending again"),
+        ("rm tree --yes", "it may be removed, or a part of it"),
+    ] {
+        let done = scene.ckpt(words.split(' ')).run().code(1).says(may_be);
+        done.says("0 of 1 replica").says(&show).never_says("TLS");
+    }
+    send(Signal::Cont);
+    cluster.wait_whole();
+    // The removal began with a pause, which was in force.
+    assert_eq!(scene.told(["ls"])[0]["state"], "paused");
+    for words in ["resume tree", "requeue tree --worker a", "rm tree --yes"] {
+        scene.ckpt(words.split(' ')).run().code(0);
+    }
+}

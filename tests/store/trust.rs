@@ -1,5 +1,8 @@
 //! Passwords and TLS of a store.
 
+use std::net::TcpListener;
+use std::thread;
+
 use crate::scene::{PAGES, Scene, Shape};
 use crate::support::{Redis, Tool};
 
@@ -113,13 +116,20 @@ fn what_is_wrong_with_tls_to_a_store_is_told_with_the_way_out() {
         .code(1)
         .says("its certificate is for another host")
         .says("localhost");
-    at(&plain)
-        .code(1)
-        .says("a store that speaks TLS is named rediss://");
     let without = Redis::durable().unwrap();
-    at(&without.url_as("rediss://localhost"))
-        .code(1)
-        .says("a store that does not speak TLS is named redis://");
+    for (wrong, says) in [
+        (plain, "a store with TLS is named rediss://"),
+        (
+            without.url_as("rediss://localhost"),
+            "a store without TLS is named redis://",
+        ),
+    ] {
+        at(&wrong).code(1).says(says);
+        let worker = Tool::new("crawl-run").dir(&scene.folder);
+        let worker = worker.args(["tree.json", "--store", &wrong]);
+        // One that may come back would be waited for, and end with 1.
+        trusting(worker).run().code(2).says(says);
+    }
     let wants = ["CONFIG", "SET", "tls-auth-clients", "yes"];
     assert_eq!(scene.redis().ask(&wants), "OK");
     trusting(scene.ckpt(["ls"]))
@@ -131,4 +141,18 @@ fn what_is_wrong_with_tls_to_a_store_is_told_with_the_way_out() {
         .code(2)
         .says("set tls-auth-clients no");
     assert_eq!(scene.site.count(), 0);
+}
+
+#[test]
+fn a_store_that_answers_nobody_is_not_said_to_have_the_wrong_scheme() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // As one does that is killed, or that somebody relays to who is gone.
+    thread::spawn(move || listener.incoming().for_each(drop));
+    for scheme in ["redis", "rediss"] {
+        let url = format!("{scheme}://{at}/");
+        let ckpt = Tool::new("crawl-ckpt").args(["--store", &url, "ls"]);
+        let done = ckpt.run().code(1).says("the store cannot be reached");
+        done.never_says("is named");
+    }
 }

@@ -240,7 +240,8 @@ impl Round {
                 self.told.say(Word::Failed(unreachable(&error)));
                 return;
             }
-            if since.elapsed() >= BEFORE_IT_IS_TOLD && !std::mem::replace(is_told, true) {
+            let told_after = BEFORE_IT_IS_TOLD.min(patience / 2);
+            if since.elapsed() >= told_after && !std::mem::replace(is_told, true) {
                 self.told.say(Word::Away(error));
             }
             std::thread::sleep(AFTER_FAILURE);

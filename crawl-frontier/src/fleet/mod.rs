@@ -156,6 +156,8 @@ impl Fleet {
             }
             Word::All(progress) => self.all = Some(progress),
             Word::Away(error) => {
+                // What they do meanwhile nobody tells.
+                self.all = None;
                 let patience = self.workshop.patience.as_secs();
                 self.notes.push(format!(
                     "the store does not take all commits, and partitions that wait for it stand still ({error}): it is waited for, at most {patience} s"

@@ -14,12 +14,28 @@ pub mod size;
 pub mod verify;
 
 use super::Context;
-use crate::fleet::{CrawlName, Depot, RedisDepot, SharedJob, StoreUrl};
+use crate::fleet::{CrawlName, Depot, DepotError, RedisDepot, SharedJob, StoreUrl};
 use crate::job::Name;
 use crate::tool::{Exit, Failure};
 
 /// The password of a store, where it is not in its URL.
 const PASSWORD: &str = "CRAWL_STORE_PASSWORD";
+
+/// What is told of a change of which nobody confirmed that it was made. `may_be`: what may be so now.
+fn unconfirmed(
+    url: &StoreUrl,
+    name: &CrawlName,
+    may_be: &str,
+) -> impl Fn(DepotError) -> Failure + use<> {
+    let told = format!("{name}: {may_be}, but that is not confirmed");
+    let show = url.command("show", &name.to_string());
+    move |error| match error {
+        DepotError::Unsure(why) => Failure::new(format_args!("{told}: {why}")).hint(format_args!(
+            "{show}   (tells how it is; the same command again makes sure)"
+        )),
+        refused @ DepotError::Refused(_) => refused.into(),
+    }
+}
 
 /// A store, and what a command works with.
 pub(crate) struct StoreRoom<'a> {
@@ -37,8 +53,8 @@ impl<'a> StoreRoom<'a> {
         let password = std::env::var(PASSWORD).ok();
         let url = StoreUrl::parse(url, password.as_deref())?;
         let mut depot = RedisDepot::new(&url, "", "", 0, 0);
-        // As many copies as crawl-run waits for when nobody says how many.
-        let copies = depot.health()?.replicas.min(1);
+        // As many copies as crawl-run waits for when nobody says how many; also of a node whose replica is away.
+        let copies = depot.health()?.most_replicas.min(1);
         depot.want_copies(copies);
         Ok(StoreRoom {
             context,

@@ -1,12 +1,13 @@
 //! `crawl-ckpt --store URL pause` and `resume`: whether workers are to ask for pages.
 
-use super::StoreRoom;
+use super::{StoreRoom, unconfirmed};
 use crate::fleet::Course;
 use crate::tool::{Exit, Failure};
 
 pub fn pause(room: &mut StoreRoom<'_>, name: &str) -> Result<Exit, Failure> {
     let (name, _) = room.find(name)?;
-    if let Course::Over(rest) = room.depot.pause()? {
+    let unsure = unconfirmed(&room.url, &name, "it may be paused");
+    if let Course::Over(rest) = room.depot.pause().map_err(unsure)? {
         let why = rest.as_str();
         room.context
             .say(format_args!("{name} is {why}: there is nothing to pause"));
@@ -22,7 +23,8 @@ pub fn pause(room: &mut StoreRoom<'_>, name: &str) -> Result<Exit, Failure> {
 
 pub fn resume(room: &mut StoreRoom<'_>, name: &str) -> Result<Exit, Failure> {
     let (name, _) = room.find(name)?;
-    match room.depot.resume()? {
+    let unsure = unconfirmed(&room.url, &name, "it may go on");
+    match room.depot.resume().map_err(unsure)? {
         Course::Over(rest) => {
             let why = rest.as_str();
             room.context.say(format_args!(

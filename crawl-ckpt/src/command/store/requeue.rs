@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::StoreRoom;
 use super::living::refuse_a_living_crew;
 use super::lost::{LostShare, read, sound};
 use super::part::read_part;
+use super::{StoreRoom, unconfirmed};
 use crate::command::TOOL;
 use crate::fleet::{
     Claim, Course, CrawlName, Depot, Fate, Glance, SharedJob, Written, output_part,
@@ -14,6 +14,9 @@ use crate::hex;
 use crate::human::{count, counted};
 use crate::journal::{Batch, Entry, Stored};
 use crate::tool::{Exit, Failure};
+
+/// What may be so when a step was not confirmed.
+const MAY_BE: &str = "a part of what the worker finished may be pending again";
 
 pub fn run(
     room: &mut StoreRoom<'_>,
@@ -25,6 +28,7 @@ pub fn run(
     if prints {
         return print(room, &name, &job, worker);
     }
+    let unsure = unconfirmed(&room.url, &name, MAY_BE);
     let was_complete = matches!(room.depot.course()?, Course::Over(_));
     let pause = room.url.command("pause", &name.to_string());
     refuse_a_living_crew(room, &name, &pause)?;
@@ -43,7 +47,7 @@ pub fn run(
         }
         if parts == 0 {
             // Before anything is pending: a complete crawl has nothing that is.
-            room.depot.reopen()?;
+            room.depot.reopen().map_err(&unsure)?;
         }
         urls += finished;
         parts += 1;
@@ -55,7 +59,7 @@ pub fn run(
         )));
     }
     // Nobody waits for its counter any more.
-    room.depot.leave(worker)?;
+    room.depot.leave(worker).map_err(&unsure)?;
     room.context.say(format_args!(
         "{name}: {} of {} pending again: what {worker} wrote does not count any more",
         match urls {
@@ -86,10 +90,12 @@ fn reopen(
     output: &str,
     mut lost: LostShare,
 ) -> Result<(), Failure> {
+    let unsure = unconfirmed(&room.url, name, MAY_BE);
     let failed = |why: &str| Failure::new(format_args!("{name}: partition {part:03}: {why}"));
     let view = &glance.view;
     let seen = (!view.owner.is_empty()).then_some((view.epoch, view.beat));
-    let Claim::Ours { epoch, head } = room.depot.claim(part, TOOL, seen)? else {
+    let claim = room.depot.claim(part, TOOL, seen).map_err(&unsure)?;
+    let Claim::Ours { epoch, head } = claim else {
         let hint = "when no worker lives, the same command goes on";
         return Err(failed("a worker took it meanwhile").hint(hint));
     };
@@ -114,12 +120,13 @@ fn reopen(
             output: None,
             counts: closed.counts(),
         };
-        if room.depot.commit(part, &written)? != Fate::Durable {
+        let fate = room.depot.commit(part, &written).map_err(&unsure)?;
+        if fate != Fate::Durable {
             return Err(failed("a worker took it meanwhile"));
         }
     }
-    room.depot.forget_output(part, output)?;
-    room.depot.release(part, epoch)?;
+    room.depot.forget_output(part, output).map_err(&unsure)?;
+    room.depot.release(part, epoch).map_err(&unsure)?;
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::StoreRoom;
 use super::crawl::{SharedLook, look_at};
 use super::living::refuse_a_living_crew;
+use super::{StoreRoom, unconfirmed};
 use crate::command::TOOL;
 use crate::command::rm::agree;
 use crate::fleet::CrawlName;
@@ -69,8 +69,9 @@ fn remove(room: &mut StoreRoom<'_>, look: &SharedLook) -> Result<(), Failure> {
     let hint = room.url.command("pause", &name.to_string());
     refuse_a_living_crew(room, name, &hint)?;
     // Whoever comes now takes no part any more.
-    room.depot.pause()?;
-    room.depot.erase()?;
+    let unsure = unconfirmed(&room.url, name, "it may be removed, or a part of it");
+    room.depot.pause().map_err(&unsure)?;
+    room.depot.erase().map_err(&unsure)?;
     room.context.say(format_args!("removed {}", in_words(look)));
     Ok(())
 }

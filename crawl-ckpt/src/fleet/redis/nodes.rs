@@ -255,7 +255,7 @@ impl Nodes {
         });
         let have = have.unwrap_or(Ok(0))?;
         if have < copies {
-            let (have, of) = (counted(u64::from(have), "replica"), copies);
+            let of = counted(u64::from(copies), "replica");
             let error = DepotError::Unsure(format!("{have} of {of} of {node} answered"));
             link.is_thin = Some((Instant::now() + rest(begun), error.clone()));
             // Another may be the primary by now.
@@ -313,14 +313,14 @@ impl Nodes {
             Ok(connection)
         };
         begin().map_err(|error: RedisError| {
-            let doubt = match &*lock(&self.shared.map) {
-                Some(_) => "",
-                None => tls::doubt(&url, &error),
-            };
-            match DepotError::from(error) {
-                DepotError::Unsure(why) => DepotError::Unsure(why + doubt),
-                refused => refused,
+            let error = DepotError::from(error);
+            // Once a node has told of the others, the scheme is right.
+            let is_new = lock(&self.shared.map).is_none();
+            if !is_new || matches!(error, DepotError::Refused(_)) {
+                return error;
             }
+            let wrong = tls::wrong_scheme(&url, node, TELLING);
+            wrong.map_or(error, |why| DepotError::Refused(why.to_owned()))
         })
     }
 

@@ -54,6 +54,8 @@ pub struct EngineHealth {
     pub disk_bytes: u64,
     /// The fewest replicas that listen to a node.
     pub replicas: u32,
+    /// The most.
+    pub most_replicas: u32,
     /// Nodes that do not answer.
     pub silent: u32,
     /// A node takes nothing more.
@@ -225,6 +227,7 @@ impl RedisDepot {
             health.disk_bytes += number("aof_current_size");
             let replicas = u32::try_from(number("connected_slaves")).unwrap_or(u32::MAX);
             health.replicas = health.replicas.min(replicas);
+            health.most_replicas = health.most_replicas.max(replicas);
         }
         Ok(health)
     }

@@ -10,13 +10,13 @@ use crate::error::StoreError;
 const FORMAT: u32 = 1;
 
 /// The header is so long.
-pub(crate) const HEADER: usize = 64;
+pub(super) const HEADER: usize = 64;
 /// A block of things of 16 bytes, its checksum included.
 pub(crate) const BLOCK: usize = 4096;
 /// So many are in one.
 pub(crate) const EACH: u64 = 255;
 /// At the end of a part: the BLAKE3 of what is behind the blocks.
-pub(crate) const SUM: usize = 32;
+pub(super) const SUM: usize = 32;
 
 /// Where the checksum is in a block.
 pub(crate) const SUM_AT: usize = EACH as usize * 16;
@@ -51,6 +51,11 @@ impl PartHeader {
 
     pub fn blocks(&self) -> u64 {
         self.count.div_ceil(EACH)
+    }
+
+    /// Where the blocks end, and what is behind them begins.
+    pub fn blocks_end(&self) -> u64 {
+        self.blocks().saturating_mul(BLOCK as u64) + HEADER as u64
     }
 
     /// An error says what is wrong, in words.
@@ -97,14 +102,15 @@ impl PartHeader {
     }
 }
 
-/// Writes the checksum of a block into it.
-pub(crate) fn close(salt: &[u8; 16], number: u64, block: &mut [u8]) {
+/// Writes the checksum of a block into it, and gives it.
+pub(super) fn close(salt: &[u8; 16], number: u64, block: &mut [u8]) -> [u8; 16] {
     let sum = sum(salt, number, block);
     block[SUM_AT..].copy_from_slice(&sum);
+    sum
 }
 
 /// True when the checksum of a block is right.
-pub(crate) fn is_sound(salt: &[u8; 16], number: u64, block: &[u8]) -> bool {
+pub(super) fn is_sound(salt: &[u8; 16], number: u64, block: &[u8]) -> bool {
     block[SUM_AT..] == sum(salt, number, block)
 }
 

@@ -3,11 +3,15 @@
 //! An image names the parts that belong to it, by number and by how they end. Like the image they are
 //! never the only copy of anything: the journal is the truth.
 
+mod blocks;
 mod frame;
+mod write;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::frame::{BLOCK, EACH, HEADER, PartHeader, SUM, SUM_AT, close, is_sound};
+pub(crate) use self::blocks::{FoundPart, PartBlocks};
+pub(crate) use self::frame::{BLOCK, EACH, PartHeader, SUM_AT};
+pub(crate) use self::write::PartWriter;
 use crate::durable::{Disk, remove_if_there};
 use crate::error::StoreError;
 

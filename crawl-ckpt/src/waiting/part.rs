@@ -1,25 +1,18 @@
 //! Reading a part.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
-use super::{BlockStart, ENTRY_BYTES, REQUEST_BYTES, WaitingRequest};
+use super::{BlockStart, ENTRY_BYTES, WaitingRequest};
 use crate::codec::{array_at, u32_at};
-use crate::durable::{Disk, DiskFile, read_full};
+use crate::durable::Disk;
 use crate::error::StoreError;
-use crate::parts::{BLOCK, EACH, HEADER, PartHeader, SUM, SUM_AT, WAITING, is_sound};
+use crate::parts::{BLOCK, FoundPart, PartBlocks, SUM_AT, WAITING};
 
 /// A part: its requests on the disk, and in memory where its blocks begin.
 #[derive(Debug)]
 pub struct WaitingPart {
-    file: Box<dyn DiskFile>,
-    path: PathBuf,
-    header: PartHeader,
-    salt: [u8; 16],
-    blocks: Vec<IndexedBlock>,
-    sum: [u8; SUM],
-    /// A bit for each block whose checksum was found right: to look at it takes longer than to read the block.
-    sound: Vec<AtomicU64>,
+    blocks: PartBlocks,
+    index: Vec<IndexedBlock>,
 }
 
 /// What the index has of a block.
@@ -51,24 +44,8 @@ impl IndexedBlock {
 }
 
 impl WaitingPart {
-    pub(super) fn over(
-        file: Box<dyn DiskFile>,
-        path: &Path,
-        header: PartHeader,
-        blocks: Vec<IndexedBlock>,
-        sum: [u8; SUM],
-    ) -> WaitingPart {
-        WaitingPart {
-            file,
-            path: path.to_owned(),
-            salt: header.salt(),
-            sound: (0..header.blocks().div_ceil(64))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-            header,
-            blocks,
-            sum,
-        }
+    pub(super) fn over(blocks: PartBlocks, index: Vec<IndexedBlock>) -> WaitingPart {
+        WaitingPart { blocks, index }
     }
 
     /// Opens the part of a job directory with this number, and reads its index.
@@ -81,57 +58,39 @@ impl WaitingPart {
         number: u64,
         key: [u8; 16],
     ) -> Result<WaitingPart, StoreError> {
-        let path = WAITING.path(dir, number);
-        let file = disk.open_read(&path).map_err(StoreError::opening(&path))?;
-        let reading = |error| StoreError::io("read", &path)(error);
-        let damaged = |at, why: &str| StoreError::damaged(&path, at, why);
-        let len = file.len().map_err(reading)?;
-        let header = PartHeader::read(&*file, &path, WAITING, number, key)?;
-        let each = (BLOCK + ENTRY_BYTES) as u64;
-        let ends = header.blocks().saturating_mul(each);
-        if len != ends.saturating_add((HEADER + SUM) as u64) {
-            return Err(damaged(len, "it has not the length that it should have"));
-        }
-        let index_at = HEADER as u64 + header.blocks() * BLOCK as u64;
-        let mut index = vec![0; (len - index_at) as usize];
-        if read_full(&*file, &mut index, index_at).map_err(reading)? < index.len() {
-            return Err(damaged(index_at, "it is cut short"));
-        }
-        let sum = array_at(&index, index.len() - SUM);
-        index.truncate(index.len() - SUM);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&header.salt()).update(&index);
-        if hasher.finalize() != sum {
-            return Err(damaged(index_at, "the checksum of the index is wrong"));
-        }
-        let entries = index.as_chunks().0.iter();
-        let blocks = entries.map(IndexedBlock::from_bytes).collect();
-        Ok(WaitingPart::over(file, &path, header, blocks, sum))
+        let part = FoundPart::open(WAITING, disk, dir, number, key)?;
+        let count = part.header().blocks();
+        let mut index = Vec::with_capacity(count as usize);
+        let blocks = part.read_index(count * ENTRY_BYTES as u64, |piece| {
+            let entries = piece.as_chunks().0.iter();
+            index.extend(entries.map(IndexedBlock::from_bytes));
+        })?;
+        Ok(WaitingPart::over(blocks, index))
     }
 
     /// The number in its name.
     pub fn number(&self) -> u64 {
-        self.header.number
+        self.blocks.header().number
     }
 
     /// How many requests it has.
     pub fn count(&self) -> u64 {
-        self.header.count
+        self.blocks.header().count
     }
 
     /// By what the very same part is known again: the first half of what ends its file.
     pub fn sum(&self) -> [u8; 16] {
-        array_at(&self.sum, 0)
+        array_at(self.blocks.sum(), 0)
     }
 
     /// How many blocks it has.
     pub fn blocks(&self) -> usize {
-        self.blocks.len()
+        self.index.len()
     }
 
     /// Where a block begins.
     pub fn start(&self, number: usize) -> BlockStart {
-        self.blocks[number].start
+        self.index[number].start
     }
 
     /// Reads one block, and checks it the first time.
@@ -139,23 +98,14 @@ impl WaitingPart {
     /// # Errors
     /// Errors of the disk, and damage.
     pub fn read(&self, number: usize) -> Result<Vec<WaitingRequest>, StoreError> {
-        let at = HEADER as u64 + (number * BLOCK) as u64;
-        let damaged = || StoreError::damaged(&self.path, at, "the checksum of a block is wrong");
         let mut block = [0; BLOCK];
-        let got = read_full(&*self.file, &mut block, at);
-        if got.map_err(StoreError::io("read", &self.path))? < BLOCK {
-            return Err(damaged());
+        let at = number as u64;
+        self.blocks.read(at, &mut block)?;
+        if self.index[number].sum != block[SUM_AT..SUM_AT + 8] {
+            let why = "its checksum is not that of the index";
+            return Err(self.blocks.damaged(at, why));
         }
-        let (word, bit) = (&self.sound[number / 64], 1 << (number % 64));
-        if word.load(Ordering::Relaxed) & bit == 0 {
-            let is_right = self.blocks[number].sum == block[SUM_AT..SUM_AT + 8];
-            if !is_right || !is_sound(&self.salt, number as u64, &block) {
-                return Err(damaged());
-            }
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
-        let left = self.count() - number as u64 * EACH;
-        let bytes = left.min(EACH) as usize * REQUEST_BYTES;
+        let bytes = self.blocks.bytes_in(at);
         Ok(WaitingRequest::all_in(&block[..bytes]).collect())
     }
 
@@ -172,9 +122,8 @@ impl WaitingPart {
                     (last.host, last.before) = (request.host, 0);
                 }
                 if !is_in_order || place == 0 && last != self.start(number) {
-                    let at = HEADER as u64 + (number * BLOCK) as u64;
                     let why = "the index does not fit the block";
-                    return Err(StoreError::damaged(&self.path, at, why));
+                    return Err(self.blocks.damaged(number as u64, why));
                 }
                 last.before += 1;
             }

@@ -104,7 +104,10 @@ impl Original for BaseWriter {
         if switched != Ok(Fate::Durable) {
             // It may be in force or not, which the next owner is told.
             self.worth_at = u64::MAX;
-            return Ok(false);
+            return match switched {
+                Err(error @ DepotError::Refused(_)) => Err(error.into()),
+                Ok(_) | Err(DepotError::Unsure(_)) => Ok(false),
+            };
         }
         self.base = Some(base);
         self.worth_at = stands_for.bytes + base.end.bytes.max(self.least_grown);

@@ -205,6 +205,7 @@ impl FakeDepot {
         let mishap = server.mishap(&self.worker, name, part);
         match mishap {
             Some(Mishap::LostCall) => return unsure(),
+            Some(Mishap::Refused) => return Err(DepotError::Refused("no memory is left".into())),
             Some(Mishap::KilledBefore) => {
                 server.dead.insert(self.life);
                 return killed();

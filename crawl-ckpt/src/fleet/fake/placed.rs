@@ -32,12 +32,14 @@ pub enum Mishap {
     Stopped,
     /// The letter that it sends is lost on its way.
     LostLetter,
+    /// It is refused, as by a store that has no memory left.
+    Refused,
 }
 
 impl Mishap {
     /// What can happen at this call.
     pub fn at(spot: &Spot) -> &'static [Mishap] {
-        const ALL: [Mishap; 8] = [
+        const ALL: [Mishap; 7] = [
             Mishap::LostCall,
             Mishap::LostAnswer,
             Mishap::Failover,
@@ -45,11 +47,19 @@ impl Mishap {
             Mishap::KilledBefore,
             Mishap::KilledAfter,
             Mishap::Stopped,
-            Mishap::LostLetter,
         ];
+        const OF_LETTERS: [Mishap; 8] = with(ALL, Mishap::LostLetter);
+        // All else that is refused ends its worker.
+        const OF_BASES: [Mishap; 8] = with(ALL, Mishap::Refused);
         match spot.call {
-            "send" => &ALL,
-            _ => &ALL[..7],
+            "send" => &OF_LETTERS,
+            "build" | "switch" => &OF_BASES,
+            _ => &ALL,
         }
     }
+}
+
+const fn with(all: [Mishap; 7], last: Mishap) -> [Mishap; 8] {
+    let [a, b, c, d, e, f, g] = all;
+    [a, b, c, d, e, f, g, last]
 }

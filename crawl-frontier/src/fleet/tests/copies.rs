@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crawl_ckpt::durable::UnsyncedDisk;
-use crawl_ckpt::fleet::{FakeDepot, Spot};
+use crawl_ckpt::fleet::{FakeDepot, Mishap, Spot};
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, Commit, Entry};
 use crawl_ckpt::lock::JobLock;
@@ -120,6 +120,41 @@ fn a_copy_that_has_a_batch_that_was_never_committed_is_made_anew() {
         writer.append_copied(&batch.close(&last)).unwrap();
     });
     assert_eq!(read.len(), had);
+}
+
+/// Has one worker crawl all of it over this engine; what was told.
+fn crawl(engine: &FakeDepot) -> Vec<String> {
+    let dir = new_dir();
+    let (mut now_ms, mut told) = (1_000_000, Vec::new());
+    let mut worker = start(dir.path(), engine);
+    loop {
+        now_ms += STEP_MS;
+        let done = worker.step(now_ms).unwrap();
+        told.append(&mut worker.fleet.take_notes());
+        if done == Some(Done::Complete) {
+            break;
+        }
+    }
+    drop(worker);
+    judge(dir.path(), engine, SIZE).unwrap();
+    told
+}
+
+#[test]
+fn a_store_that_refuses_to_put_a_rewritten_journal_in_force_is_told_of_and_the_crawl_goes_on() {
+    let engine = FakeDepot::new(SIZE.parts, 1);
+    engine.write_down();
+    assert_eq!(crawl(&engine), Vec::<String>::new());
+    let mut calls = engine.written().into_iter();
+    let switch = calls.find(|spot| spot.call == "switch").unwrap();
+    let engine = FakeDepot::new(SIZE.parts, 1);
+    engine.place(switch, Mishap::Refused);
+    let told = crawl(&engine);
+    assert!(engine.was_met());
+    let is_told = |note: &String| {
+        note.starts_with("the journal was not settled: ") && note.contains("no memory is left")
+    };
+    assert!(told.iter().any(is_told), "{told:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::hostile::{self, CASES, Ends};
@@ -81,19 +81,20 @@ mod hostile_site {
         }
     }
 
-    #[test]
-    fn a_crawl_of_it_ends_by_itself_with_one_right_record_a_url() {
+    /// Crawls all of it, in little memory.
+    fn crawl() -> ((Site, Done), HashMap<String, Value>) {
         let (folder, site) = (Folder::new(), hostile::site());
         let settings = json!({
             "DOWNLOAD_TIMEOUT": 2, "DOWNLOAD_MAXSIZE": 1 << 20, "DEPTH_LIMIT": 6, "RETRY_TIMES": 1, "AUTOTHROTTLE_ENABLED": true,
             "CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 16,
         });
         spider(&folder, &site, settings, json!({"deny_extensions": []}));
-        let begun = Instant::now();
         let run = shop(&folder).args(["--body-memory", "128M"]).start();
-        let mut peaks = HashMap::new();
+        let (mut peaks, mut looks) = (HashMap::new(), 0);
         while !run.ends_within(Duration::from_millis(20)) {
-            assert!(begun.elapsed() < 4 * support::DEADLINE, "{}", run.so_far());
+            // So often that it is a quarter of an hour, without the time that this test stood still.
+            looks += 1;
+            assert!(looks < 45_000, "{}", run.so_far());
             for pid in run.children().into_iter().chain([run.pid()]) {
                 let peak = peaks.entry(pid).or_insert(0);
                 *peak = peak_kib(pid).max(*peak);
@@ -102,8 +103,13 @@ mod hostile_site {
         let done = run.wait().code(0);
         let peak_mib = peaks.values().sum::<u64>() / 1024;
         assert!(peak_mib < 300, "{peak_mib} MiB");
-
         let records = records(&folder);
+        ((site, done), records)
+    }
+
+    #[test]
+    fn a_crawl_of_it_ends_by_itself_with_one_right_record_a_url() {
+        let ((site, done), records) = hostile::tried_again(Duration::from_secs(2), crawl);
         let mut wrong = Vec::new();
         for case in CASES {
             let record = &records[&site.url(case.path)];

@@ -11,6 +11,7 @@
 //! | `class` `pace` | what a record counts as, and how fast a host is asked that answers so |
 //! | `pipes` | requests, results, orders and signals, on one thread |
 //! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who answered while a journal is read; they know of no disk |
+//! | `unnamed` `rules/` | files without a name, and what the robots.txt of many hosts say, on a shelf |
 //! | `store/` | what lasts: the journal, the set of what was seen, what waits, the outputs. `Store` is the door to it |
 //! | `crawl/` | what to make of each answer, and what to send next |
 //! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
@@ -36,11 +37,13 @@ mod memory_size;
 mod open;
 mod pace;
 mod pipes;
+mod rules;
 mod schedule;
 mod scope;
 mod serve;
 mod served;
 mod store;
+mod unnamed;
 pub mod url;
 
 /// The set of what was seen by itself, for whoever measures it.

@@ -282,6 +282,85 @@ fn what_has_a_priority_and_no_room_in_memory_is_sent_in_the_same_order() {
 }
 
 #[test]
+fn rules_that_have_no_room_in_memory_hold_after_a_pause_and_after_a_kill() {
+    const HOSTS: usize = 600;
+    let folder = Folder::new();
+    let urls = |n: usize| format!("http://h{n}.example/ok\nhttp://h{n}.example/no-{n}/x\n");
+    let lines: String = (0..HOSTS).map(urls).collect();
+    // Of each host others, together twice as much as may be in memory.
+    let rules = |url: &str| {
+        let host = url.split(['h', '.']).nth(2).unwrap_or_default();
+        let more = (0..60).map(|n| format!("Disallow: /{host}-{n}/{n}{host}\n"));
+        format!(
+            "User-agent: *\nDisallow: /no-{host}/\n{}",
+            more.collect::<String>()
+        )
+    };
+    let start = |job: &str, memory: &str| {
+        let output = format!("{job}.jsonl");
+        let args = [
+            "serve", "--job", job, "--memory", memory, "--robots", "--grace", "0s",
+        ];
+        let more = [
+            "--in-flight",
+            "5000",
+            "--per-host",
+            "1",
+            "--output",
+            &output,
+        ];
+        frontier(&folder).args(args).args(more).start()
+    };
+    let mut ends = Vec::new();
+    for (job, memory, signal) in [
+        ("small", "4M", Signal::Term),
+        ("killed", "4M", Signal::Kill),
+        ("large", "1G", Signal::Term),
+    ] {
+        add_within(&folder, job, memory, &lines);
+        let mut run = start(job, memory);
+        for request in requests(&run, HOSTS) {
+            let url = request["url"].as_str().unwrap();
+            let mut answer = page(&request, &[]);
+            answer["kind"] = json!("robots");
+            answer["robots"] = json!(rules(url));
+            send(&mut run, &answer);
+        }
+        // A page of each host: all rules are known now, and are committed with one more answer.
+        let pages = requests(&run, 2 * HOSTS);
+        send(&mut run, &page(&pages[HOSTS], &[]));
+        loop {
+            let args = ["stat", "--json", "--job", job];
+            let stat: Value =
+                serde_json::from_str(&frontier(&folder).args(args).run().code(0).text()).unwrap();
+            let finished = ["done", "failed"].map(|key| stat[key].as_u64().unwrap());
+            // The page, and the one that its host forbids.
+            if finished.into_iter().sum::<u64>() == 2 {
+                break;
+            }
+        }
+        run.signal(signal);
+        run.wait();
+        answer_all(start(job, memory), |request| page(request, &[])).code(0);
+        let records = folder.read(&format!("{job}.jsonl"));
+        let end = |line: &str| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{} {} {}",
+                record["url"], record["status"], record["error"]["kind"]
+            )
+        };
+        let mut of_job: Vec<String> = records.lines().map(end).collect();
+        of_job.sort();
+        ends.push(of_job);
+    }
+    let forbidden = |end: &&String| end.ends_with("null \"robots\"");
+    assert_eq!(ends[0].iter().filter(forbidden).count(), HOSTS);
+    assert_eq!(ends[0].len(), 2 * HOSTS);
+    assert!(ends[0] == ends[1] && ends[0] == ends[2]);
+}
+
+#[test]
 fn links_to_what_lies_on_the_disk_are_not_taken_on_again_whatever_stops_the_crawl() {
     let folder = Folder::new();
     let lines = many();

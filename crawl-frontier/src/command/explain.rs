@@ -18,6 +18,7 @@ use crate::crawl::routes::Routes;
 use crate::crawl::ruling::Ruling;
 use crate::keys::OfHost;
 use crate::open::stays_on_hosts;
+use crate::rules::KeptRules;
 use crate::schedule::HostId;
 use crate::scope::{Admission, By, Refusal, Scope};
 use crate::url::{canonicalize_link, origin};
@@ -247,7 +248,9 @@ fn robots_line(plan: &Plan, history: &History, url: &str) -> String {
     let saved = history.values.get(&OfHost::Robots.key(origin(url)));
     // The age of the file does not matter here: the crawl decided by this one.
     if let Some(saved) = saved {
-        robots.restore(id, saved, 0);
+        let mut kept = KeptRules::default();
+        kept.keep(id, saved);
+        robots.restore(kept, 0);
     }
     if robots.want(id) {
         return "not known yet".to_owned();

@@ -21,7 +21,6 @@ pub(crate) mod routes;
 pub(crate) mod ruling;
 pub(crate) mod secrets;
 mod send;
-mod shelf;
 mod sitemaps;
 mod slow;
 mod starts;

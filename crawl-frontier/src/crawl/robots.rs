@@ -16,13 +16,11 @@ use crawl_ckpt::record::{ErrorKind, FetchResult};
 use crawl_ckpt::robots;
 use crawl_ckpt::tool::Failure;
 
-use super::ruling::{Rules, Ruling, Unreachable};
-use super::shelf::{BookId, Shelf};
+use super::ruling::{Ruling, Unreachable};
+use crate::rules::{self, HostRules, KeptRules, KnownFile, SavedRules, Shelf};
 use crate::schedule::{HostId, grow_by_quarters};
-use crate::store::{AsideRoom, MAKE_ROOM};
+use crate::unnamed::AsideRoom;
 
-/// A longer Crawl-delay is taken for this.
-const MAX_DELAY_MS: u16 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1000;
 /// A host that did answer once is asked again so long after it did not, while others answer.
 const HELD_MS: u64 = 60_000;
@@ -75,17 +73,6 @@ struct WantedFile {
     /// Redirects so far, and where the last one leads.
     redirects: u32,
     target: Option<String>,
-}
-
-/// What a file says.
-#[derive(Debug, Clone, Copy)]
-struct KnownFile {
-    fetched_ms: u64,
-    rules: Option<BookId>,
-    sitemaps: Option<BookId>,
-    /// At most [`MAX_DELAY_MS`].
-    delay_ms: u16,
-    refused: bool,
 }
 
 impl RobotsFiles {
@@ -277,7 +264,11 @@ impl Robots {
             (None, Some(robots::Answer::File)) => {
                 let text = result.robots.as_deref().unwrap_or("");
                 let robots = robots::Robots::parse(text, &self.token);
-                let known = self.shelve(Rules::new(robots, now_ms));
+                let known = self.shelve(SavedRules {
+                    robots,
+                    fetched_ms: now_ms,
+                    refused: false,
+                });
                 return Some(self.know(host, known));
             }
             // 4xx, and a redirect that leads nowhere: there is no file, so nothing is forbidden.
@@ -363,7 +354,7 @@ impl Robots {
     pub fn ruling(&mut self, host: HostId, url: &str) -> Result<Ruling, Failure> {
         Ok(match self.files.get(host) {
             File::Known(known) => {
-                let rules = self.shelf.get(known.rules).map_err(aside)?;
+                let rules = self.shelf.get(known.rules).map_err(rules::failed)?;
                 let verdict = rules.verdict(url);
                 if verdict.allowed {
                     Ruling::Allowed
@@ -386,39 +377,13 @@ impl Robots {
 
     /// What the checkpoint keeps of a host's file; `None` when there is nothing to keep.
     pub fn saved(&mut self, host: HostId) -> Option<String> {
-        let File::Known(known) = *self.files.get(host) else {
-            return None;
-        };
-        let text = self.text_of(&known);
-        text.map_err(|e| self.failure.get_or_insert(e)).ok()
-    }
-
-    fn text_of(&mut self, known: &KnownFile) -> io::Result<String> {
-        let rules = self.shelf.get(known.rules)?;
-        let robots = match known.sitemaps {
-            None => (*rules).clone(),
-            sitemaps => rules.join(&*self.shelf.get(sitemaps)?),
-        };
-        Ok(serde_json::to_string(&Rules {
-            robots,
-            fetched_ms: known.fetched_ms,
-            refused: known.refused,
-        })?)
-    }
-
-    /// What the checkpoint keeps of all files.
-    ///
-    /// # Errors
-    /// Errors of the disk.
-    pub fn all_saved(&mut self) -> Result<Vec<(HostId, String)>, Failure> {
-        let mut all = Vec::new();
-        for place in 0..self.files.0.len() {
-            if let File::Known(known) = self.files.0[place] {
-                let text = self.text_of(&known).map_err(aside)?;
-                all.push((HostId(place as u32), text));
+        match HostRules::saved(self, host) {
+            Ok(saved) => saved,
+            Err(e) => {
+                self.failure.get_or_insert(e);
+                None
             }
         }
-        Ok(all)
     }
 
     /// The sitemaps that a host's file names.
@@ -440,7 +405,9 @@ impl Robots {
     /// # Errors
     /// Errors of the disk.
     pub fn check(&mut self) -> Result<(), Failure> {
-        self.failure.take().map_or(Ok(()), |e| Err(aside(e)))
+        self.failure
+            .take()
+            .map_or(Ok(()), |e| Err(rules::failed(e)))
     }
 
     /// Gives the host's least delay in milliseconds.
@@ -450,53 +417,44 @@ impl Robots {
         known.delay_ms.into()
     }
 
-    /// Takes a host's file from the checkpoint, if it can be read and may be used.
-    pub fn restore(&mut self, host: HostId, saved: &[u8], now_ms: u64) {
-        let Ok(rules) = serde_json::from_slice::<Rules>(saved) else {
-            return;
-        };
-        // A file that was refused may be asked for another way now.
-        if rules.refused {
-            return;
+    /// Takes what the checkpoint has, as far as it may be used.
+    pub fn restore(&mut self, kept: KeptRules, now_ms: u64) {
+        let (shelf, files) = kept.into_parts();
+        self.shelf = shelf;
+        for (place, known) in files.into_iter().enumerate() {
+            // A file that was refused may be asked for another way now.
+            let Some(known) = known.filter(|known| !known.refused) else {
+                continue;
+            };
+            // The age of a file that was fetched in the future is not known.
+            let fetched_ms = match known.fetched_ms {
+                future if future > now_ms => 0,
+                past => past,
+            };
+            let known = KnownFile {
+                fetched_ms,
+                ..known
+            };
+            self.files.put(HostId(place as u32), File::Known(known));
         }
-        // The age of a file that was fetched in the future is not known.
-        let fetched_ms = match rules.fetched_ms {
-            future if future > now_ms => 0,
-            past => past,
-        };
-        let known = KnownFile {
-            fetched_ms,
-            ..self.shelve(rules)
-        };
-        self.files.put(host, File::Known(known));
     }
 
-    fn shelve(&mut self, rules: Rules) -> KnownFile {
-        let wish = rules.robots.crawl_delay().unwrap_or_default().as_millis();
-        let delay_ms = u16::try_from(wish).unwrap_or(u16::MAX).min(MAX_DELAY_MS);
-        let (common, own) = rules.robots.split();
-        let mut put = |robots| match self.shelf.put(robots) {
-            Ok(id) => id,
-            Err(e) => {
-                self.failure.get_or_insert(e);
-                None
-            }
-        };
-        KnownFile {
-            fetched_ms: rules.fetched_ms,
-            rules: put(common),
-            sitemaps: put(own),
-            delay_ms,
-            refused: rules.refused,
-        }
+    fn shelve(&mut self, saved: SavedRules) -> KnownFile {
+        let free = KnownFile::free(saved.fetched_ms);
+        KnownFile::shelve(saved, &mut self.shelf).unwrap_or_else(|e| {
+            self.failure.get_or_insert(e);
+            free
+        })
     }
 }
 
-fn aside(error: io::Error) -> Failure {
-    Failure::new(format_args!(
-        "cannot put rules of robots.txt aside: {error}"
-    ))
-    .hint(MAKE_ROOM)
+impl HostRules for Robots {
+    fn saved(&self, host: HostId) -> io::Result<Option<String>> {
+        match self.files.get(host) {
+            File::Known(known) => known.text(&self.shelf).map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 impl File {
@@ -508,19 +466,6 @@ impl File {
                 before,
                 ..WantedFile::default()
             })),
-        }
-    }
-}
-
-impl KnownFile {
-    /// Nothing is forbidden.
-    fn free(fetched_ms: u64) -> KnownFile {
-        KnownFile {
-            fetched_ms,
-            rules: None,
-            sitemaps: None,
-            delay_ms: 0,
-            refused: false,
         }
     }
 }

@@ -1,28 +1,7 @@
-//! What a robots.txt says: as it is kept, and of one URL.
+//! What a robots.txt says of one URL.
 
 use crawl_ckpt::record::{ErrorKind, FetchError};
 use crawl_ckpt::robots;
-use serde::{Deserialize, Serialize};
-
-/// What a robots.txt says to us; what the checkpoint keeps of it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Rules {
-    pub robots: robots::Robots,
-    pub fetched_ms: u64,
-    /// The file was refused, which allows everything as long as the host is asked the same way.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub refused: bool,
-}
-
-impl Rules {
-    pub fn new(robots: robots::Robots, fetched_ms: u64) -> Rules {
-        Rules {
-            robots,
-            fetched_ms,
-            refused: false,
-        }
-    }
-}
 
 /// Why a robots.txt cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,6 +45,7 @@ impl<S: Store> Crawl<S> {
         if let Some((id, _)) = heard {
             self.outage.remember(id);
         }
+        self.robots.restore(memory.rules, now_ms);
         self.restore_hosts(&memory.values, memory.at_ms, now_ms);
         // A checkpoint of an older version does not say who answered.
         if self.progress.counts.done > 0
@@ -67,7 +68,6 @@ impl<S: Store> Crawl<S> {
             let met =
                 of_host.and_then(|(kind, origin)| Some((kind, self.schedule.find_host(origin)?)));
             match met {
-                Some((OfHost::Robots, id)) => self.robots.restore(id, value, now_ms),
                 Some((OfHost::Route, id)) => self.routes.restore(id, value),
                 Some((OfHost::Cost, id)) => self.costs.restore_host(id, value),
                 Some((OfHost::Wait, id)) => {
@@ -77,7 +77,7 @@ impl<S: Store> Crawl<S> {
                     }
                 }
                 // Remembered by the store.
-                Some((OfHost::Answered, _)) | None => {}
+                Some((OfHost::Robots | OfHost::Answered, _)) | None => {}
             }
         }
         for id in self.schedule.ids() {
@@ -111,12 +111,13 @@ impl<S: Store> Crawl<S> {
     /// # Errors
     /// Errors of the disk.
     pub fn close(&mut self, now_ms: u64, watch: &mut dyn Watch) -> Result<(), Failure> {
-        let values = self.values()?;
+        let values = self.values();
         let (others, tries) = self.elsewhere();
         let rest = Rest {
             schedule: &self.schedule,
             others,
             tries,
+            rules: &self.robots,
             values,
             progress: self.progress(),
             at_ms: now_ms,
@@ -153,12 +154,9 @@ impl<S: Store> Crawl<S> {
         (flights.chain(later).chain(alone).collect(), tries)
     }
 
-    /// The values that are kept beside the queue, by key.
-    fn values(&mut self) -> Result<BTreeMap<String, String>, Failure> {
-        let robots = self.robots.all_saved()?;
+    /// The values that are kept beside the queue, by key, but for the rules of robots.txt.
+    fn values(&self) -> BTreeMap<String, String> {
         let of_host = |kind: OfHost, id, saved| (kind.key(&self.schedule.origin(id)), saved);
-        let robots = robots.into_iter();
-        let robots = robots.map(|(id, saved)| of_host(OfHost::Robots, id, saved));
         let hosts = [(keys::SCOPE_HOSTS.to_owned(), self.scope.hosts_json())];
         let directories = self.scope.directory_keys();
         let directories = directories.map(|key| (key, "1".to_owned()));
@@ -174,8 +172,7 @@ impl<S: Store> Crawl<S> {
         let costs = costs.map(|(id, saved)| of_host(OfHost::Cost, id, saved));
         let waits = self.schedule.waits();
         let waits = waits.map(|(id, due_ms)| of_host(OfHost::Wait, id, due_ms.to_string()));
-        let all = robots
-            .chain(waits)
+        let all = waits
             .chain(self.lost.values())
             .chain(routes)
             .chain(costs)
@@ -185,6 +182,6 @@ impl<S: Store> Crawl<S> {
             .chain(state)
             .chain(page)
             .chain(self.secrets.saved());
-        Ok(all.collect())
+        all.collect()
     }
 }

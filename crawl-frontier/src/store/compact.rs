@@ -21,6 +21,7 @@ use super::runs::Sorter;
 use super::settle::aside;
 use super::{Rest, Ticket, Tries, Watch};
 use crate::keys::{HOST, OfHost};
+use crate::rules;
 use crate::schedule::{HostId, Schedule};
 use crate::url::{Fingerprinter, origin};
 
@@ -317,6 +318,10 @@ impl Rewriter<'_> {
             if host.is_heard() {
                 let key = OfHost::Answered.key(&origin);
                 self.batch.set(&key, page.as_bytes());
+            }
+            if let Some(rules) = view.rest.rules.saved(id).map_err(rules::failed)? {
+                let key = OfHost::Robots.key(&origin);
+                self.batch.set(&key, rules.as_bytes());
             }
             self.close_if_full()?;
             let new = self.schedule.host_of(&origin, host.gate);

@@ -11,8 +11,9 @@ use super::known::Delta;
 use super::lanes::Lanes;
 use super::memory::View;
 use super::seen::{Seen, SeenRoom};
-use super::{AsideRoom, HeldJob, Log, Rest, Store, Ticket, Watch};
+use super::{HeldJob, Log, Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
+use crate::unnamed::AsideRoom;
 
 /// A seen set and lanes in memory; a journal, the outputs and what is known of pages on the disk.
 /// A test crawl has no journal.

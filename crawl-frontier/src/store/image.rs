@@ -26,6 +26,7 @@ use super::memory::{Memory, View};
 use super::seen::{SHARDS, Seen, SeenRoom, Table};
 use super::{Ticket, Watch};
 use crate::answered::Answered;
+use crate::rules::KeptRules;
 use crate::schedule::{Count, Gate, HostId, Schedule};
 
 /// Version of the body's layout.
@@ -127,6 +128,7 @@ fn write(
             .then(|| rest.schedule.page(id).unwrap_or("/"));
         put_text(&mut out, page.unwrap_or_default())?;
         put_varint(&mut out, host.taken)?;
+        put_text(&mut out, &rest.rules.saved(id)?.unwrap_or_default())?;
         // They were sent before, so they go first.
         for ticket in others.remove(&id).unwrap_or_default() {
             piece.push(&mut out, i64::MAX, ticket)?;
@@ -426,11 +428,13 @@ fn read(
         }
         lanes.take_part(part)?;
     }
-    let (mut origin, mut page) = (Vec::new(), Vec::new());
+    let mut kept = KeptRules::within(lanes.room());
+    let (mut origin, mut page, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..head.hosts {
         body.text_into(&mut origin)?;
         body.text_into(&mut page)?;
         let taken = u32::try_from(body.varint()?).unwrap_or(u32::MAX);
+        body.text_into(&mut rules)?;
         let host = schedule.host_of(text(&origin)?, Gate::Open);
         if host != HostId(number) {
             return Err(io::Error::other("a host is in it twice"));
@@ -440,6 +444,9 @@ fn read(
             pending += body.left(&mut lanes, host)?;
         }
         schedule.gained(host, Count { pending, taken });
+        if !rules.is_empty() {
+            kept.keep(host, &rules);
+        }
         if !page.is_empty() {
             schedule.heard(host, text(&page)?);
         }
@@ -456,6 +463,7 @@ fn read(
         schedule,
         lanes,
         tries: head.tries.into_iter().collect(),
+        rules: kept,
         values: values.collect(),
         answered: Answered::default(),
         progress: head.progress,

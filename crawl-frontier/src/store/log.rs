@@ -17,9 +17,10 @@ use crawl_ckpt::job::OUTPUT;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
 use crawl_ckpt::tool::Failure;
 
-use super::outputs::{Ends, MAKE_ROOM, Outputs};
+use super::outputs::{Ends, Outputs};
 use super::warc::{Warc, WarcFiles, WarcWork};
 use super::{HeldJob, Ticket};
+use crate::unnamed::MAKE_ROOM;
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;

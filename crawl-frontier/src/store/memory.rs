@@ -9,6 +9,7 @@ use super::lanes::Lanes;
 use super::seen::Seen;
 use super::{Rest, Ticket};
 use crate::answered::Answered;
+use crate::rules::KeptRules;
 use crate::schedule::{Gate, HostId, Room, Schedule};
 
 /// The state that is in memory while a crawl runs.
@@ -22,6 +23,8 @@ pub struct Memory {
     pub lanes: Lanes,
     /// Attempts and due time of requests that will be tried again, by id.
     pub tries: HashMap<u64, (u32, u64)>,
+    /// What the robots.txt of hosts say.
+    pub rules: KeptRules,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
     /// The hosts that answered, as long as a journal is read.
@@ -59,6 +62,7 @@ impl Memory {
             schedule: Schedule::new(window),
             lanes: Lanes::new(),
             tries: HashMap::new(),
+            rules: KeptRules::default(),
             values: HashMap::new(),
             answered: Answered::default(),
             progress: Progress::default(),
@@ -83,6 +87,7 @@ impl Memory {
                 schedule: &self.schedule,
                 others: later.map(|(_, host, ticket)| (host, ticket)).collect(),
                 tries: self.tries.iter().map(|(id, tries)| (*id, *tries)).collect(),
+                rules: &self.rules,
                 values: self.values.iter().map(text).collect(),
                 progress: self.progress.clone(),
                 at_ms: self.at_ms,

@@ -25,7 +25,6 @@ pub(crate) mod retry;
 mod runs;
 pub mod seen;
 mod settle;
-pub(crate) mod unnamed;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,10 +39,10 @@ pub use self::embedded::Embedded;
 pub use self::job::{HeldJob, Original};
 pub(crate) use self::job::{new_manifest, random_key};
 pub use self::log::{Log, Sink};
-pub(crate) use self::outputs::MAKE_ROOM;
 pub use self::outputs::{OutputTo, Outputs};
-pub use self::unnamed::AsideRoom;
+use crate::rules::{HostRules, KeptRules};
 use crate::schedule::{HostId, Schedule};
+use crate::unnamed::AsideRoom;
 
 /// A request that a store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,6 +201,8 @@ pub struct Rest<'a> {
     pub others: Vec<(HostId, Ticket)>,
     /// What will be tried again.
     pub tries: Tries,
+    /// What the robots.txt of hosts say: so much that it is told host by host.
+    pub rules: &'a dyn HostRules,
     /// Values kept beside the queue.
     pub values: BTreeMap<String, String>,
     /// The figures.
@@ -217,6 +218,8 @@ pub struct Remembered {
     pub schedule: Schedule<Ticket>,
     /// Attempts and due time of requests that will be tried again, by id.
     pub tries: HashMap<u64, (u32, u64)>,
+    /// What the robots.txt of hosts say.
+    pub rules: KeptRules,
     /// Values kept beside the queue.
     pub values: HashMap<String, Vec<u8>>,
     /// The figures.

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::unnamed::MAKE_ROOM;
 use crawl_ckpt::durable::{Append, Disk, RealDisk, Tail, parent};
 use crawl_ckpt::job::{Job, OUTPUT, OutputPlace};
 use crawl_ckpt::tool::{Exit, Failure};
@@ -206,8 +207,6 @@ impl Ends {
 }
 
 const PUT_BACK: &str = "put the file back and give the same command again, or begin anew (--fresh)";
-/// What mends a full disk.
-pub const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
 
 /// Looks whether a file is still as it was left.
 ///

@@ -20,6 +20,8 @@ use crate::url::{Fingerprinter, origin};
 
 /// So many requests travel from thread to thread at once.
 const PIECE: usize = 4096;
+/// … and so many bytes of rules.
+const PIECE_RULES: usize = 1 << 20;
 /// So many pieces may wait.
 const AHEAD: usize = 8;
 
@@ -96,6 +98,10 @@ struct Arrivals {
     hosts: Vec<(String, Vec<u8>)>,
     /// Hosts that answered, by the fingerprint of their origin, each with a page.
     answered: Vec<(u128, String)>,
+    /// What of a host's robots.txt is kept from now on, by the fingerprint of its origin.
+    rules: Vec<(u128, Option<Vec<u8>>)>,
+    /// So many bytes are in these.
+    rules_bytes: usize,
     /// Fingerprints of finished requests, of which a rewritten journal keeps no more.
     seen: Vec<u128>,
     /// The origins of the requests.
@@ -157,9 +163,10 @@ impl Listener {
                 self.hear_value(key, value);
                 return self.pass_on(pieces);
             }
-            Entry::Unset { key } => {
-                self.values.remove(key);
-            }
+            Entry::Unset { key } => match OfHost::of(key) {
+                Some((OfHost::Robots, origin)) => self.hear_rules(origin, None),
+                _ => drop(self.values.remove(key)),
+            },
             Entry::Ids { .. } | Entry::Commit(_) => {}
         }
         Ok(())
@@ -171,15 +178,24 @@ impl Listener {
         } else if let Some((OfHost::Answered, origin)) = OfHost::of(key) {
             let page = String::from_utf8_lossy(value).into_owned();
             self.piece.answered.push((self.origins.get(origin), page));
+        } else if let Some((OfHost::Robots, origin)) = OfHost::of(key) {
+            self.hear_rules(origin, Some(value));
         } else {
             self.values.insert(key.to_owned(), value.to_owned());
         }
     }
 
+    fn hear_rules(&mut self, origin: &str, saved: Option<&[u8]>) {
+        let rules = saved.map(<[u8]>::to_owned);
+        self.piece.rules_bytes += rules.as_ref().map_or(0, Vec::len);
+        self.piece.rules.push((self.origins.get(origin), rules));
+    }
+
     fn pass_on(&mut self, pieces: &SyncSender<Arrivals>) -> Result<(), String> {
         let piece = &self.piece;
-        let hosts = piece.hosts.len() + piece.answered.len();
-        if piece.requests.len() + piece.seen.len() + hosts < PIECE {
+        let hosts = piece.hosts.len() + piece.answered.len() + piece.rules.len();
+        let is_full = piece.requests.len() + piece.seen.len() + hosts >= PIECE;
+        if !is_full && piece.rules_bytes < PIECE_RULES {
             return Ok(());
         }
         let room = Arrivals {
@@ -228,6 +244,10 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
             // What of it is done by now goes later.
             memory.settle(|_, _, _| true);
         }
+        for (fingerprint, saved) in &piece.rules {
+            let host = memory.schedule.find_fingerprint(*fingerprint);
+            memory.rules.tell(*fingerprint, host, saved.as_deref());
+        }
         for (host, page) in &piece.answered {
             if let Some(host) = memory.schedule.find_fingerprint(*host) {
                 memory.answered.remember(host, page);
@@ -235,5 +255,9 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
         }
     }
     ascent.end(&mut memory.seen);
+    let schedule = &memory.schedule;
+    memory
+        .rules
+        .all_are_met(|host| schedule.find_fingerprint(host));
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::replay::{ReplayResult, replay_into};
 use super::seen::{Seen, SeenRoom};
 use super::{Embedded, HeldJob, Log, Remembered, Ticket};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
+use crate::rules::KeptRules;
 use crate::schedule::{HostId, Schedule};
 
 /// What a journal came to.
@@ -51,6 +52,7 @@ pub fn restore(
         failed,
     } = replay_into(job, from.as_ref(), reopen, &mut memory)?;
     memory.seen.check()?;
+    memory.rules.check()?;
     for &id in &failed {
         finished.remove(id);
         memory.tries.remove(&id);
@@ -147,8 +149,14 @@ fn begin(
     }
     room.sweep_waiting(None);
     let lanes = Lanes::within(room.waiting());
+    let rules = KeptRules::within(lanes.room());
     let memory = Memory::new(window, Seen::empty(room));
-    (Memory { lanes, ..memory }, None)
+    let memory = Memory {
+        lanes,
+        rules,
+        ..memory
+    };
+    (memory, None)
 }
 
 /// Holds the counts of the last commit against what the entries came to.
@@ -215,6 +223,7 @@ impl Restored {
         let rest = Remembered {
             schedule: memory.schedule,
             tries: memory.tries,
+            rules: memory.rules,
             values: memory.values,
             progress: memory.progress,
             at_ms: memory.at_ms,

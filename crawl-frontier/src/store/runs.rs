@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::unnamed;
+use crate::unnamed;
 
 /// So many bytes are written at once.
 const WRITTEN: usize = 256 << 10;

@@ -17,9 +17,9 @@ use crawl_ckpt::tool::Failure;
 
 use self::changes::{Change, Fact, SortedChanges};
 use self::facts::{Facts, InOrder};
-use super::outputs::MAKE_ROOM;
 use super::request::fingerprint_of;
 use super::runs::{Merged, Sorter};
+use crate::unnamed::MAKE_ROOM;
 use crate::url::{Fingerprinter, origin};
 
 /// Small, since a request is looked for in its batch.

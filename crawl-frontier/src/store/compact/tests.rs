@@ -195,7 +195,7 @@ fn much_beside_the_queue_is_written_in_batches() {
     let (end, mut before) = (before.end, before.into_memory());
     let rules = vec![b'x'; BATCH_BYTES / 2];
     for n in 0..9 {
-        let key = format!("robots:http://h{n}.example");
+        let key = format!("cookies:h{n}.example");
         before.values.insert(key, rules.clone());
     }
     let compacted = compact(&mut job, &lock, &end, &before.view(), ROOM, &mut Patient)

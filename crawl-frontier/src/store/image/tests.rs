@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use crawl_ckpt::durable::{Disk, RealDisk};
 use crawl_ckpt::job::JobPlace;
+use crawl_ckpt::robots::Robots;
 
 use super::*;
+use crate::rules::{HostRules, SavedRules};
 use crate::schedule::Room;
 use crate::store::lanes::LanesRoom;
 use crate::store::new_manifest;
@@ -111,6 +113,38 @@ fn fill(memory: &mut Memory, ids: std::ops::Range<u64>) {
 fn all_of(memory: &Memory) -> Vec<Vec<(i64, Ticket)>> {
     let ids = memory.schedule.ids();
     ids.map(|id| memory.lanes.of(id)).collect()
+}
+
+#[test]
+fn rules_of_hosts_are_in_the_image_with_any_room() {
+    let made = ImagedJob::new();
+    let saved = |n: u32| {
+        let robots = Robots::parse(&format!("User-agent: *\nDisallow: /{n}\n"), "x");
+        let (fetched_ms, refused) = (n.into(), n == 40);
+        serde_json::to_string(&SavedRules {
+            robots,
+            fetched_ms,
+            refused,
+        })
+        .unwrap()
+    };
+    let mut memory = Memory::new(9, Seen::new());
+    for n in 0..300 {
+        let id = memory
+            .schedule
+            .host_of(&format!("http://{n}.example"), Gate::Open);
+        if n % 3 > 0 {
+            memory.rules.keep(id, saved(n).as_bytes());
+        }
+    }
+    made.save(&memory);
+    for room in [made.reader(), made.writer(700)] {
+        let loaded = made.load(room);
+        for id in memory.schedule.ids() {
+            let expected = (id.0 % 3 > 0).then(|| saved(id.0));
+            assert_eq!(loaded.rules.saved(id).unwrap(), expected);
+        }
+    }
 }
 
 fn pop(memory: &mut Memory, count: usize) -> Vec<Ticket> {

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use crawl_ckpt::waiting::{BlockStart, WaitingPart, WaitingRequest};
 
-use crate::store::{Ticket, unnamed};
+use crate::store::Ticket;
+use crate::unnamed;
 
 /// A request takes so many bytes.
 const RECORD: usize = 16;

@@ -11,7 +11,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::{Ticket, unnamed};
+use crate::store::Ticket;
+use crate::unnamed;
 
 /// A request takes so many bytes: its priority, its id, and where it lies.
 const RECORD: usize = 20;

@@ -11,8 +11,7 @@ use crawl_ckpt::tool::Failure;
 use super::Lanes;
 use super::aside::{Aside, NewRun};
 use super::lane::{EMPTY_LANE, NONE, Node};
-use crate::store::AsideRoom;
-use crate::store::outputs::MAKE_ROOM;
+use crate::unnamed::{AsideRoom, MAKE_ROOM};
 
 /// Fewer are not worth the work.
 const LEAST: usize = 1 << 12;

@@ -14,7 +14,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::{SeenRoom, Sorted, Table};
 use crate::store::Watch;
-use crate::store::outputs::MAKE_ROOM;
+use crate::unnamed::MAKE_ROOM;
 
 /// So many parts of about the same size become one.
 const MERGED: usize = 4;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::rules::{HostRules, SavedRules};
 use crate::store::compact::compact;
 use crate::store::memory::Memory;
 use crate::store::restore::restore;
@@ -10,6 +11,7 @@ use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{JobPlace, Manifest};
 use crawl_ckpt::journal::Reader;
 use crawl_ckpt::repair::repair;
+use crawl_ckpt::robots::Robots;
 
 /// Nobody is in a hurry.
 struct Leisurely;
@@ -113,6 +115,18 @@ impl Made {
             0 => batch.unset(&key),
             _ => batch.set(&key, format!("[{}]", self.next).as_bytes()),
         }
+        let host = self.throw(7);
+        let rules = Robots::parse(&format!("User-agent: *\nDisallow: /{}\n", self.next), "x");
+        let saved = SavedRules {
+            robots: rules,
+            fetched_ms: self.next,
+            refused: false,
+        };
+        let key = format!("robots:http://h{host}.example");
+        match self.throw(4) {
+            0 => batch.unset(&key),
+            _ => batch.set(&key, &serde_json::to_vec(&saved).unwrap()),
+        }
         batch.set(
             &format!("answered:http://h{}.example", self.next % 7),
             b"/7",
@@ -148,8 +162,9 @@ impl Made {
         for (id, host) in memory.schedule.hosts() {
             let (priorities, tickets): (Vec<_>, Vec<_>) = memory.lanes.of(id).into_iter().unzip();
             let urls = (priorities, urls(&reader, &tickets));
+            let rules = memory.rules.saved(id).unwrap();
             told.push(format!(
-                "{} {} {:?} {urls:?}",
+                "{} {} {:?} {rules:?} {urls:?}",
                 memory.schedule.origin(id),
                 host.taken,
                 memory.schedule.page(id)
@@ -226,6 +241,11 @@ fn a_crawl_goes_on_as_if_nothing_had_been_settled() {
                 made.writer = made.job.writer(&made.lock, &end).unwrap();
                 // The requests have other ids now.
                 let memory = made.memory(false);
+                for (id, _) in before.schedule.hosts() {
+                    let host = memory.schedule.find_host(&before.schedule.origin(id));
+                    let rules = host.map(|host| memory.rules.saved(host).unwrap());
+                    assert_eq!(rules, Some(before.rules.saved(id).unwrap()));
+                }
                 made.pending = (memory.schedule.ids())
                     .flat_map(|id| memory.lanes.of(id))
                     .map(|(_, ticket)| ticket)

@@ -10,7 +10,8 @@ use crawl_ckpt::tool::Failure;
 use crawl_ckpt::warc::FileName;
 
 use super::spools::SpoolRange;
-use crate::store::outputs::{MAKE_ROOM, cannot_write, look_at};
+use crate::store::outputs::{cannot_write, look_at};
+use crate::unnamed::MAKE_ROOM;
 
 /// Records are copied in pieces of so many bytes.
 const PIECE_BYTES: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! A job whose set does not fit into memory, on a disk whose power is cut before each operation: what is read
 //! afterwards is what was committed, and no image names a part that is not whole.
 
+use std::cmp::Reverse;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,8 +9,11 @@ use crawl_ckpt::durable::sim::{SimDisk, Unsynced};
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, Mark, Stored, Writer};
 use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::robots::Robots;
 
 use super::*;
+use crate::keys::OfHost;
+use crate::rules::{HostRules, SavedRules};
 use crate::store::lanes::LanesRoom;
 use crate::store::memory::{Fingerprints, Memory};
 use crate::store::restore::restore;
@@ -45,8 +49,26 @@ fn room_of(job: &Job, is_writer: bool) -> SeenRoom {
     }
 }
 
+const ORIGIN: &str = "http://site.example";
+
 fn url_of(number: u64) -> String {
-    format!("http://site.example/{number}")
+    format!("{ORIGIN}/{number}")
+}
+
+/// Some go first.
+fn priority_of(number: u64) -> i64 {
+    i64::from(number.is_multiple_of(5))
+}
+
+/// What the robots.txt says when so many were taken on.
+fn rules_of(count: u64) -> String {
+    let robots = Robots::parse(&format!("User-agent: *\nDisallow: /{count}\n"), "x");
+    let saved = SavedRules {
+        robots,
+        fetched_ms: count,
+        refused: false,
+    };
+    serde_json::to_string(&saved).unwrap()
 }
 
 impl<'a> SettingLife<'a> {
@@ -85,19 +107,21 @@ impl<'a> SettingLife<'a> {
             let url = url_of(number);
             let fingerprints = Fingerprints {
                 request: fingerprinter.get(&url),
-                host: origins.get("http://site.example"),
+                host: origins.get(ORIGIN),
             };
             let stored = Stored {
                 url: &url,
+                priority: priority_of(number),
                 ..Stored::default()
             };
-            let host = self
-                .memory
-                .meet(fingerprints, None, "http://site.example")
-                .unwrap();
+            let host = self.memory.meet(fingerprints, None, ORIGIN).unwrap();
             let kept = batch.request(&stored);
-            self.memory.arrive(host, kept, 0);
+            self.memory.arrive(host, kept, stored.priority);
         }
+        let rules = rules_of(first + EACH);
+        batch.set(&OfHost::Robots.key(ORIGIN), rules.as_bytes());
+        let host = self.memory.schedule.find_host(ORIGIN).unwrap();
+        self.memory.rules.keep(host, rules.as_bytes());
         // One operation of the disk after another, so that each is looked at.
         self.memory.seen.work_off();
         self.memory.seen.check().unwrap();
@@ -166,8 +190,13 @@ fn check(disk: &SimDisk, place: &JobPlace, unsynced: Unsynced, acknowledged: u64
         stored.url.to_owned()
     };
     let waiting: Vec<String> = waiting.map(url).collect();
-    let taken_on: Vec<String> = (0..count).map(url_of).collect();
+    let mut taken_on: Vec<u64> = (0..count).collect();
+    taken_on.sort_by_key(|number| Reverse(priority_of(*number)));
+    let taken_on: Vec<String> = taken_on.into_iter().map(url_of).collect();
     assert_eq!(waiting, taken_on, "{unsynced:?}");
+    if let Some(host) = memory.schedule.find_host(ORIGIN) {
+        assert_eq!(memory.rules.saved(host).unwrap(), Some(rules_of(count)));
+    }
     memory.seen.parts().len()
 }
 

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use crawl_ckpt::robots::Robots;
 
-use crate::store::{AsideRoom, unnamed};
+use crate::unnamed::{self, AsideRoom};
 
 /// What one takes in memory beside its text, about.
 const BOOK_BYTES: usize = 128;
+/// So many bytes are written at once.
+const WRITTEN: usize = 1 << 20;
 /// It is not on the disk.
 const NOWHERE: u64 = u64::MAX;
 
@@ -96,6 +98,19 @@ impl Shelf {
         Ok(robots)
     }
 
+    /// The same for who asks once: it is no more at hand than before.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn look(&self, id: Option<BookId>) -> io::Result<Arc<Robots>> {
+        let Some(id) = id else {
+            return Ok(Arc::default());
+        };
+        let at_hand = self.recent.get(&id.place());
+        let at_hand = at_hand.or_else(|| self.before.get(&id.place()));
+        at_hand.map_or_else(|| self.read(id).map(Arc::new), |robots| Ok(robots.clone()))
+    }
+
     fn read(&self, id: BookId) -> io::Result<Robots> {
         let missing = || io::Error::other("rules are not where they were put");
         let file = self.file.as_ref().ok_or_else(missing)?;
@@ -117,6 +132,7 @@ impl Shelf {
 
     #[cold]
     fn make_room(&mut self) -> io::Result<()> {
+        let (mut texts, mut written) = (Vec::new(), self.end);
         for (place, robots) in &self.before {
             let (at, len) = &mut self.places[*place];
             if *at != NOWHERE {
@@ -130,9 +146,17 @@ impl Shelf {
                 self.room = None;
                 return Ok(());
             };
-            file.write_all_at(&serde_json::to_vec(&**robots)?, self.end)?;
+            serde_json::to_writer(&mut texts, &**robots)?;
             *at = self.end;
             self.end += u64::from(*len);
+            if texts.len() >= WRITTEN {
+                file.write_all_at(&texts, written)?;
+                texts.clear();
+                written = self.end;
+            }
+        }
+        if let Some(file) = &self.file {
+            file.write_all_at(&texts, written)?;
         }
         self.before = std::mem::take(&mut self.recent);
         self.recent_bytes = 0;
@@ -162,7 +186,9 @@ mod tests {
             for round in 0..3 {
                 for n in 0..300_u32 {
                     let n = n * 7 % 300;
-                    assert_eq!(*shelf.get(ids[n as usize]).unwrap(), rules(n), "{round}");
+                    let id = ids[n as usize];
+                    assert_eq!(*shelf.look(id).unwrap(), rules(n), "{round}");
+                    assert_eq!(*shelf.get(id).unwrap(), rules(n), "{round}");
                 }
             }
             assert_eq!(shelf.places.len(), 300);

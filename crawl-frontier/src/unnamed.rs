@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+/// What helps when there is no room on the disk.
+pub const MAKE_ROOM: &str = "make room, then give the same command again: nothing is lost";
+
 /// How much of something may be in memory, and where the rest of it goes.
 #[derive(Debug, Clone)]
 pub struct AsideRoom {

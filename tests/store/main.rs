@@ -7,6 +7,7 @@ mod support;
 
 mod changes;
 mod looking;
+mod lost;
 mod rewritten;
 mod scene;
 mod sound;

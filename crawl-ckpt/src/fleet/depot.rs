@@ -334,6 +334,19 @@ pub trait Depot: fmt::Debug + Send {
     /// Of each pair, the last letter whose content is durable at the receiver. Durable.
     fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>>;
 
+    /// Keeps of partitions how many batches they have had at least, where no partition is: who comes when nobody is
+    /// left who knows finds by that what a node has lost. It may be lost.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn note(&mut self, had: &[(u32, u64)]) -> Result<(), DepotError>;
+
+    /// What was noted.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    fn noted(&mut self) -> Result<Vec<(u32, u64)>, DepotError>;
+
     /// Tells of a partition of ours. It may be lost.
     ///
     /// # Errors

@@ -114,6 +114,8 @@ impl Courier {
             members: Members::default(),
             watched: HashMap::new(),
             confirmed: HashMap::new(),
+            noted: None,
+            unnoted: BTreeMap::new(),
             held: BTreeMap::new(),
             posted: BTreeMap::new(),
             seen: Vec::new(),
@@ -196,6 +198,10 @@ pub(super) struct Round {
     watched: HashMap<u32, Watched<(u64, u64)>>,
     /// So many batches of a partition the store was seen to have.
     confirmed: HashMap<u32, u64>,
+    /// So many it is noted to have had; `None` before that was read.
+    noted: Option<HashMap<u32, u64>>,
+    /// What is to be noted: of partitions that are or were ours.
+    unnoted: BTreeMap<u32, u64>,
     held: BTreeMap<u32, Carried>,
     /// The last letter that went out, until it is confirmed.
     posted: BTreeMap<Taken, u64>,
@@ -224,7 +230,8 @@ impl Round {
             let now_ms = started.elapsed().as_millis() as u64;
             let performed = self.perform(tasks);
             if leaves {
-                // What is not given back is free when nobody renews it.
+                // Less is known of what is lost then, and what is not given back is free when nobody renews it.
+                let _ = self.note();
                 let _ = self.engine.leave(&self.worker);
                 return;
             }
@@ -279,6 +286,7 @@ impl Round {
                 }
                 Task::Release(part) => {
                     if let Some(owned) = self.held.remove(&part) {
+                        self.has_committed(part, owned.lease.durable());
                         done.push(self.engine.release(part, owned.lease.epoch));
                     }
                 }
@@ -335,7 +343,7 @@ impl Round {
             owned.lease.lose();
             let durable = owned.lease.durable();
             self.held.remove(&part);
-            self.has_confirmed(part, durable);
+            self.has_committed(part, durable);
             self.told.say(Word::Lost(part));
             return;
         };
@@ -382,6 +390,7 @@ impl Round {
             return Ok(());
         }
         let living = self.members.look(&beats, now_ms);
+        self.recall()?;
         // Those before the look: more may come while it is answered.
         let ours: Vec<(u32, u64)> = self
             .held
@@ -389,7 +398,7 @@ impl Round {
             .map(|(part, owned)| (*part, owned.lease.durable()))
             .collect();
         for (part, durable) in ours {
-            self.has_confirmed(part, durable);
+            self.has_committed(part, durable);
         }
         let shown = self.engine.look_each();
         for (part, shown) in (0..).zip(&shown) {
@@ -401,7 +410,8 @@ impl Round {
                 return Ok(());
             }
         }
-        let shared = self.share_out(&living, &shown, now_ms);
+        let noted = self.note();
+        let shared = noted.and(self.share_out(&living, &shown, now_ms));
         if living != self.crew {
             self.crew.clone_from(&living);
             self.told.say(Word::Crew(living));
@@ -424,6 +434,41 @@ impl Round {
         let most = self.confirmed.entry(part).or_default();
         *most = (*most).max(seq);
         *most
+    }
+
+    /// The same of a partition that is or was ours, which is to be noted.
+    fn has_committed(&mut self, part: u32, seq: u64) {
+        self.has_confirmed(part, seq);
+        let noted = self.noted.as_ref().and_then(|noted| noted.get(&part));
+        if seq > noted.copied().unwrap_or(0) {
+            self.unnoted.insert(part, seq);
+        }
+    }
+
+    /// Reads, once, how many batches partitions have had: what is not there any more was lost while we were not.
+    fn recall(&mut self) -> Result<(), DepotError> {
+        if self.noted.is_none() {
+            let noted = self.engine.noted()?;
+            for (part, seq) in &noted {
+                self.has_confirmed(*part, *seq);
+            }
+            self.noted = Some(noted.into_iter().collect());
+        }
+        Ok(())
+    }
+
+    fn note(&mut self) -> Result<(), DepotError> {
+        if !self.unnoted.is_empty() {
+            let news: Vec<(u32, u64)> = self
+                .unnoted
+                .iter()
+                .map(|(&part, &seq)| (part, seq))
+                .collect();
+            self.engine.note(&news)?;
+            self.unnoted.clear();
+            self.noted.get_or_insert_default().extend(news);
+        }
+        Ok(())
     }
 
     fn tell_of_all(&self, shown: &[PartView]) {

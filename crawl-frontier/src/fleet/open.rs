@@ -61,12 +61,12 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
     engine.want_copies(shared.copies.unwrap_or(held.replicas.min(1)));
     let crawl_id = choose(&mut engine, shared, patience)?;
     engine.set_crawl(&crawl_id);
-    let job = settle(&mut engine, begin, shared, patience)?;
+    let name = format!("{}/{crawl_id}", shared.spider);
+    let job = settle(&mut engine, begin, shared, &name, patience)?;
     engine.set_parts(job.parts);
     let copies = shared.copies.unwrap_or(job.copies);
     engine.want_copies(copies);
     let (parts_dir, joined) = outputs_of(shared, &crawl_id).unzip();
-    let name = format!("{}/{crawl_id}", shared.spider);
     let resume = url.command("resume", &name);
     let course = insist(patience, || engine.course())?;
     if course == Course::Paused {
@@ -229,6 +229,7 @@ fn settle(
     engine: &mut RedisDepot,
     begin: &Begin,
     shared: &SharedCrawl,
+    name: &str,
     patience: Duration,
 ) -> Result<SharedJob, Failure> {
     let ours = SharedJob::new(
@@ -238,6 +239,7 @@ fn settle(
         begin.plan.clone(),
     );
     let text = serde_json::to_string(&ours).map_err(Failure::new)?;
+    refuse_what_is_left(engine, name, patience)?;
     let text = insist(patience, || engine.open(&text))?;
     let job = SharedJob::parse(&text)?;
     let usage = |why: &str| Err(Failure::with(Exit::Usage, why));
@@ -250,6 +252,27 @@ fn settle(
         return usage("--parts: the crawl in the store began with another number of partitions");
     }
     Ok(job)
+}
+
+/// What a crawl began with is lost where partitions of it are: another one of its name would not go with these.
+fn refuse_what_is_left(
+    engine: &mut RedisDepot,
+    name: &str,
+    patience: Duration,
+) -> Result<(), Failure> {
+    if insist(patience, || engine.job())?.is_some() {
+        return Ok(());
+    }
+    let parts = insist(patience, || engine.glance())?;
+    let is_left = parts.iter().any(|part| part.view.seq > 0);
+    // Another worker may have begun it meanwhile.
+    if is_left && insist(patience, || engine.job())?.is_none() {
+        let message =
+            format!("the store has lost what {name} began with, and has partitions of it still");
+        return Err(Failure::with(Exit::Damaged, message)
+            .hint("--crawl-id ID begins a crawl of another name"));
+    }
+    Ok(())
 }
 
 /// A worker that was killed leaves its name behind; one that lives goes on counting.

@@ -8,7 +8,7 @@ use super::StoreRoom;
 use super::crawl::json_of_name;
 use super::part::read_part;
 use crate::command::{ListForm, TOOL};
-use crate::fleet::{CrawlName, FROM, Glance, SENT, SharedJob};
+use crate::fleet::{CrawlName, Depot, FROM, Glance, SENT, SharedJob};
 use crate::human::{bytes, count, counted};
 use crate::journal::Entry;
 use crate::outside::tally::Tally;
@@ -93,8 +93,14 @@ fn printable_lines(text: &str) -> String {
 fn check(room: &mut StoreRoom<'_>, job: &SharedJob) -> Result<SharedCheck, Failure> {
     let mut checked = SharedCheck::default();
     let mut letters = Vec::new();
+    let had: BTreeMap<u32, u64> = room.depot.noted()?.into_iter().collect();
     for (part, glance) in (0..).zip(room.depot.glance()?) {
         letters.push(read(room, job, part, &glance, &mut checked)?);
+        let (had, has) = (had.get(&part).copied().unwrap_or(0), glance.head.seq);
+        if has < had && !checked.has(part) {
+            let why = format!("{had} of its batches were committed, and {has} are there");
+            checked.problems.push(PartProblem { part, why });
+        }
     }
     for receiver in 0..job.parts {
         let from = std::mem::take(&mut letters[receiver as usize].from);

@@ -22,6 +22,7 @@ struct WholeData {
     job: Option<String>,
     state: Option<Rest>,
     workers: BTreeMap<String, u64>,
+    had: BTreeMap<u32, u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,6 +60,11 @@ impl Data {
 }
 
 impl PartData {
+    /// How many batches it has.
+    pub fn seq(&self) -> u64 {
+        self.shown.seq
+    }
+
     /// Of each sender the letters that follow what was read of it.
     fn letters(&self, heard: &BTreeMap<u32, u64>) -> Vec<Letter> {
         let mut letters: Vec<Letter> = Vec::new();
@@ -313,6 +319,19 @@ impl Depot for FakeDepot {
             })
         };
         letters.iter().map(taken).collect()
+    }
+
+    fn note(&mut self, had: &[(u32, u64)]) -> Result<(), DepotError> {
+        self.call("note", None, false, |data, _| {
+            data.whole.had.extend(had.iter().copied());
+        })
+    }
+
+    fn noted(&mut self) -> Result<Vec<(u32, u64)>, DepotError> {
+        self.call("noted", None, false, |data, _| {
+            let had = &data.whole.had;
+            had.iter().map(|(part, seq)| (*part, *seq)).collect()
+        })
     }
 
     fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError> {

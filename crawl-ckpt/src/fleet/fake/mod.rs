@@ -177,6 +177,14 @@ impl FakeDepot {
         bases.map(|base| base.number).sum()
     }
 
+    /// Forgets all of a partition, in all copies; says how many batches it had.
+    pub fn lose(&self, part: u32) -> u64 {
+        let server = &mut *self.server();
+        let of = |data: &mut Data| std::mem::take(&mut data.parts[part as usize]);
+        of(&mut server.copied);
+        of(&mut server.now).seq()
+    }
+
     /// The committed length of each output part.
     pub fn all_outputs(&self) -> Vec<(String, u64)> {
         let server = self.server();

@@ -455,6 +455,17 @@ impl Depot for RedisDepot {
             .collect()
     }
 
+    fn note(&mut self, had: &[(u32, u64)]) -> Result<(), DepotError> {
+        let key = self.whole("had");
+        self.ask::<Value>(cmd("HSET").arg(&key).arg(had))?;
+        Ok(())
+    }
+
+    fn noted(&mut self) -> Result<Vec<(u32, u64)>, DepotError> {
+        let key = self.whole("had");
+        self.ask(cmd("HGETALL").arg(&key))
+    }
+
     fn report(&mut self, part: u32, epoch: u64, merits: &Merits) -> Result<(), DepotError> {
         let mut report = self.call_inbox(scripts::REPORT, part);
         report.arg(epoch);

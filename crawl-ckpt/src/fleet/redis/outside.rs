@@ -171,7 +171,7 @@ impl RedisDepot {
     /// What the crawl takes; `None` when the engine does not tell.
     pub fn key_bytes(&mut self) -> Option<KeyBytes> {
         let mut bytes = KeyBytes::default();
-        let whole = ["job", "w", "state"].map(|what| self.whole(what));
+        let whole = ["job", "w", "state", "had"].map(|what| self.whole(what));
         let mut all = pipe();
         for key in &whole {
             all.cmd("MEMORY").arg("USAGE").arg(key);
@@ -275,7 +275,7 @@ impl RedisDepot {
         let mut drop = call(scripts::DROP, &[&self.current_key()]);
         drop.arg(&self.crawl_id);
         self.ask_durably::<Value>(&drop)?;
-        let keys = ["w", "state", "looks", "job"].map(|what| self.whole(what));
+        let keys = ["w", "state", "looks", "had", "job"].map(|what| self.whole(what));
         self.ask_durably::<Value>(cmd("UNLINK").arg(&keys))?;
         let name = format!("{}/{}", self.spider, self.crawl_id);
         self.ask_durably::<Value>(cmd("SREM").arg(CRAWLS).arg(name))?;

@@ -2,6 +2,7 @@
 //! the test's own, and a clock that the test turns.
 
 mod copies;
+mod lost;
 mod placed;
 mod scene;
 

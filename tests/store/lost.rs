@@ -1,0 +1,56 @@
+//! A store that lost a part of a crawl while no worker ran.
+
+use crate::scene::Scene;
+
+impl Scene {
+    /// Nobody, whether he was there before or not, goes on with what is left; nothing is fetched and no record lost.
+    fn refuses_all(&self, says: &str, hint: &str) {
+        let (asked, records) = (self.site.count(), self.records(&["a"]));
+        for worker in ["a", "b"] {
+            let refused = self.worker(worker).run().code(65);
+            refused.says(says).says(&format!("hint: {hint}"));
+        }
+        assert_eq!(self.site.count(), asked);
+        assert_eq!(self.records(&["a"]), records);
+    }
+}
+
+#[test]
+fn a_partition_that_is_lost_while_no_worker_runs_is_named_and_not_begun_anew() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(40);
+    let key = |part: usize, what: &str| format!("{{default/tree/one:{part}}}:{what}");
+    let redis = scene.redis();
+    let begun = (0..16).find(|part| redis.ask(&["HLEN", &key(*part, "out")]) != "0");
+    let part = begun.unwrap();
+    let keys = ["l", "log", "out", "in", "senders", "base:0", "base:1"].map(|what| key(part, what));
+    for key in &keys {
+        redis.ask(&["DEL", key]);
+    }
+    let verify = format!("crawl-ckpt --store {} verify default/tree", scene.url);
+    scene.refuses_all(
+        &format!("the store lost committed batches of partition {part}: "),
+        &verify,
+    );
+    let verified = scene.ckpt(["verify", "tree"]).run().code(65);
+    verified
+        .says(&format!("partition {part:03} is damaged: "))
+        .says("of its batches were committed, and 0 are there");
+    // The way out: what is left is removed, and the crawl begins anew.
+    scene.ckpt(["rm", "tree", "--yes"]).run().code(0);
+    assert_eq!(redis.ask(&["KEYS", "*"]), "");
+}
+
+#[test]
+fn what_is_left_of_a_crawl_whose_beginning_is_lost_is_not_mixed_with_a_new_one() {
+    let Some(scene) = Scene::new() else { return };
+    scene.begun(40);
+    for what in ["job", "w", "state", "looks", "had"] {
+        let key = format!("{{default/tree/one:m}}:{what}");
+        scene.redis().ask(&["DEL", &key]);
+    }
+    scene.refuses_all(
+        "the store has lost what default/tree/one began with, and has partitions of it still",
+        "--crawl-id ID",
+    );
+}

@@ -183,10 +183,14 @@ impl Gated {
     }
 
     fn worker(&self, cluster: &Cluster) -> Tool {
+        self.worker_named("a", cluster)
+    }
+
+    fn worker_named(&self, name: &str, cluster: &Cluster) -> Tool {
         Tool::new("crawl-run")
             .dir(&self.folder)
-            .args(["tree.json", "--store", &cluster.url(), "--worker", "a"])
-            .args(["--data-dir", "a", "--parts", "16", "--crawl-id", "one"])
+            .args(["tree.json", "--store", &cluster.url(), "--worker", name])
+            .args(["--data-dir", name, "--parts", "16", "--crawl-id", "one"])
     }
 
     /// Waits until somebody waits for a page.
@@ -244,6 +248,34 @@ fn a_worker_without_its_cluster_ends_with_1_after_its_outage_and_goes_on_when_th
         .map(|record| record["url"].to_string())
         .collect();
     assert_eq!((records.len(), urls.len()), (TREE, TREE));
+}
+
+#[test]
+fn over_tls_two_workers_go_on_when_a_node_of_their_cluster_is_killed() {
+    let Some(cluster) = Cluster::secure() else {
+        return;
+    };
+    let tree = Gated::new(30);
+    let [a, b] = ["a", "b"].map(|name| {
+        let worker = tree.worker_named(name, &cluster);
+        worker
+            .env("CRAWL_STORE_CA_CERT", cluster.authority())
+            .start()
+    });
+    tree.wait_held();
+    let primary = cluster.primaries()[0];
+    cluster.kill(&[primary]);
+    tree.release();
+    // Its replica takes its place, and has one again.
+    cluster.start_again(primary);
+    for worker in [a, b] {
+        worker.wait().code(0);
+    }
+    let all = ["a", "b"].map(|name| records(&tree.folder.join(name), "tree"));
+    let urls = all.iter().flatten().map(|record| record["url"].to_string());
+    let urls: Vec<String> = urls.collect();
+    let each: BTreeSet<&String> = urls.iter().collect();
+    assert_eq!((urls.len(), each.len()), (TREE, TREE));
 }
 
 #[test]

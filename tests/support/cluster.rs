@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::redis::can_speak_tls;
 use super::{DEADLINE, Folder, Random, Signal, has, send_signal};
 
 /// Three primaries and their replicas.
@@ -25,6 +26,7 @@ pub struct Cluster {
     folder: Folder,
     port: u16,
     links: Arc<Links>,
+    is_secure: bool,
 }
 
 /// What is passed on between nodes, and from clients, who are number 0.
@@ -67,6 +69,15 @@ fn script() -> PathBuf {
 impl Cluster {
     /// Starts one that syncs each write; `None`, and a word of it, when Redis is not installed.
     pub fn start() -> Option<Cluster> {
+        Cluster::start_as(false)
+    }
+
+    /// The same, of nodes that speak TLS alone, also to each other.
+    pub fn secure() -> Option<Cluster> {
+        can_speak_tls().then(|| Cluster::start_as(true)).flatten()
+    }
+
+    fn start_as(is_secure: bool) -> Option<Cluster> {
         if !has("redis-server") || !has("redis-cli") {
             return None;
         }
@@ -80,6 +91,7 @@ impl Cluster {
                 folder: Folder::new(),
                 port,
                 links,
+                is_secure,
             };
             let (port, own) = (port.to_string(), std::process::id().to_string());
             let started = Command::new(script())
@@ -87,6 +99,7 @@ impl Cluster {
                 .arg(cluster.dir())
                 .args(["--relayed", "--port", &port, "--timeout", TIMEOUT_MS])
                 .args(["--until", &own])
+                .args(is_secure.then_some("--tls"))
                 .output()
                 .unwrap();
             if started.status.success() {
@@ -103,7 +116,13 @@ impl Cluster {
 
     /// Where it is, for `--store`.
     pub fn url(&self) -> String {
-        format!("redis://{}:{}/", ip(1), self.port + 1)
+        let scheme = if self.is_secure { "rediss" } else { "redis" };
+        format!("{scheme}://{}:{}/", ip(1), self.port + 1)
+    }
+
+    /// By whom the certificates of a secure one were issued.
+    pub fn authority(&self) -> PathBuf {
+        self.dir().join("tls/ca.pem")
     }
 
     /// The nodes.
@@ -113,6 +132,9 @@ impl Cluster {
 
     /// What a node says to a command, asked past all cuts; `None` when it says nothing.
     pub fn ask(&self, node: u8, words: &[&str]) -> Option<String> {
+        if self.is_secure {
+            return self.ask_over_tls(node, words);
+        }
         let address = SocketAddr::new(IpAddr::V4(ip(node)), self.port);
         let limit = Duration::from_secs(1);
         let mut stream = TcpStream::connect_timeout(&address, limit).ok()?;
@@ -132,6 +154,15 @@ impl Cluster {
         let mut text = vec![0; length.parse().ok()?];
         reader.read_exact(&mut text).ok()?;
         String::from_utf8(text).ok()
+    }
+
+    fn ask_over_tls(&self, node: u8, words: &[&str]) -> Option<String> {
+        let mut asking = Command::new("redis-cli");
+        asking.args(["-h", &ip(node).to_string(), "-p", &self.port.to_string()]);
+        asking.args(["--tls", "--cacert"]).arg(self.authority());
+        let told = asking.args(words).output().unwrap();
+        let text = String::from_utf8(told.stdout).ok()?;
+        told.status.success().then(|| text.trim_end().to_owned())
     }
 
     /// A line of its INFO.

@@ -41,6 +41,22 @@ fn spawn(port: u16, folder: &Folder, options: &[String]) -> Child {
     child
 }
 
+/// True where a Redis can speak TLS; else says what is missing.
+pub(super) fn can_speak_tls() -> bool {
+    if !has("redis-server") || !has("openssl") {
+        return false;
+    }
+    // It names the first option that it does not know.
+    let known = ["--tls-port", "0", "--no-such-option", "0"];
+    let told = Command::new("redis-server").args(known).output().unwrap();
+    let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+    let can = told.contains("no-such-option");
+    if !can {
+        skipped("redis-server was built without TLS");
+    }
+    can
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -68,15 +84,7 @@ impl Redis {
 
     /// One that speaks TLS alone, under a certificate for localhost; `None`, and a word of it, where that cannot be.
     pub fn secure() -> Option<Redis> {
-        if !has("redis-server") || !has("openssl") {
-            return None;
-        }
-        // It names the first option that it does not know.
-        let known = ["--tls-port", "0", "--no-such-option", "0"];
-        let told = Command::new("redis-server").args(known).output().unwrap();
-        let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
-        if !told.contains("no-such-option") {
-            skipped("redis-server was built without TLS");
+        if !can_speak_tls() {
             return None;
         }
         let (port, folder) = (free_port(), Folder::new());

@@ -4,7 +4,8 @@
 //! A jar never serves another domain, so that no `Domain=co.uk` reaches
 //! beyond the site that set it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use cookie_store::{Cookie, CookieDomain, CookieExpiration};
 use url::{Host, Url};
@@ -40,6 +41,33 @@ pub struct Cookies {
     own: BTreeSet<String>,
     /// The digest of the `cookies.txt` that was taken in last.
     file: Option<String>,
+    names: JarNames,
+    /// Of headers; nobody can foresee what it makes of one.
+    hasher: RandomState,
+}
+
+/// The jars of origins that were asked for of late, which a page needs twice.
+#[derive(Debug, Default)]
+struct JarNames(HashMap<String, String>);
+
+/// So many are known at most; then all are forgotten.
+const MOST_NAMES: usize = 4096;
+
+impl JarNames {
+    /// The origin of a URL as it is written, and the jar of the cookies that it sets.
+    fn of<'a>(&'a mut self, url: &'a str) -> Option<(&'a str, &'a str)> {
+        let host = url.find("://")? + "://".len();
+        let end = url[host..].find(['/', '?', '#']);
+        let origin = end.map_or(url, |end| &url[..host + end]);
+        if !self.0.contains_key(origin) {
+            let name = jar_name(&Url::parse(url).ok()?);
+            if self.0.len() >= MOST_NAMES {
+                self.0.clear();
+            }
+            self.0.insert(origin.to_owned(), name);
+        }
+        self.0.get(origin).map(|name| (origin, &**name))
+    }
 }
 
 impl Cookies {
@@ -52,21 +80,35 @@ impl Cookies {
         if headers.peek().is_none() {
             return;
         }
-        let Ok(url) = Url::parse(url) else { return };
-        let name = jar_name(&url);
-        let jar = self.jars.entry(name.clone()).or_default();
+        let Some((origin, name)) = self.names.of(url) else {
+            return;
+        };
+        if !self.jars.contains_key(name) {
+            self.jars.insert(name.to_owned(), Jar::default());
+        }
+        let Some(jar) = self.jars.get_mut(name) else {
+            return;
+        };
         let before = jar.bytes();
+        let mut parsed = None;
         for header in headers {
+            let hash = self.hasher.hash_one((origin, header));
+            if jar.hears_again(hash) {
+                continue;
+            }
+            let Some(url) = parsed.get_or_insert_with(|| Url::parse(url).ok()) else {
+                return;
+            };
             // A cookie that is refused (another domain's, or none at all) is not ours to mend.
-            let Ok(cookie) = Cookie::parse(normalized(header), &url) else {
+            let Ok(cookie) = Cookie::parse(normalized(header), url) else {
                 continue;
             };
-            if is_of_suffix(&cookie, &name) || !keeps_promise(&cookie, &url) {
+            if is_of_suffix(&cookie, name) || !keeps_promise(&cookie, url) {
                 continue;
             }
             let bytes = cookie.name().len() + cookie.value().len();
-            if bytes <= MAX_COOKIE_BYTES && jar.take(cookie.into_owned(), &url) {
-                self.changed.insert(name.clone());
+            if bytes <= MAX_COOKIE_BYTES && jar.take(cookie.into_owned(), url, hash) {
+                self.changed.insert(name.to_owned());
             }
         }
         self.clock += 1;
@@ -121,11 +163,14 @@ impl Cookies {
         if self.jars.is_empty() {
             return None;
         }
-        let url = Url::parse(url).ok()?;
-        let jar = self.jars.get_mut(&jar_name(&url))?;
+        let (origin, name) = self.names.of(url)?;
+        let jar = self.jars.get_mut(name)?;
         self.clock += 1;
         jar.used = self.clock;
-        jar.header(&url)
+        match jar.sent_before(origin) {
+            Some(header) => header,
+            None => jar.header(&Url::parse(url).ok()?),
+        }
     }
 
     /// The jars that changed since the last call, as the checkpoint keeps them.
@@ -443,6 +488,49 @@ mod tests {
             Some("keep=1")
         );
         assert_eq!(again.restore("robots:x", b"{}"), 0);
+    }
+
+    #[test]
+    fn what_is_told_again_is_as_if_it_had_been_read_anew() {
+        let (mut cookies, mut plain) = (Cookies::default(), Cookies::default());
+        let urls = [
+            "http://a.example/",
+            "http://a.example/d/p?q",
+            "https://a.example/d/",
+            "http://b.a.example:8080/d",
+            "http://c.example/#f",
+        ];
+        let sets = [
+            "s=1; Path=/",
+            "s=2; Path=/",
+            "s=1",
+            "s=; Path=/; Max-Age=0",
+            "d=1; Domain=a.example; Path=/",
+            "d=1; Domain=a.example; Path=/d; Expires=Sat, 01 Jan 2101 00:00:00 GMT",
+            "d=1; Domain=a.example; Path=/d; Expires=Mon, 01 Jan 2001 00:00:00 GMT",
+            "t=1; Path=/; Secure",
+            "__Host-t=1; Path=/; Secure",
+        ];
+        let mut state = 1_u32;
+        let mut pick = |of: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % of
+        };
+        let mut again = 0;
+        for step in 0..3000 {
+            let (url, set) = (urls[pick(5)], [sets[pick(9)], sets[pick(9)]]);
+            cookies.take(url, set);
+            // No header is known again.
+            plain.hasher = RandomState::new();
+            plain.take(url, set);
+            let asked = urls[pick(5)];
+            assert_eq!(cookies.header(asked), plain.header(asked), "step {step}");
+            let changed = cookies.take_changed();
+            again += usize::from(changed.is_empty());
+            assert_eq!(changed, plain.take_changed(), "step {step}: {set:?} {url}");
+            assert!(cookies.all().eq(plain.all()), "step {step}");
+        }
+        assert!(again > 100, "{again}");
     }
 
     #[test]

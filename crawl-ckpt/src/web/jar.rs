@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use cookie_store::{Cookie, CookieExpiration};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
@@ -14,14 +15,16 @@ pub const MAX_COOKIES: usize = 180;
 /// A Cookie header is no longer than this; hardly a server takes one line over 64 KiB.
 pub const MAX_HEADER_BYTES: usize = 60 << 10;
 
-/// From so many cookies on the header is kept that was made of them: to make it anew for each page, of a
-/// hundred cookies, was a third of what a page costs.
-const MANY_COOKIES: usize = 8;
+/// A Max-Age that is told once more moves the end of a cookie only when that makes up for so much of it, so a
+/// cookie ends that much earlier at most.
+const COARSE: i64 = 64;
 
 /// A jar.
 #[derive(Debug, Default)]
 pub struct Jar {
     kept: Vec<KeptCookie>,
+    /// Where the next header is looked for first: a site tells the same ones in the same order.
+    next: usize,
     sent: Option<Sent>,
     /// Counts what happens, so that it has an order.
     clock: u64,
@@ -39,6 +42,18 @@ struct KeptCookie {
     /// When it was set or sent last.
     #[serde(skip)]
     used: u64,
+    #[serde(skip)]
+    said: Option<Said>,
+}
+
+/// The Set-Cookie that set a cookie last, if it would set just the same again: to read it anew for each page
+/// took longer than all else that is done for a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    /// Of the header, and the origin that said it.
+    hash: u64,
+    /// Until then, in seconds since 1970.
+    until_s: i64,
 }
 
 /// A header that is right for each page of an origin, until a cookie changes or ends.
@@ -64,8 +79,8 @@ impl KeptCookie {
 impl Jar {
     /// Takes a cookie that `url` sets: a new one, the new value of one that is there, which keeps
     /// its place, or its deletion. A full jar gives up what is over, or else what was not used
-    /// for longest. Returns whether anything changed.
-    pub fn take(&mut self, cookie: Cookie<'static>, url: &Url) -> bool {
+    /// for longest. Returns whether anything changed. `hash` is of the header, and the origin that said it.
+    pub fn take(&mut self, cookie: Cookie<'static>, url: &Url, hash: u64) -> bool {
         if !cookie.domain.matches(url) {
             return false;
         }
@@ -88,7 +103,7 @@ impl Jar {
         } else if let Some(place) = place {
             let kept = &mut self.kept[place];
             let changed = kept.cookie != cookie;
-            *kept = KeptCookie::new(cookie, self.clock);
+            *kept = KeptCookie::new(cookie, self.clock, hash);
             return changed;
         }
         if has_ended(&cookie) {
@@ -104,22 +119,51 @@ impl Jar {
             };
             self.kept.remove(oldest);
         }
-        self.kept.push(KeptCookie::new(cookie, self.clock));
+        self.kept.push(KeptCookie::new(cookie, self.clock, hash));
         true
+    }
+
+    /// True when a header with this hash is what set one of the cookies last, and would set just the same again:
+    /// it is as if it had been taken.
+    pub fn hears_again(&mut self, hash: u64) -> bool {
+        let is_it = |kept: &KeptCookie| kept.said.is_some_and(|said| said.hash == hash);
+        let place = match self.kept.get(self.next) {
+            Some(kept) if is_it(kept) => self.next,
+            _ => match self.kept.iter().position(is_it) {
+                Some(place) => place,
+                None => return false,
+            },
+        };
+        self.next = place + 1;
+        let kept = &mut self.kept[place];
+        let is_over = |said: Said| said.until_s < i64::MAX && now_s() >= said.until_s;
+        if kept.said.is_some_and(is_over) {
+            return false;
+        }
+        self.clock += 1;
+        (kept.set, kept.used) = (self.clock, self.clock);
+        true
+    }
+
+    /// The header that was made last, if it is right for all pages of this origin, and still is.
+    pub fn sent_before(&mut self, origin: &str) -> Option<Option<String>> {
+        let sent = self.sent.as_mut().filter(|sent| sent.origin == origin)?;
+        if first_to_end(&self.kept).is_some_and(has_ended) {
+            return None;
+        }
+        self.clock += 1;
+        sent.at = self.clock;
+        Some(sent.header.clone())
     }
 
     /// The Cookie header for `url`: longer paths first, then what was created first. Of more than
     /// fits, what was set longest ago stays out.
     pub fn header(&mut self, url: &Url) -> Option<String> {
-        self.clock += 1;
         let origin = &url[..Position::BeforePath];
-        if let Some(sent) = &mut self.sent
-            && sent.origin == origin
-            && !first_to_end(&self.kept).is_some_and(has_ended)
-        {
-            sent.at = self.clock;
-            return sent.header.clone();
+        if let Some(header) = self.sent_before(origin) {
+            return header;
         }
+        self.clock += 1;
         self.forget_sent();
         let mut fit: Vec<usize> = (0..self.kept.len())
             .filter(|place| self.kept[*place].cookie.matches(url))
@@ -154,7 +198,7 @@ impl Jar {
         }
         let header = (!header.is_empty()).then_some(header);
         let is_for_all = |kept: &KeptCookie| *kept.cookie.path == *"/";
-        if fits && self.kept.len() >= MANY_COOKIES && self.kept.iter().all(is_for_all) {
+        if fits && self.kept.iter().all(is_for_all) {
             self.sent = Some(Sent {
                 origin: origin.to_owned(),
                 header: header.clone(),
@@ -208,13 +252,32 @@ impl Jar {
 }
 
 impl KeptCookie {
-    fn new(cookie: Cookie<'static>, now: u64) -> KeptCookie {
+    fn new(cookie: Cookie<'static>, now: u64, hash: u64) -> KeptCookie {
         KeptCookie {
+            said: Said::by(&cookie, hash),
             cookie,
             set: now,
             used: now,
         }
     }
+}
+
+impl Said {
+    /// `None` for a header that means something else on another page, or soon.
+    fn by(cookie: &Cookie<'_>, hash: u64) -> Option<Said> {
+        let until_s = match (cookie.max_age(), &cookie.expires) {
+            (None, CookieExpiration::SessionEnd) => i64::MAX,
+            (None, CookieExpiration::AtUtc(end)) => end.unix_timestamp(),
+            (Some(age), _) => now_s().saturating_add(age.whole_seconds() / COARSE),
+        };
+        let has_path = cookie.path().is_some_and(|path| path.starts_with('/'));
+        has_path.then_some(Said { hash, until_s })
+    }
+}
+
+/// Seconds since 1970.
+fn now_s() -> i64 {
+    Timestamp::now().as_second()
 }
 
 fn first_to_end(kept: &[KeptCookie]) -> Option<&Cookie<'static>> {
@@ -240,7 +303,13 @@ mod tests {
 
     fn take(jar: &mut Jar, set: &str) -> bool {
         let url = Url::parse("http://a.example/d/p").unwrap();
-        jar.take(Cookie::parse(set.to_owned(), &url).unwrap(), &url)
+        let hash = set.bytes().fold(7, |hash: u64, byte| {
+            hash.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        if jar.hears_again(hash) {
+            return false;
+        }
+        jar.take(Cookie::parse(set.to_owned(), &url).unwrap(), &url, hash)
     }
 
     fn sent(jar: &mut Jar) -> String {
@@ -294,6 +363,25 @@ mod tests {
         }
         assert!(jar.sent.is_none(), "one of them is not for each page");
         told(&mut jar, &mut plain, "n16=; Path=/a; Max-Age=0");
+    }
+
+    #[test]
+    fn a_header_is_known_again_unless_it_means_something_else_by_now() {
+        let url = Url::parse("http://a.example/d/p").unwrap();
+        for (set, is_known) in [
+            ("a=1; Path=/", true),
+            ("a=1; Path=/; Max-Age=86400", true),
+            // Less than a second of it would be too much.
+            ("a=1; Path=/; Max-Age=60", false),
+            // For the directory of each page.
+            ("a=1", false),
+            ("a=1; Path=/; Max-Age=0", false),
+        ] {
+            let mut jar = Jar::default();
+            jar.take(Cookie::parse(set, &url).unwrap().into_owned(), &url, 5);
+            assert_eq!(jar.hears_again(5), is_known, "{set}");
+            assert!(!jar.hears_again(6));
+        }
     }
 
     #[test]

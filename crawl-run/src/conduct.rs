@@ -241,6 +241,7 @@ impl Conductor<'_> {
         });
         let order = Order::Begin(Box::new(begin));
         let mut children = Children::start(self.launch, order, number, self.events.0)?;
+        let mark = children.mark();
         let mut act = Act::default();
         // When to stop waiting for the frontier, the fetcher, the socket.
         let mut frontier_due = most.and_then(due_after);
@@ -293,7 +294,7 @@ impl Conductor<'_> {
                         _ => frontier_due = Some(Instant::now()),
                     }
                 }
-                Event::News(n, news) if n == number => {
+                Event::News(n, news) if n == mark => {
                     self.hear(news, &mut act);
                     if act.stay
                         && let Some((keeper, _)) = &self.launch.keeper
@@ -310,8 +311,8 @@ impl Conductor<'_> {
                 }
                 Event::Said(Role::Frontier, line) if act.last_words.takes(&line) => {}
                 Event::Said(_, line) => self.view.error(line),
-                Event::Silence(n) if n == number => act.silent += 1,
-                Event::Ended(n, role) if n == number => {
+                Event::Silence(n) if n == mark => act.silent += 1,
+                Event::Ended(n, role) if n == mark => {
                     let status = children.status(role);
                     let status = status
                         .map_err(|e| Failure::new(format_args!("cannot wait for a child: {e}")))?;

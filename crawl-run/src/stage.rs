@@ -71,13 +71,13 @@ pub enum Role {
 pub enum Event {
     /// crawl-run got a pausing signal.
     Signal(i32),
-    /// The frontier of that start said something.
+    /// The frontier with that mark said something.
     News(u32, News),
     /// A child said a line on stderr.
     Said(Role, String),
-    /// One of the [`STREAMS`] of that start has ended.
+    /// One of the [`STREAMS`] of the children with that mark has ended.
     Silence(u32),
-    /// A child of that start ended and can be waited for without delay.
+    /// A child with that mark ended and can be waited for without delay.
     Ended(u32, Role),
 }
 
@@ -99,6 +99,8 @@ pub struct Children {
     fetch: Child,
     orders: Sender<Letter>,
     manner: Manner,
+    /// What happens is marked with it.
+    mark: u32,
 }
 
 /// What goes to the frontier: an order, and the descriptor that goes with it.
@@ -135,7 +137,8 @@ impl Keeper {
         number: u32,
         events: &Sender<Event>,
     ) -> Option<Children> {
-        let children = lock(&self.0).take()?;
+        let mut children = lock(&self.0).take()?;
+        children.mark = number;
         let goes_on = children.go_on(next, launch, number, events);
         goes_on.then_some(children)
     }
@@ -154,7 +157,7 @@ impl Manner {
 
 impl Children {
     /// Starts both children, unless there are some that wait, and gives the first order. What
-    /// happens arrives in `events`, marked with `number`.
+    /// happens arrives in `events`, marked with [`Children::mark`], which each `number` has its own of.
     ///
     /// # Errors
     /// A program cannot be started, or the system has no more descriptors or threads; no
@@ -166,10 +169,13 @@ impl Children {
         events: &Sender<Event>,
     ) -> Result<Children, Failure> {
         let keeper = launch.keeper.as_ref();
-        let waiting = keeper.and_then(|(keeper, next)| keeper.take(next, launch, number, events));
+        // That those which waited have ended may be heard after others were started in their place.
+        let (of_waiting, of_new) = (2 * number, 2 * number + 1);
+        let waiting =
+            keeper.and_then(|(keeper, next)| keeper.take(next, launch, of_waiting, events));
         let children = match waiting {
             Some(children) => children,
-            None => Children::new(launch, number, events)?,
+            None => Children::new(launch, of_new, events)?,
         };
         children.order(begin);
         Ok(children)
@@ -190,6 +196,7 @@ impl Children {
             fetch,
             orders,
             manner: Manner::of(launch),
+            mark: number,
         })
     }
 
@@ -210,6 +217,11 @@ impl Children {
     /// Gives an order; a frontier that is gone hears none.
     pub fn order(&self, order: Order) {
         let _ = self.orders.send((order, None));
+    }
+
+    /// What happens to them is marked with it.
+    pub fn mark(&self) -> u32 {
+        self.mark
     }
 
     /// How a child ended. Called after its [`Event::Ended`], so that it does not block.

@@ -19,6 +19,7 @@ use crate::open::{Opened, Places, open};
 use crate::pipes::{Message, Pipes};
 use crate::served::Served;
 use crate::store::{OutputTo, Watch};
+use crate::unnamed::MAKE_ROOM;
 
 const TOOL: &str = "crawl-frontier";
 /// A wait that ends so much later than it was to end was no wait.
@@ -141,8 +142,15 @@ fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result
         return Err(Failure::with(Exit::Usage, message));
     }
     let test = places.job.is_none();
-    let opened = open(places, &begin, clock.now_ms())?;
-    Server::new(opened, begin, pipes, (clock, quiet, test)).begin()
+    let opened = open(places, &begin, clock.now_ms());
+    let over =
+        opened.and_then(|opened| Server::new(opened, begin, pipes, (clock, quiet, test)).begin());
+    over.map_err(|failure| match failure.hint.as_deref() {
+        Some(MAKE_ROOM) if test => {
+            failure.hint("make room, then give the same command again: a test crawl begins anew")
+        }
+        _ => failure,
+    })
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.

@@ -117,3 +117,37 @@ fn a_missing_tool_is_a_clear_error() {
         .says("cannot find crawl-fetch: $CRAWL_FETCH is /nowhere/crawl-fetch");
     assert!(folder.files().is_empty());
 }
+
+#[test]
+fn a_spider_that_is_no_word_is_refused_in_words_of_its_own() {
+    let folder = Folder::new();
+    for words in [&[""][..], &[" "], &["", "http://127.0.0.1:1/"]] {
+        let done = crawl_run(&folder).args(words).run().code(2);
+        done.says("cannot use spider '': it is empty")
+            .says("hint: a start URL or a spider file goes there");
+    }
+    let name = OsStr::from_bytes(b"caf\xe9.json");
+    let done = crawl_run(&folder)
+        .args([OsStr::new("-q"), name])
+        .run()
+        .code(2);
+    done.says("crawl-run: argument 2 is not UTF-8")
+        .says("hint: a file with such a name gets another one");
+    assert!(folder.files().is_empty());
+}
+
+#[test]
+fn a_test_crawl_that_cannot_write_does_not_say_that_it_keeps_anything() {
+    let (folder, site) = (Folder::new(), Site::tree(3, 2));
+    // As on a full disk: a file may not grow.
+    let script = format!(
+        "ulimit -f 0; exec {} {} --limit 3 -o out.jsonl",
+        support::bin("crawl-run").display(),
+        site.url("/")
+    );
+    let done = Tool::program("sh").dir(&folder).args(["-c", &script]).run();
+    done.code(1)
+        .says("cannot write out.jsonl")
+        .says("hint: make room, then give the same command again: a test crawl begins anew")
+        .never_says("nothing is lost");
+}

@@ -1,5 +1,6 @@
 //! The command line, and what is wrong with it: one line and a hint in place of clap's page.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,6 +36,9 @@ pub fn parse_hinting<Cli: clap::Parser>(
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return without_command(&Cli::command());
         }
+        if error.kind() == ErrorKind::InvalidUtf8 {
+            return not_utf8(std::env::args_os());
+        }
         hide_secret(&mut error);
         let tool = Cli::command();
         let unknown = error.get(ContextKind::InvalidArg).map(ToString::to_string);
@@ -54,6 +58,14 @@ pub fn parse_hinting<Cli: clap::Parser>(
             None => failure,
         }
     })
+}
+
+/// Names the place of a word that is no text, since the word may be a secret.
+fn not_utf8(mut words: impl Iterator<Item = OsString>) -> Failure {
+    let place = words.position(|word| word.to_str().is_none()).unwrap_or(0);
+    let message = format!("argument {place} is not UTF-8");
+    Failure::with(Exit::Usage, message)
+        .hint("a file with such a name gets another one: ln -s FILE NAME, then NAME in its place")
 }
 
 /// A header that is none may have a password in it all the same.

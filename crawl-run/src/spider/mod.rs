@@ -112,6 +112,12 @@ impl Spider {
     /// [`Exit::Usage`], with the JSON path of what is wrong in a file.
     pub fn load<S: AsRef<str>>(words: &[S]) -> Result<Spider, Failure> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        if words.iter().any(|word| word.trim().is_empty()) {
+            let message = "cannot use spider '': it is empty";
+            return Err(Failure::with(Exit::Usage, message).hint(
+                "a start URL or a spider file goes there; in a script its variable may not be set",
+            ));
+        }
         match words[..] {
             ["-"] => {
                 let fail = |why: &dyn Display| {

@@ -5,9 +5,11 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
 
 use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
 use crate::job::Job;
@@ -19,6 +21,8 @@ const FORMAT: u32 = 1;
 const HEADER: usize = 80;
 const SUM: usize = 32;
 const BLOCK_BYTES: usize = 1 << 20;
+/// So many blocks are read ahead.
+const AHEAD: usize = 2;
 /// Blocks to a sync: nothing can end one, so it must not have a gigabyte to write.
 const SYNC_EVERY: u64 = 64;
 
@@ -35,19 +39,28 @@ pub struct ImageWriter {
     hasher: blake3::Hasher,
 }
 
-/// An image that is being read. Nothing that was read of it counts before
+/// An image that is being read, and checked on a thread of its own. Nothing that was read of it counts before
 /// [`Image::finish`] found its checksum right.
 #[derive(Debug)]
 pub struct Image {
     path: PathBuf,
-    file: Box<dyn DiskFile>,
     mark: Mark,
     body_format: u32,
-    /// Of the part that is not in the block yet.
-    at: u64,
-    body_end: u64,
+    body_bytes: u64,
+    /// The one that is read, and how much of it.
     block: Vec<u8>,
     taken: usize,
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    /// Blocks that were read go back: new memory costs more than what is read.
+    used: Sender<Vec<u8>>,
+    reading: JoinHandle<Result<(), String>>,
+}
+
+/// Reads the body of an image, and checks it.
+struct BodyReader {
+    file: Box<dyn DiskFile>,
+    at: u64,
+    end: u64,
     hasher: blake3::Hasher,
 }
 
@@ -161,16 +174,29 @@ impl Image {
         };
         let mut hasher = blake3::Hasher::new();
         hasher.update(&bytes);
+        let body = BodyReader {
+            file,
+            at: HEADER as u64,
+            end: len - SUM as u64,
+            hasher,
+        };
+        let body_bytes = body.end - body.at;
+        let (ready, blocks) = sync_channel(AHEAD);
+        let (used, empty) = channel();
+        let reading = std::thread::Builder::new()
+            .name("image".into())
+            .spawn(move || body.read(&ready, &empty))
+            .map_err(|e| bad(&e))?;
         Ok(Some(Image {
             path,
-            file,
             mark,
             body_format,
-            at: HEADER as u64,
-            body_end: len - SUM as u64,
+            body_bytes,
             block: Vec::new(),
             taken: 0,
-            hasher,
+            blocks,
+            used,
+            reading,
         }))
     }
 
@@ -186,7 +212,7 @@ impl Image {
 
     /// Length of the body in bytes.
     pub fn body_bytes(&self) -> u64 {
-        self.body_end - HEADER as u64
+        self.body_bytes
     }
 
     /// Where it lies.
@@ -198,17 +224,43 @@ impl Image {
     ///
     /// # Errors
     /// The image is damaged: all that was read of it must be thrown away.
-    pub fn finish(mut self) -> Result<(), ImageError> {
-        let result = self.check();
+    pub fn finish(self) -> Result<(), ImageError> {
+        // The thread tells why it has no more.
+        while let Ok(Ok(block)) = self.blocks.recv() {
+            // The last ones come back to nobody.
+            let _ = self.used.send(block);
+        }
+        let gone = |_| Err("the thread that reads it is gone".to_owned());
+        let result = self.reading.join().unwrap_or_else(gone);
         result.map_err(|why| ImageError {
             path: self.path,
             why,
         })
     }
+}
 
-    fn check(&mut self) -> Result<(), String> {
-        while self.at < self.body_end {
-            self.fill().map_err(|e| e.to_string())?;
+impl BodyReader {
+    fn read(
+        mut self,
+        ready: &SyncSender<io::Result<Vec<u8>>>,
+        empty: &Receiver<Vec<u8>>,
+    ) -> Result<(), String> {
+        while self.at < self.end {
+            let len = (self.end - self.at).min(BLOCK_BYTES as u64) as usize;
+            let mut block = empty.try_recv().unwrap_or_default();
+            block.resize(len, 0);
+            let read = read_full(&*self.file, &mut block, self.at).and_then(|got| match got {
+                got if got < len => Err(io::Error::other("it is cut short")),
+                _ => Ok(()),
+            });
+            let why = read.as_ref().err().map(|e| e.to_string());
+            self.hasher.update(&block);
+            self.at += len as u64;
+            let sent = ready.send(read.map(|()| block));
+            if let Some(why) = why {
+                return Err(why);
+            }
+            sent.map_err(|_| "nobody reads it any more".to_owned())?;
         }
         let mut sum = [0; SUM];
         let got = read_full(&*self.file, &mut sum, self.at).map_err(|e| e.to_string())?;
@@ -218,36 +270,33 @@ impl Image {
             Err("the checksum is wrong".to_owned())
         }
     }
-
-    fn fill(&mut self) -> io::Result<()> {
-        let len = (self.body_end - self.at).min(BLOCK_BYTES as u64) as usize;
-        if self.block.len() != len {
-            self.block = vec![0; len];
-        }
-        self.taken = 0;
-        let got = read_full(&*self.file, &mut self.block, self.at)?;
-        if got < len {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "it is cut short",
-            ));
-        }
-        self.hasher.update(&self.block);
-        self.at += len as u64;
-        Ok(())
-    }
 }
 
 impl Read for Image {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.block.len() && self.at < self.body_end {
-            self.fill()?;
-        }
-        let ready = &self.block[self.taken..];
+        let ready = self.fill_buf()?;
         let len = ready.len().min(buffer.len());
         buffer[..len].copy_from_slice(&ready[..len]);
-        self.taken += len;
+        self.consume(len);
         Ok(len)
+    }
+}
+
+impl BufRead for Image {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken == self.block.len()
+            && let Ok(block) = self.blocks.recv()
+        {
+            let used = std::mem::replace(&mut self.block, block?);
+            self.taken = 0;
+            // Nobody wants it when the last one was read.
+            let _ = self.used.send(used);
+        }
+        Ok(&self.block[self.taken..])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.taken += bytes;
     }
 }
 

@@ -16,7 +16,7 @@ use crawl_ckpt::tool::{Exit, Failure};
 use crate::again;
 use crate::crawl::Crawl;
 use crate::schedule::Schedule;
-use crate::scope::is_private_url;
+use crate::scope::is_private_authority;
 use crate::store::known::Delta;
 use crate::store::restore::{Restored, restore};
 use crate::store::seen::SeenRoom;
@@ -361,8 +361,7 @@ pub fn stays_on_hosts(plan: &Plan) -> bool {
 
 /// True when a crawl has requests for a private host.
 fn has_private(schedule: &Schedule<Ticket>) -> bool {
-    let mut hosts = schedule.ids();
-    hosts.any(|id| is_private_url(&schedule.origin(id)))
+    schedule.authorities().any(is_private_authority)
 }
 
 /// A job that came from elsewhere may name any file as its output: outside of the data directory that

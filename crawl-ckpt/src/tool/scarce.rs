@@ -1,12 +1,16 @@
-//! What a tool says when there is no more memory.
+//! The memory of a tool that may need much of it, and what it says when there is no more.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 
 use super::Exit;
 
-/// The system's memory. When there is no more of it the tool says so in words, and ends with
-/// [`Exit::Failed`] as if it was killed: what was committed is as safe as ever.
+/// From this size on memory is asked for in large pages, of which a few are not worth it.
+const LARGE: usize = 4 << 20;
+
+/// The system's memory, in large pages where much is asked for at once: whoever looks here and there in gigabytes
+/// waits for the processor to find the page as long as for what is in it. When there is no more memory the tool
+/// says so in words, and ends with [`Exit::Failed`] as if it was killed: what was committed is as safe as ever.
 #[derive(Debug)]
 pub struct ScarceMemory {
     /// Whose it is.
@@ -46,6 +50,9 @@ impl ScarceMemory {
         if memory.is_null() {
             self.end(bytes);
         }
+        if bytes >= LARGE {
+            prefer_large_pages(memory, bytes);
+        }
         memory
     }
 
@@ -69,3 +76,26 @@ impl ScarceMemory {
         unsafe { libc::_exit(Exit::Failed as i32) }
     }
 }
+
+/// Asks for large pages. Nobody needs to know whether there are any.
+#[cfg(target_os = "linux")]
+#[cold]
+#[allow(unsafe_code)]
+fn prefer_large_pages(memory: *mut u8, bytes: usize) {
+    // All pages that have any of it: where a part of them is asked for otherwise, the system cannot let it grow
+    // where it is, and copies it.
+    let page = rustix::param::page_size();
+    let before = memory.addr() % page;
+    let whole = (before + bytes).next_multiple_of(page);
+    // SAFETY: what lies there stays the same.
+    unsafe {
+        libc::madvise(
+            memory.wrapping_sub(before).cast(),
+            whole,
+            libc::MADV_HUGEPAGE,
+        )
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn prefer_large_pages(_: *mut u8, _: usize) {}

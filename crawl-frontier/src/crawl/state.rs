@@ -87,15 +87,18 @@ impl<S: Store> Crawl<S> {
             let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
             let due_ms = waits.get(&id).copied().unwrap_or(0);
             let due_ms = due_by(due_ms, at_ms, now_ms, longest_ms);
-            self.schedule.change(id, |host| {
-                host.delay_ms = delay_ms;
-                host.due_ms = due_ms;
-                host.gate = match (parked, shut) {
-                    (true, _) => Gate::Parked,
-                    (false, true) => Gate::Shut,
-                    (false, false) => Gate::Open,
-                };
-            });
+            let gate = match (parked, shut) {
+                (true, _) => Gate::Parked,
+                (false, true) => Gate::Shut,
+                (false, false) => Gate::Open,
+            };
+            // Nearly all are as usual, and a change costs several looks.
+            let host = self.schedule.host(id);
+            if (host.delay_ms, host.due_ms, host.gate) != (delay_ms, due_ms, gate) {
+                self.schedule.change(id, |host| {
+                    (host.delay_ms, host.due_ms, host.gate) = (delay_ms, due_ms, gate);
+                });
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! Pure code: the clock is an argument, in milliseconds. What waits in a host lies in the
 //! [store](crate::store); here is only how much.
 
+mod earlier;
 mod origins;
 mod slots;
 
@@ -12,6 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use self::earlier::EarlierPages;
 use self::origins::Origins;
 use self::slots::{Slot, Slots};
 use crate::pace::Pace;
@@ -109,6 +111,9 @@ impl Host {
     }
 }
 
+/// So many hosts are looked for at once.
+const GROUP: usize = 64;
+
 /// What a host is like of which nothing else is known.
 #[derive(Debug, Clone, Copy)]
 struct Usual {
@@ -149,10 +154,13 @@ pub fn grow_by_quarters<T>(list: &mut Vec<T>, len: usize) {
 pub struct Schedule<T> {
     rows: Vec<HostRow>,
     slots: Slots,
+    earlier: EarlierPages,
     texts: Origins,
     /// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
     /// with one look where the text takes three: half of a bulk load went there.
     by_origin: HashTable<Met>,
+    /// Hosts that are not in it yet.
+    added: Vec<Met>,
     origins: Fingerprinter,
     /// Hosts whose gate is [`Gate::Parked`].
     parked: BTreeSet<HostId>,
@@ -181,8 +189,10 @@ impl<T: Copy + Ord> Schedule<T> {
         Schedule {
             rows: Vec::new(),
             slots: Slots::default(),
+            earlier: EarlierPages::default(),
             texts: Origins::default(),
             by_origin: HashTable::new(),
+            added: Vec::new(),
             origins: Fingerprinter::new(key.to_le_bytes()),
             parked: BTreeSet::new(),
             ring: VecDeque::new(),
@@ -235,10 +245,17 @@ impl<T: Copy + Ord> Schedule<T> {
         self.texts.get(self.rows[id.0 as usize].origin)
     }
 
+    /// `host[:port]` of each host.
+    pub fn authorities(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|row| self.texts.parts(row.origin).1)
+    }
+
     /// The path and query of a page that a host answered for.
     pub fn page(&self, id: HostId) -> Option<&str> {
         let row = &self.rows[id.0 as usize];
-        self.slots.get(row.slot)?.page.as_deref()
+        let slot = self.slots.get(row.slot);
+        let page = slot.and_then(|slot| slot.page.as_deref());
+        page.or_else(|| self.earlier.get(id))
     }
 
     fn at(&self, id: u32) -> Host {
@@ -310,10 +327,10 @@ impl<T: Copy + Ord> Schedule<T> {
         is_one("https://") || is_one("http://")
     }
 
-    /// Makes room for so many hosts.
+    /// Makes room for so many hosts that will be added.
     pub fn reserve(&mut self, hosts: usize) {
         self.rows.reserve_exact(hosts);
-        self.by_origin.reserve(hosts, Met::hash);
+        self.added.reserve_exact(hosts);
     }
 
     /// The host with this origin; new ones begin with `gate`.
@@ -326,9 +343,44 @@ impl<T: Copy + Ord> Schedule<T> {
         if let Some(id) = self.find_fingerprint(fingerprint) {
             return id;
         }
-        let id = self.rows.len() as u32;
-        let met = Met::new(fingerprint, id);
+        let id = self.push_row(origin, gate);
+        let met = Met::new(fingerprint, id.0);
         self.by_origin.insert_unique(met.hash(), met, Met::hash);
+        id
+    }
+
+    /// Takes one of very many hosts, which is met once; it is found after [`Schedule::index`] alone.
+    pub fn add(&mut self, origin: &str) -> HostId {
+        let id = self.push_row(origin, Gate::Open);
+        self.added.push(Met::new(self.origins.get(origin), id.0));
+        id
+    }
+
+    /// Has all hosts be found that were added; false when one was there before. The processor waits for the cache
+    /// misses of many at once, for which a quarter of a start went.
+    #[must_use]
+    pub fn index(&mut self) -> bool {
+        let added = std::mem::take(&mut self.added);
+        self.by_origin.reserve(added.len(), Met::hash);
+        let is_new = |by_origin: &HashTable<Met>, met: &Met| {
+            let is_it = |other: &Met| other.fingerprint == met.fingerprint;
+            by_origin.find(met.hash(), is_it).is_none()
+        };
+        let mut are_new = true;
+        for group in added.chunks(GROUP) {
+            for met in group {
+                std::hint::black_box(is_new(&self.by_origin, met));
+            }
+            for met in group {
+                are_new &= is_new(&self.by_origin, met);
+                self.by_origin.insert_unique(met.hash(), *met, Met::hash);
+            }
+        }
+        are_new
+    }
+
+    fn push_row(&mut self, origin: &str, gate: Gate) -> HostId {
+        let id = self.rows.len() as u32;
         grow_by_quarters(&mut self.rows, id as usize + 1);
         self.rows.push(HostRow {
             origin: self.texts.push(origin),
@@ -428,10 +480,20 @@ impl<T: Copy + Ord> Schedule<T> {
         Some((HostId(id), request))
     }
 
-    /// The host answered for a page, now or in an earlier run. Its path and query are kept as long as something
-    /// waits for the host, or is asked of it, and some time longer.
+    /// The host answered for a page. Its path and query are kept as long as something waits for the host, or is
+    /// asked of it, and some time longer.
     pub fn heard(&mut self, id: HostId, page: &str) {
         self.slot(id.0).page = Some(page.into());
+        self.note_heard(id);
+    }
+
+    /// The host answered for a page in an earlier run.
+    pub fn heard_before(&mut self, id: HostId, page: &str) {
+        self.earlier.put(id, page);
+        self.note_heard(id);
+    }
+
+    fn note_heard(&mut self, id: HostId) {
         let row = &mut self.rows[id.0 as usize];
         row.heard = true;
         if row.listed == Listed::New {

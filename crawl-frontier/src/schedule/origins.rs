@@ -1,8 +1,8 @@
 //! The origins of hosts, one behind the other: an allocation each would cost as much as all else that is
 //! known of a host.
 
-/// A chunk is never moved, and has so many bytes; more when one origin has.
-const CHUNK: usize = 1 << 20;
+/// A chunk has so many bytes; more when one origin has.
+const CHUNK: usize = 4 << 20;
 /// Origins begin at multiples of this, so that 32 bits tell 16 GiB apart.
 const UNIT: usize = 4;
 const UNITS: usize = CHUNK / UNIT;
@@ -28,8 +28,10 @@ impl Origins {
         let rest = &origin.as_bytes()[SCHEMES[scheme].len()..];
         let len = rest.len() + 6;
         let last = self.chunks.last();
-        if last.is_none_or(|last| last.capacity() - last.len() < len + UNIT) {
-            self.chunks.push(Vec::with_capacity(CHUNK.max(len + UNIT)));
+        if last.is_none_or(|last| last.len() + len + UNIT > CHUNK) {
+            // The first one grows: most crawls know a few hosts. The others are never moved.
+            let room = if last.is_none() { 0 } else { CHUNK };
+            self.chunks.push(Vec::with_capacity(room));
         }
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
@@ -51,18 +53,21 @@ impl Origins {
 
     /// The origin at a place.
     pub fn get(&self, place: u32) -> String {
+        let (scheme, rest) = self.parts(place);
+        [scheme, rest].concat()
+    }
+
+    /// The same as two texts that follow each other: what it begins with, and the rest.
+    pub fn parts(&self, place: u32) -> (&'static str, &str) {
         let (number, at) = (place as usize / UNITS, place as usize % UNITS * UNIT);
         let kept = &self.chunks[number][at..];
         let (len, rest) = match (kept[1], kept[2..].split_first_chunk()) {
             (LONG, Some((len, rest))) => (u32::from_le_bytes(*len) as usize, rest),
             (len, _) => (len.into(), &kept[2..]),
         };
-        let scheme = SCHEMES[usize::from(kept[0])];
-        let mut origin = String::with_capacity(scheme.len() + len);
-        origin.push_str(scheme);
         // It was text when it came.
-        origin.push_str(&String::from_utf8_lossy(&rest[..len]));
-        origin
+        let rest = std::str::from_utf8(&rest[..len]).unwrap_or_default();
+        (SCHEMES[usize::from(kept[0])], rest)
     }
 }
 

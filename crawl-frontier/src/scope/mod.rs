@@ -358,7 +358,13 @@ fn is_within(host: &str, domains: &HashSet<String>) -> bool {
 
 /// True when a canonical URL's host is private.
 pub fn is_private_url(canonical: &str) -> bool {
-    is_private_host(host_name(authority(canonical)))
+    is_private_authority(authority(canonical))
+}
+
+/// The same for the authority of a URL.
+pub fn is_private_authority(authority: &str) -> bool {
+    let host = authority.rsplit_once('@');
+    is_private_host(host_name(host.map_or(authority, |(_, host)| host)))
 }
 
 #[cfg(test)]

@@ -343,7 +343,7 @@ impl Rewriter<'_> {
                 None => told.map_err(|e| view.lanes.failed(e))?,
             }
             if host.is_heard() {
-                self.schedule.heard(new, page);
+                self.schedule.heard_before(new, page);
             }
         }
         let mut tickets = failed.tickets.sorted().map_err(aside)?;

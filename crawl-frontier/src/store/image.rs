@@ -5,7 +5,7 @@
 //! Without it everything is replayed, so nothing is lost with it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
@@ -27,7 +27,7 @@ use super::seen::{SHARDS, Seen, SeenRoom, Table};
 use super::{Ticket, Watch};
 use crate::answered::Answered;
 use crate::rules::KeptRules;
-use crate::schedule::{Count, Gate, HostId, Schedule};
+use crate::schedule::{Count, HostId, Schedule};
 
 /// Version of the body's layout.
 const BODY_FORMAT: u32 = 6;
@@ -430,14 +430,14 @@ fn read(
     }
     let mut kept = KeptRules::within(lanes.room());
     let (mut origin, mut page, mut rules) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..head.hosts {
+    for _ in 0..head.hosts {
         body.text_into(&mut origin)?;
         body.text_into(&mut page)?;
         let taken = u32::try_from(body.varint()?).unwrap_or(u32::MAX);
         body.text_into(&mut rules)?;
-        let host = schedule.host_of(text(&origin)?, Gate::Open);
-        if host != HostId(number) {
-            return Err(io::Error::other("a host is in it twice"));
+        let host = schedule.add(text(&origin)?);
+        if !page.is_empty() {
+            schedule.heard_before(host, text(&page)?);
         }
         let mut pending = body.lanes(&mut lanes, host)?;
         if head.waiting.is_some() {
@@ -447,9 +447,9 @@ fn read(
         if !rules.is_empty() {
             kept.keep(host, &rules);
         }
-        if !page.is_empty() {
-            schedule.heard(host, text(&page)?);
-        }
+    }
+    if !schedule.index() {
+        return Err(io::Error::other("a host is in it twice"));
     }
     lanes.take_in()?;
     let table = read_seen(&mut body)?;
@@ -556,6 +556,13 @@ impl Body<'_> {
     }
 
     fn varint(&mut self) -> io::Result<u64> {
+        // Most are below 128, and there are ten of a host.
+        if let Some(&byte) = self.image.fill_buf()?.first()
+            && byte < 0x80
+        {
+            self.image.consume(1);
+            return Ok(byte.into());
+        }
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let mut byte = [0];
@@ -582,7 +589,14 @@ impl Body<'_> {
     fn exactly(&mut self, len: Option<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
         match len {
             Some(len) if len <= self.limit => {
-                bytes.resize(len as usize, 0);
+                let len = len as usize;
+                if let Some(ready) = self.image.fill_buf()?.get(..len) {
+                    bytes.clear();
+                    bytes.extend_from_slice(ready);
+                    self.image.consume(len);
+                    return Ok(());
+                }
+                bytes.resize(len, 0);
                 self.image.read_exact(bytes)
             }
             _ => Err(wrong_length()),

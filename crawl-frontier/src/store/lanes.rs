@@ -189,18 +189,18 @@ impl Lanes {
     }
 
     /// Puts those that arrived and are to stay behind the others of their hosts, in the order
-    /// in which they came. Tells how many more each of so many hosts has, and has had.
+    /// in which they came. Tells how many more each of so many hosts has, and has had; nothing when none arrived.
     pub fn settle(
         &mut self,
         hosts: usize,
         mut stays: impl FnMut(HostId, Ticket) -> bool,
     ) -> Vec<Count> {
         self.grow(hosts);
+        let Some(first) = self.arrived.take() else {
+            return Vec::new();
+        };
         // What changes a million times lies close together; the hosts themselves do not.
         let mut counts = vec![Count::default(); self.plain.len()];
-        let Some(first) = self.arrived.take() else {
-            return counts;
-        };
         let mut urgent = std::mem::take(&mut self.urgent).into_iter().peekable();
         let mut kept = first;
         for at in first..self.nodes.len() {

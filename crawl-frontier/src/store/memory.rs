@@ -115,7 +115,7 @@ impl Memory {
     /// Has the schedule know who answered, once it knows for whom something waits.
     pub fn pass_on_answered(&mut self) {
         for (host, page) in self.answered.pages() {
-            self.schedule.heard(host, page);
+            self.schedule.heard_before(host, page);
         }
         self.answered = Answered::default();
     }

@@ -8,7 +8,7 @@ use crawl_ckpt::robots::Robots;
 
 use super::*;
 use crate::rules::{HostRules, SavedRules};
-use crate::schedule::Room;
+use crate::schedule::{Gate, Room};
 use crate::store::lanes::LanesRoom;
 use crate::store::new_manifest;
 

@@ -5,13 +5,10 @@
 //! The expected ends hold for a body cap of 1 MiB, time limits of about two
 //! seconds, and redirects that are not followed.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use serde_json::Value;
 
 use super::{Answer, Asked, Site};
 
@@ -53,27 +50,6 @@ pub fn install(site: &Site) {
     }
     site.on("/", |_| Answer::html(front_page()));
     site.otherwise(trap);
-}
-
-/// What came of all requests; of another try, when all was stopped for a while on a busy machine. Then one failed long
-/// after its time limit, and what became of the others tells nothing.
-pub fn tried_again<T>(
-    limit: Duration,
-    mut attempt: impl FnMut() -> (T, HashMap<String, Value>),
-) -> (T, HashMap<String, Value>) {
-    let late_ms = limit.as_millis() as u64 * 2;
-    let is_late = |result: &Value| {
-        let elapsed_ms = result["elapsed_ms"].as_u64();
-        !result["error"].is_null() && elapsed_ms.is_some_and(|ms| ms > late_ms)
-    };
-    let mut tries = 1;
-    loop {
-        let came = attempt();
-        if tries == 5 || !came.1.values().any(is_late) {
-            return came;
-        }
-        tries += 1;
-    }
 }
 
 fn front_page() -> String {

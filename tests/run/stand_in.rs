@@ -127,7 +127,7 @@ fn parked_hosts_end_with_3_and_the_commands_that_approve() {
 }
 
 #[test]
-fn a_fetcher_that_dies_is_started_three_times_again() {
+fn a_fetcher_that_dies_is_started_four_times_again() {
     let folder = Folder::new();
     let gone = ended("fetcher_gone", r#"{"seen":1,"pending":1}"#, 0);
     let script =
@@ -139,10 +139,10 @@ fn a_fetcher_that_dies_is_started_three_times_again() {
         .code(1)
         .says("crawl-fetch ended with exit code 1; starting it again")
         .says("to go on: ");
-    assert_eq!(done.words().matches("starting it again").count(), 3);
+    assert_eq!(done.words().matches("starting it again").count(), 4);
     assert_eq!(
         folder.read("orders").matches("\"max_records\":10").count(),
-        4
+        5
     );
 }
 

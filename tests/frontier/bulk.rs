@@ -131,6 +131,22 @@ fn many() -> String {
     lines.collect()
 }
 
+/// More than is at hand of each host.
+const FIRST: usize = 5000;
+
+/// The first requests that a job sends, which are pending again when it is paused.
+fn first_sent(folder: &Folder, job: &str, memory: &str) -> Vec<String> {
+    let many = FIRST.to_string();
+    let run = frontier(folder)
+        .args(["serve", "--job", job, "--memory", memory, "--grace", "0s"])
+        .args(["--in-flight", &many, "--per-host", &many])
+        .start();
+    let lines = run.wait_lines(FIRST);
+    run.signal(Signal::Term);
+    run.wait();
+    lines
+}
+
 fn add_within(folder: &Folder, job: &str, memory: &str, lines: &str) -> Done {
     let args = ["add", "--job", job, "--memory", memory];
     frontier(folder).args(args).stdin(lines).run().code(0)
@@ -212,24 +228,12 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
 fn what_waits_and_has_no_room_in_memory_is_sent_in_the_same_order() {
     let folder = Folder::new();
     let lines = many();
-    // More than is at hand of each host.
-    let count = 5000;
-    let sent = |job: &str, memory: &str| {
-        let options = ["--in-flight", "5000", "--per-host", "5000", "--grace", "0s"];
-        let run = frontier(&folder)
-            .args(["serve", "--job", job, "--memory", memory])
-            .args(options)
-            .start();
-        let lines = run.wait_lines(count);
-        run.signal(Signal::Term);
-        run.wait();
-        lines
-    };
+    let sent = |job: &str, memory: &str| first_sent(&folder, job, memory);
     for (job, memory) in [("small", "4M"), ("large", "1G")] {
         add_within(&folder, job, memory, &lines).says(&format!("added {MANY}"));
     }
     let large = sent("large", "1G");
-    assert_eq!(large.len(), count);
+    assert_eq!(large.len(), FIRST);
     assert!(sent("small", "4M") == large);
     // What was sent is pending again, and goes first.
     assert!(sent("small", "4M") == sent("large", "1G"));
@@ -257,17 +261,7 @@ fn what_has_a_priority_and_no_room_in_memory_is_sent_in_the_same_order() {
         json!({"url": url, "priority": priority(n)}).to_string() + "\n"
     });
     let lines: String = lines.collect();
-    let sent = |job: &str, memory: &str| {
-        let options = ["--in-flight", "5000", "--per-host", "5000", "--grace", "0s"];
-        let run = frontier(&folder)
-            .args(["serve", "--job", job, "--memory", memory])
-            .args(options)
-            .start();
-        let lines = run.wait_lines(5000);
-        run.signal(Signal::Term);
-        run.wait();
-        lines
-    };
+    let sent = |job: &str, memory: &str| first_sent(&folder, job, memory);
     for (job, memory) in [("small", "4M"), ("large", "1G")] {
         add_within(&folder, job, memory, &lines).says(&format!("added {MANY}"));
     }

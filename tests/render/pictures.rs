@@ -87,6 +87,11 @@ fn a_page_that_waits_for_pictures_of_itself_gets_them() {
         ),
         ("idle", "requestIdleCallback(told)"),
         (
+            "idle-work",
+            "let left = 120; const work = moment => { while (moment.timeRemaining() > 0 && left) left--; \
+            left ? requestIdleCallback(work) : told() }; requestIdleCallback(work)",
+        ),
+        (
             "seen",
             "new IntersectionObserver(seen => seen[0].isIntersecting && told()).observe(document.body)",
         ),

@@ -96,6 +96,31 @@ fn a_page_that_the_fetcher_dies_of_four_times_is_set_aside() {
 }
 
 #[test]
+fn a_start_url_that_the_fetcher_dies_of_is_set_aside_though_nothing_else_was_answered() {
+    // Of the first death nobody can tell the reason, unless robots.txt was answered before.
+    for (obey, deaths) in [(true, 4), (false, 5)] {
+        let (folder, bad) = (Folder::new(), format!("{START}bad"));
+        let settings = json!({"ROBOTSTXT_OBEY": obey});
+        let spider = json!({"name": "one", "start_urls": [&bad], "settings": settings});
+        let spider = folder.write("one.json", spider.to_string());
+        let run = |fetcher: PathBuf| {
+            let run = Tool::new("crawl-run").dir(&folder);
+            let run = run.env("CRAWL_FETCH", fetcher).args(["-o", "out.jsonl"]);
+            run.arg(&spider).run()
+        };
+        for deaths in [deaths, deaths + 1] {
+            run(fetcher(&folder, "kill -SEGV $$")).code(1).says(
+                "the start URL gave no page: http://site.example/bad: io: crawl-fetch died of it",
+            );
+            assert_eq!(count(&folder, "asked", &bad), deaths);
+        }
+        let sound = r#"echo "{\"url\":\"$url\",\"id\":$id,\"status\":200}""#;
+        run(fetcher(&folder, sound)).code(0);
+        assert_eq!(records(&folder)[&bad]["status"], 200);
+    }
+}
+
+#[test]
 fn pages_of_several_hosts_that_the_fetcher_dies_of_are_set_aside_in_one_run() {
     let folder = Folder::new();
     let hosts = ["one.example", "two.example", "three.example"];

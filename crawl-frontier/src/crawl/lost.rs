@@ -13,7 +13,7 @@ use super::receive::found_on;
 use super::send::Due;
 use super::{Crawl, Record, Step, Trouble};
 use crate::keys::LOST;
-use crate::schedule::Gate;
+use crate::schedule::{Gate, HostId};
 use crate::store::Store;
 
 /// So often, and a request is sent alone …
@@ -130,14 +130,14 @@ impl<S: Store> Crawl<S> {
         self.lost.is_alone &= !is_over;
         let can_go = self.lone_that_can_go(now_ms);
         let unproven = self.lost.is_unproven();
-        let witness = self.outage.witness().filter(|_| unproven);
-        if !self.lost.is_alone && can_go.is_none() && witness.is_none() {
+        let teller = unproven.then(|| self.teller()).flatten();
+        if !self.lost.is_alone && can_go.is_none() && teller.is_none() {
             return Ok(None);
         }
         if !is_over {
             return Ok(Some(Step::Wait { until_ms: None }));
         }
-        if let Some(host) = witness {
+        if let Some(host) = teller {
             // The fetcher has to show that it works; no page is fetched again for that.
             self.probe_for("/robots.txt", host, now_ms, out);
             return Ok(Some(Step::Sent));
@@ -151,6 +151,14 @@ impl<S: Store> Crawl<S> {
             self.lost.is_alone = true;
         }
         Ok(Some(Step::Sent))
+    }
+
+    /// Whom to ask for something to see whether the fetcher works: the host that answered last. Before anybody did,
+    /// one whose turn it is: a fetcher that dies of its page still gives its robots.txt, or says why there is none.
+    fn teller(&self) -> Option<HostId> {
+        let lone = self.lost.alone.front().map(|due| due.host);
+        let known = self.outage.witness().or(lone);
+        known.or_else(|| self.schedule.first_in_turn())
     }
 
     /// Whether one that goes alone is under way or can go: then nobody else may send with the same fetcher.

@@ -288,24 +288,21 @@ fn a_fetcher_that_was_started_again_and_says_nothing_at_all_is_no_fault_of_a_req
     let mut crawl = crawl(plan("http://site.example/"));
     crawl.expect_answers(Some(1000));
     crawl.be_careful();
-    asked(&mut crawl, 1);
+    let robots = ["http://site.example/robots.txt"];
+    let probe = asked(&mut crawl, 1);
+    assert_eq!(urls(&probe), robots);
     for restart in 1..=5 {
         let silence = crawl.hear_silence(1000 * restart + 1).unwrap();
         assert_eq!(silence.map(|silence| silence.requests), Some(1));
     }
     assert_eq!(crawl.lost.values().count(), 0);
-    // The page that it answered for before is the first thing that it is asked.
-    let host = crawl.schedule.find_host("http://site.example").unwrap();
-    crawl.outage.remember(host);
-    crawl.schedule.heard(host, "/");
-    let ids: Vec<u64> = crawl.flights.keys().copied().collect();
-    for id in ids {
-        let line = json!({"id": id, "url": "", "status": 200}).to_string();
-        crawl.answer(line.as_bytes(), 6000).unwrap();
-    }
+    reply(&mut crawl, &probe[0], json!({"status": 404}), 6000);
+    let page = asked(&mut crawl, 6000);
+    assert_eq!(urls(&page), ["http://site.example/"]);
+    reply(&mut crawl, &page[0], json!({"status": 200}), 6000);
+    // The host that answered is the first that the next one is asked of.
     crawl.lost.is_heard = false;
-    let probe = asked(&mut crawl, 7000);
-    assert_eq!(urls(&probe), ["http://site.example/robots.txt"]);
+    assert_eq!(urls(&asked(&mut crawl, 7000)), robots);
     assert!(crawl.hear_silence(8000).unwrap().is_some());
 }
 
@@ -370,6 +367,23 @@ fn before_a_request_goes_alone_a_fetcher_shows_that_it_works_whoever_started_it(
         assert_eq!(die(&mut crawl), aside);
     }
     assert_eq!(records(&crawl)[bad], 0);
+}
+
+#[test]
+fn a_start_url_that_fetchers_die_of_is_to_blame_though_nothing_else_was_ever_answered() {
+    let bad = "http://site.example/bad";
+    let mut crawl = crawl(plan(bad));
+    assert_eq!(urls(&asked(&mut crawl, 1)), [bad]);
+    // This one may have died of anything.
+    assert_eq!(die(&mut crawl), 0);
+    for (now_ms, aside) in [(2, 0), (3, 0), (4, 0), (5, 1)] {
+        crawl.lost.is_heard = false;
+        let probe = asked(&mut crawl, now_ms);
+        assert_eq!(urls(&probe), ["http://site.example/robots.txt"]);
+        reply(&mut crawl, &probe[0], json!({"status": 404}), now_ms);
+        assert_eq!(urls(&asked(&mut crawl, now_ms)), [bad]);
+        assert_eq!(die(&mut crawl), aside);
+    }
 }
 
 #[test]

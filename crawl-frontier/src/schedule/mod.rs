@@ -519,6 +519,12 @@ impl<T: Copy + Ord> Schedule<T> {
         }
     }
 
+    /// A host that can be asked now, which keeps its turn.
+    pub fn first_in_turn(&self) -> Option<HostId> {
+        let mut turns = self.ring.iter().chain(&self.new);
+        turns.find(|id| self.at(**id).can_go()).copied().map(HostId)
+    }
+
     /// The host whose next request can be sent, or `None` when nobody can be asked now. Say
     /// [`Schedule::sent`] or [`Schedule::skipped`] of it, else it is asked nothing more.
     pub fn next(&mut self, now_ms: u64, room: Room) -> Option<HostId> {

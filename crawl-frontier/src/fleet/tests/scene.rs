@@ -46,7 +46,10 @@ impl Size {
     /// A tree: one link leads to each page, so that a link that is lost is a page that is.
     fn result_of(self, request: &Value) -> String {
         let (id, asked) = (&request["id"], request["url"].as_str().unwrap());
-        let page: usize = asked.rsplit('/').next().unwrap().parse().unwrap();
+        let Ok(page) = asked.rsplit('/').next().unwrap().parse::<usize>() else {
+            // It is asked for robots.txt, to see whether the fetcher works.
+            return serde_json::json!({"id": id, "url": asked, "status": 404}).to_string();
+        };
         let children = (page * 2 + 1..page * 2 + 3).filter(|child| *child < self.pages);
         let links: Vec<String> = children.map(|child| self.url(child)).collect();
         serde_json::json!({"id": id, "url": asked, "status": 200, "links": links}).to_string()

@@ -10,7 +10,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use support::hostile::{self, CASES, gzip};
-use support::{Answer, Asked, Done, Folder, Forward, Random, Site, Tool};
+use support::{Answer, Asked, Done, Folder, Forward, Random, Site, Tool, peak_kib};
 use warc::{Record, judged_by_others, records};
 
 fn fetch() -> Tool {
@@ -518,14 +518,6 @@ fn a_full_disk_ends_the_run_and_leaves_whole_records() {
     }
 }
 
-/// The most memory that a process had, in MiB.
-fn most_mib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.unwrap().split_ascii_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() / 1024
-}
-
 #[test]
 fn large_pages_are_kept_within_the_memory_for_bodies() {
     let site = Site::new();
@@ -550,8 +542,8 @@ fn large_pages_are_kept_within_the_memory_for_bodies() {
         running.send(&site.url(&format!("/{n}")));
     }
     running.wait_lines(8);
-    let most = most_mib(running.pid());
-    assert!(most < 110, "{most} MiB");
+    let most = peak_kib(running.pid()) >> 10;
+    assert!((1..110).contains(&most), "{most} MiB");
     running.close_stdin();
     running.wait().code(0).prints_lines(8);
     let records = records(&path);

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::support::peak_kib;
+
 use super::*;
 
 #[test]
@@ -92,22 +94,6 @@ fn a_file_that_outgrows_its_limit_ends_with_the_reason() {
     done.code(1).says("File too large");
 }
 
-/// The most memory that a process ever had, in MiB.
-fn most_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kib: u64 = line
-        .split_ascii_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    kib >> 10
-}
-
 #[test]
 fn large_pages_share_one_budget_and_all_come() {
     let site = Site::new();
@@ -130,8 +116,8 @@ fn large_pages_share_one_budget_and_all_come() {
     for line in running.wait_lines(16) {
         assert!(line.contains(r#""title":"large""#), "{line}");
     }
-    let most = most_mib(running.pid());
-    assert!(most < 80, "{most} MiB");
+    let most = peak_kib(running.pid()) >> 10;
+    assert!((1..80).contains(&most), "{most} MiB");
     running.close_stdin();
     running.wait().code(0).prints_lines(16);
 }

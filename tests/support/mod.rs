@@ -32,7 +32,7 @@ pub use forward::Forward;
 pub use http::{Answer, Asked};
 pub use random::Random;
 pub use redis::Redis;
-pub use running::{Running, Signal, send_signal};
+pub use running::{Running, Signal, peak_kib, send_signal};
 pub use site::Site;
 pub use tool::{Done, Tool};
 pub use tree::Tree;

@@ -293,6 +293,14 @@ pub fn send_signal(signal: Signal, target: i64) {
         .status();
 }
 
+/// The most memory that a process had so far, in KiB; 0 when it is gone.
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
 fn collect(
     mut from: impl Read + Send + 'static,
     known: &Shared,

@@ -1,16 +1,9 @@
 //! A site on which every path misbehaves.
 
 use crate::support::hostile::{self, CASES, Ends};
+use crate::support::peak_kib;
 
 use super::*;
-
-/// The most memory that a process ever had, in KiB.
-fn peak_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
-    number.unwrap_or(0)
-}
 
 /// How a crawl's record differs from what crawl-fetch alone would say, and why.
 fn in_a_crawl(path: &str, ends: Ends) -> Ends {

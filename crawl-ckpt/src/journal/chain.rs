@@ -1,12 +1,9 @@
 //! The chain of a journal whose batches come from elsewhere, one by one and without a file.
 
-use super::frame::{BatchHeader, FileHeader, HEADER, Mark, batch_sum};
+use super::frame::{BatchHeader, FileHeader, HEADER, LIVING, Mark, batch_sum};
 use super::replay::tell;
 use super::scan::Sound;
 use super::{ClosedBatch, Commit, Entry};
-
-/// The generation that all journals in a store have, whatever they begin with.
-pub(crate) const LIVING: u64 = 1;
 
 /// Batches that were checked, each against the one before it.
 #[derive(Debug, Clone)]

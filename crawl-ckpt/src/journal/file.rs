@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::chain::LIVING;
-use super::frame::{FileHeader, HEADER, Mark};
+use super::frame::{FileHeader, HEADER, LIVING, Mark};
 use crate::durable::{Disk, DiskFile, read_full, shifted};
 use crate::error::StoreError;
 

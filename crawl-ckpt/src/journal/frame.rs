@@ -21,6 +21,9 @@ pub const MAX_BATCH_BYTES: usize = 1 << 30;
 pub(crate) const SIGN: [u8; 8] = *b"CRAWLJNL";
 pub(super) const BATCH_MAGIC: [u8; 4] = *b"\xc1BAT";
 
+/// The generation that all journals in a store have, whatever they begin with.
+pub(crate) const LIVING: u64 = 1;
+
 /// An end of a journal: the point behind one of its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {

@@ -22,11 +22,10 @@ mod settled;
 mod write;
 
 pub use batch::{Batch, ClosedBatch};
-pub(crate) use chain::LIVING;
 pub use chain::{Chain, commit_of};
 pub use entry::{Commit, CommitText, Entry, Referer, Stored};
 pub(crate) use file::JournalFile;
-pub(crate) use frame::{HEADER, SIGN};
+pub(crate) use frame::{HEADER, LIVING, SIGN};
 pub use frame::{MAX_BATCH_BYTES, Mark};
 pub(crate) use last::last_commit;
 pub use loose::Loose;

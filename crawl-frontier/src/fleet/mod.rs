@@ -12,6 +12,7 @@ mod partition;
 mod rewrite;
 mod served;
 mod sink;
+mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
@@ -27,7 +28,8 @@ pub use self::alone::end_when_alone;
 use self::courier::{Courier, Task, Word};
 use self::lease::Lease;
 pub use self::open::open;
-use self::partition::{Partition, TELL_MS, Workshop};
+use self::partition::{Partition, TELL_MS};
+use self::workshop::Workshop;
 use crate::crawl::Done;
 
 /// The id of a request on the wire: that in its partition, below this bit, and which one that is, above.

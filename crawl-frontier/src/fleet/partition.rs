@@ -1,59 +1,28 @@
 //! One partition that this worker owns: a crawl over a copy of the journal that the store has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, Progress};
+use crawl_ckpt::control::Progress;
 use crawl_ckpt::durable::{Disk, UnsyncedDisk};
-use crawl_ckpt::fleet::{Depot, JournalHead, Letter, Merits, Rest, Wanted, output_part, take_off};
+use crawl_ckpt::fleet::{JournalHead, Letter, Merits, Rest, Wanted, take_off};
 use crawl_ckpt::job::{self, Job, JobCopy, JobPlace, Needed};
 use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
-use super::bell::Bell;
 use super::lease::Lease;
 use super::rewrite::BaseWriter;
 use super::sink::{StoreSink, gap, insist};
-use crate::crawl::{Crawl, Split};
+use super::workshop::Workshop;
+use crate::crawl::Crawl;
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
 use crate::store::{Embedded, HeldJob, Log, Outputs, new_manifest};
 
 /// A partition at rest says so this often.
 pub const TELL_MS: u64 = 1000;
-
-/// What all partitions of a worker are opened with.
-#[derive(Debug)]
-pub struct Workshop {
-    /// The copies of journals lie in it.
-    pub dir: PathBuf,
-    /// The parts of the output lie in it; there is no output without.
-    pub parts_dir: Option<PathBuf>,
-    /// This worker.
-    pub worker: String,
-    /// What is crawled.
-    pub begin: Begin,
-    /// Of all partitions.
-    pub key: [u8; 16],
-    /// How URLs are shared out.
-    pub split: Split,
-    /// For all partitions together.
-    pub memory_bytes: u64,
-    /// Copies of this connection are made for each partition.
-    pub engine: Box<dyn Depot>,
-    /// So long a store that does not answer is waited for.
-    pub patience: Duration,
-    /// Wakes the crawl.
-    pub bell: Bell,
-    /// A journal that grew by less is not rewritten.
-    pub least_grown: u64,
-    /// One of its partitions has its journal rewritten.
-    pub turn: Arc<AtomicBool>,
-}
 
 /// A partition that is open.
 #[derive(Debug)]
@@ -79,17 +48,6 @@ enum Unfilled {
 }
 
 impl Workshop {
-    /// The name of this worker's output part of a partition.
-    pub fn output(&self, part: u32) -> String {
-        output_part(part, &self.worker)
-    }
-
-    /// True when a start URL lies in a partition.
-    pub fn begins_in(&self, part: u32) -> bool {
-        let starts = &self.begin.plan.start_urls;
-        starts.iter().any(|url| self.split.of(url) == part)
-    }
-
     /// Opens a partition of which the store has this journal.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::lease::Lease;
-use super::partition::Workshop;
 use super::sink::patiently;
+use super::workshop::Workshop;
 use crate::store::Original;
 
 /// A journal that grew by less is not rewritten: so much is read in a few milliseconds.

@@ -1,6 +1,8 @@
-//! Which journals of a job count when no manifest tells.
+//! The journals that lie in a job, and which of them count when no manifest tells.
 
-use super::manifest::journal;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use crate::durable::Disk;
 use crate::job::{ClosedJournal, JobPlace};
 use crate::journal::{Mark, salvage};
@@ -42,6 +44,20 @@ impl SoundJournal {
         };
         (!self.goes_on()).then_some((if is_whole { 2 } else { 0 }, settled))
     }
+}
+
+/// Where the journal with this number lies.
+pub fn journal(place: &JobPlace, generation: u64) -> PathBuf {
+    place.dir.join(format!("journal-{generation}"))
+}
+
+/// The numbers of all journals that lie there, in ascending order.
+pub fn generations(disk: &dyn Disk, place: &JobPlace) -> Vec<u64> {
+    let names = disk.list(&place.dir).unwrap_or_default();
+    let number = |name: OsString| name.to_str()?.strip_prefix("journal-")?.parse().ok();
+    let mut generations: Vec<u64> = names.into_iter().filter_map(number).collect();
+    generations.sort_unstable();
+    generations
 }
 
 /// Looks at journals of one job, by their numbers.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::journals::chain;
+use super::journals::{chain, generations, journal};
 use crate::durable::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::job::{JobPlace, MANIFEST, Manifest, OutputPlace};
@@ -90,19 +90,6 @@ pub fn output_alone(place: &JobPlace) -> Option<OutputPlace> {
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let part: Part = serde_json::from_slice(line).ok()?;
     Some(part.output)
-}
-
-pub fn journal(place: &JobPlace, generation: u64) -> std::path::PathBuf {
-    place.dir.join(format!("journal-{generation}"))
-}
-
-/// The numbers of all journals that lie there, in ascending order.
-pub fn generations(disk: &dyn Disk, place: &JobPlace) -> Vec<u64> {
-    let names = disk.list(&place.dir).unwrap_or_default();
-    let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("journal-")?.parse().ok();
-    let mut generations: Vec<u64> = names.into_iter().filter_map(number).collect();
-    generations.sort_unstable();
-    generations
 }
 
 /// Tries every other value of every byte. The checksum is of the first line, so a wrong byte in it is

@@ -95,7 +95,7 @@ pub fn repair(place: &JobPlace, lock: &JobLock, data_dir: &Path) -> Result<Repai
     write_copy(disk.clone(), &copy_place, lock, proven)?;
     let counts = |number: &u64| generations(&manifest).any(|counts| counts == *number);
     let mut left_out = match mended {
-        Mended::Lost => manifest::generations(&*disk, place),
+        Mended::Lost => journals::generations(&*disk, place),
         _ => Vec::new(),
     };
     left_out.retain(|number| !counts(number));
@@ -222,9 +222,8 @@ struct Proven<'a> {
 
 fn readers(disk: &dyn Disk, place: &JobPlace, manifest: &Manifest) -> Vec<Option<Reader>> {
     let open = |generation| {
-        let path = place.dir.join(format!("journal-{generation}"));
         // Nothing was read of one that cannot be opened.
-        Reader::at(disk, &path).ok()
+        Reader::at(disk, &journals::journal(place, generation)).ok()
     };
     generations(manifest).map(open).collect()
 }

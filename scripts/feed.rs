@@ -154,8 +154,10 @@ fn links(count: u64, hosts: u64, share: u64, gate: &Path) -> io::Result<()> {
             field(&line, "\"id\":", ',')
         )?;
         let host: u64 = field(url, "/www.host-", '.').parse().unwrap();
-        let page = url.rsplit_once("page-").map_or("0", |(_, page)| page);
-        let page = u64::from_str_radix(page.trim_end_matches(".html"), 16).unwrap_or(host);
+        // A start URL has none: its links are as much its own as those of others are theirs.
+        let page = url.rsplit_once("page-").map_or(host, |(_, page)| {
+            u64::from_str_radix(page.trim_end_matches(".html"), 16).unwrap()
+        });
         for n in 0..count {
             let mark = mixed(page ^ (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let is_away = n * 100 < share * count;

@@ -4,7 +4,7 @@
 //! when that batch is durable, again until it is confirmed, and is struck out of the journal then. The
 //! receiver takes each letter of a sender once and in order, with the batch that its URLs are in.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crawl_ckpt::address::registrable;
@@ -67,6 +67,10 @@ pub(super) struct Elsewhere {
     unsealed: BTreeMap<u32, Loose>,
     /// Letters that are not confirmed, by partition and number.
     outbox: BTreeMap<(u32, u64), Posted>,
+    /// Those of them that did not go out yet, behind the batch that they are in.
+    unsent: VecDeque<(u64, (u32, u64))>,
+    /// When those that did go out again; they may be confirmed by then.
+    again: BTreeSet<(u64, (u32, u64))>,
     /// The number of the last letter to each partition.
     sent: HashMap<u32, u64>,
     /// The number of the last letter from each.
@@ -82,9 +86,6 @@ pub(super) struct Elsewhere {
 #[derive(Debug)]
 struct Posted {
     bytes: Arc<[u8]>,
-    /// The batch that it is in.
-    seq: u64,
-    due_ms: u64,
     pause_ms: u64,
 }
 
@@ -108,11 +109,13 @@ impl Elsewhere {
             } else if let Some(part) = key.strip_prefix(FROM).and_then(|part| part.parse().ok()) {
                 self.from.insert(part, number(value).unwrap_or(0));
             } else if let Some(letter) = key.strip_prefix(MAIL).and_then(letter_of) {
-                self.outbox.insert(letter, Posted::new(value, 0));
+                self.outbox.insert(letter, Posted::new(value));
             } else if key == PART {
                 self.part.take_if(|part| part.as_bytes() == value);
             }
         }
+        self.unsent
+            .extend(self.outbox.keys().map(|letter| (0, *letter)));
     }
 
     /// Puts what was written into the batch that is closed next.
@@ -126,18 +129,43 @@ impl Elsewhere {
             *number += 1;
             store.set(&format!("{SENT}{part}"), number.to_string().as_bytes());
             store.set(&format!("{MAIL}{part}:{number}"), letter.bytes());
-            let posted = Posted::new(letter.bytes(), self.seq);
+            let posted = Posted::new(letter.bytes());
             self.outbox.insert((part, *number), posted);
+            self.unsent.push_back((self.seq, (part, *number)));
         }
+    }
+
+    /// The letters whose turn it is. There may be a hundred thousand that wait for their confirmation, which are
+    /// not gone through.
+    fn due(&mut self, durable: u64, now_ms: u64) -> Vec<Outgoing> {
+        let mut due = Vec::new();
+        while let Some(&(seq, letter)) = self.unsent.front()
+            && seq <= durable
+        {
+            self.unsent.pop_front();
+            due.push(letter);
+        }
+        while let Some(&(at_ms, letter)) = self.again.first()
+            && at_ms <= now_ms
+        {
+            self.again.pop_first();
+            due.push(letter);
+        }
+        let posted = due.into_iter().filter_map(|letter| {
+            let posted = self.outbox.get_mut(&letter)?;
+            self.again.insert((now_ms + posted.pause_ms, letter));
+            posted.pause_ms = (posted.pause_ms * 2).min(AGAIN_MOST_MS);
+            let ((to, number), bytes) = (letter, posted.bytes.clone());
+            Some(Outgoing { to, number, bytes })
+        });
+        posted.collect()
     }
 }
 
 impl Posted {
-    fn new(bytes: &[u8], seq: u64) -> Posted {
+    fn new(bytes: &[u8]) -> Posted {
         Posted {
             bytes: bytes.into(),
-            seq,
-            due_ms: 0,
             pause_ms: AGAIN_MS,
         }
     }
@@ -164,6 +192,8 @@ impl<S: Store> Crawl<S> {
             split,
             unsealed: BTreeMap::new(),
             outbox: BTreeMap::new(),
+            unsent: VecDeque::new(),
+            again: BTreeSet::new(),
             sent: HashMap::new(),
             from: HashMap::new(),
             urls: HashSet::new(),
@@ -297,15 +327,8 @@ impl<S: Store> Crawl<S> {
 
     /// The letters of batches that are durable, which are those up to `durable`, whose turn it is.
     pub fn letters_due(&mut self, durable: u64, now_ms: u64) -> Vec<Outgoing> {
-        let outbox = self.elsewhere.iter_mut().flat_map(|e| &mut e.outbox);
-        let due = outbox.filter(|(_, posted)| posted.seq <= durable && posted.due_ms <= now_ms);
-        due.map(|(&(to, number), posted)| {
-            posted.due_ms = now_ms + posted.pause_ms;
-            posted.pause_ms = (posted.pause_ms * 2).min(AGAIN_MOST_MS);
-            let bytes = posted.bytes.clone();
-            Outgoing { to, number, bytes }
-        })
-        .collect()
+        let elsewhere = self.elsewhere.as_mut();
+        elsewhere.map_or_else(Vec::new, |elsewhere| elsewhere.due(durable, now_ms))
     }
 
     /// A partition has all letters up to this one for good.

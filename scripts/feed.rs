@@ -224,7 +224,8 @@ fn seen(count: u64, memory_bytes: u64, dir: &str) {
         set.tend();
         set.check().unwrap();
     }
-    set.come_to_rest(&mut Leisurely).unwrap();
+    set.come_to_rest(&mut Leisurely);
+    set.check().unwrap();
     let seconds = start.elapsed().as_secs_f64();
     eprintln!("took {seconds:.3} s");
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod bulk;
+mod damaged;
 mod dropping;
 mod output;
 mod proxies;

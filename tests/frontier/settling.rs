@@ -9,7 +9,7 @@ use super::*;
 const PAGES: u64 = 20_000;
 
 /// A crawl with a fetcher that answers at once: page n leads to pages 2n + 1 and 2n + 2.
-struct Quick {
+pub(super) struct Quick {
     child: Child,
     requests: BufReader<ChildStdout>,
     /// `None` when no answer comes any more.
@@ -17,7 +17,7 @@ struct Quick {
 }
 
 impl Quick {
-    fn start(folder: &Folder) -> Quick {
+    pub fn start(folder: &Folder) -> Quick {
         let args = "serve --job job --memory 4M --output out.jsonl --in-flight 100 --per-host 100";
         let mut child = Command::new(support::bin("crawl-frontier"))
             .args(args.split(' '))
@@ -35,7 +35,7 @@ impl Quick {
     }
 
     /// Answers one request; false when none comes any more.
-    fn answer(&mut self) -> bool {
+    pub fn answer(&mut self) -> bool {
         let mut line = String::new();
         if self.requests.read_line(&mut line).unwrap() == 0 {
             return false;
@@ -61,7 +61,7 @@ impl Quick {
         true
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -72,7 +72,7 @@ fn number_of(record: &Value) -> u64 {
     url.rsplit('/').next().unwrap().parse().unwrap()
 }
 
-fn is_settled(folder: &Folder) -> bool {
+pub(super) fn is_settled(folder: &Folder) -> bool {
     folder.read("job/job.json").contains("stands_for")
 }
 

@@ -20,6 +20,9 @@ use crate::seen::SeenPart;
 use crate::tool::Exit;
 use crate::waiting::WaitingPart;
 
+/// What is said of damage that costs a crawl no more than time.
+const INSTEAD: &str = "a resume reads the journal instead";
+
 /// What a check of a whole job came to.
 #[derive(Debug, Default)]
 pub struct Verification {
@@ -178,22 +181,23 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
     let image = match Image::open(job) {
         // One from before the last compaction, that could not be removed then, counts for nothing.
         Ok(None) if job.manifest().image && !path.exists() => {
-            return problem("it is missing; a resume reads the journal instead".to_owned());
+            return problem(format!("it is missing; {INSTEAD}"));
         }
         Ok(None) => return false,
         Ok(Some(image)) => image,
-        Err(error) => return problem(error.why().to_owned()),
+        Err(error) => return problem(format!("{}; {INSTEAD}", error.why())),
     };
     let mark = *image.mark();
     if let Err(error) = image.finish() {
-        return problem(error.why().to_owned());
+        return problem(format!("{}; {INSTEAD}", error.why()));
     }
     // A running crawl writes on; the image may be newer than what was read of the journal.
     let is_newer = mark.bytes > end.bytes && job.manifest().sealed.is_none();
     if is_newer || (mark != *end && job.replay(Some(&mark), |_| Ok(())).is_ok()) || mark == *end {
         return true;
     }
-    problem("it stands for an end that the journal does not have".to_owned())
+    let why = "it stands for an end that the journal does not have";
+    problem(format!("{why}; {INSTEAD}"))
 }
 
 /// Every part that lies here.
@@ -222,7 +226,11 @@ fn check_each(
         match check(number) {
             Ok(()) => sound += 1,
             Err(_) if !numbers()?.contains(&number) => {}
-            Err(error) => problems.push(Problem::of(&error)),
+            Err(error) => {
+                let problem = Problem::of(&error);
+                let why = format!("{}; {INSTEAD}", problem.why);
+                problems.push(Problem { why, ..problem });
+            }
         }
     }
     Ok(sound)

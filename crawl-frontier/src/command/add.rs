@@ -123,7 +123,7 @@ pub fn run(
         now_ms(),
     )?;
     let mut held = HeldJob::new(job, lock, image.as_ref(), memory_bytes);
-    memory.seen.come_to_rest(&mut Unattended)?;
+    memory.seen.come_to_rest(&mut Unattended);
     held.close(&end, memory.view(), &mut Unattended)?;
     Ok(added)
 }

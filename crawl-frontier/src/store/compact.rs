@@ -14,11 +14,12 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 use super::ids::Ids;
-use super::lanes::{Lanes, LastRead};
+use super::lanes::{self, Lanes, LastRead};
 use super::memory::View;
 use super::request::fingerprint_of;
 use super::runs::Sorter;
 use super::settle::aside;
+use super::unsound::Unsound;
 use super::{Rest, Ticket, Tries, Watch};
 use crate::keys::{HOST, OfHost};
 use crate::rules;
@@ -108,7 +109,7 @@ impl Compacted {
 /// `None` in a hurry: the old one is in force then, and what there is of the new one is left for [`Job::sweep`].
 ///
 /// # Errors
-/// Errors of the disk; the old journal is in force then, or the new one.
+/// Errors of the disk; the old journal is in force then, or the new one. After damage in a part it is the old one.
 pub fn compact(
     job: &mut Job,
     lock: &JobLock,
@@ -116,11 +117,11 @@ pub fn compact(
     view: &View<'_>,
     room: usize,
     watch: &mut dyn Watch,
-) -> Result<Option<Compacted>, Failure> {
+) -> Result<Option<Compacted>, Unsound> {
     let rewritten = match rewrite(job, lock, end, view, room, watch) {
         Ok(rewritten) => rewritten,
         Err(Unwritten::Hurry) => return Ok(None),
-        Err(Unwritten::Failed(failure)) => return Err(failure),
+        Err(Unwritten::Failed(why)) => return Err(why),
     };
     let Rewriter {
         mut writer,
@@ -129,7 +130,8 @@ pub fn compact(
         tries,
         ..
     } = rewritten;
-    job.switch_generation(lock, &mut writer)?;
+    job.switch_generation(lock, &mut writer)
+        .map_err(|e| Unsound::Other(e.into()))?;
     Ok(Some(Compacted {
         end: writer.end(),
         schedule,
@@ -142,12 +144,12 @@ pub fn compact(
 #[derive(Debug)]
 enum Unwritten {
     Hurry,
-    Failed(Failure),
+    Failed(Unsound),
 }
 
 impl<E: Into<Failure>> From<E> for Unwritten {
     fn from(error: E) -> Unwritten {
-        Unwritten::Failed(error.into())
+        Unwritten::Failed(Unsound::Other(error.into()))
     }
 }
 
@@ -340,7 +342,7 @@ impl Rewriter<'_> {
             });
             match stop {
                 Some(why) => return Err(why),
-                None => told.map_err(|e| view.lanes.failed(e))?,
+                None => told.map_err(|e| Unwritten::Failed(lanes::failed(e)))?,
             }
             if host.is_heard() {
                 self.schedule.heard_before(new, page);
@@ -383,9 +385,10 @@ impl Rewriter<'_> {
     /// The fingerprints of what is done: all that were seen but those kept whole.
     fn finished(&mut self, view: &View<'_>) -> Result<(), Unwritten> {
         let mut living = self.living.sorted().map_err(aside)?;
-        let mut seen = view.seen.sorted()?;
+        let damaged = |e| Unwritten::Failed(Unsound::part(e));
+        let mut seen = view.seen.sorted().map_err(damaged)?;
         let mut asked = 0_u64;
-        while let Some(fingerprint) = seen.next()? {
+        while let Some(fingerprint) = seen.next().map_err(damaged)? {
             if asked.is_multiple_of(ASK_EVERY) {
                 hold_on(self.watch)?;
             }

@@ -4,7 +4,7 @@ use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Page};
 use crawl_ckpt::journal::{Mark, Stored};
-use crawl_ckpt::tool::Failure;
+use crawl_ckpt::tool::{Exit, Failure};
 
 use super::keeper::Keeper;
 use super::known::Delta;
@@ -191,14 +191,20 @@ impl Store for Embedded {
 
     fn take_trouble(&mut self) -> Option<String> {
         let failure = self.keeper.take_failure()?;
-        Some(format!("the journal was not settled: {}", failure.message))
+        let told = format!("the journal was not settled: {}", failure.message);
+        Some(match failure.hint {
+            Some(hint) if failure.exit == Exit::Damaged => {
+                format!("{told}; once the crawl is paused, {hint} saves what is sound")
+            }
+            _ => told,
+        })
     }
 
     fn close(&mut self, rest: Rest<'_>, watch: &mut dyn Watch) -> Result<(), Failure> {
         self.log.finish_warc()?;
         let job = self.keeper.home(&mut self.log)?;
         if let (Some(job), Some(end)) = (job, &self.end) {
-            self.seen.come_to_rest(watch)?;
+            self.seen.come_to_rest(watch);
             let view = View {
                 seen: &self.seen,
                 lanes: &self.lanes,

@@ -1,8 +1,10 @@
 //! The job directory that a store writes.
 
+use std::io;
 use std::sync::atomic::AtomicBool;
 
 use crawl_ckpt::control::Counts;
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::{Job, Manifest};
 use crawl_ckpt::journal::{Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
@@ -10,6 +12,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::known::Delta;
 use super::memory::View;
+use super::unsound::{INSTEAD, Unsound, forget_image};
 use super::{Watch, compact, image, settle};
 
 /// What has the truth of a job that is a copy.
@@ -193,13 +196,22 @@ impl HeldJob {
         if watch.is_in_a_hurry() {
             return Ok(*end);
         }
+        match view.seen.find_out() {
+            Ok(()) => {}
+            Err(Unsound::Part(error)) => return Ok(self.do_without(&error, end, watch)),
+            Err(Unsound::Other(failure)) => return Err(failure),
+        }
         let is_dead = compact::is_worth(&self.job, end, &view)?;
         if is_dead || self.lacks_image(end) {
             watch.tell_of_tidying();
         }
         let compacted = if is_dead {
             let room = self.settle_room.max(LEAST_SORTED_BYTES);
-            compact::compact(&mut self.job, &self.lock, end, &view, room, watch)?
+            match compact::compact(&mut self.job, &self.lock, end, &view, room, watch) {
+                Ok(compacted) => compacted,
+                Err(Unsound::Part(error)) => return Ok(self.do_without(&error, end, watch)),
+                Err(Unsound::Other(failure)) => return Err(failure),
+            }
         } else {
             None
         };
@@ -213,12 +225,21 @@ impl HeldJob {
         if self.lacks_image(&end) {
             match image::save(&self.job, &self.lock, &end, &view, watch) {
                 Ok(()) => view.seen.image_is_in_force(),
-                Err(error) => watch.tell(format!(
-                    "no image was written, the next start takes longer: {error}"
-                )),
+                Err(error) => match Unsound::of(error, unwritten) {
+                    Unsound::Part(error) => return Ok(self.do_without(&error, &end, watch)),
+                    Unsound::Other(failure) => watch.tell(failure.message),
+                },
             }
         }
         Ok(end)
+    }
+
+    /// A part is damaged: the next start makes all of them anew. Gives the journal's end, as it is.
+    fn do_without(&self, error: &StoreError, end: &Mark, watch: &mut dyn Watch) -> Mark {
+        watch.tell(format!("{error}; at the next start {INSTEAD}"));
+        // One that stays is passed over like this one, once somebody comes to the same place.
+        let _ = forget_image(&**self.job.disk(), &self.job.place().dir);
+        *end
     }
 
     fn lacks_image(&self, end: &Mark) -> bool {
@@ -232,6 +253,12 @@ impl HeldJob {
     pub fn absorb(&self, delta: &Delta, learned_bytes: u64) -> Result<(), Failure> {
         delta.absorb(&self.job, &self.lock, learned_bytes)
     }
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    Failure::new(format_args!(
+        "no image was written, the next start takes longer: {error}"
+    ))
 }
 
 /// The manifest of a new job.

@@ -20,8 +20,9 @@ pub use self::imaged::WantedPart;
 use self::lane::{EMPTY_LANE, Lane, LaneTickets, NONE, Node};
 use self::ranked::RankedBlocks;
 use self::ranks::{Ranks, Whence};
-pub use self::room::LanesRoom;
+pub use self::room::{LanesRoom, failed};
 use super::Ticket;
+use super::unsound::Unsound;
 use crate::schedule::{Count, HostId, grow_by_quarters};
 
 /// What was read last of what is aside, for who asks for one host after another.
@@ -53,7 +54,7 @@ pub struct Lanes {
     aside: Option<Aside>,
     /// By host, what came behind what is aside of it.
     behind: Vec<Lane>,
-    failure: Option<Failure>,
+    failure: Option<Unsound>,
 }
 
 impl Lanes {
@@ -91,8 +92,16 @@ impl Lanes {
     /// That nothing failed. What was told after a failure is not to be relied on: nothing may be committed.
     ///
     /// # Errors
-    /// Errors of the disk.
+    /// Errors of the disk, and damage, after which the next start does without the image.
     pub fn check(&mut self) -> Result<(), Failure> {
+        self.find_out().map_err(|unsound| match &self.room {
+            Some(room) => unsound.ends_run(&*room.disk, &room.dir),
+            None => unsound.ends_reading(),
+        })
+    }
+
+    /// The same for who can do without parts.
+    pub fn find_out(&mut self) -> Result<(), Unsound> {
         self.failure.take().map_or(Ok(()), Err)
     }
 

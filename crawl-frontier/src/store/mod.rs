@@ -25,6 +25,7 @@ pub(crate) mod retry;
 mod runs;
 pub mod seen;
 mod settle;
+mod unsound;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};

@@ -12,6 +12,7 @@ use super::lanes::Lanes;
 use super::memory::Memory;
 use super::replay::{ReplayResult, replay_into};
 use super::seen::{Seen, SeenRoom};
+use super::unsound::{INSTEAD, Unsound};
 use super::{Embedded, HeldJob, Log, Remembered, Ticket};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
 use crate::rules::KeptRules;
@@ -34,9 +35,10 @@ pub struct Restored {
 }
 
 /// Reads a job's journal; `window` is how many requests a host may have in flight. With `reopen`, what has failed is pending again.
+/// An image, and the parts that it names, only save time: without them the whole journal is read.
 ///
 /// # Errors
-/// Errors of the disk, and damage.
+/// Errors of the disk, and damage of the journal.
 pub fn restore(
     job: &Job,
     window: u32,
@@ -45,14 +47,73 @@ pub fn restore(
     room: SeenRoom,
 ) -> Result<Restored, Failure> {
     let mut notes = Vec::new();
-    let (mut memory, from) = begin(job, window, reopen, room, &mut notes);
+    // An image does not tell what has failed.
+    if !reopen && let Some((memory, mark)) = imaged(job, window, room.clone(), &mut notes) {
+        match go_on(job, memory, Some(mark), now_ms, reopen) {
+            Ok(restored) => return Ok(Restored { notes, ..restored }),
+            Err(Unsound::Part(why)) => notes.push(format!("{why}; {INSTEAD}")),
+            Err(Unsound::Other(failure)) => return Err(failure),
+        }
+    }
+    let is_writer = room.is_writer;
+    match go_on(job, nothing(window, room), None, now_ms, reopen) {
+        Ok(restored) => Ok(Restored { notes, ..restored }),
+        Err(unsound) if is_writer => Err(unsound.ends_run(&**job.disk(), &job.place().dir)),
+        Err(unsound) => Err(unsound.ends_reading()),
+    }
+}
+
+/// What the image holds, and the mark that it stands for; nothing when there is none that is of use.
+fn imaged(
+    job: &Job,
+    window: u32,
+    room: SeenRoom,
+    notes: &mut Vec<String>,
+) -> Option<(Memory, Mark)> {
+    match image::load(job, window, room) {
+        Ok(None) if job.manifest().image => {
+            let path = job.image_path();
+            notes.push(format!("{} is missing; {INSTEAD}", path.display()));
+            None
+        }
+        Ok(imaged) => imaged,
+        Err(why) => {
+            notes.push(format!("{why}; {INSTEAD}"));
+            None
+        }
+    }
+}
+
+/// What a replay begins with that has no image.
+fn nothing(window: u32, room: SeenRoom) -> Memory {
+    room.sweep_waiting(None);
+    let lanes = Lanes::within(room.waiting());
+    let rules = KeptRules::within(lanes.room());
+    let memory = Memory::new(window, Seen::empty(room));
+    Memory {
+        lanes,
+        rules,
+        ..memory
+    }
+}
+
+/// Reads what came to the journal behind the image's mark, or all of it.
+fn go_on(
+    job: &Job,
+    mut memory: Memory,
+    from: Option<Mark>,
+    now_ms: u64,
+    reopen: bool,
+) -> Result<Restored, Unsound> {
+    let told = replay_into(job, from.as_ref(), reopen, &mut memory);
+    // Behind damage in a part everything looks as if it were seen before.
+    memory.seen.find_out()?;
     let ReplayResult {
         replayed,
         mut finished,
         failed,
-    } = replay_into(job, from.as_ref(), reopen, &mut memory)?;
-    memory.seen.check()?;
-    memory.rules.check()?;
+    } = told.map_err(Unsound::Other)?;
+    memory.rules.check().map_err(Unsound::Other)?;
     for &id in &failed {
         finished.remove(id);
         memory.tries.remove(&id);
@@ -91,7 +152,7 @@ pub fn restore(
         }
     }
     memory.settle(&mut stays);
-    memory.lanes.check()?;
+    memory.lanes.find_out()?;
     memory.pass_on_answered();
     memory.tries = tries;
     memory.tries.retain(|_, (attempts, _)| *attempts > 0);
@@ -103,8 +164,14 @@ pub fn restore(
         tails: memory.tails.clone(),
     });
     let counts = commit.progress.counts;
-    check_counts(&counts, &memory, reopened.len() as u64)
-        .map_err(|why| StoreError::damaged(&job.journal_path(), replayed.mark.bytes, why))?;
+    let checked = check_counts(&counts, &memory, reopened.len() as u64);
+    checked.map_err(|why| match &from {
+        Some(_) => Unsound::Part(StoreError::damaged(&job.image_path(), 0, why)),
+        None => {
+            let path = job.journal_path();
+            Unsound::Other(StoreError::damaged(&path, replayed.mark.bytes, why).into())
+        }
+    })?;
     memory.files = commit.files;
     memory.tails = commit.tails;
     memory.at_ms = commit.at_ms;
@@ -114,7 +181,7 @@ pub fn restore(
         end: replayed.mark,
         image: from,
         reopened,
-        notes,
+        notes: Vec::new(),
         started: Started {
             resumed: true,
             counts,
@@ -125,38 +192,6 @@ pub fn restore(
         },
         memory,
     })
-}
-
-/// What a replay begins with: an image of the journal up to a mark, or nothing.
-fn begin(
-    job: &Job,
-    window: u32,
-    reopen: bool,
-    room: SeenRoom,
-    notes: &mut Vec<String>,
-) -> (Memory, Option<Mark>) {
-    match image::load(job, window, room.clone()) {
-        // An image does not tell what has failed.
-        Ok(Some(_)) if reopen => {}
-        Ok(Some((memory, mark))) => return (memory, Some(mark)),
-        Ok(None) if job.manifest().image => {
-            let path = job.image_path();
-            let path = path.display();
-            notes.push(format!("{path} is missing; the journal is read instead"));
-        }
-        Ok(None) => {}
-        Err(why) => notes.push(format!("{why}; the journal is read instead")),
-    }
-    room.sweep_waiting(None);
-    let lanes = Lanes::within(room.waiting());
-    let rules = KeptRules::within(lanes.room());
-    let memory = Memory::new(window, Seen::empty(room));
-    let memory = Memory {
-        lanes,
-        rules,
-        ..memory
-    };
-    (memory, None)
 }
 
 /// Holds the counts of the last commit against what the entries came to.

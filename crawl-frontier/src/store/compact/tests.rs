@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::HeldJob;
 use crate::store::image;
 use crate::store::memory::Memory;
 use crate::store::restore::{Restored, restore};
@@ -21,6 +22,21 @@ struct Patient;
 
 impl Watch for Patient {
     fn tell(&mut self, _: String) {}
+
+    fn tell_of_tidying(&mut self) {}
+
+    fn is_in_a_hurry(&mut self) -> bool {
+        false
+    }
+}
+
+/// Nobody is, and what is told is kept.
+struct Listening(Vec<String>);
+
+impl Watch for Listening {
+    fn tell(&mut self, note: String) {
+        self.0.push(note);
+    }
 
     fn tell_of_tidying(&mut self) {}
 
@@ -237,4 +253,53 @@ fn a_hurry_at_any_moment_leaves_the_old_journal_in_force() {
     let after = restored(&job, false).unwrap().into_memory();
     assert_eq!(after.progress, before.progress);
     assert_eq!(job.manifest().generation, 2);
+}
+
+#[test]
+fn a_pause_that_finds_a_part_damaged_keeps_the_journal_and_leaves_no_image() {
+    for is_known in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = JobPlace::at(&dir.path().join("job"));
+        let lock = JobLock::acquire(&place).unwrap();
+        let mut job = job(&lock, &place, 300, "");
+        let room = SeenRoom {
+            first: 100,
+            later: 100,
+            is_writer: true,
+            ..SeenRoom::reading(&job)
+        };
+        let before = restore(&job, 9, 5, false, room).unwrap();
+        let (end, mut memory) = (before.end, before.into_memory());
+        memory.seen.come_to_rest(&mut Patient);
+        let view = memory.view();
+        let mut sorted = memory.seen.sorted().unwrap();
+        let all: Vec<u128> = std::iter::from_fn(|| sorted.next().unwrap()).collect();
+        image::save(&job, &lock, &end, &view, &mut Patient).unwrap();
+        let part = memory.seen.parts()[0].number();
+        let part = place.dir.join(format!("seen-{part}"));
+        let mut bytes = std::fs::read(&part).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&part, bytes).unwrap();
+        if is_known {
+            assert!(all.iter().all(|one| memory.seen.contains(*one)));
+        } else {
+            let told = compact(&mut job, &lock, &end, &view, ROOM, &mut Patient);
+            assert!(matches!(told, Err(Unsound::Part(_))), "{told:?}");
+            assert!(memory.seen.sorted().and_then(|mut all| all.next()).is_err());
+        }
+        let mut watch = Listening(Vec::new());
+        let mut held = HeldJob::new(job, lock, Some(&end), 0);
+        held.close(&end, memory.view(), &mut watch).unwrap();
+        drop(held);
+        let job = Job::open(Arc::new(RealDisk), &place).unwrap().unwrap();
+        assert_eq!(job.manifest().sealed, Some(end));
+        assert_eq!(place.dir.join("image").exists(), !is_known);
+        let told = watch.0.concat();
+        assert_eq!(
+            told.contains("the journal is read instead"),
+            is_known,
+            "{told}"
+        );
+        assert_eq!(restored(&job, false).unwrap().end, end);
+    }
 }

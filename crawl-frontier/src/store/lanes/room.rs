@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crawl_ckpt::durable::Disk;
-use crawl_ckpt::error::StoreError;
 use crawl_ckpt::tool::Failure;
 
 use super::Lanes;
 use super::aside::{Aside, NewRun};
 use super::lane::{EMPTY_LANE, NONE, Node};
+use crate::store::unsound::Unsound;
 use crate::unnamed::{AsideRoom, MAKE_ROOM};
 
 /// Fewer are not worth the work.
@@ -49,16 +49,6 @@ impl LanesRoom {
             long: LONG,
             heads: HEADS,
         }
-    }
-
-    /// The image must not bring a part back that is damaged: then the next start makes it anew.
-    fn part_failed(&self, error: StoreError) -> Failure {
-        let image = crawl_ckpt::image::path_in(&self.dir);
-        if matches!(error, StoreError::Damaged { .. }) && self.disk.remove_file(&image).is_ok() {
-            return Failure::new(error)
-                .hint("the same command goes on: it reads the journal instead");
-        }
-        error.into()
     }
 }
 
@@ -183,19 +173,14 @@ impl Lanes {
 
     pub(super) fn note(&mut self, result: io::Result<()>) {
         if let Err(e) = result {
-            let failure = self.failed(e);
-            self.failure.get_or_insert(failure);
+            self.failure.get_or_insert(failed(e));
         }
     }
+}
 
-    /// Why what is aside cannot be told.
-    pub fn failed(&self, error: io::Error) -> Failure {
-        match (error.downcast::<StoreError>(), &self.room) {
-            (Ok(error), Some(room)) => room.part_failed(error),
-            (Ok(error), None) => error.into(),
-            (Err(e), _) => {
-                Failure::new(format_args!("cannot put aside what waits: {e}")).hint(MAKE_ROOM)
-            }
-        }
-    }
+/// Why what is aside cannot be told.
+pub fn failed(error: io::Error) -> Unsound {
+    Unsound::of(error, |e| {
+        Failure::new(format_args!("cannot put aside what waits: {e}")).hint(MAKE_ROOM)
+    })
 }

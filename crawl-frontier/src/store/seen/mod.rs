@@ -11,6 +11,7 @@ mod table;
 
 use std::sync::Arc;
 
+use crawl_ckpt::error::StoreError;
 use crawl_ckpt::seen::SeenPart;
 use crawl_ckpt::tool::Failure;
 
@@ -21,6 +22,7 @@ pub use self::sorted::Sorted;
 use self::table::nonzero;
 pub use self::table::{SHARDS, Table, shard_of};
 use super::Watch;
+use super::unsound::Unsound;
 
 /// A set of fingerprints.
 #[derive(Debug)]
@@ -119,9 +121,14 @@ impl Seen {
     /// committed.
     ///
     /// # Errors
-    /// Errors of the disk, and damage.
+    /// Errors of the disk, and damage, after which the next start does without the image.
     pub fn check(&self) -> Result<(), Failure> {
         self.older.as_ref().map_or(Ok(()), |older| older.check())
+    }
+
+    /// The same for who can do without parts.
+    pub(in crate::store) fn find_out(&self) -> Result<(), Unsound> {
+        self.older.as_ref().map_or(Ok(()), |older| older.find_out())
     }
 
     /// Takes what other threads have finished.
@@ -140,14 +147,10 @@ impl Seen {
     }
 
     /// Waits until nothing is written any more, for an image of it.
-    ///
-    /// # Errors
-    /// Errors of the disk.
-    pub fn come_to_rest(&mut self, watch: &mut dyn Watch) -> Result<(), Failure> {
+    pub fn come_to_rest(&mut self, watch: &mut dyn Watch) {
         if let Some(older) = &mut self.older {
             older.come_to_rest(watch);
         }
-        self.check()
     }
 
     /// What is in memory of it.
@@ -164,7 +167,7 @@ impl Seen {
     ///
     /// # Errors
     /// Errors of the disk, and damage.
-    pub fn sorted(&self) -> Result<Sorted<'_>, Failure> {
+    pub fn sorted(&self) -> Result<Sorted<'_>, StoreError> {
         let frozen = self.older.as_ref().and_then(|older| older.frozen());
         let tables = frozen.into_iter().chain([&self.table]);
         Sorted::of(tables, self.parts().iter().map(|part| &**part))

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
-use crawl_ckpt::error::StoreError;
 use crawl_ckpt::mutex::lock;
 use crawl_ckpt::parts::SEEN;
 use crawl_ckpt::seen::{SeenPart, SeenPartWriter};
@@ -14,6 +13,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::{SeenRoom, Sorted, Table};
 use crate::store::Watch;
+use crate::store::unsound::Unsound;
 use crate::unnamed::MAKE_ROOM;
 
 /// So many parts of about the same size become one.
@@ -37,11 +37,11 @@ pub struct Older {
     next: u64,
     /// Those that the image in force names: they must stay.
     kept: BTreeSet<u64>,
-    failure: Mutex<Option<Failure>>,
+    failure: Mutex<Option<Unsound>>,
 }
 
 /// A part that a thread writes; `None` when it was told to end.
-type PartWork = JoinHandle<Result<Option<SeenPart>, Failure>>;
+type PartWork = JoinHandle<Result<Option<SeenPart>, Unsound>>;
 
 impl Older {
     pub fn new(room: SeenRoom, parts: Vec<Arc<SeenPart>>) -> Older {
@@ -101,7 +101,7 @@ impl Older {
         let in_part = |part: &Arc<SeenPart>| match part.contains(fingerprint) {
             Ok(is_there) => is_there,
             Err(error) => {
-                self.fail(self.part_failed(error));
+                self.fail(Unsound::part(error));
                 true
             }
         };
@@ -121,7 +121,8 @@ impl Older {
         self.frozen = Some(table.clone());
         let (room, is_over) = (self.room.clone(), self.is_over.clone());
         self.writing = self.start("seen", move || {
-            let sorted = Sorted::of([&*table].into_iter(), [].into_iter())?;
+            let sorted =
+                Sorted::of([&*table].into_iter(), [].into_iter()).map_err(Unsound::part)?;
             write(&room, number, table.len() as u64, sorted, &is_over)
         });
     }
@@ -165,11 +166,18 @@ impl Older {
         lock(&self.failure).is_none()
     }
 
+    pub fn find_out(&self) -> Result<(), Unsound> {
+        lock(&self.failure).take().map_or(Ok(()), Err)
+    }
+
     pub fn check(&self) -> Result<(), Failure> {
-        match lock(&self.failure).take() {
-            None => Ok(()),
-            Some(failure) => Err(failure),
-        }
+        self.find_out().map_err(|unsound| {
+            if self.room.is_writer {
+                unsound.ends_run(&*self.room.disk, &self.room.dir)
+            } else {
+                unsound.ends_reading()
+            }
+        })
     }
 
     /// Removes what is no part of the set. What cannot be removed counts for nothing.
@@ -206,7 +214,8 @@ impl Older {
         let (room, is_over) = (self.room.clone(), self.is_over.clone());
         let work = self.start("merge", move || {
             let count = parts.iter().map(|part| part.count()).sum();
-            let sorted = Sorted::of([].into_iter(), parts.iter().map(|part| &**part))?;
+            let sorted = Sorted::of([].into_iter(), parts.iter().map(|part| &**part))
+                .map_err(Unsound::part)?;
             write(&room, number, count, sorted, &is_over)
         });
         self.merging = work.map(|work| (work, numbers));
@@ -215,10 +224,10 @@ impl Older {
     fn start(
         &self,
         name: &str,
-        work: impl FnOnce() -> Result<Option<SeenPart>, Failure> + Send + 'static,
+        work: impl FnOnce() -> Result<Option<SeenPart>, Unsound> + Send + 'static,
     ) -> Option<PartWork> {
         let started = std::thread::Builder::new().name(name.into()).spawn(work);
-        let failed = |e| self.fail(Failure::new(format_args!("cannot start a thread: {e}")));
+        let failed = |e| self.fail(other(format_args!("cannot start a thread: {e}")));
         started.map_err(failed).ok()
     }
 
@@ -245,11 +254,11 @@ impl Older {
     }
 
     fn part_of(&self, work: PartWork) -> Option<SeenPart> {
-        let gone = || Failure::new("the thread that writes what was seen is gone");
+        let gone = || other("the thread that writes what was seen is gone");
         match work.join().unwrap_or_else(|_| Err(gone())) {
             Ok(part) => part,
-            Err(failure) => {
-                self.fail(failure);
+            Err(unsound) => {
+                self.fail(unsound);
                 None
             }
         }
@@ -273,21 +282,13 @@ impl Older {
         self.next - 1
     }
 
-    fn fail(&self, failure: Failure) {
-        lock(&self.failure).get_or_insert(failure);
+    fn fail(&self, unsound: Unsound) {
+        lock(&self.failure).get_or_insert(unsound);
     }
+}
 
-    /// The image must not bring it back: then the next start makes it anew.
-    fn part_failed(&self, error: StoreError) -> Failure {
-        if matches!(error, StoreError::Damaged { .. }) && self.room.is_writer {
-            let image = crawl_ckpt::image::path_in(&self.room.dir);
-            if self.room.disk.remove_file(&image).is_ok() {
-                return Failure::new(error)
-                    .hint("the same command goes on: it makes the file anew, out of the journal");
-            }
-        }
-        error.into()
-    }
+fn other(why: impl std::fmt::Display) -> Unsound {
+    Unsound::Other(Failure::new(why))
 }
 
 impl Drop for Older {
@@ -303,12 +304,15 @@ fn write(
     count: u64,
     mut sorted: Sorted<'_>,
     is_over: &AtomicBool,
-) -> Result<Option<SeenPart>, Failure> {
-    let failed = |e| Failure::new(format_args!("cannot write what was seen: {e}")).hint(MAKE_ROOM);
+) -> Result<Option<SeenPart>, Unsound> {
+    let failed = |e| {
+        let message = format_args!("cannot write what was seen: {e}");
+        Unsound::Other(Failure::new(message).hint(MAKE_ROOM))
+    };
     let writer = SeenPartWriter::create(&room.disk, &room.dir, number, room.key, count);
     let mut writer = writer.map_err(failed)?;
     let mut pushed = 0_u64;
-    while let Some(fingerprint) = sorted.next()? {
+    while let Some(fingerprint) = sorted.next().map_err(Unsound::part)? {
         writer.push(fingerprint).map_err(failed)?;
         pushed += 1;
         if pushed.is_multiple_of(ASK_EVERY) && is_over.load(Ordering::Relaxed) {

@@ -2,7 +2,6 @@
 
 use crawl_ckpt::error::StoreError;
 use crawl_ckpt::seen::{SeenFingerprints, SeenPart};
-use crawl_ckpt::tool::Failure;
 
 use super::Table;
 
@@ -34,7 +33,7 @@ impl<'a> Sorted<'a> {
     pub fn of(
         tables: impl Iterator<Item = &'a Table>,
         parts: impl Iterator<Item = &'a SeenPart>,
-    ) -> Result<Sorted<'a>, Failure> {
+    ) -> Result<Sorted<'a>, StoreError> {
         let tables = tables.map(|table| Source::Table(Box::new(table.shards().flatten())));
         let parts = parts.map(|part| Source::Part(part.fingerprints()));
         let mut heads = Vec::new();
@@ -50,7 +49,7 @@ impl<'a> Sorted<'a> {
     ///
     /// # Errors
     /// Errors of the disk, and damage.
-    pub fn next(&mut self) -> Result<Option<u128>, Failure> {
+    pub fn next(&mut self) -> Result<Option<u128>, StoreError> {
         let heads = self.heads.iter().enumerate();
         let Some((place, &(least, _))) = heads.min_by_key(|(_, (first, _))| *first) else {
             return Ok(None);

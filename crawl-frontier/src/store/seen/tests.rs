@@ -69,7 +69,8 @@ fn a_set_of_any_room_agrees_with_a_plain_one() {
             assert_eq!(seen.len(), model.len());
         }
         assert!(fingerprints(3).take(3000).all(|one| !seen.contains(one)));
-        seen.come_to_rest(&mut Unhurried).unwrap();
+        seen.come_to_rest(&mut Unhurried);
+        seen.check().unwrap();
         assert_eq!(seen.parts().is_empty(), most == usize::MAX);
         assert!(all_of(&seen).into_iter().eq(model.iter().copied()));
         assert!(model.iter().all(|one| seen.contains(*one)));
@@ -103,7 +104,8 @@ fn a_rewritten_journal_fills_a_set_of_any_room_in_order_and_out_of_it() {
         ascent.end(&mut seen);
         model.extend(told.iter().map(|one| *one.max(&1)));
         assert_eq!(seen.len(), model.len());
-        seen.come_to_rest(&mut Unhurried).unwrap();
+        seen.come_to_rest(&mut Unhurried);
+        seen.check().unwrap();
         assert!(all_of(&seen).into_iter().eq(model.iter().copied()));
         assert!(model.iter().all(|one| seen.contains(*one)));
     }
@@ -118,7 +120,8 @@ fn parts_that_no_image_names_are_removed_and_those_that_one_names_stay() {
     for fingerprint in fingerprints(1).take(250) {
         seen.insert(fingerprint);
     }
-    seen.come_to_rest(&mut Unhurried).unwrap();
+    seen.come_to_rest(&mut Unhurried);
+    seen.check().unwrap();
     seen.image_is_in_force();
     let named = files();
     let numbers = |seen: &Seen| {
@@ -137,7 +140,8 @@ fn parts_that_no_image_names_are_removed_and_those_that_one_names_stay() {
         seen.insert(fingerprint);
     }
     assert_eq!(seen.len(), 2000);
-    seen.come_to_rest(&mut Unhurried).unwrap();
+    seen.come_to_rest(&mut Unhurried);
+    seen.check().unwrap();
     assert!(named.iter().all(|number| files().contains(number)));
     assert!(files().len() > named.len());
     drop(seen);
@@ -158,7 +162,8 @@ fn after_a_failure_nothing_is_new_and_it_is_told() {
     for fingerprint in fingerprints(1).take(300) {
         seen.insert(fingerprint);
     }
-    seen.come_to_rest(&mut Unhurried).unwrap();
+    seen.come_to_rest(&mut Unhurried);
+    seen.check().unwrap();
     std::fs::write(dir.path().join("image"), "names it").unwrap();
     std::fs::write(dir.path().join("seen-1"), [9; 20_000]).unwrap();
     assert!(fingerprints(1).take(300).all(|one| seen.contains(one)));

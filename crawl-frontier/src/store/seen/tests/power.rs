@@ -137,7 +137,8 @@ impl<'a> SettingLife<'a> {
 
     fn pause(mut self, rewrite: bool) {
         self.memory.settle(|_, _, _| true);
-        self.memory.seen.come_to_rest(&mut Unhurried).unwrap();
+        self.memory.seen.come_to_rest(&mut Unhurried);
+        self.memory.seen.check().unwrap();
         let view = self.memory.view();
         let compacted = rewrite.then(|| {
             // So few bytes that most of what is sorted is aside.

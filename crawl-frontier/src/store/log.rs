@@ -1,14 +1,8 @@
 //! The journal, the output and what is learned of pages, as the frontier writes them: facts and records
-//! are collected in memory and committed together, on a thread of their own.
-//!
-//! One commit is: the outputs appended to and synced, then the batch that vouches for
-//! their lengths written and synced. The crawl goes on meanwhile.
+//! are collected in memory and handed over together, to a thread that commits them. The crawl goes on meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Learning, Page};
@@ -17,10 +11,10 @@ use crawl_ckpt::job::OUTPUT;
 use crawl_ckpt::journal::{Batch, ClosedBatch, Commit, Mark, Reader, Stored, Writer};
 use crawl_ckpt::tool::Failure;
 
+use super::committer::{CommitWork, Committer, Files, Sink, Work, Written};
 use super::outputs::{Ends, Outputs};
 use super::warc::{Warc, WarcFiles, WarcWork};
 use super::{HeldJob, Ticket};
-use crate::unnamed::MAKE_ROOM;
 
 /// A commit at most so often …
 pub const COMMIT_MS: u64 = 200;
@@ -47,79 +41,6 @@ pub struct Log {
     job: Option<Box<HeldJob>>,
     committer: Committer,
     last_ms: u64,
-}
-
-#[derive(Debug)]
-struct Committer {
-    work: Option<Sender<Work>>,
-    done: Receiver<Result<Written, Failure>>,
-    thread: Option<JoinHandle<()>>,
-    under_way: usize,
-    mark: Option<Mark>,
-}
-
-/// What a commit writes to.
-#[derive(Debug)]
-struct Files {
-    /// Where batches go; `None` for a test crawl.
-    sink: Option<Box<dyn Sink>>,
-    reader: Option<Reader>,
-    warc: Option<WarcFiles>,
-    outputs: Outputs,
-}
-
-/// What a piece of work came to.
-#[derive(Debug)]
-enum Written {
-    /// A commit, and the journal's end with it.
-    Committed(Option<Mark>),
-    /// A journal of its own was begun.
-    Anew(Box<HeldJob>),
-}
-
-/// Where finished batches go, each behind the one before. The journal of a job on this machine is
-/// one; a store that many machines share would be another.
-pub trait Sink: fmt::Debug + Send {
-    /// Takes a batch, which is durable when this returns. Gives the new end.
-    ///
-    /// # Errors
-    /// What keeps it from being durable. Nothing may be appended after that.
-    fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, Failure>;
-
-    /// Goes on in a journal of its own, when a sink has any, so that those before it can be settled.
-    ///
-    /// # Errors
-    /// Errors of the disk. Nothing may be appended after that.
-    fn go_on_anew(&mut self, job: &mut HeldJob, reader: &Reader) -> Result<(), Failure>;
-}
-
-impl Sink for Writer {
-    fn append(&mut self, batch: &ClosedBatch) -> Result<Mark, Failure> {
-        let written = Writer::append(self, batch).map_err(Failure::from);
-        written.map_err(|failure| failure.hint(MAKE_ROOM))
-    }
-
-    fn go_on_anew(&mut self, job: &mut HeldJob, reader: &Reader) -> Result<(), Failure> {
-        let next = job.go_on_anew(self, reader);
-        *self = next.map_err(|failure| failure.hint(MAKE_ROOM))?;
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-enum Work {
-    Commit(CommitWork),
-    GoOnAnew(Box<HeldJob>),
-}
-
-#[derive(Debug)]
-struct CommitWork {
-    warc: WarcWork,
-    /// What is to be appended, by the name of the file.
-    pieces: Vec<(&'static str, Vec<u8>)>,
-    batch: Option<Arc<ClosedBatch>>,
-    /// Nothing comes behind it.
-    is_last: bool,
 }
 
 impl Log {
@@ -469,94 +390,5 @@ impl Log {
             }
         }
         Ok(())
-    }
-}
-
-impl Committer {
-    fn start(mut files: Files, mark: Option<Mark>) -> Result<Committer, Failure> {
-        let (work, jobs) = channel::<Work>();
-        let (reports, done) = channel();
-        let run = move || {
-            for work in jobs {
-                let report = files.do_work(work);
-                let failed = report.is_err();
-                // Nobody listens any more only when the crawl ended with an error of its own.
-                if reports.send(report).is_err() || failed {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("commit".into())
-            .spawn(run)
-            .map_err(|e| Failure::new(format_args!("cannot start a thread: {e}")))?;
-        Ok(Committer {
-            work: Some(work),
-            done,
-            thread: Some(thread),
-            under_way: 0,
-            mark,
-        })
-    }
-
-    fn send(&mut self, work: Work) -> Result<(), Failure> {
-        let sent = self.work.as_ref().map(|sender| sender.send(work));
-        match sent {
-            Some(Ok(())) => {
-                self.under_way += 1;
-                Ok(())
-            }
-            // The thread ends early only with a failure, which it reported.
-            _ => match self.done.try_recv() {
-                Ok(Err(failure)) => Err(failure),
-                _ => Err(Committer::gone()),
-            },
-        }
-    }
-
-    fn gone() -> Failure {
-        Failure::new("the thread that commits is gone")
-    }
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        self.work = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there was told by the panic itself.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Files {
-    fn do_work(&mut self, work: Work) -> Result<Written, Failure> {
-        match work {
-            Work::Commit(work) => self.write(&work).map(Written::Committed),
-            Work::GoOnAnew(mut job) => {
-                if let (Some(sink), Some(reader)) = (&mut self.sink, &self.reader) {
-                    sink.go_on_anew(&mut job, reader)?;
-                }
-                Ok(Written::Anew(job))
-            }
-        }
-    }
-
-    /// One commit. All that the batch vouches for is durable before it.
-    fn write(&mut self, work: &CommitWork) -> Result<Option<Mark>, Failure> {
-        if let Some(warc) = &mut self.warc {
-            warc.write(&work.warc.steps)?;
-        }
-        self.outputs.append(&work.pieces)?;
-        let mark = match (&mut self.sink, &work.batch) {
-            (Some(sink), Some(batch)) => Some(sink.append(batch)?),
-            _ => None,
-        };
-        match &mut self.warc {
-            Some(warc) if work.is_last => warc.finish()?,
-            Some(warc) => warc.settle(&work.warc.used_up)?,
-            None => {}
-        }
-        Ok(mark)
     }
 }

@@ -5,6 +5,7 @@
 //! store is another room and no repair. [`Embedded`] is the one that users have: the set of what
 //! was seen and the lanes in memory, a journal and its outputs on the disk.
 
+mod committer;
 mod compact;
 mod embedded;
 mod ids;
@@ -36,10 +37,11 @@ use crawl_ckpt::delta::{Fingerprint, Page};
 use crawl_ckpt::journal::Stored;
 use crawl_ckpt::tool::Failure;
 
+pub use self::committer::Sink;
 pub use self::embedded::Embedded;
 pub use self::job::{HeldJob, Original};
 pub(crate) use self::job::{new_manifest, random_key};
-pub use self::log::{Log, Sink};
+pub use self::log::Log;
 pub use self::outputs::{OutputTo, Outputs};
 use crate::rules::{HostRules, KeptRules};
 use crate::schedule::{HostId, Schedule};

@@ -10,8 +10,10 @@ mod mark;
 mod open;
 mod partition;
 mod rewrite;
+mod round;
 mod served;
 mod sink;
+mod words;
 mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,10 +27,11 @@ use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 pub use self::alone::end_when_alone;
-use self::courier::{Courier, Task, Word};
+use self::courier::Courier;
 use self::lease::Lease;
 pub use self::open::open;
 use self::partition::{Partition, TELL_MS};
+use self::words::{Task, Word};
 use self::workshop::Workshop;
 use crate::crawl::Done;
 

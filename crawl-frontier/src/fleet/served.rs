@@ -11,7 +11,8 @@ use crawl_ckpt::tool::Failure;
 use super::{Fleet, LANE_BIT};
 use crate::crawl::result::{self, ReadResult};
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
-use crate::fleet::courier::{Task, sum_of};
+use crate::fleet::round::sum_of;
+use crate::fleet::words::Task;
 use crate::served::Served;
 use crate::store::Watch;
 

@@ -10,7 +10,8 @@ use crawl_ckpt::fleet::{BEAT_MS, FakeDepot, Faults, LEASE_MS};
 
 use self::scene::{Random, STEP_MS, Scene, Size, Worker, new_dir};
 use super::bell::Bell;
-use super::courier::{Courier, Task, Word};
+use super::courier::Courier;
+use super::words::{Task, Word};
 use crate::served::Served;
 
 const SIZE: Size = Size {

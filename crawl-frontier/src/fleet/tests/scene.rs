@@ -17,8 +17,10 @@ use serde_json::Value;
 
 use crate::crawl::{Done, Split, Step};
 use crate::fleet::bell::Bell;
-use crate::fleet::courier::{Courier, Round, Task};
+use crate::fleet::courier::Courier;
 use crate::fleet::open::assemble;
+use crate::fleet::round::Round;
+use crate::fleet::words::Task;
 use crate::fleet::{Fleet, Workshop};
 use crate::served::Served;
 

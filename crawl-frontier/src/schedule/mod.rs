@@ -3,16 +3,15 @@
 //! Pure code: the clock is an argument, in milliseconds. What waits in a host lies in the
 //! [store](crate::store); here is only how much.
 
+mod by_origin;
 mod earlier;
 mod origins;
 mod slots;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashTable;
-
+use self::by_origin::ByOrigin;
 use self::earlier::EarlierPages;
 use self::origins::Origins;
 use self::slots::{Slot, Slots};
@@ -111,35 +110,11 @@ impl Host {
     }
 }
 
-/// So many hosts are looked for at once.
-const GROUP: usize = 64;
-
 /// What a host is like of which nothing else is known.
 #[derive(Debug, Clone, Copy)]
 struct Usual {
     window: u32,
     delay_ms: u64,
-}
-
-/// Where a host is found by its origin: 96 bits of the fingerprint tell a billion hosts apart, and the whole takes
-/// half of the room that 128 bits and a place would.
-#[derive(Debug, Clone, Copy)]
-struct Met {
-    fingerprint: [u32; 3],
-    id: u32,
-}
-
-impl Met {
-    fn new(fingerprint: u128, id: u32) -> Met {
-        Met {
-            fingerprint: [0, 32, 64].map(|shift| (fingerprint >> shift) as u32),
-            id,
-        }
-    }
-
-    fn hash(&self) -> u64 {
-        u64::from(self.fingerprint[1]) << 32 | u64::from(self.fingerprint[0])
-    }
 }
 
 /// Makes room for so many: a list of millions of hosts that doubled would be half empty.
@@ -156,12 +131,7 @@ pub struct Schedule<T> {
     slots: Slots,
     earlier: EarlierPages,
     texts: Origins,
-    /// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
-    /// with one look where the text takes three: half of a bulk load went there.
-    by_origin: HashTable<Met>,
-    /// Hosts that are not in it yet.
-    added: Vec<Met>,
-    origins: Fingerprinter,
+    by_origin: ByOrigin,
     /// Hosts whose gate is [`Gate::Parked`].
     parked: BTreeSet<HostId>,
     /// Hosts that can be asked now, in turn.
@@ -184,16 +154,12 @@ pub struct Schedule<T> {
 impl<T: Copy + Ord> Schedule<T> {
     /// Without hosts; `window` is how many requests a host may have in flight.
     pub fn new(window: u32) -> Schedule<T> {
-        let random = RandomState::new();
-        let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
         Schedule {
             rows: Vec::new(),
             slots: Slots::default(),
             earlier: EarlierPages::default(),
             texts: Origins::default(),
-            by_origin: HashTable::new(),
-            added: Vec::new(),
-            origins: Fingerprinter::new(key.to_le_bytes()),
+            by_origin: ByOrigin::new(),
             parked: BTreeSet::new(),
             ring: VecDeque::new(),
             new: VecDeque::new(),
@@ -300,22 +266,18 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// What gives origins their fingerprints, for [`Schedule::find_fingerprint`] and [`Schedule::host_of_fingerprint`].
     pub fn origins(&self) -> Fingerprinter {
-        self.origins
+        self.by_origin.fingerprinter()
     }
 
     /// The host with this origin, if it was met.
     pub fn find_host(&self, origin: &str) -> Option<HostId> {
-        self.find_fingerprint(self.origins.get(origin))
+        self.find_fingerprint(self.origins().get(origin))
     }
 
     /// The host whose origin has this fingerprint, if it was met.
     #[inline]
     pub fn find_fingerprint(&self, fingerprint: u128) -> Option<HostId> {
-        let wanted = Met::new(fingerprint, 0);
-        let found = self
-            .by_origin
-            .find(wanted.hash(), |met| met.fingerprint == wanted.fingerprint);
-        found.map(|met| HostId(met.id))
+        self.by_origin.find(fingerprint)
     }
 
     /// True when one of the first `count` hosts has this authority, whatever its scheme.
@@ -330,12 +292,12 @@ impl<T: Copy + Ord> Schedule<T> {
     /// Makes room for so many hosts that will be added.
     pub fn reserve(&mut self, hosts: usize) {
         self.rows.reserve_exact(hosts);
-        self.added.reserve_exact(hosts);
+        self.by_origin.reserve(hosts);
     }
 
     /// The host with this origin; new ones begin with `gate`.
     pub fn host_of(&mut self, origin: &str, gate: Gate) -> HostId {
-        self.host_of_fingerprint(self.origins.get(origin), origin, gate)
+        self.host_of_fingerprint(self.origins().get(origin), origin, gate)
     }
 
     /// The same, for an origin whose fingerprint is known.
@@ -344,39 +306,21 @@ impl<T: Copy + Ord> Schedule<T> {
             return id;
         }
         let id = self.push_row(origin, gate);
-        let met = Met::new(fingerprint, id.0);
-        self.by_origin.insert_unique(met.hash(), met, Met::hash);
+        self.by_origin.insert(fingerprint, id);
         id
     }
 
     /// Takes one of very many hosts, which is met once; it is found after [`Schedule::index`] alone.
     pub fn add(&mut self, origin: &str) -> HostId {
         let id = self.push_row(origin, Gate::Open);
-        self.added.push(Met::new(self.origins.get(origin), id.0));
+        self.by_origin.add(self.origins().get(origin), id);
         id
     }
 
-    /// Has all hosts be found that were added; false when one was there before. The processor waits for the cache
-    /// misses of many at once, for which a quarter of a start went.
+    /// Has all hosts be found that were added; false when one was there before.
     #[must_use]
     pub fn index(&mut self) -> bool {
-        let added = std::mem::take(&mut self.added);
-        self.by_origin.reserve(added.len(), Met::hash);
-        let is_new = |by_origin: &HashTable<Met>, met: &Met| {
-            let is_it = |other: &Met| other.fingerprint == met.fingerprint;
-            by_origin.find(met.hash(), is_it).is_none()
-        };
-        let mut are_new = true;
-        for group in added.chunks(GROUP) {
-            for met in group {
-                std::hint::black_box(is_new(&self.by_origin, met));
-            }
-            for met in group {
-                are_new &= is_new(&self.by_origin, met);
-                self.by_origin.insert_unique(met.hash(), *met, Met::hash);
-            }
-        }
-        are_new
+        self.by_origin.index()
     }
 
     fn push_row(&mut self, origin: &str, gate: Gate) -> HostId {

@@ -187,9 +187,13 @@ impl Gated {
     }
 
     fn worker_named(&self, name: &str, cluster: &Cluster) -> Tool {
+        self.worker_at(&cluster.url(), name)
+    }
+
+    fn worker_at(&self, url: &str, name: &str) -> Tool {
         Tool::new("crawl-run")
             .dir(&self.folder)
-            .args(["tree.json", "--store", &cluster.url(), "--worker", name])
+            .args(["tree.json", "--store", url, "--worker", name])
             .args(["--data-dir", name, "--parts", "16", "--crawl-id", "one"])
     }
 
@@ -270,6 +274,60 @@ fn over_tls_two_workers_go_on_when_a_node_of_their_cluster_is_killed() {
     cluster.start_again(primary);
     for worker in [a, b] {
         worker.wait().code(0);
+    }
+    let all = ["a", "b"].map(|name| records(&tree.folder.join(name), "tree"));
+    let urls = all.iter().flatten().map(|record| record["url"].to_string());
+    let urls: Vec<String> = urls.collect();
+    let each: BTreeSet<&String> = urls.iter().collect();
+    assert_eq!((urls.len(), each.len()), (TREE, TREE));
+}
+
+#[test]
+fn without_a_shard_workers_begin_and_go_on_with_what_the_others_have_and_a_signal_ends_them() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let tree = Gated::new(20);
+    let url = cluster.url_of_all();
+    let worker = |name| tree.worker_at(&url, name);
+    let a = worker("a").args(["--grace", "1s"]).start();
+    tree.wait_held();
+    // One that has nothing of the crawl as a whole.
+    let has = |node: &u8, key: &str| cluster.ask(*node, &["EXISTS", key]).as_deref() == Some("1");
+    let whole = ["{default/tree:m}:current", "{default/tree/one:m}:job"];
+    let primaries = cluster.primaries().into_iter();
+    let mut spare = primaries.filter(|node| !whole.iter().any(|key| has(node, key)));
+    let shard = cluster.shard_of(spare.next().unwrap());
+    cluster.kill(&shard);
+    let goes_on = |pages: usize| {
+        let (begun, most) = (Instant::now(), tree.asked.load(Ordering::SeqCst) + pages);
+        tree.most.store(most, Ordering::SeqCst);
+        while tree.asked.load(Ordering::SeqCst) < most {
+            assert!(begun.elapsed() < DEADLINE, "all pages wait");
+            sleep(Duration::from_millis(20));
+        }
+    };
+    goes_on(8);
+    let b = worker("b").args(["--grace", "1s"]).start();
+    b.wait_says("each commit is on");
+    goes_on(8);
+    tree.release();
+    for running in [a, b] {
+        running.signal(support::Signal::Term);
+        running.wait().code(143);
+    }
+    // Nor is one held up that waits for the nodes without which it cannot begin.
+    let all: Vec<u8> = cluster.nodes().collect();
+    cluster.kill(&all);
+    let c = worker("c").start();
+    c.wait_says("this is c");
+    c.signal(support::Signal::Term);
+    c.wait().code(143).never_says("cannot be reached");
+    all.iter().for_each(|node| cluster.start_again(*node));
+    cluster.wait_whole();
+    let [a, b] = ["a", "b"].map(|name| worker(name).start());
+    for running in [a, b] {
+        running.wait().code(0);
     }
     let all = ["a", "b"].map(|name| records(&tree.folder.join(name), "tree"));
     let urls = all.iter().flatten().map(|record| record["url"].to_string());

@@ -38,6 +38,8 @@ pub struct Pipes {
     /// How the results ended: `None` while they go on, an error when they broke off.
     pub ended: Option<io::Result<()>>,
     conductor: Option<(UnixStream, Lines)>,
+    /// Orders that were read together with the first one.
+    early: Vec<Message>,
     signals: Vec<(i32, UnixStream)>,
     /// Rings when who waits is to look at something; he reads it himself.
     bell: Option<UnixStream>,
@@ -77,6 +79,7 @@ impl Pipes {
             heard: false,
             ended: None,
             conductor: None,
+            early: Vec::new(),
             signals: Vec::new(),
             bell: None,
         }
@@ -100,7 +103,9 @@ impl Pipes {
         if let Some((socket, lines)) = &mut self.conductor
             && let Some(Line::Whole(line)) = lines.read_line(socket)?
         {
-            return Ok(serde_json::from_slice(line)?);
+            let first = serde_json::from_slice(line)?;
+            self.early.extend(orders(lines));
+            return Ok(first);
         }
         Err(io::ErrorKind::UnexpectedEof.into())
     }
@@ -193,6 +198,11 @@ impl Pipes {
     /// # Errors
     /// Errors of the system.
     pub fn wait(&mut self, most: Option<Duration>) -> io::Result<Vec<Message>> {
+        let most = if self.early.is_empty() {
+            most
+        } else {
+            Some(Duration::ZERO)
+        };
         let timeout = most.and_then(|most| Timespec::try_from(most).ok());
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(6);
         let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
@@ -272,18 +282,13 @@ impl Pipes {
     }
 
     fn words(&mut self, came: &[bool]) -> Vec<Message> {
-        let mut words = Vec::new();
+        let mut words = std::mem::take(&mut self.early);
         let mut came = came.iter();
         if let Some((socket, lines)) = &mut self.conductor
             && came.next() == Some(&true)
         {
             let gone = !matches!(lines.fill(&*socket), Ok(1..));
-            while let Some(line) = lines.next_line() {
-                // What an older frontier does not understand, it need not obey.
-                if let Line::Whole(line) = line {
-                    words.extend(serde_json::from_slice(line).ok().map(Message::Order));
-                }
-            }
+            words.extend(orders(lines));
             if gone {
                 self.conductor = None;
                 words.push(Message::ConductorGone);
@@ -300,6 +305,18 @@ impl Pipes {
     }
 }
 
+/// The orders that were read and not heard yet.
+fn orders(lines: &mut Lines) -> Vec<Message> {
+    let mut orders = Vec::new();
+    while let Some(line) = lines.next_line() {
+        // What an older frontier does not understand, it need not obey.
+        if let Line::Whole(line) = line {
+            orders.extend(serde_json::from_slice(line).ok().map(Message::Order));
+        }
+    }
+    orders
+}
+
 fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
@@ -308,6 +325,23 @@ fn is_writable(fd: BorrowedFd<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_that_comes_together_with_the_first_one_is_heard() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let mut pipes = Pipes::new(reader.into(), writer.into());
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let pause = Order::Pause { grace_ms: 7 };
+        for order in [Order::Begin(Box::default()), pause] {
+            let line = serde_json::to_string(&order).unwrap();
+            theirs.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+        assert!(matches!(pipes.meet(ours).unwrap(), Order::Begin(_)));
+        let words = pipes.wait(None).unwrap();
+        let [Message::Order(Order::Pause { grace_ms: 7 })] = words[..] else {
+            panic!("{words:?}");
+        };
+    }
 
     #[test]
     fn requests_that_the_pipe_has_no_room_for_wait_without_blocking() {

@@ -123,8 +123,18 @@ impl Over {
 fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result<Over, Failure> {
     let clock = Clock::new();
     #[cfg(feature = "redis")]
-    if let Some(shared) = &begin.shared {
-        let mut opened = fleet::open(places, &begin, shared)?;
+    if let Some(shared) = begin.shared.clone() {
+        let joining = fleet::Joining::start(places, begin, shared)?;
+        let (mut opened, begin, words) = match wait_to_join(&joining, pipes)? {
+            Entrance::Opened(opened, begin, words) => (*opened, *begin, words),
+            Entrance::ToldToEnd(exit) => {
+                return Ok(Over {
+                    reason: EndReason::Paused,
+                    progress: Box::default(),
+                    result: Ok(exit),
+                });
+            }
+        };
         if let Some(bell) = opened.crawl.bell() {
             pipes.hear_bell(bell);
         }
@@ -133,7 +143,8 @@ fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result
             None => Ok(()),
         });
         watched.map_err(|e| Failure::new(format_args!("cannot watch crawl-run: {e}")))?;
-        let server = Server::new(opened, begin, pipes, (clock, quiet, false));
+        let mut server = Server::new(opened, begin, pipes, (clock, quiet, false));
+        words.into_iter().for_each(|word| server.heed(word));
         return server.begin();
     }
     #[cfg(not(feature = "redis"))]
@@ -151,6 +162,39 @@ fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result
         }
         _ => failure,
     })
+}
+
+/// What came of joining a crawl.
+#[cfg(feature = "redis")]
+enum Entrance {
+    /// It is joined; and what else was said meanwhile.
+    Opened(Box<Opened<fleet::Fleet>>, Box<Begin>, Vec<Message>),
+    ToldToEnd(Exit),
+}
+
+/// Waits until a crawl is joined. A store that does not answer keeps nobody from ending.
+#[cfg(feature = "redis")]
+fn wait_to_join(joining: &fleet::Joining, pipes: &mut Pipes) -> Result<Entrance, Failure> {
+    let cannot = |e: io::Error| Failure::new(format_args!("cannot wait for the store: {e}"));
+    pipes.hear_bell(joining.bell().map_err(cannot)?);
+    let mut others = Vec::new();
+    loop {
+        if let Some((opened, begin)) = joining.joined() {
+            return Ok(Entrance::Opened(Box::new(opened?), Box::new(begin), others));
+        }
+        for word in pipes.wait(None).map_err(cannot)? {
+            match word {
+                Message::Order(Order::Pause { .. }) => {
+                    return Ok(Entrance::ToldToEnd(Exit::Interrupted));
+                }
+                Message::Signal(signal) => {
+                    return Ok(Entrance::ToldToEnd(Exit::from_signal(signal)));
+                }
+                Message::ConductorGone => return Ok(Entrance::ToldToEnd(Exit::Failed)),
+                other @ Message::Order(_) => others.push(other),
+            }
+        }
+    }
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.
@@ -445,6 +489,10 @@ impl<'a, W: Served> Server<'a, W> {
     /// Commits everything, seals the job, and says how it ended.
     fn end(mut self, end: End) -> Result<Over, Failure> {
         let now_ms = self.clock.now_ms();
+        if let Some(stop) = self.stop.filter(|_| matches!(end, End::Stopped(..))) {
+            let most = Duration::from_millis(stop.until_ms.saturating_sub(now_ms));
+            self.opened.crawl.is_to_end_within(most);
+        }
         self.why_empty = self.opened.crawl.nothing_useful();
         if end == End::FetcherGone && self.has_died()? {
             self.set_aside = self.opened.crawl.fetcher_died()?;

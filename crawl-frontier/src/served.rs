@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
 use crawl_ckpt::tool::Failure;
@@ -48,6 +49,9 @@ pub trait Served {
     fn whole(&mut self) -> Option<Progress> {
         None
     }
+
+    /// The run was told to end: who waits for others to commit waits no longer than this.
+    fn is_to_end_within(&mut self, _most: Duration) {}
 
     fn fetcher_died(&mut self) -> Result<u64, Failure>;
     fn release_held(&mut self, now_ms: u64);

@@ -120,6 +120,15 @@ impl Cluster {
         format!("{scheme}://{}:{}/", ip(1), self.port + 1)
     }
 
+    /// The same, by all its nodes.
+    pub fn url_of_all(&self) -> String {
+        let scheme = if self.is_secure { "rediss" } else { "redis" };
+        let nodes = self
+            .nodes()
+            .map(|node| format!("{}:{}", ip(node), self.port + 1));
+        format!("{scheme}://{}/", nodes.collect::<Vec<_>>().join(","))
+    }
+
     /// By whom the certificates of a secure one were issued.
     pub fn authority(&self) -> PathBuf {
         self.dir().join("tls/ca.pem")

@@ -406,12 +406,20 @@ impl<S: Store> Crawl<S> {
     /// The failure of an earlier commit.
     pub fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure> {
         if self.store.wants_commit(now_ms)? {
-            self.robots.check()?;
-            self.keep_values();
-            let progress = self.progress();
-            self.store.commit(now_ms, progress)?;
+            self.commit(now_ms)?;
         }
         Ok(())
+    }
+
+    /// Hands over all that waits, and goes on while it is written.
+    ///
+    /// # Errors
+    /// Errors of the disk.
+    pub fn commit(&mut self, now_ms: u64) -> Result<(), Failure> {
+        self.robots.check()?;
+        self.keep_values();
+        let progress = self.progress();
+        self.store.commit(now_ms, progress)
     }
 
     /// When the next commit is due, if anything waits for it.
@@ -477,6 +485,11 @@ impl<S: Store> Crawl<S> {
     #[cfg(test)]
     pub(crate) fn store(&self) -> &S {
         &self.store
+    }
+
+    /// The same, for who asks it beside the crawl.
+    pub(crate) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
     }
 
     /// How many requests are under way, robots.txt included.

@@ -20,17 +20,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::{FleetProgress, Progress};
-use crawl_ckpt::fleet::{JournalHead, Merits, Rest, add_progress};
+use crawl_ckpt::fleet::{JournalHead, Letter, Merits, Rest, add_progress};
+use crawl_ckpt::human::counted;
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::tool::Failure;
 
 pub use self::alone::end_when_alone;
 use self::courier::Courier;
 use self::lease::Lease;
-pub use self::open::open;
-use self::partition::{Partition, TELL_MS};
+pub use self::open::Joining;
+use self::partition::{Partition, TELL_MS, Unopened};
 use self::words::{Task, Word};
 use self::workshop::Workshop;
 use crate::crawl::Done;
@@ -38,6 +40,10 @@ use crate::crawl::Done;
 /// The id of a request on the wire: that in its partition, below this bit, and which one that is, above.
 /// All ids of a crawl, those of robots.txt included, are below it.
 const LANE_BIT: u32 = 53;
+/// A partition that could not be opened is tried again after so long.
+const AGAIN_MS: u64 = 500;
+/// Between two looks at how long the last commits take.
+const A_MOMENT: Duration = Duration::from_millis(50);
 /// So many lanes fit above.
 const LANES: u64 = 1 << (63 - LANE_BIT);
 
@@ -72,6 +78,8 @@ pub struct Fleet {
     /// For those who want to know all.
     details: Vec<String>,
     failed: Option<Failure>,
+    /// The run was told to end: a node that does not answer is waited for no longer than this.
+    last_wait: Option<Duration>,
     /// The file of all records of this worker, made when the crawl is complete, if there is one.
     joined: Option<PathBuf>,
     /// The command that ends a pause of the whole crawl.
@@ -87,8 +95,16 @@ struct Owned {
     head: JournalHead,
     lane: u64,
     open: Option<Box<Partition>>,
+    /// It is to be open: there is something to do in it.
+    is_wanted: bool,
+    /// When it is tried again, after its node did not answer.
+    again_ms: u64,
+    /// Those that came before it was open.
+    letters: Vec<Letter>,
     /// It is to be given back.
     drains: bool,
+    /// What was under way of one that drains is done, and handed over.
+    is_drained: bool,
     /// Why it has nothing to send.
     idle: Option<Done>,
     /// When it was told of one that is not open that it is at rest.
@@ -126,13 +142,13 @@ impl Fleet {
             }
             Word::Lost(part) => self.drop_part(part),
             Word::Letters(part, letters) => {
-                self.open_part(part, now_ms)?;
                 if let Some(owned) = self.owned.get_mut(&part) {
                     owned.idle = None;
+                    owned.is_wanted = true;
+                    owned.letters.extend(letters);
                 }
-                if let Some(open) = self.partition(part) {
-                    open.take_letters(letters)?;
-                }
+                self.open_part(part, now_ms)?;
+                self.deliver(part)?;
             }
             Word::Confirmed(by, source, number) => {
                 if let Some(open) = self.partition(source) {
@@ -196,27 +212,29 @@ impl Fleet {
         self.lanes.insert(lane, part);
         let owned = Owned {
             lease,
-            head,
             lane,
             open: None,
+            is_wanted: head.seq > 0 || self.workshop.begins_in(part),
+            again_ms: now_ms,
+            letters: Vec::new(),
             drains: false,
+            is_drained: false,
             idle: None,
             told_ms: None,
+            head,
         };
-        let is_begun = owned.head.seq > 0;
         self.owned.insert(part, owned);
-        if is_begun || self.workshop.begins_in(part) {
-            self.open_part(part, now_ms)?;
-        }
-        Ok(())
+        self.open_part(part, now_ms)
     }
 
+    /// Opens a partition, unless it is open, or has nothing, or its node was silent a moment ago.
     fn open_part(&mut self, part: u32, now_ms: u64) -> Result<(), Failure> {
-        let Some(owned) = self
-            .owned
-            .get_mut(&part)
-            .filter(|owned| owned.open.is_none())
-        else {
+        let Some(owned) = self.owned.get_mut(&part).filter(|owned| {
+            owned.open.is_none()
+                && owned.is_wanted
+                && now_ms >= owned.again_ms
+                && owned.lease.is_fresh()
+        }) else {
             return Ok(());
         };
         let lease = owned.lease.clone();
@@ -227,10 +245,24 @@ impl Fleet {
                 self.drop_part(part);
                 return Ok(());
             }
-            Err(failure) => return Err(failure),
+            Err(Unopened::Away) => {
+                owned.again_ms = now_ms + AGAIN_MS;
+                return Ok(());
+            }
+            Err(Unopened::Failed(failure)) => return Err(failure),
         };
         open.crawl.take_lane(owned.lane << LANE_BIT);
         owned.open = Some(Box::new(open));
+        self.deliver(part)
+    }
+
+    /// Hands its letters to a partition that is open.
+    fn deliver(&mut self, part: u32) -> Result<(), Failure> {
+        if let Some(owned) = self.owned.get_mut(&part)
+            && let Some(open) = &mut owned.open
+        {
+            open.take_letters(std::mem::take(&mut owned.letters))?;
+        }
         Ok(())
     }
 
@@ -268,6 +300,8 @@ impl Fleet {
             if owned.drains {
                 self.courier.ask(Task::Release(part));
                 self.drop_part(part);
+            } else if owned.is_wanted {
+                self.open_part(part, now_ms)?;
             } else if owned.told_ms.is_none_or(|at_ms| now_ms >= at_ms + TELL_MS) {
                 owned.told_ms = Some(now_ms);
                 let rest = Some((owned.head.seq, Rest::Complete));
@@ -291,21 +325,58 @@ impl Fleet {
         Ok(())
     }
 
-    /// Commits all of a partition and gives it back.
+    /// Commits all of a partition, and gives it back when that is durable: the others do not wait for it.
     fn give_back(&mut self, part: u32, now_ms: u64) -> Result<(), Failure> {
         let Some(owned) = self.owned.get_mut(&part) else {
             return Ok(());
         };
         if let Some(open) = &mut owned.open {
-            open.crawl.release_held(now_ms);
-            match open.crawl.commit_now(now_ms) {
-                Err(failure) if !owned.lease.is_lost() => return Err(failure),
-                // Somebody else has it by now.
-                Err(_) | Ok(()) => {}
+            if !std::mem::replace(&mut owned.is_drained, true) {
+                open.crawl.release_held(now_ms);
+                match open.crawl.commit(now_ms) {
+                    Err(failure) if !owned.lease.is_lost() => return Err(failure),
+                    // Somebody else has it by now.
+                    Err(_) | Ok(()) => {}
+                }
+            }
+            let is_clean = open.crawl.next_commit_ms().is_none();
+            if !is_clean || owned.lease.durable() < open.crawl.batches() {
+                return Ok(());
             }
         }
         self.courier.ask(Task::Release(part));
         self.drop_part(part);
+        Ok(())
+    }
+
+    /// Waits until what was handed over is durable, or is another's by now. A node that does not answer is not
+    /// waited for when the run was told to end: what it did not take is asked for again by whoever is next.
+    fn wait_for_last_commits(&mut self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let mut left = 0;
+        for owned in self.owned.values_mut() {
+            let Some(open) = &mut owned.open else {
+                continue;
+            };
+            loop {
+                match open.crawl.store_mut().wait_for_commits(A_MOMENT) {
+                    Err(failure) if !owned.lease.is_lost() => return Err(failure),
+                    Err(_) | Ok(true) => break,
+                    Ok(false) => {}
+                }
+                let is_too_long = self.last_wait.is_some_and(|most| begun.elapsed() >= most);
+                if is_too_long && !owned.lease.is_fresh() && !owned.lease.is_lost() {
+                    owned.lease.lose();
+                    left += 1;
+                }
+            }
+        }
+        if left > 0 {
+            self.notes.push(format!(
+                "the store did not take the last commits of {}: pages in them are fetched again",
+                counted(left, "partition")
+            ));
+        }
         Ok(())
     }
 
@@ -314,7 +385,7 @@ impl Fleet {
     fn wait_for_commits(&self, is_over: impl Fn() -> bool) {
         for owned in self.owned.values() {
             let Some(open) = &owned.open else { continue };
-            let asked = std::time::Instant::now();
+            let asked = Instant::now();
             // One that was refused never will be, which the next look at the log tells.
             while open.crawl.batches() > owned.lease.durable()
                 && !owned.lease.is_lost()

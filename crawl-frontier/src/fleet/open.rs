@@ -1,9 +1,11 @@
 //! Joining a crawl that many machines share, or beginning it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, Progress, SharedCrawl, Started};
@@ -29,11 +31,62 @@ use crate::store::random_key;
 /// So long a store is waited for when a worker begins: another node takes the place of one that was lost meanwhile.
 const BEGINS: Duration = Duration::from_secs(20);
 
+/// A crawl that is joined on a thread of its own, so that whoever waits for it hears when he is told to end.
+#[derive(Debug)]
+pub struct Joining {
+    joined: Receiver<Joined>,
+    bell: UnixStream,
+}
+
+/// What came of it, and what the crawl began with.
+type Joined = (Result<Opened<Fleet>, Failure>, Begin);
+
+impl Joining {
+    /// Begins with it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(places: Places, begin: Begin, shared: SharedCrawl) -> Result<Joining, Failure> {
+        let cannot = |e: io::Error| Failure::new(format_args!("cannot join the crawl: {e}"));
+        let (bell, end) = Bell::new().map_err(cannot)?;
+        let (tell, joined) = channel();
+        let join = move || {
+            let opened = open(places, &begin, &shared);
+            // Nobody listens any more when he was told to end.
+            let _ = tell.send((opened, begin));
+            bell.ring();
+        };
+        let thread = std::thread::Builder::new().name("join".into());
+        thread.spawn(join).map_err(cannot)?;
+        Ok(Joining { joined, bell: end })
+    }
+
+    /// What rings when it is done.
+    ///
+    /// # Errors
+    /// Errors of the system.
+    pub fn bell(&self) -> io::Result<UnixStream> {
+        self.bell.try_clone()
+    }
+
+    /// What came of it; `None` while it goes on.
+    pub fn joined(&self) -> Option<Joined> {
+        match self.joined.try_recv() {
+            Ok(joined) => Some(joined),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                let failure = Failure::new("the thread that joins the crawl is gone");
+                Some((Err(failure), Begin::default()))
+            }
+        }
+    }
+}
+
 /// Joins the crawl that a store has, or begins it there.
 ///
 /// # Errors
 /// A store that cannot be used; a crawl of another plan (2); a worker of this name that lives (75).
-pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fleet>, Failure> {
+fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fleet>, Failure> {
     let place = places.job.as_ref();
     let place = place.ok_or_else(|| Failure::with(Exit::Usage, "--store needs --job"))?;
     let lock = match places.lock {
@@ -133,6 +186,7 @@ pub fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opene
         key,
         split: Split::new(job.parts, key),
         memory_bytes: places.memory_bytes,
+        hasty: Box::new(engine.hasty()),
         engine: Box::new(engine),
         patience,
         bell,
@@ -182,6 +236,7 @@ pub(super) fn assemble(
         notes: Vec::new(),
         details: Vec::new(),
         failed: None,
+        last_wait: None,
         joined,
         resume,
         _lock: lock,

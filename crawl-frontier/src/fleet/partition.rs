@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::durable::{Disk, UnsyncedDisk};
-use crawl_ckpt::fleet::{JournalHead, Letter, Merits, Rest, Wanted, take_off};
+use crawl_ckpt::error::StoreError;
+use crawl_ckpt::fleet::{DepotError, JournalHead, Letter, Merits, Rest, Wanted, take_off};
 use crawl_ckpt::job::{self, Job, JobCopy, JobPlace, Needed};
 use crawl_ckpt::journal::Writer;
 use crawl_ckpt::lock::JobLock;
@@ -14,7 +15,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::lease::Lease;
 use super::rewrite::BaseWriter;
-use super::sink::{StoreSink, gap, insist};
+use super::sink::{StoreSink, gap, insist, unreachable};
 use super::workshop::Workshop;
 use crate::crawl::Crawl;
 use crate::store::restore::restore;
@@ -41,31 +42,63 @@ pub struct Partition {
     before: Progress,
 }
 
+/// Why a partition is not open.
+#[derive(Debug)]
+pub enum Unopened {
+    /// The node that has it does not answer now.
+    Away,
+    /// It cannot be opened.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unopened {
+    fn from(failure: Failure) -> Unopened {
+        Unopened::Failed(failure)
+    }
+}
+
+impl From<StoreError> for Unopened {
+    fn from(error: StoreError) -> Unopened {
+        Unopened::Failed(error.into())
+    }
+}
+
+impl From<DepotError> for Unopened {
+    fn from(error: DepotError) -> Unopened {
+        match error {
+            DepotError::Unsure(_) => Unopened::Away,
+            DepotError::Refused(_) => Unopened::Failed(unreachable(&error)),
+        }
+    }
+}
+
 /// Why a copy is not what it is to be.
 enum Unfilled {
     Copy(Failure),
-    Store(Failure),
+    Store(DepotError),
 }
 
 impl Workshop {
-    /// Opens a partition of which the store has this journal.
+    /// Opens a partition of which the store has this journal. It is asked once: the others do not wait for a node
+    /// that is lost.
     ///
     /// # Errors
-    /// Damage when the store has less; errors of the disk.
+    /// A node that does not answer; damage when the store has less; errors of the disk.
     pub fn open(
         &mut self,
         part: u32,
         lease: &Arc<Lease>,
         head: &JournalHead,
         now_ms: u64,
-    ) -> Result<Partition, Failure> {
+    ) -> Result<Partition, Unopened> {
         let place = JobPlace::at(&self.dir.join(format!("part-{part:03}")));
-        let lock = JobLock::acquire(&place)?;
+        let lock = JobLock::acquire(&place).map_err(Failure::from)?;
         let (mut job, copy) = match self.kept(part, &place, &lock, head)? {
             Some(kept) => kept,
             None => {
                 let made = self.anew(part, &place, &lock, head);
-                if made.is_err() && self.is_anothers(part, lease.epoch)? {
+                let has_failed = matches!(made, Err(Unopened::Failed(_)));
+                if has_failed && self.is_anothers(part, lease.epoch)? {
                     lease.lose();
                 }
                 made?
@@ -75,7 +108,7 @@ impl Workshop {
         let name = self.output(part);
         let outputs = match &self.parts_dir {
             Some(dir) => {
-                let outputs = insist(self.patience, || self.engine.outputs(part))?;
+                let outputs = self.hasty.outputs(part)?;
                 let committed = outputs.iter().find(|(known, _)| *known == name);
                 let committed = committed.map_or(0, |(_, len)| *len);
                 Outputs::part(&dir.join(&name), committed)?
@@ -145,7 +178,7 @@ impl Workshop {
         place: &JobPlace,
         lock: &JobLock,
         head: &JournalHead,
-    ) -> Result<Option<(Job, Writer)>, Failure> {
+    ) -> Result<Option<(Job, Writer)>, Unopened> {
         // Nobody vouches for it: whatever is wrong with it, another one is made.
         let opened = Job::open(Arc::new(UnsyncedDisk), place).ok().flatten();
         let Some(mut job) = opened.filter(|job| job.manifest().key == self.key) else {
@@ -157,7 +190,7 @@ impl Workshop {
         let writer = match self.fill(part, copy) {
             Ok(Some(writer)) => writer,
             Ok(None) | Err(Unfilled::Copy(_)) => return Ok(None),
-            Err(Unfilled::Store(failure)) => return Err(failure),
+            Err(Unfilled::Store(error)) => return Err(error.into()),
         };
         Ok(Some((job, writer)))
     }
@@ -169,7 +202,7 @@ impl Workshop {
         place: &JobPlace,
         lock: &JobLock,
         head: &JournalHead,
-    ) -> Result<(Job, Writer), Failure> {
+    ) -> Result<(Job, Writer), Unopened> {
         let disk: Arc<dyn Disk> = Arc::new(UnsyncedDisk);
         job::remove(&*disk, place, lock)?;
         let mut manifest = new_manifest()?;
@@ -179,33 +212,30 @@ impl Workshop {
         let copy = JobCopy::begin(&mut job, lock, head)?;
         match self.fill(part, copy) {
             Ok(Some(writer)) => Ok((job, writer)),
-            Ok(None) => Err(gap(part, head.seq)),
-            Err(Unfilled::Copy(failure) | Unfilled::Store(failure)) => Err(failure),
+            Ok(None) => Err(gap(part, head.seq).into()),
+            Err(Unfilled::Copy(failure)) => Err(failure.into()),
+            Err(Unfilled::Store(error)) => Err(error.into()),
         }
     }
 
     /// True when a partition was taken meanwhile: what is read of it then may be of another journal than was told.
-    fn is_anothers(&mut self, part: u32, epoch: u64) -> Result<bool, Failure> {
-        let (heard, engine) = (BTreeMap::new(), &mut self.engine);
+    fn is_anothers(&mut self, part: u32, epoch: u64) -> Result<bool, DepotError> {
+        let heard = BTreeMap::new();
         let wanted = Wanted {
             part,
             epoch,
             heard: &heard,
         };
-        let letters = insist(self.patience, || engine.poll(&[wanted]).swap_remove(0))?;
+        let letters = self.hasty.poll(&[wanted]).swap_remove(0)?;
         Ok(letters.is_none())
     }
 
     /// Reads what a copy needs. `None` when it came to something else.
     fn fill(&mut self, part: u32, mut copy: JobCopy<'_>) -> Result<Option<Writer>, Unfilled> {
         loop {
-            let (patience, engine) = (self.patience, &mut self.engine);
             let (next, read) = match copy.needs() {
-                Needed::Base(base, from) => {
-                    let read = || engine.read_base(part, base, from);
-                    (from, insist(patience, read))
-                }
-                Needed::Log(from) => (from, insist(patience, || engine.read(part, from))),
+                Needed::Base(base, from) => (from, self.hasty.read_base(part, base, from)),
+                Needed::Log(from) => (from, self.hasty.read(part, from)),
                 Needed::Nothing => return Ok(copy.finish()),
             };
             let batches = read.map_err(Unfilled::Store)?;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
 use crawl_ckpt::fleet::add_progress;
 use crawl_ckpt::journal::commit_of;
 use crawl_ckpt::tool::Failure;
 
-use super::{Fleet, LANE_BIT};
+use super::{AGAIN_MS, Fleet, LANE_BIT, Owned};
 use crate::crawl::result::{self, ReadResult};
 use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::fleet::round::sum_of;
@@ -97,9 +98,16 @@ impl Served for Fleet {
             Some(done @ (Done::NetworkGone | Done::NoAnswer)) => Some(done),
             _ => None,
         });
-        let mut open = self.owned.values().filter(|owned| owned.open.is_some());
+        let is_unopened = |owned: &Owned| owned.open.is_none() && owned.is_wanted;
+        if self.owned.values().any(is_unopened) {
+            wake(now_ms + AGAIN_MS);
+        }
+        let mut busy = self
+            .owned
+            .values()
+            .filter(|owned| owned.open.is_some() || owned.is_wanted);
         match gone {
-            Some(done) if open.all(|owned| owned.idle.is_some()) => Ok(Step::Done(done)),
+            Some(done) if busy.all(|owned| owned.idle.is_some()) => Ok(Step::Done(done)),
             _ => Ok(Step::Wait { until_ms: wake_ms }),
         }
     }
@@ -165,14 +173,15 @@ impl Served for Fleet {
             let Some(open) = &mut owned.open else {
                 continue;
             };
-            match open.crawl.commit_now(now_ms) {
+            match open.crawl.commit(now_ms) {
                 Err(failure) if !owned.lease.is_lost() => return Err(failure),
                 // What this worker did of it since is done again elsewhere.
                 Err(_) | Ok(()) => {}
             }
         }
+        self.wait_for_last_commits()?;
         // The last figures have what was committed now; older ones do as well.
-        if let (Some(all), Ok(shown)) = (&mut self.all, self.workshop.engine.look()) {
+        if let (Some(all), Ok(shown)) = (&mut self.all, self.workshop.hasty.look()) {
             *all = sum_of(&shown, all.workers);
         }
         Ok(())
@@ -259,6 +268,10 @@ impl Served for Fleet {
             add_progress(&mut whole, commit.progress);
         }
         Some(whole)
+    }
+
+    fn is_to_end_within(&mut self, most: Duration) {
+        self.last_wait = Some(most);
     }
 
     fn fetcher_died(&mut self) -> Result<u64, Failure> {

@@ -30,6 +30,8 @@ pub struct Workshop {
     pub memory_bytes: u64,
     /// Copies of this connection are made for each partition.
     pub engine: Box<dyn Depot>,
+    /// The crawl itself asks by this one, and so waits for no answer long.
+    pub hasty: Box<dyn Depot>,
     /// So long a store that does not answer is waited for.
     pub patience: Duration,
     /// Wakes the crawl.

@@ -1,5 +1,7 @@
 //! The store that users have: in memory and on this machine's disk.
 
+use std::time::Duration;
+
 use crawl_ckpt::capture::{Archived, Spooled};
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Page};
@@ -61,6 +63,14 @@ impl Embedded {
 }
 
 impl Embedded {
+    /// Waits, for so long at most, until what was committed is durable; true when it is.
+    ///
+    /// # Errors
+    /// The failure of a commit.
+    pub fn wait_for_commits(&mut self, most: Duration) -> Result<bool, Failure> {
+        self.log.wait_for_commits(most)
+    }
+
     /// True while journals are settled beside the crawl.
     #[cfg(test)]
     pub fn is_settling(&self) -> bool {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use crawl_ckpt::control::Progress;
 use crawl_ckpt::delta::{Fingerprint, LEARNED, Learning, Page};
@@ -273,6 +275,23 @@ impl Log {
             self.wait_for_one()?;
         }
         Ok(self.committer.mark)
+    }
+
+    /// Waits, for so long at most, until what was handed over is durable; true when it is.
+    ///
+    /// # Errors
+    /// The failure of a commit.
+    pub fn wait_for_commits(&mut self, most: Duration) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        while self.committer.under_way > 0 {
+            let left = most.saturating_sub(begun.elapsed());
+            match self.committer.done.recv_timeout(left) {
+                Ok(report) => self.took(report)?,
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                Err(RecvTimeoutError::Disconnected) => return Err(Committer::gone()),
+            }
+        }
+        Ok(true)
     }
 
     /// The journal's end, as of the last commit that is durable; `None` for a test crawl.

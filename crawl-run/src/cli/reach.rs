@@ -132,6 +132,8 @@ pub struct ReachArgs {
     pub memory: Option<usize>,
 
     /// A pause waits so long for pages under way
+    ///
+    /// With --store also for the last commits, where a node of the store does not answer; their pages are fetched again.
     #[arg(long, value_name = "DUR", value_parser = time(limits::GRACE.within), default_value = spelled_time(limits::GRACE.default))]
     pub grace: Duration,
 }

@@ -55,6 +55,8 @@ struct Server {
     lives: u32,
     dead: HashSet<u32>,
     frozen: HashSet<u32>,
+    /// Partitions of nodes that answer nobody.
+    silent: HashSet<u32>,
     /// Who hears that a caller was stopped.
     on_freeze: Option<Box<dyn Fn(u32) + Send>>,
     /// How often each call was made.
@@ -92,6 +94,7 @@ impl FakeDepot {
             lives: 0,
             dead: HashSet::new(),
             frozen: HashSet::new(),
+            silent: HashSet::new(),
             on_freeze: None,
             made: HashMap::new(),
             written: None,
@@ -175,6 +178,16 @@ impl FakeDepot {
         let server = self.server();
         let bases = server.now.parts.iter().filter_map(|part| part.base);
         bases.map(|base| base.number).sum()
+    }
+
+    /// Nobody is answered about a partition: the node that has it is lost.
+    pub fn silence(&self, part: u32) {
+        self.server().silent.insert(part);
+    }
+
+    /// Whoever asks is answered again.
+    pub fn end_silence(&self) {
+        self.server().silent.clear();
     }
 
     /// Forgets all of a partition, in all copies; says how many batches it had.
@@ -288,6 +301,9 @@ impl Server {
                 self.is_met = true;
                 return Some(mishap);
             }
+        }
+        if part.is_some_and(|part| self.silent.contains(&part)) {
+            return Some(Mishap::LostCall);
         }
         let faults = self.faults;
         let letters = if call == "send" {

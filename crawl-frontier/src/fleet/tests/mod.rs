@@ -1,6 +1,7 @@
 //! Whole fleets over an engine that misbehaves: real workers, real journals, a site and a fetcher of
 //! the test's own, and a clock that the test turns.
 
+mod away;
 mod copies;
 mod lost;
 mod placed;

@@ -116,6 +116,7 @@ impl Worker {
             split: Split::new(size.parts, KEY),
             memory_bytes: 1 << 20,
             engine: Box::new(engine.clone()),
+            hasty: Box::new(engine.clone()),
             patience: Duration::from_secs(60),
             bell: bell.clone(),
             least_grown: size.least_grown,
@@ -138,11 +139,16 @@ impl Worker {
 
     /// Does all of a step but to answer; what it came to when its crawl is over.
     pub fn ask(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
+        self.carry(now_ms);
+        self.send(now_ms)
+    }
+
+    /// Does what the courier does of a step.
+    pub fn carry(&mut self, now_ms: u64) {
         let tasks: Vec<Task> = self.inbox.try_iter().collect();
         // A failure of the engine is tried again.
         let _ = self.round.perform(tasks);
         let _ = self.round.go_round(now_ms);
-        self.send(now_ms)
     }
 
     fn send(&mut self, now_ms: u64) -> Result<Option<Done>, String> {
@@ -179,6 +185,15 @@ impl Worker {
         self.fleet.commit_now(now_ms).unwrap();
         self.fleet.wait_for_commits(|| false);
         true
+    }
+
+    /// Answers all that was asked, and waits for no commit.
+    pub fn answer_all(&mut self, now_ms: u64) {
+        for request in std::mem::take(&mut self.asked) {
+            let line = self.size.result_of(&request);
+            assert!(self.fleet.answer(line.as_bytes(), now_ms).is_ok());
+        }
+        self.fleet.commit_if_due(now_ms).unwrap();
     }
 
     /// One step; what it came to when its crawl is over.

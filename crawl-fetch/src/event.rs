@@ -1,5 +1,7 @@
 //! What workers tell: what became of a request, and what ends the run.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use crawl_ckpt::record::ErrorKind;
 
 /// What became of a request line.
@@ -43,4 +45,22 @@ pub enum Event {
     ParserBroken(String),
     /// A signal came.
     Signal(i32),
+}
+
+/// The main thread's ear.
+#[derive(Debug, Clone)]
+pub struct Events(Sender<Event>);
+
+impl Events {
+    /// One, and where the main thread hears.
+    pub fn new() -> (Events, Receiver<Event>) {
+        let (sender, happened) = channel();
+        (Events(sender), happened)
+    }
+
+    /// Tells the main thread.
+    pub fn tell(&self, event: Event) {
+        // Nobody listens any more when the process is about to end anyway.
+        let _ = self.0.send(event);
+    }
 }

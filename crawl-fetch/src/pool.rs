@@ -4,7 +4,6 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use crawl_ckpt::mutex::{lock, unpoisoned};
 use crawl_ckpt::record::ErrorKind;
 
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Events, Outcome};
 use crate::fetch::{Fetcher, broken_down};
 use crate::http::stall;
 use crate::job::Job;
@@ -44,7 +43,7 @@ const RECOVER: Duration = Duration::from_secs(1);
 pub struct Pool<W> {
     fetcher: Fetcher,
     output: Arc<Output<W>>,
-    events: Sender<Event>,
+    events: Events,
     concurrency: usize,
     state: Mutex<State>,
     /// Work came, or the end.
@@ -133,7 +132,7 @@ impl<W: Write + Send + 'static> Pool<W> {
     pub fn new(
         fetcher: Fetcher,
         output: Arc<Output<W>>,
-        events: Sender<Event>,
+        events: Events,
         concurrency: usize,
         per_host: usize,
         delay: Duration,
@@ -230,15 +229,14 @@ impl<W: Write + Send + 'static> Pool<W> {
 
     fn put(&self, lines: &[u8]) {
         if !self.output.parsing().put(lines) {
-            let _ = self.events.send(Event::OutputBroken);
+            self.events.tell(Event::OutputBroken);
         }
     }
 
     fn tell_if_drained(&self, state: &State) {
         if state.closed && state.queue.waiting().0 == 0 && state.queue.under_way() == 0 {
             self.output.flush();
-            // Nobody listens any more when the process is about to end anyway.
-            let _ = self.events.send(Event::Drained);
+            self.events.tell(Event::Drained);
         }
     }
 
@@ -265,7 +263,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 // With fewer threads it only takes longer.
                 Err(_) if state.workers > 0 => {}
                 Err(error) => {
-                    let _ = self.events.send(Event::NoWorker(error));
+                    self.events.tell(Event::NoWorker(error));
                 }
             }
         }
@@ -294,7 +292,7 @@ impl<W: Write + Send + 'static> Pool<W> {
             match outcome {
                 Outcome::Fetched(fetched) => {
                     if !fetched.written {
-                        let _ = self.events.send(Event::OutputBroken);
+                        self.events.tell(Event::OutputBroken);
                     }
                     state.queue.done(&host);
                     state.tally.add(fetched.status, fetched.error);
@@ -302,7 +300,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                 }
                 Outcome::Short(what) if self.fetcher.caller.keeps_nothing_more() => {
                     state.queue.done(&host);
-                    let _ = self.events.send(Event::ArchiveBroken(what));
+                    self.events.tell(Event::ArchiveBroken(what));
                 }
                 Outcome::Short(what) => {
                     let others = state.active;
@@ -312,7 +310,7 @@ impl<W: Write + Send + 'static> Pool<W> {
                     } else {
                         state.queue.again(*job, &host);
                     }
-                    let _ = self.events.send(Event::Short(what));
+                    self.events.tell(Event::Short(what));
                 }
             }
             self.tell_if_drained(&state);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::TOOL;
 use crate::descriptors;
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::fetch::Fetcher;
 use crate::http::cookies::Cookies;
 use crate::http::warc::Archive;
@@ -58,7 +58,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     need_stdout()?;
     descriptors::raise();
     crate::memory::keep_little();
-    let (events, happened) = mpsc::channel();
+    let (events, happened) = Events::new();
     watch_signals(&events).map_err(Failure::new)?;
     let input = own(rustix::stdio::stdin())?;
     let output = own(rustix::stdio::stdout())?;
@@ -91,7 +91,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let reading = thread::Builder::new().name("read".into());
     let reading = reading.spawn(move || {
         if let Err(error) = read(input, &reader, beginner.as_deref()) {
-            let _ = events.send(Event::InputFailed(error));
+            events.tell(Event::InputFailed(error));
         }
         reader.close();
     });
@@ -218,12 +218,12 @@ fn read<W: Write + Send + 'static>(
     }
 }
 
-fn watch_signals(events: &Sender<Event>) -> io::Result<()> {
+fn watch_signals(events: &Events) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new(crate::signals::handled())?;
     let events = events.clone();
     let watch = move || {
         for signal in signals.forever() {
-            let _ = events.send(Event::Signal(signal));
+            events.tell(Event::Signal(signal));
         }
     };
     thread::Builder::new().name("signals".into()).spawn(watch)?;
@@ -231,7 +231,7 @@ fn watch_signals(events: &Sender<Event>) -> io::Result<()> {
 }
 
 /// Notices that stdout has no reader any more even while nothing is written.
-fn watch_reader(output: &File, events: &Sender<Event>) -> io::Result<()> {
+fn watch_reader(output: &File, events: &Events) -> io::Result<()> {
     let output = output.try_clone()?;
     let events = events.clone();
     let watch = move || loop {
@@ -239,7 +239,7 @@ fn watch_reader(output: &File, events: &Sender<Event>) -> io::Result<()> {
         match rustix::event::poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => {}
             Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => {
-                let _ = events.send(Event::ReaderGone);
+                events.tell(Event::ReaderGone);
                 return;
             }
             _ => return,

@@ -192,6 +192,7 @@ impl Writer {
         result: io::Result<()>,
     ) -> Result<(), StoreError> {
         self.trust.after(result).map_err(|error| {
+            // The failure that is passed on is the one that matters.
             let _ = self.file.set_len(self.durable_bytes);
             StoreError::io(doing, &self.path)(error)
         })

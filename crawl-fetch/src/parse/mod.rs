@@ -13,7 +13,7 @@ mod supervisor;
 
 use std::io::{self, PipeWriter, Write};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -21,7 +21,7 @@ use crawl_ckpt::mutex::lock;
 use crawl_ckpt::record::{ErrorKind, FetchResult, Kind};
 use url::Url;
 
-use crate::event::{Event, Fetched};
+use crate::event::{Events, Fetched};
 
 use self::page::PendingPage;
 use self::shared::Shared;
@@ -43,7 +43,7 @@ impl Parsers {
     ///
     /// # Errors
     /// The system has no more descriptors or threads.
-    pub fn start(options: ParseOptions, sink: Sink, events: Sender<Event>) -> io::Result<Parsers> {
+    pub fn start(options: ParseOptions, sink: Sink, events: Events) -> io::Result<Parsers> {
         let (reader, writer) = io::pipe()?;
         rustix::io::ioctl_fionbio(&reader, true)?;
         let jobs = options.jobs;

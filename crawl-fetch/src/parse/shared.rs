@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::PipeReader;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crawl_ckpt::record::ErrorKind;
 
 use super::page::PendingPage;
 use super::stderr::Messages;
-use crate::event::{Event, Fetched};
+use crate::event::{Event, Events, Fetched};
 
 /// The variable that a parser finds the kept state in.
 pub const STATE_VARIABLE: &str = "CRAWL_STATE";
@@ -48,7 +47,7 @@ pub struct Shared {
     /// Takes results.
     pub sink: Sink,
     /// Hears that the parser does not work.
-    pub events: Sender<Event>,
+    pub events: Events,
     /// Pages that wait for a process.
     pub queue: Mutex<VecDeque<PendingPage>>,
     /// Holds a byte for each page in the queue. Never blocks.
@@ -96,7 +95,6 @@ impl Shared {
 
     /// The parser cannot do its work; everything ends.
     pub fn give_up(&self, why: String) {
-        // Nobody listens any more when everything ends already.
-        let _ = self.events.send(Event::ParserBroken(why));
+        self.events.tell(Event::ParserBroken(why));
     }
 }

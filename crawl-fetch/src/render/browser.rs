@@ -224,7 +224,8 @@ impl Browser {
         let process = Arc::new(Mutex::new(None));
         let held = Arc::clone(&process);
         let (sender, begun) = mpsc::channel();
-        // It dies with the thread that starts it, so that is one which stays.
+        // It dies with the thread that starts it, so that is one which stays. Who starts a browser waits for what this
+        // thread sends.
         let run = move || {
             let started = BrowserProcess::start(&launch);
             let (process, to, from) = match started {

@@ -358,6 +358,7 @@ impl Job {
             }];
             manifest.image = false;
         })?;
+        // As in `switch_generation`: the settled one is in force.
         let _ = remove_if_there(&*self.disk, &self.image_path());
         let _ = self.sweep_journals();
         Ok(())

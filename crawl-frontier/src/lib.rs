@@ -16,7 +16,7 @@
 //! | `crawl/` | what to make of each answer, and what to send next |
 //! | `again` `open` `command/` | what failed of a finished crawl, made a job of; a crawl begun or taken up; looking at a job, and filling it |
 //! | `served` `fleet/` | what is served: one crawl, or those partitions of one on many machines that are ours |
-//! | `serve` | the loop around a crawl |
+//! | `serve/` | crawls that are served one after the other: the loop, and its end |
 //! | `cli/` | the command line |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

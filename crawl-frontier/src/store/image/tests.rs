@@ -1,16 +1,22 @@
 //! Images of a queue of which a part lies in a file of its own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crawl_ckpt::durable::{Disk, RealDisk};
-use crawl_ckpt::job::JobPlace;
+use crawl_ckpt::job::{Job, JobPlace};
+use crawl_ckpt::journal::Mark;
+use crawl_ckpt::lock::JobLock;
+use crawl_ckpt::parts::WAITING;
 use crawl_ckpt::robots::Robots;
 
 use super::*;
 use crate::rules::{HostRules, SavedRules};
-use crate::schedule::{Gate, Room};
-use crate::store::lanes::LanesRoom;
-use crate::store::new_manifest;
+use crate::schedule::{Gate, HostId, Room};
+use crate::store::lanes::{Lanes, LanesRoom};
+use crate::store::memory::Memory;
+use crate::store::seen::{Seen, SeenRoom};
+use crate::store::{Ticket, Watch, new_manifest};
 
 struct Unwatched;
 

@@ -17,7 +17,7 @@
 //! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
 //! | `place` `plan` `known_hosts` | where a crawl lies, what its children are told, and what earlier crawls of the project learned of hosts |
 //! | `stage` | the children of one start: who is connected with whom, and where they wait for the next crawl |
-//! | `conduct` | the children of a run, restarted when one dies |
+//! | `patience` `conduct` | how many bad ends of a fetcher are borne, and the children of a run, restarted when one dies |
 //! | `outcome` `ended` | how it ended: the exit code |
 //! | `clear` `checkpoint` | what becomes of a checkpoint that is there |
 //! | `retry` `summary` `check` `metrics/` | what failed of an output; what is told of a crawl: at its end, before it, and meanwhile to Prometheus |
@@ -52,6 +52,7 @@ mod leavings;
 mod meter;
 mod metrics;
 mod outcome;
+mod patience;
 mod place;
 mod plan;
 mod proxies;

@@ -267,6 +267,7 @@ impl<S: Store> Crawl<S> {
         *turns += 1;
         let again = *turns <= most;
         if !again {
+            self.turns.remove(&id);
             let message = format!("more than {most} redirects to itself").into();
             result.error = Some(FetchError {
                 kind: ErrorKind::Redirect,

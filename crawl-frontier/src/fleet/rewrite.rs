@@ -273,6 +273,7 @@ impl PartFacts {
                     attempts,
                     due_ms,
                 } => drop(facts.tries.insert(id, (attempts, due_ms))),
+                Entry::Done { id, .. } => drop(facts.tries.remove(&id)),
                 Entry::Set { key, value } if key != PART => {
                     facts.values.insert(key.to_owned(), value.to_owned());
                 }
@@ -282,8 +283,6 @@ impl PartFacts {
             }
             Ok(())
         })?;
-        let credits = &facts.credits;
-        facts.tries.retain(|id, _| !credits.is_finished(*id));
         Ok(facts)
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use crawl_ckpt::control::Counts;
+use crawl_ckpt::control::{Counts, Progress};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::{Batch, Commit, Entry, Mark, Reader, Writer};
 use crawl_ckpt::lock::JobLock;
@@ -32,7 +32,9 @@ const WORTH_BYTES: u64 = 32 << 20;
 const SEEN_BYTES: u64 = 17;
 /// A request that is kept whole, of the shorter ones.
 const WHOLE_BYTES: u64 = 60;
-/// The length of requests is told by so many of those pending.
+/// A host, of the shorter ones.
+const HOST_BYTES: u64 = 30;
+/// The length of requests is told by so many of those pending, and what hosts take by so many.
 const SAMPLES: u64 = 256;
 const BATCH_BYTES: usize = 4 << 20;
 /// Batches to a sync: nothing can end one, so it must not have a gigabyte to write.
@@ -45,19 +47,54 @@ const ASK_EVERY: u64 = 1 << 16;
 /// # Errors
 /// Errors of the disk, and damage.
 pub fn is_worth(job: &Job, end: &Mark, view: &View<'_>) -> Result<bool, Failure> {
-    let counts = view.rest.progress.counts;
-    let whole = counts.seen - counts.done;
+    let Progress { counts, hosts, .. } = &view.rest.progress;
     let bytes_now = job.journal_bytes();
-    let is_worth = |bytes: u64| {
-        let living = counts.done * SEEN_BYTES + whole * bytes;
-        bytes_now >= WORTH_BYTES && living * 2 <= bytes_now
-    };
-    Ok(is_worth(WHOLE_BYTES) && is_worth(request_bytes(job, end, view)?))
+    let is_worth = |living: u64| bytes_now >= WORTH_BYTES && living * 2 <= bytes_now;
+    Ok(is_worth(living_bytes(counts, *hosts)) && is_worth(living_now(job, end, view)?))
 }
 
-/// What lives in the journals of a crawl, when requests are short.
-pub fn living_bytes(counts: &Counts) -> u64 {
-    counts.done * SEEN_BYTES + (counts.seen - counts.done) * WHOLE_BYTES
+/// About how long a rewritten journal would be.
+fn living_now(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure> {
+    let Progress { counts, hosts, .. } = &view.rest.progress;
+    let requests = (counts.seen - counts.done) * request_bytes(job, end, view)?;
+    Ok(counts.done * SEEN_BYTES + requests + hosts * host_bytes(end, view)?)
+}
+
+/// What lives in the journals of a crawl, when all of it is short.
+pub fn living_bytes(counts: &Counts, hosts: u64) -> u64 {
+    let whole = counts.seen - counts.done;
+    counts.done * SEEN_BYTES + whole * WHOLE_BYTES + hosts * HOST_BYTES
+}
+
+/// What a host takes, on average.
+fn host_bytes(end: &Mark, view: &View<'_>) -> Result<u64, Failure> {
+    let mut batch = Batch::new(end);
+    let empty = batch.bytes();
+    let step = view.rest.schedule.count() as u64 / SAMPLES + 1;
+    let mut samples = 0;
+    for (id, host) in view.rest.schedule.hosts().step_by(step as usize) {
+        put_host(&mut batch, id, host.taken, view)?;
+        samples += 1;
+    }
+    Ok(((batch.bytes() - empty) as u64 / samples.max(1)).max(HOST_BYTES))
+}
+
+/// Writes what is kept of a host, of whose requests so many are fingerprints.
+fn put_host(batch: &mut Batch, id: HostId, taken: u64, view: &View<'_>) -> Result<(), Failure> {
+    let Rest {
+        schedule, rules, ..
+    } = &view.rest;
+    let origin = schedule.origin(id);
+    batch.set(&format!("{HOST}{origin}"), taken.to_string().as_bytes());
+    if schedule.host(id).is_heard() {
+        // Any page will do of a host of which nothing is to come.
+        let page = schedule.page(id).unwrap_or("/");
+        batch.set(&OfHost::Answered.key(&origin), page.as_bytes());
+    }
+    if let Some(rules) = rules.saved(id).map_err(rules::failed)? {
+        batch.set(&OfHost::Robots.key(&origin), rules.as_bytes());
+    }
+    Ok(())
 }
 
 /// What a pending request takes, on average.
@@ -81,10 +118,10 @@ fn request_bytes(job: &Job, end: &Mark, view: &View<'_>) -> Result<u64, Failure>
 pub struct Compacted {
     /// The end of the new journal.
     pub end: Mark,
-    /// The hosts.
-    schedule: Schedule<Ticket>,
-    /// What is pending in them, with its new tickets.
+    /// What waits in the hosts, with its new tickets …
     lanes: Lanes,
+    /// … and what waits in none.
+    others: Vec<(HostId, Ticket)>,
     /// Attempts and due time of requests that will be tried again, by new id.
     tries: Tries,
 }
@@ -95,8 +132,7 @@ impl Compacted {
         View {
             lanes: &self.lanes,
             rest: Rest {
-                schedule: &self.schedule,
-                others: Vec::new(),
+                others: self.others.clone(),
                 tries: self.tries.clone(),
                 ..old.rest
             },
@@ -125,8 +161,8 @@ pub fn compact(
     };
     let Rewriter {
         mut writer,
-        schedule,
         lanes,
+        others,
         tries,
         ..
     } = rewritten;
@@ -134,8 +170,8 @@ pub fn compact(
         .map_err(|e| Unsound::Other(e.into()))?;
     Ok(Some(Compacted {
         end: writer.end(),
-        schedule,
         lanes,
+        others,
         tries,
     }))
 }
@@ -187,8 +223,8 @@ fn rewrite<'a>(
         batch: Batch::new(&writer.end()),
         writer,
         commit,
-        schedule: Schedule::new(u32::MAX),
         lanes: view.lanes.anew(),
+        others: Vec::with_capacity(view.rest.others.len()),
         tries: BTreeMap::new(),
         living: Sorter::new(dir, room / 2),
         buffer: Vec::new(),
@@ -287,8 +323,8 @@ struct Rewriter<'a> {
     batch: Batch,
     writer: Writer,
     commit: Commit,
-    schedule: Schedule<Ticket>,
     lanes: Lanes,
+    others: Vec<(HostId, Ticket)>,
     tries: Tries,
     /// The fingerprints of requests that are kept whole.
     living: Sorter,
@@ -309,43 +345,29 @@ impl Rewriter<'_> {
         let mut last = LastRead::default();
         for (id, host) in view.rest.schedule.hosts() {
             let others = others.remove(&id).unwrap_or_default();
-            let origin = view.rest.schedule.origin(id);
             // Requests that are kept whole count themselves when they are read back.
             let failed = failed.by_host.get(&id).copied().unwrap_or(0);
             let whole = failed + u64::from(host.pending) + others.len() as u64;
-            let taken = host.taken.saturating_sub(whole).to_string();
-            self.batch.set(&format!("{HOST}{origin}"), taken.as_bytes());
-            // Any page will do of a host of which nothing is to come.
-            let page = view.rest.schedule.page(id).unwrap_or("/");
-            if host.is_heard() {
-                let key = OfHost::Answered.key(&origin);
-                self.batch.set(&key, page.as_bytes());
-            }
-            if let Some(rules) = view.rest.rules.saved(id).map_err(rules::failed)? {
-                let key = OfHost::Robots.key(&origin);
-                self.batch.set(&key, rules.as_bytes());
-            }
+            put_host(&mut self.batch, id, host.taken.saturating_sub(whole), view)?;
             self.close_if_full()?;
-            let new = self.schedule.host_of(&origin, host.gate);
-            self.schedule
-                .change(new, |changed| changed.taken = host.taken);
             // They were sent before, so they go first.
             for ticket in others {
-                self.request(new, ticket, view)?;
+                let (new, _) = self.request(ticket, view)?;
+                self.others.push((id, new));
             }
             let mut stop = None;
             let told = view.lanes.each(id, &mut last, |_, ticket| {
-                self.request(new, ticket, view).map_err(|why| {
+                let copied = self.request(ticket, view);
+                let (new, priority) = copied.map_err(|why| {
                     stop = Some(why);
-                    io::ErrorKind::Other.into()
-                })
+                    io::Error::from(io::ErrorKind::Other)
+                })?;
+                self.lanes.push(id, new, priority);
+                Ok(())
             });
             match stop {
                 Some(why) => return Err(why),
                 None => told.map_err(|e| Unwritten::Failed(lanes::failed(e)))?,
-            }
-            if host.is_heard() {
-                self.schedule.heard_before(new, page);
             }
         }
         let mut tickets = failed.tickets.sorted().map_err(aside)?;
@@ -359,15 +381,15 @@ impl Rewriter<'_> {
         self.close()
     }
 
-    fn request(&mut self, host: HostId, old: Ticket, view: &View<'_>) -> Result<(), Unwritten> {
+    /// Writes a pending request again; its new ticket, and its priority.
+    fn request(&mut self, old: Ticket, view: &View<'_>) -> Result<(Ticket, i64), Unwritten> {
         let (new, priority) = self.copy(old)?;
-        self.lanes.push(host, new, priority);
-        self.schedule.arrived(host);
         if let Some(&(attempts, due_ms)) = view.rest.tries.get(&old.id) {
             self.batch.defer(new.id, attempts, due_ms);
             self.tries.insert(new.id, (attempts, due_ms));
         }
-        self.close_if_full()
+        self.close_if_full()?;
+        Ok((new, priority))
     }
 
     /// Writes a request again; its new ticket, and its priority.

@@ -188,9 +188,9 @@ impl Store for Embedded {
 
     fn commit(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {
         self.check()?;
-        let counts = progress.counts;
+        let (counts, hosts) = (progress.counts, progress.hosts);
         self.log.commit(now_ms, progress)?;
-        self.keeper.tend(&mut self.log, &counts)
+        self.keeper.tend(&mut self.log, &counts, hosts)
     }
 
     fn commit_now(&mut self, now_ms: u64, progress: Progress) -> Result<(), Failure> {

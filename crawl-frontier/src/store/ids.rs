@@ -43,6 +43,18 @@ impl Ids {
         matches!(self.pages.get(page), Some(Some(page)) if page[word] & bit != 0)
     }
 
+    /// All of them, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        let pages = (0..).step_by(PAGE as usize).zip(&self.pages);
+        let pages = pages.filter_map(|(first, page)| Some((first, page.as_ref()?)));
+        let words = pages.flat_map(|(first, page)| (first..).step_by(64).zip(page.iter()));
+        words.flat_map(|(first, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 != 0)
+                .map(move |bit| first + bit)
+        })
+    }
+
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -66,6 +78,7 @@ mod tests {
         for id in some {
             assert!(ids.insert(id) && !ids.insert(id), "{id}");
         }
+        assert!(ids.iter().eq(some));
         let found: Vec<u64> = (0..5_000).filter(|id| ids.contains(*id)).collect();
         assert_eq!(found, some[..6]);
         for id in some {

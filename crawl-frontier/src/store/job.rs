@@ -96,7 +96,7 @@ impl HeldJob {
     /// would be read for it, or a third of what was written since. So however long a crawl is, what is written for
     /// this stays below a few times what it frees: 227 bytes a URL at 8 million and 267 at 20 million, all of which
     /// were pending at first.
-    pub fn wants_settling(&mut self, end: &Mark, counts: &Counts) -> bool {
+    pub fn wants_settling(&mut self, end: &Mark, counts: &Counts, hosts: u64) -> bool {
         if let Some(original) = &mut self.original {
             return original.is_grown(end);
         }
@@ -106,7 +106,7 @@ impl HeldJob {
             done: counts.done,
         };
         let since = *self.since.get_or_insert_with(|| {
-            let living = compact::living_bytes(counts);
+            let living = compact::living_bytes(counts, hosts);
             if living * 2 + self.least_unsettled <= self.settled_bytes {
                 // Earlier runs left it so.
                 self.settled_bytes = 0;

@@ -42,14 +42,15 @@ impl Keeper {
         }
     }
 
-    /// Sees to it that the journals are settled when that is worth it. `counts` are those of the last commit.
+    /// Sees to it that the journals are settled when that is worth it. `counts` are those of the last commit, of so
+    /// many hosts.
     ///
     /// # Errors
     /// The failure of an earlier commit.
-    pub fn tend(&mut self, log: &mut Log, counts: &Counts) -> Result<(), Failure> {
+    pub fn tend(&mut self, log: &mut Log, counts: &Counts, hosts: u64) -> Result<(), Failure> {
         self.at = match std::mem::replace(&mut self.at, JobAt::Nowhere) {
             JobAt::Home(mut job) => match log.end() {
-                Some(end) if job.wants_settling(&end, counts) => {
+                Some(end) if job.wants_settling(&end, counts, hosts) => {
                     log.go_on_anew(job)?;
                     JobAt::Committer
                 }

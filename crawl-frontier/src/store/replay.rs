@@ -1,7 +1,7 @@
 //! A journal replayed into memory. One thread reads, decodes and hashes, another
 //! remembers: each takes as long as the other, 10M requests 2 s instead of 8 s.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -33,7 +33,7 @@ pub struct ReplayResult {
     /// The requests that are done.
     pub finished: Ids,
     /// Those of them that failed, when somebody wants to know.
-    pub failed: HashSet<u64>,
+    pub failed: Ids,
 }
 
 /// Replays a job's journal, from a mark on or whole, into `memory`. All its requests count as arrived
@@ -54,7 +54,7 @@ pub fn replay_into(
         tries: std::mem::take(&mut memory.tries),
         values: std::mem::take(&mut memory.values),
         finished: Ids::default(),
-        failed: HashSet::new(),
+        failed: Ids::default(),
         piece: Arrivals::default(),
     };
     let replayed = thread::scope(|scope| {
@@ -87,7 +87,7 @@ struct Listener {
     tries: HashMap<u64, (u32, u64)>,
     values: HashMap<String, Vec<u8>>,
     finished: Ids,
-    failed: HashSet<u64>,
+    failed: Ids,
     piece: Arrivals,
 }
 
@@ -148,6 +148,10 @@ impl Listener {
                 if !self.finished.insert(id) {
                     return Err(format!("request {id} is finished twice"));
                 }
+                // Over weeks many are tried again, and few at once.
+                if !self.tries.is_empty() {
+                    self.tries.remove(&id);
+                }
             }
             Entry::Defer {
                 id,
@@ -156,7 +160,7 @@ impl Listener {
             } => {
                 // Of a finished request: it was made pending again.
                 self.finished.remove(id);
-                self.failed.remove(&id);
+                self.failed.remove(id);
                 self.tries.insert(id, (attempts, due_ms));
             }
             Entry::Set { key, value } => {

@@ -114,11 +114,9 @@ fn go_on(
         failed,
     } = told.map_err(Unsound::Other)?;
     memory.rules.check().map_err(Unsound::Other)?;
-    for &id in &failed {
+    for id in failed.iter() {
         finished.remove(id);
-        memory.tries.remove(&id);
     }
-    memory.tries.retain(|id, _| !finished.contains(*id));
     let mut reopened = Vec::new();
     let told_ms = replayed.commit.as_ref().map_or(memory.at_ms, |c| c.at_ms);
     for (_, due_ms) in memory.tries.values_mut() {
@@ -129,7 +127,7 @@ fn go_on(
         if finished.contains(ticket.id) {
             return false;
         }
-        if failed.contains(&ticket.id) {
+        if failed.contains(ticket.id) {
             reopened.push(ticket);
             return true;
         }

@@ -328,10 +328,12 @@ pub trait Depot: fmt::Debug + Send {
     /// Those of the engine.
     fn commit(&mut self, part: u32, batch: &Written<'_>) -> Result<Fate, DepotError>;
 
-    /// Puts letters into the inboxes of partitions. They may be lost, or come twice.
+    /// Puts letters into the inboxes of partitions. They may be lost, or come twice. It costs least when those for
+    /// one partition lie together.
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>>;
 
-    /// Of each pair, the last letter whose content is durable at the receiver. Durable.
+    /// Of each pair, the last letter whose content is durable at the receiver. Durable. It costs least when those of
+    /// one receiver lie together.
     fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>>;
 
     /// Keeps of partitions how many batches they have had at least, where no partition is: who comes when nobody is

@@ -190,6 +190,7 @@ impl Round {
                 Task::Leave => {}
             }
         }
+        letters.sort_by_key(|(to, _)| *to);
         done.extend(self.engine.send(&letters));
         done.into_iter().collect()
     }

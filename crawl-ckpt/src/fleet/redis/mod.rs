@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const ANSWER_SOON: Duration = Duration::from_secs(1);
 /// So many letters of a partition come at once, and so many bytes, but for the last.
 const LETTERS: (usize, usize) = (256, 4 << 20);
+/// So many letters for a partition go at once.
+const SENT: usize = 64;
 /// So many batches come at once.
 const BATCHES: usize = 64;
 
@@ -427,32 +429,42 @@ impl Depot for RedisDepot {
     }
 
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {
-        let sends: Vec<Cmd> = letters
-            .iter()
-            .map(|(to, letter)| {
-                let mut send = self.call_inbox(scripts::SEND, *to);
+        let for_one = letters.chunk_by(|(to, _), (next, _)| to == next);
+        let at_once: Vec<&[(u32, Letter)]> =
+            for_one.flat_map(|letters| letters.chunks(SENT)).collect();
+        let send = |letters: &&[(u32, Letter)]| {
+            let mut send = self.call_inbox(scripts::SEND, letters[0].0);
+            for (_, letter) in *letters {
                 send.arg(letter.source).arg(letter.number);
                 send.arg(&letter.bytes[..]);
-                send
-            })
-            .collect();
+            }
+            send
+        };
+        let sends: Vec<Cmd> = at_once.iter().map(send).collect();
         let told = self.ask_each::<Value>(&sends, 0);
-        told.into_iter().map(|told| told.map(|_| ())).collect()
+        let each = at_once.iter().zip(told);
+        each.flat_map(|(letters, told)| vec![told.map(|_| ()); letters.len()])
+            .collect()
     }
 
     fn taken(&mut self, letters: &[Taken]) -> Vec<Result<u64, DepotError>> {
-        let asks: Vec<Cmd> = letters
-            .iter()
-            .map(|Taken { by, of }| {
-                let mut taken = call(scripts::TAKEN, &[&self.key(*by, "l")]);
-                taken.arg(*of);
-                taken
-            })
-            .collect();
-        let told = self.ask_each::<Option<u64>>(&asks, self.copies);
-        told.into_iter()
-            .map(|number| Ok(number?.unwrap_or(0)))
-            .collect()
+        let by_one = letters.chunk_by(|one, next| one.by == next.by);
+        let by_one: Vec<&[Taken]> = by_one.collect();
+        let ask = |senders: &&[Taken]| {
+            let mut ask = call(scripts::TAKEN, &[&self.key(senders[0].by, "l")]);
+            for Taken { of, .. } in *senders {
+                ask.arg(format!("from:{of}"));
+            }
+            ask
+        };
+        let asks: Vec<Cmd> = by_one.iter().map(ask).collect();
+        let told = self.ask_each::<Vec<Option<u64>>>(&asks, self.copies);
+        let each = by_one.iter().zip(told);
+        each.flat_map(|(senders, told)| match told {
+            Ok(numbers) => numbers.into_iter().map(|n| Ok(n.unwrap_or(0))).collect(),
+            Err(error) => vec![Err(error); senders.len()],
+        })
+        .collect()
     }
 
     fn note(&mut self, had: &[(u32, u64)]) -> Result<(), DepotError> {

@@ -45,12 +45,16 @@ redis.call('HINCRBY', KEYS[1], 'beat', 1)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], ARGV[6], ARGV[7]) end
 return 'durable'";
 
-/// KEYS: state, inbox, senders. ARGV: sender, number, content. What was taken for good is not put there again.
+/// KEYS: state, inbox, senders. ARGV: of each letter its sender, number, content. What was taken for good is not put
+/// there again.
 pub const SEND: &str = r"
-local n = tonumber(ARGV[2])
-if n <= tonumber(redis.call('HGET', KEYS[1], 'from:' .. ARGV[1]) or '0') then return 0 end
-redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. ARGV[2], ARGV[3])
-if n > tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0') then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
+for i = 1, #ARGV, 3 do
+  local of, n = ARGV[i], tonumber(ARGV[i + 1])
+  if n > tonumber(redis.call('HGET', KEYS[1], 'from:' .. of) or '0') then
+    redis.call('HSET', KEYS[2], of .. ':' .. ARGV[i + 1], ARGV[i + 2])
+    if n > tonumber(redis.call('HGET', KEYS[3], of) or '0') then redis.call('HSET', KEYS[3], of, ARGV[i + 1]) end
+  end
+end
 return 1";
 
 /// KEYS: state, the next base. ARGV: epoch, its number, seq, sum, sum before, batch. The first batch begins it anew.
@@ -118,10 +122,10 @@ pub const LOOK: &str = r"
 redis.call('HINCRBY', KEYS[1], 'looks', 1)
 return redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'beat', 'seq', 'rest_seq', 'rest', 'done', 'failed', 'pending')";
 
-/// KEYS: state. ARGV: sender. Writes, for the same reason.
+/// KEYS: state. ARGV: fields that tell of senders. Writes, for the same reason.
 pub const TAKEN: &str = r"
 redis.call('HINCRBY', KEYS[1], 'looks', 1)
-return redis.call('HGET', KEYS[1], 'from:' .. ARGV[1])";
+return redis.call('HMGET', KEYS[1], unpack(ARGV))";
 
 /// KEYS: state, inbox, senders. ARGV: epoch, why it rests and as of which batch (or nothing), senders and their
 /// last letters that are durable here, which leave the inbox.

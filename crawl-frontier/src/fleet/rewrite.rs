@@ -5,7 +5,7 @@
 //! All is made out of the closed journals of this machine's copy, and written beside the log as its next base; a
 //! switch in the store puts it in force, and then the copy does the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -23,6 +23,8 @@ use super::lease::Lease;
 use super::sink::patiently;
 use super::workshop::Workshop;
 use crate::store::Original;
+use crate::store::settle::aside;
+use crate::store::settle::changes::{Change, Changes, Fact};
 
 /// A journal that grew by less is not rewritten: so much is read in a few milliseconds.
 pub const LEAST_GROWN: u64 = 1 << 20;
@@ -40,6 +42,8 @@ pub struct BaseWriter {
     patience: Duration,
     base: Option<Base>,
     least_grown: u64,
+    /// About so many bytes of values are in memory at once.
+    room: usize,
     /// A try is worth it when the journal ends there …
     worth_at: u64,
     /// … and a third of it cannot be requests.
@@ -61,6 +65,7 @@ impl BaseWriter {
             requests: Requests::default(),
             base,
             least_grown,
+            room: usize::try_from(shop.memory_bytes / 16).unwrap_or(usize::MAX),
             turn: shop.turn.clone(),
         }
     }
@@ -164,7 +169,7 @@ impl BaseWriter {
         is_over: &AtomicBool,
         now: u64,
     ) -> Result<Option<(Writer, Base)>, NoBase> {
-        let facts = PartFacts::of(job, &|| self.is_over(is_over))?;
+        let facts = PartFacts::of(job, self.room, &|| self.is_over(is_over))?;
         self.requests = facts.requests;
         if !is_worth(facts.bytes(), now) {
             return Ok(None);
@@ -183,7 +188,7 @@ impl BaseWriter {
             rewriter: self,
             is_over,
         };
-        pieces.write(job, &facts)?;
+        pieces.write(job, facts)?;
         let Pieces { writer, number, .. } = pieces;
         let end = writer.end();
         let base = Base {
@@ -241,19 +246,29 @@ fn tell(
 }
 
 /// What the closed journals come to.
-#[derive(Default)]
 struct PartFacts {
     credits: Credits,
     /// Attempts and due time of requests that will be tried again, by id.
     tries: HashMap<u64, (u32, u64)>,
-    values: BTreeMap<String, Vec<u8>>,
+    /// Those that there are.
+    values: Changes,
+    values_bytes: u64,
     commit: Commit,
     requests: Requests,
 }
 
 impl PartFacts {
-    fn of(job: &Job, is_over: &dyn Fn() -> bool) -> Result<PartFacts, NoBase> {
-        let mut facts = PartFacts::default();
+    fn of(job: &Job, room: usize, is_over: &dyn Fn() -> bool) -> Result<PartFacts, NoBase> {
+        let dir = &job.place().dir;
+        let mut facts = PartFacts {
+            credits: Credits::default(),
+            tries: HashMap::new(),
+            values: Changes::new(dir, room / 2),
+            values_bytes: 0,
+            commit: Commit::default(),
+            requests: Requests::default(),
+        };
+        let mut changes = Changes::new(dir, room / 2);
         // Measures requests.
         let mut scale = new_scale();
         tell(job, is_over, |entry| {
@@ -275,22 +290,28 @@ impl PartFacts {
                 } => drop(facts.tries.insert(id, (attempts, due_ms))),
                 Entry::Done { id, .. } => drop(facts.tries.remove(&id)),
                 Entry::Set { key, value } if key != PART => {
-                    facts.values.insert(key.to_owned(), value.to_owned());
+                    let value = Fact::Value(value.to_owned());
+                    changes.note(key, value).map_err(aside)?;
                 }
-                Entry::Unset { key } => drop(facts.values.remove(key)),
+                Entry::Unset { key } => changes.note(key, Fact::Gone).map_err(aside)?,
                 Entry::Commit(commit) => facts.commit = commit.parse().map_err(Failure::new)?,
                 _ => {}
             }
             Ok(())
         })?;
+        let mut changes = changes.sorted().map_err(aside)?;
+        while let Some(Change { key, fact }) = changes.next_before(None).map_err(aside)? {
+            if let Fact::Value(value) = &fact {
+                facts.values_bytes += (key.len() + value.len()) as u64;
+                facts.values.note(&key, fact).map_err(aside)?;
+            }
+        }
         Ok(facts)
     }
 
     /// So long it will be, about.
     fn bytes(&self) -> u64 {
-        let values = self.values.iter();
-        let values = values.map(|(key, value)| (key.len() + value.len()) as u64);
-        self.requests.bytes + values.sum::<u64>()
+        self.requests.bytes + self.values_bytes
     }
 }
 
@@ -321,22 +342,26 @@ struct Pieces<'r> {
 }
 
 impl Pieces<'_> {
-    fn write(&mut self, job: &Job, facts: &PartFacts) -> Result<(), NoBase> {
+    fn write(&mut self, job: &Job, facts: PartFacts) -> Result<(), NoBase> {
         let (over, lease) = (self.is_over, self.rewriter.lease.clone());
         let is_over = move || over.load(Ordering::Relaxed) || lease.is_lost();
         tell(job, &is_over, |entry| {
             let Entry::Request { id, request, .. } = entry else {
                 return Ok(());
             };
+            self.batch.go_on_with(id);
             self.batch.request(&request);
             if let Some(&(attempts, due_ms)) = facts.tries.get(&id) {
                 self.batch.defer(id, attempts, due_ms);
             }
             self.close_if_full()
         })?;
-        for (key, value) in &facts.values {
-            self.batch.set(key, value);
-            self.close_if_full()?;
+        let mut values = facts.values.sorted().map_err(aside)?;
+        while let Some(Change { key, fact }) = values.next_before(None).map_err(aside)? {
+            if let Fact::Value(value) = fact {
+                self.batch.set(&key, &value);
+                self.close_if_full()?;
+            }
         }
         self.close()?;
         let mut whole: Progress = self.commit.progress.clone();
@@ -416,6 +441,58 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::durable::UnsyncedDisk;
+    use crawl_ckpt::job::{JobPlace, Manifest};
+
+    /// Letters that came and went, and values that changed.
+    fn closed(dir: &std::path::Path) -> Job {
+        let place = JobPlace::at(dir);
+        let lock = JobLock::acquire(&place).unwrap();
+        let manifest = Manifest::new("test").unwrap();
+        let mut job = Job::create(Arc::new(UnsyncedDisk), &place, &lock, manifest).unwrap();
+        let end = job.replay(None, |_| Ok(())).unwrap().mark;
+        let mut writer = job.writer(&lock, &end).unwrap();
+        for round in 0..20_u64 {
+            let mut batch = Batch::new(&writer.end());
+            batch.set(&format!("mail:1:{round}"), &[7; 300]);
+            if round > 2 {
+                batch.unset(&format!("mail:1:{}", round - 3));
+            }
+            batch.set(&format!("cookies:{}", round % 7), &round.to_le_bytes());
+            writer
+                .append_copied(&batch.close(&Commit::default()))
+                .unwrap();
+        }
+        job.go_on_anew_copied(&lock, &writer).unwrap();
+        job
+    }
+
+    #[test]
+    fn of_values_the_last_ones_are_told_and_measured_whatever_the_room() {
+        for room in [0, 1000, usize::MAX] {
+            let dir = tempfile::tempdir().unwrap();
+            let job = closed(dir.path());
+            let Ok(facts) = PartFacts::of(&job, room, &|| false) else {
+                panic!("the journals cannot be read");
+            };
+            let bytes = facts.bytes();
+            let mut sorted = facts.values.sorted().unwrap();
+            let mut told = Vec::new();
+            while let Some(Change { key, fact }) = sorted.next_before(None).unwrap() {
+                let Fact::Value(value) = fact else {
+                    panic!("{key} has no value");
+                };
+                told.push((key, value));
+            }
+            let cookies = [14, 15, 16, 17, 18, 19, 13].into_iter().zip(0..);
+            let cookies = cookies
+                .map(|(round, n): (u64, _)| (format!("cookies:{n}"), round.to_le_bytes().to_vec()));
+            let letters = (17..20).map(|n| (format!("mail:1:{n}"), vec![7; 300]));
+            let expected: Vec<(String, Vec<u8>)> = cookies.chain(letters).collect();
+            assert_eq!(told, expected, "{room}");
+            assert_eq!(bytes, 7 * (9 + 8) + 3 * (9 + 300), "{room}");
+        }
+    }
 
     fn end(bytes: u64, next_id: u64) -> Mark {
         Mark {

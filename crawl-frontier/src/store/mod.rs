@@ -25,7 +25,7 @@ pub(crate) mod restore;
 pub(crate) mod retry;
 mod runs;
 pub mod seen;
-mod settle;
+pub(crate) mod settle;
 mod unsound;
 pub mod warc;
 

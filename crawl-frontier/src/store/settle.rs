@@ -4,7 +4,7 @@
 //! All is made out of the closed journals alone, which nobody changes any more: the crawl goes on meanwhile
 //! and knows nothing of it. Requests keep their ids, by which they are found from then on.
 
-mod changes;
+pub(crate) mod changes;
 mod facts;
 
 use std::io;
@@ -92,7 +92,7 @@ fn rewrite(
 }
 
 /// Why what is sorted cannot be put aside.
-pub(super) fn aside(error: io::Error) -> Failure {
+pub(crate) fn aside(error: io::Error) -> Failure {
     Failure::new(format_args!("cannot put aside what is sorted: {error}")).hint(MAKE_ROOM)
 }
 

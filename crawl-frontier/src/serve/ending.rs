@@ -6,24 +6,15 @@ use crawl_ckpt::control::{EndReason, News, Progress};
 use crawl_ckpt::human::{counted, span};
 use crawl_ckpt::tool::{Exit, Failure, say};
 
-use super::server::{Reason, Server};
+use super::server::{End, Reason, Server};
 use super::{Over, TOOL, warn};
-use crate::crawl::{Done, FetcherSilence};
+use crate::crawl::Done;
 use crate::pipes::Pipes;
 use crate::served::Served;
 use crate::store::Watch;
 
 /// crawl-run knows how the fetcher ended within this time after its results did.
 const LAST_WORD_MS: u64 = 2000;
-
-/// How a run is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    Crawl(Done),
-    Stopped(Exit, Reason),
-    FetcherGone,
-    FetcherSilent(FetcherSilence),
-}
 
 impl<W: Served> Server<'_, W> {
     /// Commits everything, seals the job, and says how it ended.

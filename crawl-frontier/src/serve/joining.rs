@@ -5,8 +5,8 @@ use std::io;
 use crawl_ckpt::control::{Begin, EndReason, Order, SharedCrawl};
 use crawl_ckpt::tool::{Exit, Failure};
 
-use super::Over;
 use super::server::Server;
+use super::{Over, to_its_end};
 use crate::clock::Clock;
 use crate::fleet;
 use crate::open::{Opened, Places};
@@ -42,7 +42,7 @@ pub fn crawl(
     watched.map_err(|e| Failure::new(format_args!("cannot watch crawl-run: {e}")))?;
     let mut server = Server::new(opened, begin, pipes, (clock, quiet, false));
     words.into_iter().for_each(|word| server.heed(word));
-    server.begin()
+    to_its_end(server)
 }
 
 /// What came of joining a crawl.

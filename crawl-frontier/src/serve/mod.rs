@@ -17,6 +17,7 @@ use self::server::Server;
 use crate::clock::Clock;
 use crate::open::{Places, open};
 use crate::pipes::Pipes;
+use crate::served::Served;
 use crate::store::OutputTo;
 use crate::unnamed::MAKE_ROOM;
 
@@ -112,14 +113,21 @@ fn crawl(places: Places, begin: Begin, pipes: &mut Pipes, quiet: bool) -> Result
     }
     let test = places.job.is_none();
     let opened = open(places, &begin, clock.now_ms());
-    let over =
-        opened.and_then(|opened| Server::new(opened, begin, pipes, (clock, quiet, test)).begin());
+    let over = opened
+        .and_then(|opened| to_its_end(Server::new(opened, begin, pipes, (clock, quiet, test))));
     over.map_err(|failure| match failure.hint.as_deref() {
         Some(MAKE_ROOM) if test => {
             failure.hint("make room, then give the same command again: a test crawl begins anew")
         }
         _ => failure,
     })
+}
+
+/// A run from its first word to its last.
+fn to_its_end(mut server: Server<'_, impl Served>) -> Result<Over, Failure> {
+    server.begin();
+    let end = server.run()?;
+    server.end(end)
 }
 
 /// Learns what to crawl, and arranges for signals or orders to be heard.

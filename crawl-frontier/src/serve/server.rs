@@ -6,10 +6,9 @@ use crawl_ckpt::control::{Begin, News, Order, Slow};
 use crawl_ckpt::human::span;
 use crawl_ckpt::tool::{Exit, Failure, say};
 
-use super::ending::End;
-use super::{Over, TOOL, warn};
+use super::{TOOL, warn};
 use crate::clock::Clock;
-use crate::crawl::{Step, Trouble};
+use crate::crawl::{Done, FetcherSilence, Step, Trouble};
 use crate::flaws::Flaws;
 use crate::open::Opened;
 use crate::pipes::{Message, Pipes};
@@ -59,6 +58,15 @@ pub struct Server<'a, W> {
     pub(super) set_aside: u64,
 }
 
+/// How a run is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    Crawl(Done),
+    Stopped(Exit, Reason),
+    FetcherGone,
+    FetcherSilent(FetcherSilence),
+}
+
 impl<'a, W: Served> Server<'a, W> {
     pub fn new(
         opened: Opened<W>,
@@ -85,7 +93,8 @@ impl<'a, W: Served> Server<'a, W> {
         }
     }
 
-    pub fn begin(mut self) -> Result<Over, Failure> {
+    /// Says how the crawl stands.
+    pub fn begin(&mut self) {
         self.tell(&News::Started(self.opened.started.clone()));
         if let Some(promise) = self.opened.started.promise.take()
             && !self.pipes.has_conductor()
@@ -96,16 +105,16 @@ impl<'a, W: Served> Server<'a, W> {
         for note in std::mem::take(&mut self.opened.notes) {
             self.warn(note);
         }
-        self.run()
     }
 
-    fn run(mut self) -> Result<Over, Failure> {
+    /// Goes on until the run is over.
+    pub fn run(&mut self) -> Result<End, Failure> {
         self.opened.crawl.set_up(&self.begin, self.test);
         let deadline_ms = self
             .begin
             .max_time_ms
             .map(|most| self.clock.now_ms() + most);
-        let end = loop {
+        loop {
             let now_ms = self.clock.now_ms();
             if deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms) && self.stop.is_none() {
                 self.stop(Exit::Stopped, Reason::Limit, self.begin.grace_ms);
@@ -114,25 +123,25 @@ impl<'a, W: Served> Server<'a, W> {
                 && !self.pipes.heard
                 && let Some(silence) = self.opened.crawl.hear_silence(now_ms)?
             {
-                break End::FetcherSilent(silence);
+                return Ok(End::FetcherSilent(silence));
             }
             let mut wake_ms = deadline_ms.filter(|_| self.stop.is_none());
             match self.send_requests(now_ms)? {
-                Step::Done(done) => break End::Crawl(done),
+                Step::Done(done) => return Ok(End::Crawl(done)),
                 Step::Wait { until_ms } => wake_ms = earliest(wake_ms, until_ms),
                 Step::Sent => {}
             }
             if let Some(stop) = self.stop {
                 if self.opened.crawl.under_way() == 0 || now_ms >= stop.until_ms {
-                    break End::Stopped(stop.exit, stop.reason);
+                    return Ok(End::Stopped(stop.exit, stop.reason));
                 }
                 wake_ms = earliest(wake_ms, Some(stop.until_ms));
             }
             if self.pipes.ended.is_some() {
-                break match self.stop {
+                return Ok(match self.stop {
                     Some(stop) => End::Stopped(stop.exit, stop.reason),
                     None => End::FetcherGone,
-                };
+                });
             }
             self.tell_of_outage();
             let crawl = &mut self.opened.crawl;
@@ -147,8 +156,7 @@ impl<'a, W: Served> Server<'a, W> {
                 wake_ms = earliest(wake_ms, Some(now_ms + NEWS_MS));
             }
             self.listen(now_ms, wake_ms)?;
-        };
-        self.end(end)
+        }
     }
 
     /// Says once that the network is gone, and once that it is back.

@@ -12,7 +12,7 @@ use crawl_ckpt::journal::Entry;
 use crawl_ckpt::record::FetchResult;
 use crawl_ckpt::tool::Failure;
 
-use crate::keys::HOST;
+use crate::keys::{HOST, OfHost};
 use crate::store::request::fingerprint_of;
 use crate::url::{Fingerprinter, origin};
 
@@ -88,6 +88,8 @@ impl History {
                         history.taken += taken.and_then(|n| n.parse().ok()).unwrap_or(0);
                     }
                     Some(_) => {}
+                    // Of millions of hosts one is asked about.
+                    None if OfHost::of(key).is_some_and(|(_, of)| of != host) => {}
                     None => drop(history.values.insert(key.to_owned(), value.to_owned())),
                 },
                 Entry::Unset { key } => drop(history.values.remove(key)),

@@ -107,7 +107,7 @@ pub fn run(place: &JobPlace, chosen: Chosen<impl Read>) -> Result<Withdrawn, Fai
     }
 
     // As a plain list: nothing holds anything back.
-    let room = SeenRoom::reading(&job);
+    let room = SeenRoom::without_rules(&job);
     let restored = restore(&job, u32::MAX, u64::MAX, false, room)?;
     let mut commit = restored.commit();
     let mut writer = job.writer(&lock, &restored.end)?;

@@ -108,6 +108,8 @@ pub struct KeptRules {
     /// Of hosts that are not met yet, by the fingerprint of their origin.
     early: HashMap<u128, KnownFile>,
     failure: Option<io::Error>,
+    /// Nobody will ask for any.
+    are_unwanted: bool,
 }
 
 impl KeptRules {
@@ -115,6 +117,14 @@ impl KeptRules {
     pub fn within(room: Option<AsideRoom>) -> KeptRules {
         KeptRules {
             shelf: Shelf::within(room),
+            ..KeptRules::default()
+        }
+    }
+
+    /// None, whatever is told.
+    pub fn none() -> KeptRules {
+        KeptRules {
+            are_unwanted: true,
             ..KeptRules::default()
         }
     }
@@ -173,6 +183,9 @@ impl KeptRules {
     }
 
     fn shelve(&mut self, saved: &[u8]) -> Option<KnownFile> {
+        if self.are_unwanted {
+            return None;
+        }
         let saved = serde_json::from_slice(saved).ok()?;
         match KnownFile::shelve(saved, &mut self.shelf) {
             Ok(known) => Some(known),
@@ -236,6 +249,17 @@ mod tests {
             let told = kept.saved(HostId(n)).unwrap();
             let expected = (n % 5 > 0 && n != 7).then(|| saved(u64::from(n) * 7 + 3));
             assert_eq!(told, expected, "{n}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_none_keeps_none() {
+        for (mut kept, count) in [(KeptRules::none(), 0), (KeptRules::default(), 2)] {
+            kept.keep(HostId(3), saved(1).as_bytes());
+            kept.tell(4, None, Some(saved(2).as_bytes()));
+            kept.all_are_met(|n| Some(HostId(n as u32)));
+            let files = kept.into_parts().1;
+            assert_eq!(files.iter().flatten().count(), count);
         }
     }
 

@@ -15,7 +15,6 @@ use super::seen::{Seen, SeenRoom};
 use super::unsound::{INSTEAD, Unsound};
 use super::{Embedded, HeldJob, Log, Remembered, Ticket};
 use crate::clock::{LONGEST_PAUSE_MS, due_by};
-use crate::rules::KeptRules;
 use crate::schedule::{HostId, Schedule};
 
 /// What a journal came to.
@@ -87,8 +86,7 @@ fn imaged(
 /// What a replay begins with that has no image.
 fn nothing(window: u32, room: SeenRoom) -> Memory {
     room.sweep_waiting(None);
-    let lanes = Lanes::within(room.waiting());
-    let rules = KeptRules::within(lanes.room());
+    let (lanes, rules) = (Lanes::within(room.waiting()), room.rules());
     let memory = Memory::new(window, Seen::empty(room));
     Memory {
         lanes,

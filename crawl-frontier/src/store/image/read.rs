@@ -14,7 +14,6 @@ use crawl_ckpt::seen::SeenPart;
 
 use super::{BODY_FORMAT, Head};
 use crate::answered::Answered;
-use crate::rules::KeptRules;
 use crate::schedule::{Count, HostId, Schedule};
 use crate::store::Ticket;
 use crate::store::lanes::Lanes;
@@ -76,7 +75,7 @@ fn read(
         }
         lanes.take_part(part)?;
     }
-    let mut kept = KeptRules::within(lanes.room());
+    let mut kept = room.rules();
     let (mut origin, mut page, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..head.hosts {
         body.text_into(&mut origin)?;

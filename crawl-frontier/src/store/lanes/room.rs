@@ -50,15 +50,20 @@ impl LanesRoom {
             heads: HEADS,
         }
     }
+
+    /// As much room for something else.
+    pub fn aside(&self) -> AsideRoom {
+        AsideRoom {
+            dir: self.dir.clone(),
+            bytes: self.most * size_of::<Node>(),
+        }
+    }
 }
 
 impl Lanes {
     /// How much of what waits may be in memory; `None`: all of it.
     pub fn room(&self) -> Option<AsideRoom> {
-        self.room.as_ref().map(|room| AsideRoom {
-            dir: room.dir.clone(),
-            bytes: room.most * size_of::<Node>(),
-        })
+        self.room.as_ref().map(|room| room.aside())
     }
 
     /// Whoever cannot put anything aside has all in memory: who only reads, and who has no file without a name.

@@ -11,6 +11,7 @@ use crawl_ckpt::parts::{SEEN, WAITING};
 use crawl_ckpt::seen::SeenPart;
 use crawl_ckpt::waiting::WaitingPart;
 
+use crate::rules::KeptRules;
 use crate::store::lanes::LanesRoom;
 
 /// What a fingerprint takes in a table that has just grown.
@@ -30,6 +31,8 @@ pub struct SeenRoom {
     pub(in crate::store) later: usize,
     pub(in crate::store) is_writer: bool,
     pub(in crate::store) waiting: Option<LanesRoom>,
+    /// Whether rules of robots.txt are kept.
+    pub(in crate::store) keeps_rules: bool,
 }
 
 impl SeenRoom {
@@ -43,6 +46,24 @@ impl SeenRoom {
             later: usize::MAX,
             is_writer: false,
             waiting: None,
+            keeps_rules: true,
+        }
+    }
+
+    /// The same for who asks no rules of robots.txt.
+    pub fn without_rules(job: &Job) -> SeenRoom {
+        SeenRoom {
+            keeps_rules: false,
+            ..SeenRoom::reading(job)
+        }
+    }
+
+    /// Where the rules of robots.txt are kept.
+    pub fn rules(&self) -> KeptRules {
+        if self.keeps_rules {
+            KeptRules::within(self.waiting.as_ref().map(|room| room.aside()))
+        } else {
+            KeptRules::none()
         }
     }
 

@@ -24,6 +24,7 @@ fn room(disk: &Arc<dyn Disk>, dir: &Path, most: usize) -> SeenRoom {
         later: most,
         is_writer: true,
         waiting: None,
+        keeps_rules: true,
     }
 }
 

@@ -60,6 +60,13 @@ pub struct Cli {
     #[arg(long, value_name = "URL", global = true)]
     store: Option<String>,
 
+    /// How long a store that does not answer is asked again
+    ///
+    /// As while another node of a cluster takes the place of one that was lost. Ctrl+C ends the wait; what was asked for may
+    /// have been done then, and the same command again makes sure.
+    #[arg(long, value_name = "DUR", global = true, default_value = "15s", value_parser = parse_duration)]
+    outage: Duration,
+
     /// Print errors only
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -333,7 +340,7 @@ fn over_store(cli: Cli, url: &str, out: &mut dyn Write) -> Result<Exit, Failure>
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
-    let mut room = StoreRoom::open(context, url)?;
+    let mut room = StoreRoom::open(context, url, cli.outage)?;
     let exit = match cli.command {
         Command::Ls { project, form } => store::ls::run(&mut room, project.as_ref(), form),
         Command::Show { which, form } => {

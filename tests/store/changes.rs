@@ -102,7 +102,10 @@ fn what_a_worker_finished_is_fetched_again_when_its_disk_is_lost() {
         scene.records(&["a"]).len()
     );
     // Once more does nothing more.
-    scene.ckpt(requeue).run().code(1).says("no records of b");
+    let again = scene.ckpt(requeue).run().code(0);
+    again.says("nothing that b wrote counts any more");
+    let typo = scene.ckpt(["requeue", "tree", "--worker", "bb"]);
+    typo.run().code(1).says("no records of bb");
     scene.ckpt(["resume", "tree"]).run().code(0);
     scene.worker("a").run().code(0);
     let records = scene.records(&["a"]);
@@ -179,6 +182,27 @@ fn a_crawl_is_removed_when_nobody_works_on_it_and_nothing_of_it_stays() {
 }
 
 #[test]
+fn what_is_asked_of_a_store_that_is_away_for_a_moment_is_done_when_it_is_back() {
+    let Some(mut scene) = Scene::new() else {
+        return;
+    };
+    scene.begun(20);
+    let mut redis = scene.redis.take().unwrap();
+    let mut paused = None;
+    redis.kill_and_start_again(|| {
+        let asked = scene.ckpt(["pause", "tree", "--outage", "5m"]).start();
+        asked.wait_says("is asked again for a while");
+        paused = Some(asked);
+    });
+    paused.unwrap().wait().code(0).says("is paused");
+    let away = Scene::in_store("redis://127.0.0.1:1/".into(), None, Shape::Tree);
+    let asked = away.ckpt(["ls", "--outage", "5m"]).start();
+    asked.wait_says("is asked again for a while");
+    asked.signal(Signal::Int);
+    asked.wait().never_says("cannot be reached");
+}
+
+#[test]
 fn all_of_it_works_over_a_cluster() {
     let Some(cluster) = Cluster::start() else {
         return;
@@ -248,7 +272,8 @@ fn a_change_that_no_replica_confirms_is_told_as_one_that_may_be_in_force() {
         ("requeue tree --worker a", "may be pending again"),
         ("rm tree --yes", "it may be removed, or a part of it"),
     ] {
-        let done = scene.ckpt(words.split(' ')).run().code(1).says(may_be);
+        let ckpt = scene.ckpt(words.split(' ')).args(["--outage", "1s"]);
+        let done = ckpt.run().code(1).says(may_be);
         done.says("0 of 1 replica").says(&show).never_says("TLS");
     }
     send(Signal::Cont);

@@ -102,7 +102,8 @@ fn names_and_options_that_a_store_does_not_have_are_refused_with_the_way_out() {
             .args(words.split(' '));
         local.run().code(2).says("--store URL");
     }
-    let nowhere = Tool::new("crawl-ckpt").args(["--store", "redis://127.0.0.1:1/", "ls"]);
+    let nowhere =
+        Tool::new("crawl-ckpt").args(["--store", "redis://127.0.0.1:1/", "ls", "--outage", "1s"]);
     nowhere.run().code(1).says("cannot be reached");
 }
 

@@ -1,6 +1,7 @@
 //! A store that lost a part of a crawl while no worker ran.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, Shape};
+use crate::support::Cluster;
 
 impl Scene {
     /// Nobody, whether he was there before or not, goes on with what is left; nothing is fetched and no record lost.
@@ -49,8 +50,63 @@ fn what_is_left_of_a_crawl_whose_beginning_is_lost_is_not_mixed_with_a_new_one()
         let key = format!("{{default/tree/one:m}}:{what}");
         scene.redis().ask(&["DEL", &key]);
     }
+    let rm = format!("crawl-ckpt --store {} rm default/tree/one", scene.url);
     scene.refuses_all(
         "the store has lost what default/tree/one began with, and has partitions of it still",
-        "--crawl-id ID",
+        &rm,
     );
+    // So says whoever looks, and the way out works.
+    let shown = scene.ckpt(["show", "tree"]).run().code(65);
+    shown
+        .says("has lost what default/tree/one began with")
+        .says(&rm);
+    let removed = scene.ckpt(["rm", "tree", "--yes"]).run().code(0);
+    removed.says("removed what is left of default/tree/one");
+    assert_eq!(scene.redis().ask(&["KEYS", "*"]), "");
+    scene.worker("b").run().code(0);
+}
+
+#[test]
+fn a_cluster_that_lost_a_shard_while_no_worker_ran_is_found_whichever_shard_it_was() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let scene = Scene::in_store(cluster.url_of_all(), None, Shape::Tree);
+    let job = "{default/tree/one:m}:job";
+    let has_job = |node: &u8| cluster.ask(*node, &["EXISTS", job]).as_deref() == Some("1");
+    let lose = |is_that_of_the_job: bool| {
+        let mut primaries = cluster.primaries().into_iter();
+        let primary = primaries.find(|node| has_job(node) == is_that_of_the_job);
+        let shard = cluster.shard_of(primary.unwrap());
+        cluster.kill(&shard);
+        shard.iter().for_each(|node| cluster.wipe(*node));
+        shard.iter().for_each(|node| cluster.start_again(*node));
+        cluster.wait_whole();
+    };
+    let refused = |worker: &str, says: &str| {
+        let asked = scene.site.count();
+        scene.worker(worker).run().code(65).says(says);
+        assert_eq!(scene.site.count(), asked);
+    };
+    let rm = || {
+        scene
+            .ckpt(["rm", "default/tree/one", "--yes"])
+            .run()
+            .code(0)
+    };
+    scene.begun(60);
+    let of_a = scene.records(&["a"]);
+    lose(false);
+    refused("a", "the store lost committed batches of partition ");
+    refused("b", "the store lost committed batches of partition ");
+    rm();
+    let b = scene.worker("b").args(["--max-pages", "60"]);
+    b.run().code(4);
+    lose(true);
+    refused("b", "has lost what default/tree/one began with");
+    rm().says("removed what is left of default/tree/one");
+    for node in cluster.primaries() {
+        assert_eq!(cluster.ask(node, &["DBSIZE"]).unwrap(), "0", "{node}");
+    }
+    assert_eq!(scene.records(&["a"]), of_a);
 }

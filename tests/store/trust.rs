@@ -151,7 +151,7 @@ fn a_store_that_answers_nobody_is_not_said_to_have_the_wrong_scheme() {
     thread::spawn(move || listener.incoming().for_each(drop));
     for scheme in ["redis", "rediss"] {
         let url = format!("{scheme}://{at}/");
-        let ckpt = Tool::new("crawl-ckpt").args(["--store", &url, "ls"]);
+        let ckpt = Tool::new("crawl-ckpt").args(["--store", &url, "ls", "--outage", "1s"]);
         let done = ckpt.run().code(1).says("the store cannot be reached");
         done.never_says("is named");
     }

@@ -115,7 +115,8 @@ fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fl
     let crawl_id = choose(&mut engine, shared, patience)?;
     engine.set_crawl(&crawl_id);
     let name = format!("{}/{crawl_id}", shared.spider);
-    let job = settle(&mut engine, begin, shared, &name, patience)?;
+    let rm = url.command("rm", &name);
+    let job = settle(&mut engine, begin, shared, (&name, &rm), patience)?;
     engine.set_parts(job.parts);
     let copies = shared.copies.unwrap_or(job.copies);
     engine.want_copies(copies);
@@ -284,7 +285,7 @@ fn settle(
     engine: &mut RedisDepot,
     begin: &Begin,
     shared: &SharedCrawl,
-    name: &str,
+    name: (&str, &str),
     patience: Duration,
 ) -> Result<SharedJob, Failure> {
     let ours = SharedJob::new(
@@ -312,7 +313,7 @@ fn settle(
 /// What a crawl began with is lost where partitions of it are: another one of its name would not go with these.
 fn refuse_what_is_left(
     engine: &mut RedisDepot,
-    name: &str,
+    (name, rm): (&str, &str),
     patience: Duration,
 ) -> Result<(), Failure> {
     if insist(patience, || engine.job())?.is_some() {
@@ -324,8 +325,9 @@ fn refuse_what_is_left(
     if is_left && insist(patience, || engine.job())?.is_none() {
         let message =
             format!("the store has lost what {name} began with, and has partitions of it still");
-        return Err(Failure::with(Exit::Damaged, message)
-            .hint("--crawl-id ID begins a crawl of another name"));
+        return Err(Failure::with(Exit::Damaged, message).hint(format_args!(
+            "{rm}   (removes what is left of it), or --crawl-id ID for a crawl of another name"
+        )));
     }
     Ok(())
 }

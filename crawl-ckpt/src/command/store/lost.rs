@@ -15,6 +15,8 @@ pub struct LostShare {
     last: Commit,
     /// The requests, and what they added to the figures.
     pub credit: Credit,
+    /// It wrote to the partition, whether it has records of it still or not.
+    pub is_known: bool,
 }
 
 impl LostShare {
@@ -56,6 +58,7 @@ pub fn read(
     )?;
     let mut credits = sound(name, part, told.flaw, told.told)?;
     Ok(LostShare {
+        is_known: credits.by_part().contains_key(output),
         chain: told.chain,
         last: told.last.unwrap_or_default(),
         credit: credits.take(output),

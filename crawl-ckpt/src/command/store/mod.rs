@@ -13,10 +13,13 @@ pub mod show;
 pub mod size;
 pub mod verify;
 
-use super::Context;
-use crate::fleet::{CrawlName, Depot, DepotError, RedisDepot, SharedJob, StoreUrl};
+use std::time::Duration;
+
+use super::{Context, TOOL};
+use crate::fleet::{CrawlName, Depot, DepotError, Glance, RedisDepot, SharedJob, StoreUrl};
 use crate::job::Name;
-use crate::tool::{Exit, Failure};
+use crate::limits::PARTITIONS;
+use crate::tool::{Exit, Failure, say};
 
 /// The password of a store, where it is not in its URL.
 const PASSWORD: &str = "CRAWL_STORE_PASSWORD";
@@ -37,6 +40,13 @@ fn unconfirmed(
     }
 }
 
+/// Once, so that nobody wonders what is waited for.
+fn tell_of_outage(error: &DepotError) {
+    let message =
+        format!("the store does not answer, and is asked again for a while (--outage): {error}");
+    say(TOOL, message);
+}
+
 /// A store, and what a command works with.
 pub(crate) struct StoreRoom<'a> {
     pub context: Context<'a>,
@@ -45,14 +55,24 @@ pub(crate) struct StoreRoom<'a> {
 }
 
 impl<'a> StoreRoom<'a> {
-    /// Opens the store of this URL.
+    /// Opens the store of this URL, which is waited for so long when it does not answer, now and later.
     ///
     /// # Errors
     /// [`Exit::Usage`] for what is no URL of a store; one that cannot be reached.
-    pub fn open(context: Context<'a>, url: &str) -> Result<StoreRoom<'a>, Failure> {
+    pub fn open(
+        context: Context<'a>,
+        url: &str,
+        outage: Duration,
+    ) -> Result<StoreRoom<'a>, Failure> {
         let password = std::env::var(PASSWORD).ok();
         let url = StoreUrl::parse(url, password.as_deref())?;
         let mut depot = RedisDepot::new(&url, "", "", 0, 0);
+        let tell = if context.quiet {
+            |_: &DepotError| {}
+        } else {
+            tell_of_outage
+        };
+        depot.be_patient(outage, tell);
         // As many copies as crawl-run waits for when nobody says how many; also of a node whose replica is away.
         let copies = depot.health()?.most_replicas.min(1);
         depot.want_copies(copies);
@@ -67,8 +87,30 @@ impl<'a> StoreRoom<'a> {
     /// without the project `default`. What is asked next is asked of it.
     ///
     /// # Errors
-    /// The text is no name ([`Exit::Usage`]), or there is no such crawl; the error lists those that are.
+    /// The text is no name ([`Exit::Usage`]), or there is no such crawl; the error lists those that are. What it
+    /// began with is lost ([`Exit::Damaged`]).
     pub fn find(&mut self, text: &str) -> Result<(CrawlName, SharedJob), Failure> {
+        let Some(name) = self.name(text)? else {
+            return Err(self.missing(text)?);
+        };
+        if let Some(job) = self.turn_to(&name)? {
+            return Ok((name, job));
+        }
+        if self.leftovers(&name)?.is_none() {
+            return Err(self.missing(text)?);
+        }
+        let message =
+            format!("the store has lost what {name} began with, and has partitions of it still");
+        let rm = self.url.command("rm", &name.to_string());
+        Err(Failure::with(Exit::Damaged, message)
+            .hint(format_args!("{rm}   (removes what is left of it)")))
+    }
+
+    /// The name of the crawl that a person calls so; `None` when none is under way that could be meant.
+    ///
+    /// # Errors
+    /// The text is no name ([`Exit::Usage`]).
+    pub fn name(&mut self, text: &str) -> Result<Option<CrawlName>, Failure> {
         for word in text.split('/') {
             Name::parse(word).map_err(|e| Failure::with(Exit::Usage, e))?;
         }
@@ -81,7 +123,7 @@ impl<'a> StoreRoom<'a> {
                 return Err(Failure::with(Exit::Usage, message));
             }
         };
-        let mut name = CrawlName {
+        let name = CrawlName {
             spider,
             crawl_id: String::new(),
         };
@@ -90,13 +132,28 @@ impl<'a> StoreRoom<'a> {
             Some(id) => Some(id),
             None => self.depot.current()?,
         };
-        if let Some(id) = crawl_id {
-            name.crawl_id = id;
-            if let Some(job) = self.turn_to(&name)? {
-                return Ok((name, job));
-            }
-        }
-        Err(self.missing(text)?)
+        Ok(crawl_id.map(|id| CrawlName {
+            crawl_id: id,
+            ..name
+        }))
+    }
+
+    /// True when the store knows what a crawl began with.
+    pub fn is_whole(&mut self, name: &CrawlName) -> Result<bool, Failure> {
+        self.depot.turn_to(name);
+        Ok(self.depot.job()?.is_some())
+    }
+
+    /// So many partitions there may be of a crawl whose beginning is lost, or one more than the last that there is;
+    /// `None` when there is none.
+    pub fn leftovers(&mut self, name: &CrawlName) -> Result<Option<u32>, Failure> {
+        self.depot.turn_to(name);
+        let most = *PARTITIONS.within.end();
+        self.depot.set_parts(most);
+        let parts = self.depot.glance()?;
+        let of_all = (1..=most).zip(&parts);
+        let there = of_all.filter(|(_, part)| **part != Glance::default());
+        Ok(there.map(|(count, _)| count).last())
     }
 
     /// What is asked next is asked of this crawl; `None` when it is not there any more.
@@ -115,7 +172,7 @@ impl<'a> StoreRoom<'a> {
     }
 
     /// Why there is no such crawl, in the words that help.
-    fn missing(&mut self, text: &str) -> Result<Failure, Failure> {
+    pub fn missing(&mut self, text: &str) -> Result<Failure, Failure> {
         let others: Vec<String> = self
             .depot
             .crawls()?

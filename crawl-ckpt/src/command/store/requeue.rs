@@ -33,6 +33,7 @@ pub fn run(
     let pause = room.url.command("pause", &name.to_string());
     refuse_a_living_crew(room, &name, &pause)?;
     let (mut urls, mut parts) = (0, 0);
+    let mut is_known = room.depot.beats()?.iter().any(|(name, _)| name == worker);
     for (part, glance) in (0..).zip(room.depot.glance()?) {
         let output = output_part(part, worker);
         let has_output = room
@@ -41,6 +42,7 @@ pub fn run(
             .iter()
             .any(|(of, _)| *of == output);
         let lost = read(room, &name, &job, part, &glance, &output)?;
+        is_known |= lost.is_known;
         let finished = lost.credit.finished.count();
         if finished == 0 && !has_output {
             continue;
@@ -53,13 +55,19 @@ pub fn run(
         parts += 1;
         reopen(room, &name, part, &glance, &output, lost)?;
     }
-    if parts == 0 {
+    if parts == 0 && !is_known {
         return Err(Failure::new(format_args!(
             "{name} has no records of {worker}"
         )));
     }
     // Nobody waits for its counter any more.
     room.depot.leave(worker).map_err(&unsure)?;
+    if parts == 0 {
+        room.context.say(format_args!(
+            "{name}: nothing that {worker} wrote counts any more: what it finished is pending again already"
+        ));
+        return Ok(Exit::Complete);
+    }
     room.context.say(format_args!(
         "{name}: {} of {} pending again: what {worker} wrote does not count any more",
         match urls {

@@ -9,7 +9,8 @@ mod slots;
 mod tls;
 
 use std::fmt;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, FromRedisValue, ParsingError, Pipeline, Script, Value, cmd, from_redis_value};
 
@@ -26,6 +27,8 @@ use crate::control::Counts;
 const ANSWER: Duration = Duration::from_secs(5);
 /// The same by who has not.
 const ANSWER_SOON: Duration = Duration::from_secs(1);
+/// Who has patience asks again after so long.
+const AGAIN: Duration = Duration::from_millis(200);
 /// So many letters of a partition come at once, and so many bytes, but for the last.
 const LETTERS: (usize, usize) = (256, 4 << 20);
 /// So many letters for a partition go at once.
@@ -50,6 +53,16 @@ pub struct RedisDepot {
     copies: u32,
     nodes: Nodes,
     name: String,
+    /// How long it asks again when it is not answered; `None`: who asks does that himself.
+    patience: Option<Patience>,
+}
+
+/// How long a store that does not answer is asked again, and who hears of it.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    most: Duration,
+    tell: fn(&DepotError),
+    is_told: bool,
 }
 
 impl fmt::Debug for RedisDepot {
@@ -81,6 +94,7 @@ impl RedisDepot {
             copies,
             nodes: Nodes::new(url, ANSWER),
             name: url.to_string(),
+            patience: None,
         }
     }
 
@@ -92,6 +106,39 @@ impl RedisDepot {
             copies: self.copies,
             nodes,
             name: self.name.clone(),
+            patience: self.patience,
+        }
+    }
+
+    /// What is asked from now on is asked again for so long when it is not answered, as while another node takes the
+    /// place of one that was lost. The first time is told.
+    pub fn be_patient(&mut self, most: Duration, tell: fn(&DepotError)) {
+        self.patience = Some(Patience {
+            most,
+            tell,
+            is_told: false,
+        });
+    }
+
+    /// Asks, as long as there is patience.
+    fn patiently<T>(
+        &mut self,
+        mut ask: impl FnMut(&mut RedisDepot) -> Result<T, DepotError>,
+    ) -> Result<T, DepotError> {
+        let begun = Instant::now();
+        loop {
+            let told = ask(self);
+            let (Err(error @ DepotError::Unsure(_)), Some(patience)) = (&told, &mut self.patience)
+            else {
+                return told;
+            };
+            if begun.elapsed() >= patience.most {
+                return told;
+            }
+            if !std::mem::replace(&mut patience.is_told, true) {
+                (patience.tell)(error);
+            }
+            sleep(AGAIN);
         }
     }
 
@@ -144,15 +191,22 @@ impl RedisDepot {
     }
 
     fn ask_one<T: FromRedisValue>(&mut self, command: &Cmd, copies: u32) -> Result<T, DepotError> {
-        let told = self.nodes.ask_each(std::slice::from_ref(command), copies);
-        let none = || Err(DepotError::Unsure("no answer".into()));
-        Ok(from_redis_value(
-            told.into_iter().next().unwrap_or_else(none)?,
-        )?)
+        self.patiently(|depot| {
+            let told = depot.nodes.ask_each(std::slice::from_ref(command), copies);
+            let none = || Err(DepotError::Unsure("no answer".into()));
+            Ok(from_redis_value(
+                told.into_iter().next().unwrap_or_else(none)?,
+            )?)
+        })
     }
 
     /// Of commands for several nodes all are answered, or none.
     fn ask_all<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, DepotError> {
+        self.patiently(|depot| depot.ask_all_once(commands))
+    }
+
+    /// The same of what many engines do not answer.
+    fn ask_all_once<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, DepotError> {
         let commands: Vec<Cmd> = commands.cmd_iter().cloned().collect();
         let told = self.nodes.ask_each(&commands, 0).into_iter();
         let told: Result<Vec<Value>, DepotError> = told.collect();

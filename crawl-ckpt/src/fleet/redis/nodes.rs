@@ -305,7 +305,7 @@ impl Nodes {
         let url = url.ok_or_else(|| DepotError::Unsure(format!("{node} is no address")))?;
         let client = tls::client(&url)?;
         let begin = || {
-            let mut connection = client.get_connection_with_timeout(self.answer.min(TELLING))?;
+            let mut connection = client.get_connection_with_timeout(self.telling())?;
             connection.set_read_timeout(Some(self.answer))?;
             connection.set_write_timeout(Some(self.answer))?;
             // Says more plainly than what follows why it is refused.
@@ -322,6 +322,15 @@ impl Nodes {
             let wrong = tls::wrong_scheme(&url, node, TELLING);
             wrong.map_or(error, |why| DepotError::Refused(why.to_owned()))
         })
+    }
+
+    /// So long a node may take to begin: longer each time, as long as none ever has. A machine that has much to do
+    /// takes seconds for the first words of TLS.
+    fn telling(&self) -> Duration {
+        let is_new = lock(&self.shared.map).is_none();
+        let tries = self.turn.saturating_sub(1).min(8) as u32;
+        let most = TELLING * if is_new { 1 << tries } else { 1 };
+        most.min(self.answer)
     }
 
     /// Who has what, as far as it is known.
@@ -378,7 +387,7 @@ impl Nodes {
     /// What a node says of the cluster, and whether it sees most of it.
     fn tell_map(&self, node: &NodeAddress) -> Result<(SlotMap, bool), DepotError> {
         let mut connection = self.fresh(node)?;
-        connection.set_read_timeout(Some(TELLING))?;
+        connection.set_read_timeout(Some(self.telling()))?;
         match cmd("CLUSTER").arg("INFO").query::<String>(&mut connection) {
             Ok(info) => {
                 let slots: Value = cmd("CLUSTER").arg("SLOTS").query(&mut connection)?;

@@ -15,7 +15,7 @@ const LAST_BATCHES: u32 = 16;
 const KEYS: [&str; 7] = ["log", "base:0", "base:1", "in", "senders", "l", "out"];
 
 /// A partition, as it is seen without a word to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Glance {
     /// Who has it, and how far it is.
     pub view: PartView,
@@ -182,7 +182,7 @@ impl RedisDepot {
             }
         }
         // Many that are rented do not tell.
-        let told: Vec<Option<u64>> = self.ask_all(&all).ok()?;
+        let told: Vec<Option<u64>> = self.ask_all_once(&all).ok()?;
         let (of_crawl, of_parts) = told.split_at_checked(whole.len())?;
         bytes.other += of_crawl.iter().flatten().sum::<u64>();
         for part in of_parts.chunks_exact(KEYS.len()) {
@@ -203,7 +203,8 @@ impl RedisDepot {
             replicas: u32::MAX,
             ..EngineHealth::default()
         };
-        for (_, info) in self.nodes.ask_everyone(&cmd("INFO"))? {
+        let told = self.patiently(|depot| depot.nodes.ask_everyone(&cmd("INFO")))?;
+        for (_, info) in told {
             let info = info.and_then(|info| Ok(from_redis_value::<String>(info)?));
             let Ok(info) = info else {
                 health.silent += 1;

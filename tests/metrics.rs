@@ -254,3 +254,12 @@ fn a_batch_has_one_page_for_all_its_crawls() {
     let page = parse(&folder.read(FILE));
     assert_eq!(value(&page, "crawl_records_total", ""), 30.0);
 }
+
+#[test]
+fn a_file_of_something_else_is_not_replaced() {
+    let (folder, site) = (Folder::new(), Site::tree(PAGES, 5));
+    folder.write(FILE, "dear diary\n");
+    let warned = shop(&folder, &site).run().code(0);
+    warned.says("it holds something else than metrics of crawls");
+    assert_eq!(folder.read(FILE), "dear diary\n");
+}

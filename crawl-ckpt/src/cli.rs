@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Found};
 pub use crate::command::TOOL;
 use crate::command::{self, Context, ListForm};
 use crate::job::{Name, data_dir};
-use crate::tool::{Exit, Failure, need_stdout, parse_duration};
+use crate::tool::{Exit, Failure, need_stdout, parse_age};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -244,7 +244,7 @@ struct Doomed {
     #[arg(long, value_name = "DIR")]
     job: Option<PathBuf>,
     /// Those whose last commit is so long ago, such as 7d; running ones are passed over
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = parse_age)]
     older_than: Option<Duration>,
     /// All of them
     #[arg(long)]

@@ -15,7 +15,7 @@
 //! | `change` | what changed in a spider, in words |
 //! | `cli` | the command line |
 //! | `screen/` `figures` `meter` `view` | progress lines, how a crawl goes and how fast it moves, and all that is said |
-//! | `place` `plan` `known_hosts` | where a crawl lies, what its children are told, and what earlier crawls of the project learned of hosts |
+//! | `place` `named` `plan` `known_hosts` | where a crawl lies, which files options name beside it, what its children are told, and what earlier crawls of the project learned of hosts |
 //! | `stage` | the children of one start: who is connected with whom, and where they wait for the next crawl |
 //! | `patience` `conduct` | how many bad ends of a fetcher are borne, and the children of a run, restarted when one dies |
 //! | `outcome` `ended` | how it ended: the exit code |
@@ -51,6 +51,7 @@ mod known_hosts;
 mod leavings;
 mod meter;
 mod metrics;
+mod named;
 mod outcome;
 mod patience;
 mod place;
@@ -79,6 +80,7 @@ use cli::{Cli, Command, CrawlArgs, LogFormat};
 use command_line::CommandLine;
 use crawl::Crawl;
 use ended::Ended;
+use named::Named;
 use outcome::Outcome;
 use stage::Event;
 use view::View;
@@ -129,6 +131,13 @@ pub fn run(cli: Cli, words: impl Iterator<Item = OsString>) -> Result<Exit, Fail
     let afterwards = Afterwards::new(&cli.after, args.output.output.as_deref(), is_test)?;
     let mut view = View::new(args.verbosity);
     let crawl = Crawl::prepare(&cli.spider, args, command_line.clone(), &view)?;
+    let named = Named {
+        output: args.output.output.as_deref(),
+        report: cli.after.report.as_deref(),
+        metrics: args.metrics.metrics.as_deref(),
+        cookies: args.fetch.cookies.as_deref(),
+    };
+    named.refuse_clashes(crawl.place())?;
     if cli.check {
         print(crawl.check()?.as_bytes())?;
         return Ok(Exit::Complete);

@@ -151,3 +151,73 @@ fn a_test_crawl_that_cannot_write_does_not_say_that_it_keeps_anything() {
         .says("hint: make room, then give the same command again: a test crawl begins anew")
         .never_says("nothing is lost");
 }
+
+#[test]
+fn a_file_that_two_options_name_is_refused_before_anything_is_lost() {
+    let (folder, site) = (Folder::new(), Site::tree(3, 2));
+    folder.write("cookies.txt", "127.0.0.1\tFALSE\t/\tFALSE\t0\tk\tv\n");
+    let spider = format!("data/default/127.0.0.1-{}", site.port());
+    let (pages, lock) = (
+        format!("{spider}/delta/pages"),
+        format!("{spider}/checkpoint.lock"),
+    );
+    for (words, why) in [
+        (
+            &["-o", "x", "--report", "./x"][..],
+            "-o and --report name the same file",
+        ),
+        (
+            &["-o", "x", "--metrics", "x"],
+            "-o and --metrics name the same file",
+        ),
+        (
+            &["--metrics", "cookies.txt", "--cookies", "cookies.txt"],
+            "--metrics and --cookies name",
+        ),
+        (&["-o", &pages, "--delta"], "a place of the tools' own"),
+        (&["--metrics", &lock], "a place of the tools' own"),
+        (&["-o", "data/default/.hosts"], "a place of the tools' own"),
+    ] {
+        let tool = crawl_run(&folder).arg(site.url("/")).args(words);
+        tool.run().code(2).says(why);
+    }
+    assert!(site.paths().is_empty());
+    assert_eq!(folder.files().len(), 1);
+}
+
+#[test]
+fn files_of_cookies_in_another_form_are_refused_and_stay_as_they_are() {
+    let (folder, site) = (Folder::new(), Site::tree(3, 2));
+    for text in [
+        r#"[{"name": "k", "value": "v"}]"#,
+        "k=v; a=b\n",
+        "dear diary\n",
+    ] {
+        folder.write("cookies.txt", text);
+        let tool = crawl_run(&folder).arg(site.url("/"));
+        let refused = tool.args(["--cookies", "cookies.txt", "-q"]).run().code(2);
+        refused.says("cannot read cookies.txt: no line of it is a cookie");
+        assert_eq!(folder.read("cookies.txt"), text);
+    }
+    assert!(site.paths().is_empty());
+}
+
+#[test]
+fn files_that_are_not_utf_8_are_told_so() {
+    let folder = Folder::new();
+    for word in ["s.json", "batch"] {
+        let run = || {
+            let words = ["batch", "list", "s.json"].into_iter();
+            crawl_run(&folder).args(words.filter(|w| (*w == "s.json") == (word == "s.json")))
+        };
+        for (bytes, why) in [
+            (&b"\xff\xfeh\0"[..], "it is UTF-16: write it as UTF-8"),
+            (b"a\n\xfc\n", "line 2 is not UTF-8"),
+        ] {
+            for name in ["s.json", "list"] {
+                folder.write(name, bytes);
+            }
+            run().run().code(2).says(why);
+        }
+    }
+}

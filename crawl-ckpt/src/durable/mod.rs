@@ -144,14 +144,20 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// power cut may bring the old content back.
 ///
 /// # Errors
-/// Errors of the disk. The old content is still there then.
+/// Errors of the disk. The old content is still there then, and no temporary file.
 pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
     remove_if_there(disk, &temporary)?;
-    let file = disk.create_shared(&temporary)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
-    disk.rename(&temporary, path)
+    let publish = || {
+        let file = disk.create_shared(&temporary)?;
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        disk.rename(&temporary, path)
+    };
+    publish().inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = remove_if_there(disk, &temporary);
+    })
 }
 
 /// Removes a file; one that is not there is fine.

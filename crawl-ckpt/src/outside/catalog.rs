@@ -193,8 +193,20 @@ impl Catalog {
     /// # Errors
     /// The text is no name ([`Exit::Usage`]).
     pub fn spider(&self, text: &str) -> Result<Found, Failure> {
+        // A shell that completes the path of the spider's directory ends it so.
+        let text = text.strip_suffix('/').unwrap_or(text);
         let (project, spider) = text.split_once('/').unwrap_or(("default", text));
-        let name = |text| Name::parse(text).map_err(|e| Failure::with(Exit::Usage, e));
+        let name = |name| {
+            Name::parse(name).map_err(|e| {
+                let failure = Failure::with(Exit::Usage, e);
+                if name.contains('/') {
+                    failure
+                        .hint("PROJECT/SPIDER names a crawl; a job directory is given as --job DIR")
+                } else {
+                    failure
+                }
+            })
+        };
         Ok(self.found(name(project)?, name(spider)?))
     }
 

@@ -98,8 +98,9 @@ impl PageFile {
     /// Writes the page; says what was written.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of the file system; [`Exit::Usage`] when the file has become another one since it was looked at.
     pub fn write(&self, report: &MadeReport) -> Result<String, Failure> {
+        PageFile::new(&self.0)?;
         let (page, path) = (report.page(), self.0.display());
         publish(&RealDisk, &self.0, page.as_bytes())
             .map_err(|e| Failure::new(format_args!("cannot write {path}: {e}")))?;

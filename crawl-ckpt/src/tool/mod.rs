@@ -14,7 +14,7 @@ use std::process::ExitCode;
 pub use log::{Level, json_line, now, speak_json, speaks_json};
 pub use scarce::ScarceMemory;
 pub use shell::{quoted, unquoted};
-pub use units::{parse_duration, parse_size};
+pub use units::{parse_age, parse_duration, parse_size};
 pub use usage::{parse, parse_hinting};
 
 use crate::address::masked;

@@ -37,20 +37,38 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a size in bytes as on the command line: `500K`, `32M`, `1G` (powers of 1024), or a
-/// bare number.
+/// Reads a duration by which something is thrown away. It has a unit: who writes `7` there thinks of days.
+///
+/// # Errors
+/// Says what a duration looks like.
+pub fn parse_age(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(age) if !age.is_zero() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
+            Err(format!("'{text}' has no unit (such as {text}d)"))
+        }
+        age => age,
+    }
+}
+
+/// Reads a size in bytes as on the command line: `500K`, `32M`, `1G` (powers of 1024, also with `B` or `iB`
+/// behind), or a bare number.
 ///
 /// # Errors
 /// Says what a size looks like.
 pub fn parse_size(text: &str) -> Result<usize, String> {
-    let (number, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    );
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => 64,
     };
     let bytes = number.parse::<usize>().ok();
-    let bytes = bytes.and_then(|number| number.checked_mul(1 << shift));
+    let bytes = bytes.and_then(|number| number.checked_mul(1_usize.checked_shl(shift)?));
     bytes.ok_or_else(|| format!("'{text}' is no size (such as 500K, 32M or 1G)"))
 }
 
@@ -64,6 +82,8 @@ mod tests {
         assert_eq!(parse_size("32M"), Ok(32 << 20));
         assert_eq!(parse_size("3G"), Ok(3 << 30));
         assert_eq!(parse_size("7"), Ok(7));
+        assert_eq!(parse_size("500KB"), Ok(500 << 10));
+        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
         for bad in ["", "G", "-1G", "1.5M", "1T", "99999999999999999999G"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
@@ -97,5 +117,12 @@ mod tests {
         ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_age_has_a_unit() {
+        assert_eq!(parse_age("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(parse_age("0"), Ok(Duration::ZERO));
+        assert!(parse_age("7").is_err_and(|why| why.contains("7d")));
     }
 }

@@ -86,9 +86,17 @@ impl Cookie {
 /// The text of a file, whatever bytes it has: see [`octets`].
 ///
 /// # Errors
-/// Errors of the disk.
+/// Errors of the disk; a file of something else, in which no line is a cookie.
 pub fn read(path: &Path) -> io::Result<String> {
-    Ok(octets::to_text(&std::fs::read(path)?).into_owned())
+    let text = octets::to_text(&std::fs::read(path)?).into_owned();
+    match parse(&text) {
+        (cookies, bad) if cookies.is_empty() && !bad.is_empty() => {
+            let why =
+                "no line of it is a cookie in Netscape's format: seven fields, parted by tabs";
+            Err(io::Error::new(io::ErrorKind::InvalidData, why))
+        }
+        _ => Ok(text),
+    }
 }
 
 /// Changes a file's text, atomically; the new file is for its owner alone. Where nothing

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-pub use super::unmarked::Unmarked;
+pub use super::unmarked::{Unmarked, read_text};
 use crate::record::MAX_LINE_BYTES;
 
 /// What is said of a line that is too long.

@@ -44,7 +44,7 @@ impl<R: Read> Unmarked<R> {
         }
         self.looked = true;
         if UTF_16.contains(&self.begin.as_slice()) {
-            let why = "it is UTF-16: write the list as UTF-8";
+            let why = "it is UTF-16: write it as UTF-8";
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         if self.begin == UTF_8 {
@@ -68,6 +68,21 @@ impl<R: Read> Read for Unmarked<R> {
         self.given += amount;
         Ok(amount)
     }
+}
+
+/// All of a list or of a spider file, as text.
+///
+/// # Errors
+/// Errors of the reader; UTF-16, and a line that is not UTF-8, as [`io::ErrorKind::InvalidData`].
+pub fn read_text(reader: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    Unmarked::new(reader).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let why = format!("line {line} is not UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
 }
 
 #[cfg(test)]
@@ -101,5 +116,12 @@ mod tests {
             let error = read(&[mark, b"h\0"].concat()).unwrap_err();
             assert!(error.to_string().contains("UTF-16"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_text_says_which_line_is_none() {
+        assert_eq!(read_text(&b"\xef\xbb\xbf{}"[..]).unwrap(), "{}");
+        let error = read_text(&b"a\nb\xfc\n"[..]).unwrap_err();
+        assert_eq!(error.to_string(), "line 2 is not UTF-8");
     }
 }

@@ -112,6 +112,13 @@ pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<u
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         return Some(value.parse().unwrap_or(u64::MAX >> 1));
     }
+    // Not of the standard, but plain: `1.5`.
+    let is_decimal = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    if let Ok(seconds) = value.parse::<f64>()
+        && value.bytes().all(is_decimal)
+    {
+        return Some(seconds.ceil() as u64);
+    }
     let at = time_of(value)?;
     let theirs = date.and_then(time_of).filter(|theirs| {
         let skew = theirs.duration_since(now);
@@ -148,6 +155,7 @@ mod tests {
             ("6 Nov 1994 08:49:37 GMT", Some(7)),
             ("1994-11-06T08:49:37Z", Some(7)),
             ("99999999999999999999999", Some(u64::MAX >> 1)),
+            ("1.5", Some(2)),
             ("soon", None),
             ("-1", None),
             ("", None),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crawl_ckpt::plan::Plan;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use url::{ParseError, Url};
 
 use crate::url::{Form, canonicalize_link, origin};
 
@@ -55,12 +56,15 @@ impl Sitemaps {
         self.wanted && (path.ends_with(".xml") || path.ends_with(".xml.gz"))
     }
 
-    /// The sitemaps of a start host: those that its robots.txt names, else the usual place.
+    /// The sitemaps of a start host: those that its robots.txt names, also by a path alone, else the usual place.
     pub fn of_host(&self, origin: &str, named: Vec<String>) -> Vec<String> {
         match (self.wanted, named.is_empty()) {
             (false, _) => Vec::new(),
             (true, true) => vec![format!("{origin}/sitemap.xml")],
-            (true, false) => named,
+            (true, false) => named
+                .into_iter()
+                .map(|named| absolute(origin, named))
+                .collect(),
         }
     }
 
@@ -70,6 +74,17 @@ impl Sitemaps {
             (Some(since), Some(lastmod)) => lastmod < *since,
             _ => false,
         }
+    }
+}
+
+/// What is no URL is told when it is taken on.
+fn absolute(origin: &str, named: String) -> String {
+    match Url::parse(&named) {
+        Err(ParseError::RelativeUrlWithoutBase) => {
+            let joined = Url::parse(origin).and_then(|origin| origin.join(&named));
+            joined.map_or(named, Into::into)
+        }
+        _ => named,
     }
 }
 
@@ -98,6 +113,24 @@ fn last_moment(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sitemap_that_robots_txt_names_by_its_path_is_of_that_host() {
+        let plan = Plan {
+            sitemap: true,
+            ..Plan::default()
+        };
+        let named =
+            |named: &str| Sitemaps::new(&plan).of_host("http://a.example", vec![named.into()]);
+        for (line, url) in [
+            ("/sm.xml", "http://a.example/sm.xml"),
+            ("sm.xml?a=1", "http://a.example/sm.xml?a=1"),
+            ("//b.example/sm.xml", "http://b.example/sm.xml"),
+            ("https://c.example/sm.xml", "https://c.example/sm.xml"),
+        ] {
+            assert_eq!(named(line), [url]);
+        }
+    }
 
     #[test]
     fn entries_before_the_cut_are_old_and_those_without_a_date_are_not() {

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use crawl_ckpt::address::take_userinfo;
 use crawl_ckpt::job::Name;
+use crawl_ckpt::lines::read_text;
 use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,15 +62,13 @@ pub fn read(path: &Path) -> Result<List, Failure> {
     };
     let is_stdin = path == Path::new("-");
     let text = if is_stdin {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+        read_text(io::stdin())
     } else {
-        fs::read_to_string(path)
+        fs::File::open(path).and_then(read_text)
     };
     let text = text.map_err(|e| wrong(&e))?;
-    let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let placed = fields(plain, &extension.to_ascii_lowercase()).map_err(|why| wrong(&why))?;
+    let placed = fields(&text, &extension.to_ascii_lowercase()).map_err(|why| wrong(&why))?;
     let folder = crawl_ckpt::durable::parent(path);
     let (mut entries, mut met) = (Vec::new(), HashSet::new());
     for (place, fields) in placed {
@@ -103,6 +102,7 @@ fn fields(text: &str, extension: &str) -> Result<Placed, String> {
 fn has_header(text: &str) -> bool {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
+        .delimiter(delimiter(text))
         .from_reader(text.as_bytes());
     let is_ours = |cell: &str| {
         ["url", "spider"]
@@ -112,6 +112,14 @@ fn has_header(text: &str) -> bool {
     reader
         .headers()
         .is_ok_and(|cells| cells.iter().any(is_ours))
+}
+
+/// What parts the columns: a spreadsheet writes semicolons where the comma is for decimals, and tabs.
+fn delimiter(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let mut used = [b',', b';', b'\t'].into_iter();
+    used.find(|byte| header.as_bytes().contains(byte))
+        .unwrap_or(b',')
 }
 
 /// A site a line; blank lines and those that begin with `#` are none.
@@ -139,6 +147,7 @@ fn csv(text: &str) -> Result<Placed, String> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .flexible(true)
+        .delimiter(delimiter(text))
         .from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|e| e.to_string())?.clone();
     let column = |name: &str| headers.iter().position(|h| h.eq_ignore_ascii_case(name));
@@ -291,6 +300,8 @@ mod tests {
         for (name, text) in [
             ("l.csv", csv),
             ("l", csv),
+            ("l.csv", &csv.replace(',', ";")),
+            ("l.csv", &csv.replace(',', "\t")),
             ("l.json", json),
             ("l", json),
             ("l.jsonl", lines),

@@ -8,7 +8,7 @@ mod page;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -243,17 +243,29 @@ impl Watch for Series {
     }
 }
 
+/// Every page begins with it.
+const BEGIN: &[u8] = b"# HELP crawl_";
+
 /// The file that is replaced: where links lead to, and never a device or a pipe, for what
-/// is renamed over `/dev/stdout` takes its place.
+/// is renamed over `/dev/stdout` takes its place. Nor a file of something else, whose name was a slip.
 fn target(file: &Path) -> io::Result<PathBuf> {
     if matches!(file.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound) {
         return Ok(file.to_owned());
     }
     let target = file.canonicalize()?;
-    if target.metadata()?.is_file() {
+    if !target.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let (mut begin, limit) = (Vec::new(), BEGIN.len() as u64);
+    fs::File::open(&target)?
+        .take(limit)
+        .read_to_end(&mut begin)?;
+    if begin.is_empty() || begin == BEGIN {
         Ok(target)
     } else {
-        Err(io::Error::other("it is no regular file"))
+        Err(io::Error::other(
+            "it holds something else than metrics of crawls",
+        ))
     }
 }
 

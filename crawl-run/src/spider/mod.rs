@@ -19,6 +19,7 @@ use crawl_ckpt::domain::{Domain, HostName};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
 use crawl_ckpt::keys::{Elsewhere, OneOrList, parsed};
+use crawl_ckpt::lines::read_text;
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::{Scope, Warc};
 use crawl_ckpt::rendering::Renderings;
@@ -123,8 +124,8 @@ impl Spider {
                 let fail = |why: &dyn Display| {
                     Failure::with(Exit::Usage, format_args!("cannot read start URLs: {why}"))
                 };
-                let text = io::read_to_string(io::stdin()).map_err(|e| fail(&e))?;
-                let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+                let text = read_text(io::stdin()).map_err(|e| fail(&e))?;
+                let lines = text.lines().map(str::trim);
                 let urls: Vec<&str> = lines
                     .filter(|line| !line.is_empty() && !line.starts_with('#'))
                     .collect();
@@ -152,7 +153,7 @@ impl Spider {
             )
         };
         let path = Path::new(argument);
-        let text = fs::read_to_string(path).map_err(|error| {
+        let text = fs::File::open(path).and_then(read_text).map_err(|error| {
             let failure = wrong(&error);
             if let Some(hint) = habits::of_word(argument) {
                 return failure.hint(hint);

@@ -92,13 +92,15 @@ fn groups(text: &str) -> Result<Vec<&str>, String> {
 /// all that is in it, `p > ::text` is `p > *::text`, and `::text` alone `*::text`.
 fn split(text: &str) -> Result<(String, Take), String> {
     let text = text.trim();
-    let (selector, take) = if let Some(selector) = text.strip_suffix("::text") {
-        (selector, Take::Text)
-    } else if let Some((selector, name)) = text
+    // CSS reads these names in any case.
+    let lower = text.to_ascii_lowercase();
+    let (selector, take) = if let Some(selector) = lower.strip_suffix("::text") {
+        (&text[..selector.len()], Take::Text)
+    } else if let Some((selector, name)) = lower
         .strip_suffix(')')
         .and_then(|text| text.rsplit_once("::attr("))
     {
-        let name = name.trim();
+        let (selector, name) = (&text[..selector.len()], unquoted(name.trim()));
         let is_name = |c: char| !c.is_ascii_whitespace() && !"\"'()[]{}".contains(c);
         if name.is_empty() || !name.chars().all(is_name) {
             return Err("::attr() takes the name of an attribute".into());
@@ -119,6 +121,12 @@ fn split(text: &str) -> Result<(String, Take), String> {
         () => selector.to_owned(),
     };
     Ok((selector, take))
+}
+
+/// A name as a string of CSS, which parsel takes as well.
+fn unquoted(name: &str) -> &str {
+    let between = |quote| name.strip_prefix(quote)?.strip_suffix(quote);
+    between('"').or_else(|| between('\'')).unwrap_or(name)
 }
 
 /// cssselect's `[a!=b]` in the words of CSS: `:not([a=b])`.
@@ -481,6 +489,19 @@ mod tests {
             let css = Css::parse(css).unwrap();
             assert_eq!(css.parts[0].0.to_css_string(), rows);
         }
+    }
+
+    #[test]
+    fn what_is_taken_may_be_written_in_any_case_and_in_quotes() {
+        for (css, take) in [
+            ("A.B::TEXT", Take::Text),
+            ("A.B::Attr(HREF)", Take::Attribute("href".into())),
+            ("A.B::attr(\"href\")", Take::Attribute("href".into())),
+            ("A.B::attr( 'href' )", Take::Attribute("href".into())),
+        ] {
+            assert_eq!(split(css), Ok(("A.B".into(), take)), "{css}");
+        }
+        assert!(split("a::attr(\"href)").is_err());
     }
 
     #[test]

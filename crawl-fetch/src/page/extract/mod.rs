@@ -43,10 +43,10 @@ mod tests;
 mod xpath;
 
 use std::borrow::Cow;
-use std::io::Read;
 use std::path::Path;
 
 use crawl_ckpt::extraction::Extraction;
+use crawl_ckpt::lines::read_text;
 use crawl_ckpt::node::Node;
 use crawl_ckpt::tool::{Exit, Failure};
 use encoding_rs::{Encoding, UTF_8};
@@ -92,15 +92,14 @@ impl Extractor {
     /// # Errors
     /// What is wrong with it, with the JSON path, by itself and as [`Exit::Usage`].
     pub fn load(path: &Path) -> Result<Extractor, (String, Failure)> {
-        let mut text = String::new();
         let read = if path.as_os_str() == "-" {
-            std::io::stdin().read_to_string(&mut text)
+            read_text(std::io::stdin())
         } else {
-            std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+            std::fs::File::open(path).and_then(read_text)
         };
         let extractor = read
             .map_err(|e| e.to_string())
-            .and_then(|_| Extractor::from_json(&text));
+            .and_then(|text| Extractor::from_json(&text));
         extractor.map_err(|why| {
             let name = path.display();
             let failure = Failure::with(Exit::Usage, format_args!("cannot use {name}: {why}"));

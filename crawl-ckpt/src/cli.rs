@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Found};
 pub use crate::command::TOOL;
 use crate::command::{self, Context, ListForm};
 use crate::job::{Name, data_dir};
-use crate::tool::{Exit, Failure, need_stdout, parse_age};
+use crate::tool::{Exit, Failure, need_stdout, parse_age, parse_duration};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -24,6 +24,10 @@ CONCURRENCY = 48
 SITES = 240
 # A partition is taken over after 6 s, and new members are believed at once.
 SETTLED_S = 10
+# Links of a page, how many of a hundred lead to other hosts, and which share of the URLs. What was sent to other
+# partitions is dead in a journal once it is there, so that journals with many letters are rewritten; nothing in the
+# first is dead, so that none is.
+TAKEOVERS = {"all pending": (LINKS, 0, 1), "half finished, rewritten": (2, 100, 0.2)}
 NEEDS = "two cores that nothing else uses, 6 GiB of memory, 10 GB of disk, redis-server 7.0 and ports 7300 and 17300"
 
 
@@ -47,7 +51,10 @@ def run(bins, work, options, problems):
             ]
             report[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         report["latency_ms"] = latency(bins, folder)
-        report["takeover"] = takeover(bins, folder, urls, problems)
+        report["takeover"] = {
+            name: takeover(bins, folder, int(urls * part), links, share, problems)
+            for name, (links, share, part) in TAKEOVERS.items()
+        }
         report["scaling"] = scaling(bins, folder, options.pages, problems)
     finally:
         stop(folder)
@@ -116,7 +123,7 @@ def cost(folder):
     return memory, disk, cpu
 
 
-def prepare(folder, share):
+def prepare(folder, share, links):
     """The spider, and a fetcher that needs no network."""
     starts = [f"https://www.host-{host:06}.example/" for host in range(HOSTS)]
     spider = {
@@ -132,7 +139,7 @@ def prepare(folder, share):
     }
     (folder / "fleet.json").write_text(json.dumps(spider))
     (folder / "gate").unlink(missing_ok=True)
-    return f"links {LINKS} {HOSTS} {share} {folder}/gate"
+    return f"links {links} {HOSTS} {share} {folder}/gate"
 
 
 def start(bins, folder, url, name, *words, env=None):
@@ -144,9 +151,9 @@ def start(bins, folder, url, name, *words, env=None):
         )
 
 
-def fed(bins, folder, share):
+def fed(bins, folder, share, links=LINKS):
     fetcher = folder / "fetcher"
-    fetcher.write_text(f"#!/bin/sh\nexec {bins}/examples/feed {prepare(folder, share)}\n")
+    fetcher.write_text(f"#!/bin/sh\nexec {bins}/examples/feed {prepare(folder, share, links)}\n")
     fetcher.chmod(0o755)
     return {**os.environ, "CRAWL_FETCH": str(fetcher)}
 
@@ -197,14 +204,26 @@ def latency(bins, folder):
     return json.loads(told)
 
 
-def takeover(bins, folder, urls, problems):
-    """A worker with all of the URLs is killed; another one takes them."""
+def rewritten():
+    """How many partitions have a journal that was."""
+    keys = set()
+    for node in range(1, 7):
+        scan = ["redis-cli", "-h", f"127.0.0.1{node}", "-p", str(PORT)]
+        scan += ["--scan", "--pattern", "*:base:*"]
+        keys.update(subprocess.check_output(scan, text=True).split())
+    return len(keys)
+
+
+def takeover(bins, folder, urls, links, share, problems):
+    """A worker with all of the URLs is gone; another one takes them, until its copies stand still."""
     url = fresh(folder)
-    env = fed(bins, folder, 0)
+    env = fed(bins, folder, share, links)
     (folder / "gate").touch()
-    worker = start(bins, folder, url, "first", "--max-pages", urls // LINKS, env=env)
+    worker = start(bins, folder, url, "first", "--max-pages", urls // links, env=env)
     end(folder, "first", worker, 4, problems)
     (folder / "gate").unlink()
+    told = subprocess.check_output([bins / "crawl-ckpt", "--store", url, "ls", "--json"], text=True)
+    crawl, bases = json.loads(told), rewritten()
     worker = start(bins, folder, url, "second", env=env)
     journals = folder / "second/default/fleet/fleet/second"
     sizes = None
@@ -222,8 +241,12 @@ def takeover(bins, folder, urls, problems):
     times = [file.stat().st_mtime for file in files]
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
+    for name in ("first", "second"):
+        shutil.rmtree(folder / name)
     return {
-        "urls": urls,
+        "urls": crawl["seen"],
+        "finished": crawl["done"] + crawl["failed"],
+        "bases": bases,
         "bytes": sum(size for _, size in told),
         "s": round(max(times) - min(times), 3) if times else None,
     }
@@ -282,6 +305,8 @@ def show(report, urls):
     ]
     measure.table(head, rows)
     print(f"lease, commit and 64 renewals, ms: {report['latency_ms']}")
-    print(f"takeover of {report['takeover']['urls']:,} URLs: {report['takeover']['s']} s")
+    for name, of in report["takeover"].items():
+        size = f"{of['bytes'] / 1e6:,.0f} MB, {of['bases']} bases"
+        print(f"takeover of {of['urls']:,} URLs, {name}: {of['s']} s ({size})")
     scaled = report["scaling"]
     print(f"4 workers against 1: {scaled['times']} times ({scaled})")

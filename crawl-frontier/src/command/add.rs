@@ -19,8 +19,7 @@ use crawl_ckpt::tool::{Failure, say};
 
 use super::inspect::form_of;
 use crate::clock::now_ms;
-use crate::schedule::HostId;
-use crate::store::memory::{Fingerprints, GROUP, Memory};
+use crate::store::memory::{Fingerprints, Memory};
 use crate::store::request::Extra;
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
@@ -326,27 +325,23 @@ impl Loader<'_> {
         print_new: &mut Option<&mut dyn Write>,
     ) -> Result<(), Failure> {
         let mut start = 0;
-        let mut hosts = [None; GROUP];
-        for group in piece.requests.chunks(GROUP) {
-            for (request, host) in group.iter().zip(&mut hosts) {
-                *host = self.memory.touch(request.fingerprints);
-            }
-            for (request, host) in group.iter().zip(hosts) {
-                let url = &piece.text[start..request.end];
-                start = request.end;
-                if self.take_on(url, request, host)
-                    && let Some(out) = print_new
-                {
-                    let line = request.rare.as_ref().map_or(url, |rare| &rare.line);
-                    writeln!(out, "{line}").map_err(Failure::from_stdout)?;
-                }
+        for (number, request) in piece.requests.iter().enumerate() {
+            self.memory
+                .touch(&piece.requests, number, |one| one.fingerprints);
+            let url = &piece.text[start..request.end];
+            start = request.end;
+            if self.take_on(url, request)
+                && let Some(out) = print_new
+            {
+                let line = request.rare.as_ref().map_or(url, |rare| &rare.line);
+                writeln!(out, "{line}").map_err(Failure::from_stdout)?;
             }
         }
         Ok(())
     }
 
-    fn take_on(&mut self, url: &str, request: &Prepared, met: Option<HostId>) -> bool {
-        let Some(host) = self.memory.meet(request.fingerprints, met, origin(url)) else {
+    fn take_on(&mut self, url: &str, request: &Prepared) -> bool {
+        let Some(host) = self.memory.meet(request.fingerprints, origin(url)) else {
             self.added.duplicate += 1;
             return false;
         };

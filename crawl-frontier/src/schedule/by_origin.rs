@@ -1,43 +1,24 @@
-//! Hosts by their origin.
+//! Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found with one look where
+//! the text takes three: half of a bulk load went there.
 
 use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashTable;
-
 use super::HostId;
+use crate::table::Table;
 use crate::url::Fingerprinter;
 
-/// So many hosts are looked for at once.
+/// 96 bits of a fingerprint tell a billion hosts apart. They stand before the host in a table, which finds the first
+/// one that begins so.
+const HOST_BITS: u32 = 32;
+/// So many are looked for at once.
 const GROUP: usize = 64;
 
-/// A host that was met: 96 bits of the fingerprint tell a billion hosts apart, and the whole takes
-/// half of the room that 128 bits and a place would.
-#[derive(Debug, Clone, Copy)]
-struct Met {
-    fingerprint: [u32; 3],
-    id: u32,
-}
-
-impl Met {
-    fn new(fingerprint: u128, id: HostId) -> Met {
-        Met {
-            fingerprint: [0, 32, 64].map(|shift| (fingerprint >> shift) as u32),
-            id: id.0,
-        }
-    }
-
-    fn hash(&self) -> u64 {
-        u64::from(self.fingerprint[1]) << 32 | u64::from(self.fingerprint[0])
-    }
-}
-
-/// Hosts by the fingerprint of their origin. A fingerprint is as good as the text, and is found
-/// with one look where the text takes three: half of a bulk load went there.
+/// The hosts that were met.
 #[derive(Debug)]
 pub struct ByOrigin {
-    table: HashTable<Met>,
+    table: Table,
     /// Hosts that are not in it yet.
-    added: Vec<Met>,
+    added: Vec<u128>,
     origins: Fingerprinter,
 }
 
@@ -47,7 +28,7 @@ impl ByOrigin {
         let random = RandomState::new();
         let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
         ByOrigin {
-            table: HashTable::new(),
+            table: Table::new(),
             added: Vec::new(),
             origins: Fingerprinter::new(key.to_le_bytes()),
         }
@@ -58,20 +39,23 @@ impl ByOrigin {
         self.origins
     }
 
-    /// The host with this fingerprint.
+    /// Has the processor fetch what [`ByOrigin::find`] will look at.
     #[inline]
-    pub fn find(&self, fingerprint: u128) -> Option<HostId> {
-        let wanted = Met::new(fingerprint, HostId(0));
-        let is_it = |met: &Met| met.fingerprint == wanted.fingerprint;
-        let found = self.table.find(wanted.hash(), is_it);
-        found.map(|met| HostId(met.id))
+    pub fn touch(&self, fingerprint: u128) {
+        self.table.touch(fingerprint << HOST_BITS);
     }
 
-    /// Takes a host that is not there.
+    /// The host whose origin has this fingerprint.
     #[inline]
+    pub fn find(&self, fingerprint: u128) -> Option<HostId> {
+        let first = fingerprint << HOST_BITS | 1;
+        let found = self.table.at_or_behind(first)?;
+        is_same(found, first).then(|| HostId(found as u32 - 1))
+    }
+
+    /// Adds a host that is not in it.
     pub fn insert(&mut self, fingerprint: u128, id: HostId) {
-        let met = Met::new(fingerprint, id);
-        self.table.insert_unique(met.hash(), met, Met::hash);
+        self.table.insert(met(fingerprint, id));
     }
 
     /// Makes room for so many hosts that will be added.
@@ -79,31 +63,72 @@ impl ByOrigin {
         self.added.reserve_exact(hosts);
     }
 
-    /// Takes one of very many hosts, which is found after [`ByOrigin::index`] alone.
+    /// Takes one of very many hosts. It is found after [`ByOrigin::index`] alone.
     pub fn add(&mut self, fingerprint: u128, id: HostId) {
-        self.added.push(Met::new(fingerprint, id));
+        self.added.push(met(fingerprint, id));
     }
 
-    /// Has all hosts be found that were added; false when one was there before. The processor waits for the cache
-    /// misses of many at once, for which a quarter of a start went.
+    /// Has all hosts be found that were added; false when one was there before.
     #[must_use]
     pub fn index(&mut self) -> bool {
         let added = std::mem::take(&mut self.added);
-        self.table.reserve(added.len(), Met::hash);
-        let is_new = |by_origin: &HashTable<Met>, met: &Met| {
-            let is_it = |other: &Met| other.fingerprint == met.fingerprint;
-            by_origin.find(met.hash(), is_it).is_none()
-        };
+        self.table.reserve(added.len());
         let mut are_new = true;
         for group in added.chunks(GROUP) {
-            for met in group {
-                std::hint::black_box(is_new(&self.table, met));
+            for one in group {
+                self.table.touch(*one);
             }
-            for met in group {
-                are_new &= is_new(&self.table, met);
-                self.table.insert_unique(met.hash(), *met, Met::hash);
+            for one in group {
+                let first = *one >> HOST_BITS << HOST_BITS | 1;
+                let found = self.table.at_or_behind(first);
+                are_new &= !found.is_some_and(|found| is_same(found, first));
+                self.table.insert(*one);
             }
         }
         are_new
+    }
+}
+
+/// A host as it stands in the table. It is counted from 1 on, since the table takes 0 for another.
+fn met(fingerprint: u128, id: HostId) -> u128 {
+    fingerprint << HOST_BITS | (u128::from(id.0) + 1)
+}
+
+/// Both are of one host.
+fn is_same(one: u128, other: u128) -> bool {
+    (one ^ other) >> HOST_BITS == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_is_found_by_what_its_fingerprint_ends_with_and_no_other() {
+        let origins = ByOrigin::new().fingerprinter();
+        let of = |n: u32| origins.get(&format!("https://h{n}.example"));
+        let mut hosts = ByOrigin::new();
+        for n in 0..30_000 {
+            hosts.add(of(n), HostId(n));
+        }
+        // Neighbours, and the ends of the table.
+        let odd = [0, 1, 2, u128::MAX >> 32, (u128::MAX >> 32) - 1];
+        for (fingerprint, n) in odd.into_iter().zip(30_000..) {
+            hosts.add(fingerprint, HostId(n));
+        }
+        assert!(hosts.index());
+        for n in 40_000..50_000 {
+            hosts.insert(of(n), HostId(n));
+        }
+        for n in (0..30_000).chain(40_000..50_000) {
+            assert_eq!(hosts.find(of(n)), Some(HostId(n)));
+        }
+        for (fingerprint, n) in odd.into_iter().zip(30_000..) {
+            assert_eq!(hosts.find(fingerprint), Some(HostId(n)));
+        }
+        assert_eq!(hosts.find(3), None);
+        assert!((30_000..40_000).all(|n| hosts.find(of(n)).is_none()));
+        hosts.add(of(7), HostId(50_000));
+        assert!(!hosts.index());
     }
 }

@@ -280,6 +280,12 @@ impl<T: Copy + Ord> Schedule<T> {
         self.by_origin.find(fingerprint)
     }
 
+    /// Has the processor fetch what [`Schedule::find_fingerprint`] will look at.
+    #[inline]
+    pub fn touch(&self, fingerprint: u128) {
+        self.by_origin.touch(fingerprint);
+    }
+
     /// True when one of the first `count` hosts has this authority, whatever its scheme.
     pub fn is_among_first(&self, count: u32, authority: &str) -> bool {
         let is_one = |scheme: &str| {

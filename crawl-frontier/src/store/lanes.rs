@@ -17,7 +17,7 @@ use crawl_ckpt::tool::Failure;
 
 use self::aside::{Aside, LastBlock};
 pub use self::imaged::WantedPart;
-use self::lane::{EMPTY_LANE, Lane, LaneTickets, NONE, Node};
+use self::lane::{EMPTY_LANE, Lane, LaneTickets, NONE, Node, touch};
 use self::ranked::RankedBlocks;
 use self::ranks::{Ranks, Whence};
 pub use self::room::{LanesRoom, failed};
@@ -252,6 +252,7 @@ impl Lanes {
         self.note(swept);
         let mut counts = Vec::with_capacity(self.plain.len());
         for id in 0..self.plain.len() as u32 {
+            self.touch(HostId(id));
             let left = self.left_aside(id);
             let mut count = left + self.ranks.left_aside(id);
             let mut sweep = |lanes: &mut Lanes, lane: Lane| {
@@ -389,6 +390,11 @@ impl Lanes {
     pub fn behind(&self, id: HostId) -> LaneTickets<'_> {
         let behind = self.behind.get(id.0 as usize);
         behind.unwrap_or(&EMPTY_LANE).tickets(&self.nodes)
+    }
+
+    /// For who walks the lanes of priority 0 of one host after another, called with each before.
+    pub fn touch(&self, id: HostId) {
+        touch(&self.plain, id.0 as usize, &self.nodes);
     }
 
     fn grow(&mut self, hosts: usize) {

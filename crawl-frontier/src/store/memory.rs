@@ -176,37 +176,31 @@ impl Memory {
             .change(id, |host| host.taken += taken.unwrap_or(0));
     }
 
-    /// Looks where a request would be remembered, and at its host. Done for a group of
-    /// requests before they are taken on, this makes the processor wait for all of
-    /// their cache misses at once.
+    /// Called with each request of a list before it is taken on, it has the processor fetch what those need that
+    /// come soon: to wait for it took a third of a bulk load of 100 M URLs.
     #[inline]
-    pub fn touch(&self, fingerprints: Fingerprints) -> Option<HostId> {
-        std::hint::black_box(self.seen.touch(fingerprints.request));
-        self.schedule.find_fingerprint(fingerprints.host)
+    pub fn touch<T>(&self, list: &[T], next: usize, fingerprints: impl Fn(&T) -> Fingerprints) {
+        let first = if next == 0 { 0 } else { next + SOON };
+        for one in list.iter().take(next + SOON + 1).skip(first) {
+            let fingerprints = fingerprints(one);
+            self.seen.touch(fingerprints.request);
+            self.schedule.touch(fingerprints.host);
+        }
     }
 
-    /// Remembers a request; its host, when it was not seen before. `met` is what
-    /// [`Memory::touch`] said.
+    /// Remembers a request; its host, when it was not seen before.
     #[inline]
-    pub fn meet(
-        &mut self,
-        fingerprints: Fingerprints,
-        met: Option<HostId>,
-        origin: &str,
-    ) -> Option<HostId> {
+    pub fn meet(&mut self, fingerprints: Fingerprints, origin: &str) -> Option<HostId> {
         if !self.seen.insert(fingerprints.request) {
             return None;
         }
-        let new = || {
-            self.schedule
-                .host_of_fingerprint(fingerprints.host, origin, Gate::Open)
-        };
-        Some(met.unwrap_or_else(new))
+        let host = fingerprints.host;
+        Some(self.schedule.host_of_fingerprint(host, origin, Gate::Open))
     }
 }
 
-/// So many requests are touched before they are taken on.
-pub const GROUP: usize = 64;
+/// What so many requests later is needed is fetched.
+const SOON: usize = 32;
 
 /// What a request and its host are known by.
 #[derive(Debug, Clone, Copy)]

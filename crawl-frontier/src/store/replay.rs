@@ -12,7 +12,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::Ticket;
 use super::ids::Ids;
-use super::memory::{Fingerprints, GROUP, Memory};
+use super::memory::{Fingerprints, Memory};
 use super::request::fingerprint_of;
 use super::seen::Ascent;
 use crate::keys::{HOST, OfHost};
@@ -216,7 +216,6 @@ impl Listener {
 
 /// The other thread. An error says where in the journal, and what.
 fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64, String)> {
-    let mut hosts = [None; GROUP];
     let mut ascent = Ascent::default();
     for piece in pieces {
         for (origin, taken) in &piece.hosts {
@@ -229,20 +228,16 @@ fn remember(memory: &mut Memory, pieces: Receiver<Arrivals>) -> Result<(), (u64,
             ascent.end(&mut memory.seen);
         }
         let mut start = 0;
-        for group in piece.requests.chunks(GROUP) {
-            for (request, host) in group.iter().zip(&mut hosts) {
-                *host = memory.touch(request.fingerprints);
-            }
-            for (request, host) in group.iter().zip(hosts) {
-                let origin = &piece.text[start..request.end as usize];
-                start = request.end as usize;
-                let ticket = request.ticket;
-                let Some(host) = memory.meet(request.fingerprints, host, origin) else {
-                    let why = format!("request {} was taken on before", ticket.id);
-                    return Err((ticket.at, why));
-                };
-                memory.lanes.arrive(host, ticket, request.priority);
-            }
+        for (number, request) in piece.requests.iter().enumerate() {
+            memory.touch(&piece.requests, number, |one| one.fingerprints);
+            let origin = &piece.text[start..request.end as usize];
+            start = request.end as usize;
+            let ticket = request.ticket;
+            let Some(host) = memory.meet(request.fingerprints, origin) else {
+                let why = format!("request {} was taken on before", ticket.id);
+                return Err((ticket.at, why));
+            };
+            memory.lanes.arrive(host, ticket, request.priority);
         }
         if memory.lanes.is_full() {
             // What of it is done by now goes later.

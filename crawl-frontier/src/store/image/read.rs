@@ -18,7 +18,8 @@ use crate::schedule::{Count, HostId, Schedule};
 use crate::store::Ticket;
 use crate::store::lanes::Lanes;
 use crate::store::memory::Memory;
-use crate::store::seen::{SHARDS, Seen, SeenRoom, Table};
+use crate::store::seen::{Seen, SeenRoom};
+use crate::table::{SHARDS, Table};
 
 /// Reads the image of a job, and the end of the journal that it stands for.
 /// `None` when there is none.

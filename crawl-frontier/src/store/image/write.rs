@@ -85,6 +85,9 @@ fn write(
         }
         let ranked = |priority, ticket| piece.push(&mut out, priority, ticket);
         view.lanes.each_ranked(id, &mut last, ranked)?;
+        if queue.most == usize::MAX {
+            view.lanes.touch(id);
+        }
         for ticket in view.lanes.plain_at_hand(id).take(queue.most) {
             piece.push(&mut out, 0, ticket)?;
         }
@@ -180,6 +183,7 @@ fn write_part(
     let mut last = LastRead::default();
     let mut pushed = 0_u64;
     for id in view.rest.schedule.ids() {
+        view.lanes.touch(id);
         let mut heads = view.lanes.plain_at_hand(id).take(most).count();
         let told = view.lanes.each_plain(id, &mut last, |ticket| {
             if heads > 0 {

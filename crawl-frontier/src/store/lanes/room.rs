@@ -9,7 +9,7 @@ use crawl_ckpt::tool::Failure;
 
 use super::Lanes;
 use super::aside::{Aside, NewRun};
-use super::lane::{EMPTY_LANE, NONE, Node};
+use super::lane::{EMPTY_LANE, NONE, Node, touch};
 use crate::store::unsound::Unsound;
 use crate::unnamed::{AsideRoom, MAKE_ROOM};
 
@@ -121,6 +121,7 @@ impl Lanes {
         let mut nodes = Vec::new();
         let mut plain = vec![EMPTY_LANE; self.plain.len()];
         for (id, lane) in self.plain.iter().enumerate() {
+            touch(&self.plain, id, &self.nodes);
             let host = id as u32;
             let is_begun = aside.left(host) > 0;
             let mut left = if is_begun { usize::MAX } else { keep };

@@ -1,7 +1,7 @@
 //! Fingerprints on their way into a set, told in ascending order as a rewritten journal has them.
 
-use super::table::nonzero;
-use super::{Seen, shard_of};
+use super::Seen;
+use crate::table::{nonzero, shard_of};
 
 /// A run has this part at most of what the set may have in memory.
 const LONGEST: usize = 8;

@@ -114,7 +114,7 @@ impl<'a> SettingLife<'a> {
                 priority: priority_of(number),
                 ..Stored::default()
             };
-            let host = self.memory.meet(fingerprints, None, ORIGIN).unwrap();
+            let host = self.memory.meet(fingerprints, ORIGIN).unwrap();
             let kept = batch.request(&stored);
             self.memory.arrive(host, kept, stored.priority);
         }

@@ -1,4 +1,4 @@
-//! A set of 128-bit fingerprints in memory.
+//! A set of 128-bit fingerprints in memory: of what was seen, and of hosts.
 //!
 //! Fingerprints are uniformly random, so a slot is found by scaling the fingerprint to the size
 //! of the table, and slots stay sorted: a search ends at the first larger fingerprint, the whole
@@ -12,6 +12,8 @@ const SHARD_BITS: u32 = 6;
 pub const SHARDS: usize = 1 << SHARD_BITS;
 /// Slots behind the last home slot, for the cluster that overflows there.
 const SPILL: usize = 64;
+/// So many slots further is the next line of the processor's cache.
+const NEXT_LINE: usize = 64 / size_of::<u128>();
 /// Grow at a load of 4/5: longer clusters, or more memory, cost more.
 const MAX_LOAD: (usize, usize) = (4, 5);
 
@@ -76,14 +78,38 @@ impl Table {
         self.shards[shard_of(first)].insert_ascending(fingerprints)
     }
 
-    /// Reads the slot where the fingerprint would be. Called for a whole page of fingerprints
-    /// before they are inserted, it lets the processor wait for all of their
-    /// cache misses at once: 10M inserts take 0.7 s in place of 1.4 s.
+    /// Has the processor fetch the slot where the fingerprint would be, and the next line of its cache, where most of
+    /// those end that are moved for a new one. Called for many before they are looked for, it hides their cache
+    /// misses: 10M inserts take 0.7 s in place of 1.4 s.
     #[inline]
-    pub fn touch(&self, fingerprint: u128) -> bool {
+    pub fn touch(&self, fingerprint: u128) {
         let fingerprint = nonzero(fingerprint);
         let shard = &self.shards[shard_of(fingerprint)];
-        shard.homes > 0 && shard.slots[shard.home(fingerprint)] == fingerprint
+        if shard.homes > 0 {
+            let home = shard.home(fingerprint);
+            prefetch(&shard.slots[home]);
+            prefetch(&shard.slots[home + NEXT_LINE]);
+        }
+    }
+
+    /// The fingerprint, or the next larger one if it has the same home.
+    #[inline]
+    pub fn at_or_behind(&self, fingerprint: u128) -> Option<u128> {
+        let fingerprint = nonzero(fingerprint);
+        let shard = &self.shards[shard_of(fingerprint)];
+        let at = shard.find(fingerprint).unwrap_or_else(|at| at);
+        shard.slots.get(at).copied().filter(|&slot| slot != EMPTY)
+    }
+
+    /// Makes room for so many more.
+    pub fn reserve(&mut self, more: usize) {
+        // Chance gives some shards more than others.
+        let more = more / SHARDS + more / SHARDS / 8 + 16;
+        for shard in &mut self.shards {
+            if (shard.len + more) * MAX_LOAD.1 > shard.homes * MAX_LOAD.0 {
+                shard.grow(shard.len + more);
+            }
+        }
     }
 
     /// The fingerprints of every shard, in ascending order.
@@ -109,6 +135,20 @@ impl Table {
         self.shards[number].rebuild(in_order, count);
         self.shards[number].len == count
     }
+}
+
+/// Has the processor fetch a place into its cache. Unlike a read nothing waits for it.
+#[inline]
+#[allow(unsafe_code)]
+fn prefetch(slot: &u128) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: nothing is read, and the place is there.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::hint::black_box(*slot);
 }
 
 /// 0 stands for an empty slot, so one that is 0 is taken for 1.
@@ -151,7 +191,8 @@ impl Shard {
             if self.homes > 0 && self.find(fingerprint).is_ok() {
                 return false;
             }
-            self.grow();
+            let len = self.len.max(self.homes * MAX_LOAD.0 / MAX_LOAD.1);
+            self.grow(len * 3 / 2);
         }
         let Err(at) = self.find(fingerprint) else {
             return false;
@@ -179,9 +220,8 @@ impl Shard {
         self.len - old.len
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, wanted: usize) {
         let old = std::mem::take(self);
-        let wanted = old.len.max(old.homes * MAX_LOAD.0 / MAX_LOAD.1) * 3 / 2;
         self.rebuild(
             old.slots
                 .into_iter()

@@ -40,12 +40,13 @@ use crate::crawl::Done;
 /// The id of a request on the wire: that in its partition, below this bit, and which one that is, above.
 /// All ids of a crawl, those of robots.txt included, are below it.
 const LANE_BIT: u32 = 53;
+/// So many lanes fit above.
+const LANES: u64 = 1 << (63 - LANE_BIT);
+
 /// A partition that could not be opened is tried again after so long.
 const AGAIN_MS: u64 = 500;
 /// Between two looks at how long the last commits take.
 const A_MOMENT: Duration = Duration::from_millis(50);
-/// So many lanes fit above.
-const LANES: u64 = 1 << (63 - LANE_BIT);
 
 /// Partitions of a crawl, and their courier.
 #[derive(Debug)]

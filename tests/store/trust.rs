@@ -33,6 +33,36 @@ fn a_password_is_taken_from_the_environment_and_shown_nowhere() {
 }
 
 #[test]
+fn a_user_who_may_not_do_what_is_needed_and_a_store_that_is_full_are_told_with_the_way_out() {
+    let Some(scene) = Scene::new() else { return };
+    let redis = scene.redis();
+    let rights = [
+        "on",
+        ">s3cret-word",
+        "~*",
+        "+@read",
+        "+@connection",
+        "+info",
+    ];
+    let user = ["ACL", "SETUSER", "reader"].into_iter().chain(rights);
+    assert_eq!(redis.ask(&user.collect::<Vec<_>>()), "OK");
+    let url = redis.url_as("redis://reader@127.0.0.1");
+    let worker = Tool::new("crawl-run").dir(&scene.folder);
+    let worker = worker.args(["tree.json", "--worker", "a", "--store", &url]);
+    let refused = worker.env("CRAWL_STORE_PASSWORD", "s3cret-word").run();
+    refused
+        .code(2)
+        .says("cannot use the store: ")
+        .says("its user has no permission to ")
+        .says("ACL SETUSER NAME ~* +@all");
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let full = scene.worker("a").args(["--outage", "1s"]).run().code(1);
+    full.says("the store takes nothing more: its memory is full (maxmemory)")
+        .never_says("cannot be reached");
+    assert_eq!(scene.site.count(), 0);
+}
+
+#[test]
 fn over_tls_a_store_is_trusted_by_an_authority_of_its_own_and_takes_a_user_with_a_password() {
     let Some(redis) = Redis::secure() else { return };
     let user = [

@@ -26,9 +26,15 @@ impl fmt::Display for DepotError {
     }
 }
 
+/// Why a store takes nothing more, and answers all the same.
+pub(super) const FULL: &str = "its memory is full (maxmemory)";
+
 impl From<DepotError> for Failure {
     fn from(error: DepotError) -> Failure {
         match error {
+            DepotError::Unsure(why) if why.ends_with(FULL) => {
+                Failure::new(format_args!("the store takes nothing more: {why}"))
+            }
             DepotError::Unsure(why) => {
                 Failure::new(format_args!("the store cannot be reached: {why}"))
             }

@@ -44,7 +44,7 @@ impl StoreUrl {
     pub fn parse(text: &str, password: Option<&str>) -> Result<StoreUrl, Failure> {
         let usage = |why: &str| {
             Failure::with(Exit::Usage, format_args!("cannot use --store: {why}"))
-                .hint("a store is named so: redis://HOST/ or rediss://USER@HOST:PORT,HOST:PORT/, with $CRAWL_STORE_PASSWORD")
+                .hint("a store is named so: redis://HOST/ or rediss://HOST:PORT,HOST:PORT/, with USER@ before the first host, and the password in $CRAWL_STORE_PASSWORD")
         };
         let none = || usage("it is no URL");
         let (scheme, rest) = text.split_once("://").ok_or_else(none)?;

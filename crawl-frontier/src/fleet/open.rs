@@ -22,7 +22,7 @@ use super::bell::Bell;
 use super::courier::Courier;
 use super::mark;
 use super::rewrite::LEAST_GROWN;
-use super::sink::{insist, patiently, unreachable};
+use super::sink::{patiently, unreachable};
 use super::workshop::Workshop;
 use crate::crawl::Split;
 use crate::open::{Opened, Places};
@@ -96,12 +96,7 @@ fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fl
     let url = StoreUrl::parse(&shared.url, None)?;
     let mut engine = RedisDepot::new(&url, &shared.spider, "", shared.parts, 0);
     let patience = BEGINS.min(Duration::from_secs(begin.plan.retry.outage_s));
-    let held = patiently(patience, || engine.check()).map_err(|error| match error {
-        DepotError::Refused(why) => {
-            Failure::with(Exit::Usage, format_args!("cannot use the store: {why}"))
-        }
-        DepotError::Unsure(_) => unreachable(&error),
-    })?;
+    let held = insist(patience, || engine.check())?;
     if let Some(copies) = shared
         .copies
         .filter(|copies| *copies > held.fewest_replicas)
@@ -206,6 +201,16 @@ fn open(places: Places, begin: &Begin, shared: &SharedCrawl) -> Result<Opened<Fl
         crawl: fleet,
         started,
         notes,
+    })
+}
+
+/// Asks until there is an answer, for so long. A store that refuses has to be set up in another way.
+fn insist<T>(patience: Duration, ask: impl FnMut() -> Result<T, DepotError>) -> Result<T, Failure> {
+    patiently(patience, ask).map_err(|error| match error {
+        DepotError::Refused(why) => {
+            Failure::with(Exit::Usage, format_args!("cannot use the store: {why}"))
+        }
+        DepotError::Unsure(_) => unreachable(&error),
     })
 }
 

@@ -10,6 +10,7 @@ use ::redis::{Arg, Cmd, Connection, RedisError, Value, cmd, from_redis_value_ref
 use super::scripts;
 use super::slots::{SlotMap, slot_of};
 use super::tls;
+use crate::fleet::depot::FULL;
 use crate::fleet::{DepotError, NodeAddress, StoreUrl};
 use crate::human::counted;
 use crate::mutex::lock;
@@ -84,15 +85,33 @@ impl From<RedisError> for DepotError {
             error.to_string()
         };
         // Wrong passwords and rights do not become right.
-        let refused = ["NOAUTH", "WRONGPASS", "NOPERM", "AuthenticationFailed"];
-        let is_refused = error.code().is_some_and(|code| refused.contains(&code))
-            || error.kind() == ::redis::ErrorKind::AuthenticationFailed;
-        if is_refused {
-            DepotError::Refused(why)
-        } else {
-            DepotError::Unsure(why)
-        }
+        let refused = match error.code() {
+            Some("NOAUTH") => {
+                "authentication required: the password is in $CRAWL_STORE_PASSWORD".to_owned()
+            }
+            Some("NOPERM") => no_permission(&why),
+            Some("OOM") => return DepotError::Unsure(FULL.to_owned()),
+            code if code == Some("WRONGPASS")
+                || error.kind() == ::redis::ErrorKind::AuthenticationFailed =>
+            {
+                "authentication failed: wrong user, or wrong password in $CRAWL_STORE_PASSWORD"
+                    .to_owned()
+            }
+            _ => return DepotError::Unsure(why),
+        };
+        DepotError::Refused(refused)
     }
+}
+
+/// What a user may not do is said once for each command of a pipeline.
+fn no_permission(why: &str) -> String {
+    let first = why
+        .split_once("permissions to ")
+        .map_or(why, |(_, rest)| rest);
+    let first = first.split([')', ',']).next().unwrap_or_default();
+    format!(
+        "its user has no permission to {first}: ACL SETUSER NAME ~* +@all gives all that is needed"
+    )
 }
 
 impl Nodes {
@@ -429,5 +448,22 @@ fn key_of(command: &Cmd) -> Option<&[u8]> {
         b"MEMORY" => words.nth(1),
         b"INFO" | b"CONFIG" | b"PING" => None,
         _ => words.next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_may_not_do_is_said_once() {
+        let each = "NoPerm: this user has no permissions to run the 'script|load' command";
+        let why =
+            format!("Pipeline failures: [(Index 0, error: {each}), (Index 1, error: {each})]");
+        let told = no_permission(&why);
+        assert!(
+            told.starts_with("its user has no permission to run the 'script|load' command: "),
+            "{told}"
+        );
     }
 }

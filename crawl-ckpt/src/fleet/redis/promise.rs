@@ -21,11 +21,20 @@ pub struct Held {
 /// From the safest.
 const FSYNC: [&str; 3] = ["always", "everysec", "no"];
 
+/// True for a version before 7.0; one that is no number is of something else, which is tried.
+fn is_too_old(version: &str) -> bool {
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    major.is_some_and(|major| major < 7)
+}
+
 impl RedisDepot {
     /// Looks what the store promises.
     ///
     /// # Errors
-    /// Those of the engine; [`DepotError::Refused`] when a node keeps nothing on its disk, or throws keys
+    /// Those of the engine; [`DepotError::Refused`] when a node is too old, keeps nothing on its disk, or throws keys
     /// away when its memory is full. Replicas that do not answer are not counted.
     pub fn check(&mut self) -> Result<Held, DepotError> {
         let mut held = Held {
@@ -48,6 +57,10 @@ impl RedisDepot {
                 let mut lines = info.lines();
                 lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
             };
+            if let Some(version) = field("redis_version").filter(|version| is_too_old(version)) {
+                let why = format!("{node} is a Redis {version}, and 7.0 or later is needed");
+                return Err(DepotError::Refused(why));
+            }
             if field("aof_enabled") != Some("1") {
                 let why = format!("{node} keeps no append-only file: set appendonly yes");
                 return Err(DepotError::Refused(why));
@@ -83,5 +96,20 @@ impl RedisDepot {
             };
         }
         Ok(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_before_7_is_too_old_and_what_is_no_number_is_tried() {
+        for version in ["6.2.14", "5.0.3"] {
+            assert!(is_too_old(version), "{version}");
+        }
+        for version in ["7.0.15", "7.2.4", "10.1.0", "255.255.255", "unstable"] {
+            assert!(!is_too_old(version), "{version}");
+        }
     }
 }

@@ -84,7 +84,9 @@ impl Cookies {
             return;
         };
         if !self.jars.contains_key(name) {
-            self.jars.insert(name.to_owned(), Jar::default());
+            let jar = Jar::default();
+            self.bytes += jar.bytes();
+            self.jars.insert(name.to_owned(), jar);
         }
         let Some(jar) = self.jars.get_mut(name) else {
             return;

@@ -19,6 +19,11 @@ pub const MAX_HEADER_BYTES: usize = 60 << 10;
 /// cookie ends that much earlier at most.
 const COARSE: i64 = 64;
 
+/// What a cookie takes beside its name and its value: its path, its domain, and what else was set of it.
+const BESIDE_COOKIE: usize = 128;
+/// What a jar takes beside its cookies.
+const BESIDE_JAR: usize = 400;
+
 /// A jar.
 #[derive(Debug, Default)]
 pub struct Jar {
@@ -119,6 +124,10 @@ impl Jar {
             };
             self.kept.remove(oldest);
         }
+        if self.kept.len() == self.kept.capacity() {
+            // Most sites set one or two, and there is room for four at once otherwise.
+            self.kept.reserve_exact(self.kept.len() / 4 + 1);
+        }
         self.kept.push(KeptCookie::new(cookie, self.clock, hash));
         true
     }
@@ -218,10 +227,11 @@ impl Jar {
         }
     }
 
-    /// How large it is, about.
+    /// How large it is, about. What is sent is a copy of what was set.
     pub fn bytes(&self) -> usize {
         let text = |kept: &KeptCookie| kept.cookie.name().len() + kept.cookie.value().len();
-        self.kept.iter().map(text).sum::<usize>() + self.kept.len() * size_of::<KeptCookie>()
+        let each = |kept: &KeptCookie| 2 * text(kept) + size_of::<KeptCookie>() + BESIDE_COOKIE;
+        self.kept.iter().map(each).sum::<usize>() + BESIDE_JAR
     }
 
     /// The cookies that are not over.

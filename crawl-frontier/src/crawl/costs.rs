@@ -3,7 +3,8 @@
 //! What a request will cost is known when it has. So that no cap is passed, every request under
 //! way counts as twice the costliest one so far; near the cap fewer go at once, in the end one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crawl_ckpt::control::{Progress, ProxyUse};
 use crawl_ckpt::price::Price;
@@ -26,6 +27,8 @@ pub struct Costs {
     /// All that was spent, in this run and before.
     spent: u64,
     hosts: HashMap<HostId, ProxyUse>,
+    /// Those of them that cost most, with what they cost: each commit tells them, and there may be millions.
+    dearest: BTreeSet<(Reverse<u64>, HostId)>,
     /// What requests under way may cost, by their id.
     under_way: HashMap<u64, u64>,
     reserved: u64,
@@ -51,7 +54,19 @@ impl Costs {
     pub fn restore_host(&mut self, host: HostId, saved: &[u8]) {
         // Written by us; what an older or newer tool wrote otherwise is no more than a figure.
         if let Ok(used) = serde_json::from_slice(saved) {
-            self.hosts.insert(host, used);
+            let before = self.hosts.insert(host, used);
+            self.tell(host, before.map(|used| used.spent), used.spent);
+        }
+    }
+
+    /// A host cost so much, and costs so much now, which is no less.
+    fn tell(&mut self, host: HostId, before: Option<u64>, now: u64) {
+        if let Some(before) = before {
+            self.dearest.remove(&(Reverse(before), host));
+        }
+        self.dearest.insert((Reverse(now), host));
+        if self.dearest.len() > TOLD {
+            self.dearest.pop_last();
         }
     }
 
@@ -100,13 +115,17 @@ impl Costs {
             used.spent = used.spent.saturating_add(spent);
         };
         progress.proxies.get_mut(name).map(add);
-        let used = self.hosts.entry(host?).or_default();
+        let host = host?;
+        let used = self.hosts.entry(host).or_default();
+        let before = used.spent;
         used.attempts += 1;
         used.successes += u64::from(super::tally::is_success(result));
         used.bytes += result.bytes.unwrap_or(0);
         add(used);
+        let used = *used;
+        self.tell(host, Some(before), used.spent);
         // Numbers: this becomes JSON.
-        serde_json::to_string(used).ok()
+        serde_json::to_string(&used).ok()
     }
 
     /// What a checkpoint keeps of all hosts.
@@ -133,10 +152,9 @@ impl Costs {
 
     /// The hosts that cost most.
     pub fn dearest(&self) -> Vec<(HostId, ProxyUse)> {
-        let mut hosts: Vec<_> = self.hosts.iter().map(|(id, used)| (*id, *used)).collect();
-        hosts.sort_by_key(|(id, used)| (std::cmp::Reverse(used.spent), *id));
-        hosts.truncate(TOLD);
-        hosts
+        let hosts = self.dearest.iter();
+        let used = hosts.filter_map(|&(_, id)| Some((id, self.of(id)?)));
+        used.collect()
     }
 
     fn expected(&self, proxy: Option<&str>) -> Option<u64> {
@@ -191,6 +209,24 @@ mod tests {
         again.restore_host(HOST, saved.unwrap().as_bytes());
         assert_eq!(again.spent(), 1_000_000_000);
         assert_eq!(again.dearest(), costs.dearest());
+    }
+
+    #[test]
+    fn of_many_hosts_the_dearest_are_told_whoever_was_dearest_before() {
+        let mut costs = costs("1/GB", None);
+        let mut progress = used_proxies();
+        let mut spent = [0; 200];
+        for n in 0..5000_u64 {
+            let (host, bytes) = ((n * n % 199) as usize, n * 7919 % 5003 * 1000);
+            spent[host] += bytes;
+            let id = Some(HostId(host as u32));
+            costs.came(n, id, &result("paid", bytes), &mut progress);
+        }
+        let mut all: Vec<_> = (0..).zip(spent).filter(|(_, spent)| *spent > 0).collect();
+        all.sort_by_key(|(host, spent)| (Reverse(*spent), *host));
+        let told = costs.dearest().into_iter();
+        let told: Vec<(u32, u64)> = told.map(|(id, used)| (id.0, used.spent)).collect();
+        assert_eq!(told, all[..TOLD]);
     }
 
     #[test]

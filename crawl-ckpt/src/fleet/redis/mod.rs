@@ -31,8 +31,8 @@ const ANSWER_SOON: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(200);
 /// So many letters of a partition come at once, and so many bytes, but for the last.
 const LETTERS: (usize, usize) = (256, 4 << 20);
-/// So many letters for a partition go at once.
-const SENT: usize = 64;
+/// So many bytes of letters for a partition go at once, but for the last.
+const SENT: usize = 256 << 10;
 /// So many batches come at once.
 const BATCHES: usize = 64;
 
@@ -483,9 +483,16 @@ impl Depot for RedisDepot {
     }
 
     fn send(&mut self, letters: &[(u32, Letter)]) -> Vec<Result<(), DepotError>> {
-        let for_one = letters.chunk_by(|(to, _), (next, _)| to == next);
-        let at_once: Vec<&[(u32, Letter)]> =
-            for_one.flat_map(|letters| letters.chunks(SENT)).collect();
+        let mut bytes = 0;
+        let at_once = letters.chunk_by(|(to, letter), (next, _)| {
+            bytes += letter.bytes.len();
+            let goes_on = to == next && bytes < SENT;
+            if !goes_on {
+                bytes = 0;
+            }
+            goes_on
+        });
+        let at_once: Vec<&[(u32, Letter)]> = at_once.collect();
         let send = |letters: &&[(u32, Letter)]| {
             let mut send = self.call_inbox(scripts::SEND, letters[0].0);
             for (_, letter) in *letters {

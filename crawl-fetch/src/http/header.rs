@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use ureq::http::header::{
-    COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, REFERER,
+    CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    REFERER, TRANSFER_ENCODING,
 };
 use url::Url;
 
@@ -34,6 +35,9 @@ pub fn of_request(
         let name = name.map_err(|e| Failure::new(ErrorKind::Invalid, e))?;
         headers.insert(name, sendable(value)?);
     }
+    // What is sent is counted when it is sent: a server waits for the rest of what another length promises.
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
     if let Some(referer) = request.referer.as_deref()
         && let Some(shown) = shown_referer(referer, url)
     {
@@ -142,6 +146,19 @@ fn time_of(value: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crawl_ckpt::record::parse_request;
+
+    #[test]
+    fn how_long_a_body_is_no_header_says_for_us() {
+        let line = r#"{"url": "http://a/", "headers": {"content-length": "5", "X-A": "b"}}"#;
+        let (request, url) = (
+            parse_request(line).unwrap(),
+            Url::parse("http://a/").unwrap(),
+        );
+        let chunked = (TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let sent = of_request(&request, &url, &HeaderMap::from_iter([chunked])).unwrap();
+        assert_eq!(sent.keys().collect::<Vec<_>>(), ["x-a"]);
+    }
 
     #[test]
     fn a_wait_is_read_as_a_number_or_a_date() {

@@ -14,7 +14,7 @@ pub struct MetricsArgs {
     /// The text format of node_exporter's textfile collector, for which FILE ends with `.prom`.
     /// Replaced as a whole; what earlier runs left is kept until there is something newer.
     /// Each command needs a FILE of its own; a batch has one for all its crawls. A FILE that
-    /// cannot be written is a warning.
+    /// cannot be written, or that holds something else than such figures, is a warning.
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(metrics_file))]
     pub metrics: Option<PathBuf>,
 }

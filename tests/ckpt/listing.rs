@@ -180,6 +180,7 @@ fn a_wrong_name_lists_what_there_is() {
             .says("news/b has no checkpoint")
             .says("news/a.example");
     }
+    data.run(&["size", "news/a.example/"]).code(0);
     for bad in ["../../etc", "a/b/c", "", "news/", "/etc", "x/.."] {
         data.run(&["show", bad]).code(2).says("is no name");
         data.run(&["rm", "--yes", bad]).code(2).says("is no name");

@@ -193,9 +193,10 @@ impl Catalog {
     /// # Errors
     /// The text is no name ([`Exit::Usage`]).
     pub fn spider(&self, text: &str) -> Result<Found, Failure> {
-        // A shell that completes the path of the spider's directory ends it so.
-        let text = text.strip_suffix('/').unwrap_or(text);
         let (project, spider) = text.split_once('/').unwrap_or(("default", text));
+        // A shell that completes the path of the spider's directory ends it so. That of a project,
+        // whose spider's name is empty, is no name.
+        let spider = spider.strip_suffix('/').unwrap_or(spider);
         let name = |name| {
             Name::parse(name).map_err(|e| {
                 let failure = Failure::with(Exit::Usage, e);

@@ -1,5 +1,5 @@
 //! The image: what a replay of the journal up to a mark comes to, written aside
-//! for a quick start. What is in it is the frontier's affair; this is its frame.
+//! for a quick start. What is in it is the frontier's affair, but for the parts that it names; this is its frame.
 //!
 //! The image is never the only copy: a missing, old or bad image costs a replay.
 
@@ -11,10 +11,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
+use serde::Deserialize;
+
 use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
 use crate::job::Job;
 use crate::journal::Mark;
 use crate::lock::JobLock;
+use crate::parts::NamedParts;
+
+/// Version of the body that the frontier writes.
+pub const BODY_FORMAT: u32 = 7;
 
 const MAGIC: [u8; 8] = *b"CRAWLIMG";
 const FORMAT: u32 = 1;
@@ -69,6 +75,13 @@ struct BodyReader {
 pub struct ImageError {
     path: PathBuf,
     why: String,
+}
+
+/// What the body begins with, as far as it is not the frontier's alone.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    parts: NamedParts,
 }
 
 /// Where the image of a job directory lies.
@@ -218,6 +231,21 @@ impl Image {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The parts that it names, before anything else is read of the body; none in one of another version.
+    ///
+    /// # Errors
+    /// The image cannot be read, or is damaged.
+    pub fn named_parts(&mut self) -> io::Result<NamedParts> {
+        if self.body_format != BODY_FORMAT {
+            return Ok(NamedParts::default());
+        }
+        let mut len = [0; 8];
+        self.read_exact(&mut len)?;
+        let head = self.take(u64::from_le_bytes(len));
+        let head: Head = serde_json::from_reader(head)?;
+        Ok(head.parts)
     }
 
     /// Checks the whole image's checksum; what was not read of the body is read for that.

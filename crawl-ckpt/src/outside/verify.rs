@@ -1,5 +1,6 @@
 //! Checks a whole job: every record and every checksum, and that they agree.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::image::Image;
 use crate::job::{Job, OUTPUT, due_exchange, output_flaw};
 use crate::journal::{Commit, Mark, Replayed};
 use crate::look::steadily;
-use crate::parts::{PartKind, SEEN, WAITING};
+use crate::parts::{NamedPart, NamedParts, PartKind, SEEN, WAITING};
 use crate::seen::SeenPart;
 use crate::tool::Exit;
 use crate::waiting::WaitingPart;
@@ -108,8 +109,9 @@ fn attempt(found: &Found, data_dir: &Path) -> Result<Option<Verification>, Store
 fn check_job(job: &Job, data_dir: &Path, checked: &mut Verification) -> Result<(), StoreError> {
     let (replayed, tally) = read_journal(job, checked)?;
     check_counts(job, &replayed, &tally)?;
-    checked.has_image = check_image(job, &replayed.mark, &mut checked.problems);
-    check_parts(job, checked)?;
+    let named = check_image(job, &replayed.mark, &mut checked.problems);
+    checked.has_image = named.is_some();
+    check_parts(job, &named.unwrap_or_default(), checked)?;
     if let Some(commit) = &replayed.commit
         && let Err(error) = delta::tell_learned(job, commit, |_| ())
     {
@@ -166,8 +168,8 @@ fn check_counts(job: &Job, replayed: &Replayed, tally: &Tally) -> Result<(), Sto
     }
 }
 
-/// True when there is an image and it is sound.
-fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
+/// The parts that the image names, when there is one and it is sound.
+fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> Option<NamedParts> {
     let path = job.image_path();
     let mut problem = |why: String| {
         problems.push(Problem {
@@ -176,40 +178,52 @@ fn check_image(job: &Job, end: &Mark, problems: &mut Vec<Problem>) -> bool {
             why,
             exit: Exit::Damaged,
         });
-        false
+        None
     };
-    let image = match Image::open(job) {
+    let mut image = match Image::open(job) {
         // One from before the last compaction, that could not be removed then, counts for nothing.
         Ok(None) if job.manifest().image && !path.exists() => {
             return problem(format!("it is missing; {INSTEAD}"));
         }
-        Ok(None) => return false,
+        Ok(None) => return None,
         Ok(Some(image)) => image,
         Err(error) => return problem(format!("{}; {INSTEAD}", error.why())),
     };
     let mark = *image.mark();
+    let named = image.named_parts();
     if let Err(error) = image.finish() {
         return problem(format!("{}; {INSTEAD}", error.why()));
     }
+    let named = match named {
+        Ok(named) => named,
+        Err(error) => return problem(format!("{error}; {INSTEAD}")),
+    };
     // A running crawl writes on; the image may be newer than what was read of the journal.
     let is_newer = mark.bytes > end.bytes && job.manifest().sealed.is_none();
     if is_newer || (mark != *end && job.replay(Some(&mark), |_| Ok(())).is_ok()) || mark == *end {
-        return true;
+        return Some(named);
     }
     let why = "it stands for an end that the journal does not have";
     problem(format!("{why}; {INSTEAD}"))
 }
 
-/// Every part that lies here.
-fn check_parts(job: &Job, checked: &mut Verification) -> Result<(), StoreError> {
+/// Every part that lies here, or that the image names.
+fn check_parts(
+    job: &Job,
+    named: &NamedParts,
+    checked: &mut Verification,
+) -> Result<(), StoreError> {
     let (disk, dir, key) = (&**job.disk(), &*job.place().dir, job.manifest().key);
     let problems = &mut checked.problems;
-    checked.seen_parts = check_each(job, SEEN, problems, |number| {
-        SeenPart::open(disk, dir, number, key)?.check()
+    checked.seen_parts = check_each(job, SEEN, &named.seen, problems, |number| {
+        let part = SeenPart::open(disk, dir, number, key)?;
+        part.check().map(|()| part.named())
     })?;
-    checked.waiting_parts = check_each(job, WAITING, problems, |number| {
-        WaitingPart::open(disk, dir, number, key)?.check()
-    })?;
+    checked.waiting_parts =
+        check_each(job, WAITING, named.waiting.as_slice(), problems, |number| {
+            let part = WaitingPart::open(disk, dir, number, key)?;
+            part.check().map(|()| part.named())
+        })?;
     Ok(())
 }
 
@@ -217,21 +231,37 @@ fn check_parts(job: &Job, checked: &mut Verification) -> Result<(), StoreError> 
 fn check_each(
     job: &Job,
     kind: PartKind,
+    named: &[NamedPart],
     problems: &mut Vec<Problem>,
-    check: impl Fn(u64) -> Result<(), StoreError>,
+    check: impl Fn(u64) -> Result<NamedPart, StoreError>,
 ) -> Result<u64, StoreError> {
-    let numbers = || kind.numbers(&**job.disk(), &job.place().dir);
+    let dir = &job.place().dir;
+    let numbers = || kind.numbers(&**job.disk(), dir);
+    let by_number: BTreeMap<u64, &NamedPart> =
+        named.iter().map(|part| (part.number, part)).collect();
+    let here = numbers()?;
     let mut sound = 0;
-    for number in numbers()? {
-        match check(number) {
-            Ok(()) => sound += 1,
-            Err(_) if !numbers()?.contains(&number) => {}
-            Err(error) => {
-                let problem = Problem::of(&error);
-                let why = format!("{}; {INSTEAD}", problem.why);
-                problems.push(Problem { why, ..problem });
+    for number in here
+        .into_iter()
+        .chain(by_number.keys().copied())
+        .collect::<BTreeSet<_>>()
+    {
+        let named = by_number.get(&number);
+        let error = match check(number) {
+            Ok(part) if named.is_none_or(|named| **named == part) => {
+                sound += 1;
+                continue;
             }
-        }
+            Ok(_) => {
+                let why = "this is another one than the image names";
+                StoreError::damaged(&kind.path(dir, number), 0, why)
+            }
+            Err(_) if named.is_none() && !numbers()?.contains(&number) => continue,
+            Err(error) => error,
+        };
+        let problem = Problem::of(&error);
+        let why = format!("{}; {INSTEAD}", problem.why);
+        problems.push(Problem { why, ..problem });
     }
     Ok(sound)
 }

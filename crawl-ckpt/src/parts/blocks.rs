@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::PartKind;
 use super::frame::{BLOCK, EACH, HEADER, PartHeader, SUM, is_sound};
+use super::{NamedPart, PartKind};
+use crate::codec::array_at;
 use crate::durable::{Disk, DiskFile, read_full};
 use crate::error::StoreError;
 
@@ -133,9 +134,12 @@ impl PartBlocks {
         &self.header
     }
 
-    /// What ends the file: with the salt, the BLAKE3 of what is behind the blocks.
-    pub fn sum(&self) -> &[u8; SUM] {
-        &self.sum
+    /// As an image names it.
+    pub fn named(&self) -> NamedPart {
+        NamedPart {
+            number: self.header.number,
+            sum: array_at(&self.sum, 0),
+        }
     }
 
     /// The bytes of the things in a block.

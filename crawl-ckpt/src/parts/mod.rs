@@ -9,6 +9,8 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::blocks::{FoundPart, PartBlocks};
 pub(crate) use self::frame::{BLOCK, EACH, PartHeader, SUM_AT};
 pub(crate) use self::write::PartWriter;
@@ -36,6 +38,27 @@ pub const WAITING: PartKind = PartKind {
     prefix: "waiting-",
     of: "what waits",
 };
+
+/// The parts that an image names.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct NamedParts {
+    /// Of what was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<NamedPart>,
+    /// Of what waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<NamedPart>,
+}
+
+/// A part that an image names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedPart {
+    /// In the name of its file.
+    pub number: u64,
+    /// The first half of what ends its file: no other part has it.
+    #[serde(with = "crate::hex")]
+    pub sum: [u8; 16],
+}
 
 /// All kinds that there are.
 pub const KINDS: [PartKind; 2] = [SEEN, WAITING];

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::filter::Filter;
 use crate::durable::Disk;
 use crate::error::StoreError;
-use crate::parts::{BLOCK, EACH, FoundPart, PartBlocks, SEEN};
+use crate::parts::{BLOCK, EACH, FoundPart, NamedPart, PartBlocks, SEEN};
 
 /// So many blocks are read at once by who reads them all.
 const AHEAD: u64 = 64;
@@ -59,9 +59,9 @@ impl SeenPart {
         self.blocks.header().count
     }
 
-    /// By what the very same part is known again.
-    pub fn sum(&self) -> &[u8; 32] {
-        self.blocks.sum()
+    /// As an image names it.
+    pub fn named(&self) -> NamedPart {
+        self.blocks.named()
     }
 
     /// False when it is certain that the fingerprint is not in it, as nearly always when it is not.

@@ -6,7 +6,7 @@ use super::{BlockStart, ENTRY_BYTES, WaitingRequest};
 use crate::codec::{array_at, u32_at};
 use crate::durable::Disk;
 use crate::error::StoreError;
-use crate::parts::{BLOCK, FoundPart, PartBlocks, SUM_AT, WAITING};
+use crate::parts::{BLOCK, FoundPart, NamedPart, PartBlocks, SUM_AT, WAITING};
 
 /// A part: its requests on the disk, and in memory where its blocks begin.
 #[derive(Debug)]
@@ -78,9 +78,9 @@ impl WaitingPart {
         self.blocks.header().count
     }
 
-    /// By what the very same part is known again: the first half of what ends its file.
-    pub fn sum(&self) -> [u8; 16] {
-        array_at(self.blocks.sum(), 0)
+    /// As an image names it.
+    pub fn named(&self) -> NamedPart {
+        self.blocks.named()
     }
 
     /// How many blocks it has.

@@ -44,7 +44,7 @@ fn a_part_of_any_length_tells_what_was_put_in() {
         let all = requests(count);
         let written = write(dir.path(), number, &all);
         let read = WaitingPart::open(&RealDisk, dir.path(), number, KEY).unwrap();
-        assert_eq!(read.sum(), written.sum());
+        assert_eq!(read.named(), written.named());
         for part in [written, read] {
             assert_eq!((part.number(), part.count()), (number, count));
             part.check().unwrap();
@@ -65,7 +65,7 @@ fn a_part_of_any_length_tells_what_was_put_in() {
 #[test]
 fn no_flipped_byte_no_cut_and_no_other_part_goes_unnoticed() {
     let dir = tempfile::tempdir().unwrap();
-    let sum = write(dir.path(), 1, &requests(600)).sum();
+    let sum = write(dir.path(), 1, &requests(600)).named();
     let path = WAITING.path(dir.path(), 1);
     let good = std::fs::read(&path).unwrap();
     let flaw = || WaitingPart::open(&RealDisk, dir.path(), 1, KEY).and_then(|part| all_of(&part));
@@ -82,7 +82,7 @@ fn no_flipped_byte_no_cut_and_no_other_part_goes_unnoticed() {
     assert!(WaitingPart::open(&RealDisk, dir.path(), 1, [8; 16]).is_err());
     let mut others = requests(600);
     others[300].at -= 1000;
-    assert_ne!(write(dir.path(), 1, &others).sum(), sum);
+    assert_ne!(write(dir.path(), 1, &others).named(), sum);
 }
 
 #[test]

@@ -12,15 +12,11 @@ mod write;
 use std::collections::BTreeMap;
 
 use crawl_ckpt::control::Progress;
-use crawl_ckpt::hex;
-use crawl_ckpt::waiting::WaitingPart;
+use crawl_ckpt::parts::NamedParts;
 use serde::{Deserialize, Serialize};
 
 pub use self::read::load;
 pub use self::write::save;
-
-/// Version of the body's layout.
-const BODY_FORMAT: u32 = 6;
 
 /// An image saves so many bytes of replay before it is worth writing.
 pub const WORTH_BYTES: u64 = 16 << 20;
@@ -37,24 +33,5 @@ struct Head<Values> {
     /// Attempts and due time of requests that will be tried again, by id.
     tries: BTreeMap<u64, (u32, u64)>,
     hosts: u32,
-    /// The part of what waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    waiting: Option<NamedPart>,
-}
-
-/// A part that the image names.
-#[derive(Debug, Serialize, Deserialize)]
-struct NamedPart {
-    number: u64,
-    /// The first half of what ends its file, in hex digits.
-    sum: String,
-}
-
-impl NamedPart {
-    fn of(part: &WaitingPart) -> NamedPart {
-        NamedPart {
-            number: part.number(),
-            sum: hex::encode(&part.sum()),
-        }
-    }
+    parts: NamedParts,
 }

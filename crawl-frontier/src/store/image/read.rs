@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
-use crawl_ckpt::hex;
-use crawl_ckpt::image::{Image, ImageError};
+use crawl_ckpt::image::{BODY_FORMAT, Image, ImageError};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::Mark;
+use crawl_ckpt::parts::NamedPart;
 use crawl_ckpt::seen::SeenPart;
 
-use super::{BODY_FORMAT, Head};
+use super::Head;
 use crate::answered::Answered;
 use crate::schedule::{Count, HostId, Schedule};
 use crate::store::Ticket;
@@ -34,14 +34,8 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
     if image.body_format() != BODY_FORMAT {
         return Err(ImageError::new(&path, "its body is of another version"));
     }
-    let read = thread::scope(|scope| {
-        let opening = scope.spawn(|| room.open_all());
-        // Those that are not among them are opened when they are asked for.
-        read(&mut image, window, &room, || {
-            opening.join().unwrap_or_default()
-        })
-    });
-    let (memory, table, parts) = read.map_err(|e| ImageError::new(&path, e.to_string()))?;
+    let (memory, table, parts) =
+        read(&mut image, window, &room).map_err(|e| ImageError::new(&path, e.to_string()))?;
     image.finish()?;
     room.sweep_waiting(memory.lanes.part_number());
     let seen = Seen::over(room, table, parts);
@@ -50,28 +44,37 @@ pub fn load(job: &Job, window: u32, room: SeenRoom) -> Result<Option<(Memory, Ma
 
 type Parts = Vec<Arc<SeenPart>>;
 
-/// All but the set of what was seen, and what that is made of. `opened` gives parts that another thread opened
-/// meanwhile.
-fn read(
-    image: &mut Image,
-    window: u32,
-    room: &SeenRoom,
-    opened: impl FnOnce() -> HashMap<u64, SeenPart>,
-) -> io::Result<(Memory, Table, Parts)> {
-    let body_bytes = image.body_bytes();
+/// All but the set of what was seen, and what that is made of.
+fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, Table, Parts)> {
     let mut body = Body {
+        limit: image.body_bytes(),
         image,
-        limit: body_bytes,
         lane: Vec::new(),
     };
-    let head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
+    let mut head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
+    let named = std::mem::take(&mut head.parts.seen);
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| open_parts(&named, room));
+        let (memory, table) = read_rest(&mut body, head, window, room)?;
+        let parts = opening.join();
+        let parts = parts.unwrap_or_else(|_| Err(io::Error::other("a thread is gone")))?;
+        Ok((memory, table, parts))
+    })
+}
+
+fn read_rest(
+    body: &mut Body<'_>,
+    head: Head<HashMap<String, String>>,
+    window: u32,
+    room: &SeenRoom,
+) -> io::Result<(Memory, Table)> {
     let mut schedule = Schedule::new(window);
     // Each takes three bytes at least.
-    schedule.reserve(u64::from(head.hosts).min(body_bytes / 3) as usize);
+    schedule.reserve(u64::from(head.hosts).min(body.limit / 3) as usize);
     let mut lanes = Lanes::within(room.waiting());
-    if let Some(named) = &head.waiting {
+    if let Some(named) = &head.parts.waiting {
         let part = room.open_waiting(named.number).map_err(io::Error::other)?;
-        if hex::encode(&part.sum()) != named.sum {
+        if part.named() != *named {
             return Err(io::Error::other("the part of what waits is another one"));
         }
         lanes.take_part(part)?;
@@ -88,7 +91,7 @@ fn read(
             schedule.heard_before(host, text(&page)?);
         }
         let mut pending = body.lanes(&mut lanes, host)?;
-        if head.waiting.is_some() {
+        if head.parts.waiting.is_some() {
             pending += body.left(&mut lanes, host)?;
         }
         schedule.gained(host, Count { pending, taken });
@@ -100,8 +103,7 @@ fn read(
         return Err(io::Error::other("a host is in it twice"));
     }
     lanes.take_in()?;
-    let table = read_seen(&mut body)?;
-    let parts = read_parts(&mut body, room, opened())?;
+    let table = read_seen(body)?;
     let values = head
         .values
         .into_iter()
@@ -119,29 +121,19 @@ fn read(
         files: head.files,
         tails: head.tails,
     };
-    Ok((memory, table, parts))
+    Ok((memory, table))
 }
 
 /// Opens the parts of the set that the image names.
-fn read_parts(
-    body: &mut Body<'_>,
-    room: &SeenRoom,
-    mut opened: HashMap<u64, SeenPart>,
-) -> io::Result<Parts> {
-    let mut parts = Vec::new();
-    for _ in 0..body.number()? {
-        let number = body.number()?;
-        let mut sum = [0; 32];
-        body.image.read_exact(&mut sum)?;
-        let part = opened.remove(&number);
-        let part = part.map_or_else(|| room.open(number), Ok);
-        let part = part.map_err(io::Error::other)?;
-        if *part.sum() != sum {
+fn open_parts(named: &[NamedPart], room: &SeenRoom) -> io::Result<Parts> {
+    let open = |named: &NamedPart| {
+        let part = room.open(named.number).map_err(io::Error::other)?;
+        if part.named() != *named {
             return Err(io::Error::other("a part of what was seen is another one"));
         }
-        parts.push(Arc::new(part));
-    }
-    Ok(parts)
+        Ok(Arc::new(part))
+    };
+    named.iter().map(open).collect()
 }
 
 /// Reads and checksums the fingerprints here, and fills the set on another thread: a third of the

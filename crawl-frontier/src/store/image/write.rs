@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use crawl_ckpt::image::ImageWriter;
+use crawl_ckpt::image::{BODY_FORMAT, ImageWriter};
 use crawl_ckpt::job::Job;
 use crawl_ckpt::journal::Mark;
 use crawl_ckpt::lock::JobLock;
-use crawl_ckpt::parts::WAITING;
+use crawl_ckpt::parts::{NamedPart, NamedParts, WAITING};
 use crawl_ckpt::waiting::{WaitingPart, WaitingPartWriter, WaitingRequest};
 
-use super::{BODY_FORMAT, Head, NamedPart};
+use super::Head;
 use crate::schedule::HostId;
 use crate::store::lanes::{LastRead, WantedPart};
 use crate::store::memory::View;
@@ -62,7 +62,10 @@ fn write(
         values: &rest.values,
         tries: rest.tries.clone(),
         hosts: rest.schedule.count() as u32,
-        waiting: queue.waiting,
+        parts: NamedParts {
+            seen: view.seen.parts().iter().map(|part| part.named()).collect(),
+            waiting: queue.waiting,
+        },
     })?;
     put_bytes(&mut out, &head)?;
     let mut others: HashMap<HostId, Vec<Ticket>> = HashMap::new();
@@ -107,11 +110,6 @@ fn write(
             out.write_all(&fingerprint.to_le_bytes())?;
         }
     }
-    put(&mut out, view.seen.parts().len() as u64)?;
-    for part in view.seen.parts() {
-        put(&mut out, part.number())?;
-        out.write_all(part.sum())?;
-    }
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     hold_on(out.watch)?;
     out.image.finish()
@@ -147,7 +145,7 @@ impl ImagedQueue {
                 left: Left::None,
             }),
             WantedPart::Kept(part) => Ok(ImagedQueue {
-                waiting: Some(NamedPart::of(part)),
+                waiting: Some(part.named()),
                 most: usize::MAX,
                 left: Left::AsAside,
             }),
@@ -158,7 +156,7 @@ impl ImagedQueue {
                     .collect();
                 let part = write_part(job, view, most, &left, watch)?;
                 Ok(ImagedQueue {
-                    waiting: Some(NamedPart::of(&part)),
+                    waiting: Some(part.named()),
                     most,
                     left: Left::Of(left),
                 })

@@ -1,13 +1,12 @@
 //! How much of the set may be in memory, and where the rest of it lies.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crawl_ckpt::durable::Disk;
 use crawl_ckpt::error::StoreError;
 use crawl_ckpt::job::Job;
-use crawl_ckpt::parts::{SEEN, WAITING};
+use crawl_ckpt::parts::WAITING;
 use crawl_ckpt::seen::SeenPart;
 use crawl_ckpt::waiting::WaitingPart;
 
@@ -70,15 +69,6 @@ impl SeenRoom {
     /// The part with this number.
     pub fn open(&self, number: u64) -> Result<SeenPart, StoreError> {
         SeenPart::open(&*self.disk, &self.dir, number, self.key)
-    }
-
-    /// All parts that can be opened, by number.
-    pub fn open_all(&self) -> HashMap<u64, SeenPart> {
-        let numbers = SEEN.numbers(&*self.disk, &self.dir).unwrap_or_default();
-        let parts = numbers
-            .into_iter()
-            .filter_map(|number| self.open(number).ok());
-        parts.map(|part| (part.number(), part)).collect()
     }
 
     /// The part of what waits with this number.

@@ -328,6 +328,35 @@ impl<F: Form> Form for OneOrList<F> {
     }
 }
 
+/// The same of values without a comma, whose list may be a text that has commas between them, as in Scrapy.
+#[derive(Debug)]
+pub struct Listed<F>(pub &'static str, pub F);
+
+impl<F: Form> Form for Listed<F> {
+    type Out = Vec<F::Out>;
+
+    fn read(&self, node: &Node<'_>) -> Result<Self::Out, Complaint> {
+        match node.value().as_str() {
+            Some(text) if text.contains(',') => {
+                let items = text.split(',').map(str::trim);
+                let items = items.filter(|item| !item.is_empty());
+                let at_place = |item: &str| Kept::at(node, item.into());
+                items
+                    .map(|item| self.1.read(&at_place(item).node()))
+                    .collect()
+            }
+            _ => {
+                let items = node.one_or_list(self.0)?;
+                items.iter().map(|item| self.1.read(item)).collect()
+            }
+        }
+    }
+
+    fn schema(&self) -> Value {
+        one_or_list(self.1.schema())
+    }
+}
+
 /// The schema of a value or a list of such values. What it says of numbers and texts says nothing
 /// of lists, and the other way round.
 pub fn one_or_list(one: Value) -> Value {

@@ -43,6 +43,14 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// A value that stands in the same place as another.
+    pub(crate) fn at(node: &Node<'_>, value: Value) -> Kept {
+        Kept {
+            value,
+            path: node.path.clone(),
+        }
+    }
+
     /// The value at its place.
     pub fn node(&self) -> Node<'_> {
         Node {

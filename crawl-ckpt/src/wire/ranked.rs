@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Domain, HostName, urls_of};
-use crate::keys::{Elsewhere, Flag, Form, Key, OneOrList, Placed, one_or_list, parsed, whole};
+use crate::keys::{
+    Elsewhere, Flag, Form, Key, Listed, OneOrList, Placed, one_or_list, parsed, whole,
+};
 use crate::limits::PRIORITY;
 use crate::node::{Complaint, Fields, Kept, Node};
 use crate::pattern::Patterns;
@@ -17,9 +19,9 @@ crate::keys! {
         /// Regular expressions, none of which may be found there.
         deny: Searched = "deny", Expressions, ["/print/"];
         /// Only links to these hosts and those below them.
-        allow_domains: Vec<Domain> = "allow_domains", OneOrList("host names", HostName), "shop.example";
+        allow_domains: Vec<Domain> = "allow_domains", Listed("host names", HostName), "shop.example";
         /// No links to these hosts and those below them.
-        deny_domains: Vec<Domain> = "deny_domains", OneOrList("host names", HostName), ["ads.example"];
+        deny_domains: Vec<Domain> = "deny_domains", Listed("host names", HostName), ["ads.example"];
         /// One of these CSS selectors must match the link or an element that it is in; absent: links
         /// count wherever they stand. Redirects, sitemaps and start URLs stand nowhere and are not
         /// asked for it.
@@ -30,7 +32,7 @@ crate::keys! {
             OneOrList("XPath expressions", Placed("an XPath expression")), "//main";
         /// Links of these elements alone, by their href or src; absent: a and area with restrict_css or
         /// restrict_xpaths, else all that are links.
-        tags: Vec<String> = "tags", OneOrList("names of elements", parsed(
+        tags: Vec<String> = "tags", Listed("names of elements", parsed(
             "the name of an element", |text| Some(text.to_ascii_lowercase()), json!({}))), ["a", "area"];
         /// Follow the links on the pages that match.
         follow: bool = "follow", Flag(true), false;

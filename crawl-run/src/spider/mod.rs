@@ -18,7 +18,7 @@ use crawl_ckpt::address::{has_bare_login, masked_proxy, masked_url};
 use crawl_ckpt::domain::{Domain, HostName};
 use crawl_ckpt::generated::generated;
 use crawl_ckpt::job::Name;
-use crawl_ckpt::keys::{Elsewhere, OneOrList, parsed};
+use crawl_ckpt::keys::{Elsewhere, Listed, OneOrList, parsed};
 use crawl_ckpt::lines::read_text;
 use crawl_ckpt::node::{Complaint, Fields, Kept, Node};
 use crawl_ckpt::plan::{Scope, Warc};
@@ -67,10 +67,10 @@ crawl_ckpt::keys! {
     struct Edges {
         /// Host names; each allows its subdomains too. Without any, the crawl stays on the hosts (and
         /// ports) of its start URLs.
-        domains: Vec<Domain> = "allowed_domains", OneOrList("host names", HostName), ["shop.example"];
+        domains: Vec<Domain> = "allowed_domains", Listed("host names", HostName), ["shop.example"];
         /// File name extensions that are no pages, in place of the usual list (archives, audio, video,
         /// images, office documents, pdf ...). An empty list takes everything on.
-        no_pages: Vec<String> = "deny_extensions", OneOrList("file name extensions", parsed(
+        no_pages: Vec<String> = "deny_extensions", Listed("file name extensions", parsed(
             "a file name extension such as pdf",
             |text| Some(text.trim_start_matches('.').to_ascii_lowercase()), json!({}))), ["pdf", "zip"];
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crawl_ckpt::keys::{Elsewhere, Flag, Form, OneOrList, amount, parsed, seconds, whole};
+use crawl_ckpt::keys::{Elsewhere, Flag, Form, Listed, amount, parsed, seconds, whole};
 use crawl_ckpt::limits;
 use crawl_ckpt::node::{Complaint, Kept, Node};
 use crawl_ckpt::price::Price;
@@ -122,8 +122,8 @@ impl Settings {
     }
 }
 
-fn statuses() -> OneOrList<impl Form<Out = u16>> {
-    OneOrList("statuses", whole(limits::STATUS))
+fn statuses() -> Listed<impl Form<Out = u16>> {
+    Listed("statuses", whole(limits::STATUS))
 }
 
 fn agent() -> impl Form<Out = String> {
@@ -398,6 +398,14 @@ mod tests {
         .unwrap();
         assert_eq!(got.delay, Some(Duration::from_millis(250)));
         assert_eq!(got.concurrency, Some(16));
+        let codes = |value| read(json!({"RETRY_HTTP_CODES": value})).map(|got| got.retry_codes);
+        assert_eq!(codes(json!("500, 502,")), Ok(Some(vec![500, 502])));
+        assert_eq!(codes(json!("500")), codes(json!(500)));
+        let error = codes(json!("500,50")).unwrap_err();
+        assert!(
+            error.contains("$.RETRY_HTTP_CODES: expected a whole number"),
+            "{error}"
+        );
         let flags = [got.robots, got.cookies, got.sitemap];
         assert_eq!(flags, [Some(false), Some(false), Some(true)]);
     }

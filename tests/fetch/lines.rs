@@ -107,6 +107,21 @@ fn a_request_says_how_it_is_to_be_sent() {
 }
 
 #[test]
+fn methods_that_all_know_are_sent_in_upper_case_and_others_as_they_are() {
+    let site = Site::new();
+    site.on("/p", |_| Answer::status(204));
+    for (said, sent) in [
+        ("get", "GET"),
+        ("Post", "POST"),
+        ("delete", "DELETE"),
+        ("patch", "patch"),
+    ] {
+        result(fetch(), &json!({"url": site.url("/p"), "method": said}));
+        assert_eq!(site.log().last().unwrap().method, sent);
+    }
+}
+
+#[test]
 fn lines_that_are_no_requests_are_told_and_the_rest_is_fetched() {
     let site = Site::new();
     site.page("/", "x");

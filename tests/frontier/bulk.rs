@@ -37,6 +37,22 @@ fn only_new_requests_are_kept_and_printed() {
 }
 
 #[test]
+fn a_method_that_all_know_is_the_same_in_any_case() {
+    let folder = Folder::new();
+    let of =
+        |method: &str| json!({"url": "http://a.example/", "method": method}).to_string() + "\n";
+    let lines = [
+        "http://a.example/\n",
+        &of("get"),
+        &of("POST"),
+        &of("post"),
+        &of("Patch"),
+        &of("PATCH"),
+    ];
+    add(&folder, &lines.concat()).says("added 4, duplicate 2, invalid 0");
+}
+
+#[test]
 fn what_was_added_is_seen_in_its_canonical_form() {
     let folder = Folder::new();
     add(&folder, "http://a.example/%7ex\n");

@@ -55,8 +55,13 @@ pub struct Request<'a> {
     /// Given by the frontier; the result carries it back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// HTTP method; absent means `GET`.
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    /// HTTP method; absent means `GET`. Those that all know are in upper case, however they came.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "method",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub method: Option<Text<'a>>,
     /// Further request headers.
     #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -102,6 +107,20 @@ pub struct Request<'a> {
     /// request of a resumed crawl.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a RawValue>,
+}
+
+/// Methods that are meant in any case, as browsers read them (WHATWG Fetch, 2.2.1): servers know them in upper case alone.
+const IN_ANY_CASE: [&str; 6] = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
+
+fn method<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Text<'a>>, D::Error> {
+    let method = Option::<Text<'a>>::deserialize(from)?;
+    Ok(method.map(|method| {
+        let mut known = IN_ANY_CASE.iter();
+        match known.find(|known| known.eq_ignore_ascii_case(&method)) {
+            Some(known) => Text::from(*known),
+            None => method,
+        }
+    }))
 }
 
 /// Why a request got no usable response.

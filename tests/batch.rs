@@ -129,7 +129,7 @@ fn higher_priority_goes_first() {
 fn failed_entries_stop_nobody_and_are_retried_so_often() {
     let (folder, sites) = (Folder::new(), sites(3));
     list(&folder, &sites);
-    let text = folder.read("list.csv") + "dead.json,9\nmissing.json,9\ntwin.json,-1\n";
+    let text = folder.read("list.csv") + "dead.json,9\nmissing.json,9\n";
     folder.write("list.csv", text);
     let start = r#""start_urls": ["http://127.0.0.1:1/"]"#;
     let settings = r#""settings": {"RETRY_TIMES": 0}"#;
@@ -137,7 +137,6 @@ fn failed_entries_stop_nobody_and_are_retried_so_often() {
         "dead.json",
         format!(r#"{{"name": "dead", {start}, {settings}}}"#),
     );
-    folder.write("twin.json", folder.read("s0.json"));
     let done = batch(&folder).arg("--json").run().code(1);
     is_whole(&folder, 3);
     // One record a run: that of an entry which is tried again says so.
@@ -155,14 +154,14 @@ fn failed_entries_stop_nobody_and_are_retried_so_often() {
     assert_eq!(ends("dead.json"), ["retry 1", "failed 1"]);
     assert_eq!(ends("missing.json"), ["failed 2"]);
     let done = done.says("; no start URL ever answered");
-    let done = done.says("batch: 3 of 6 done, 3 failed");
+    let done = done.says("batch: 3 of 5 done, 2 failed");
     assert_eq!(
         done.words().matches("dead.json: failed after").count(),
         2,
         "{done}"
     );
     let states = states(&folder);
-    for name in ["dead.json", "missing.json", "twin.json"] {
+    for name in ["dead.json", "missing.json"] {
         assert!(
             states.contains(&(name.into(), "failed".into())),
             "{states:?}"
@@ -439,6 +438,25 @@ fn a_word_that_is_no_url_is_refused_with_its_line_before_anything_begins() {
         done.says("line 3: expected a URL").says("found `word`");
     }
     assert_eq!(site.count(), 0);
+}
+
+#[test]
+fn two_entries_of_one_crawl_are_refused_with_both_places_before_anything_begins() {
+    let (folder, sites) = (Folder::new(), sites(1));
+    list(&folder, &sites);
+    folder.write("twin.json", folder.read("s0.json"));
+    let [one, other] = ["/a", "/b"].map(|path| sites[0].url(path));
+    for entries in [
+        "s0.json\n\ntwin.json\n",
+        &format!("{one}\n# mine\n{other}\n"),
+    ] {
+        folder.write("l", entries);
+        let tool = Tool::new("crawl-run").dir(&folder);
+        let done = tool.args(["batch", "l"]).run().code(2);
+        done.says("line 1 and line 3 are the same crawl, default/")
+            .says("hint: ");
+    }
+    assert_eq!(sites[0].count(), 0);
 }
 
 #[test]

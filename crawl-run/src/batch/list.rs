@@ -1,6 +1,6 @@
 //! The list of a batch: a site a line, CSV, a JSON array, or JSON lines.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crawl_ckpt::tool::{Exit, Failure, printable};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::spider::{http_url, shown_url, without_scheme};
+use crate::spider::{Spider, http_url, shown_url, without_scheme};
 
 /// What a batch crawls.
 #[derive(Debug)]
@@ -38,6 +38,22 @@ pub struct Entry {
     pub project: Option<Name>,
 }
 
+impl Entry {
+    /// What crawl-run takes for it: the start URL with its login, or the path of the spider file, which is relative to
+    /// the list, or else to where the tool runs.
+    pub fn spider(&self, list: &Path) -> String {
+        if let Some((scheme, rest)) = self.site.split_once("://") {
+            let login = self.login.as_ref().map(|login| format!("{login}@"));
+            return format!("{scheme}://{}{rest}", login.unwrap_or_default());
+        }
+        let beside = crawl_ckpt::durable::parent(list).join(&self.site);
+        match beside.to_str() {
+            Some(beside) if Path::new(beside).exists() => beside.to_owned(),
+            _ => self.site.clone(),
+        }
+    }
+}
+
 /// The fields of an entry in any of the forms.
 #[derive(Debug, Default, Deserialize)]
 struct Fields {
@@ -51,11 +67,12 @@ struct Fields {
     project: Option<String>,
 }
 
-/// Reads a list, of stdin when it is called `-`; an entry that is there twice counts once.
+/// Reads a list, of stdin when it is called `-`; an entry that is there twice counts once. `project` is that of the
+/// batch.
 ///
 /// # Errors
 /// [`Exit::Usage`], naming the place of what is wrong.
-pub fn read(path: &Path) -> Result<List, Failure> {
+pub fn read(path: &Path, project: &Name) -> Result<List, Failure> {
     let wrong = |why: &dyn Display| {
         let path = path.display();
         Failure::with(Exit::Usage, format_args!("cannot use list {path}: {why}"))
@@ -71,14 +88,27 @@ pub fn read(path: &Path) -> Result<List, Failure> {
     let placed = fields(&text, &extension.to_ascii_lowercase()).map_err(|why| wrong(&why))?;
     let folder = crawl_ckpt::durable::parent(path);
     let (mut entries, mut met) = (Vec::new(), HashSet::new());
+    // What cannot be read fails when its turn comes.
+    let mut crawls: HashMap<(Name, Name), String> = HashMap::new();
     for (place, fields) in placed {
         let entry = entry(fields).map_err(|why| wrong(&format_args!("{place}: {why}")))?;
         // A file may be written in many ways.
         let file = folder.join(&entry.site).canonicalize();
         let file = file.unwrap_or_else(|_| entry.site.clone().into());
-        if met.insert((file, entry.project.clone())) {
-            entries.push(entry);
+        let project = entry.project.as_ref().unwrap_or(project);
+        if !met.insert((file, project.clone())) {
+            continue;
         }
+        if let Ok(Spider { name, .. }) = Spider::load(&[entry.spider(path)]) {
+            let crawl = format!("{project}/{name}");
+            if let Some(first) = crawls.insert((project.clone(), name), place.clone()) {
+                let why = format!("{first} and {place} are the same crawl, {crawl}");
+                return Err(wrong(&why).hint(
+                    "give one of them another `project`, or have both as \"start_urls\" of one spider file",
+                ));
+            }
+        }
+        entries.push(entry);
     }
     if entries.is_empty() {
         return Err(wrong(&"it is empty"));
@@ -273,7 +303,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, text).unwrap();
-        read(&path)
+        read(&path, &Name::parse("default").unwrap())
             .map(|list| list.entries)
             .map_err(|failure| failure.message)
     }
@@ -344,6 +374,24 @@ mod tests {
         assert_eq!(got[0].site, "http://a.example/");
         let two = "url,project\nhttp://a.example,p\nhttp://a.example/,q\n";
         assert_eq!(read_text("l", two).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn two_entries_of_one_crawl_are_named_and_two_projects_are_two_crawls() {
+        let error = read_text(
+            "l",
+            "https://a.example/x\nhttps://b.example/\n\nhttps://a.example/y\n",
+        );
+        let want = "line 1 and line 4 are the same crawl, default/a.example";
+        assert!(
+            error.as_ref().is_err_and(|error| error.ends_with(want)),
+            "{error:?}"
+        );
+        let list = |project: &str| {
+            format!("url,project\nhttps://a.example/x,\nhttps://a.example/y,{project}\n")
+        };
+        assert_eq!(read_text("l", &list("p")).unwrap().len(), 2);
+        assert!(read_text("l", &list("default")).is_err());
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub fn run(args: &BatchArgs, command_line: &CommandLine) -> Result<Exit, Failure
     if let Some(path) = &args.fetch.ca_cert {
         check_certificates(path)?;
     }
-    let List { entries, text } = list::read(&args.list)?;
+    let List { entries, text } = list::read(&args.list, &project)?;
     let place = StatePlace::of(&args.list, text.as_deref(), &data_dir, &project);
     if args.status {
         return status(args, &place, &data_dir);

@@ -1,9 +1,8 @@
 //! The crawls of a batch, so many at once: which entry is next, how it is run, and what
 //! became of it.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::slice;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
@@ -92,8 +91,6 @@ struct Queue {
     /// request.
     costly: Vec<(usize, u64)>,
     running: usize,
-    /// Which entry crawls which job: a spider cannot be in a batch twice.
-    claimed: HashMap<PathBuf, usize>,
     /// The first failure of the batch itself: the disk that keeps its state.
     broken: Option<Failure>,
 }
@@ -109,7 +106,6 @@ impl Workers<'_> {
             waiting: self.order(),
             costly: Vec::new(),
             running: 0,
-            claimed: HashMap::new(),
             broken: None,
         });
         let freed = Condvar::new();
@@ -119,7 +115,7 @@ impl Workers<'_> {
                     let after = Lasting::default();
                     while let Some(turn) = self.next(&queue, &freed) {
                         change(lock(&queue).running);
-                        let result = self.run(turn, &queue, &after);
+                        let result = self.run(turn, &after);
                         let mut queue = lock(&queue);
                         queue.running -= 1;
                         match result {
@@ -196,7 +192,7 @@ impl Workers<'_> {
     }
 
     /// Runs one entry and keeps what became of it.
-    fn run(&self, turn: Turn, queue: &Mutex<Queue>, after: &Lasting) -> Result<After, Failure> {
+    fn run(&self, turn: Turn, after: &Lasting) -> Result<After, Failure> {
         let Turn { at, share } = turn;
         let before = self.store.spent(at);
         let entry = &self.entries[at];
@@ -204,7 +200,7 @@ impl Workers<'_> {
         let mut view = View::among(self.args.verbosity, entry.site.clone(), self.screen.clone());
         view.watch(self.total.share(at));
         let mut kept = Ok(());
-        let result = self.crawl(turn, (queue, after), &mut view, &mut kept);
+        let result = self.crawl(turn, after, &mut view, &mut kept);
         view.end();
         self.relay.leave(at);
         // A batch that cannot keep its state must not go on, whatever became of the crawl.
@@ -243,13 +239,13 @@ impl Workers<'_> {
     fn crawl(
         &self,
         Turn { at, share }: Turn,
-        (queue, (keeper, leavings)): (&Mutex<Queue>, &Lasting),
+        (keeper, leavings): &Lasting,
         view: &mut View,
         kept: &mut Result<(), Failure>,
     ) -> Option<Result<Ended, Failure>> {
         let entry = &self.entries[at];
         let (sender, events) = mpsc::channel();
-        let site = self.site(entry);
+        let site = entry.spider(&self.args.list);
         let args = self.crawl_args(entry, share);
         let mut crawl = match Crawl::prepare(
             slice::from_ref(&site),
@@ -263,12 +259,6 @@ impl Workers<'_> {
         crawl.keep_programs(keeper);
         crawl.leave_files(leavings);
         let job = &crawl.place().job.dir;
-        let first = *lock(queue).claimed.entry(job.clone()).or_insert(at);
-        if first != at {
-            let other = &self.entries[first].site;
-            let message = format!("the same crawl as {other}: a spider is in a batch only once");
-            return Some(Err(Failure::with(Exit::Usage, message)));
-        }
         if !self.relay.listen(at, sender.clone()) {
             return None;
         }
@@ -289,20 +279,6 @@ impl Workers<'_> {
         };
         let metrics = self.metrics.as_ref();
         Some(crawl.production(&mut completed, metrics, (&sender, &events), view))
-    }
-
-    /// A spider file's path is relative to the list, or else to where the tool runs.
-    fn site(&self, entry: &Entry) -> String {
-        if let Some((scheme, rest)) = entry.site.split_once("://") {
-            let login = entry.login.as_ref().map(|login| format!("{login}@"));
-            return format!("{scheme}://{}{rest}", login.unwrap_or_default());
-        }
-        let folder = crawl_ckpt::durable::parent(&self.args.list);
-        let beside = folder.join(&entry.site);
-        match beside.to_str() {
-            Some(beside) if Path::new(beside).exists() => beside.to_owned(),
-            _ => entry.site.clone(),
-        }
     }
 
     fn crawl_args(&self, entry: &Entry, share: Option<u64>) -> CrawlArgs {

@@ -496,6 +496,34 @@ fn a_spider_on_another_disk_goes_on_there() {
 }
 
 #[test]
+fn a_checkpoint_that_is_a_link_is_refused_and_says_what_may_be_one() {
+    let folder = Folder::new();
+    let site = Site::tree(2, 1);
+    let spider = spider_dir(&folder, &site);
+    fs::create_dir_all(&spider).unwrap();
+    fs::create_dir_all(folder.join("big")).unwrap();
+    for (leads_to, what) in [
+        ("big", "is a symbolic link, which"),
+        ("none", "that leads nowhere"),
+    ] {
+        let link = spider.join("checkpoint");
+        symlink(folder.join(leads_to), &link).unwrap();
+        for options in [&[][..], &["--fresh"]] {
+            let run = tool(&folder, &["crawl-run", &site.url("/")])
+                .args(options)
+                .run();
+            let hint = "make a link of the folder data/default/";
+            run.code(1)
+                .says("/checkpoint is a symbolic link")
+                .says(what)
+                .says(hint);
+        }
+        fs::remove_file(link).unwrap();
+    }
+    assert_eq!(site.count(), 0);
+}
+
+#[test]
 fn a_command_out_of_a_manifest_is_words_and_no_script() {
     let folder = Folder::new();
     add(&folder, "data/p/s/checkpoint").code(0);

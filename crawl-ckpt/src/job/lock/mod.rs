@@ -53,6 +53,11 @@ pub enum LockError {
         /// What is wrong with the file.
         why: String,
     },
+    /// Where the job directory should be is a link: who follows it would look for the lock elsewhere.
+    Link {
+        /// The job directory.
+        dir: PathBuf,
+    },
     /// A folder on the way to it cannot be made.
     Folder {
         /// What is there and takes none.
@@ -78,6 +83,10 @@ impl JobLock {
     pub fn acquire(place: &JobPlace) -> Result<JobLock, LockError> {
         let path = &place.lock;
         let io = LockError::io(path);
+        if place.dir.is_symlink() {
+            let dir = place.dir.clone();
+            return Err(LockError::Link { dir });
+        }
         let made = RealDisk.create_dir_all(parent(path));
         made.map_err(|e| LockError::folder(parent(path), e))?;
         for _ in 0..TRIES_AGAINST_DELETION {
@@ -251,6 +260,18 @@ impl fmt::Display for LockError {
             LockError::NotOurs { path, why } => {
                 write!(f, "cannot lock {}: {why}", path.display())
             }
+            LockError::Link { dir } => {
+                let leads_nowhere = if dir.exists() {
+                    ""
+                } else {
+                    " that leads nowhere"
+                };
+                write!(
+                    f,
+                    "{} is a symbolic link{leads_nowhere}, which a job directory must not be",
+                    dir.display()
+                )
+            }
             LockError::Folder { path, source } => {
                 write!(f, "cannot create a folder in {}: {source}", path.display())
             }
@@ -275,10 +296,14 @@ impl From<LockError> for Failure {
             _ => Exit::Failed,
         };
         let failure = Failure::with(exit, &error);
-        match error {
+        match &error {
+            LockError::Link { dir } => failure.hint(format_args!(
+                "remove the link; for another disk, make a link of the folder {}",
+                parent(dir).display()
+            )),
             LockError::NotOurs { .. } => failure.hint("move it away: a lock file is made there"),
             LockError::Io { source, .. } | LockError::Folder { source, .. }
-                if is_forbidden(&source) =>
+                if is_forbidden(source) =>
             {
                 failure.hint("it must be writable; --data-dir DIR, or --job DIR, is another place")
             }

@@ -137,3 +137,81 @@ fn what_a_login_set_is_in_the_file_at_the_end_of_each_run() {
         format!("# Netscape HTTP Cookie File\n{line}")
     );
 }
+
+/// A site that sends whoever has no cookie to where one is set, from there to another place, and then back. Pages
+/// below `/adult` ask for one more.
+fn walled() -> Site {
+    let site = Site::new();
+    site.on("/robots.txt", |_| Answer::status(404));
+    site.on("/check", |_| {
+        Answer::redirect("/checked").header("Set-Cookie", "seen=1; Path=/")
+    });
+    site.on("/checked", |_| Answer::redirect("/"));
+    site.otherwise(|asked| {
+        let has = |name: &str| {
+            asked
+                .header("cookie")
+                .is_some_and(|cookie| cookie.contains(name))
+        };
+        if let Some(page) = asked.path.strip_prefix("/age?for=") {
+            Answer::redirect(page).header("Set-Cookie", "age=18; Path=/")
+        } else if !has("seen=1") {
+            Answer::redirect("/check")
+        } else if asked.path.starts_with("/adult") && !has("age=18") {
+            Answer::redirect(&format!("/age?for={}", asked.path))
+        } else {
+            let links = (0..9).map(|n| format!("<a href=/adult/{n}>"));
+            Answer::html(links.collect::<String>())
+        }
+    });
+    site
+}
+
+#[test]
+fn a_page_that_a_redirect_with_a_cookie_leads_back_to_is_asked_for_again() {
+    let (folder, site) = (Folder::new(), walled());
+    spider(&folder, &site, json!({}), json!({}));
+    // The start URL gives a page within one run of one record.
+    shop(&folder).args(["--max-pages", "1"]).run().code(4);
+    shop(&folder).run().code(0);
+    let records = records(&folder);
+    let status = |path: &str| records[&site.url(path)]["status"].clone();
+    assert_eq!(status("/"), 200);
+    assert_eq!(
+        (status("/check"), status("/checked")),
+        (json!(302), json!(302))
+    );
+    for n in 0..9 {
+        assert_eq!(status(&format!("/adult/{n}")), 200);
+    }
+    assert_eq!(site.hits("/"), 2);
+}
+
+#[test]
+fn who_leads_in_a_circle_with_cookies_that_do_not_count_is_left_in_the_end() {
+    let (folder, site) = (Folder::new(), Site::new());
+    site.on("/robots.txt", |_| Answer::status(404));
+    let count = std::sync::atomic::AtomicU32::new(0);
+    site.otherwise(move |asked| match asked.path.as_str() {
+        "/" => {
+            let n = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Answer::redirect(&format!("/check?{n}"))
+        }
+        _ => Answer::redirect("/").header("Set-Cookie", "a=1; Domain=other.example"),
+    });
+    spider(&folder, &site, json!({}), json!({}));
+    shop(&folder).run().code(1).says("lead in a circle");
+    assert_eq!(site.hits("/"), 11);
+    let test = shop(&folder).args(["--limit", "1", "-q"]).run().code(0);
+    assert_eq!(test.text().lines().count(), 1);
+}
+
+#[test]
+fn a_page_behind_a_cookie_is_the_same_page_in_the_next_nights() {
+    let (folder, site) = (Folder::new(), walled());
+    spider(&folder, &site, json!({}), json!({}));
+    let night = || shop(&folder).arg("--delta").run().code(0);
+    night().says("new 21, changed 0, unchanged 0");
+    night().says("new 0, changed 0, unchanged 21");
+    night().says("new 0, changed 0, unchanged 21");
+}

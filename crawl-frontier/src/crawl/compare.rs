@@ -52,13 +52,13 @@ impl<S: Store> Crawl<S> {
         }
         self.follow(result, rules.as_deref(), flight);
         let change = match held {
-            Some(page) => Some(self.learn_held(&page, result)),
+            Some(page) => Some(self.learn_held(&page, result, flight)),
             // It says nothing of the page when nobody asked on a condition.
             None if result.status == Some(NOT_MODIFIED) => None,
             None if failed || result.error.is_some() => None,
             None => {
                 let change = self.learn(known.as_ref(), result, flight);
-                if let Some(known) = known.filter(|_| flight.follow) {
+                if let Some(known) = known.filter(|_| flight.follow && result.location.is_none()) {
                     self.follow_former(&known, &result.url, flight)?;
                 }
                 change
@@ -76,7 +76,12 @@ impl<S: Store> Crawl<S> {
     }
 
     /// The server says that the page is what it was; its validators may be others now.
-    fn learn_held(&mut self, known: &Page<'_>, result: &FetchResult<'_>) -> Change {
+    fn learn_held(
+        &mut self,
+        known: &Page<'_>,
+        result: &FetchResult<'_>,
+        flight: &Flight,
+    ) -> Change {
         let said = page_of(result, None);
         let page = Page {
             missed: 0,
@@ -84,7 +89,7 @@ impl<S: Store> Crawl<S> {
             last_modified: said.last_modified.or(known.last_modified),
             ..*known
         };
-        self.keep(Some(known), &page);
+        self.keep(Some(known), &page, flight);
         Change::Unchanged
     }
 
@@ -101,7 +106,7 @@ impl<S: Store> Crawl<S> {
         if page.capture.is_none() && known.is_some_and(|known| is_same(known, &page)) {
             page.capture = known.and_then(|known| known.capture);
         }
-        self.keep(known, &page);
+        self.keep(known, &page, flight);
         compare(known, &page)
     }
 
@@ -136,12 +141,28 @@ impl<S: Store> Crawl<S> {
         Ok(())
     }
 
-    fn keep(&mut self, known: Option<&Page<'_>>, page: &Page<'_>) {
+    /// The same for a page that has become a redirect.
+    pub(super) fn follow_former_of(&mut self, flight: &Flight) -> Result<(), Failure> {
+        if flight.ask == Ask::Apart || !flight.follow || !self.store.is_incremental() {
+            return Ok(());
+        }
+        let stored = self.store.read(flight.ticket, &mut self.read_buffer)?;
+        let (url, mut buffer) = (stored.url.to_owned(), Vec::new());
+        match self.store.known(&page_fingerprint(&url), &mut buffer)? {
+            Some(known) => self.follow_former(&known, &url, flight),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, known: Option<&Page<'_>>, page: &Page<'_>, flight: &Flight) {
         let same = known.map(|known| Page {
             missed: 0,
             ..*known
         });
-        self.store.learn(page, same.as_ref() == Some(page));
+        // What its first answer taught goes before that nothing changed.
+        let is_again = self.turns.is_again(flight.ticket.id());
+        self.store
+            .learn(page, !is_again && same.as_ref() == Some(page));
     }
 }
 

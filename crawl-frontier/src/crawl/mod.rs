@@ -27,6 +27,7 @@ mod starts;
 mod state;
 pub(crate) mod tally;
 mod trials;
+mod turns;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -57,6 +58,7 @@ use self::secrets::Secrets;
 use self::sitemaps::Sitemaps;
 use self::starts::{NoPage, Starts};
 use self::trials::Trials;
+use self::turns::Turns;
 use crate::class::Class;
 use crate::keys;
 use crate::schedule::{HostId, Schedule};
@@ -84,8 +86,7 @@ pub struct Crawl<S> {
     unheard: u32,
     /// How often a request was tried that will be tried again.
     tries: HashMap<u64, u32>,
-    /// How often a page redirected to itself with a cookie.
-    turns: HashMap<u64, u32>,
+    turns: Turns,
     robots: Robots,
     errands: Errands,
     routes: Routes<Refused>,
@@ -269,7 +270,7 @@ impl<S: Store> Crawl<S> {
             busy: 0,
             unheard: 0,
             tries: HashMap::new(),
-            turns: HashMap::new(),
+            turns: Turns::default(),
             robots: Robots::new(&plan, store.room_for_rules()),
             errands: Errands::default(),
             routes: Routes::new(&plan),
@@ -396,7 +397,8 @@ impl<S: Store> Crawl<S> {
         counts.in_flight = self.flights.len() as u64;
         let waiting = self.schedule.pending() - counts.parked;
         let held = self.outage.held() + self.routes.refused() + self.starts.waiting();
-        counts.pending = waiting + (held + self.unparsed.len() + self.lost.alone.len()) as u64;
+        let held = held + self.turns.waiting() + self.unparsed.len() + self.lost.alone.len();
+        counts.pending = waiting + held as u64;
         progress
     }
 

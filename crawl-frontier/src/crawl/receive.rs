@@ -12,6 +12,7 @@ use super::result::{self, ReadResult};
 
 use super::routes::block_of;
 use super::tally;
+use super::turns::Ended;
 use super::{Crawl, Flight, HeldRecord, Record, Refused};
 use crate::keys::OfHost;
 use crate::schedule::HostId;
@@ -199,6 +200,8 @@ impl<S: Store> Crawl<S> {
                     if was_parsed(result, flight) {
                         self.finish_unparsed();
                     }
+                    let onward = self.onward(result);
+                    let set_cookie = !result.set_cookie.is_empty();
                     result.delta = self.follow_and_compare(result, flight, failed)?;
                     self.note_page(result, flight);
                     let error = result.error.as_ref().map(|error| error.kind);
@@ -206,14 +209,22 @@ impl<S: Store> Crawl<S> {
                         let record = self.record(ticket, result, attempt, failed, flight)?;
                         self.unparsed
                             .push((flight.host, HeldRecord { ticket, record }));
-                    } else if result.delta == Some(Change::Unchanged) {
-                        self.store.finish(ticket, failed, None);
-                        self.count_change(result.delta);
-                        self.progress.counts.done += 1;
                     } else {
-                        tally::item(&mut self.progress, result);
-                        let record = self.record(ticket, result, attempt, failed, flight)?;
-                        self.finish(ticket, record);
+                        let change = result.delta;
+                        let record = if change == Some(Change::Unchanged) {
+                            None
+                        } else {
+                            tally::item(&mut self.progress, result);
+                            Some(self.record(ticket, result, attempt, failed, flight)?)
+                        };
+                        let ended = Ended {
+                            flight: *flight,
+                            redirects: result.location.is_some() && result.error.is_none(),
+                            failed,
+                            change,
+                            record,
+                        };
+                        self.settle(ended, onward, set_cookie, now_ms)?;
                     }
                     self.take_success(flight, result);
                 }
@@ -259,15 +270,11 @@ impl<S: Store> Crawl<S> {
             .as_ref()
             .is_some_and(|location| **location == *result.url);
         if !itself || result.set_cookie.is_empty() || !self.plan.cookies {
-            self.turns.remove(&id);
             return false;
         }
         let most = self.plan.retry.max_redirects;
-        let turns = self.turns.entry(id).or_default();
-        *turns += 1;
-        let again = *turns <= most;
+        let again = self.turns.once_more(id, most);
         if !again {
-            self.turns.remove(&id);
             let message = format!("more than {most} redirects to itself").into();
             result.error = Some(FetchError {
                 kind: ErrorKind::Redirect,
@@ -350,6 +357,9 @@ impl<S: Store> Crawl<S> {
 
     /// Makes what this run could not decide pending again, at no cost.
     pub fn release_held(&mut self, now_ms: u64) {
+        if let Err(failure) = self.settle_all(now_ms) {
+            self.notes.push(failure.message);
+        }
         self.release_unanswered(now_ms);
         self.retry_refused(now_ms);
         for (host, held) in std::mem::take(&mut self.unparsed) {

@@ -35,6 +35,9 @@ impl<S: Store> Crawl<S> {
     pub fn next_request(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<Step, Failure> {
         // Of a million that robots.txt forbids, so many end before somebody else has a turn.
         for _ in 0..TURN {
+            if self.limit_reached() && self.under_way() == 0 {
+                self.settle_all(now_ms)?;
+            }
             if self.limit_reached() && (self.under_way() > 0 || self.is_anything_left()) {
                 // Records of nothing useful are not what a test crawl is for.
                 let is_empty = self.starts.have_failed() && self.runs_once;
@@ -87,7 +90,7 @@ impl<S: Store> Crawl<S> {
                 return Ok(Step::Sent);
             }
             let Some(due) = self.next_due(now_ms, room) else {
-                return Ok(self.nothing_to_send(now_ms));
+                return self.nothing_to_send(now_ms);
             };
             if self.send(due, false, now_ms, out)? {
                 return Ok(Step::Sent);
@@ -127,9 +130,8 @@ impl<S: Store> Crawl<S> {
     }
 
     fn limit_reached(&self) -> bool {
-        let under_way = self.flights.len() as u64;
         self.most_told
-            .is_some_and(|most| self.told() + under_way >= most)
+            .is_some_and(|most| self.told() + self.to_be_told() >= most)
     }
 
     /// True while a URL could go on without a human's decision.
@@ -144,7 +146,7 @@ impl<S: Store> Crawl<S> {
         }
     }
 
-    fn nothing_to_send(&mut self, now_ms: u64) -> Step {
+    fn nothing_to_send(&mut self, now_ms: u64) -> Result<Step, Failure> {
         let timers = [
             self.schedule.next_due_ms(),
             self.robots.next_due_ms(),
@@ -152,16 +154,16 @@ impl<S: Store> Crawl<S> {
         ];
         let until_ms = timers.into_iter().flatten().min();
         if self.under_way() > 0 || until_ms.is_some() {
-            return Step::Wait { until_ms };
+            return Ok(Step::Wait { until_ms });
         }
         if self.retry_refused(now_ms) {
-            return Step::Wait {
+            return Ok(Step::Wait {
                 until_ms: Some(now_ms),
-            };
+            });
         }
         if self.outage.held() > 0 || self.robots.held() > 0 {
             if self.outage.is_unheard() {
-                return Step::Done(Done::NoAnswer);
+                return Ok(Step::Done(Done::NoAnswer));
             }
             let suspect = self.robots.held_suspect();
             let dead = match suspect {
@@ -172,23 +174,28 @@ impl<S: Store> Crawl<S> {
                 Some(failed) => self.fail(failed),
                 None => self.outage.idle(suspect, now_ms),
             }
-            return Step::Wait {
+            return Ok(Step::Wait {
                 until_ms: Some(now_ms),
-            };
+            });
+        }
+        if self.turns.waiting() > 0 {
+            self.settle_all(now_ms)?;
+            let until_ms = Some(now_ms);
+            return Ok(Step::Wait { until_ms });
         }
         // So few that the parser is not what is broken.
         self.finish_unparsed();
         if self.schedule.pending() > 0 {
-            return Step::Done(Done::Parked);
+            return Ok(Step::Done(Done::Parked));
         }
         if self.starts.nothing_useful().is_some() && !self.accept_empty {
-            return Step::Done(Done::NothingUseful);
+            return Ok(Step::Done(Done::NothingUseful));
         }
-        if self.finish_starts(0) {
-            Step::Done(Done::Complete)
+        Ok(Step::Done(if self.finish_starts(0) {
+            Done::Complete
         } else {
-            Step::Done(Done::Limit)
-        }
+            Done::Limit
+        }))
     }
 
     /// The cap on costs keeps a request back.

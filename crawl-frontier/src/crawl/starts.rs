@@ -172,7 +172,7 @@ impl<S: Store> Crawl<S> {
     /// Gives start URLs without a page their records. False when this run may not have so many, with
     /// those `to_come`: the others are pending for the next one.
     pub(super) fn finish_starts(&mut self, to_come: u64) -> bool {
-        let taken = self.told() + self.flights.len() as u64 + to_come;
+        let taken = self.told() + self.to_be_told() + to_come;
         let mut waiting = self.starts.release();
         let room = self.most_told.map(|most| most.saturating_sub(taken));
         let room = room.map_or(waiting.len(), |room| waiting.len().min(room as usize));

@@ -31,12 +31,24 @@ fn proxies_are_asked_to_connect_and_a_wrong_name_goes_nowhere() {
     let wrong = through("wrong", &site.url("/"));
     assert_eq!(kind(&wrong), "proxy");
     assert!(!wrong.to_string().contains("secret"));
+    let words = "the proxy wants a user name and a password, or others (407)";
+    assert_eq!(wrong["error"]["message"], words);
     let asked = site.log().len();
     for name in ["residential", "", "Direct"] {
         assert_eq!(kind(&through(name, &site.url("/"))), "proxy", "{name}");
     }
     assert_eq!(site.log().len(), asked, "nothing went direct");
     assert_eq!(through("direct", &site.url("/"))["proxy"], "direct");
+}
+
+#[test]
+fn a_proxy_with_a_port_that_is_none_is_refused() {
+    // Without the check it was asked at port 80.
+    for url in ["http://h:port", "h:port", "http://user:pa#ss@h:81"] {
+        let done = fetch().args(["--proxy", url]).run().code(2);
+        done.says("no http, https or socks5 URL")
+            .never_says("pa#ss");
+    }
 }
 
 #[test]

@@ -200,7 +200,7 @@ impl Agents {
         let options = &self.options;
         let proxy = match way {
             Way::Direct => None,
-            Way::Through(url) => Some(Proxy::new(url).map_err(|_| {
+            Way::Through(url) => Some(proxy_of(url).ok_or_else(|| {
                 let why = "the proxy's URL is no http, https or socks5 URL";
                 Failure::new(ErrorKind::Proxy, why)
             })?),
@@ -254,6 +254,16 @@ impl Agents {
 
 fn needs_tls(way: &Way) -> bool {
     matches!(way, Way::Through(url) if url.starts_with("https:"))
+}
+
+/// A proxy by its URL, which may lack the scheme, as for curl.
+fn proxy_of(text: &str) -> Option<Proxy> {
+    let url = if text.contains("://") {
+        Url::parse(text)
+    } else {
+        Url::parse(&format!("http://{text}"))
+    };
+    url.ok().and_then(|_| Proxy::new(text).ok())
 }
 
 /// The certificates to trust: those of a file, or the system's, which

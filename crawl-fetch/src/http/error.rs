@@ -32,6 +32,7 @@ impl Failure {
             Error::Rustls(e) => tls::words(e),
             Error::Other(e) if e.is::<Reset>() => format!("{}: {e}", ended(note)),
             Error::Other(e) => e.to_string(),
+            Error::ConnectProxyFailed(why) => proxy_words(why),
             e if is_overflow(e) => {
                 format!("the URL or a header is over {MAX_OUTPUT_BYTES} bytes")
             }
@@ -81,6 +82,16 @@ fn words(error: &io::Error) -> String {
     inner.map_or_else(|| error.to_string(), tls::words)
 }
 
+/// What ureq says of a proxy that makes no tunnel, in words.
+fn proxy_words(why: &str) -> String {
+    let status = why.rsplit_once('/').map(|(_, status)| status);
+    match status {
+        Some("407") => "the proxy wants a user name and a password, or others (407)".to_owned(),
+        Some(status) => format!("the proxy answered CONNECT with {status}"),
+        None => "the proxy closed the connection without an answer".to_owned(),
+    }
+}
+
 /// The kind of an error that is not the other side's: this machine has no more
 /// of something, or TLS was broken.
 fn kind_of_io(error: &io::Error) -> Option<ErrorKind> {
@@ -126,6 +137,10 @@ impl Staged {
             Error::Io(e) => words(e),
             Error::Rustls(e) => tls::words(e),
             Error::Other(e) => e.to_string(),
+            Error::ConnectProxyFailed(why) => proxy_words(why),
+            Error::Protocol(e) if kind == ErrorKind::Proxy => {
+                format!("what the proxy answered is no HTTP: {e}")
+            }
             e => e.to_string(),
         };
         Error::Other(Box::new(Staged { kind, message }))

@@ -148,6 +148,37 @@ fn pages_of_several_hosts_that_the_fetcher_dies_of_are_set_aside_in_one_run() {
 }
 
 #[test]
+fn a_robots_txt_that_the_fetcher_dies_of_is_one_that_cannot_be_had_and_the_crawl_goes_on() {
+    let (folder, file) = (Folder::new(), "http://bad.example/robots.txt");
+    let sound = r#"echo "{\"url\":\"$url\",\"id\":$id,\"status\":200}""#;
+    let script = fetcher(&folder, sound);
+    let deadly = format!("case $url in\n  {file}) kill -SEGV $$ ;;");
+    let text = folder.read("fetcher").replace("case $url in", &deadly);
+    folder.write("fetcher", text);
+    let starts = [START, "http://bad.example/x", "http://bad.example/y"];
+    let spider = json!({"name": "two", "start_urls": starts, "allowed_domains": ["example"]});
+    let done = Tool::new("crawl-run")
+        .dir(&folder)
+        .env("CRAWL_FETCH", script)
+        .args(["-o", "out.jsonl"])
+        .arg(folder.write("two.json", spider.to_string()))
+        .run()
+        .code(0);
+    let records = records(&folder);
+    assert_eq!(records.len(), 9, "{done}");
+    for (url, record) in &records {
+        if url.contains("bad.example") {
+            assert_eq!(record["error"]["kind"], "robots", "{record}");
+            let message = record["error"]["message"].as_str().unwrap();
+            assert!(message.contains("crawl-fetch died of it"), "{message}");
+        } else {
+            assert_eq!(record["status"], 200, "{record}");
+        }
+    }
+    assert!((4..=5).contains(&count(&folder, "asked", file)), "{done}");
+}
+
+#[test]
 fn a_fetcher_that_never_says_a_word_is_blamed_itself() {
     let folder = Folder::new();
     crawl(&folder, "exit 7")

@@ -36,6 +36,11 @@ impl Errands {
         self.files.len() + usize::from(self.probe.is_some())
     }
 
+    /// The hosts whose robots.txt is asked for.
+    pub fn files(&self) -> Vec<HostId> {
+        self.files.keys().copied().collect()
+    }
+
     /// A host whose robots.txt is asked for.
     pub fn waited_for(&self) -> Option<HostId> {
         self.files.keys().copied().min()

@@ -134,7 +134,17 @@ impl<S: Store> Crawl<S> {
                 "{origin}/robots.txt is too long: what is behind its first 500 KiB is not read"
             ));
         }
-        let retries = self.plan.retry.times;
+        self.take_file(host, result, self.plan.retry.times, now_ms);
+    }
+
+    /// What is known of a host's robots.txt from now on, unless it is asked for again.
+    pub(super) fn take_file(
+        &mut self,
+        host: HostId,
+        result: &FetchResult<'_>,
+        retries: u32,
+        now_ms: u64,
+    ) {
         let lives = self.schedule.host(host).is_heard();
         let block = block_of(result).filter(|_| result.status != Some(403));
         let Some(delay_ms) = self.robots.answer(host, result, lives, retries, now_ms) else {

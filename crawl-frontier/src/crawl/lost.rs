@@ -2,7 +2,7 @@
 //!
 //! They are sent again. One that was under way when two fetchers ended is sent with nothing else under way, so that
 //! no other request can be the reason. When two more end over it, its page is: it is set aside with a record. One
-//! alone may have been killed from outside.
+//! alone may have been killed from outside. A robots.txt that is set aside is one that cannot be had.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -38,6 +38,8 @@ pub(super) struct Lost {
     times: HashMap<u64, u32>,
     /// Requests that are to be sent alone.
     pub alone: VecDeque<Due>,
+    /// Hosts whose robots.txt is to be asked for alone.
+    files_alone: VecDeque<HostId>,
     /// One of them is under way.
     pub is_alone: bool,
     /// So many requests of other partitions are under way in the same fetcher.
@@ -101,7 +103,8 @@ impl Lost {
     /// Whether this fetcher has to show first that it works: the last one ended badly, or one is sent alone next,
     /// which is to be blamed for what becomes of it.
     fn is_unproven(&self) -> bool {
-        !self.is_heard && (self.is_careful || !self.alone.is_empty())
+        let is_anything_alone = !self.alone.is_empty() || !self.files_alone.is_empty();
+        !self.is_heard && (self.is_careful || is_anything_alone)
     }
 }
 
@@ -131,7 +134,8 @@ impl<S: Store> Crawl<S> {
         let can_go = self.lone_that_can_go(now_ms);
         let unproven = self.lost.is_unproven();
         let teller = unproven.then(|| self.teller()).flatten();
-        if !self.lost.is_alone && can_go.is_none() && teller.is_none() {
+        let has_file = !self.lost.files_alone.is_empty();
+        if !self.lost.is_alone && can_go.is_none() && teller.is_none() && !has_file {
             return Ok(None);
         }
         if !is_over {
@@ -144,6 +148,11 @@ impl<S: Store> Crawl<S> {
         }
         if self.lost.of_others > 0 {
             return Ok(Some(Step::Wait { until_ms: None }));
+        }
+        if let Some(host) = self.lost.files_alone.pop_front() {
+            self.ask_for_file(host, now_ms, out);
+            self.lost.is_alone = true;
+            return Ok(Some(Step::Sent));
         }
         if let Some(due) = can_go.and_then(|place| self.lost.alone.remove(place))
             && self.send(due, true, now_ms, out)?
@@ -158,13 +167,59 @@ impl<S: Store> Crawl<S> {
     fn teller(&self) -> Option<HostId> {
         let lone = self.lost.alone.front().map(|due| due.host);
         let known = self.outage.witness().or(lone);
-        known.or_else(|| self.schedule.first_in_turn())
+        let known = known.or_else(|| self.schedule.first_in_turn());
+        known.filter(|host| self.file_losses(*host) == 0)
+    }
+
+    /// So many fetchers ended over the host's robots.txt.
+    fn file_losses(&self, host: HostId) -> u32 {
+        // Asked of each host, and empty as a rule.
+        if self.lost.times.is_empty() {
+            return 0;
+        }
+        let fingerprint = self.file_fingerprint(host);
+        self.lost.times.get(&fingerprint).copied().unwrap_or(0)
+    }
+
+    fn file_fingerprint(&self, host: HostId) -> u64 {
+        let url = self.robots.url(host, &self.schedule.origin(host));
+        self.fingerprinter.get(&url) as u64
+    }
+
+    /// Has a robots.txt wait that is to be asked for alone, or takes it for one that cannot be had, when fetchers died
+    /// of it. False: it is to be asked for like any other.
+    pub(super) fn is_file_kept_back(&mut self, host: HostId, now_ms: u64) -> bool {
+        let losses = self.file_losses(host);
+        if losses >= SET_ASIDE && self.lost.is_careful {
+            let error = FetchError {
+                kind: ErrorKind::Robots,
+                message: WHY.into(),
+            };
+            let result = FetchResult {
+                error: Some(error),
+                ..FetchResult::default()
+            };
+            self.take_file(host, &result, 0, now_ms);
+        } else if losses >= ALONE {
+            self.lost.files_alone.push_back(host);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// The fetcher answered for a host's robots.txt.
+    pub(super) fn found_file(&mut self, host: HostId) {
+        if self.file_losses(host) > 0 {
+            self.found(self.file_fingerprint(host));
+        }
     }
 
     /// Whether one that goes alone is under way or can go: then nobody else may send with the same fetcher.
     pub fn wants_to_be_alone(&self, now_ms: u64) -> bool {
         let is_under_way = self.lost.is_alone && self.under_way() > 0;
         is_under_way
+            || !self.lost.files_alone.is_empty()
             || self.lost.alone.iter().any(|due| {
                 let host = self.schedule.host(due.host);
                 host.gate == Gate::Open && host.due_ms <= now_ms
@@ -217,14 +272,20 @@ impl<S: Store> Crawl<S> {
                 aside += 1;
             }
         }
+        for host in self.errands.files() {
+            // The next run takes it for one that cannot be had.
+            let is_aside = self.lose_once_more(self.file_fingerprint(host)) >= SET_ASIDE;
+            aside += u64::from(is_aside);
+        }
         Ok(aside)
     }
 
     fn lose(&mut self, id: u64) -> u32 {
-        let Some(flight) = self.flights.get(&id) else {
-            return 0;
-        };
-        let fingerprint = flight.fingerprint;
+        let lost = self.flights.get(&id).map(|flight| flight.fingerprint);
+        lost.map_or(0, |fingerprint| self.lose_once_more(fingerprint))
+    }
+
+    fn lose_once_more(&mut self, fingerprint: u64) -> u32 {
         let times = self.lost.times.get(&fingerprint).copied().unwrap_or(0) + 1;
         self.keep_times(fingerprint, times);
         times

@@ -115,7 +115,10 @@ impl<S: Store> Crawl<S> {
             };
             self.pay(id, host, result);
             match errand {
-                Errand::File(host) => self.answer_robots(host, result, now_ms),
+                Errand::File(host) => {
+                    self.found_file(host);
+                    self.answer_robots(host, result, now_ms);
+                }
                 Errand::Probe => self.answer_probe(result, now_ms),
             }
             return Ok(());

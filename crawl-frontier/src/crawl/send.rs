@@ -81,12 +81,10 @@ impl<S: Store> Crawl<S> {
                 return Ok(Step::Wait { until_ms: None });
             }
             if let Some(host) = self.robots.next_wanted(now_ms) {
-                self.listen_for(now_ms);
-                let origin = self.schedule.origin(host);
-                let proxy = self.routes.proxy(self.routes.rung(host));
-                let url = self.robots.url(host, &origin);
-                let request = self.errands.ask_for_file(host, url, proxy, now_ms);
-                self.put_out(request, out);
+                if self.is_file_kept_back(host, now_ms) {
+                    continue;
+                }
+                self.ask_for_file(host, now_ms, out);
                 return Ok(Step::Sent);
             }
             let Some(due) = self.next_due(now_ms, room) else {
@@ -111,6 +109,16 @@ impl<S: Store> Crawl<S> {
         let host = self.schedule.next(now_ms, room)?;
         let ticket = self.store.pop(host);
         ticket.map(|ticket| Due { host, ticket })
+    }
+
+    /// Asks for a host's robots.txt.
+    pub(super) fn ask_for_file(&mut self, host: HostId, now_ms: u64, out: &mut Vec<u8>) {
+        self.listen_for(now_ms);
+        let origin = self.schedule.origin(host);
+        let proxy = self.routes.proxy(self.routes.rung(host));
+        let url = self.robots.url(host, &origin);
+        let request = self.errands.ask_for_file(host, url, proxy, now_ms);
+        self.put_out(request, out);
     }
 
     /// Asks once more for a page that the host answered for.

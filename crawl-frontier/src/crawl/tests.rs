@@ -321,6 +321,12 @@ fn die(crawl: &mut Crawl<Plain>) -> u64 {
     for due in std::mem::take(&mut crawl.lost.alone) {
         crawl.put(due.host, due.ticket, 0);
     }
+    let mut files = crawl.errands.files();
+    files.sort_unstable();
+    crawl.errands = Errands::default();
+    for host in files {
+        crawl.robots.want_again(host);
+    }
     crawl.lost.is_alone = false;
     crawl.be_careful();
     aside
@@ -384,6 +390,35 @@ fn a_start_url_that_fetchers_die_of_is_to_blame_though_nothing_else_was_ever_ans
         assert_eq!(urls(&asked(&mut crawl, now_ms)), [bad]);
         assert_eq!(die(&mut crawl), aside);
     }
+}
+
+#[test]
+fn a_robots_txt_is_not_to_blame_when_one_fetcher_is_killed_while_it_goes_alone() {
+    let (good, file) = ("http://good.example/", "http://site.example/robots.txt");
+    let mut plan = plan("http://site.example/");
+    plan.start_urls.push(good.to_owned());
+    plan.scope.allowed_hosts.push("good.example".to_owned());
+    plan.robots = true;
+    let mut crawl = crawl(plan);
+    let other = format!("{good}robots.txt");
+    for now_ms in 1..=2 {
+        let files = asked(&mut crawl, now_ms);
+        assert_eq!(urls(&files), [file, &other]);
+        crawl.lost.is_heard = true;
+        assert_eq!(die(&mut crawl), 0);
+    }
+    // Each alone.
+    let files = asked(&mut crawl, 3);
+    assert_eq!(urls(&files), [file]);
+    assert_eq!(die(&mut crawl), 0);
+    let files = asked(&mut crawl, 4);
+    assert_eq!(urls(&files), [&other]);
+    reply(&mut crawl, &files[0], json!({"status": 404}), 4);
+    let files = asked(&mut crawl, 4);
+    assert_eq!(urls(&files), [file]);
+    reply(&mut crawl, &files[0], json!({"status": 404}), 4);
+    assert_eq!(crawl.lost.values().count(), 0);
+    assert_eq!(asked(&mut crawl, 5).len(), 2);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct AsideRoom {
     pub bytes: usize,
 }
 
-/// A file in this directory; `None` where there are none without a name.
+/// A file in this directory; `None` where there are none without a name, or none for who may only read there.
 ///
 /// # Errors
 /// Errors of the disk.
@@ -28,6 +28,7 @@ pub fn create(dir: &Path) -> io::Result<Option<File>> {
     match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => Ok(Some(file.into())),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+        Err(Errno::ACCESS | Errno::ROFS) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }

@@ -218,6 +218,10 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
             small.1
         );
     }
+    let exported = look("large", &["export"], "");
+    for job in ["small", "large"] {
+        assert!(look(job, &["export", "--memory", "1M"], "") == exported);
+    }
     let verify = |code| {
         Tool::new("crawl-ckpt")
             .dir(&folder)
@@ -238,6 +242,23 @@ fn a_set_that_outgrows_its_memory_lies_on_the_disk_and_stays_exact() {
         .says("the journal is read instead")
         .says(&format!("added 0, duplicate {MANY}"));
     verify(0);
+
+    let drop = |job: &str, memory: &str| {
+        let args = [
+            "drop",
+            "--job",
+            job,
+            "--pattern",
+            "/[0-9]*7/",
+            "--memory",
+            memory,
+        ];
+        frontier(&folder).args(args).run().code(0).words()
+    };
+    assert_eq!(drop("small", "1M"), drop("large", "1G"));
+    verify(0);
+    let exported = look("large", &["export"], "");
+    assert!(exported.0.lines().count() < MANY && look("small", &["export"], "") == exported);
 }
 
 #[test]

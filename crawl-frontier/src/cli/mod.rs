@@ -98,12 +98,20 @@ enum Command {
         /// All in which this regular expression is found; may be given again.
         #[arg(long, value_name = "REGEX", value_parser = pattern)]
         pattern: Vec<String>,
+        /// About how much memory it may take, as for `serve`; what was seen since the last image was made takes 25 bytes a
+        /// URL beside it.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        memory: Option<usize>,
     },
     /// Print the pending requests of a job in the order in which they would be sent.
     Export {
         /// The job directory.
         #[arg(long, value_name = "DIR")]
         job: PathBuf,
+        /// About how much memory it may take, as for `serve`; what was seen since the last image was made takes 25 bytes a
+        /// URL beside it.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        memory: Option<usize>,
     },
     /// Read URLs and print those that a job has seen.
     Seen {
@@ -113,6 +121,10 @@ enum Command {
         /// Print those that it has not seen.
         #[arg(short = 'v', long)]
         invert: bool,
+        /// About how much memory it may take, as for `serve`; what was seen since the last image was made takes 25 bytes a
+        /// URL beside it.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        memory: Option<usize>,
     },
     /// Print the figures of a job: pending, in_flight, done, failed, seen, hosts, bytes.
     Stat {
@@ -189,7 +201,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             }
             Ok(Exit::Complete)
         }
-        Command::Drop { job, host, pattern } => {
+        Command::Drop {
+            job,
+            host,
+            pattern,
+            memory,
+        } => {
             let chosen = if host.is_empty() && pattern.is_empty() {
                 Chosen::Listed(stdin().lock())
             } else {
@@ -202,7 +219,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 dropped,
                 not_pending,
                 invalid,
-            } = withdraw::run(&JobPlace::at(&job), chosen)?;
+            } = withdraw::run(&JobPlace::at(&job), chosen, memory_bytes(memory))?;
             if !args.quiet {
                 say(
                     TOOL,
@@ -211,9 +228,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             }
             Ok(Exit::Complete)
         }
-        Command::Export { job } => inspect::export(&JobPlace::at(&job), &mut out),
-        Command::Seen { job, invert } => {
-            inspect::seen(&JobPlace::at(&job), invert, stdin().lock(), &mut out)
+        Command::Export { job, memory } => {
+            inspect::export(&JobPlace::at(&job), memory_bytes(memory), &mut out)
+        }
+        Command::Seen {
+            job,
+            invert,
+            memory,
+        } => {
+            let place = JobPlace::at(&job);
+            let memory_bytes = memory_bytes(memory);
+            inspect::seen(&place, invert, memory_bytes, stdin().lock(), &mut out)
         }
         Command::Stat { job, json } => inspect::stat(&JobPlace::at(&job), json, &mut out),
         Command::Explain {

@@ -18,6 +18,7 @@ use crate::store::memory::Memory;
 use crate::store::request::{read_request, request_of};
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
+use crate::store::unsound::Unsound;
 use crate::url::{Fingerprinter, Form, UrlError, canonicalize, canonicalize_link, fingerprint};
 
 fn open(place: &JobPlace) -> Result<Job, Failure> {
@@ -26,12 +27,12 @@ fn open(place: &JobPlace) -> Result<Job, Failure> {
 }
 
 /// A job, its pending requests and what reads them, as they were at one moment: a crawl that runs removes journals.
-fn read(place: &JobPlace) -> Result<(Job, Memory, Reader), Failure> {
+fn read(place: &JobPlace, memory_bytes: u64) -> Result<(Job, Memory, Reader), Failure> {
     steadily(place, || {
         let job = open(place)?;
         let reader = job.reader()?;
         // Read as a plain list: no limit holds anything back.
-        let room = SeenRoom::without_rules(&job);
+        let room = SeenRoom::looking(memory_bytes, &job);
         let memory = restore(&job, u32::MAX, u64::MAX, false, room)?.into_memory();
         Ok((job, memory, reader))
     })
@@ -41,8 +42,8 @@ fn read(place: &JobPlace) -> Result<(Job, Memory, Reader), Failure> {
 ///
 /// # Errors
 /// Errors of the disk and of `out`.
-pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
-    let (_, mut memory, reader) = read(place)?;
+pub fn export(place: &JobPlace, memory_bytes: u64, out: &mut impl Write) -> Result<Exit, Failure> {
+    let (_, mut memory, reader) = read(place, memory_bytes)?;
     let mut buffer = Vec::new();
     while let Some((host, ticket)) = memory.next(u64::MAX) {
         let stored = read_request(&reader, ticket, &mut buffer)?;
@@ -51,6 +52,7 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
         out.write_all(b"\n").map_err(Failure::from_stdout)?;
         memory.schedule.skipped(host);
     }
+    memory.lanes.find_out().map_err(Unsound::ends_reading)?;
     out.flush().map_err(Failure::from_stdout)?;
     Ok(Exit::Complete)
 }
@@ -62,10 +64,11 @@ pub fn export(place: &JobPlace, out: &mut impl Write) -> Result<Exit, Failure> {
 pub fn seen(
     place: &JobPlace,
     unseen: bool,
+    memory_bytes: u64,
     input: impl Read,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let (job, memory, _) = read(place)?;
+    let (job, memory, _) = read(place, memory_bytes)?;
     let form = form_of(job.manifest().plan.as_ref());
     let fingerprinter = Fingerprinter::new(job.manifest().key);
     let told = each_url(

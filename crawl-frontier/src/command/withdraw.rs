@@ -17,6 +17,7 @@ use crate::clock::now_ms;
 use crate::store::request::read_request;
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
+use crate::store::unsound::Unsound;
 use crate::url::{Fingerprinter, Form, authority, canonicalize_link, origin};
 
 /// A batch is closed at this size.
@@ -84,7 +85,11 @@ impl Choice {
 ///
 /// # Errors
 /// A job that another run holds (75), that is damaged (65) or not there; those of input and disk.
-pub fn run(place: &JobPlace, chosen: Chosen<impl Read>) -> Result<Withdrawn, Failure> {
+pub fn run(
+    place: &JobPlace,
+    chosen: Chosen<impl Read>,
+    memory_bytes: u64,
+) -> Result<Withdrawn, Failure> {
     let lock = JobLock::acquire(place)?;
     let mut job = Job::open(Arc::new(RealDisk), place)?
         .ok_or_else(|| Failure::new(format_args!("{}: there is no job", place.dir.display())))?;
@@ -107,7 +112,7 @@ pub fn run(place: &JobPlace, chosen: Chosen<impl Read>) -> Result<Withdrawn, Fai
     }
 
     // As a plain list: nothing holds anything back.
-    let room = SeenRoom::without_rules(&job);
+    let room = SeenRoom::looking(memory_bytes, &job);
     let restored = restore(&job, u32::MAX, u64::MAX, false, room)?;
     let mut commit = restored.commit();
     let mut writer = job.writer(&lock, &restored.end)?;
@@ -133,6 +138,7 @@ pub fn run(place: &JobPlace, chosen: Chosen<impl Read>) -> Result<Withdrawn, Fai
             batch = Batch::new(&writer.end());
         }
     }
+    memory.lanes.find_out().map_err(Unsound::ends_reading)?;
     if !batch.is_empty() {
         writer.append(&batch.close(&commit))?;
     }

@@ -26,7 +26,7 @@ pub(crate) mod retry;
 mod runs;
 pub mod seen;
 pub(crate) mod settle;
-mod unsound;
+pub(crate) mod unsound;
 pub mod warc;
 
 use std::collections::{BTreeMap, HashMap};

@@ -35,7 +35,7 @@ pub struct SeenRoom {
 }
 
 impl SeenRoom {
-    /// For who only reads: what is on the disk stays there, all else is in memory.
+    /// For who only reads: what is on the disk of what was seen stays there, all else is in memory.
     pub fn reading(job: &Job) -> SeenRoom {
         SeenRoom {
             disk: job.disk().clone(),
@@ -49,12 +49,18 @@ impl SeenRoom {
         }
     }
 
-    /// The same for who asks no rules of robots.txt.
-    pub fn without_rules(job: &Job) -> SeenRoom {
+    /// The same for who asks no rules of robots.txt and has so much memory: an eighth of it is for what waits.
+    pub fn looking(memory_bytes: u64, job: &Job) -> SeenRoom {
+        let reading = SeenRoom::reading(job);
         SeenRoom {
             keeps_rules: false,
-            ..SeenRoom::reading(job)
+            waiting: Some(reading.lanes(memory_bytes)),
+            ..reading
         }
+    }
+
+    fn lanes(&self, memory_bytes: u64) -> LanesRoom {
+        LanesRoom::new(self.disk.clone(), self.dir.clone(), memory_bytes / 8)
     }
 
     /// Where the rules of robots.txt are kept.
@@ -100,11 +106,7 @@ impl SeenRoom {
         let mut room = SeenRoom::reading(job);
         (room.first, room.later) = ((fit / 2).max(LEAST), (fit / 8).max(LEAST));
         room.is_writer = true;
-        room.waiting = Some(LanesRoom::new(
-            room.disk.clone(),
-            room.dir.clone(),
-            memory_bytes / 8,
-        ));
+        room.waiting = Some(room.lanes(memory_bytes));
         Ok(room)
     }
 }

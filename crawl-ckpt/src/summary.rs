@@ -144,7 +144,7 @@ impl CrawlSummary {
             ..Counts::default()
         };
         (before.records_run, before.hosts) = (0, 0);
-        before.parked.clear();
+        before.forget_parked();
         add_progress(&mut self.progress, before);
         self.began_at.clone_from(&earlier.began_at);
         self.follow(earlier);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
+use crawl_ckpt::control::{Begin, KnownHost, Parked, Progress, Slow, Trial};
 use crawl_ckpt::tool::Failure;
 
 use crate::crawl::{Crawl, FetcherSilence, Step, Trouble};
@@ -25,6 +25,9 @@ pub trait Served {
     fn answer(&mut self, line: &[u8], now_ms: u64) -> Result<(), Trouble>;
     fn under_way(&self) -> usize;
     fn progress(&self) -> Progress;
+
+    /// All parked hosts, by origin; [`Served::progress`] names some of them.
+    fn parked(&self) -> BTreeMap<String, Parked>;
     fn slowed_by(&self, now_ms: u64) -> Option<Slow>;
     fn commit_if_due(&mut self, now_ms: u64) -> Result<(), Failure>;
     fn commit_now(&mut self, now_ms: u64) -> Result<(), Failure>;
@@ -94,6 +97,10 @@ impl Served for Crawl<Embedded> {
 
     fn progress(&self) -> Progress {
         Crawl::progress(self)
+    }
+
+    fn parked(&self) -> BTreeMap<String, Parked> {
+        Crawl::parked(self).collect()
     }
 
     fn slowed_by(&self, now_ms: u64) -> Option<Slow> {

@@ -278,7 +278,7 @@ pub fn parked(
     let mut lines = vec![format!(
         "{} wait for a decision on {}:",
         counted(progress.counts.parked, "URL"),
-        counted(progress.parked.len() as u64, "host")
+        counted(progress.hosts_parked(), "host")
     )];
     let mut hosts: Vec<_> = progress.parked.iter().collect();
     hosts.sort_by_key(|(_, host)| std::cmp::Reverse(host.urls));
@@ -289,9 +289,8 @@ pub fn parked(
             host.why
         ));
     }
-    if hosts.len() > LISTED {
-        let more = hosts.len() - LISTED;
-        lines.push(format!("  and {}", counted(more as u64, "more host")));
+    if let Some(more @ 1..) = progress.hosts_parked().checked_sub(LISTED as u64) {
+        lines.push(format!("  and {}", counted(more, "more host")));
     }
     // `auto` has tried `datacenter`.
     let tried = if in_use == "auto" {

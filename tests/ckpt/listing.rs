@@ -1,5 +1,7 @@
 //! What `ls`, `show` and `size` tell, of whatever lies there.
 
+use crawl_ckpt::control::Parked;
+
 use super::*;
 
 #[test]
@@ -412,4 +414,38 @@ fn what_finished_crawls_left_counts_as_their_spiders_output() {
     // It has no checkpoint, and what lists those leaves it out.
     data.run(&["ls"]).code(0).prints_just("");
     data.run(&["show", "p/done"]).code(1);
+}
+
+#[test]
+fn a_job_that_names_all_its_parked_hosts_is_shown_like_any_other() {
+    let data = Data::new();
+    let mut crawl = data.begin("p", "shop");
+    crawl.step(300, 0);
+    let progress = &mut crawl.commit.progress;
+    (progress.counts.pending, progress.counts.parked) = (0, 300);
+    progress.parked = (0..150)
+        .map(|n| {
+            let (urls, why) = (1 + n % 3, "status 403".to_owned());
+            (format!("http://h{n:03}.example"), Parked { urls, why })
+        })
+        .collect();
+    crawl.last_touched(Duration::ZERO);
+    crawl.pause();
+    let show = data.run(&["show", "p/shop"]).code(0);
+    let show = show
+        .prints("300 (300 parked)")
+        .prints("http://h002.example: 3 URLs, status 403")
+        .prints("and 50 more hosts");
+    assert!(
+        !show.text().contains("http://h000.example"),
+        "it has the fewest"
+    );
+    let shown = &data.json(&["show", "p/shop", "--json"])[0]["progress"];
+    assert_eq!(shown["parked_hosts"], 150);
+    let report = data.json(&["report", "p/shop", "--json"]);
+    let known = &report[0]["checkpoint"];
+    assert_eq!(
+        (&known["parked_urls"], &known["parked_hosts"]),
+        (&300.into(), &150.into())
+    );
 }

@@ -107,3 +107,50 @@ fn retry_blocked_takes_failed_records_back_and_keeps_the_others() {
     // Nothing of it is left over for the next resume.
     serve(&folder, &[]).wait().code(0).prints("");
 }
+
+#[test]
+fn of_many_parked_hosts_all_are_counted_and_some_are_named() {
+    let folder = Folder::new();
+    let links: Vec<String> = (0..120).map(|n| format!("http://h{n}.example/")).collect();
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    let web = |request: &Value| match request["url"].as_str().unwrap() {
+        START => page(request, &links),
+        _ => blocked(request),
+    };
+    let options = ["--proxies", "datacenter,residential", "--domain", "example"];
+    answer_all(serve(&folder, &options), web).code(3);
+    let show = |hosts: u64| {
+        let parked = stat(&folder);
+        assert_eq!(
+            (&parked["parked"], &parked["pending"]),
+            (&json!(hosts), &json!(hosts))
+        );
+        let show = || {
+            let tool = Tool::new("crawl-ckpt").dir(&folder);
+            tool.args(["show", "--job", "job"])
+        };
+        let text = show().run().code(0);
+        text.prints(&format!("and {} more hosts", hosts - 100));
+        let json = show().arg("--json").run().code(0).text();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let progress = &json["progress"];
+        assert_eq!(progress["parked_hosts"], hosts);
+        let named = progress["parked"].as_object().unwrap();
+        assert_eq!(named.len(), 100);
+        let verify = Tool::new("crawl-ckpt").dir(&folder);
+        verify.args(["verify", "--job", "job"]).run().code(0);
+        named.keys().cloned().collect::<Vec<_>>()
+    };
+    let named = show(120);
+    let unnamed: Vec<&&str> = links
+        .iter()
+        .filter(|link| !named.contains(&link.trim_end_matches('/').to_owned()))
+        .collect();
+    // What waits there is known without its name.
+    let drop = frontier(&folder).args(["drop", "--job", "job"]);
+    let list = format!("{}\n{}\n{}/\n", unnamed[0], unnamed[7], named[3]);
+    drop.stdin(list).run().code(0).says("dropped 3");
+    show(117);
+    answer_all(serve(&folder, &options), web).code(3);
+    show(117);
+}

@@ -105,12 +105,7 @@ fn as_text(context: &Context<'_>, job: &Found, look: &Look) -> String {
     }
     if let Some(commit) = &look.commit {
         lines.extend(figure_lines(&commit.progress));
-        for (host, parked) in &commit.progress.parked {
-            lines.push((
-                "waits",
-                format!("{host}: {}, {}", counted(parked.urls, "URL"), parked.why),
-            ));
-        }
+        lines.extend(waits(&commit.progress).map(|line| ("waits", line)));
     }
     if let Some(manifest) = &look.manifest {
         lines.extend(of_manifest(context, manifest));
@@ -174,6 +169,17 @@ pub(super) fn figure_lines(progress: &Progress) -> Vec<(&'static str, String)> {
         }
     }
     lines
+}
+
+/// The hosts that wait for a decision.
+pub(super) fn waits(progress: &Progress) -> impl Iterator<Item = String> {
+    let named = progress
+        .parked
+        .iter()
+        .map(|(host, parked)| format!("{host}: {}, {}", counted(parked.urls, "URL"), parked.why));
+    let unnamed = progress.hosts_unnamed();
+    let more = (unnamed > 0).then(|| format!("and {}", counted(unnamed, "more host")));
+    named.chain(more)
 }
 
 fn of_manifest(context: &Context<'_>, manifest: &Manifest) -> Vec<(&'static str, String)> {

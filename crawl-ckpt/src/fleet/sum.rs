@@ -17,6 +17,7 @@ pub fn add_progress(sum: &mut Progress, more: Progress) {
     sum.records_run += more.records_run;
     sum.bytes += more.bytes;
     sum.hosts += more.hosts;
+    sum.parked_hosts = sum.hosts_parked() + more.hosts_parked();
     sum.starts += more.starts;
     sum.retries += more.retries;
     sum.withdrawn += more.withdrawn;

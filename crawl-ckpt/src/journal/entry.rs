@@ -155,7 +155,11 @@ impl CommitText<'_> {
     /// # Errors
     /// In words, when it is no commit that is known.
     pub fn parse(&self) -> Result<Commit, String> {
-        serde_json::from_str(self.0).map_err(|error| format!("a commit is not understood: {error}"))
+        let read: Result<Commit, _> = serde_json::from_str(self.0);
+        let mut commit = read.map_err(|error| format!("a commit is not understood: {error}"))?;
+        // An older version named all.
+        commit.progress.name_few();
+        Ok(commit)
     }
 }
 

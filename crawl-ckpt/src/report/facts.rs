@@ -112,7 +112,18 @@ pub struct Checkpoint {
     pub pending: Option<u64>,
     /// Links not taken on, by reason.
     pub not_taken_on: Vec<Count>,
-    /// Hosts that wait for a decision, and why.
+    #[serde(flatten)]
+    pub parked: ParkedHosts,
+}
+
+/// Hosts that wait for a decision.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ParkedHosts {
+    /// So many URLs.
+    pub parked_urls: u64,
+    /// Of so many hosts.
+    pub parked_hosts: u64,
+    /// The largest of these, and why.
     pub parked: Vec<ParkedHost>,
 }
 
@@ -127,11 +138,11 @@ impl Findings {
     }
 
     /// Hosts that wait for a decision.
-    pub fn parked(&self) -> Vec<ParkedHost> {
+    pub fn parked(&self) -> ParkedHosts {
         match (&self.checkpoint, &self.summary) {
             (Some(known), _) => known.parked.clone(),
             (None, Some(summary)) => parked(&summary.progress),
-            (None, None) => Vec::new(),
+            (None, None) => ParkedHosts::default(),
         }
     }
 }
@@ -150,7 +161,7 @@ pub fn not_taken_on(progress: &Progress) -> Vec<Count> {
 }
 
 /// Hosts that wait for a decision, the largest first.
-pub fn parked(progress: &Progress) -> Vec<ParkedHost> {
+pub fn parked(progress: &Progress) -> ParkedHosts {
     let parked = progress.parked.iter();
     let mut hosts: Vec<ParkedHost> = parked
         .map(|(host, parked)| ParkedHost {
@@ -160,7 +171,11 @@ pub fn parked(progress: &Progress) -> Vec<ParkedHost> {
         })
         .collect();
     hosts.sort_by_key(|host| std::cmp::Reverse(host.urls));
-    hosts
+    ParkedHosts {
+        parked_urls: progress.counts.parked,
+        parked_hosts: progress.hosts_parked(),
+        parked: hosts,
+    }
 }
 
 /// A host that waits for a decision.

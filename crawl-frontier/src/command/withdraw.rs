@@ -4,16 +4,21 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
+use crawl_ckpt::control::{Parked, Progress};
 use crawl_ckpt::durable::RealDisk;
 use crawl_ckpt::job::{Job, JobPlace};
 use crawl_ckpt::journal::{Batch, Commit};
 use crawl_ckpt::lines::{Line, Lines, TOO_LONG, Unmarked};
 use crawl_ckpt::lock::JobLock;
 use crawl_ckpt::pattern::Pattern;
+use crawl_ckpt::plan::Plan;
 use crawl_ckpt::tool::Failure;
 
 use super::inspect::form_of;
 use crate::clock::now_ms;
+use crate::crawl::routes::Routes;
+use crate::keys::OfHost;
+use crate::store::memory::Memory;
 use crate::store::request::read_request;
 use crate::store::restore::restore;
 use crate::store::seen::SeenRoom;
@@ -119,9 +124,8 @@ pub fn run(
     let mut batch = Batch::new(&writer.end());
     let mut memory = restored.into_memory();
     let reader = job.reader()?;
-    let counts = &mut commit.progress.counts;
-    // Nobody has it under way now.
-    counts.pending += std::mem::take(&mut counts.in_flight);
+    let plan = job.manifest().plan.clone().unwrap_or_default();
+    tell_parked(&mut commit.progress, &plan, &memory);
     commit.at_ms = now_ms();
     let mut buffer = Vec::new();
     while let Some((host, ticket)) = memory.next(u64::MAX) {
@@ -134,17 +138,50 @@ pub fn run(
         withdrawn.dropped += 1;
         count(&mut commit, stored.url);
         if batch.bytes() >= BATCH_BYTES {
-            writer.append(&batch.close(&commit))?;
+            writer.append(&batch.close(&told(&commit)))?;
             batch = Batch::new(&writer.end());
         }
     }
     memory.lanes.find_out().map_err(Unsound::ends_reading)?;
     if !batch.is_empty() {
-        writer.append(&batch.close(&commit))?;
+        writer.append(&batch.close(&told(&commit)))?;
     }
     job.seal(&lock, &writer.end())?;
     withdrawn.not_pending = (choice.listed.len() - choice.met.len()) as u64;
     Ok(withdrawn)
+}
+
+/// Counts what waits, and names all hosts of which that waits for a decision. Nothing is under way now.
+fn tell_parked(progress: &mut Progress, plan: &Plan, memory: &Memory) {
+    progress.forget_parked();
+    let mut routes = Routes::<()>::new(plan);
+    for (key, saved) in &memory.values {
+        let Some((OfHost::Route, origin)) = OfHost::of(key) else {
+            continue;
+        };
+        let Some(id) = memory.schedule.find_host(origin) else {
+            continue;
+        };
+        routes.restore(id, saved);
+        let urls = u64::from(memory.schedule.host(id).pending);
+        if let Some(why) = routes.parked(id).filter(|_| urls > 0) {
+            let why = why.to_owned();
+            progress.counts.parked += urls;
+            progress
+                .parked
+                .insert(origin.to_owned(), Parked { urls, why });
+        }
+    }
+    let counts = &mut progress.counts;
+    counts.pending = memory.pending() - counts.parked;
+    counts.in_flight = 0;
+}
+
+/// What a commit tells of it.
+fn told(commit: &Commit) -> Commit {
+    let mut told = commit.clone();
+    told.progress.name_few();
+    told
 }
 
 /// One that waited, perhaps for a decision on its host, is finished.

@@ -62,7 +62,7 @@ impl<S: Store> Crawl<S> {
                 }
             }
             Block::Wait if self.is_idle(host) => {
-                for refused in self.routes.retry_refused(host) {
+                for refused in self.routes.take_refused(host) {
                     self.schedule.defer(host, refused.ticket, now_ms);
                 }
             }
@@ -133,3 +133,6 @@ impl<S: Store> Crawl<S> {
         any
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crawl_ckpt::address::masked;
-use crawl_ckpt::control::{Begin, Parked, Progress, Trial};
+use crawl_ckpt::control::{Begin, NAMED, Parked, Progress, Trial};
 use crawl_ckpt::cookies::Cookies;
 use crawl_ckpt::passed::Passed;
 use crawl_ckpt::plan::Plan;
@@ -380,26 +380,29 @@ impl<S: Store> Crawl<S> {
     pub fn progress(&self) -> Progress {
         let mut progress = self.progress.clone();
         progress.hosts = self.schedule.count() as u64;
-        progress.parked.clear();
-        for (id, host) in self.schedule.parked() {
-            let urls = u64::from(host.pending);
-            let why = self.routes.parked(id).unwrap_or_default().to_owned();
-            progress
-                .parked
-                .insert(self.schedule.origin(id), Parked { urls, why });
-        }
+        progress.parked_hosts = self.schedule.parked().count() as u64;
+        progress.parked = self.parked().take(NAMED).collect();
         let dearest = self.costs.dearest().into_iter();
         progress.costs = dearest
             .map(|(id, used)| (self.schedule.origin(id), used))
             .collect();
         let counts = &mut progress.counts;
-        counts.parked = progress.parked.values().map(|parked| parked.urls).sum();
+        counts.parked = self.schedule.parked().pending();
         counts.in_flight = self.flights.len() as u64;
         let waiting = self.schedule.pending() - counts.parked;
         let held = self.outage.held() + self.routes.refused() + self.starts.waiting();
         let held = held + self.turns.waiting() + self.unparsed.len() + self.lost.alone.len();
         counts.pending = waiting + held as u64;
         progress
+    }
+
+    /// The parked hosts by origin, those with the most URLs first.
+    pub fn parked(&self) -> impl Iterator<Item = (String, Parked)> {
+        self.schedule.parked().iter().map(|(id, urls)| {
+            let urls = u64::from(urls);
+            let why = self.routes.parked(id).unwrap_or_default().to_owned();
+            (self.schedule.origin(id), Parked { urls, why })
+        })
     }
 
     /// Commits what waits, if it is time.

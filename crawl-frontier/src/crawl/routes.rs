@@ -31,6 +31,8 @@ pub struct Routes<R> {
     known: BTreeMap<String, KnownHost>,
     /// Refused on the last rung, and nobody knows yet whether it is the page or the host.
     refused: HashMap<HostId, Vec<R>>,
+    /// So many.
+    refused_count: usize,
 }
 
 /// What the checkpoint keeps of a host's route.
@@ -78,6 +80,7 @@ impl<R> Routes<R> {
             hosts: HashMap::new(),
             known: BTreeMap::new(),
             refused: HashMap::new(),
+            refused_count: 0,
         }
     }
 
@@ -143,7 +146,7 @@ impl<R> Routes<R> {
 
     /// The requests that wait for the outcome of others.
     pub fn refused(&self) -> usize {
-        self.refused.values().map(Vec::len).sum()
+        self.refused_count
     }
 
     /// The host answered without a block: what was refused before has failed for good. The
@@ -153,10 +156,8 @@ impl<R> Routes<R> {
             return (Vec::new(), false);
         };
         route.blocks = 0;
-        (
-            self.refused.remove(&host).unwrap_or_default(),
-            std::mem::take(&mut route.parked),
-        )
+        let unparked = std::mem::take(&mut route.parked);
+        (self.take_refused(host), unparked)
     }
 
     /// The host blocked a request that was sent on this rung.
@@ -176,12 +177,13 @@ impl<R> Routes<R> {
             return Block::Final(request);
         }
         self.refused.entry(host).or_default().push(request);
+        self.refused_count += 1;
         route.blocks += 1;
         if route.blocks < BLOCKS_TO_PARK && !route.parked {
             return Block::Wait;
         }
         route.parked = true;
-        Block::Park(self.refused.remove(&host).unwrap_or_default())
+        Block::Park(self.take_refused(host))
     }
 
     /// The host blocks before a page was asked for. True when it is on the next rung now.
@@ -195,13 +197,16 @@ impl<R> Routes<R> {
         true
     }
 
-    /// Nothing else of the host is left to tell: what was refused is tried again.
-    pub fn retry_refused(&mut self, host: HostId) -> Vec<R> {
-        self.refused.remove(&host).unwrap_or_default()
+    /// What of the host waits for the outcome of others.
+    pub fn take_refused(&mut self, host: HostId) -> Vec<R> {
+        let refused = self.refused.remove(&host).unwrap_or_default();
+        self.refused_count -= refused.len();
+        refused
     }
 
     /// All refused requests, to be pending when the run ends.
     pub fn release(&mut self) -> Vec<(HostId, R)> {
+        self.refused_count = 0;
         let refused = std::mem::take(&mut self.refused).into_iter();
         refused
             .flat_map(|(host, list)| list.into_iter().map(move |refused| (host, refused)))

@@ -275,11 +275,11 @@ impl Fleet {
         self.lanes.remove(&owned.lane);
         if let Some(open) = owned.open {
             let mut gone = open.progress();
+            gone.forget_parked();
             let counts = &mut gone.counts;
             counts.seen = counts.done + counts.failed;
-            (counts.pending, counts.in_flight, counts.parked) = (0, 0, 0);
+            (counts.pending, counts.in_flight) = (0, 0);
             gone.hosts = 0;
-            gone.parked.clear();
             add_progress(&mut self.gone, gone);
             let under_way = open.crawl.under_way();
             if under_way > 0 {

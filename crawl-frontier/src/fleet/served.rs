@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crawl_ckpt::control::{Begin, KnownHost, Progress, Slow, Trial};
+use crawl_ckpt::control::{Begin, KnownHost, Parked, Progress, Slow, Trial};
 use crawl_ckpt::fleet::add_progress;
 use crawl_ckpt::journal::commit_of;
 use crawl_ckpt::tool::Failure;
@@ -144,6 +144,11 @@ impl Served for Fleet {
         }
         sum.fleet = self.all;
         sum
+    }
+
+    fn parked(&self) -> BTreeMap<String, Parked> {
+        let parked = self.open_parts().map(|open| open.crawl.parked());
+        parked.flatten().collect()
     }
 
     fn slowed_by(&self, now_ms: u64) -> Option<Slow> {

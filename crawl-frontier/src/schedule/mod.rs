@@ -6,14 +6,16 @@
 mod by_origin;
 mod earlier;
 mod origins;
+mod parked;
 mod slots;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
 use self::by_origin::ByOrigin;
 use self::earlier::EarlierPages;
 use self::origins::Origins;
+use self::parked::ParkedHosts;
 use self::slots::{Slot, Slots};
 use crate::pace::Pace;
 use crate::url::Fingerprinter;
@@ -70,6 +72,16 @@ struct HostRow {
     heard: bool,
     /// There is just one entry a host.
     listed: Listed,
+}
+
+impl HostRow {
+    /// What waits until a human decides.
+    fn parked(&self) -> u32 {
+        match self.gate {
+            Gate::Parked => self.pending,
+            Gate::Open | Gate::Shut => 0,
+        }
+    }
 }
 
 /// Where a host stands.
@@ -132,8 +144,8 @@ pub struct Schedule<T> {
     earlier: EarlierPages,
     texts: Origins,
     by_origin: ByOrigin,
-    /// Hosts whose gate is [`Gate::Parked`].
-    parked: BTreeSet<HostId>,
+    /// Of the hosts whose gate is [`Gate::Parked`].
+    parked: ParkedHosts,
     /// Hosts that can be asked now, in turn.
     ring: VecDeque<u32>,
     /// The same of hosts that never answered, and of some that have by now and stand in the ring.
@@ -160,7 +172,7 @@ impl<T: Copy + Ord> Schedule<T> {
             earlier: EarlierPages::default(),
             texts: Origins::default(),
             by_origin: ByOrigin::new(),
-            parked: BTreeSet::new(),
+            parked: ParkedHosts::default(),
             ring: VecDeque::new(),
             new: VecDeque::new(),
             is_turn_of_new: false,
@@ -351,12 +363,9 @@ impl<T: Copy + Ord> Schedule<T> {
         let row = &mut self.rows[id.0 as usize];
         // Nobody takes on four billion requests of a host, and what is counted here decides nothing.
         row.taken = u32::try_from(host.taken).unwrap_or(u32::MAX);
-        let was = std::mem::replace(&mut row.gate, host.gate);
-        match (was == Gate::Parked, host.gate == Gate::Parked) {
-            (false, true) => drop(self.parked.insert(id)),
-            (true, false) => drop(self.parked.remove(&id)),
-            _ => {}
-        }
+        let was = row.parked();
+        row.gate = host.gate;
+        self.parked.tell(id, was, row.parked());
         let is_usual = Slot::new(id.0, self.usual).is_like(&host);
         if !is_usual || self.rows[id.0 as usize].slot != slots::NOWHERE {
             self.slot(id.0).become_like(&host);
@@ -377,9 +386,19 @@ impl<T: Copy + Ord> Schedule<T> {
         later.map(|slot| (HostId(slot.host), slot.due_ms))
     }
 
-    /// The parked hosts, which are few among millions.
-    pub fn parked(&self) -> impl Iterator<Item = (HostId, Host)> {
-        self.parked.iter().map(|id| (*id, self.host(*id)))
+    /// The parked hosts for which requests wait.
+    pub fn parked(&self) -> &ParkedHosts {
+        &self.parked
+    }
+
+    /// So many wait for the host now.
+    fn set_pending(&mut self, id: HostId, pending: u32) {
+        let row = &mut self.rows[id.0 as usize];
+        let was = row.parked();
+        let waited = std::mem::replace(&mut row.pending, pending);
+        self.parked.tell(id, was, row.parked());
+        self.pending = self.pending - u64::from(waited) + u64::from(pending);
+        self.list(id.0);
     }
 
     /// One more request was taken on, and waits for the host in the store.
@@ -391,26 +410,21 @@ impl<T: Copy + Ord> Schedule<T> {
 
     /// One more request waits for the host in the store.
     pub fn arrived(&mut self, id: HostId) {
-        self.rows[id.0 as usize].pending += 1;
-        self.pending += 1;
-        self.list(id.0);
+        self.set_pending(id, self.rows[id.0 as usize].pending + 1);
     }
 
     /// So many more wait for a host, and were taken on.
     pub fn gained(&mut self, id: HostId, count: Count) {
         let row = &mut self.rows[id.0 as usize];
-        row.pending += count.pending;
         row.taken = row.taken.saturating_add(count.taken);
-        self.pending += u64::from(count.pending);
-        self.list(id.0);
+        let pending = row.pending + count.pending;
+        self.set_pending(id, pending);
     }
 
     /// So many wait for each host now.
     pub fn left(&mut self, counts: Vec<u32>) {
         for (id, count) in counts.into_iter().enumerate() {
-            let waited = std::mem::replace(&mut self.rows[id].pending, count);
-            self.pending = self.pending - u64::from(waited) + u64::from(count);
-            self.list(id as u32);
+            self.set_pending(HostId(id as u32), count);
         }
     }
 

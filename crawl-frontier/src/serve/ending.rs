@@ -30,7 +30,8 @@ impl<W: Served> Server<'_, W> {
         }
         self.opened.crawl.release_held(now_ms);
         self.opened.crawl.commit_now(now_ms)?;
-        let progress = self.opened.crawl.progress();
+        let mut progress = self.opened.crawl.progress();
+        progress.parked = self.opened.crawl.parked();
         if end == End::Crawl(Done::Complete)
             && let Some(whole) = self.opened.crawl.whole()
         {

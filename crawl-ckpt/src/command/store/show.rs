@@ -9,7 +9,7 @@ use super::crawl::{PartLook, SharedLook, look_at};
 use super::size::in_words;
 use crate::address::masked_url;
 use crate::command::ListForm;
-use crate::command::show::{count_lines, figure_lines, start_urls};
+use crate::command::show::{count_lines, figure_lines, start_urls, waits};
 use crate::fleet::{Course, Depot, EngineHealth, LEASE_MS};
 use crate::human::{bytes, count, counted, span};
 use crate::job::Name;
@@ -212,11 +212,7 @@ fn standstills(room: &StoreRoom<'_>, look: &SharedLook, health: &EngineHealth) -
             )
         }));
     }
-    still.extend(
-        look.progress().parked.iter().map(|(host, parked)| {
-            format!("{host}: {}, {}", counted(parked.urls, "URL"), parked.why)
-        }),
-    );
+    still.extend(waits(&look.progress()));
     still
 }
 

@@ -193,9 +193,8 @@ fn prove_warc(manifest: &Manifest, commit: &mut Commit, data_dir: &Path) {
 /// The commit of the copy: the last figures, with the counts that can be proven.
 fn last_commit(commit: &Commit, facts: &Facts, records: Option<&Records>) -> Commit {
     let mut last = commit.clone();
-    let counts = &mut last.progress.counts;
-    *counts = facts.counts();
-    last.progress.parked.clear();
+    last.progress.forget_parked();
+    last.progress.counts = facts.counts();
     if let Some(records) = records {
         last.progress.records = records.lines;
         last.files.insert(OUTPUT.to_owned(), records.bytes);

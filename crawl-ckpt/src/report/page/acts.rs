@@ -56,7 +56,7 @@ pub fn write(out: &mut impl Write, facts: &Findings) -> Result {
 
 /// True when a host blocks, or is parked since it did.
 pub fn has_blocks(facts: &Findings) -> bool {
-    facts.blocking.total > 0 || !facts.parked().is_empty()
+    facts.blocking.total > 0 || facts.parked().parked_hosts > 0
 }
 
 /// Begins a section; its words are not those of strangers.
@@ -288,7 +288,7 @@ fn blocking(out: &mut impl Write, facts: &Findings) -> Result {
         not_shown(out, facts.blocking.total, facts.blocking.rows.len())?;
     }
     let parked = facts.parked();
-    for host in parked.iter().take(LISTED) {
+    for host in parked.parked.iter().take(LISTED) {
         write!(
             out,
             "<p class=note><b class=mono>{}</b>: {} for a decision; {}</p>",
@@ -297,7 +297,7 @@ fn blocking(out: &mut impl Write, facts: &Findings) -> Result {
             Html(&host.why)
         )?;
     }
-    not_shown(out, parked.len() as u64, parked.len().min(LISTED))?;
+    not_shown(out, parked.parked_hosts, parked.parked.len().min(LISTED))?;
     end(out)
 }
 

@@ -272,7 +272,7 @@ fn findings(out: &mut impl Write, facts: &Findings) -> Result {
         "redirect chains",
         redirects,
     );
-    let waiting: u64 = facts.parked().iter().map(|host| host.urls).sum();
+    let waiting = facts.parked().parked_urls;
     let blocks: u64 = facts.blocking.rows.iter().map(|host| host.blocks).sum();
     let (style, more) = match waiting {
         0 => (

@@ -1,5 +1,6 @@
 //! The figures of a crawl: how many URLs are where, what came of them, what that cost.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ impl Counts {
     }
 }
 
+/// So many parked hosts are named in each commit, and there may be a hundred thousand.
+pub const NAMED: usize = 100;
+
 /// The figures of a crawl, kept over a resume.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -80,7 +84,10 @@ pub struct Progress {
     /// What went through proxies that cost something, of the hosts that cost most.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub costs: BTreeMap<String, ProxyUse>,
-    /// Parked hosts: how many URLs wait, and what the host did.
+    /// Hosts with URLs that are parked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub parked_hosts: u64,
+    /// The [`NAMED`] of them with the most URLs, and all at the end of a run: how many URLs wait, and what the host did.
     pub parked: BTreeMap<String, Parked>,
     /// Fields of items: how many pages had the field, and how many of them no value.
     pub fields: BTreeMap<String, FieldUse>,
@@ -118,6 +125,32 @@ impl Progress {
     pub fn spent(&self) -> u64 {
         let spent = self.proxies.values().map(|used| used.spent);
         spent.fold(0, u64::saturating_add)
+    }
+
+    /// Hosts with URLs that are parked. Older figures name all of them and have no number.
+    pub fn hosts_parked(&self) -> u64 {
+        self.parked_hosts.max(self.parked.len() as u64)
+    }
+
+    /// Parked hosts that are not named.
+    pub fn hosts_unnamed(&self) -> u64 {
+        self.hosts_parked() - self.parked.len() as u64
+    }
+
+    /// Names no more of the parked hosts than a commit does.
+    pub fn name_few(&mut self) {
+        self.parked_hosts = self.hosts_parked();
+        if self.parked.len() > NAMED {
+            let mut hosts: Vec<_> = std::mem::take(&mut self.parked).into_iter().collect();
+            hosts.sort_by_key(|(_, host)| Reverse(host.urls));
+            self.parked.extend(hosts.into_iter().take(NAMED));
+        }
+    }
+
+    /// Leaves nothing parked.
+    pub fn forget_parked(&mut self) {
+        (self.counts.parked, self.parked_hosts) = (0, 0);
+        self.parked.clear();
     }
 }
 

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Plan;
 use crate::price::Price;
 
-pub use figures::{Counts, Delta, FieldUse, FleetProgress, Parked, Progress, ProxyUse, RenderUse};
+pub use figures::{
+    Counts, Delta, FieldUse, FleetProgress, NAMED, Parked, Progress, ProxyUse, RenderUse,
+};
 pub use slow::{Cause, Slow};
 pub use trial::Trial;
 

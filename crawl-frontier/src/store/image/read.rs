@@ -52,6 +52,8 @@ fn read(image: &mut Image, window: u32, room: &SeenRoom) -> io::Result<(Memory, 
         lane: Vec::new(),
     };
     let mut head: Head<HashMap<String, String>> = serde_json::from_slice(&body.bytes()?)?;
+    // An older version named all.
+    head.progress.name_few();
     let named = std::mem::take(&mut head.parts.seen);
     thread::scope(|scope| {
         let opening = scope.spawn(|| open_parts(&named, room));

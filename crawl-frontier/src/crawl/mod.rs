@@ -90,6 +90,8 @@ pub struct Crawl<S> {
     robots: Robots,
     errands: Errands,
     routes: Routes<Refused>,
+    /// Until when hosts asked to wait, by a Retry-After.
+    asked_to_wait: HashMap<HostId, u64>,
     /// People were told of a host that goes another way for what an earlier crawl learned.
     told_of_known: bool,
     costs: Costs,
@@ -274,6 +276,7 @@ impl<S: Store> Crawl<S> {
             robots: Robots::new(&plan, store.room_for_rules()),
             errands: Errands::default(),
             routes: Routes::new(&plan),
+            asked_to_wait: HashMap::new(),
             told_of_known: false,
             costs: Costs::default(),
             cookies: Cookies::default(),

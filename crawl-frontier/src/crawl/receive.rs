@@ -238,7 +238,7 @@ impl<S: Store> Crawl<S> {
             } => {
                 let due_ms = now_ms + after_ms;
                 if host_waits {
-                    self.hold_host(flight.host, due_ms);
+                    self.hold_host(flight.host, due_ms, now_ms);
                 }
                 self.progress.retries += 1;
                 self.trials.again(result, attempt, after_ms, host_waits);
@@ -257,7 +257,12 @@ impl<S: Store> Crawl<S> {
     }
 
     /// Asks nothing of a host before this time, over a resume too.
-    fn hold_host(&mut self, host: HostId, due_ms: u64) {
+    fn hold_host(&mut self, host: HostId, due_ms: u64, now_ms: u64) {
+        // Seldom enough to cost nothing.
+        if self.asked_to_wait.len().is_power_of_two() {
+            self.asked_to_wait.retain(|_, until_ms| *until_ms > now_ms);
+        }
+        self.asked_to_wait.insert(host, due_ms);
         self.schedule
             .change(host, |host| host.due_ms = host.due_ms.max(due_ms));
         let key = OfHost::Wait.key(&self.schedule.origin(host));

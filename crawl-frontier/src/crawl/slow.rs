@@ -38,8 +38,12 @@ impl<S: Store> Crawl<S> {
             (Some((due_ms, host)), _) if is_first(due_ms) => {
                 let delay_ms = self.schedule.host(host).delay_ms;
                 let left_ms = due_ms.saturating_sub(now_ms);
-                let cause = if left_ms > delay_ms {
+                let asked_to_wait = self.asked_to_wait.get(&host);
+                let cause = if asked_to_wait.is_some_and(|until_ms| *until_ms >= due_ms) {
                     Cause::RetryAfter
+                } else if left_ms > delay_ms {
+                    // The delay was longer when it began.
+                    Cause::BackingOff
                 } else if delay_ms == self.robots.delay_ms(host) {
                     Cause::CrawlDelay
                 } else if delay_ms <= self.plan.pace.delay_ms {

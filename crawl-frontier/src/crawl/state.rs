@@ -87,6 +87,9 @@ impl<S: Store> Crawl<S> {
             let longest_ms = delay_ms.max(LONGEST_PAUSE_MS);
             let due_ms = waits.get(&id).copied().unwrap_or(0);
             let due_ms = due_by(due_ms, at_ms, now_ms, longest_ms);
+            if due_ms > now_ms {
+                self.asked_to_wait.insert(id, due_ms);
+            }
             let gate = match (parked, shut) {
                 (true, _) => Gate::Parked,
                 (false, true) => Gate::Shut,

@@ -583,4 +583,30 @@ fn what_slows_a_crawl_down_is_named() {
     reply(&mut busy, &pages[1], wait, 4);
     assert!(asked(&mut busy, 5).is_empty());
     assert_eq!(cause(&busy, 4), Some((Cause::Retry, 30_000)));
+
+    // A pause that began when the host's delay was longer is none that the host asked for.
+    let mut sorry = crawl(start());
+    let page = asked(&mut sorry, 1);
+    let links: Vec<String> = (0..40)
+        .map(|n| format!("http://site.example/{n}"))
+        .collect();
+    reply(
+        &mut sorry,
+        &page[0],
+        json!({ "status": 200, "links": links }),
+        2,
+    );
+    let mut now_ms = 3;
+    for page in asked(&mut sorry, now_ms) {
+        now_ms += 60_000;
+        reply(&mut sorry, &page, json!({ "status": 503 }), now_ms);
+    }
+    now_ms += 60_000;
+    let pages = asked(&mut sorry, now_ms);
+    reply(&mut sorry, &pages[0], json!({ "status": 200 }), now_ms + 1);
+    assert!(asked(&mut sorry, now_ms + 1).is_empty());
+    assert_eq!(
+        cause(&sorry, now_ms + 1).map(|(cause, _)| cause),
+        Some(Cause::BackingOff)
+    );
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `clock` `memory_size` `keys` `flaws` | the time of day, how much memory there is, the keys of a checkpoint's state, result lines that were left out |
 //! | `url` | canonical URLs, and the fingerprints by which they are known |
-//! | `table` | a set of fingerprints in memory |
+//! | `cells` `table` | a set of fingerprints in memory |
 //! | `class` `pace` | what a record counts as, and how fast a host is asked that answers so |
 //! | `pipes` | requests, results, orders and signals, on one thread |
 //! | `below` `scope` `schedule` `answered` | what stands below a start URL, which URLs belong to a crawl, whose turn it is, and who answered while a journal is read; they know of no disk |
@@ -25,6 +25,7 @@
 mod again;
 mod answered;
 mod below;
+mod cells;
 mod class;
 pub mod cli;
 mod clock;

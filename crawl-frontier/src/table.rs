@@ -5,12 +5,14 @@
 //! set reads out in order, and a set that was written in order is read back by appending. A
 //! fingerprint takes 20-25 bytes.
 
+use crate::cells::Cells;
+
 /// Shards grow one after another, so that the peak of memory while growing is
 /// a fraction of the whole and no insert waits for more than a millisecond.
 const SHARD_BITS: u32 = 6;
 /// A set consists of so many parts, by the first bits of the fingerprint.
 pub const SHARDS: usize = 1 << SHARD_BITS;
-/// Slots behind the last home slot, for the cluster that overflows there.
+/// Cells behind the last home slot, for the cluster that overflows there.
 const SPILL: usize = 64;
 /// So many slots further is the next line of the processor's cache.
 const NEXT_LINE: usize = 64 / size_of::<u128>();
@@ -20,6 +22,7 @@ const MAX_LOAD: (usize, usize) = (4, 5);
 /// Fewer in a run than one in so many of a shard are not worth that it is built anew.
 const REBUILD: usize = 8;
 
+/// What a slot is at first.
 const EMPTY: u128 = 0;
 
 /// A set of fingerprints.
@@ -31,7 +34,7 @@ pub struct Table {
 #[derive(Debug, Clone, Default)]
 struct Shard {
     /// `homes + SPILL` slots (more when the last cluster needs them), or none.
-    slots: Vec<u128>,
+    slots: Cells,
     homes: usize,
     len: usize,
 }
@@ -198,10 +201,7 @@ impl Shard {
             return false;
         };
         let run = self.slots[at..].iter().position(|&slot| slot == EMPTY);
-        let run = run.unwrap_or_else(|| {
-            self.slots.push(EMPTY);
-            self.slots.len() - 1 - at
-        });
+        let run = run.unwrap_or_else(|| self.lengthen() - at);
         self.slots.copy_within(at..at + run, at + 1);
         self.slots[at] = fingerprint;
         self.len += 1;
@@ -222,29 +222,34 @@ impl Shard {
 
     fn grow(&mut self, wanted: usize) {
         let old = std::mem::take(self);
-        self.rebuild(
-            old.slots
-                .into_iter()
-                .filter(|&fingerprint| fingerprint != EMPTY),
-            wanted,
-        );
+        self.rebuild(old.fingerprints(), wanted);
     }
 
     /// Fills an empty shard with fingerprints in order, with room for `wanted`.
     fn rebuild(&mut self, fingerprints: impl Iterator<Item = u128>, wanted: usize) {
         self.homes = (wanted * MAX_LOAD.1).div_ceil(MAX_LOAD.0).max(16);
-        self.slots = vec![EMPTY; self.homes + SPILL];
+        self.slots = Cells::new(self.homes + SPILL);
         self.len = 0;
         let mut free = 0;
         for fingerprint in fingerprints {
             let at = self.home(fingerprint).max(free);
             if at == self.slots.len() {
-                self.slots.push(EMPTY);
+                self.lengthen();
             }
             self.slots[at] = fingerprint;
             self.len += 1;
             free = at + 1;
         }
+    }
+
+    /// Puts some slots behind the last, for the cluster there; tells where they begin.
+    #[cold]
+    fn lengthen(&mut self) -> usize {
+        let len = self.slots.len();
+        let mut longer = Cells::new(len + len / 8 + SPILL);
+        longer[..len].copy_from_slice(&self.slots);
+        self.slots = longer;
+        len
     }
 }
 

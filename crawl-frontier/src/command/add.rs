@@ -60,7 +60,10 @@ struct ReadLines {
 
 #[derive(Debug)]
 struct Prepared {
-    end: usize,
+    /// Where in the text its URL ends …
+    end: u32,
+    /// … and how long the origin is with which that begins.
+    origin: u32,
     fingerprints: Fingerprints,
     rare: Option<Box<Rare>>,
 }
@@ -229,11 +232,13 @@ impl ReadLines {
         match prepare_line(line, reading, canonical) {
             Ok(Some((request, rare))) => {
                 self.text.push_str(canonical);
-                let end = self.text.len();
-                let host = reading.origins.get(origin(canonical));
+                let origin = origin(canonical);
+                let host = reading.origins.get(origin);
                 let fingerprints = Fingerprints { request, host };
                 self.requests.push(Prepared {
-                    end,
+                    // A piece is little longer than its longest line, of 64 MiB.
+                    end: self.text.len() as u32,
+                    origin: origin.len() as u32,
                     fingerprints,
                     rare,
                 });
@@ -328,8 +333,8 @@ impl Loader<'_> {
         for (number, request) in piece.requests.iter().enumerate() {
             self.memory
                 .touch(&piece.requests, number, |one| one.fingerprints);
-            let url = &piece.text[start..request.end];
-            start = request.end;
+            let url = &piece.text[start..request.end as usize];
+            start = request.end as usize;
             if self.take_on(url, request)
                 && let Some(out) = print_new
             {
@@ -341,7 +346,10 @@ impl Loader<'_> {
     }
 
     fn take_on(&mut self, url: &str, request: &Prepared) -> bool {
-        let Some(host) = self.memory.meet(request.fingerprints, origin(url)) else {
+        let Some(host) = self
+            .memory
+            .meet(request.fingerprints, &url[..request.origin as usize])
+        else {
             self.added.duplicate += 1;
             return false;
         };

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use serde::Deserialize;
 
-use crate::durable::{Disk, DiskFile, beside, parent, read_full, remove_if_there};
+use crate::durable::{Behind, Disk, DiskFile, beside, parent, read_full, remove_if_there};
 use crate::job::Job;
 use crate::journal::Mark;
 use crate::lock::JobLock;
@@ -29,8 +29,6 @@ const SUM: usize = 32;
 const BLOCK_BYTES: usize = 1 << 20;
 /// So many blocks are read ahead.
 const AHEAD: usize = 2;
-/// Blocks to a sync: nothing can end one, so it must not have a gigabyte to write.
-const SYNC_EVERY: u64 = 64;
 
 /// Writes an image: a stream into a temporary file that [`ImageWriter::finish`] puts in place. Owns
 /// all it needs, so that it can work on a thread of its own. Dropped unfinished, it leaves
@@ -39,8 +37,7 @@ const SYNC_EVERY: u64 = 64;
 pub struct ImageWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Box<dyn DiskFile>,
-    at: u64,
+    file: Behind,
     block: Vec<u8>,
     hasher: blake3::Hasher,
 }
@@ -105,12 +102,11 @@ impl ImageWriter {
         let path = job.image_path();
         let temporary = beside(&path, ".tmp");
         remove_if_there(&**job.disk(), &temporary)?;
-        let file = job.disk().create(&temporary)?;
+        let file = Behind::new(job.disk().create(&temporary)?);
         let mut writer = ImageWriter {
             disk: job.disk().clone(),
             path,
             file,
-            at: 0,
             block: Vec::with_capacity(BLOCK_BYTES),
             hasher: blake3::Hasher::new(),
         };
@@ -123,17 +119,16 @@ impl ImageWriter {
     /// # Errors
     /// Errors of the disk.
     pub fn finish(mut self) -> io::Result<()> {
-        self.flush()?;
-        self.file
-            .write_at(self.hasher.finalize().as_bytes(), self.at)?;
-        self.file.sync()?;
+        self.hasher.update(&self.block);
+        self.block.extend(self.hasher.finalize().as_bytes());
+        self.file.finish(&self.block)?;
         self.disk.rename(&beside(&self.path, ".tmp"), &self.path)?;
         self.disk.sync_dir(parent(&self.path))
     }
 
     /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
-        self.at + self.block.len() as u64
+        self.file.at() + self.block.len() as u64
     }
 }
 
@@ -149,13 +144,7 @@ impl Write for ImageWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.hasher.update(&self.block);
-        self.file.write_at(&self.block, self.at)?;
-        self.at += self.block.len() as u64;
-        self.block.clear();
-        if self.at.is_multiple_of(SYNC_EVERY * BLOCK_BYTES as u64) {
-            self.file.sync()?;
-        }
-        Ok(())
+        self.file.write(&mut self.block)
     }
 }
 

@@ -6,6 +6,7 @@
 //! file that can be cut back.
 
 mod append;
+mod behind;
 pub(crate) mod flock;
 pub(crate) mod named;
 mod open;
@@ -24,6 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use append::Append;
+pub(crate) use behind::Behind;
 pub use open::{Links, open_file};
 pub(crate) use open::{open_dir, through};
 pub use real::{RealDisk, rename_new};

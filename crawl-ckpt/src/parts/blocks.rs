@@ -1,6 +1,7 @@
 //! Reading a part: blocks of things of 16 bytes, each checked when it is read first, and what is behind them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame::{BLOCK, EACH, HEADER, PartHeader, SUM, is_sound};
@@ -16,7 +17,7 @@ const READ_BYTES: usize = 1 << 20;
 /// A part whose header was read.
 #[derive(Debug)]
 pub(crate) struct FoundPart {
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     header: PartHeader,
     len: u64,
@@ -42,7 +43,7 @@ impl FoundPart {
             return Err(StoreError::damaged(&path, len, "it is cut short"));
         }
         Ok(FoundPart {
-            file,
+            file: file.into(),
             path,
             header,
             len,
@@ -103,7 +104,7 @@ impl FoundPart {
 /// The blocks of a part.
 #[derive(Debug)]
 pub(crate) struct PartBlocks {
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     header: PartHeader,
     salt: [u8; 16],
@@ -114,7 +115,7 @@ pub(crate) struct PartBlocks {
 
 impl PartBlocks {
     pub(super) fn over(
-        file: Box<dyn DiskFile>,
+        file: Arc<dyn DiskFile>,
         path: PathBuf,
         header: PartHeader,
         sum: [u8; SUM],

@@ -6,25 +6,21 @@ use std::sync::Arc;
 
 use super::blocks::PartBlocks;
 use super::frame::{BLOCK, EACH, HEADER, PartHeader, close};
-use crate::durable::{Disk, DiskFile, beside, parent, remove_if_there};
+use crate::durable::{Behind, Disk, beside, parent, remove_if_there};
 
 /// So much is written at once.
 const BUFFER_BYTES: usize = 256 * BLOCK;
-/// So much is written to a sync: nobody can end one, so it must not have a gigabyte to write.
-const SYNC_BYTES: u64 = 64 << 20;
 
 /// Writes a part into a temporary file that [`PartWriter::finish`] puts in place.
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Box<dyn DiskFile>,
+    file: Behind,
     header: PartHeader,
     salt: [u8; 16],
     /// What is not in the file yet: whole blocks, and one under way.
     buffer: Vec<u8>,
-    at: u64,
-    unsynced: u64,
     pushed: u64,
 }
 
@@ -37,7 +33,7 @@ impl PartWriter {
         let path = header.kind.path(dir, header.number);
         let temporary = beside(&path, ".tmp");
         remove_if_there(&**disk, &temporary)?;
-        let file = disk.create(&temporary)?;
+        let file = Behind::new(disk.create(&temporary)?);
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + BLOCK);
         buffer.extend_from_slice(&header.encode());
         Ok(PartWriter {
@@ -47,8 +43,6 @@ impl PartWriter {
             salt: header.salt(),
             header,
             buffer,
-            at: 0,
-            unsynced: 0,
             pushed: 0,
         })
     }
@@ -104,11 +98,10 @@ impl PartWriter {
         }
         let sum = *hasher.finalize().as_bytes();
         self.buffer.extend_from_slice(&sum);
-        self.flush()?;
-        self.file.sync()?;
+        let file = self.file.finish(&self.buffer)?;
         self.disk.rename(&beside(&self.path, ".tmp"), &self.path)?;
         self.disk.sync_dir(parent(&self.path))?;
-        Ok(PartBlocks::over(self.file, self.path, self.header, sum))
+        Ok(PartBlocks::over(file, self.path, self.header, sum))
     }
 
     /// Removes what was written.
@@ -116,12 +109,13 @@ impl PartWriter {
     /// # Errors
     /// Errors of the disk.
     pub fn discard(self) -> io::Result<()> {
+        drop(self.file);
         remove_if_there(&*self.disk, &beside(&self.path, ".tmp"))
     }
 
     fn close_block(&mut self) -> io::Result<[u8; 16]> {
         let number = self.pushed.div_ceil(EACH) - 1;
-        let start = (HEADER as u64 + number * BLOCK as u64 - self.at) as usize;
+        let start = (HEADER as u64 + number * BLOCK as u64 - self.file.at()) as usize;
         self.buffer.resize(start + BLOCK, 0);
         let sum = close(&self.salt, number, &mut self.buffer[start..]);
         self.flush_if_full()?;
@@ -132,18 +126,6 @@ impl PartWriter {
         if self.buffer.len() < BUFFER_BYTES {
             return Ok(());
         }
-        self.flush()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(&self.buffer, self.at)?;
-        self.at += self.buffer.len() as u64;
-        self.unsynced += self.buffer.len() as u64;
-        self.buffer.clear();
-        if self.unsynced >= SYNC_BYTES {
-            self.file.sync()?;
-            self.unsynced = 0;
-        }
-        Ok(())
+        self.file.write(&mut self.buffer)
     }
 }

@@ -20,8 +20,7 @@ use crate::netscape;
 const MAX_COOKIE_BYTES: usize = 4096;
 /// A longer Set-Cookie header is left out.
 const MAX_SET_BYTES: usize = 2 * MAX_COOKIE_BYTES;
-/// All jars together are no larger, but for those of the user's file: beyond it, what was used
-/// longest ago goes until a quarter is free.
+/// All jars together are no larger, whatever memory there is.
 const MAX_BYTES: usize = 64 << 20;
 /// The key of a jar in the checkpoint begins with this.
 const KEY: &str = "cookies:";
@@ -29,8 +28,11 @@ const KEY: &str = "cookies:";
 const FILE_KEY: &str = "cookie-file";
 
 /// All jars.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cookies {
+    /// All jars together are no larger, but for those of the user's file: beyond it, what was used
+    /// longest ago goes until a quarter is free.
+    most: usize,
     jars: BTreeMap<String, Jar>,
     changed: BTreeSet<String>,
     /// How large all jars are.
@@ -70,7 +72,28 @@ impl JarNames {
     }
 }
 
+impl Default for Cookies {
+    fn default() -> Cookies {
+        Cookies::within(MAX_BYTES)
+    }
+}
+
 impl Cookies {
+    /// Jars that take no more than this together, and no more than 64 MiB.
+    pub fn within(bytes: usize) -> Cookies {
+        Cookies {
+            most: bytes.min(MAX_BYTES),
+            jars: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            bytes: 0,
+            clock: 0,
+            own: BTreeSet::new(),
+            file: None,
+            names: JarNames::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
     /// Takes what an answer for `url` sets.
     pub fn take<'a>(&mut self, url: &str, headers: impl IntoIterator<Item = &'a str>) {
         let headers = headers
@@ -116,13 +139,15 @@ impl Cookies {
         self.clock += 1;
         jar.used = self.clock;
         self.bytes = self.bytes - before + jar.bytes();
-        if self.bytes > MAX_BYTES {
-            self.forget_old(MAX_BYTES / 4 * 3);
-        }
+        self.forget_old();
     }
 
-    /// Forgets what was used longest ago, until no more is left than this.
-    fn forget_old(&mut self, most: usize) {
+    /// Forgets what was used longest ago, when all is too large.
+    fn forget_old(&mut self) {
+        if self.bytes <= self.most {
+            return;
+        }
+        let most = self.most / 4 * 3;
         let jars = self.jars.iter();
         let jars = jars.filter(|(name, jar)| !self.own.contains(*name) && jar.used < self.clock);
         let mut jars: Vec<(u64, String)> =
@@ -224,6 +249,12 @@ impl Cookies {
             changed.then(|| (name.clone(), ours.into_iter().collect()))
         });
         changes.collect()
+    }
+
+    /// Brings what was taken from a checkpoint, where there was more memory, down to what may be.
+    pub fn forget_restored(&mut self) {
+        self.clock += 1;
+        self.forget_old();
     }
 
     /// Takes a jar from the checkpoint, if `key` is one's. Returns how many cookies expired.
@@ -365,18 +396,19 @@ mod tests {
 
     #[test]
     fn jars_that_are_too_large_together_are_forgotten_but_for_those_of_the_users_file() {
-        let mut cookies = Cookies::default();
+        const MOST: usize = 1 << 20;
+        let mut cookies = Cookies::within(MOST);
         let file = "own.example\tFALSE\t/\tFALSE\t0\tk\tv\n";
         cookies.take_file(file, 0);
         let site = |number: usize| format!("http://a{number}.example/");
         let long = format!("k={}", "x".repeat(4000));
-        let many = MAX_BYTES / 4000 + 1;
+        let many = MOST / 4000 + 1;
         for number in 0..many {
             cookies.take(&site(number), [long.as_str()]);
             // The first one is in use.
             assert!(cookies.header(&site(0)).is_some());
         }
-        assert!(cookies.bytes <= MAX_BYTES && cookies.bytes > MAX_BYTES / 2);
+        assert!(cookies.bytes <= MOST && cookies.bytes > MOST / 2);
         assert_eq!(cookies.header(&site(1)), None);
         assert!(cookies.header(&site(many - 1)).is_some());
         assert_eq!(
@@ -394,6 +426,15 @@ mod tests {
             again.restore(key, jar.as_bytes());
         }
         assert_eq!(again.header(&site(1)), None);
+        // Nor does it hold more where there is less memory.
+        let mut small = Cookies::within(MOST / 4);
+        for (key, jar) in &kept {
+            small.restore(key, jar.as_bytes());
+        }
+        small.take_file(file, 0);
+        small.forget_restored();
+        assert!(small.bytes <= MOST / 4 && small.bytes > MOST / 8);
+        assert!(small.header("http://own.example/").is_some());
         assert_eq!((again.bytes, bytes(&again)), (cookies.bytes, cookies.bytes));
         assert!(!again.changes(file, 0).contains_key("own.example"));
     }

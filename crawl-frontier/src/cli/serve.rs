@@ -107,8 +107,8 @@ pub struct ServeArgs {
     ///
     /// When the fingerprints of all URLs seen would take more than half of it, they are kept on the disk, in
     /// the job, but for 1.5 bytes each. Pending requests may take an eighth of it, 16 bytes each; those that go
-    /// last then lie in a file without a name, and so do rules of robots.txt beyond another eighth. Hosts stay in
-    /// memory.
+    /// last then lie in a file without a name, and so do rules of robots.txt beyond another eighth. Cookies may take
+    /// an eighth too, and 64 MiB at most: those of the sites asked longest ago go first. Hosts stay in memory.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory: Option<usize>,
     /// Take it for complete when no start URL gives a page.

@@ -262,6 +262,8 @@ impl<S: Store> Crawl<S> {
             ..Progress::default()
         };
         let mut schedule = Schedule::new(plan.pace.per_host);
+        let share = store.share();
+        let cookie_bytes = share.as_ref().map_or(usize::MAX, |share| share.bytes);
         schedule.set_usual_delay(plan.pace.delay_ms);
         Ok(Crawl {
             scope,
@@ -273,13 +275,13 @@ impl<S: Store> Crawl<S> {
             unheard: 0,
             tries: HashMap::new(),
             turns: Turns::default(),
-            robots: Robots::new(&plan, store.room_for_rules()),
+            robots: Robots::new(&plan, share),
             errands: Errands::default(),
             routes: Routes::new(&plan),
             asked_to_wait: HashMap::new(),
             told_of_known: false,
             costs: Costs::default(),
-            cookies: Cookies::default(),
+            cookies: Cookies::within(cookie_bytes),
             sitemaps: Sitemaps::new(&plan),
             outage: Outage::default(),
             unparsed: Vec::new(),
@@ -456,6 +458,7 @@ impl<S: Store> Crawl<S> {
         if let Some(text) = &begin.cookies {
             self.cookies.take_file(text, now_ms / 1000);
         }
+        self.cookies.forget_restored();
     }
 
     /// What changed of the `cookies.txt` that the order to begin brought along.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::store::plain::Plain;
+use crate::unnamed::AsideRoom;
 
 /// What a URL answers.
 type Web = fn(&str) -> Value;
@@ -609,4 +610,35 @@ fn what_slows_a_crawl_down_is_named() {
         cause(&sorry, now_ms + 1).map(|(cause, _)| cause),
         Some(Cause::BackingOff)
     );
+}
+
+#[test]
+fn cookies_take_no_more_than_their_share_of_the_memory() {
+    let with_cookies = |bytes: usize| {
+        let dir = std::env::temp_dir();
+        let mut store = Plain::default();
+        store.share = Some(AsideRoom { dir, bytes });
+        let plan = Plan {
+            cookies: true,
+            scope: Scope::default(),
+            ..plan("http://site.example/")
+        };
+        let mut crawl = Crawl::new(plan, [7; 16], store).unwrap();
+        crawl.start().unwrap();
+        let site = |n: u32| format!("http://h{n}.example/");
+        let done = serve(&mut crawl, |url| match url {
+            "http://site.example/" => {
+                let links: Vec<String> =
+                    (0..100).map(|n| format!("http://h{n}.example/")).collect();
+                json!({"status": 200, "links": links})
+            }
+            _ => json!({"status": 200, "set_cookie": [format!("k={}", "x".repeat(4000))]}),
+        });
+        assert_eq!(done, Done::Complete);
+        let kept = (0..100).filter(|n| crawl.cookies.header(&site(*n)).is_some());
+        kept.count()
+    };
+    assert_eq!(with_cookies(1 << 20), 100);
+    let few = with_cookies(1 << 17);
+    assert!((1..=32).contains(&few), "{few} hosts have a cookie");
 }

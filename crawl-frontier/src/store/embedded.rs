@@ -85,7 +85,7 @@ impl Embedded {
 }
 
 impl Store for Embedded {
-    fn room_for_rules(&self) -> Option<AsideRoom> {
+    fn share(&self) -> Option<AsideRoom> {
         // As much as for what waits.
         self.lanes.room()
     }

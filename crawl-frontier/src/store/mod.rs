@@ -66,9 +66,9 @@ impl Ticket {
 /// The door to what is durable. What is told here is durable after the next commit, all of it or
 /// nothing; what was not committed never happened.
 pub trait Store {
-    /// How much the crawl may keep of what its hosts' robots.txt say, and where it puts the rest; `None`: all of it
-    /// stays in memory.
-    fn room_for_rules(&self) -> Option<AsideRoom> {
+    /// How much the crawl may keep of what its hosts' robots.txt say, and where it puts the rest; and how much of
+    /// their cookies. `None`: all of it stays in memory.
+    fn share(&self) -> Option<AsideRoom> {
         None
     }
 

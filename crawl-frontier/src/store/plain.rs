@@ -11,10 +11,13 @@ use crawl_ckpt::tool::Failure;
 
 use super::{Rest, Store, Ticket, Watch};
 use crate::schedule::HostId;
+use crate::unnamed::AsideRoom;
 
 /// All in memory, and gone with it.
 #[derive(Debug, Default)]
 pub struct Plain {
+    /// What the crawl may keep of rules and of cookies.
+    pub share: Option<AsideRoom>,
     seen: HashSet<u128>,
     requests: Vec<Kept>,
     waiting: BTreeMap<(HostId, Reverse<i64>, u64), Ticket>,
@@ -43,6 +46,10 @@ struct Kept {
 }
 
 impl Store for Plain {
+    fn share(&self) -> Option<AsideRoom> {
+        self.share.clone()
+    }
+
     fn is_seen(&self, fingerprints: &[u128], seen: &mut Vec<bool>) {
         seen.clear();
         seen.extend(fingerprints.iter().map(|one| self.seen.contains(one)));

@@ -126,7 +126,8 @@ pub struct ReachArgs {
     ///
     /// About. When the fingerprints of all URLs seen would take more than half of it, they are kept in the
     /// checkpoint on the disk, but for 1.5 bytes each. Pending URLs may take an eighth of it, 16 bytes each; those
-    /// that go last then lie in a file without a name. Hosts stay in memory.
+    /// that go last then lie in a file without a name. Cookies may take an eighth, 64 MiB at most: beyond it
+    /// those of the sites asked longest ago are forgotten. Hosts stay in memory.
     /// A cgroup's limit counts as the machine's. Pages under way come on top: --body-memory.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<usize>,

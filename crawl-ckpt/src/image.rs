@@ -76,7 +76,7 @@ pub struct ImageError {
 
 /// What the body begins with, as far as it is not the frontier's alone.
 #[derive(Deserialize)]
-struct Head {
+struct PartNames {
     #[serde(default)]
     parts: NamedParts,
 }
@@ -233,7 +233,7 @@ impl Image {
         let mut len = [0; 8];
         self.read_exact(&mut len)?;
         let head = self.take(u64::from_le_bytes(len));
-        let head: Head = serde_json::from_reader(head)?;
+        let head: PartNames = serde_json::from_reader(head)?;
         Ok(head.parts)
     }
 

@@ -18,18 +18,18 @@ use crate::store::seen::SeenRoom;
 use crate::store::{Embedded, Log, OutputTo, Outputs, new_manifest};
 
 /// The lock is a real file; all else is on the simulated disk.
-struct Ground {
+struct BlockedGround {
     disk: SimDisk,
     place: JobPlace,
     lock: JobLock,
     _dir: tempfile::TempDir,
 }
 
-impl Ground {
-    fn new() -> Ground {
+impl BlockedGround {
+    fn new() -> BlockedGround {
         let dir = tempfile::tempdir().unwrap();
         let place = JobPlace::at(&dir.path().join("job"));
-        Ground {
+        BlockedGround {
             disk: SimDisk::new(),
             lock: JobLock::acquire(&place).unwrap(),
             place,
@@ -130,7 +130,7 @@ fn parked(crawl: &Crawl<Embedded>) -> BTreeMap<String, Parked> {
 #[test]
 fn a_commit_is_of_the_same_size_whatever_number_of_hosts_is_parked() {
     let sizes = [NAMED, NAMED + 1, 5 * NAMED].map(|hosts| {
-        let ground = Ground::new();
+        let ground = BlockedGround::new();
         let mut crawl = ground.begin(hosts);
         block_all(&mut crawl);
         let progress = ground.committed();
@@ -149,7 +149,7 @@ fn a_commit_is_of_the_same_size_whatever_number_of_hosts_is_parked() {
 
 #[test]
 fn the_hosts_with_most_urls_are_named_and_one_that_answers_is_parked_no_more() {
-    let ground = Ground::new();
+    let ground = BlockedGround::new();
     let mut crawl = ground.begin(NAMED + 20);
     block_all(&mut crawl);
     let late = "http://h119.example";
@@ -174,7 +174,7 @@ fn the_hosts_with_most_urls_are_named_and_one_that_answers_is_parked_no_more() {
 fn whenever_the_power_fails_the_hosts_of_the_last_commit_are_parked() {
     for unsynced in [Unsynced::Lost, Unsynced::Kept] {
         for stop in 0..12 {
-            let ground = Ground::new();
+            let ground = BlockedGround::new();
             let mut crawl = ground.begin(30);
             for _ in 0..stop {
                 is_blocked(&mut crawl);

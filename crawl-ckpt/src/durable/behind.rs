@@ -20,6 +20,7 @@ pub(crate) struct Behind {
     file: Arc<dyn DiskFile>,
     at: u64,
     thread: Option<Thread>,
+    has_failed: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +38,7 @@ impl Behind {
             file: file.into(),
             at: 0,
             thread: None,
+            has_failed: false,
         }
     }
 
@@ -48,8 +50,15 @@ impl Behind {
     /// Takes the next block, and gives an empty one in its place.
     ///
     /// # Errors
-    /// Errors of the disk, with this block or one before it.
+    /// Errors of the disk, with this block or one before it, and every call after a failed one.
     pub fn write(&mut self, block: &mut Vec<u8>) -> io::Result<()> {
+        self.check_usable()?;
+        let written = self.pass_on(block);
+        self.has_failed = written.is_err();
+        written
+    }
+
+    fn pass_on(&mut self, block: &mut Vec<u8>) -> io::Result<()> {
         let (first, len) = (self.at, block.len() as u64);
         self.at += len;
         if first == 0 {
@@ -72,12 +81,20 @@ impl Behind {
     /// Ends the file with these bytes; all of it is durable when this returns, but its name.
     ///
     /// # Errors
-    /// Errors of the disk.
+    /// Errors of the disk, and a block that failed before.
     pub fn finish(mut self, rest: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+        self.check_usable()?;
         self.end()?;
         self.file.write_at(rest, self.at)?;
         self.file.sync()?;
         Ok(self.file.clone())
+    }
+
+    fn check_usable(&self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("a block before it was not written"));
+        }
+        Ok(())
     }
 
     /// Waits until all blocks are written.
@@ -174,6 +191,19 @@ mod tests {
             disk.fail(operation, Fault::Full);
             let file = disk.create(Path::new("/a")).unwrap();
             assert!(write_all(file).is_err(), "{operation}");
+        }
+    }
+
+    #[test]
+    fn nothing_succeeds_after_a_failure() {
+        for operation in 2..6 {
+            let disk = SimDisk::new();
+            disk.fail(operation, Fault::Full);
+            let mut behind = Behind::new(disk.create(Path::new("/a")).unwrap());
+            let writes = (0..20).map(|_| behind.write(&mut vec![1; 10]).is_err());
+            let failed: Vec<bool> = writes.collect();
+            assert!(failed.is_sorted(), "{operation}: {failed:?}");
+            assert!(behind.finish(b"end").is_err(), "{operation}");
         }
     }
 
